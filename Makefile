@@ -1,0 +1,88 @@
+# Everything that a person does here is a target; `make help` lists them.
+# Each target sets up what it needs: Python tools go, pinned, into .venv/, and the stamp file in each
+# environment is newer than its list of requirements when nothing is to be done.
+
+PYTHON ?= python3
+ARCH ?= arm64
+ENV ?= default
+
+CLOUD := .venv/cloud/bin/python
+SAM := .venv/sam/bin/sam
+LOCAL := infra/local
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ---------------------------------------------------------------- the local cloud
+
+.PHONY: up
+up: .venv/cloud/installed .venv/sam/installed ## Start the local cloud with the stack deployed, in the background
+	@$(CLOUD) $(LOCAL)/cloud.py up
+
+.PHONY: down
+down: .venv/cloud/installed ## Stop the local cloud
+	@$(CLOUD) $(LOCAL)/cloud.py down
+
+.PHONY: status
+status: .venv/cloud/installed ## Say what of the local cloud runs
+	@$(CLOUD) $(LOCAL)/cloud.py status
+
+.PHONY: demo
+demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the local cloud
+	@$(CLOUD) $(LOCAL)/demo.py
+
+# ---------------------------------------------------------------- checks
+
+.PHONY: test
+test: .venv/cloud/installed .venv/sam/installed ## Check everything
+	@$(CLOUD) -m unittest discover -s $(LOCAL)
+
+# ---------------------------------------------------------------- measuring
+
+.PHONY: bench
+bench: .venv/cloud/installed ## Measure, and write target/bench.json
+	@echo "make bench: not there yet" >&2; exit 1
+
+# ---------------------------------------------------------------- AWS
+
+BUILD_FLAGS_arm64 := --arm64
+BUILD_FLAGS_x86_64 := --x86-64
+FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
+
+# The template takes the folder target/lambda/<name>; the zip beside it is for other tools.
+.PHONY: build
+build: .venv/build/installed .venv/cloud/installed need-cargo ## Build the functions for Lambda (ARCH=arm64 or x86_64)
+	@test -n "$(BUILD_FLAGS_$(ARCH))" || { echo "make build: ARCH is arm64 or x86_64, not $(ARCH)" >&2; exit 1; }
+	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --release $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
+	@for name in $(FUNCTIONS); do \
+	  $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])' target/lambda/$$name \
+	    && echo "target/lambda/$$name.zip" || exit 1; done
+
+.PHONY: deploy
+deploy: build .venv/sam/installed ## Build, then deploy one environment of samconfig.toml (ENV=default)
+	$(SAM) deploy --template-file template.yaml --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)
+
+# ---------------------------------------------------------------- tools
+
+.PHONY: need-cargo
+need-cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install the Rust toolchain, then run make again" >&2; exit 1; }
+
+# $(1): the environment's name; $(2): what it holds and how long it takes to install.
+define python_environment
+.venv/$(1)/installed: $(LOCAL)/requirements-$(1).txt $(wildcard $(LOCAL)/constraints-$(1).txt)
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "$(PYTHON) is missing, has no venv module or is older than Python 3.11: install it, or name another one with make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing $(2) into .venv/$(1) ..."
+	@$(PYTHON) -m venv --clear .venv/$(1)
+	@.venv/$(1)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+	  --requirement $(LOCAL)/requirements-$(1).txt $(addprefix --constraint ,$(wildcard $(LOCAL)/constraints-$(1).txt)) \
+	  || { echo "could not install .venv/$(1): see above; is the Python package registry reachable?" >&2; exit 1; }
+	@touch $$@
+endef
+$(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one or two minutes)))
+$(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
+$(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))

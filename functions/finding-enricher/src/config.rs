@@ -1,0 +1,84 @@
+//! What the template sets.
+
+use std::time::Duration;
+
+use orgkeeper_shared::{
+    config::{ConfigError, Variables},
+    ids::RoleArn,
+};
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ACCOUNT_DIRECTORY_TABLE`: the account directory's table.
+    pub account_directory_table: String,
+    /// `CONTACT_ROLE_ARN`: the role in the management account that contacts are read with.
+    pub contact_role: Option<RoleArn>,
+    /// `UPDATES_PER_SECOND`: pace of `BatchUpdateFindings` (default 10, the account's quota; 0: no pace).
+    pub updates_per_second: u32,
+    /// `UPDATE_BURST`: such calls at once after a pause (default 30, the account's quota).
+    pub update_burst: u32,
+    /// `DIRECTORY_MAX_AGE_HOURS`: age at which a directory entry is looked up again (default 24).
+    pub directory_max_age: Duration,
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let account_directory_table = read.required("ACCOUNT_DIRECTORY_TABLE");
+        let contact_role = read.optional("CONTACT_ROLE_ARN");
+        let updates_per_second = read.number_or("UPDATES_PER_SECOND", 10, 0);
+        let update_burst = read.number_or("UPDATE_BURST", 30, 1);
+        let max_age_hours = read.number_or("DIRECTORY_MAX_AGE_HOURS", 24, 1);
+        read.finish(|| {
+            Some(Self {
+                account_directory_table: account_directory_table?,
+                contact_role: contact_role?,
+                updates_per_second: updates_per_second?,
+                update_burst: update_burst?,
+                directory_max_age: Duration::from_hours(max_age_hours?.into()),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_all_it_needs() {
+        let config = Config::from_env(&|name| {
+            (name == "ACCOUNT_DIRECTORY_TABLE").then(|| "directory".to_owned())
+        })
+        .unwrap();
+        assert_eq!(
+            config,
+            Config {
+                account_directory_table: "directory".into(),
+                contact_role: None,
+                updates_per_second: 10,
+                update_burst: 30,
+                directory_max_age: Duration::from_hours(24),
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = Config::from_env(&|name| match name {
+            "CONTACT_ROLE_ARN" => Some("Reader".to_owned()),
+            "UPDATE_BURST" => Some("many".to_owned()),
+            _ => None,
+        })
+        .unwrap_err()
+        .to_string();
+        for name in ["ACCOUNT_DIRECTORY_TABLE", "CONTACT_ROLE_ARN", "UPDATE_BURST"] {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The Lambda function: settings, clients once, then one batch after another.
+
+use aws_lambda_events::sqs::SqsEvent;
+use finding_enricher::{config::Config, handler::Invocation, setup};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use orgkeeper_shared::{aws, config::environment, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init(env!("CARGO_CRATE_NAME"));
+    let config = Config::from_env(&environment)?;
+    let handler = setup::handler(&config, &aws::sdk_config().await).await;
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let invocation = Invocation::of(&event.context);
+        Ok::<_, Error>(handler.handle(event.payload, invocation).await)
+    }))
+    .await
+}

@@ -1,0 +1,44 @@
+//! Text that fits: cut the same way every time.
+
+/// What stands where text was cut.
+const CUT: char = '…';
+
+/// The text without control characters and without space around it.
+///
+/// Tags and names are anybody's text; Security Hub wants a visible character in every value, and a
+/// line break in a note is no help to whoever reads it in a table.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.replace(char::is_control, " ").trim().to_owned()
+}
+
+/// The text if it has at most `limit` characters, else its beginning with `…` as the last of them.
+#[must_use]
+pub fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some(_) => text
+            .chars()
+            .take(limit.saturating_sub(1))
+            .chain((limit > 0).then_some(CUT))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_characters() {
+        assert_eq!(cut("größe", 5), "größe");
+        assert_eq!(cut("größen", 5), "größ…");
+        assert_eq!(cut("x", 0), "");
+    }
+
+    #[test]
+    fn control_characters_become_spaces() {
+        assert_eq!(clean("\u{0}a\nb\u{85}c\t"), "a b c");
+        assert_eq!(clean("\r\n"), "");
+    }
+}

@@ -1,0 +1,547 @@
+"""The local cloud: `cloud.py up`, `down` and `status` (`make up` and `make down` call it).
+
+`up` builds the functions and the front door, starts three servers in the background, makes the example
+organization, deploys template.yaml with the real `sam deploy`, and says how to reach it all:
+
+    front door :4566   every AWS call of a client or a function enters here
+    MiniStack  :4567   runs the stack (ministack_launcher.py)
+    moto       :4568   holds the organization and IAM Identity Center (organization.py)
+
+ORGKEEPER_PORT moves the three ports. What `up` writes is in target/local/: a log and a process file for each server,
+outputs.json (the stack's outputs), organization.json (the organization's ids).
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.version_info < (3, 11):
+    sys.exit("the local cloud needs Python 3.11 or later: install it, then run make up")
+try:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column, Table
+except ModuleNotFoundError as missing:
+    sys.exit(f"the Python module {missing.name} is missing: start the local cloud with make up, which installs it")
+
+import organization
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / "target" / "local"
+LOGS = STATE / "log"
+LAMBDA = ROOT / "target" / "lambda"
+SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
+
+DEFAULT_PORT = 4566
+REGION = "us-east-1"
+MANAGEMENT_ACCOUNT = "111111111111"
+STACK = "orgkeeper"
+
+START_SECONDS = 60
+END_SECONDS = 5
+
+# Not on a terminal nothing wraps what a program may read.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+class Failed(Exception):
+    """Something that the user has to know in one line; nothing else needs to be said about it."""
+
+
+# ---------------------------------------------------------------- the commands
+
+
+def main():
+    """Runs one command; the exit code says whether it did what it says."""
+    # Both end `up` in the same orderly way, even where a shell started it with Ctrl-C switched off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parser = argparse.ArgumentParser(description="The local cloud.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start it with the stack deployed, in the background")
+    commands.add_parser("down", help="stop it")
+    commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
+    command = parser.parse_args().command
+    try:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        sys.exit({"up": up, "down": down, "status": status}[command]())
+    except Failed as failure:
+        console.print(f"[red]{escape(command)} failed:[/red] {escape(str(failure))}", soft_wrap=True)
+        sys.exit(1)
+    except (OSError, subprocess.SubprocessError) as error:
+        console.print(f"[red]{escape(command)} failed:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print(f"[red]{escape(command)} was interrupted[/red]")
+        sys.exit(130)
+
+
+def up():
+    """Starts what does not run, deploys what changed, and says how to reach it."""
+    cloud = Cloud(base_port())
+    with only_one(), Steps() as steps:
+        need_tools()
+        running = [server for server in cloud.servers if server.runs()]
+        complete = len(running) == len(cloud.servers)
+        if complete and not cloud.front_door.healthy():
+            raise Failed(f"the local cloud runs on another port than {cloud.port}, or hangs: make down, then make up")
+        build(steps)
+        if complete:
+            deploy_again(cloud, steps)
+        else:
+            for server in running:
+                console.print(f"{server.name} is left over from an incomplete local cloud: it is started anew")
+            start_all(cloud, steps)
+    say_how_to_reach(cloud)
+    return 0
+
+
+def down():
+    """Ends what `up` started."""
+    cloud = Cloud(base_port())
+    with only_one(), Steps() as steps:
+        running = [server.name for server in cloud.servers if server.runs()]
+        if not running:
+            console.print("the local cloud does not run")
+            return 0
+        with steps.step(f"Stop {', '.join(running)}"):
+            cloud.end()
+    return 0
+
+
+def status():
+    """Says which servers run and answer."""
+    cloud = Cloud(base_port())
+    table = Table("server", "address", "process", "state")
+    states = []
+    for server in cloud.servers:
+        process = server.process()
+        states.append("stopped" if process is None else "up" if server.healthy() else "does not answer")
+        table.add_row(server.name, server.url, str(process or ""), states[-1])
+    console.print(table)
+    return 0 if set(states) == {"up"} else 1
+
+
+# ---------------------------------------------------------------- what `up` does
+
+
+def base_port():
+    """The front door's port; MiniStack and moto have the next two."""
+    text = os.environ.get("ORGKEEPER_PORT", str(DEFAULT_PORT))
+    if not text.isdecimal() or not 1024 <= int(text) <= 65533:
+        raise Failed(f"ORGKEEPER_PORT is {text}: it has to be a number from 1024 to 65533")
+    return int(text)
+
+
+@contextlib.contextmanager
+def only_one():
+    """Lets one `up` or `down` work at a time."""
+    with open(STATE / "lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed("another up or down is at work: wait for it to end") from None
+        yield
+
+
+def need_tools():
+    """Fails unless the tools that are not Python modules are there."""
+    if not shutil.which("cargo"):
+        raise Failed("cargo is missing: install the Rust toolchain, then run make up again")
+    if not SAM.exists():
+        raise Failed("the AWS SAM CLI is missing: start the local cloud with make up, which installs it")
+
+
+def start_all(cloud, steps):
+    """Starts the three servers and fills them. If anything fails, all of them are ended again."""
+    cloud.end()
+    for name in ("outputs.json", "organization.json", "deployed.json"):
+        (STATE / name).unlink(missing_ok=True)
+    for server in cloud.servers:
+        need_free_port(server.port)
+    try:
+        with steps.step("Start the servers"):
+            write(STATE / "servers.json", fingerprints(server_files()))
+            for server in cloud.servers:
+                server.start()
+            for server in cloud.servers:
+                server.wait_until_healthy()
+        with steps.step("Make the example organization"):
+            make_organization(cloud)
+        deploy(cloud, steps)
+    except BaseException:
+        cloud.end()
+        raise
+
+
+def deploy_again(cloud, steps):
+    """Deploys to a local cloud that runs already, if there is anything new."""
+    if read(STATE / "servers.json") != fingerprints(server_files()):
+        console.print("the servers themselves changed, but the old ones run on: make down and make up replace them")
+    if read(STATE / "deployed.json") == fingerprints(deployed_files()):
+        console.print("it runs already; template and functions are as deployed, so nothing was deployed again")
+        return
+    console.print("it runs already; template or functions changed, so the stack is deployed again")
+    deploy(cloud, steps)
+
+
+def build(steps):
+    """Builds the front door and the functions, and puts each function where the template looks for it."""
+    names = function_names()
+    packages = [argument for name in ["front-door", *names] for argument in ("--package", name)]
+    with steps.step("Build the functions and the front door") as detail:
+        run(["cargo", "build", *packages], "build", detail,
+            {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_TERM_COLOR": "never"})
+        for name in names:
+            place(name)
+
+
+def function_names():
+    """The functions: each folder below functions/ is a package and a binary of that name."""
+    return sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
+
+
+def place(name):
+    """Copies a function's binary, without its debug information, to target/lambda/<name>/bootstrap."""
+    folder = LAMBDA / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "target" / "debug" / name, folder / "bootstrap")
+    strip = shutil.which("strip")
+    if strip:
+        subprocess.run([strip, folder / "bootstrap"], check=True)
+
+
+def front_door_binary():
+    """The front door as cargo leaves it."""
+    return ROOT / "target" / "debug" / "front-door"
+
+
+def make_organization(cloud):
+    """Makes the example organization and writes down its ids."""
+    builder = organization.Builder(cloud.front_door.url, cloud.moto.url, REGION, MANAGEMENT_ACCOUNT)
+    try:
+        write(STATE / "organization.json", builder.make())
+    except (ClientError, BotoCoreError, RuntimeError) as error:
+        raise Failed(f"the example organization was not made: {error} (logs: {shown(LOGS)})") from error
+
+
+def deploy(cloud, steps):
+    """Deploys the template with the real SAM CLI, and writes down the stack's outputs."""
+    with steps.step("Deploy the stack") as detail:
+        to_deploy = fingerprints(deployed_files())
+        run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", ROOT / "samconfig.toml",
+             "--config-env", "local"],
+            "deploy", detail, client_environment(cloud))
+        write(STATE / "outputs.json", outputs(cloud))
+        write(STATE / "deployed.json", to_deploy)
+
+
+def client_environment(cloud):
+    """The environment of a command that is to reach the local cloud, and cannot reach AWS by mistake."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_CLI_"))}
+    return {
+        **mine,
+        **exports(cloud),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "SAM_CLI_TELEMETRY": "0",
+        # Seconds between its looks at the stack: five unless it is told, which is longer than the stack takes.
+        "SAM_CLI_POLL_DELAY": "0.2",
+        # Where the SAM CLI keeps its own settings.
+        "__SAM_CLI_APP_DIR": str(STATE / "sam"),
+    }
+
+
+def exports(cloud):
+    """What a shell needs so that any AWS client reaches the local cloud."""
+    return {
+        "AWS_ENDPOINT_URL": cloud.front_door.url,
+        "AWS_ACCESS_KEY_ID": organization.ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def outputs(cloud):
+    """The outputs of the stack, name -> value."""
+    client = boto3.client(
+        "cloudformation", endpoint_url=cloud.front_door.url, region_name=REGION,
+        aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
+    stack = client.describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def deployed_files():
+    """What a deployment takes."""
+    functions = [LAMBDA / name / "bootstrap" for name in function_names()]
+    return [ROOT / "template.yaml", ROOT / "samconfig.toml", *functions]
+
+
+def server_files():
+    """What the servers are made of."""
+    local = ROOT / "infra" / "local"
+    return [front_door_binary(), local / "ministack_launcher.py", local / "ministack_patches.py", local / "organization.py"]
+
+
+def fingerprints(files):
+    """A hash of the content of each file."""
+    found = {}
+    for file in files:
+        with open(file, "rb") as content:
+            found[str(shown(file))] = hashlib.file_digest(content, "sha256").hexdigest()
+    return found
+
+
+def say_how_to_reach(cloud):
+    """Prints the endpoint, the exports and the outputs."""
+    table = Table(f"output of stack {STACK}", Column("value", overflow="fold"))
+    for name, value in sorted(read(STATE / "outputs.json").items()):
+        table.add_row(name, value)
+    console.print(table)
+    console.print(f"The local cloud is up: {cloud.front_door.url}. make down stops it. To reach it from a shell:\n", soft_wrap=True)
+    for name, value in exports(cloud).items():
+        console.print(f"  export {name}={value}", soft_wrap=True)
+
+
+def read(file):
+    """The JSON in a file; None when there is no such file."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def write(file, content):
+    """Writes JSON, whole or not at all."""
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+# ---------------------------------------------------------------- servers
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of the local cloud: how it is started, and how one sees that it is ready."""
+
+    name: str
+    port: int
+    health: str
+    command: tuple
+
+    @property
+    def url(self):
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def process_file(self):
+        """Keeps its process id and the time when that process started, so that a reused id is not taken for it."""
+        return STATE / f"{self.name}.process.json"
+
+    @property
+    def log(self):
+        """Everything that it prints."""
+        return LOGS / f"{self.name}.log"
+
+    def start(self):
+        """Starts it in a process group of its own, with nothing of the user's AWS settings."""
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "RUST_LOG") if name in os.environ}
+        with open(self.log, "wb") as log:
+            process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
+                start_new_session=True, env=environment)
+        write(self.process_file, {"id": process.pid, "started": start_time(process.pid)})
+
+    def process(self):
+        """Its process id; None when it does not run."""
+        known = read(self.process_file)
+        if known is None or known["started"] is None or start_time(known["id"]) != known["started"]:
+            return None
+        return known["id"]
+
+    def runs(self):
+        """Whether its process is there."""
+        return self.process() is not None
+
+    def healthy(self):
+        """Whether it answers."""
+        try:
+            with urllib.request.urlopen(self.url + self.health, timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def wait_until_healthy(self):
+        """Returns when it answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.healthy():
+            if not self.runs():
+                raise Failed(f"{self.name} ended at its start: {last_line(self.log)} (log: {shown(self.log)})")
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name} does not answer after {START_SECONDS} s (log: {shown(self.log)})")
+            time.sleep(0.05)
+
+    def ask_to_end(self):
+        """Sends SIGTERM to its process; returns the process id, None when it does not run."""
+        process = self.process()
+        if process is not None:
+            os.kill(process, signal.SIGTERM)
+        return process
+
+    def see_it_end(self, process):
+        """Waits until it ended, ends it if it does not, and ends what it started."""
+        deadline = time.monotonic() + END_SECONDS
+        while self.runs() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if process is not None:
+            # Whatever is left of its group: functions, or the server itself if it did not listen.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
+        self.process_file.unlink(missing_ok=True)
+
+
+class Cloud:
+    """The three servers at their ports."""
+
+    def __init__(self, port):
+        self.port = port
+        self.ministack = Server(
+            "ministack", port + 1, "/_ministack/health",
+            (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(STATE),
+             "--endpoint-url", f"http://127.0.0.1:{port}",
+             "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
+        self.moto = Server(
+            "moto", port + 2, "/moto-api/data.json",
+            (sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port + 2)))
+        self.front_door = Server(
+            "front-door", port, "/_orgkeeper/health",
+            (str(front_door_binary()), "--port", str(port), "--ministack", self.ministack.url,
+             "--moto", self.moto.url, "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
+        self.servers = (self.ministack, self.moto, self.front_door)
+
+    def end(self):
+        """Ends every server."""
+        for server, process in [(server, server.ask_to_end()) for server in self.servers]:
+            server.see_it_end(process)
+
+
+def start_time(process):
+    """When the process started, as text that is only ever compared; None when there is no such process."""
+    with contextlib.suppress(ChildProcessError):
+        # A server that this very program started stays a zombie until it is waited for.
+        os.waitpid(process, os.WNOHANG)
+    stat = Path(f"/proc/{process}/stat")
+    if not Path("/proc/self/stat").exists():
+        found = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True)
+        return found.stdout.strip() or None
+    try:
+        # The command's name is in parentheses and may hold spaces; state and start time come behind it.
+        fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def need_free_port(port):
+    """Fails if something listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Failed(
+                f"port {port} is in use: end what listens there, or move the local cloud with"
+                f" ORGKEEPER_PORT (it takes that port and the next two)") from None
+
+
+# ---------------------------------------------------------------- running and showing
+
+
+def run(command, name, detail, environment):
+    """Runs a command to its end with its output in a log; its last line is shown as `detail` meanwhile."""
+    log = LOGS / f"{name}.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment,
+            start_new_session=True)
+    try:
+        while process.poll() is None:
+            detail(last_line(log))
+            time.sleep(0.1)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if process.returncode:
+        raise Failed(f"{Path(command[0]).name} {command[1]}: {reason(log)} (log: {shown(log)})")
+
+
+def reason(log):
+    """The line of a log that says what went wrong: the first error, or else the last line."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.lower().startswith("error")), last_line(log)).strip()
+
+
+def last_line(log):
+    """The last line of a log that is not empty."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[-50:]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def shown(file):
+    """A path as the user types it."""
+    return file.relative_to(ROOT)
+
+
+class Steps:
+    """Shows the steps of a long command: a spinner and the time on a terminal, plain lines anywhere else."""
+
+    def __init__(self):
+        self.progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/green]"), TextColumn("{task.description}"), TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}[/dim]"), console=console) if console.is_terminal else None
+
+    def __enter__(self):
+        if self.progress:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.progress:
+            self.progress.stop()
+
+    @contextlib.contextmanager
+    def step(self, name):
+        """One step; yields a function that shows what it is at."""
+        start = time.monotonic()
+        if not self.progress:
+            console.print(f"{name} ...")
+            yield lambda text: None
+            console.print(f"{name}: done after {time.monotonic() - start:.1f} s")
+            return
+        task = self.progress.add_task(name, total=1, detail="")
+        width = max(console.width - len(name) - 16, 0)
+        try:
+            yield lambda text: self.progress.update(task, detail=escape(text[:width]))
+            self.progress.update(task, completed=1, detail="")
+        finally:
+            self.progress.stop_task(task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+//! `/_orgkeeper/…`: what a test sets and reads while the local cloud runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::door::Door;
+use crate::faults::Wanted;
+use crate::reply::{json_answer, text_answer};
+
+/// The name under which posts to Slack are counted and faulted.
+const SLACK_POST: &str = "slack.Post";
+
+/// The routes; every other path is an AWS call.
+pub(crate) fn routes() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/_orgkeeper/health", get(health))
+        .route(
+            "/_orgkeeper/faults",
+            get(list_faults).post(set_fault).delete(clear_faults),
+        )
+        .route("/_orgkeeper/faults/{id}", delete(remove_fault))
+        .route("/_orgkeeper/calls", get(list_calls).delete(reset_calls))
+        .route("/_orgkeeper/slack", get(list_slack).delete(clear_slack))
+        .route("/_orgkeeper/slack/{channel}", post(post_slack))
+        .route("/_orgkeeper/{*rest}", get(unknown).post(unknown))
+}
+
+async fn health(State(door): State<Arc<Door>>) -> Response {
+    let (ministack, moto) = tokio::join!(
+        door.ministack.health("/_ministack/health"),
+        door.moto.health("/moto-api/")
+    );
+    let status = if ministack.is_ok() && moto.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let say = |it: Result<(), _>| it.map_or_else(|error| format!("{error}"), |()| "ok".to_owned());
+    let body = json!({"ministack": say(ministack), "moto": say(moto)});
+    json_answer(status, &body)
+}
+
+async fn set_fault(State(door): State<Arc<Door>>, body: Bytes) -> Response {
+    match Wanted::read(&body) {
+        Ok(wanted) => {
+            let rule = door.faults.set(wanted, Instant::now());
+            json_answer(StatusCode::CREATED, &rule)
+        }
+        Err(sentence) => json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence})),
+    }
+}
+
+async fn list_faults(State(door): State<Arc<Door>>) -> Response {
+    let faults = door.faults.list(Instant::now());
+    json_answer(StatusCode::OK, &json!({"faults": faults}))
+}
+
+async fn clear_faults(State(door): State<Arc<Door>>) -> StatusCode {
+    door.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn remove_fault(State(door): State<Arc<Door>>, Path(id): Path<String>) -> Response {
+    if door.faults.remove(&id) {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    }
+    let error = format!("there is no rule {id}; GET /_orgkeeper/faults lists them");
+    json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
+}
+
+async fn list_calls(State(door): State<Arc<Door>>) -> Response {
+    json_answer(StatusCode::OK, &door.calls.report())
+}
+
+async fn reset_calls(State(door): State<Arc<Door>>) -> StatusCode {
+    door.calls.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn list_slack(State(door): State<Arc<Door>>) -> Response {
+    json_answer(StatusCode::OK, &json!({"messages": door.slack.messages()}))
+}
+
+async fn clear_slack(State(door): State<Arc<Door>>) -> StatusCode {
+    door.slack.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn post_slack(
+    State(door): State<Arc<Door>>,
+    Path(channel): Path<String>,
+    body: Bytes,
+) -> Response {
+    door.came(SLACK_POST);
+    let response = receive(&door, &channel, &body).await;
+    door.answered(SLACK_POST, response.status());
+    response
+}
+
+async fn receive(door: &Door, channel: &str, body: &[u8]) -> Response {
+    if let Some(refusal) = door.strike(SLACK_POST).await {
+        let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        let mut response = text_answer(status, refusal.message);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let value = HeaderValue::from_static("1");
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        return response;
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(message) => {
+            door.slack.keep(channel, &message, clock::now());
+            text_answer(StatusCode::OK, "ok")
+        }
+        // What Slack itself says to a body that is not JSON.
+        Err(_) => text_answer(StatusCode::BAD_REQUEST, "invalid_payload"),
+    }
+}
+
+async fn unknown(Path(rest): Path<String>) -> Response {
+    let error =
+        format!("there is no /_orgkeeper/{rest}; there are health, faults, calls and slack");
+    json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
+}

@@ -1,0 +1,260 @@
+//! Security Hub's findings. The management account is the administrator: it sees, updates and, as a
+//! convenience of the local cloud, imports the findings of all accounts; a member only its own.
+
+pub(crate) mod events;
+mod filters;
+mod finding;
+mod limits;
+mod store;
+mod update;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::lock::lock;
+use crate::reply::Refusal;
+use events::Bus;
+use filters::Query;
+use finding::{Finding, Key};
+use store::Store;
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// An account is subscribed without asking, until it says otherwise; so no script has to enable
+/// Security Hub first, and one that does is answered as by AWS.
+#[derive(Debug, Clone)]
+enum Subscription {
+    Enabled(Timestamp),
+    Disabled,
+}
+
+/// Security Hub of the whole organization, in one region.
+#[derive(Debug)]
+pub(crate) struct SecurityHub {
+    administrator: String,
+    opened: Timestamp,
+    bus: Bus,
+    store: Mutex<Store>,
+    subscriptions: Mutex<HashMap<String, Subscription>>,
+}
+
+impl SecurityHub {
+    pub(crate) fn new(administrator: &str, bus: Bus) -> Self {
+        Self {
+            administrator: administrator.to_owned(),
+            opened: clock::now(),
+            bus,
+            store: Mutex::default(),
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    /// Answers one call. `strike` says, finding by finding, what a fault rule makes of it.
+    pub(crate) fn answer(
+        &self,
+        ask: &Ask<'_>,
+        strike: impl FnMut() -> Option<Refusal>,
+    ) -> Result<Value, Refusal> {
+        let now = clock::now();
+        let subscription = lock(&self.subscriptions).get(ask.account).cloned();
+        if ask.operation == "EnableSecurityHub" {
+            return self.enable(ask, subscription.as_ref(), now);
+        }
+        if let Some(Subscription::Disabled) = subscription {
+            let message = format!(
+                "Account {} is not subscribed to AWS Security Hub",
+                ask.account
+            );
+            return Err(Refusal::new("InvalidAccessException", message));
+        }
+        match ask.operation {
+            "BatchImportFindings" => self.import(ask, strike, now),
+            "BatchUpdateFindings" => self.update(ask, strike, now),
+            "GetFindings" => self.get(ask, now),
+            "DescribeHub" => Ok(self.describe(ask, subscription.as_ref())),
+            "DisableSecurityHub" => {
+                let account = ask.account.to_owned();
+                lock(&self.subscriptions).insert(account, Subscription::Disabled);
+                Ok(json!({}))
+            }
+            other => Err(Refusal {
+                status: Some(http::StatusCode::NOT_IMPLEMENTED),
+                ..Refusal::new(
+                    "NotImplemented",
+                    format!("The local Security Hub has no operation {other}."),
+                )
+            }),
+        }
+    }
+
+    /// Takes in the findings of `Imported` events that somebody puts on the bus by hand.
+    pub(crate) fn learn(&self, put_events: &[u8]) {
+        let now = clock::now();
+        let mut store = lock(&self.store);
+        for finding in events::imported_findings(put_events) {
+            if let Some(key) = finding::key(&finding)
+                && store.is_news(&key, &finding)
+            {
+                store.import(key, finding, now);
+            }
+        }
+    }
+
+    fn enable(
+        &self,
+        ask: &Ask<'_>,
+        subscription: Option<&Subscription>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        if let Some(Subscription::Enabled(_)) = subscription {
+            let message = "Account is already subscribed to Security Hub";
+            return Err(Refusal::new("ResourceConflictException", message));
+        }
+        let account = ask.account.to_owned();
+        lock(&self.subscriptions).insert(account, Subscription::Enabled(now));
+        Ok(json!({}))
+    }
+
+    fn describe(&self, ask: &Ask<'_>, subscription: Option<&Subscription>) -> Value {
+        let since = match subscription {
+            Some(Subscription::Enabled(since)) => *since,
+            Some(Subscription::Disabled) | None => self.opened,
+        };
+        let arn = format!(
+            "arn:aws:securityhub:{}:{}:hub/default",
+            ask.region, ask.account
+        );
+        json!({
+            "HubArn": arn,
+            "SubscribedAt": finding::time(since),
+            "AutoEnableControls": true,
+            "ControlFindingGenerator": "SECURITY_CONTROL",
+        })
+    }
+
+    fn import(
+        &self,
+        ask: &Ask<'_>,
+        mut strike: impl FnMut() -> Option<Refusal>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let findings = limits::findings(ask.body).map_err(invalid)?;
+        let mut seen = HashSet::new();
+        let (mut imported, mut failed) = (0_u32, Vec::new());
+        let mut store = lock(&self.store);
+        for mut finding in findings {
+            let id = finding::text(&finding, "Id").to_owned();
+            let result = self
+                .may_import(ask.account, &finding, &mut seen)
+                .and_then(|key| strike().map_or(Ok(key), |fault| Err((fault.code, fault.message))));
+            match result {
+                Ok(key) => {
+                    imported += 1;
+                    finding.entry("Region").or_insert_with(|| json!(ask.region));
+                    // A finding older than the stored one is taken and changes nothing, as by AWS.
+                    if let Some(stored) = store.import(key, finding, now) {
+                        self.bus.send(stored);
+                    }
+                }
+                Err((code, message)) => failed.push(json!({
+                    "Id": id, "ErrorCode": code, "ErrorMessage": message,
+                })),
+            }
+        }
+        Ok(json!({
+            "SuccessCount": imported,
+            "FailedCount": failed.len(),
+            "FailedFindings": failed,
+        }))
+    }
+
+    fn may_import(
+        &self,
+        account: &str,
+        finding: &Finding,
+        seen: &mut HashSet<Key>,
+    ) -> Result<Key, (String, String)> {
+        limits::finding(finding)?;
+        let owner = finding::text(finding, "AwsAccountId");
+        if account != self.administrator && account != owner {
+            let message = format!("account {account} may not import a finding of account {owner}");
+            return Err(("InvalidInput".to_owned(), message));
+        }
+        let Some(key) = finding::key(finding) else {
+            return Err((
+                "InvalidInput".to_owned(),
+                "Id and ProductArn are required".to_owned(),
+            ));
+        };
+        once(key, seen)
+    }
+
+    fn update(
+        &self,
+        ask: &Ask<'_>,
+        mut strike: impl FnMut() -> Option<Refusal>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let (keys, fields) = update::read(ask.body).map_err(invalid)?;
+        let mut seen = HashSet::new();
+        let (mut processed, mut unprocessed) = (Vec::new(), Vec::new());
+        let mut store = lock(&self.store);
+        for key in keys {
+            let identifier = json!({"Id": key.id, "ProductArn": key.product_arn});
+            let result = once(key, &mut seen)
+                .and_then(|key| strike().map_or(Ok(key), |fault| Err((fault.code, fault.message))))
+                .and_then(|key| {
+                    store.update(
+                        &key,
+                        |finding| self.sees(ask.account, finding),
+                        &fields,
+                        now,
+                    )
+                });
+            match result {
+                Ok(stored) => {
+                    self.bus.send(stored);
+                    processed.push(identifier);
+                }
+                Err((code, message)) => unprocessed.push(json!({
+                    "FindingIdentifier": identifier, "ErrorCode": code, "ErrorMessage": message,
+                })),
+            }
+        }
+        Ok(json!({"ProcessedFindings": processed, "UnprocessedFindings": unprocessed}))
+    }
+
+    fn get(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Value, Refusal> {
+        let query = Query::read(ask.body, now).map_err(invalid)?;
+        let store = lock(&self.store);
+        let visible = store.findings().filter(|it| self.sees(ask.account, it));
+        Ok(query.page(visible))
+    }
+
+    fn sees(&self, account: &str, finding: &Finding) -> bool {
+        account == self.administrator || finding::text(finding, "AwsAccountId") == account
+    }
+}
+
+fn invalid(message: String) -> Refusal {
+    Refusal::new("InvalidInputException", message)
+}
+
+fn once(key: Key, seen: &mut HashSet<Key>) -> Result<Key, (String, String)> {
+    if seen.insert(key.clone()) {
+        return Ok(key);
+    }
+    let message = "the same finding stands twice in this call".to_owned();
+    Err(("DuplicatedFindingIdentifier".to_owned(), message))
+}

@@ -1,0 +1,149 @@
+//! The findings, in the order in which they first came.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use super::finding::{self, Finding, Key};
+use super::limits;
+
+#[derive(Debug)]
+struct Stored {
+    finding: Finding,
+    /// Fields that a customer has set; an import leaves them alone.
+    chosen: BTreeSet<String>,
+}
+
+/// All findings of the organization. None is ever removed, so a place in the list stays valid.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    places: HashMap<Key, usize>,
+    findings: Vec<Stored>,
+}
+
+impl Store {
+    /// All findings, oldest first.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().map(|it| &it.finding)
+    }
+
+    /// Whether the finding is unknown, or newer than the stored one.
+    pub(crate) fn is_news(&self, key: &Key, incoming: &Finding) -> bool {
+        let stored = self
+            .places
+            .get(key)
+            .and_then(|place| self.findings.get(*place));
+        stored.is_none_or(|stored| finding::is_newer(incoming, &stored.finding, false))
+    }
+
+    /// Takes a finding in; `None` if the stored one is newer.
+    pub(crate) fn import(
+        &mut self,
+        key: Key,
+        incoming: Finding,
+        now: Timestamp,
+    ) -> Option<&Finding> {
+        let place = self.places.get(&key).copied();
+        if let Some(stored) = place.and_then(|place| self.findings.get(place))
+            && !finding::is_newer(&incoming, &stored.finding, true)
+        {
+            return None;
+        }
+        let incoming = finding::complete(incoming, now);
+        let place = place.unwrap_or(self.findings.len());
+        if let Some(stored) = self.findings.get_mut(place) {
+            stored.finding = finding::imported_again(&stored.finding, &stored.chosen, incoming);
+        } else {
+            self.places.insert(key, place);
+            self.findings.push(Stored {
+                finding: incoming,
+                chosen: BTreeSet::new(),
+            });
+        }
+        self.findings.get(place).map(|it| &it.finding)
+    }
+
+    /// Sets a customer's fields; the error is the finding's `ErrorCode` and message. A finding that
+    /// the caller does not see is not found.
+    pub(crate) fn update(
+        &mut self,
+        key: &Key,
+        sees: impl Fn(&Finding) -> bool,
+        fields: &Finding,
+        now: Timestamp,
+    ) -> Result<&Finding, (String, String)> {
+        let stored = self
+            .places
+            .get(key)
+            .and_then(|place| self.findings.get_mut(*place))
+            .filter(|stored| sees(&stored.finding))
+            .ok_or_else(|| ("FindingNotFound".to_owned(), "Finding Not Found".to_owned()))?;
+        let updated = finding::updated(&stored.finding, fields, now);
+        limits::size(&updated)?;
+        stored.finding = updated;
+        stored.chosen.extend(fields.keys().cloned());
+        Ok(&stored.finding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::finding::tests::sample;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn titled(title: &str, updated_at: &str) -> (Key, Finding) {
+        let mut finding = sample("1");
+        finding.insert("Title".to_owned(), json!(title));
+        finding.insert("UpdatedAt".to_owned(), json!(updated_at));
+        (finding::key(&finding).unwrap(), finding)
+    }
+
+    #[test]
+    fn an_older_import_changes_nothing() {
+        let mut store = Store::default();
+        let (key, newer) = titled("newer", "2026-03-02T00:00:00Z");
+        let (_, older) = titled("older", "2026-03-01T00:00:00Z");
+        assert!(store.import(key.clone(), newer.clone(), NOW).is_some());
+        assert!(!store.is_news(&key, &newer));
+        assert!(store.import(key.clone(), older, NOW).is_none());
+        let (_, newest) = titled("newest", "2026-03-03T00:00:00Z");
+        assert!(store.is_news(&key, &newest));
+        assert_eq!(store.import(key, newest, NOW).unwrap()["Title"], "newest");
+        assert_eq!(store.findings().count(), 1);
+    }
+
+    #[test]
+    fn an_unseen_finding_is_not_found() {
+        let mut store = Store::default();
+        let (key, finding) = titled("one", "2026-03-02T00:00:00Z");
+        let fields = Finding::from_iter([("Confidence".to_owned(), json!(1))]);
+        let code = |it: Result<&Finding, (String, String)>| it.unwrap_err().0;
+        assert_eq!(
+            code(store.update(&key, |_| true, &fields, NOW)),
+            "FindingNotFound"
+        );
+        store.import(key.clone(), finding, NOW);
+        assert_eq!(
+            code(store.update(&key, |_| false, &fields, NOW)),
+            "FindingNotFound"
+        );
+        assert!(store.update(&key, |_| true, &fields, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_customers_choice_survives_the_next_import() {
+        let mut store = Store::default();
+        let (key, finding) = titled("one", "2026-03-02T00:00:00Z");
+        store.import(key.clone(), finding.clone(), NOW);
+        let fields = json!({"Severity": {"Label": "LOW"}, "Workflow": {"Status": "SUPPRESSED"}});
+        let fields = fields.as_object().unwrap();
+        store.update(&key, |_| true, fields, NOW).unwrap();
+        let after = store.import(key, finding, NOW).unwrap();
+        assert_eq!(after["Severity"]["Label"], "LOW");
+        assert_eq!(after["Workflow"]["Status"], "SUPPRESSED");
+    }
+}

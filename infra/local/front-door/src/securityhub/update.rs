@@ -1,0 +1,114 @@
+//! `BatchUpdateFindings`: which findings, and what a customer says about all of them.
+
+use serde_json::Value;
+
+use super::finding::{Finding, Key};
+use super::limits;
+
+/// The fields that a customer may set.
+const FIELDS: &[&str] = &[
+    "Confidence",
+    "Criticality",
+    "Note",
+    "RelatedFindings",
+    "Severity",
+    "Types",
+    "UserDefinedFields",
+    "VerificationState",
+    "Workflow",
+];
+
+/// Reads a call; what is wrong with it refuses it as a whole, since all its findings get the same.
+pub(crate) fn read(body: &[u8]) -> Result<(Vec<Key>, Finding), String> {
+    let call =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let Value::Object(mut fields) = call else {
+        return Err("the body must be an object".to_owned());
+    };
+    let keys = identifiers(fields.remove("FindingIdentifiers"))?;
+    fields.retain(|_, value| !value.is_null());
+    if let Some(name) = fields.keys().find(|it| !FIELDS.contains(&it.as_str())) {
+        return Err(format!(
+            "{name} is not a field that BatchUpdateFindings can set"
+        ));
+    }
+    limits::fields(&fields)?;
+    Ok((keys, fields))
+}
+
+fn identifiers(value: Option<Value>) -> Result<Vec<Key>, String> {
+    let Some(Value::Array(items)) = value else {
+        return Err("FindingIdentifiers must be a list".to_owned());
+    };
+    limits::per_call("FindingIdentifiers", items.len())?;
+    items
+        .iter()
+        .map(|item| {
+            let member = |name: &str| {
+                let text = item[name].as_str().filter(|it| !it.trim().is_empty());
+                text.map(str::to_owned)
+                    .ok_or_else(|| format!("each of FindingIdentifiers must have {name}"))
+            };
+            Ok(Key {
+                product_arn: member("ProductArn")?,
+                id: member("Id")?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_with(name: &str, value: &Value) -> Result<(Vec<Key>, Finding), String> {
+        let identifiers = json!([{"Id": "1", "ProductArn": "arn"}]);
+        read(
+            json!({"FindingIdentifiers": identifiers, name: value})
+                .to_string()
+                .as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_call_names_findings_and_fields() {
+        let note = json!({"Text": "é".repeat(512), "UpdatedBy": "me"});
+        let (keys, fields) = read_with("Note", &note).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(fields["Note"], note);
+    }
+
+    #[test]
+    fn a_wrong_field_refuses_the_call() {
+        let wrong = [
+            ("Note", json!({"Text": "x".repeat(513), "UpdatedBy": "me"})),
+            ("Note", json!({"Text": "", "UpdatedBy": "me"})),
+            ("Note", json!({"Text": "x"})),
+            ("Workflow", json!({"Status": "CLOSED"})),
+            ("VerificationState", json!("MAYBE")),
+            ("UserDefinedFields", json!({"k": ""})),
+            ("RecordState", json!("ARCHIVED")),
+        ];
+        for (name, value) in wrong {
+            let message = read_with(name, &value).unwrap_err();
+            assert!(message.starts_with(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_call_names_1_to_100_findings() {
+        let call = |count: usize| {
+            let item = json!({"Id": "1", "ProductArn": "arn"});
+            read(
+                json!({"FindingIdentifiers": vec![item; count]})
+                    .to_string()
+                    .as_bytes(),
+            )
+        };
+        assert_eq!(call(100).unwrap().0.len(), 100);
+        assert!(call(0).is_err());
+        assert!(call(101).is_err());
+    }
+}

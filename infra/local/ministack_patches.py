@@ -1,0 +1,708 @@
+"""Where MiniStack differs from AWS in a way that orgkeeper notices, made as AWS does it.
+
+MiniStack runs the template and the functions on this machine. Each function below mends one difference; its
+docstring says what AWS does, what MiniStack does and what is changed. `PATCHES` at the end lists them all with
+the private functions of MiniStack that each one replaces or calls. `apply_all` compares these with the installed
+MiniStack before it changes anything, so that another version fails at start, by name, and not in a test.
+
+Import this module only after the environment is set: MiniStack reads its settings while it is imported.
+"""
+
+import contextvars
+import datetime
+import functools
+import importlib
+import inspect
+import json
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Callable
+from urllib.parse import urlsplit
+
+from ministack.core import lambda_runtime
+from ministack.core.arn import parse_arn
+from ministack.core.responses import new_uuid, request_scope
+from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, sns, sqs, stepfunctions
+
+MINISTACK_VERSION = "1.5.33"
+
+# Lambda refuses a request over 6 MB; what it adds around each message is about this much.
+INVOCATION_BYTES = 6 * 1024 * 1024
+RECORD_OVERHEAD_BYTES = 1024
+
+# MiniStack's poller looks at every queue this often even when nothing wakes it.
+POLL_SECONDS = 1.0
+
+# AWS waits longer between attempts; the shape (a growing pause, a limit) is what matters here.
+FIRST_STREAM_PAUSE_SECONDS = 0.1
+LONGEST_STREAM_PAUSE_SECONDS = 2.0
+
+
+# ---------------------------------------------------------------- events
+
+
+def accept_aws_sources(_settings):
+    """AWS's own services publish events whose source begins with `aws.`; nobody else can.
+
+    MiniStack refuses such a source in PutEvents, so a test cannot play the part of Security Hub or of a sign-in.
+    The patch accepts it.
+    """
+    eventbridge._put_events = functools.partial(eventbridge._put_events, allow_aws_source=True)
+
+
+def forward_to_other_accounts(_settings):
+    """AWS delivers an event to a bus in another account or region and keeps the event's account and region.
+
+    MiniStack drops it, and within an account it overwrites the event's region with that of the bus. The patch
+    continues on the target bus with the event as it was.
+    """
+
+    def forward(spec, event, rule, event_path, target_input_payload=None):
+        rule_key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
+        if rule_key in event_path:
+            return
+        bus_name = spec.resource.removeprefix("event-bus/")
+        forwarded = {**event, "EventBusName": bus_name, "_DispatchPath": [*event_path, rule_key]}
+        if target_input_payload is not None:
+            forwarded["Detail"] = target_input_payload
+        with request_scope(spec.account_id, spec.region):
+            eventbridge._ensure_default_bus()
+            if bus_name not in eventbridge._event_buses:
+                raise LookupError(f"event bus {spec} does not exist")
+            eventbridge._dispatch_event(forwarded)
+
+    eventbridge._dispatch_to_event_bus = forward
+
+
+def use_dead_letter_queue_of_target(_settings):
+    """AWS sends an event whose target does not exist (any more) to the target's dead-letter queue, with the reason.
+
+    MiniStack logs a warning and the event is gone. The patch looks for the target first and sends the event to
+    the dead-letter queue when it is not there.
+    """
+    deliver = eventbridge._invoke_target
+
+    def deliver_or_set_aside(target, event, rule, view=None):
+        if target_exists(target["Arn"]):
+            deliver(target, event, rule, view)
+            return
+        dead_letter_arn = (target.get("DeadLetterConfig") or {}).get("Arn")
+        if dead_letter_arn:
+            view = view or eventbridge._pattern_event_view(event)
+            send_to_dead_letter_queue(dead_letter_arn, target["Arn"], rule.get("Arn", ""), view.event_with_detail())
+
+    eventbridge._invoke_target = deliver_or_set_aside
+
+
+def target_exists(arn):
+    """Whether a rule's target is there; a kind of target that nobody deletes counts as there."""
+    spec = parse_arn(arn)
+    if spec.service == "sqs":
+        return sqs._queue_by_arn(arn) is not None
+    if spec.service == "lambda":
+        return lambda_svc._get_func_record_for_ref(arn)[0] is not None
+    if spec.service == "sns":
+        return sns._topic_by_arn_any_scope(arn) is not None
+    if spec.service == "states":
+        return stepfunctions._resolve_state_machine_arn(arn) is not None
+    return True
+
+
+def send_to_dead_letter_queue(queue_arn, target_arn, rule_arn, event):
+    """Puts `event` on the queue with the message attributes that EventBridge adds."""
+    queue = sqs._queue_by_arn(queue_arn)
+    if queue is None:
+        raise LookupError(f"dead-letter queue {queue_arn} does not exist")
+    reasons = {
+        "RULE_ARN": rule_arn,
+        "TARGET_ARN": target_arn,
+        "ERROR_CODE": "NO_PERMISSIONS" if parse_arn(target_arn).service == "lambda" else "RESOURCE_NOT_FOUND",
+        "ERROR_MESSAGE": f"The target {target_arn} does not exist.",
+    }
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in reasons.items() if value}
+    message = {
+        "id": new_uuid(),
+        "body": json.dumps(event),
+        "message_attributes": attributes,
+        "md5_attrs": sqs._md5_msg_attrs(attributes),
+    }
+    sqs._ensure_msg_fields(message)
+    queue["messages"].append(message)
+    lambda_svc._esm_wake.set()
+
+
+def look_at_schedules_every_second(_settings):
+    """AWS fires a schedule within its minute, a one-time schedule within seconds.
+
+    MiniStack looks at its schedules every ten seconds. The patch makes that one second.
+    """
+    eventbridge._SCHEDULER_TICK_INTERVAL = 1
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def tell_object_version(_settings):
+    """AWS puts `version-id` into the event of an object in a versioned bucket.
+
+    MiniStack puts it into bucket notifications but not into the EventBridge event. The patch adds it.
+    """
+    fire = s3._fire_s3_event
+    dispatch = eventbridge._dispatch_event
+    signature = inspect.signature(fire)
+    object_version = contextvars.ContextVar("object_version", default=None)
+
+    def fire_with_version(*args, **kwargs):
+        token = object_version.set(signature.bind(*args, **kwargs).arguments.get("version_id"))
+        try:
+            fire(*args, **kwargs)
+        finally:
+            object_version.reset(token)
+
+    def dispatch_with_version(event, view=None):
+        if object_version.get() and event.get("Source") == "aws.s3":
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = object_version.get()
+            event = {**event, "Detail": json.dumps(detail)}
+            view = None
+        dispatch(event, view)
+
+    s3._fire_s3_event = fire_with_version
+    eventbridge._dispatch_event = dispatch_with_version
+
+
+# ---------------------------------------------------------------- asynchronous invocations and mail
+
+
+def invoke_asynchronously(_settings):
+    """AWS invokes the function of a rule or of a topic asynchronously: two retries, then the failure destination.
+
+    MiniStack invokes it once and drops a failure. The patch takes MiniStack's own asynchronous invocation.
+    """
+
+    def start(function_arn, event):
+        function, config, name = lambda_svc._get_func_record_for_ref(function_arn)
+        if not function or not config:
+            raise LookupError(f"function {name} does not exist")
+        lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(function, config), event)
+
+    def from_rule(arn, payload):
+        start(arn, json.loads(payload))
+
+    def from_topic(endpoint, envelope, topic_arn, sub_arn, msg_id, raw_message, message_attributes):
+        record = {
+            "EventVersion": "1.0",
+            "EventSubscriptionArn": sub_arn,
+            "EventSource": "aws:sns",
+            "Sns": json.loads(envelope),
+        }
+        start(endpoint, {"Records": [record]})
+
+    eventbridge._dispatch_to_lambda = from_rule
+    sns._deliver_to_lambda = from_topic
+
+
+def keep_mail(settings):
+    """AWS sends the text of a message to the e-mail subscriptions of its topic.
+
+    MiniStack drops it. The patch appends one JSON line for each mail to `mail.jsonl` in the state directory.
+    """
+    fan_out = sns._fanout
+    lock = threading.Lock()
+
+    def fan_out_and_keep(topic_arn, msg_id, message, subject, message_structure="", message_attributes=None,
+                         message_group_id="", message_dedup_id=""):
+        topic = sns._topic_by_arn_any_scope(topic_arn) or {"subscriptions": []}
+        mails = []
+        for subscription in topic["subscriptions"]:
+            protocol = subscription["protocol"]
+            if protocol not in ("email", "email-json") or not subscription.get("confirmed"):
+                continue
+            text = sns._resolve_message_for_protocol(message, message_structure, protocol)
+            if sns._matches_filter_policy(subscription, message_attributes or {}, text):
+                mails.append({
+                    "time": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+                    "to": subscription["endpoint"],
+                    "topic": topic_arn,
+                    "subject": subject or "AWS Notification Message",
+                    "text": text,
+                })
+        with lock, open(settings.mail_file, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(mail) + "\n" for mail in mails)
+        fan_out(topic_arn, msg_id, message, subject, message_structure, message_attributes,
+                message_group_id, message_dedup_id)
+
+    sns._fanout = fan_out_and_keep
+
+
+# ---------------------------------------------------------------- queue mappings
+
+
+def gather_batches(_settings):
+    """AWS gathers up to BatchSize messages (10,000, or 6 MB) for at most the batching window, then invokes.
+
+    MiniStack takes at most ten messages, ignores the window, and sees a message that becomes visible again up to
+    a second late. It compares MaximumConcurrency without turning the text of a template into a number. The patch
+    gathers as AWS does and wakes the poller when a window ends or a message becomes visible.
+    """
+    receive_fifo = sqs._receive_messages_for_esm
+    concurrency = lambda_svc._sqs_esm_concurrency
+
+    def receive(queue_url, max_number):
+        queue = sqs._get_q(queue_url)
+        if queue["is_fifo"]:
+            return receive_fifo(queue_url, max_number)
+        window = batching_window(queue["attributes"]["QueueArn"])
+        with sqs._queues_lock:
+            sqs._expire_retained(queue)
+            sqs._dlq_sweep(queue)
+            for message in queue["messages"]:
+                sqs._ensure_msg_fields(message)
+            now = time.time()
+            visible = [message for message in queue["messages"] if message["visible_at"] <= now]
+            wanted = fitting(visible, int(max_number))
+            if not visible:
+                wake_poller_at(min((message["visible_at"] for message in queue["messages"]), default=None))
+                return []
+            window_ends = min(message["visible_at"] for message in visible) + window
+            if wanted == len(visible) < int(max_number) and now < window_ends:
+                wake_poller_at(window_ends)
+                return []
+            return sqs._collect_msgs(queue, wanted, int(queue["attributes"].get("VisibilityTimeout", "30")))
+
+    def concurrency_as_number(esm, func_rec, config, queue=None):
+        scaling = esm.get("ScalingConfig") or {}
+        if "MaximumConcurrency" in scaling:
+            esm = {**esm, "ScalingConfig": {"MaximumConcurrency": int(scaling["MaximumConcurrency"])}}
+        return concurrency(esm, func_rec, config, queue)
+
+    sqs._receive_messages_for_esm = receive
+    lambda_svc._sqs_esm_concurrency = concurrency_as_number
+
+
+def batching_window(queue_arn):
+    """The batching window in seconds of the mapping that reads this queue."""
+    for _account, _region, mapping in lambda_svc._iter_all_esms():
+        if mapping["EventSourceArn"] == queue_arn and mapping.get("Enabled", True):
+            return int(mapping.get("MaximumBatchingWindowInSeconds") or 0)
+    return 0
+
+
+def fitting(messages, batch_size):
+    """How many of the first messages fit into one invocation."""
+    free = INVOCATION_BYTES
+    for count, message in enumerate(messages[:batch_size]):
+        free -= len(message["body"].encode()) + RECORD_OVERHEAD_BYTES
+        if free < 0:
+            return max(count, 1)
+    return min(len(messages), batch_size)
+
+
+def wake_poller_at(moment):
+    """Wakes the poller at `moment` (epoch seconds), if that is before it looks by itself."""
+    if moment is None or moment - time.time() >= POLL_SECONDS:
+        return
+    timer = threading.Timer(max(moment - time.time(), 0), lambda_svc._esm_wake.set)
+    timer.daemon = True
+    timer.start()
+
+
+def believe_partial_failures(_settings):
+    """AWS keeps the whole batch when a partial batch response names an empty or unknown message, or is no such response.
+
+    MiniStack deletes every message that the response does not name, so a wrong response loses messages. The patch
+    deletes only what a well-formed response leaves out.
+    """
+
+    def run_batch(esm, func_rec, event, batch, queue_url, queue_name):
+        result = lambda_svc._execute_function(func_rec, event)
+        failed = failed_items(esm, result, [message["id"] for message in batch])
+        done = [message["receipt_handle"] for message in batch if message["id"] not in failed]
+        sqs._delete_messages_for_esm(queue_url, set(done))
+        if result.get("error"):
+            # A function that fails as a whole is not called again at once, as on AWS.
+            lambda_svc._esm_backoff_until[esm["UUID"]] = time.time() + lambda_svc._ESM_BACKOFF_SECONDS
+        esm["LastProcessingResult"] = f"OK - {len(done)} records" if not failed else f"FAILED - {len(failed)} records"
+
+    lambda_svc._run_sqs_batch = run_batch
+
+
+def failed_items(mapping, result, identifiers):
+    """The identifiers of a batch that are to be tried again, after `result` of the function."""
+    if result.get("error"):
+        return set(identifiers)
+    if "ReportBatchItemFailures" not in (mapping.get("FunctionResponseTypes") or []):
+        return set()
+    body = result.get("body")
+    body = json.loads(body) if isinstance(body, str) and body else body
+    if body is None or body == "":
+        return set()
+    failures = body.get("batchItemFailures") if isinstance(body, dict) else None
+    if failures is None:
+        return set() if body == {} or isinstance(body, dict) else set(identifiers)
+    named = {failure.get("itemIdentifier") for failure in failures}
+    return named if named <= set(identifiers) else set(identifiers)
+
+
+# ---------------------------------------------------------------- stream mappings
+
+
+def run_stream_batches(_settings):
+    """AWS retries a failed stream batch from the first record that the function names (ReportBatchItemFailures), halves
+    it (BisectBatchOnFunctionError), gives up after MaximumRetryAttempts or MaximumRecordAgeInSeconds and then tells
+    the failure destination which records it gave up.
+
+    MiniStack repeats the same batch for ever, and its poller waits for the function, so a slow stream function holds
+    up every queue. The patch runs a batch of a stream beside the poller, one at a time for each mapping, with all of
+    these settings and the batching window.
+    """
+
+    def poll_streams():
+        started = [start_stream_batch(*mapping) for mapping in lambda_svc._iter_all_esms()]
+        return any(started)
+
+    lambda_svc._poll_dynamodb_streams = poll_streams
+
+
+def start_stream_batch(account, region, mapping):
+    """Starts the next batch of one stream mapping, if there is one and none is running."""
+    spec = parse_arn(mapping["EventSourceArn"])
+    if spec.service != "dynamodb" or not mapping.get("Enabled", True):
+        return False
+    identifier = mapping["UUID"]
+    with request_scope(account, region):
+        function, _config = lambda_svc._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
+        table_name = lambda_svc._dynamodb_stream_table_from_arn_spec(spec)[0]
+        table = dynamodb._tables.get(table_name)
+        if function is None or not table or table.get("LatestStreamArn") != mapping["EventSourceArn"]:
+            return False
+        if lambda_svc._esm_inflight.get(identifier, 0):
+            return False
+        position = stream_position(mapping, table_name)
+        batch_size = int(mapping.get("BatchSize") or 100)
+        records = dynamodb.stream_records_since(table_name, position, batch_size)
+        if not records or still_gathering(mapping, records, batch_size):
+            return False
+        lambda_svc._dispatch_esm_batch(identifier, run_stream_batch, mapping, function, records, position)
+        return True
+
+
+def stream_position(mapping, table_name):
+    """Where this mapping reads on; the first time, where its StartingPosition says."""
+    positions = lambda_svc._dynamodb_stream_positions
+    with lambda_svc._dynamodb_stream_positions_lock:
+        if mapping["UUID"] not in positions:
+            from_start = mapping.get("StartingPosition") == "TRIM_HORIZON"
+            find = dynamodb.stream_start_position if from_start else dynamodb.stream_end_position
+            positions[mapping["UUID"]] = find(table_name)
+        positions[mapping["UUID"]] = max(positions[mapping["UUID"]], dynamodb.stream_start_position(table_name))
+        return positions[mapping["UUID"]]
+
+
+def still_gathering(mapping, records, batch_size):
+    """Whether the batch is neither full nor as old as the batching window."""
+    window = int(mapping.get("MaximumBatchingWindowInSeconds") or 0)
+    window_ends = record_time(records[0]) + window
+    if len(records) >= batch_size or time.time() >= window_ends:
+        return False
+    wake_poller_at(window_ends)
+    return True
+
+
+def run_stream_batch(mapping, function, records, position):
+    """Runs one batch to its end (done, or given up record by record) and moves the position behind it."""
+    waiting = [(lambda_svc._apply_filter_criteria(records, mapping), 0)]
+    while waiting and mapping["UUID"] in lambda_svc._esms:
+        batch, retries = waiting.pop()
+        if not batch:
+            continue
+        result = lambda_svc._execute_function(function, {"Records": batch})
+        numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
+        failed = failed_items(mapping, result, numbers)
+        if not failed:
+            continue
+        first = next(place for place, number in enumerate(numbers) if number in failed)
+        waiting.extend(what_to_try_again(mapping, function, batch[first:], first > 0, retries, result))
+    with lambda_svc._dynamodb_stream_positions_lock:
+        lambda_svc._dynamodb_stream_positions[mapping["UUID"]] = position + len(records)
+
+
+def what_to_try_again(mapping, function, batch, moved_on, retries, result):
+    """The next batches, last one first, after `batch` failed at its first record."""
+    if moved_on:
+        return [(batch, 0)]
+    if mapping.get("BisectBatchOnFunctionError") and len(batch) > 1:
+        # Halving does not count as a retry.
+        middle = len(batch) // 2
+        return [(batch[middle:], 0), (batch[:middle], retries)]
+    given_up = reason_to_give_up(mapping, batch, retries)
+    if given_up:
+        lambda_svc._send_ddb_stream_failure_record(
+            mapping, function, batch, mapping["EventSourceArn"], result, given_up)
+        return []
+    time.sleep(min(FIRST_STREAM_PAUSE_SECONDS * 2**retries, LONGEST_STREAM_PAUSE_SECONDS))
+    return [(batch, retries + 1)]
+
+
+def reason_to_give_up(mapping, batch, retries):
+    """Why a failed batch is not tried again, in the words of the failure record; None to try again."""
+    most_retries = int(mapping.get("MaximumRetryAttempts", -1))
+    greatest_age = int(mapping.get("MaximumRecordAgeInSeconds", -1))
+    if 0 <= most_retries <= retries:
+        return "RetryAttemptsExhausted"
+    if 0 < greatest_age < time.time() - record_time(batch[0]):
+        return "MaxRecordAgeExceeded"
+    return None
+
+
+def record_time(record):
+    """When a stream record was written, in epoch seconds."""
+    return float(record["dynamodb"].get("ApproximateCreationDateTime", 0))
+
+
+# ---------------------------------------------------------------- what functions see
+
+
+def name_queues_by_endpoint(settings):
+    """AWS names a queue by a URL of the endpoint that every client uses.
+
+    MiniStack's queue URLs carry its own port, so a client that takes them at their word goes past the front door.
+    The patch puts the endpoint's port into them.
+    """
+    sqs.DEFAULT_PORT = str(urlsplit(settings.endpoint_url).port)
+
+
+def answer_functions_at_once(_settings):
+    """AWS hands an event to a waiting function within about a millisecond.
+
+    MiniStack leaves Nagle's algorithm on, which costs 40 ms an invocation together with delayed acknowledgements.
+    The patch turns it off.
+    """
+    build = lambda_runtime.ProvidedWorker._build_handler_class
+
+    def build_without_delay(self, generation, pending):
+        handler = build(self, generation, pending)
+        handler.disable_nagle_algorithm = True
+        return handler
+
+    lambda_runtime.ProvidedWorker._build_handler_class = build_without_delay
+
+
+def do_not_wait_for_logs(_settings):
+    """AWS does not hold an answer back for the function's log.
+
+    MiniStack waits up to 50 ms for the first line of a function that prints nothing. The patch waits 5 ms; a line
+    that comes later is shown with the next invocation.
+    """
+    drain = lambda_runtime.ProvidedWorker._drain_stderr_bounded
+
+    def drain_briefly(self, first_line_wait=0.005, idle_confirm=0.002, hard_cap=0.05):
+        return drain(self, first_line_wait, idle_confirm, hard_cap)
+
+    lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain_briefly
+
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a patch needs to know about this run."""
+
+    mail_file: str
+    endpoint_url: str
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A named difference: how it is mended, and what of MiniStack that replaces (`replaces`) or calls (`uses`)."""
+
+    name: str
+    apply: Callable[[Settings], None]
+    replaces: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+
+
+FUNCTION_LOOKUP = "services.lambda_svc._get_func_record_for_ref(function_ref)"
+QUEUE_LOOKUP = "services.sqs._queue_by_arn(arn)"
+TOPIC_LOOKUP = "services.sns._topic_by_arn_any_scope(topic_arn)"
+MESSAGE_FIELDS = "services.sqs._ensure_msg_fields(m)"
+MAPPINGS = "services.lambda_svc._iter_all_esms()"
+WAKE = "services.lambda_svc._esm_wake"
+RUN = "services.lambda_svc._execute_function(func, event)"
+
+PATCHES = (
+    Patch(
+        "aws-sources",
+        accept_aws_sources,
+        replaces=("services.eventbridge._put_events(data, allow_aws_source)",),
+    ),
+    Patch(
+        "other-accounts-bus",
+        forward_to_other_accounts,
+        replaces=("services.eventbridge._dispatch_to_event_bus(spec, event, rule, event_path, target_input_payload)",),
+        uses=(
+            "services.eventbridge._rule_key(rule_name, bus_name)",
+            "services.eventbridge._ensure_default_bus()",
+            "services.eventbridge._dispatch_event(event, view)",
+            "services.eventbridge._event_buses",
+        ),
+    ),
+    Patch(
+        "target-dead-letter-queue",
+        use_dead_letter_queue_of_target,
+        replaces=("services.eventbridge._invoke_target(target, event, rule, view)",),
+        uses=(
+            "services.eventbridge._pattern_event_view(event)",
+            "services.sqs._md5_msg_attrs(attrs)",
+            "services.stepfunctions._resolve_state_machine_arn(arn)",
+            QUEUE_LOOKUP, FUNCTION_LOOKUP, TOPIC_LOOKUP, MESSAGE_FIELDS, WAKE,
+        ),
+    ),
+    Patch(
+        "schedules-every-second",
+        look_at_schedules_every_second,
+        replaces=(
+            "services.eventbridge._SCHEDULER_TICK_INTERVAL",
+            "services.scheduler._SCHEDULE_TICK_INTERVAL",
+        ),
+    ),
+    Patch(
+        "object-version",
+        tell_object_version,
+        replaces=(
+            "services.s3._fire_s3_event(bucket_name, key, event_name, size, etag, deletion_type, restore_event_data,"
+            " version_id, sequencer, object_extra, record_extra)",
+            "services.eventbridge._dispatch_event(event, view)",
+        ),
+    ),
+    Patch(
+        "asynchronous-invocations",
+        invoke_asynchronously,
+        replaces=(
+            "services.eventbridge._dispatch_to_lambda(arn, payload)",
+            "services.sns._deliver_to_lambda(endpoint, envelope, topic_arn, sub_arn, msg_id, raw_message,"
+            " message_attributes)",
+        ),
+        uses=(
+            "services.lambda_svc.invoke_async_with_retry(func, event)",
+            "services.lambda_svc._execution_record_for_config(func, config)",
+            FUNCTION_LOOKUP,
+        ),
+    ),
+    Patch(
+        "mail",
+        keep_mail,
+        replaces=(
+            "services.sns._fanout(topic_arn, msg_id, message, subject, message_structure, message_attributes,"
+            " message_group_id, message_dedup_id)",
+        ),
+        uses=(
+            "services.sns._resolve_message_for_protocol(message, message_structure, protocol)",
+            "services.sns._matches_filter_policy(sub, message_attributes, message)",
+            TOPIC_LOOKUP,
+        ),
+    ),
+    Patch(
+        "queue-batches",
+        gather_batches,
+        replaces=(
+            "services.sqs._receive_messages_for_esm(queue_url, max_number)",
+            "services.lambda_svc._sqs_esm_concurrency(esm, func_rec, config, queue)",
+        ),
+        uses=(
+            "services.sqs._get_q(url, action)",
+            "services.sqs._expire_retained(q)",
+            "services.sqs._dlq_sweep(q)",
+            "services.sqs._collect_msgs(q, max_n, vis_timeout)",
+            "services.sqs._queues_lock",
+            MESSAGE_FIELDS, MAPPINGS, WAKE,
+        ),
+    ),
+    Patch(
+        "queue-partial-failures",
+        believe_partial_failures,
+        replaces=("services.lambda_svc._run_sqs_batch(esm, func_rec, event, batch, queue_url, queue_name)",),
+        uses=(
+            "services.sqs._delete_messages_for_esm(queue_url, receipt_handles)",
+            "services.lambda_svc._esm_backoff_until",
+            "services.lambda_svc._ESM_BACKOFF_SECONDS",
+            RUN,
+        ),
+    ),
+    Patch(
+        "stream-batches",
+        run_stream_batches,
+        replaces=("services.lambda_svc._poll_dynamodb_streams()",),
+        uses=(
+            "services.lambda_svc._get_func_record_for_qualifier(name, qualifier)",
+            "services.lambda_svc._dynamodb_stream_table_from_arn_spec(spec)",
+            "services.lambda_svc._dispatch_esm_batch(esm_id, fn, args)",
+            "services.lambda_svc._apply_filter_criteria(records, esm)",
+            "services.lambda_svc._send_ddb_stream_failure_record(esm, func_rec, batch, stream_arn, result, condition)",
+            "services.lambda_svc._dynamodb_stream_positions",
+            "services.lambda_svc._dynamodb_stream_positions_lock",
+            "services.lambda_svc._esm_inflight",
+            "services.lambda_svc._esms",
+            "services.dynamodb._tables",
+            "services.dynamodb.stream_start_position(table_name, account_id, region)",
+            "services.dynamodb.stream_end_position(table_name, account_id, region)",
+            "services.dynamodb.stream_records_since(table_name, position, limit, account_id, region)",
+            MAPPINGS, RUN, WAKE,
+        ),
+    ),
+    Patch(
+        "queue-urls",
+        name_queues_by_endpoint,
+        replaces=("services.sqs.DEFAULT_PORT",),
+    ),
+    Patch(
+        "function-api-delay",
+        answer_functions_at_once,
+        replaces=("core.lambda_runtime.ProvidedWorker._build_handler_class(self, generation, pending)",),
+    ),
+    Patch(
+        "log-wait",
+        do_not_wait_for_logs,
+        replaces=(
+            "core.lambda_runtime.ProvidedWorker._drain_stderr_bounded(self, first_line_wait, idle_confirm, hard_cap)",
+        ),
+    ),
+)
+
+
+class WrongMiniStack(Exception):
+    """The installed MiniStack is not the one that the patches were written for."""
+
+
+def apply_all(settings):
+    """Checks every patch against the installed MiniStack, then applies them all."""
+    for patch in PATCHES:
+        for wanted in patch.replaces + patch.uses:
+            check(patch.name, wanted)
+    for patch in PATCHES:
+        patch.apply(settings)
+
+
+def check(patch_name, wanted):
+    """Raises unless MiniStack has what `wanted` names: a value, or a function with exactly these parameters."""
+    path = wanted.partition("(")[0]
+    found = describe(path)
+    if found != wanted:
+        raise WrongMiniStack(
+            f"patch {patch_name} was written for MiniStack {MINISTACK_VERSION}, installed is {version('ministack')}:"
+            f" it needs {wanted}, found {found or 'nothing of that name'}"
+        )
+
+
+def describe(path):
+    """`path` with its parameters if it is a function; None if MiniStack has no such thing."""
+    package, module_name, *names = path.split(".")
+    thing = importlib.import_module(f"ministack.{package}.{module_name}")
+    for name in names:
+        thing = getattr(thing, name, None)
+        if thing is None:
+            return None
+    if not inspect.isfunction(thing):
+        return path
+    return f"{path}({', '.join(inspect.signature(thing).parameters)})"

@@ -1,0 +1,401 @@
+"""One smoke test for each patch in `ministack_patches.py`, on a MiniStack that the tests start and end themselves.
+
+    .venv/cloud/bin/python -m unittest discover -s infra/local
+"""
+
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import boto3
+
+LAUNCHER = Path(__file__).with_name("ministack_launcher.py")
+ACCOUNT = "111111111111"
+OTHER_ACCOUNT = "222222222222"
+REGION = "us-east-1"
+
+# A function that keeps each event with the time of its arrival, then does what its BEHAVIOUR says.
+BOOTSTRAP = """#!{python}
+import http.client, json, os, sys, time
+
+def keep(event):
+    with open(os.environ["KEEP"], "a") as file:
+        file.write(json.dumps({{"start": time.time(), "event": event}}) + "\\n")
+
+def answer(event):
+    behaviour = os.environ["BEHAVIOUR"]
+    if behaviour == "fail":
+        raise RuntimeError("as told")
+    if behaviour == "slow":
+        time.sleep(0.4)
+    if behaviour == "name-unknown":
+        return {{"batchItemFailures": [{{"itemIdentifier": "nobody"}}]}}
+    if behaviour == "poison":
+        bad = [r for r in event["Records"] if "poison" in json.dumps(r)]
+        return {{"batchItemFailures": [{{"itemIdentifier": r["dynamodb"]["SequenceNumber"]}} for r in bad]}}
+    return {{}}
+
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    api.request("GET", "/2018-06-01/runtime/invocation/next")
+    response = api.getresponse()
+    event = json.loads(response.read())
+    if response.status != 200:
+        sys.exit(0)
+    keep(event)
+    path = "/2018-06-01/runtime/invocation/" + response.headers["Lambda-Runtime-Aws-Request-Id"]
+    try:
+        api.request("POST", path + "/response", json.dumps(answer(event)))
+    except RuntimeError as error:
+        api.request("POST", path + "/error", json.dumps({{"errorType": "Told", "errorMessage": str(error)}}))
+    api.getresponse().read()
+"""
+
+
+def setUpModule():
+    """Starts MiniStack once for all tests."""
+    global cloud
+    cloud = Cloud()
+    cloud.start()
+
+
+def tearDownModule():
+    cloud.stop()
+
+
+class Cloud:
+    """A patched MiniStack on a free port, and clients for it."""
+
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="ministack-patches-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        with open(self.directory / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, LAUNCHER, str(self.port), self.directory],
+                stdout=log, stderr=log, start_new_session=True,
+                env={"PATH": os.environ["PATH"]},
+            )
+        wait_for(self.healthy, 20, f"MiniStack did not start, see {self.directory}/log")
+
+    def healthy(self):
+        try:
+            return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).status == 200
+        except urllib.error.URLError:
+            return False
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(5)
+        shutil.rmtree(self.directory)
+
+    def client(self, service, account=ACCOUNT):
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION,
+            aws_access_key_id=account, aws_secret_access_key="test")
+
+    def queue(self, name, account=ACCOUNT, **attributes):
+        """Makes a queue; returns its URL and ARN."""
+        client = self.client("sqs", account)
+        url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url, f"arn:aws:sqs:{REGION}:{account}:{name}"
+
+    def messages(self, url, count=1, account=ACCOUNT, seconds=5):
+        """Waits until `count` messages were received from the queue."""
+        client, found = self.client("sqs", account), []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            answer = client.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"])
+            found += answer.get("Messages", [])
+        if len(found) < count:
+            raise AssertionError(f"{len(found)} of {count} messages came within {seconds} s")
+        return found
+
+    def function(self, name, behaviour):
+        """Makes a function; returns its ARN."""
+        arn = self.client("lambda").create_function(
+            FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=10,
+            Role=f"arn:aws:iam::{ACCOUNT}:role/any", Code={"ZipFile": bootstrap_zip()},
+            Environment={"Variables": {"BEHAVIOUR": behaviour, "KEEP": str(self.directory / name)}},
+        )["FunctionArn"]
+        return arn
+
+    def invocations(self, name, count=1, seconds=6):
+        """Waits until the function was called `count` times; returns what it kept."""
+        file = self.directory / name
+        wait_for(lambda: file.exists() and len(file.read_text().splitlines()) >= count, seconds,
+                 f"{name} was not called {count} times within {seconds} s")
+        return [json.loads(line) for line in file.read_text().splitlines()]
+
+    def rule(self, name, pattern, account=ACCOUNT, **target):
+        """Makes a rule with one target."""
+        events = self.client("events", account)
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+        answer = events.put_targets(Rule=name, Targets=[{"Id": "1", **target}])
+        assert not answer["FailedEntryCount"], answer
+
+    def put_event(self, source, account=ACCOUNT, **detail):
+        answer = self.client("events", account).put_events(
+            Entries=[{"Source": source, "DetailType": "test", "Detail": json.dumps(detail)}])
+        assert not answer["FailedEntryCount"], answer
+
+
+def bootstrap_zip():
+    """The bootstrap above as a function's zip."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, BOOTSTRAP.format(python=sys.executable))
+    return content.getvalue()
+
+
+def wait_for(condition, seconds, failure):
+    """Waits until `condition()` is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(failure)
+        time.sleep(0.05)
+
+
+class Events(unittest.TestCase):
+    """Buses, rules and schedules."""
+
+    def test_aws_sources_are_accepted(self):
+        url, arn = cloud.queue("sources")
+        cloud.rule("sources", {"source": ["aws.securityhub"]}, Arn=arn)
+        cloud.put_event("aws.securityhub", word="finding")
+        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["detail"], {"word": "finding"})
+
+    def test_event_reaches_bus_of_other_account(self):
+        url, arn = cloud.queue("central", OTHER_ACCOUNT)
+        cloud.rule("central", {"source": ["forwarded"]}, OTHER_ACCOUNT, Arn=arn)
+        cloud.rule("forward", {"source": ["forwarded"]}, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any",
+                   Arn=f"arn:aws:events:{REGION}:{OTHER_ACCOUNT}:event-bus/default")
+        cloud.put_event("forwarded")
+        event = json.loads(cloud.messages(url, account=OTHER_ACCOUNT)[0]["Body"])
+        self.assertEqual(event["account"], ACCOUNT)
+
+    def test_event_for_missing_target_goes_to_its_dead_letter_queue(self):
+        url, arn = cloud.queue("set-aside")
+        gone = f"arn:aws:sqs:{REGION}:{ACCOUNT}:gone"
+        cloud.rule("missing", {"source": ["missing"]}, Arn=gone, DeadLetterConfig={"Arn": arn})
+        cloud.put_event("missing", word="kept")
+        message = cloud.messages(url)[0]
+        self.assertEqual(json.loads(message["Body"])["detail"], {"word": "kept"})
+        self.assertEqual(message["MessageAttributes"]["TARGET_ARN"]["StringValue"], gone)
+
+    def test_schedule_fires_within_two_seconds(self):
+        url, arn = cloud.queue("schedule")
+        due = time.time() + 2
+        cloud.client("scheduler").create_schedule(
+            Name="once", ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(due)),
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/any", "Input": "{}"})
+        cloud.messages(url, seconds=6)
+        self.assertLess(time.time() - due, 2)
+
+    def test_object_event_has_version(self):
+        url, arn = cloud.queue("objects")
+        cloud.rule("objects", {"source": ["aws.s3"]}, Arn=arn)
+        storage = cloud.client("s3")
+        storage.create_bucket(Bucket="versions")
+        storage.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+        storage.put_bucket_notification_configuration(
+            Bucket="versions", NotificationConfiguration={"EventBridgeConfiguration": {}})
+        version = storage.put_object(Bucket="versions", Key="accounts.csv", Body=b"a,b")["VersionId"]
+        event = json.loads(cloud.messages(url)[0]["Body"])
+        self.assertEqual(event["detail"]["object"]["version-id"], version)
+
+
+class AsynchronousInvocations(unittest.TestCase):
+    """A failing function of a rule or topic is called three times; then its failure destination hears of it."""
+
+    def fails_three_times(self, name, connect, send):
+        url, destination = cloud.queue(f"{name}-failures")
+        function = cloud.function(name, "fail")
+        cloud.client("lambda").put_function_event_invoke_config(
+            FunctionName=name, DestinationConfig={"OnFailure": {"Destination": destination}})
+        connect(function)
+        send()
+        self.assertEqual(len(cloud.invocations(name, 3)), 3)
+        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["requestContext"]["condition"], "RetriesExhausted")
+
+    def test_from_rule(self):
+        self.fails_three_times(
+            "of-rule",
+            lambda function: cloud.rule("of-rule", {"source": ["of-rule"]}, Arn=function),
+            lambda: cloud.put_event("of-rule"))
+
+    def test_from_topic(self):
+        notifications = cloud.client("sns")
+        topic = notifications.create_topic(Name="of-topic")["TopicArn"]
+        self.fails_three_times(
+            "of-topic",
+            lambda function: notifications.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function),
+            lambda: notifications.publish(TopicArn=topic, Message="text"))
+
+
+class Mail(unittest.TestCase):
+    """The text of e-mail subscriptions."""
+
+    def test_mail_is_kept(self):
+        notifications = cloud.client("sns")
+        topic = notifications.create_topic(Name="mail")["TopicArn"]
+        notifications.subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
+        notifications.publish(TopicArn=topic, Subject="Root login", MessageStructure="json",
+                              Message=json.dumps({"default": "{}", "email": "Somebody signed in as root."}))
+        mail = json.loads((cloud.directory / "mail.jsonl").read_text())
+        self.assertEqual(
+            (mail["to"], mail["subject"], mail["text"]),
+            ("ops@example.com", "Root login", "Somebody signed in as root."))
+
+
+class QueueMappings(unittest.TestCase):
+    """Batches between a queue and its function."""
+
+    def mapped(self, name, behaviour, count, **settings):
+        """Makes a queue with a function behind it and sends `count` messages; returns the URL and when it began."""
+        url, arn = cloud.queue(name)
+        cloud.function(name, behaviour)
+        cloud.client("lambda").create_event_source_mapping(FunctionName=name, EventSourceArn=arn, **settings)
+        client, start = cloud.client("sqs"), time.time()
+        for first in range(0, count, 10):
+            client.send_message_batch(QueueUrl=url, Entries=[
+                {"Id": str(n), "MessageBody": str(n)} for n in range(first, min(first + 10, count))])
+        return url, start
+
+    def test_window_gathers_more_than_ten_and_ends_on_time(self):
+        _url, start = self.mapped("gather", "keep", 25, BatchSize=100, MaximumBatchingWindowInSeconds=1)
+        invocation = cloud.invocations("gather")[0]
+        self.assertEqual(len(invocation["event"]["Records"]), 25)
+        # The window, and at most 0.2 s with the start of the function.
+        waited = invocation["start"] - start
+        self.assertTrue(1 <= waited < 1.35, f"waited {waited:.2f} s for a window of 1 s")
+
+    def test_full_batch_does_not_wait_for_the_window(self):
+        _url, start = self.mapped("full", "keep", 20, BatchSize=20, MaximumBatchingWindowInSeconds=30)
+        self.assertLess(cloud.invocations("full")[0]["start"] - start, 1)
+
+    def test_most_invocations_at_once(self):
+        self.mapped("at-once", "slow", 8, BatchSize=1, ScalingConfig={"MaximumConcurrency": 2})
+        starts = sorted(invocation["start"] for invocation in cloud.invocations("at-once", 8))
+        # Each takes 0.4 s, so of any three in a row the last begins after the first has ended.
+        apart = [third - first for first, third in zip(starts, starts[2:])]
+        self.assertGreater(min(apart), 0.35)
+
+    def test_wrong_partial_response_keeps_the_messages(self):
+        url, _start = self.mapped("unknown", "name-unknown", 3, FunctionResponseTypes=["ReportBatchItemFailures"])
+        cloud.invocations("unknown")
+        time.sleep(0.2)
+        attributes = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        self.assertEqual(attributes["ApproximateNumberOfMessagesNotVisible"], "3")
+
+    def test_queue_url_is_of_the_endpoint(self):
+        url, _arn = cloud.queue("url")
+        self.assertTrue(url.startswith(cloud.url), url)
+
+
+class StreamMappings(unittest.TestCase):
+    """Batches between a DynamoDB stream and its function."""
+
+    def mapped(self, name, behaviour, **settings):
+        """Makes a table with a function on its stream; returns the URL of the failure destination."""
+        url, destination = cloud.queue(f"{name}-failures")
+        stream = cloud.client("dynamodb").create_table(
+            TableName=name, BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )["TableDescription"]["LatestStreamArn"]
+        cloud.function(name, behaviour)
+        cloud.client("lambda").create_event_source_mapping(
+            FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", BatchSize=10,
+            MaximumRetryAttempts=2, DestinationConfig={"OnFailure": {"Destination": destination}}, **settings)
+        return url
+
+    def put(self, table, *identifiers):
+        client = cloud.client("dynamodb")
+        for identifier in identifiers:
+            client.put_item(TableName=table, Item={"id": {"S": identifier}})
+
+    def calls(self, name, count):
+        """The ids of the records of each call."""
+        return [[record["dynamodb"]["Keys"]["id"]["S"] for record in invocation["event"]["Records"]]
+                for invocation in cloud.invocations(name, count)]
+
+    def test_poison_record_is_given_up_alone(self):
+        url = self.mapped("partial", "poison", FunctionResponseTypes=["ReportBatchItemFailures"],
+                          BisectBatchOnFunctionError=True, MaximumBatchingWindowInSeconds=1)
+        self.put("partial", "a", "b", "poison", "c")
+        given_up = json.loads(cloud.messages(url, seconds=8)[0]["Body"])
+        self.assertEqual(given_up["requestContext"]["condition"], "RetryAttemptsExhausted")
+        self.assertEqual(given_up["DDBStreamBatchInfo"]["batchSize"], 1)
+        self.assertEqual(
+            self.calls("partial", 6),
+            [["a", "b", "poison", "c"], ["poison", "c"], ["poison"], ["poison"], ["poison"], ["c"]])
+
+    def test_stream_goes_on_after_a_batch_that_fails_as_a_whole(self):
+        url = self.mapped("whole", "fail")
+        self.put("whole", "a")
+        cloud.messages(url, seconds=8)
+        self.put("whole", "b")
+        self.assertEqual(self.calls("whole", 4), [["a"], ["a"], ["a"], ["b"]])
+
+
+class Functions(unittest.TestCase):
+    """How long an invocation takes beside the function's own time."""
+
+    def test_silent_warm_function_answers_at_once(self):
+        cloud.function("warm", "keep")
+        client = cloud.client("lambda")
+
+        def seconds():
+            start = time.perf_counter()
+            client.invoke(FunctionName="warm", Payload=b"{}")
+            return time.perf_counter() - start
+
+        seconds()
+        # 40 ms for Nagle and 50 ms for the log without the patches.
+        self.assertLess(statistics.median(seconds() for _ in range(15)), 0.035)
+
+
+class Check(unittest.TestCase):
+    """The check of MiniStack's private functions."""
+
+    def test_other_signature_is_named(self):
+        program = (
+            "import ministack_patches as p\n"
+            "try: p.check('aws-sources', 'services.eventbridge._put_events(data)')\n"
+            "except p.WrongMiniStack as e: print(e)\n")
+        output = subprocess.run(
+            [sys.executable, "-c", program], cwd=LAUNCHER.parent, capture_output=True, text=True, check=True,
+            env={"PATH": os.environ["PATH"], "STATE_DIR": str(cloud.directory)}).stdout
+        self.assertIn("patch aws-sources was written for MiniStack 1.5.33", output)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,141 @@
+//! What is known about an account: one shape, for whoever writes it and whoever reads it.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::AccountId;
+
+/// One account, as the `AccountDirectory` table holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccountEntry {
+    /// The table's key.
+    pub account_id: AccountId,
+    /// The account's name in the organization.
+    pub name: String,
+    /// The organizational units above it.
+    pub ou_path: OuPath,
+    /// All of its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Whom to tell about a security matter, if anybody is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_contact: Option<Contact>,
+    /// When this was read from the organization, in seconds since 1970.
+    pub refreshed_at: i64,
+}
+
+impl AccountEntry {
+    /// How old the entry is; nothing for one from the future.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Duration {
+        let seconds = now.as_second().saturating_sub(self.refreshed_at);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    }
+}
+
+/// An organizational unit: ids are compared, names are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OrganizationalUnit {
+    /// Its id, `ou-…`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The organizational units above an account, from the one below the root down to its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OuPath(pub Vec<OrganizationalUnit>);
+
+impl OuPath {
+    /// The name of the account's own organizational unit, `ROOT` directly under the root.
+    #[must_use]
+    pub fn leaf(&self) -> &str {
+        self.0.last().map_or("ROOT", |unit| &unit.name)
+    }
+}
+
+/// The whole path by names: `Root/Workloads/Prod`.
+impl fmt::Display for OuPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Root")?;
+        self.0
+            .iter()
+            .try_for_each(|unit| write!(formatter, "/{}", unit.name))
+    }
+}
+
+/// Somebody to tell: an alternate contact, or the primary one (which has no e-mail address).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Contact {
+    /// Full name.
+    pub name: String,
+    /// E-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Phone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+/// On one line: `Sam Lee <sam@example.com>, +1 555 0100`.
+impl fmt::Display for Contact {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)?;
+        if let Some(email) = &self.email {
+            write!(formatter, " <{email}>")?;
+        }
+        if let Some(phone) = &self.phone {
+            write!(formatter, ", {phone}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(names: &[&str]) -> OuPath {
+        OuPath(
+            names
+                .iter()
+                .map(|name| OrganizationalUnit {
+                    id: "ou-ab12-cdefgh34".into(),
+                    name: (*name).into(),
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_path_starts_at_the_root() {
+        assert_eq!(path(&[]).to_string(), "Root");
+        assert_eq!(path(&[]).leaf(), "ROOT");
+        assert_eq!(
+            path(&["Workloads", "Prod"]).to_string(),
+            "Root/Workloads/Prod"
+        );
+        assert_eq!(path(&["Workloads", "Prod"]).leaf(), "Prod");
+    }
+
+    #[test]
+    fn a_contact_says_what_is_known() {
+        let mut contact = Contact {
+            name: "Sam Lee".into(),
+            ..Contact::default()
+        };
+        assert_eq!(contact.to_string(), "Sam Lee");
+        contact.phone = Some("+1 555 0100".into());
+        assert_eq!(contact.to_string(), "Sam Lee, +1 555 0100");
+        contact.email = Some("sam@example.com".into());
+        assert_eq!(
+            contact.to_string(),
+            "Sam Lee <sam@example.com>, +1 555 0100"
+        );
+    }
+}

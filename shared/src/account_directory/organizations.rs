@@ -1,0 +1,195 @@
+//! Reading single accounts from AWS Organizations.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_sdk_organizations::{Client, types::ParentType};
+
+use crate::{
+    aws_error::{AwsCallError, Service},
+    ids::AccountId,
+    pace::Pace,
+};
+
+/// Organizational units can nest five deep ("Quotas for AWS Organizations"); anything longer is a loop.
+const OU_DEPTH: usize = 5;
+
+/// The id of an organizational unit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OuId(String);
+
+impl fmt::Display for OuId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An account as the organization describes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OrganizationAccount {
+    /// Its name.
+    pub name: String,
+    /// The organizational units above it from the root down, `None` if the API did not say.
+    pub path: Option<Vec<OuId>>,
+}
+
+/// AWS Organizations, read one account at a time.
+///
+/// Each operation keeps to half its published rate per account, since deployment tools and the
+/// console share it ("Quotas for AWS Organizations", API throttling).
+#[derive(Debug)]
+pub struct Organizations {
+    client: Client,
+    describe_account: Pace,
+    describe_organizational_unit: Pace,
+    list_parents: Pace,
+    list_tags: Pace,
+}
+
+impl Organizations {
+    /// A gateway over `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            describe_account: Pace::new(10, 15),
+            describe_organizational_unit: Pace::new(1, 2),
+            list_parents: Pace::new(2, 4),
+            list_tags: Pace::new(5, 7),
+        }
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if the organization has no such account.
+    pub async fn account(&self, id: &AccountId) -> Result<OrganizationAccount, AwsCallError> {
+        self.describe_account.wait().await;
+        let account = self
+            .client
+            .describe_account()
+            .account_id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| failed("DescribeAccount", &error))?
+            .account
+            .unwrap_or_else(|| aws_sdk_organizations::types::Account::builder().build());
+        Ok(OrganizationAccount {
+            path: account
+                .paths
+                .as_deref()
+                .and_then(<[String]>::first)
+                .map(|path| units_of(path)),
+            name: account.name.unwrap_or_else(|| id.to_string()),
+        })
+    }
+
+    /// The organizational units above an account, from the root down, asked parent by parent.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn path_by_parents(&self, id: &AccountId) -> Result<Vec<OuId>, AwsCallError> {
+        let mut path = Vec::new();
+        let mut child = id.to_string();
+        for _ in 0..OU_DEPTH {
+            self.list_parents.wait().await;
+            let parent = self
+                .client
+                .list_parents()
+                .child_id(&child)
+                .send()
+                .await
+                .map_err(|error| failed("ListParents", &error))?
+                .parents
+                .unwrap_or_default()
+                .into_iter()
+                .find(|parent| parent.r#type == Some(ParentType::OrganizationalUnit))
+                .and_then(|parent| parent.id);
+            let Some(unit) = parent else { break };
+            path.insert(0, OuId(unit.clone()));
+            child = unit;
+        }
+        Ok(path)
+    }
+
+    /// The name of an organizational unit.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn ou_name(&self, unit: &OuId) -> Result<String, AwsCallError> {
+        self.describe_organizational_unit.wait().await;
+        let answer = self
+            .client
+            .describe_organizational_unit()
+            .organizational_unit_id(&unit.0)
+            .send()
+            .await
+            .map_err(|error| failed("DescribeOrganizationalUnit", &error))?;
+        Ok(answer
+            .organizational_unit
+            .and_then(|unit| unit.name)
+            .unwrap_or_else(|| unit.0.clone()))
+    }
+
+    /// All tags of an account, every page of them.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of the tags.
+    pub async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsCallError> {
+        let mut tags = BTreeMap::new();
+        let mut next_token = None;
+        loop {
+            self.list_tags.wait().await;
+            let page = self
+                .client
+                .list_tags_for_resource()
+                .resource_id(id.as_str())
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| failed("ListTagsForResource", &error))?;
+            tags.extend(
+                page.tags
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value)),
+            );
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+}
+
+/// The organizational units in a path such as `o-aa111/r-a1b2/ou-a1b2-cdefgh12/111122223333/`.
+fn units_of(path: &str) -> Vec<OuId> {
+    path.split('/')
+        .filter(|part| part.starts_with("ou-"))
+        .map(|unit| OuId(unit.to_owned()))
+        .collect()
+}
+
+fn failed<E>(
+    operation: &'static str,
+    error: &aws_sdk_organizations::error::SdkError<E>,
+) -> AwsCallError
+where
+    E: aws_sdk_organizations::error::ProvideErrorMetadata + std::error::Error + 'static,
+{
+    AwsCallError::new(Service::Organizations, operation, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_gives_its_units_from_the_root_down() {
+        let units: Vec<_> = units_of("o-aa111/r-a1b2/ou-a1b2-one/ou-a1b2-two/111122223333/")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(units, ["ou-a1b2-one", "ou-a1b2-two"]);
+        assert_eq!(units_of("o-aa111/r-a1b2/111122223333/"), []);
+    }
+}

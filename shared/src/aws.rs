@@ -1,0 +1,84 @@
+//! One SDK configuration for every client of a function, and one count of its calls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, SdkConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::interceptors::{
+        Intercept, context::BeforeTransmitInterceptorContextRef, dyn_dispatch_hint,
+    },
+    client::runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::config_bag::ConfigBag;
+
+use crate::ids::RoleArn;
+
+/// The SDK's configuration from the function's environment.
+///
+/// The SDK retries a call itself (standard mode, three attempts). A call that hangs is cut off
+/// after ten seconds, well inside the shortest function timeout.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(2))
+                .operation_attempt_timeout(Duration::from_secs(5))
+                .operation_timeout(Duration::from_secs(10))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// The same configuration with the credentials of another role.
+///
+/// The role is assumed at the first call, and again before its credentials run out.
+pub async fn assume(config: &SdkConfig, role: &RoleArn, session_name: &str) -> SdkConfig {
+    let credentials = AssumeRoleProvider::builder(role.as_str())
+        .session_name(session_name)
+        .configure(config)
+        .build()
+        .await;
+    config
+        .to_builder()
+        .credentials_provider(aws_sdk_sts::config::SharedCredentialsProvider::new(
+            credentials,
+        ))
+        .build()
+}
+
+/// Counts the requests that the clients send which carry it, retries by the SDK included.
+#[derive(Clone, Debug, Default)]
+pub struct CallCounter(Arc<AtomicU64>);
+
+impl CallCounter {
+    /// The requests since the last time this was asked.
+    #[must_use]
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for CallCounter {
+    fn name(&self) -> &'static str {
+        "CallCounter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}

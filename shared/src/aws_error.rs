@@ -1,0 +1,289 @@
+//! What became of a failed AWS call, decided in one place.
+
+use std::error::Error;
+
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+
+/// The services whose error codes mean something of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// AWS Account Management.
+    Account,
+    /// Amazon DynamoDB.
+    DynamoDb,
+    /// AWS Organizations.
+    Organizations,
+    /// AWS Security Hub.
+    SecurityHub,
+    /// Amazon SQS.
+    Sqs,
+    /// AWS STS.
+    Sts,
+}
+
+/// Why a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AwsErrorClass {
+    /// Too many calls.
+    Throttled,
+    /// No answer in time.
+    TimedOut,
+    /// No connection, or an answer that was none of AWS's.
+    Unreachable,
+    /// The service failed.
+    ServiceFault,
+    /// Somebody else was changing the same thing.
+    Conflict,
+    /// A condition of ours did not hold.
+    ConditionFailed,
+    /// What was asked for does not exist.
+    NotFound,
+    /// Permission is missing.
+    Denied,
+    /// The request itself is wrong.
+    Refused,
+}
+
+impl AwsErrorClass {
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        match self {
+            Self::Throttled
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Conflict => true,
+            Self::ConditionFailed | Self::NotFound | Self::Denied | Self::Refused => false,
+        }
+    }
+}
+
+/// A failed AWS call. Its text carries no payload: AWS echoes what it was sent in many of its
+/// messages, so only a denial's own words (who may not do what) are kept.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation} failed ({class:?}): {reason}")]
+pub struct AwsCallError {
+    operation: &'static str,
+    class: AwsErrorClass,
+    reason: String,
+}
+
+use AwsErrorClass::{
+    ConditionFailed, Conflict, Denied, NotFound, Refused, ServiceFault, Throttled, TimedOut,
+    Unreachable,
+};
+
+/// Codes that mean one thing in one service; looked at before [`CODES`].
+const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
+    // Its documentation gives this code for its rate, with HTTP status 429.
+    (Service::SecurityHub, "LimitExceededException", Throttled),
+    (Service::SecurityHub, "InvalidAccessException", Denied),
+    (Service::SecurityHub, "InternalException", ServiceFault),
+    (
+        Service::DynamoDb,
+        "LimitExceededException",
+        Throttled, // Control plane operations in progress.
+    ),
+    (Service::Sqs, "OverLimit", Throttled),
+];
+
+/// Codes that mean the same in every service that uses them.
+const CODES: &[(&str, AwsErrorClass)] = &[
+    ("ThrottlingException", Throttled),
+    ("Throttling", Throttled),
+    ("ThrottledException", Throttled),
+    ("TooManyRequestsException", Throttled),
+    ("TooManyRequests", Throttled),
+    ("RequestThrottled", Throttled),
+    ("RequestThrottledException", Throttled),
+    ("RequestLimitExceeded", Throttled),
+    ("ProvisionedThroughputExceededException", Throttled),
+    ("SlowDown", Throttled),
+    ("ConcurrentModificationException", Conflict),
+    ("ConflictException", Conflict),
+    ("TransactionConflictException", Conflict),
+    ("ConditionalCheckFailedException", ConditionFailed),
+    ("AccountNotFoundException", NotFound),
+    ("ChildNotFoundException", NotFound),
+    ("OrganizationalUnitNotFoundException", NotFound),
+    ("ParentNotFoundException", NotFound),
+    ("TargetNotFoundException", NotFound),
+    ("ResourceNotFoundException", NotFound),
+    ("AccessDenied", Denied),
+    ("AccessDeniedException", Denied),
+    ("UnauthorizedException", Denied),
+    ("NotAuthorizedException", Denied),
+    ("UnrecognizedClientException", Denied),
+    ("InvalidClientTokenId", Denied),
+    // Credentials that ran out between two invocations: the next call has new ones.
+    ("ExpiredToken", ServiceFault),
+    ("ExpiredTokenException", ServiceFault),
+    ("RequestTimeout", TimedOut),
+    ("RequestTimeoutException", TimedOut),
+    ("InternalError", ServiceFault),
+    ("InternalFailure", ServiceFault),
+    ("InternalServerError", ServiceFault),
+    ("InternalServerException", ServiceFault),
+    ("ServiceException", ServiceFault),
+    ("ServiceUnavailable", ServiceFault),
+    ("ServiceUnavailableException", ServiceFault),
+];
+
+fn class_of(service: Service, code: Option<&str>, status: u16) -> AwsErrorClass {
+    let by_code = code.and_then(|code| {
+        CODES_OF_A_SERVICE
+            .iter()
+            .find(|(of, name, _)| *of == service && *name == code)
+            .map(|(_, _, class)| *class)
+            .or_else(|| {
+                CODES
+                    .iter()
+                    .find(|(name, _)| *name == code)
+                    .map(|(_, class)| *class)
+            })
+    });
+    // The code alone is new: the status still says whose fault it is.
+    by_code.unwrap_or(match status {
+        429 => Throttled,
+        401 | 403 => Denied,
+        500.. => ServiceFault,
+        ..=428 | 430..=499 => Refused,
+    })
+}
+
+impl AwsCallError {
+    /// Classifies what the SDK gave back after its own retries. `operation` is the API's name.
+    pub fn new<E>(
+        service: Service,
+        operation: &'static str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        if let Some(refused) = assume_role_error(error) {
+            return Self::new(Service::Sts, "AssumeRole", refused);
+        }
+        let answered = |code: Option<&str>, message: Option<&str>, status| {
+            let class = class_of(service, code, status);
+            let reason = match (code, message) {
+                (Some(code), Some(message)) if class == Denied => format!("{code}: {message}"),
+                (Some(code), _) => code.to_owned(),
+                (None, _) => format!("HTTP status {status}"),
+            };
+            (class, reason)
+        };
+        let (class, reason) = match error {
+            SdkError::ServiceError(context) => answered(
+                context.err().code(),
+                context.err().message(),
+                context.raw().status().as_u16(),
+            ),
+            SdkError::ResponseError(context) => {
+                let status = context.raw().status().as_u16();
+                match answered(None, None, status) {
+                    // An answer without a code that blames the request was not written by AWS.
+                    (Refused, reason) => (Unreachable, reason),
+                    known => known,
+                }
+            }
+            SdkError::TimeoutError(_) => (TimedOut, "no answer in time".to_owned()),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                (TimedOut, "no connection in time".to_owned())
+            }
+            SdkError::DispatchFailure(_) => (Unreachable, DisplayErrorContext(error).to_string()),
+            SdkError::ConstructionFailure(_) => (Refused, DisplayErrorContext(error).to_string()),
+            other => (Refused, DisplayErrorContext(other).to_string()),
+        };
+        Self {
+            operation,
+            class,
+            reason,
+        }
+    }
+
+    /// A call that AWS answered in part: what is left out can be asked for again.
+    #[must_use]
+    pub fn unfinished(operation: &'static str) -> Self {
+        Self {
+            operation,
+            class: Throttled,
+            reason: "AWS left part of the batch undone".to_owned(),
+        }
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn class(&self) -> AwsErrorClass {
+        self.class
+    }
+
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.class.retryable()
+    }
+}
+
+/// The `AssumeRole` call that failed, where a call never left for want of credentials.
+fn assume_role_error<'a>(
+    error: &'a (dyn Error + 'static),
+) -> Option<&'a SdkError<AssumeRoleError, HttpResponse>> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref() {
+            return Some(refused);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_per_service() {
+        let class = |service, code| class_of(service, Some(code), 400);
+        assert_eq!(
+            class(Service::SecurityHub, "LimitExceededException"),
+            Throttled
+        );
+        assert_eq!(class(Service::Account, "LimitExceededException"), Refused);
+        assert_eq!(
+            class(Service::Organizations, "ConcurrentModificationException"),
+            Conflict
+        );
+        assert_eq!(
+            class(Service::Organizations, "TooManyRequestsException"),
+            Throttled
+        );
+        assert_eq!(
+            class(Service::Organizations, "AccountNotFoundException"),
+            NotFound
+        );
+    }
+
+    #[test]
+    fn an_unknown_code_is_judged_by_its_status() {
+        let class = |status| class_of(Service::Account, Some("BrandNewException"), status);
+        assert_eq!(class(400), Refused);
+        assert_eq!(class(403), Denied);
+        assert_eq!(class(429), Throttled);
+        assert_eq!(class(503), ServiceFault);
+    }
+
+    #[test]
+    fn no_code_stands_twice() {
+        for (place, (code, _)) in CODES.iter().enumerate() {
+            assert!(
+                CODES[..place].iter().all(|(other, _)| other != code),
+                "{code}"
+            );
+        }
+    }
+}

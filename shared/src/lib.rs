@@ -1,0 +1,26 @@
+//! What two or more orgkeeper functions share.
+//!
+//! Read it in this order:
+//! * [`ids`]: the newtypes that every other module speaks.
+//! * [`config`] and [`telemetry`]: what a `main.rs` needs before it runs.
+//! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
+//! * [`pace`]: staying under a published API rate.
+//! * [`account_directory`]: whose account is it (feature `account-directory`).
+//! * [`security_hub`]: updates to findings (feature `security-hub`).
+//! * [`queue`]: giving single messages of a batch back (feature `queue`).
+//!
+//! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
+//! type or error never leaves them.
+
+#[cfg(feature = "account-directory")]
+pub mod account_directory;
+pub mod aws;
+pub mod aws_error;
+pub mod config;
+pub mod ids;
+pub mod pace;
+#[cfg(feature = "queue")]
+pub mod queue;
+#[cfg(feature = "security-hub")]
+pub mod security_hub;
+pub mod telemetry;

@@ -1,0 +1,226 @@
+//! The local cloud that `make up` starts: its clients, its faults, its counts.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+
+/// Faults and counts are the whole cloud's: one flow at a time.
+static ONE_FLOW: Mutex<()> = Mutex::const_new(());
+/// Messages that one call receives.
+const RECEIVED_PER_CALL: i32 = 10;
+
+/// What `make up` writes down about the example organization.
+#[derive(Debug, Deserialize)]
+struct Written {
+    accounts: BTreeMap<String, String>,
+}
+
+/// The running local cloud, held by one flow until it is dropped.
+pub struct LocalCloud {
+    /// For clients of the management account.
+    pub sdk: SdkConfig,
+    /// The stack's outputs by name.
+    pub outputs: BTreeMap<String, String>,
+    /// The example organization's accounts: name to id.
+    pub accounts: BTreeMap<String, String>,
+    endpoint: String,
+    http: reqwest::Client,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// How many calls of an operation the front door has seen.
+#[derive(Debug, Default, Deserialize)]
+pub struct Calls {
+    /// All of them.
+    pub calls: u64,
+    /// Those that were answered with an error.
+    pub refused: u64,
+    /// The most in any one second.
+    pub busiest_second: u64,
+}
+
+impl LocalCloud {
+    /// The local cloud on `ORGKEEPER_PORT` (4566 if not set), with no fault set and counts at zero.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn attach() -> Result<Self> {
+        let alone = ONE_FLOW.lock().await;
+        let port = variable("ORGKEEPER_PORT").unwrap_or_else(|| "4566".to_owned());
+        let state = match port.as_str() {
+            "4566" => "local".to_owned(),
+            other => format!("local-{other}"),
+        };
+        let state = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../target")
+            .join(state);
+        let read = |name: &str| {
+            std::fs::read_to_string(state.join(name))
+                .with_context(|| format!("the local cloud does not run on port {port}: make up"))
+        };
+        let outputs = serde_json::from_str(&read("outputs.json")?)?;
+        let written: Written = serde_json::from_str(&read("organization.json")?)?;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&endpoint)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "local"))
+            .load()
+            .await;
+        let cloud = Self {
+            sdk,
+            outputs,
+            accounts: written.accounts,
+            endpoint,
+            http: reqwest::Client::new(),
+            _alone: alone,
+        };
+        cloud.clear_faults().await?;
+        cloud.control(reqwest::Method::DELETE, "calls", None).await?;
+        Ok(cloud)
+    }
+
+    /// An output of the stack.
+    ///
+    /// # Errors
+    /// If the stack has none of that name.
+    pub fn output(&self, name: &str) -> Result<&str> {
+        self.outputs
+            .get(name)
+            .map(String::as_str)
+            .with_context(|| format!("the stack has no output {name}"))
+    }
+
+    /// Sets a fault; the front door's own documentation has the form.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn set_fault(&self, fault: Value) -> Result<()> {
+        self.control(reqwest::Method::POST, "faults", Some(fault))
+            .await
+            .map(drop)
+    }
+
+    /// Clears every fault.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn clear_faults(&self) -> Result<()> {
+        self.control(reqwest::Method::DELETE, "faults", None)
+            .await
+            .map(drop)
+    }
+
+    /// The calls of an operation, `securityhub.BatchUpdateFindings` say, since the flow began.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn calls_of(&self, operation: &str) -> Result<Calls> {
+        let answer = self.control(reqwest::Method::GET, "calls", None).await?;
+        let mut all: BTreeMap<String, Calls> = serde_json::from_str(&answer)?;
+        Ok(all.remove(operation).unwrap_or_default())
+    }
+
+    async fn control(
+        &self,
+        method: reqwest::Method,
+        what: &str,
+        body: Option<Value>,
+    ) -> Result<String> {
+        let url = format!("{}/_orgkeeper/{what}", self.endpoint);
+        let mut request = self.http.request(method, &url);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{url} answers {status}: {text}");
+        Ok(text)
+    }
+
+    /// The messages in a queue, in flight ones included.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn depth(&self, queue_url: &str) -> Result<usize> {
+        let answer = aws_sdk_sqs::Client::new(&self.sdk)
+            .get_queue_attributes()
+            .queue_url(queue_url)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await?;
+        let count = |name| {
+            answer
+                .attributes()
+                .and_then(|all| all.get(&name)?.parse::<usize>().ok())
+                .unwrap_or_default()
+        };
+        Ok(count(QueueAttributeName::ApproximateNumberOfMessages)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesDelayed))
+    }
+
+    /// Takes every message out of a queue and gives their bodies.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn drain(&self, queue_url: &str) -> Result<Vec<String>> {
+        let queues = aws_sdk_sqs::Client::new(&self.sdk);
+        let mut bodies = Vec::new();
+        loop {
+            let answer = queues
+                .receive_message()
+                .queue_url(queue_url)
+                .max_number_of_messages(RECEIVED_PER_CALL)
+                .send()
+                .await?;
+            let messages = answer.messages.unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(bodies);
+            }
+            for message in messages {
+                queues
+                    .delete_message()
+                    .queue_url(queue_url)
+                    .receipt_handle(message.receipt_handle.unwrap_or_default())
+                    .send()
+                    .await?;
+                bodies.push(message.body.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Asks `holds` again and again until it says yes.
+///
+/// # Errors
+/// If it has not within `patience`, or fails.
+pub async fn eventually(
+    what: &str,
+    patience: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let start = Instant::now();
+    while !holds().await? {
+        if start.elapsed() > patience {
+            bail!("not within {patience:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
+}
+
+fn variable(name: &str) -> Option<String> {
+    orgkeeper_shared::config::environment(name)
+}

@@ -1,0 +1,212 @@
+//! Answers of a made-up organization, for the wire.
+
+use std::{collections::BTreeMap, sync::Mutex, sync::PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::wire::{Answer, Call};
+
+/// The management account of every made-up organization.
+pub const MANAGEMENT_ACCOUNT: &str = "111111111111";
+/// The account directory's table.
+pub const TABLE: &str = "AccountDirectory";
+
+/// The id of the `n`th member account.
+#[must_use]
+pub fn account(n: usize) -> String {
+    format!("2222{n:08}")
+}
+
+/// The directory entry of the `n`th account, as the table holds it, read at `refreshed_at`.
+#[must_use]
+pub fn directory_item(n: usize, refreshed_at: i64) -> Value {
+    json!({
+        "AccountId": { "S": account(n) },
+        "Name": { "S": format!("account-{n}") },
+        "OuPath": { "L": [
+            { "M": { "Id": { "S": "ou-a1b2-workload" }, "Name": { "S": "Workloads" } } },
+            { "M": { "Id": { "S": "ou-a1b2-prod0000" }, "Name": { "S": "Prod" } } },
+        ] },
+        "Tags": { "M": {
+            "Environment": { "S": "PROD" },
+            "team": { "S": format!("team-{}", n % 7) },
+        } },
+        "SecurityContact": { "M": {
+            "Name": { "S": "Sam Lee" },
+            "Email": { "S": format!("security-{n}@example.com") },
+            "Phone": { "S": "+1 555 0100" },
+        } },
+        "RefreshedAt": { "N": refreshed_at.to_string() },
+    })
+}
+
+/// A finding about an account, as an event carries it.
+#[must_use]
+pub fn finding(id: &str, account: &str) -> Value {
+    json!({
+        "SchemaVersion": "2018-10-08",
+        "Id": id,
+        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub",
+        "GeneratorId": "security-control/S3.1",
+        "AwsAccountId": account,
+        "CreatedAt": "2026-03-01T09:00:00.000Z",
+        "UpdatedAt": "2026-03-01T10:15:00.000Z",
+        "Severity": { "Label": "MEDIUM" },
+        "Title": "S3 general purpose buckets should have block public access settings enabled",
+        "Description": "A finding of a test.",
+        "Types": ["Software and Configuration Checks"],
+        "Resources": [{ "Type": "AwsAccount", "Id": format!("AWS::::Account:{account}") }],
+        "Compliance": { "Status": "FAILED", "SecurityControlId": "S3.1" },
+        "Workflow": { "Status": "NEW" },
+        "RecordState": "ACTIVE",
+    })
+}
+
+/// The event that tells of findings.
+#[must_use]
+pub fn imported(time: &str, findings: &[Value]) -> Value {
+    json!({
+        "version": "0",
+        "id": "0f1e2d3c-0000-4111-8222-333344445555",
+        "detail-type": "Security Hub Findings - Imported",
+        "source": "aws.securityhub",
+        "account": MANAGEMENT_ACCOUNT,
+        "time": time,
+        "region": "us-east-1",
+        "resources": [],
+        "detail": { "findings": findings },
+    })
+}
+
+/// A record of an SQS event, received `receives` times.
+#[must_use]
+pub fn record(message_id: &str, body: &str, receives: u32) -> Value {
+    json!({
+        "messageId": message_id,
+        "receiptHandle": format!("receipt-{message_id}"),
+        "body": body,
+        "attributes": { "ApproximateReceiveCount": receives.to_string() },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:111111111111:findings",
+        "awsRegion": "us-east-1",
+    })
+}
+
+/// An organization of `accounts` member accounts that answers as AWS does, its table included.
+pub struct Organization {
+    accounts: usize,
+    table: Mutex<BTreeMap<String, Value>>,
+}
+
+impl Organization {
+    /// An organization whose directory table is empty.
+    #[must_use]
+    pub fn cold(accounts: usize) -> Self {
+        Self {
+            accounts,
+            table: Mutex::default(),
+        }
+    }
+
+    /// An organization whose directory table knows every account, as read at `refreshed_at`.
+    #[must_use]
+    pub fn warm(accounts: usize, refreshed_at: i64) -> Self {
+        let table = (0..accounts)
+            .map(|n| (account(n), directory_item(n, refreshed_at)))
+            .collect();
+        Self {
+            accounts,
+            table: Mutex::new(table),
+        }
+    }
+
+    /// The item that the table holds of an account.
+    #[must_use]
+    pub fn stored(&self, account: &str) -> Option<Value> {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(account).cloned()
+    }
+
+    /// The answer to a call, every finding updated and every contact absent but the security one.
+    pub fn answer(&self, call: &Call) -> Answer {
+        let text = |name: &str| call.body[name].as_str().unwrap_or_default();
+        match call.operation.as_str() {
+            "BatchGetItem" => self.batch_get(&call.body),
+            "PutItem" => {
+                let item = &call.body["Item"];
+                let account = item["AccountId"]["S"].as_str().unwrap_or_default();
+                self.table
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(account.to_owned(), item.clone());
+                Answer::ok(json!({}))
+            }
+            "DescribeAccount" => self.describe(text("AccountId")),
+            "DescribeOrganizationalUnit" => {
+                let id = text("OrganizationalUnitId");
+                let name = if id == "ou-a1b2-prod0000" { "Prod" } else { "Workloads" };
+                Answer::ok(json!({ "OrganizationalUnit": { "Id": id, "Name": name } }))
+            }
+            "ListParents" => Answer::ok(match text("ChildId") {
+                "ou-a1b2-workload" => json!({ "Parents": [{ "Id": "r-a1b2", "Type": "ROOT" }] }),
+                "ou-a1b2-prod0000" => json!({ "Parents":
+                    [{ "Id": "ou-a1b2-workload", "Type": "ORGANIZATIONAL_UNIT" }] }),
+                _ => json!({ "Parents":
+                    [{ "Id": "ou-a1b2-prod0000", "Type": "ORGANIZATIONAL_UNIT" }] }),
+            }),
+            // Two pages, the first of them empty, as AWS may answer.
+            "ListTagsForResource" => Answer::ok(match text("NextToken") {
+                "" => json!({ "Tags": [], "NextToken": "one" }),
+                "one" => json!({ "Tags": [{ "Key": "Environment", "Value": "PROD" }],
+                    "NextToken": "two" }),
+                _ => json!({ "Tags": [{ "Key": "team", "Value": "payments" }] }),
+            }),
+            "GetAlternateContact" if text("AlternateContactType") == "SECURITY" => {
+                Answer::ok(json!({ "AlternateContact": {
+                    "AlternateContactType": "SECURITY",
+                    "Name": "Sam Lee",
+                    "Title": "Head of security",
+                    "EmailAddress": "sam@example.com",
+                    "PhoneNumber": "+1 555 0100",
+                } }))
+            }
+            "GetAlternateContact" | "GetContactInformation" => {
+                Answer::error(404, "ResourceNotFoundException")
+            }
+            "BatchUpdateFindings" => Answer::ok(json!({
+                "ProcessedFindings": call.body["FindingIdentifiers"],
+                "UnprocessedFindings": [],
+            })),
+            "ChangeMessageVisibilityBatch" => {
+                Answer::ok(json!({ "Successful": [], "Failed": [] }))
+            }
+            _ => Answer::error(400, "UnknownOperationException"),
+        }
+    }
+
+    fn batch_get(&self, body: &Value) -> Answer {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = body["RequestItems"][TABLE]["Keys"].as_array();
+        let items: Vec<&Value> = keys
+            .into_iter()
+            .flatten()
+            .filter_map(|key| table.get(key["AccountId"]["S"].as_str()?))
+            .collect();
+        Answer::ok(json!({ "Responses": { TABLE: items }, "UnprocessedKeys": {} }))
+    }
+
+    fn describe(&self, id: &str) -> Answer {
+        let known = id == MANAGEMENT_ACCOUNT || (0..self.accounts).any(|n| account(n) == id);
+        if !known {
+            return Answer::error(400, "AccountNotFoundException");
+        }
+        Answer::ok(json!({ "Account": {
+            "Id": id,
+            "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/o-aa111/{id}"),
+            "Name": format!("name-of-{id}"),
+            "State": "ACTIVE",
+            "Paths": [format!("o-aa111/r-a1b2/ou-a1b2-workload/ou-a1b2-prod0000/{id}/")],
+        } }))
+    }
+}
