@@ -54,8 +54,7 @@ FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 
 # The template takes the folder target/lambda/<name>; the zip beside it is for other tools.
 .PHONY: build
-build: .venv/build/installed .venv/cloud/installed need-cargo ## Build the functions for Lambda (ARCH=arm64 or x86_64)
-	@test -n "$(BUILD_FLAGS_$(ARCH))" || { echo "make build: ARCH is arm64 or x86_64, not $(ARCH)" >&2; exit 1; }
+build: need-cargo need-architecture .venv/build/installed .venv/cloud/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64)
 	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --release $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
 	@for name in $(FUNCTIONS); do \
 	  $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])' target/lambda/$$name \
@@ -66,6 +65,10 @@ deploy: build .venv/sam/installed ## Build, then deploy one environment of samco
 	$(SAM) deploy --template-file template.yaml --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)
 
 # ---------------------------------------------------------------- tools
+
+.PHONY: need-architecture
+need-architecture:
+	@test -n "$(BUILD_FLAGS_$(ARCH))" || { echo "ARCH is arm64 or x86_64, not $(ARCH)" >&2; exit 1; }
 
 .PHONY: need-cargo
 need-cargo:

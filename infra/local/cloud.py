@@ -55,6 +55,8 @@ STACK = "orgkeeper"
 START_SECONDS = 60
 END_SECONDS = 5
 
+WIDEST_STEP = len("Build the functions and the front door")
+
 # Not on a terminal nothing wraps what a program may read.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
@@ -76,24 +78,35 @@ def main():
     commands.add_parser("up", help="start it with the stack deployed, in the background")
     commands.add_parser("down", help="stop it")
     commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
-    command = parser.parse_args().command
+    during = commands.add_parser("during", help="run a command while it is up; stop it afterwards unless it was up before")
+    during.add_argument("during", nargs=argparse.REMAINDER, metavar="COMMAND")
+    arguments = parser.parse_args()
+    commands = {"up": up, "down": down, "status": status, "during": lambda: run_during(arguments.during)}
+    sys.exit(exit_code(arguments.command, commands[arguments.command]))
+
+
+def exit_code(name, command):
+    """Runs a command and says in one line why it failed, if it did; returns its exit code."""
     try:
-        LOGS.mkdir(parents=True, exist_ok=True)
-        sys.exit({"up": up, "down": down, "status": status}[command]())
-    except Failed as failure:
-        console.print(f"[red]{escape(command)} failed:[/red] {escape(str(failure))}", soft_wrap=True)
-        sys.exit(1)
-    except (OSError, subprocess.SubprocessError) as error:
-        console.print(f"[red]{escape(command)} failed:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+        return command()
+    except (Failed, OSError, subprocess.SubprocessError) as error:
+        console.print(f"[red]{escape(name)} failed:[/red] {escape(str(error))}", soft_wrap=True)
+        return 1
     except KeyboardInterrupt:
-        console.print(f"[red]{escape(command)} was interrupted[/red]")
-        sys.exit(130)
+        console.print(f"[red]{escape(name)} was interrupted[/red]")
+        return 130
 
 
 def up():
     """Starts what does not run, deploys what changed, and says how to reach it."""
     cloud = Cloud(base_port())
+    bring_up(cloud)
+    say_how_to_reach(cloud)
+    return 0
+
+
+def bring_up(cloud):
+    """Starts what does not run and deploys what changed."""
     with only_one(), Steps() as steps:
         need_tools()
         running = [server for server in cloud.servers if server.runs()]
@@ -107,8 +120,6 @@ def up():
             for server in running:
                 console.print(f"{server.name} is left over from an incomplete local cloud: it is started anew")
             start_all(cloud, steps)
-    say_how_to_reach(cloud)
-    return 0
 
 
 def down():
@@ -122,6 +133,25 @@ def down():
         with steps.step(f"Stop {', '.join(running)}"):
             cloud.end()
     return 0
+
+
+@contextlib.contextmanager
+def being_up():
+    """The local cloud, up and with the stack as it is now; it is stopped again unless it was up before."""
+    cloud = Cloud(base_port())
+    was_up = all(server.runs() for server in cloud.servers)
+    bring_up(cloud)
+    try:
+        yield cloud
+    finally:
+        if not was_up:
+            down()
+
+
+def run_during(command):
+    """Runs a command against the local cloud; its exit code is the command's."""
+    with being_up():
+        return subprocess.run(command, cwd=ROOT).returncode
 
 
 def status():
@@ -151,6 +181,7 @@ def base_port():
 @contextlib.contextmanager
 def only_one():
     """Lets one `up` or `down` work at a time."""
+    LOGS.mkdir(parents=True, exist_ok=True)
     with open(STATE / "lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -203,9 +234,9 @@ def deploy_again(cloud, steps):
 def build(steps):
     """Builds the front door and the functions, and puts each function where the template looks for it."""
     names = function_names()
-    packages = [argument for name in ["front-door", *names] for argument in ("--package", name)]
     with steps.step("Build the functions and the front door") as detail:
-        run(["cargo", "build", *packages], "build", detail,
+        # The whole workspace: with fewer packages cargo picks other features, and compiles the SDK again for the tests.
+        run(["cargo", "build", "--workspace", "--bins"], "build", detail,
             {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_TERM_COLOR": "never"})
         for name in names:
             place(name)
@@ -296,7 +327,8 @@ def deployed_files():
 def server_files():
     """What the servers are made of."""
     local = ROOT / "infra" / "local"
-    return [front_door_binary(), local / "ministack_launcher.py", local / "ministack_patches.py", local / "organization.py"]
+    scripts = ("ministack_launcher.py", "ministack_patches.py", "organization.py")
+    return [front_door_binary(), *(local / script for script in scripts)]
 
 
 def fingerprints(files):
@@ -314,7 +346,8 @@ def say_how_to_reach(cloud):
     for name, value in sorted(read(STATE / "outputs.json").items()):
         table.add_row(name, value)
     console.print(table)
-    console.print(f"The local cloud is up: {cloud.front_door.url}. make down stops it. To reach it from a shell:\n", soft_wrap=True)
+    console.print(f"The local cloud is up: {cloud.front_door.url}. make down stops it.")
+    console.print("To reach it from a shell:\n")
     for name, value in exports(cloud).items():
         console.print(f"  export {name}={value}", soft_wrap=True)
 
@@ -498,9 +531,9 @@ def reason(log):
 
 
 def last_line(log):
-    """The last line of a log that is not empty."""
+    """The last line of a log that says something, with single spaces."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[-50:]
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next((" ".join(line.split()) for line in reversed(lines) if any(map(str.isalnum, line))), "")
 
 
 def shown(file):
@@ -513,8 +546,11 @@ class Steps:
 
     def __init__(self):
         self.progress = Progress(
-            SpinnerColumn(finished_text="[green]✓[/green]"), TextColumn("{task.description}"), TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}[/dim]"), console=console) if console.is_terminal else None
+            SpinnerColumn(finished_text="[green]✓[/green]"),
+            TextColumn("{task.description}", table_column=Column(min_width=WIDEST_STEP, no_wrap=True)),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}[/dim]"),
+            console=console) if console.is_terminal else None
 
     def __enter__(self):
         if self.progress:
@@ -535,7 +571,8 @@ class Steps:
             console.print(f"{name}: done after {time.monotonic() - start:.1f} s")
             return
         task = self.progress.add_task(name, total=1, detail="")
-        width = max(console.width - len(name) - 16, 0)
+        # Spinner, time and the spaces between take the rest.
+        width = max(console.width - WIDEST_STEP - 16, 0)
         try:
             yield lambda text: self.progress.update(task, detail=escape(text[:width]))
             self.progress.update(task, completed=1, detail="")

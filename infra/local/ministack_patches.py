@@ -308,7 +308,7 @@ def wake_poller_at(moment):
 
 
 def believe_partial_failures(_settings):
-    """AWS keeps the whole batch when a partial batch response names an empty or unknown message, or is no such response.
+    """AWS keeps the whole batch when a partial batch response names an empty or unknown message or is malformed.
 
     MiniStack deletes every message that the response does not name, so a wrong response loses messages. The patch
     deletes only what a well-formed response leaves out.
@@ -333,14 +333,10 @@ def failed_items(mapping, result, identifiers):
         return set(identifiers)
     if "ReportBatchItemFailures" not in (mapping.get("FunctionResponseTypes") or []):
         return set()
-    body = result.get("body")
-    body = json.loads(body) if isinstance(body, str) and body else body
-    if body is None or body == "":
-        return set()
-    failures = body.get("batchItemFailures") if isinstance(body, dict) else None
-    if failures is None:
-        return set() if body == {} or isinstance(body, dict) else set(identifiers)
-    named = {failure.get("itemIdentifier") for failure in failures}
+    body = result.get("body") or {}
+    if not isinstance(body, dict):
+        return set(identifiers)
+    named = {failure.get("itemIdentifier") for failure in body.get("batchItemFailures") or []}
     return named if named <= set(identifiers) else set(identifiers)
 
 

@@ -70,7 +70,7 @@ ACCOUNTS = (
     Account("webshop-prod", "Root/Workloads/Prod", "aws+webshop-prod@example.com",
             tags("PROD", "webshop", "CC-2200", DataClass="personal"), {"OPERATIONS": WEBSHOP_ON_CALL}),
     Account("kundenportal-prod", "Root/Workloads/Prod", "aws+kundenportal-prod@example.com",
-            tags("PROD", "Kundenservice für Privatkunden", "KST-4711", Verantwortlich="Jürgen Müßig", Niederlassung="東京"),
+            tags("PROD", "Kundenservice für Geschäfte", "KST-4711", Verantwortlich="Jürgen Müßig", Büro="東京"),
             {"SECURITY": ("Jürgen Müßig", "Sicherheitsbeauftragter", "juergen@example.com", "+41 44 555 01 55")}),
     Account("payments-api-prod", "Root/Workloads/Prod/Payments", "aws+payments-api-prod@example.com",
             tags("PROD", "payments", "CC-2300", DataClass="cardholder"),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
+use orgkeeper_shared::config::environment;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
@@ -54,14 +55,8 @@ impl LocalCloud {
     /// If it does not run.
     pub async fn attach() -> Result<Self> {
         let alone = ONE_FLOW.lock().await;
-        let port = variable("ORGKEEPER_PORT").unwrap_or_else(|| "4566".to_owned());
-        let state = match port.as_str() {
-            "4566" => "local".to_owned(),
-            other => format!("local-{other}"),
-        };
-        let state = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../target")
-            .join(state);
+        let port = environment("ORGKEEPER_PORT").unwrap_or_else(|| "4566".to_owned());
+        let state = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local");
         let read = |name: &str| {
             std::fs::read_to_string(state.join(name))
                 .with_context(|| format!("the local cloud does not run on port {port}: make up"))
@@ -219,8 +214,4 @@ pub async fn eventually(
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     Ok(())
-}
-
-fn variable(name: &str) -> Option<String> {
-    orgkeeper_shared::config::environment(name)
 }

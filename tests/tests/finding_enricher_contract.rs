@@ -591,7 +591,8 @@ async fn updates_keep_the_pace() {
     let failed = run_with(&wire, &pace, &records, short).await;
     let updates = wire.calls_of("BatchUpdateFindings").len();
     assert!((3..=7).contains(&updates), "{updates}");
-    assert_eq!(failed.len(), 20 - updates);
+    // One may have been on its way when time ran out.
+    assert!((20 - updates..=21 - updates).contains(&failed.len()), "{failed:?}");
 }
 
 #[tokio::test]
