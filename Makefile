@@ -36,15 +36,34 @@ demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the l
 
 # ---------------------------------------------------------------- checks
 
+# Always the whole workspace: for a part of it cargo picks other features, and compiles the AWS SDK once more.
 .PHONY: test
-test: .venv/cloud/installed .venv/sam/installed ## Check everything
-	@$(CLOUD) -m unittest discover -s $(LOCAL)
+test: .venv/cloud/installed .venv/sam/installed need-cargo ## Check everything: format, lint, unit, contract and whole-flow tests, templates
+	cargo fmt --all --check
+	.venv/sam/bin/cfn-lint template.yaml infra/*.yaml
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
+	cargo clippy --workspace --all-targets -- --deny warnings
+	$(CLOUD) -m unittest discover -s $(LOCAL)
+	$(CLOUD) $(LOCAL)/cloud.py during cargo test --workspace
+
+.PHONY: audit
+audit: need-cargo ## Check the dependencies: licences, bans, sources, advisories, unused ones (needs the network)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.18.6
+	@command -v cargo-machete >/dev/null || cargo install --locked cargo-machete@0.9.1
+	cargo deny check
+	cargo machete
 
 # ---------------------------------------------------------------- measuring
 
 .PHONY: bench
-bench: .venv/cloud/installed ## Measure, and write target/bench.json
-	@echo "make bench: not there yet" >&2; exit 1
+bench: .venv/cloud/installed need-cargo ## Measure the release build, and write target/bench.json (the build takes about ten minutes)
+	cargo build --release $(FUNCTIONS:%=--package %)
+	cargo build --workspace --bins
+	@mkdir -p target/bench
+	@for name in $(FUNCTIONS); do \
+	  rm -rf target/bench/$$name && mkdir -p target/bench/$$name && cp target/release/$$name target/bench/$$name/bootstrap \
+	    && $(ZIP) target/bench/$$name || exit 1; done
+	target/debug/bench target/bench target/bench.json
 
 # ---------------------------------------------------------------- AWS
 
@@ -52,12 +71,15 @@ BUILD_FLAGS_arm64 := --arm64
 BUILD_FLAGS_x86_64 := --x86-64
 FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 
+# Packs a folder into a zip beside it.
+ZIP := $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])'
+
 # The template takes the folder target/lambda/<name>; the zip beside it is for other tools.
 .PHONY: build
 build: need-cargo need-architecture .venv/build/installed .venv/cloud/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64)
 	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --release $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
 	@for name in $(FUNCTIONS); do \
-	  $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])' target/lambda/$$name \
+	  $(ZIP) target/lambda/$$name \
 	    && echo "target/lambda/$$name.zip" || exit 1; done
 
 .PHONY: deploy

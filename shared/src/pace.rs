@@ -60,7 +60,11 @@ mod tests {
             }
         };
         assert!(timeout(Duration::from_millis(40), burst).await.is_ok());
-        assert!(timeout(Duration::from_millis(10), pace.wait()).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(10), pace.wait())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]

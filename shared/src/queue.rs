@@ -129,9 +129,7 @@ fn queue_url(arn: &str) -> Option<String> {
     } else {
         "amazonaws.com"
     };
-    Some(format!(
-        "https://sqs.{region}.{suffix}/{account}/{name}"
-    ))
+    Some(format!("https://sqs.{region}.{suffix}/{account}/{name}"))
 }
 
 #[cfg(test)]

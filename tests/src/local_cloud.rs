@@ -79,7 +79,9 @@ impl LocalCloud {
             _alone: alone,
         };
         cloud.clear_faults().await?;
-        cloud.control(reqwest::Method::DELETE, "calls", None).await?;
+        cloud
+            .control(reqwest::Method::DELETE, "calls", None)
+            .await?;
         Ok(cloud)
     }
 

@@ -145,7 +145,11 @@ impl Organization {
             "DescribeAccount" => self.describe(text("AccountId")),
             "DescribeOrganizationalUnit" => {
                 let id = text("OrganizationalUnitId");
-                let name = if id == "ou-a1b2-prod0000" { "Prod" } else { "Workloads" };
+                let name = if id == "ou-a1b2-prod0000" {
+                    "Prod"
+                } else {
+                    "Workloads"
+                };
                 Answer::ok(json!({ "OrganizationalUnit": { "Id": id, "Name": name } }))
             }
             "ListParents" => Answer::ok(match text("ChildId") {
@@ -178,9 +182,7 @@ impl Organization {
                 "ProcessedFindings": call.body["FindingIdentifiers"],
                 "UnprocessedFindings": [],
             })),
-            "ChangeMessageVisibilityBatch" => {
-                Answer::ok(json!({ "Successful": [], "Failed": [] }))
-            }
+            "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
             _ => Answer::error(400, "UnknownOperationException"),
         }
     }

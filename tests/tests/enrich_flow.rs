@@ -42,14 +42,21 @@ async fn send(cloud: &LocalCloud, findings: &[Value]) -> Result<()> {
                     .build()
             })
             .collect();
-        let answer = events.put_events().set_entries(Some(entries)).send().await?;
+        let answer = events
+            .put_events()
+            .set_entries(Some(entries))
+            .send()
+            .await?;
         anyhow::ensure!(answer.failed_entry_count() == 0, "{answer:?}");
     }
     Ok(())
 }
 
 /// Every finding whose id starts with `prefix`, by its id.
-async fn findings(cloud: &LocalCloud, prefix: &str) -> Result<BTreeMap<String, AwsSecurityFinding>> {
+async fn findings(
+    cloud: &LocalCloud,
+    prefix: &str,
+) -> Result<BTreeMap<String, AwsSecurityFinding>> {
     let filters = AwsSecurityFindingFilters::builder()
         .id(StringFilter::builder()
             .value(prefix)
@@ -112,7 +119,12 @@ async fn many_accounts(cloud: &LocalCloud, count: usize) -> Result<BTreeMap<Stri
                 .create_account()
                 .account_name(&name)
                 .email(format!("aws+{name}@example.com"))
-                .tags(Tag::builder().key("team").value(format!("team-{n}")).build()?)
+                .tags(
+                    Tag::builder()
+                        .key("team")
+                        .value(format!("team-{n}"))
+                        .build()?,
+                )
                 .send()
                 .await?
                 .create_account_status
@@ -171,7 +183,10 @@ async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Re
     assert!(updates.refused > 0, "the fault was never met: {updates:?}");
     println!(
         "{FINDINGS} findings, {} events: {} BatchUpdateFindings calls, {} of them refused, {} in the busiest second",
-        sent.len(), updates.calls, updates.refused, updates.busiest_second
+        sent.len(),
+        updates.calls,
+        updates.refused,
+        updates.busiest_second
     );
     Ok(())
 }
@@ -197,7 +212,10 @@ async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Res
                 event(ownerless)
             }
             // In no organization.
-            3 => event(finding(&format!("{prefix}foreign-{n}"), &format!("9000000000{n:02}"))),
+            3 => event(finding(
+                &format!("{prefix}foreign-{n}"),
+                &format!("9000000000{n:02}"),
+            )),
             _ => event(good(2_000 + n)).split_off(n),
         })
         .collect();
@@ -277,7 +295,9 @@ async fn an_imported_finding_is_enriched_whatever_its_product_and_keeps_what_peo
     let mut third_party = finding(&format!("{prefix}prowler"), account);
     third_party["ProductArn"] = "arn:aws:securityhub:us-east-1::product/prowler/prowler".into();
     let per_standard = finding(
-        &format!("{prefix}arn:aws:securityhub:us-east-1:{account}:subscription/cis/v/1.2.0/1.1/finding/1"),
+        &format!(
+            "{prefix}arn:aws:securityhub:us-east-1:{account}:subscription/cis/v/1.2.0/1.1/finding/1"
+        ),
         account,
     );
     send(&cloud, &[active, third_party, per_standard]).await?;
@@ -292,7 +312,8 @@ async fn an_imported_finding_is_enriched_whatever_its_product_and_keeps_what_peo
         assert_eq!(field(&finding, "OU"), Some("Payments"));
         assert_eq!(field(&finding, "Environment"), Some("PROD"));
         assert!(
-            field(&finding, "securityContact").is_some_and(|contact| contact.contains("payments-security@example.com")),
+            field(&finding, "securityContact")
+                .is_some_and(|contact| contact.contains("payments-security@example.com")),
             "{id}"
         );
         let note = finding.note().context("no note")?;

@@ -17,9 +17,7 @@ use finding_enricher::{
 };
 use jiff::Timestamp;
 use orgkeeper_tests::{
-    organization::{
-        MANAGEMENT_ACCOUNT, Organization, TABLE, account, finding, imported, record,
-    },
+    organization::{MANAGEMENT_ACCOUNT, Organization, TABLE, account, finding, imported, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
@@ -138,7 +136,10 @@ async fn cold(special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static)
 #[tokio::test]
 async fn findings_of_an_account_share_one_update_that_says_whose_it_is() {
     let wire = warm(|_| None).await;
-    let two = imported(SENT, &[finding("c", &account(1)), finding("d", &account(0))]);
+    let two = imported(
+        SENT,
+        &[finding("c", &account(1)), finding("d", &account(0))],
+    );
     let records = [
         message("a", 0),
         message("b", 0),
@@ -207,7 +208,10 @@ async fn an_event_that_comes_twice_is_one_update_of_its_newest_state() {
     let updates = wire.calls_of("BatchUpdateFindings");
     assert_eq!(updates.len(), 1);
     assert_eq!(
-        updates[0].body["FindingIdentifiers"].as_array().unwrap().len(),
+        updates[0].body["FindingIdentifiers"]
+            .as_array()
+            .unwrap()
+            .len(),
         1
     );
     assert_eq!(updates[0].body["UserDefinedFields"]["ticket"], "SEC-1");
@@ -270,9 +274,8 @@ async fn an_entry_that_is_too_old_is_looked_up_again() {
 #[tokio::test]
 async fn without_paths_the_organizational_units_are_found_by_parents() {
     let wire = cold(|call| {
-        (call.operation == "DescribeAccount").then(|| {
-            Answer::ok(json!({ "Account": { "Id": account(0), "Name": "old-api" } }))
-        })
+        (call.operation == "DescribeAccount")
+            .then(|| Answer::ok(json!({ "Account": { "Id": account(0), "Name": "old-api" } })))
     })
     .await;
     assert_eq!(run(&wire, &[], &[message("m", 0)]).await, ids(&[]));
@@ -333,7 +336,8 @@ async fn the_management_account_is_asked_about_itself_without_its_id() {
 #[tokio::test]
 async fn a_contact_that_may_not_be_read_is_left_out() {
     let wire = cold(|call| {
-        (call.operation == "GetAlternateContact").then(|| Answer::error(403, "AccessDeniedException"))
+        (call.operation == "GetAlternateContact")
+            .then(|| Answer::error(403, "AccessDeniedException"))
     })
     .await;
     assert_eq!(run(&wire, &[], &[message("m", 0)]).await, ids(&[]));
@@ -353,7 +357,8 @@ async fn the_contact_role_is_assumed_once() {
         <AssumedRoleId>AROA:orgkeeper</AssumedRoleId>\
         <Arn>arn:aws:sts::999999999999:assumed-role/OrgkeeperContactReader/x</Arn>\
         </AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>";
-    let wire = cold(|call| (call.operation == "AssumeRole").then(|| Answer::xml(200, ASSUMED))).await;
+    let wire =
+        cold(|call| (call.operation == "AssumeRole").then(|| Answer::xml(200, ASSUMED))).await;
     let records = [message("m0", 0), message("m1", 1), message("m2", 2)];
     let failed = run(&wire, &[("CONTACT_ROLE_ARN", ROLE)], &records).await;
     assert_eq!(failed, ids(&[]));
@@ -369,7 +374,8 @@ async fn a_contact_role_that_may_not_be_assumed_leaves_the_contact_out() {
     const DENIED: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
         <Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>\
         <RequestId>1</RequestId></ErrorResponse>";
-    let wire = cold(|call| (call.operation == "AssumeRole").then(|| Answer::xml(403, DENIED))).await;
+    let wire =
+        cold(|call| (call.operation == "AssumeRole").then(|| Answer::xml(403, DENIED))).await;
     let failed = run(&wire, &[("CONTACT_ROLE_ARN", ROLE)], &[message("m", 0)]).await;
     assert_eq!(failed, ids(&[]));
     let update = &wire.calls_of("BatchUpdateFindings")[0].body;
@@ -481,7 +487,15 @@ async fn unusable_messages_come_back_and_the_others_are_done() {
     ];
     assert_eq!(
         run(&wire, &[], &records).await,
-        ids(&["no-json", "half", "empty", "other", "ownerless", "foreign", "mixed"])
+        ids(&[
+            "no-json",
+            "half",
+            "empty",
+            "other",
+            "ownerless",
+            "foreign",
+            "mixed"
+        ])
     );
     assert!(delays(&wire).iter().all(|(_, seconds)| *seconds == 0));
     let updates = wire.calls_of("BatchUpdateFindings");
@@ -492,7 +506,8 @@ async fn unusable_messages_come_back_and_the_others_are_done() {
 #[tokio::test]
 async fn a_throttled_organization_sends_back_just_what_needs_it() {
     let wire = organization(Organization::warm(1, now().as_second()), |call| {
-        (call.operation == "DescribeAccount").then(|| Answer::error(400, "TooManyRequestsException"))
+        (call.operation == "DescribeAccount")
+            .then(|| Answer::error(400, "TooManyRequestsException"))
     })
     .await;
     let records = [message("known", 0), message("new", 1)];
@@ -592,7 +607,10 @@ async fn updates_keep_the_pace() {
     let updates = wire.calls_of("BatchUpdateFindings").len();
     assert!((3..=7).contains(&updates), "{updates}");
     // One may have been on its way when time ran out.
-    assert!((20 - updates..=21 - updates).contains(&failed.len()), "{failed:?}");
+    assert!(
+        (20 - updates..=21 - updates).contains(&failed.len()),
+        "{failed:?}"
+    );
 }
 
 #[tokio::test]
@@ -644,10 +662,14 @@ async fn the_log_names_causes_and_messages_but_no_finding_and_no_contact() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let wire = cold(|call| {
-        (call.operation == "BatchUpdateFindings").then(|| Answer::error(400, "InvalidInputException"))
+        (call.operation == "BatchUpdateFindings")
+            .then(|| Answer::error(400, "InvalidInputException"))
     })
     .await;
-    let secret = imported(SENT, &[json!({ "Id": "secret-id", "AwsAccountId": ["secret"] })]);
+    let secret = imported(
+        SENT,
+        &[json!({ "Id": "secret-id", "AwsAccountId": ["secret"] })],
+    );
     let records = [
         record("no-json", "secret words", 1),
         record("odd", &secret.to_string(), 1),
@@ -661,7 +683,12 @@ async fn the_log_names_causes_and_messages_but_no_finding_and_no_contact() {
     for expected in ["no-json", "cannot be understood", "InvalidInputException"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
-    for private in ["secret", "Sam Lee", "sam@example.com", "block public access"] {
+    for private in [
+        "secret",
+        "Sam Lee",
+        "sam@example.com",
+        "block public access",
+    ] {
         assert!(!log.contains(private), "{private}: {log}");
     }
 }

@@ -77,7 +77,11 @@ mod tests {
         })
         .unwrap_err()
         .to_string();
-        for name in ["ACCOUNT_DIRECTORY_TABLE", "CONTACT_ROLE_ARN", "UPDATE_BURST"] {
+        for name in [
+            "ACCOUNT_DIRECTORY_TABLE",
+            "CONTACT_ROLE_ARN",
+            "UPDATE_BURST",
+        ] {
             assert!(error.contains(name), "{error}");
         }
     }

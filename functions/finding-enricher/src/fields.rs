@@ -252,7 +252,13 @@ pub(crate) mod tests {
         assert_eq!(fields.map, existing);
         assert_eq!(
             fields.not_shown,
-            ["findingEnriched", "AccountName", "OU", "OUPath", "securityContact"]
+            [
+                "findingEnriched",
+                "AccountName",
+                "OU",
+                "OUPath",
+                "securityContact"
+            ]
         );
     }
 
@@ -283,7 +289,11 @@ pub(crate) mod tests {
                 name: account_name,
                 ou_path: path(&units.iter().map(String::as_str).collect::<Vec<_>>()),
                 tags,
-                security_contact: contact.map(|(name, email, phone)| Contact { name, email, phone }),
+                security_contact: contact.map(|(name, email, phone)| Contact {
+                    name,
+                    email,
+                    phone,
+                }),
                 refreshed_at: 0,
             })
     }

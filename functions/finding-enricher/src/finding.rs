@@ -167,8 +167,16 @@ mod tests {
     #[test]
     fn both_generations_and_other_products_are_read() {
         for (body, id_part, product_part) in [
-            (CONSOLIDATED, "security-control/S3.1/finding/", "aws/securityhub"),
-            (PER_STANDARD, "subscription/aws-foundational", "aws/securityhub"),
+            (
+                CONSOLIDATED,
+                "security-control/S3.1/finding/",
+                "aws/securityhub",
+            ),
+            (
+                PER_STANDARD,
+                "subscription/aws-foundational",
+                "aws/securityhub",
+            ),
             (THIRD_PARTY, "prowler-", "prowler/prowler"),
         ] {
             let findings = findings_in(body).unwrap();
@@ -206,10 +214,16 @@ mod tests {
         for (body, expected) in [
             (" ", "the message is empty"),
             ("secret", "(line 1, column 1)"),
-            (r#"{"detail":{"findings":"secret"}}"#, "no Security Hub event"),
+            (
+                r#"{"detail":{"findings":"secret"}}"#,
+                "no Security Hub event",
+            ),
             (r#"{"Records":[]}"#, "no Security Hub event"),
             (r#"{"detail":{"findings":[]}}"#, "is empty"),
-            (r#"{"detail":{"findings":["secret"]}}"#, "finding 0 of the event is malformed"),
+            (
+                r#"{"detail":{"findings":["secret"]}}"#,
+                "finding 0 of the event is malformed",
+            ),
             (
                 r#"{"detail":{"findings":[{"Id":"a","ProductArn":"p"}]}}"#,
                 "`AwsAccountId`",

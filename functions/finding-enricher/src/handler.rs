@@ -345,7 +345,12 @@ fn log(failures: &[Failure<'_>]) {
         let count = messages.len();
         let named = messages[..count.min(NAMED_IN_LOG)].join(" ");
         if retryable {
-            tracing::warn!(error, messages = count, message.ids = named, "tried again later");
+            tracing::warn!(
+                error,
+                messages = count,
+                message.ids = named,
+                "tried again later"
+            );
         } else {
             tracing::error!(
                 error,

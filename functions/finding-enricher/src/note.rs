@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn what_a_person_wrote_stays() {
-        assert_eq!(note(Some(&by("ana", "accepted until May")), &entry(&[])), None);
+        assert_eq!(
+            note(Some(&by("ana", "accepted until May")), &entry(&[])),
+            None
+        );
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         Organizations::new(client!(aws_sdk_organizations, sdk, calls)),
         Contacts::new(
             client!(aws_sdk_account, &contacts_sdk, calls),
-            config.contact_role.as_ref().map(|role| role.account().clone()),
+            config
+                .contact_role
+                .as_ref()
+                .map(|role| role.account().clone()),
         ),
         config.directory_max_age,
     );

@@ -124,22 +124,21 @@ impl DirectoryTable {
         let item = serde_dynamo::to_item(entry)
             .map_err(aws_sdk_dynamodb::error::SdkError::construction_failure);
         let answer = match item {
-            Ok(item) => {
-                self.client
-                    .put_item()
-                    .table_name(&self.name)
-                    .set_item(Some(item))
-                    .condition_expression(
-                        "attribute_not_exists(RefreshedAt) OR RefreshedAt <= :refreshedAt",
-                    )
-                    .expression_attribute_values(
-                        ":refreshedAt",
-                        AttributeValue::N(entry.refreshed_at.to_string()),
-                    )
-                    .send()
-                    .await
-                    .map(drop)
-            }
+            Ok(item) => self
+                .client
+                .put_item()
+                .table_name(&self.name)
+                .set_item(Some(item))
+                .condition_expression(
+                    "attribute_not_exists(RefreshedAt) OR RefreshedAt <= :refreshedAt",
+                )
+                .expression_attribute_values(
+                    ":refreshedAt",
+                    AttributeValue::N(entry.refreshed_at.to_string()),
+                )
+                .send()
+                .await
+                .map(drop),
             Err(error) => Err(error),
         };
         match answer {

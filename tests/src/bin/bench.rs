@@ -42,9 +42,11 @@ struct Figure {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [binary, zip, report] = &arguments[..] else {
-        anyhow::bail!("usage: bench BINARY ZIP REPORT (make bench knows them)");
+    let [built, report] = &arguments[..] else {
+        anyhow::bail!("usage: bench FOLDER REPORT (make bench knows them)");
     };
+    let binary = &built.join("finding-enricher/bootstrap");
+    let zip = &built.join("finding-enricher.zip");
 
     let mut runs = Vec::new();
     for run in 1..=RUNS {
