@@ -1,4 +1,5 @@
 //! `finding-enricher`'s handler with real SDK clients over the wire: every answer AWS can give.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::{
     collections::BTreeSet,
