@@ -48,8 +48,8 @@ test: .venv/cloud/installed .venv/sam/installed need-cargo ## Check everything: 
 
 .PHONY: audit
 audit: need-cargo ## Check the dependencies: licences, bans, sources, advisories, unused ones (needs the network)
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.18.6
-	@command -v cargo-machete >/dev/null || cargo install --locked cargo-machete@0.9.1
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	@command -v cargo-machete >/dev/null || cargo install --locked cargo-machete@0.9.2
 	cargo deny check
 	cargo machete
 

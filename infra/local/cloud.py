@@ -350,6 +350,8 @@ def say_how_to_reach(cloud):
     console.print("To reach it from a shell:\n")
     for name, value in exports(cloud).items():
         console.print(f"  export {name}={value}", soft_wrap=True)
+    console.print("\nVersion 1 of the AWS CLI needs --endpoint-url $AWS_ENDPOINT_URL for aws sqs; everything else reads the variable.",
+                  soft_wrap=True)
 
 
 def read(file):

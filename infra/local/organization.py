@@ -115,7 +115,7 @@ class Builder:
         self.contacts = self.client("account")
 
     def client(self, service):
-        """A boto3 client of the management account (moto calls that account `master`, and has no way to rename it)."""
+        """A boto3 client of the management account."""
         return boto3.client(
             service, endpoint_url=self.endpoint_url, region_name=self.region,
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key="test")

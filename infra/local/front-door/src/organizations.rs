@@ -25,6 +25,9 @@ const STATES: &[(&str, &str)] = &[
     ("SUSPENDED", "CLOSED"),
 ];
 
+/// What moto calls the management account, which it cannot rename, and what it is called here.
+const MANAGEMENT_NAME: (&str, &str) = ("master", "management");
+
 /// Operations whose answers get paths, and the member that holds one thing or a list of them.
 const WITH_PATHS: &[(&str, &str, Member)] = &[
     ("DescribeAccount", "Account", Member::Account),
@@ -260,6 +263,9 @@ fn add(thing: &mut Value, member: Member, tree: &Tree) {
     let path = id(thing).and_then(|id| tree.get(id));
     match member {
         Member::Account => {
+            if thing["Name"] == MANAGEMENT_NAME.0 {
+                thing["Name"] = json!(MANAGEMENT_NAME.1);
+            }
             let status = thing["Status"].as_str().unwrap_or_default();
             let state = STATES.iter().find(|it| it.0 == status);
             if let Some((_, state)) = state {
