@@ -58,7 +58,7 @@ audit: need-cargo ## Check the dependencies: licences, bans, sources, advisories
 .PHONY: bench
 bench: .venv/cloud/installed need-cargo ## Measure the release build, and write target/bench.json (the build takes about ten minutes)
 	cargo build --release $(FUNCTIONS:%=--package %)
-	cargo build --workspace --bins
+	cargo build --workspace --all-targets
 	@mkdir -p target/bench
 	@for name in $(FUNCTIONS); do \
 	  rm -rf target/bench/$$name && mkdir -p target/bench/$$name && cp target/release/$$name target/bench/$$name/bootstrap \

@@ -235,8 +235,8 @@ def build(steps):
     """Builds the front door and the functions, and puts each function where the template looks for it."""
     names = function_names()
     with steps.step("Build the functions and the front door") as detail:
-        # The whole workspace: with fewer packages cargo picks other features, and compiles the SDK again for the tests.
-        run(["cargo", "build", "--workspace", "--bins"], "build", detail,
+        # The whole workspace with its tests: for less cargo picks other features, and `make test` compiles the SDK again.
+        run(["cargo", "build", "--workspace", "--all-targets"], "build", detail,
             {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_TERM_COLOR": "never"})
         for name in names:
             place(name)

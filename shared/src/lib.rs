@@ -7,6 +7,7 @@
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
+//! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`queue`]: giving single messages of a batch back (feature `queue`).
 //!
 //! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
@@ -17,6 +18,8 @@ pub mod account_directory;
 pub mod aws;
 pub mod aws_error;
 pub mod config;
+#[cfg(feature = "enrichment")]
+pub mod enrichment;
 pub mod ids;
 pub mod pace;
 #[cfg(feature = "queue")]

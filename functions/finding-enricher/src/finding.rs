@@ -2,34 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use orgkeeper_shared::ids::{AccountId, FindingId};
+use orgkeeper_shared::{
+    enrichment::{Finding, FindingNote},
+    ids::FindingId,
+};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-
-/// A finding as an event tells of it: what decides how it is enriched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What identifies it.
-    pub id: FindingId,
-    /// The account that it is about.
-    pub account: AccountId,
-    /// The user-defined fields that are there.
-    pub user_defined_fields: BTreeMap<String, String>,
-    /// Who wrote the note and what it says, if there is one.
-    pub note: Option<FindingNote>,
-    /// When the event was sent, as in its envelope (RFC 3339 in UTC, so that text order is time order).
-    pub seen_at: String,
-}
-
-/// The note on a finding.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct FindingNote {
-    /// What it says.
-    pub text: String,
-    /// Who says it.
-    pub updated_by: String,
-}
 
 /// Why a message cannot be understood. Says where, never what it holds: that is a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

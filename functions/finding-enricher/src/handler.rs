@@ -14,6 +14,10 @@ use orgkeeper_shared::{
     account_directory::{AccountDirectory, Entries},
     aws::CallCounter,
     aws_error::{AwsCallError, AwsErrorClass},
+    enrichment::{
+        Finding,
+        plan::{Plan, newest, plan},
+    },
     ids::{AccountId, FindingId},
     queue::{Queue, batch_response, receives, retry_delay},
     security_hub::{SecurityHub, Unprocessed},
@@ -21,10 +25,7 @@ use orgkeeper_shared::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{
-    finding::{Finding, Unusable, findings_in},
-    plan::{Plan, newest, plan},
-};
+use crate::finding::{Unusable, findings_in};
 
 /// `BatchUpdateFindings` calls under way at once.
 const UPDATES_AT_ONCE: usize = 8;

@@ -3,16 +3,10 @@
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`finding`]: what is read out of a message of the findings queue.
-//! * [`text`], [`fields`] and [`note`]: what is written on the finding.
-//! * [`plan`]: which findings of a batch share an update.
 //! * [`handler`]: a batch in, the messages that have to come back out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod config;
-pub mod fields;
 pub mod finding;
 pub mod handler;
-pub mod note;
-pub mod plan;
 pub mod setup;
-pub mod text;

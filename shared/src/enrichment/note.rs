@@ -1,12 +1,12 @@
 //! The note on an enriched finding: the account in a sentence that a person reads.
 
-use orgkeeper_shared::{
+use crate::{
     account_directory::entry::AccountEntry,
     security_hub::{NOTE_CHARS, Note},
 };
 
-use crate::{
-    finding::FindingNote,
+use super::{
+    FindingNote,
     text::{clean, cut},
 };
 
@@ -74,7 +74,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fields::tests::{any_entry, entry};
+    use crate::enrichment::fields::tests::{any_entry, entry};
 
     fn by(updated_by: &str, text: &str) -> FindingNote {
         FindingNote {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orgkeeper_shared::{
+use crate::{
     account_directory::entry::AccountEntry,
     security_hub::{FIELD_NAME_CHARS, FIELD_VALUE_CHARS, USER_DEFINED_FIELDS},
 };
 
-use crate::text::{clean, cut};
+use super::text::{clean, cut};
 
 /// Marks a finding as enriched; the rule leaves such findings out.
 pub const ENRICHED: &str = "findingEnriched";
@@ -129,7 +129,7 @@ fn fitting(name: &str, value: &str) -> Option<Fitting> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use orgkeeper_shared::account_directory::entry::{Contact, OrganizationalUnit, OuPath};
+    use crate::account_directory::entry::{Contact, OrganizationalUnit, OuPath};
     use proptest::{collection::btree_map, option, prelude::*, sample::select};
 
     use super::*;

@@ -5,13 +5,13 @@ use std::{
     collections::{BTreeMap, HashMap, hash_map},
 };
 
-use orgkeeper_shared::{
+use crate::{
     account_directory::entry::AccountEntry,
     ids::{AccountId, FindingId},
     security_hub::{FINDINGS_PER_UPDATE, FindingUpdate},
 };
 
-use crate::{fields::user_defined_fields, finding::Finding, note::note};
+use super::{Finding, fields::user_defined_fields, note::note};
 
 /// What a batch of findings comes down to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub fn plan<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fields::tests::entry, finding::FindingNote};
+    use crate::enrichment::{FindingNote, fields::tests::entry};
 
     fn finding(id: &str, seen_at: &str) -> Finding {
         Finding {

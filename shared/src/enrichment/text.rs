@@ -8,13 +8,13 @@ const CUT: char = '…';
 /// Tags and names are anybody's text; Security Hub wants a visible character in every value, and a
 /// line break in a note is no help to whoever reads it in a table.
 #[must_use]
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
 /// The text if it has at most `limit` characters, else its beginning with `…` as the last of them.
 #[must_use]
-pub fn cut(text: &str, limit: usize) -> String {
+pub(super) fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some(_) => text
