@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use aws_sdk_securityhub::{
     Client,
-    types::{AwsSecurityFindingIdentifier, NoteUpdate},
+    types::{
+        AwsSecurityFinding, AwsSecurityFindingFilters, AwsSecurityFindingIdentifier, NoteUpdate,
+        RecordState, StringFilter, StringFilterComparison,
+    },
 };
+use serde::Deserialize;
 
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
-    ids::FindingId,
+    ids::{AccountId, FindingId},
     pace::Pace,
 };
 
@@ -17,6 +21,8 @@ use crate::{
 ///
 /// Source of this and of the limits below: the API's reference, `BatchUpdateFindings`.
 pub const FINDINGS_PER_UPDATE: usize = 100;
+/// Findings in a page of `GetFindings`.
+const FINDINGS_PER_READ: i32 = 100;
 /// User-defined fields of a finding.
 pub const USER_DEFINED_FIELDS: usize = 50;
 /// Characters in the name of a user-defined field.
@@ -25,6 +31,32 @@ pub const FIELD_NAME_CHARS: usize = 128;
 pub const FIELD_VALUE_CHARS: usize = 1_024;
 /// Characters in a note.
 pub const NOTE_CHARS: usize = 512;
+
+/// A finding: what decides how it is enriched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What identifies it.
+    pub id: FindingId,
+    /// The account that it is about.
+    pub account: AccountId,
+    /// The user-defined fields that are there.
+    pub user_defined_fields: BTreeMap<String, String>,
+    /// Who wrote the note and what it says, if there is one.
+    pub note: Option<FindingNote>,
+    /// When its event was sent, as in the envelope (RFC 3339 in UTC, so that text order is time
+    /// order); nothing for a finding that Security Hub was asked for.
+    pub seen_at: String,
+}
+
+/// The note on a finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FindingNote {
+    /// What it says.
+    pub text: String,
+    /// Who says it.
+    pub updated_by: String,
+}
 
 /// A note on a finding: a finding has one, and a new one replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +106,16 @@ impl Unprocessed {
 pub struct SecurityHub {
     client: Client,
     updates: Pace,
+    reads: Pace,
+}
+
+/// A page of an account's findings.
+#[derive(Debug)]
+pub struct FindingPage {
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// What to ask for the next page with, if there is one.
+    pub next_token: Option<String>,
 }
 
 impl SecurityHub {
@@ -81,7 +123,52 @@ impl SecurityHub {
     /// (quota: 10 a second, burst of 30, per account and Region).
     #[must_use]
     pub fn new(client: Client, updates: Pace) -> Self {
-        Self { client, updates }
+        Self {
+            client,
+            updates,
+            // A third of the quota of 3 a second, burst of 6: two functions at once, and others.
+            reads: Pace::new(1, 2),
+        }
+    }
+
+    /// A page of the active findings of an account, of every product.
+    ///
+    /// # Errors
+    /// If the call fails; [`Refused`](AwsErrorClass::Refused) for a `next_token` that is no longer known.
+    pub async fn findings_of(
+        &self,
+        account: &AccountId,
+        next_token: Option<String>,
+    ) -> Result<FindingPage, AwsCallError> {
+        self.reads.wait().await;
+        let equals = |value: &str| {
+            StringFilter::builder()
+                .value(value)
+                .comparison(StringFilterComparison::Equals)
+                .build()
+        };
+        let filters = AwsSecurityFindingFilters::builder()
+            .aws_account_id(equals(account.as_str()))
+            .record_state(equals(RecordState::Active.as_str()))
+            .build();
+        let answer = self
+            .client
+            .get_findings()
+            .filters(filters)
+            .max_results(FINDINGS_PER_READ)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::SecurityHub, "GetFindings", &error))?;
+        Ok(FindingPage {
+            findings: answer
+                .findings
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|finding| as_finding(finding, account))
+                .collect(),
+            next_token: answer.next_token.filter(|token| !token.is_empty()),
+        })
     }
 
     /// Makes the same update to up to [`FINDINGS_PER_UPDATE`] findings, none of them twice.
@@ -146,4 +233,24 @@ impl SecurityHub {
             // A finding that is not named could be any of them.
             .ok_or_else(|| AwsCallError::unfinished(OPERATION))
     }
+}
+
+fn as_finding(finding: AwsSecurityFinding, account: &AccountId) -> Option<Finding> {
+    Some(Finding {
+        id: FindingId {
+            id: finding.id?,
+            product_arn: finding.product_arn?,
+        },
+        account: account.clone(),
+        user_defined_fields: finding
+            .user_defined_fields
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+        note: finding.note.map(|note| FindingNote {
+            text: note.text.unwrap_or_default(),
+            updated_by: note.updated_by.unwrap_or_default(),
+        }),
+        seen_at: String::new(),
+    })
 }

@@ -37,6 +37,7 @@ pub fn directory_item(n: usize, refreshed_at: i64) -> Value {
             "Phone": { "S": "+1 555 0100" },
         } },
         "RefreshedAt": { "N": refreshed_at.to_string() },
+        "Version": { "N": "1" },
     })
 }
 

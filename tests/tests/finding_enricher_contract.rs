@@ -255,6 +255,7 @@ async fn an_unknown_account_is_looked_up_once_and_stored() {
                 "Phone": { "S": "+1 555 0100" },
             } },
             "RefreshedAt": { "N": now().as_second().to_string() },
+            "Version": { "N": "1" },
         })
     );
 }

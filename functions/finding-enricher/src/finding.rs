@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use orgkeeper_shared::{
-    enrichment::{Finding, FindingNote},
     ids::FindingId,
+    security_hub::{Finding, FindingNote},
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};

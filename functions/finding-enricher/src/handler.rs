@@ -14,13 +14,10 @@ use orgkeeper_shared::{
     account_directory::{AccountDirectory, Entries},
     aws::CallCounter,
     aws_error::{AwsCallError, AwsErrorClass},
-    enrichment::{
-        Finding,
-        plan::{Plan, newest, plan},
-    },
+    enrichment::plan::{Plan, newest, plan},
     ids::{AccountId, FindingId},
     queue::{Queue, batch_response, receives, retry_delay},
-    security_hub::{SecurityHub, Unprocessed},
+    security_hub::{Finding, SecurityHub, Unprocessed},
     telemetry::Metrics,
 };
 use tokio::time::{Instant, timeout, timeout_at};

@@ -3,7 +3,8 @@
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     account_directory::{
-        AccountDirectory, contacts::Contacts, organizations::Organizations, table::DirectoryTable,
+        AccountDirectory, contacts::Contacts, live::LiveOrganization, organizations::Organizations,
+        table::DirectoryTable,
     },
     aws::{self, CallCounter},
     pace::Pace,
@@ -36,13 +37,15 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             client!(aws_sdk_dynamodb, sdk, calls),
             config.account_directory_table.clone(),
         ),
-        Organizations::new(client!(aws_sdk_organizations, sdk, calls)),
-        Contacts::new(
-            client!(aws_sdk_account, &contacts_sdk, calls),
-            config
-                .contact_role
-                .as_ref()
-                .map(|role| role.account().clone()),
+        LiveOrganization::new(
+            Organizations::new(client!(aws_sdk_organizations, sdk, calls)),
+            Contacts::new(
+                client!(aws_sdk_account, &contacts_sdk, calls),
+                config
+                    .contact_role
+                    .as_ref()
+                    .map(|role| role.account().clone()),
+            ),
         ),
         config.directory_max_age,
     );

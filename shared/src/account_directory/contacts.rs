@@ -15,6 +15,15 @@ const ORDER: [AlternateContactType; 2] = [
     AlternateContactType::Operations,
 ];
 
+/// What reading a security contact came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecurityContact {
+    /// The contact, or that nobody is named.
+    Known(Option<Contact>),
+    /// It may not be read.
+    Denied,
+}
+
 /// The contacts of the organization's accounts.
 ///
 /// Both operations keep to half their published rate of 10 a second ("Quotas for AWS Account
@@ -41,7 +50,7 @@ impl Contacts {
     }
 
     /// The security contact of an account, or else the operations contact, or else the primary
-    /// one; `None` where nobody is named or reading is not allowed.
+    /// one.
     ///
     /// An account is asked about itself without its id: the management account may not pass its
     /// own ("`GetAlternateContact`", parameter `AccountId`). `function_account` is the account that
@@ -53,18 +62,18 @@ impl Contacts {
         &self,
         account: &AccountId,
         function_account: Option<&AccountId>,
-    ) -> Result<Option<Contact>, AwsCallError> {
+    ) -> Result<SecurityContact, AwsCallError> {
         let caller = self.role_account.as_ref().or(function_account);
         let id = (caller != Some(account)).then(|| account.to_string());
         for kind in ORDER {
             match self.alternate(id.clone(), kind).await {
-                Ok(Some(contact)) => return Ok(Some(contact)),
+                Ok(Some(contact)) => return Ok(SecurityContact::Known(Some(contact))),
                 Ok(None) => {}
                 Err(error) => return left_out(account, error),
             }
         }
         match self.primary(id).await {
-            Ok(contact) => Ok(contact),
+            Ok(contact) => Ok(SecurityContact::Known(contact)),
             Err(error) => left_out(account, error),
         }
     }
@@ -129,10 +138,10 @@ where
 }
 
 /// A contact that may not be read never keeps a finding from being enriched.
-fn left_out(account: &AccountId, error: AwsCallError) -> Result<Option<Contact>, AwsCallError> {
+fn left_out(account: &AccountId, error: AwsCallError) -> Result<SecurityContact, AwsCallError> {
     if error.retryable() {
         return Err(error);
     }
     tracing::warn!(account.id = %account, %error, "the contact is left out");
-    Ok(None)
+    Ok(SecurityContact::Denied)
 }

@@ -25,6 +25,12 @@ pub struct AccountEntry {
     pub security_contact: Option<Contact>,
     /// When this was read from the organization, in seconds since 1970.
     pub refreshed_at: i64,
+    /// Since when the organization does not have it any more, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_since: Option<i64>,
+    /// Grows by one with each write: whoever changes an entry says which one he has read.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl AccountEntry {

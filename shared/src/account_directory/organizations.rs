@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use aws_sdk_organizations::{Client, types::ParentType};
+use aws_sdk_organizations::{
+    Client,
+    types::{Account, ParentType},
+};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     aws_error::{AwsCallError, Service},
@@ -14,8 +19,8 @@ use crate::{
 const OU_DEPTH: usize = 5;
 
 /// The id of an organizational unit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OuId(String);
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OuId(pub String);
 
 impl fmt::Display for OuId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +37,16 @@ pub struct OrganizationAccount {
     pub path: Option<Vec<OuId>>,
 }
 
-/// AWS Organizations, read one account at a time.
+/// A page of accounts: id, name, and the path if the API gave one.
+#[derive(Debug)]
+pub struct AccountPage {
+    /// The accounts, at most twenty.
+    pub accounts: Vec<(AccountId, String, Option<Vec<OuId>>)>,
+    /// What to ask for the next page with, if there is one.
+    pub next_token: Option<String>,
+}
+
+/// AWS Organizations.
 ///
 /// Each operation keeps to half its published rate per account, since deployment tools and the
 /// console share it ("Quotas for AWS Organizations", API throttling).
@@ -41,6 +55,7 @@ pub struct Organizations {
     client: Client,
     describe_account: Pace,
     describe_organizational_unit: Pace,
+    list_accounts: Pace,
     list_parents: Pace,
     list_tags: Pace,
 }
@@ -53,6 +68,7 @@ impl Organizations {
             client,
             describe_account: Pace::new(10, 15),
             describe_organizational_unit: Pace::new(1, 2),
+            list_accounts: Pace::new(4, 6),
             list_parents: Pace::new(2, 4),
             list_tags: Pace::new(5, 7),
         }
@@ -72,14 +88,40 @@ impl Organizations {
             .await
             .map_err(|error| failed("DescribeAccount", &error))?
             .account
-            .unwrap_or_else(|| aws_sdk_organizations::types::Account::builder().build());
+            .unwrap_or_else(|| Account::builder().build());
         Ok(OrganizationAccount {
-            path: account
-                .paths
-                .as_deref()
-                .and_then(<[String]>::first)
-                .map(|path| units_of(path)),
+            path: path_of(&account),
             name: account.name.unwrap_or_else(|| id.to_string()),
+        })
+    }
+
+    /// A page of all accounts of the organization.
+    ///
+    /// # Errors
+    /// If the call fails; [`Refused`](crate::aws_error::AwsErrorClass::Refused) for a `next_token`
+    /// that is no longer known.
+    pub async fn accounts(&self, next_token: Option<String>) -> Result<AccountPage, AwsCallError> {
+        self.list_accounts.wait().await;
+        let page = self
+            .client
+            .list_accounts()
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| failed("ListAccounts", &error))?;
+        Ok(AccountPage {
+            accounts: page
+                .accounts
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|account| {
+                    let id: AccountId = account.id.as_deref()?.parse().ok()?;
+                    let path = path_of(&account);
+                    let name = account.name.unwrap_or_else(|| id.to_string());
+                    Some((id, name, path))
+                })
+                .collect(),
+            next_token: page.next_token,
         })
     }
 
@@ -159,6 +201,14 @@ impl Organizations {
             }
         }
     }
+}
+
+fn path_of(account: &Account) -> Option<Vec<OuId>> {
+    account
+        .paths
+        .as_deref()
+        .and_then(<[String]>::first)
+        .map(|path| units_of(path))
 }
 
 /// The organizational units in a path such as `o-aa111/r-a1b2/ou-a1b2-cdefgh12/111122223333/`.

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
 
 use super::entry::AccountEntry;
 use crate::{
-    aws_error::{AwsCallError, AwsErrorClass, Service},
+    aws_error::{AwsCallError, Service},
     ids::AccountId,
 };
 
@@ -115,38 +115,64 @@ impl DirectoryTable {
         }
     }
 
-    /// Stores an entry, unless the table has a newer one of that account.
+    /// Stores an entry over the one of version `known` (`None`: over none) as the next version.
     ///
     /// # Errors
-    /// If the call fails.
-    pub async fn store(&self, entry: &AccountEntry) -> Result<(), AwsCallError> {
-        const OPERATION: &str = "PutItem";
-        let item = serde_dynamo::to_item(entry)
+    /// If the call fails; [`ConditionFailed`](crate::aws_error::AwsErrorClass::ConditionFailed) if somebody else has
+    /// changed the entry meanwhile.
+    pub async fn store(
+        &self,
+        entry: &AccountEntry,
+        known: Option<u64>,
+    ) -> Result<(), AwsCallError> {
+        let next = AccountEntry {
+            version: known.unwrap_or_default() + 1,
+            ..entry.clone()
+        };
+        let put = self.client.put_item().table_name(&self.name);
+        let put = match known {
+            None => put.condition_expression("attribute_not_exists(AccountId)"),
+            Some(version) => put
+                .condition_expression("attribute_not_exists(AccountId) OR Version = :known")
+                .expression_attribute_values(":known", AttributeValue::N(version.to_string())),
+        };
+        let item = serde_dynamo::to_item(next)
             .map_err(aws_sdk_dynamodb::error::SdkError::construction_failure);
         let answer = match item {
-            Ok(item) => self
-                .client
-                .put_item()
-                .table_name(&self.name)
-                .set_item(Some(item))
-                .condition_expression(
-                    "attribute_not_exists(RefreshedAt) OR RefreshedAt <= :refreshedAt",
-                )
-                .expression_attribute_values(
-                    ":refreshedAt",
-                    AttributeValue::N(entry.refreshed_at.to_string()),
-                )
-                .send()
-                .await
-                .map(drop),
+            Ok(item) => put.set_item(Some(item)).send().await,
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(()) => Ok(()),
-            Err(error) => match AwsCallError::new(Service::DynamoDb, OPERATION, &error) {
-                newer if newer.class() == AwsErrorClass::ConditionFailed => Ok(()),
-                failed => Err(failed),
-            },
+        answer
+            .map(drop)
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error))
+    }
+
+    /// Every entry of the table.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of the table.
+    pub async fn all(&self) -> Result<Vec<AccountEntry>, AwsCallError> {
+        let mut entries = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.name)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::DynamoDb, "Scan", &error))?;
+            entries.extend(
+                page.items
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|item| entry_of(item)?.1.ok()),
+            );
+            from = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(entries);
+            }
         }
     }
 }

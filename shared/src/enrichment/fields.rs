@@ -149,6 +149,8 @@ pub(crate) mod tests {
                 phone: Some("+1 555 0100".into()),
             }),
             refreshed_at: 0,
+            gone_since: None,
+            version: 0,
         }
     }
 
@@ -295,6 +297,8 @@ pub(crate) mod tests {
                     phone,
                 }),
                 refreshed_at: 0,
+                gone_since: None,
+                version: 0,
             })
     }
 

@@ -2,13 +2,10 @@
 
 use crate::{
     account_directory::entry::AccountEntry,
-    security_hub::{NOTE_CHARS, Note},
+    security_hub::{FindingNote, NOTE_CHARS, Note},
 };
 
-use super::{
-    FindingNote,
-    text::{clean, cut},
-};
+use super::text::{clean, cut};
 
 /// Who writes our notes; a note by anybody else is a person's and stays.
 pub const AUTHOR: &str = "orgkeeper/finding-enricher";

@@ -8,10 +8,10 @@ use std::{
 use crate::{
     account_directory::entry::AccountEntry,
     ids::{AccountId, FindingId},
-    security_hub::{FINDINGS_PER_UPDATE, FindingUpdate},
+    security_hub::{FINDINGS_PER_UPDATE, Finding, FindingUpdate},
 };
 
-use super::{Finding, fields::user_defined_fields, note::note};
+use super::{fields::user_defined_fields, note::note};
 
 /// What a batch of findings comes down to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub fn plan<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enrichment::{FindingNote, fields::tests::entry};
+    use crate::{enrichment::fields::tests::entry, security_hub::FindingNote};
 
     fn finding(id: &str, seen_at: &str) -> Finding {
         Finding {

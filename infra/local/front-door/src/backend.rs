@@ -159,7 +159,8 @@ impl Backend {
             .map_err(|error| self.unreachable(&error))
     }
 
-    async fn read(&self, response: Response) -> Result<Answer, Unreachable> {
+    /// Reads an answer to its end.
+    pub(crate) async fn read(&self, response: Response) -> Result<Answer, Unreachable> {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|it| self.unreachable(&it))?;
         Ok(Answer {

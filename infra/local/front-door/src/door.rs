@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 
 use crate::account::AccountManagement;
 use crate::backend::{Backend, MOTO_ACCOUNT, Unreachable};
+use crate::bus::Bus;
 use crate::callers::Callers;
 use crate::calls::Calls;
 use crate::faults::Faults;
@@ -22,6 +23,7 @@ use crate::reply::{Refusal, success, text_answer};
 use crate::scope::Scope;
 use crate::securityhub::{self, SecurityHub};
 use crate::slack::Slack;
+use crate::trail::{self, Trail};
 use crate::{Settings, clock, control, lambda, sts};
 
 /// Who answers a service.
@@ -57,6 +59,7 @@ pub(crate) struct Door {
     organizations: Organizations,
     account_management: AccountManagement,
     security_hub: SecurityHub,
+    trail: Trail,
 }
 
 /// A request that has been read.
@@ -72,11 +75,12 @@ pub(crate) fn router(settings: Settings) -> Router {
     let ministack = Backend::new("MiniStack", &settings.ministack);
     let moto = Backend::new("moto", &settings.moto);
     let (management, region) = (&settings.management_account, &settings.region);
-    let bus = securityhub::events::Bus::open(ministack.clone(), management, region);
+    let bus = Bus::open(ministack.clone(), management, region);
     let door = Door {
         callers: Callers::new(management),
         organizations: Organizations::new(moto.clone(), management, region),
         account_management: AccountManagement::new(moto.clone(), management),
+        trail: Trail::new(management, bus.clone()),
         security_hub: SecurityHub::new(management, bus),
         faults: Faults::default(),
         calls: Calls::default(),
@@ -174,12 +178,15 @@ impl Door {
         let caller = self
             .callers
             .of(scope.as_ref().map(|it| it.access_key.as_str()));
-        match place {
-            Place::Moto => self.moto.forward(&parts, body).await,
-            Place::Organizations => self.organizations.answer(&operation, &parts, body).await,
+        let asked = body.clone();
+        let response = match place {
+            Place::Moto => self.moto.forward(&parts, body).await?,
+            Place::Organizations => self.organizations.answer(&operation, &parts, body).await?,
             Place::AccountManagement => {
                 let contacts = &self.account_management;
-                contacts.answer(&operation, &caller, &mut parts, body).await
+                contacts
+                    .answer(&operation, &caller, &mut parts, body)
+                    .await?
             }
             Place::SecurityHub => {
                 let name = operation.full_name();
@@ -195,12 +202,24 @@ impl Door {
                     self.faults
                         .strike_finding(&name, Instant::now(), rand::random)
                 };
-                Ok(match self.security_hub.answer(&ask, strike) {
+                match self.security_hub.answer(&ask, strike) {
                     Ok(body) => success(&operation, &body),
                     Err(refusal) => refusal.response(&operation),
-                })
+                }
             }
-        }
+        };
+        let Some(change) = trail::change(&operation) else {
+            return Ok(response);
+        };
+        let answer = self.moto.read(response).await?;
+        let call = trail::Call {
+            caller: &caller,
+            headers: &parts.headers,
+            body: &asked,
+            answer: &answer,
+        };
+        self.trail.record(change, &call, clock::now());
+        Ok(answer.into_response())
     }
 
     async fn ministack(&self, call: Call) -> Result<Response, Unreachable> {

@@ -2,6 +2,7 @@
 
 mod account;
 mod backend;
+mod bus;
 mod callers;
 mod calls;
 mod clock;
@@ -17,6 +18,7 @@ mod scope;
 mod securityhub;
 mod slack;
 mod sts;
+mod trail;
 
 use std::net::Ipv4Addr;
 

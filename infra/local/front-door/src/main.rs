@@ -6,6 +6,7 @@
 //! * `backend` – the HTTP client that reaches `MiniStack` and moto; `reply` – an error in each AWS protocol;
 //! * `callers` – whose account an access key is; `sts`, `lambda` – two repairs to what `MiniStack` does;
 //! * `organizations`, `account` – what moto leaves out of both services;
+//! * `trail` – the events that `CloudTrail` would send of changes in both; `bus` – how any event leaves the door;
 //! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
 //! * `faults`, `calls`, `slack`, `control` – what a test sets and reads under `/_orgkeeper`;
 //! * `clock`, `lock` – the one place each where the time is asked and a lock is taken.

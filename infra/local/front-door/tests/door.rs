@@ -140,7 +140,19 @@ impl Local {
             .await
     }
 
-    /// The findings of the events that have reached the emulator, once there are `count`.
+    async fn organizations(&self, operation: &str, body: Value) -> Answer {
+        let request = self
+            .signed(Method::POST, "/", MANAGEMENT, "organizations")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("user-agent", "aws-cli/2")
+            .header(
+                "x-amz-target",
+                format!("AWSOrganizationsV20161128.{operation}"),
+            );
+        self.send(request, body.to_string()).await
+    }
+
+    /// The events that have reached the emulator, once there are `count`.
     async fn events(&self, count: usize) -> Vec<Value> {
         for _ in 0..200 {
             let sent = self.sent.lock().unwrap().clone();
@@ -317,6 +329,70 @@ async fn an_event_put_by_hand_brings_its_finding() {
         2,
         "the one by hand and the update's"
     );
+}
+
+#[tokio::test]
+async fn changes_to_the_organization_are_announced() {
+    let local = start().await;
+    let rule = json!({
+        "operation": "organizations.TagResource",
+        "error": "TooManyRequestsException",
+        "times": 1,
+    });
+    local.control(Method::POST, "faults", rule).await;
+    let tags = json!([{"Key": "Team", "Value": "Pay"}]);
+    let tag = json!({"ResourceId": MEMBER, "Tags": tags});
+    let refused = local.organizations("TagResource", tag.clone()).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let read = json!({"ResourceId": MEMBER});
+    local.organizations("ListTagsForResource", read).await;
+    let passed = local.organizations("TagResource", tag).await;
+    assert_eq!(passed.body, "passed");
+    let contact = json!({
+        "AccountId": MEMBER,
+        "AlternateContactType": "SECURITY",
+        "EmailAddress": "ana@example.com",
+        "Name": "Ana",
+        "PhoneNumber": "+1 555 0100",
+        "Title": "CISO",
+    });
+    let request = local.signed(Method::POST, "/putAlternateContact", MANAGEMENT, "account");
+    local.send(request, contact.to_string()).await;
+
+    let events = local.events(2).await;
+    assert_eq!(events.len(), 2, "none for the refused call and the read");
+    let [tagged, contacted] = [0, 1].map(|it: usize| {
+        assert_eq!(events[it]["DetailType"], "AWS API Call via CloudTrail");
+        serde_json::from_str::<Value>(events[it]["Detail"].as_str().unwrap()).unwrap()
+    });
+    assert_eq!(events[0]["Source"], "aws.organizations");
+    assert_eq!(tagged["eventName"], "TagResource");
+    assert_eq!(tagged["userAgent"], "aws-cli/2");
+    assert_eq!(tagged["recipientAccountId"], MANAGEMENT);
+    let parameters = json!({
+        "resourceId": MEMBER,
+        "tags": [{"key": "Team", "value": "Pay"}],
+    });
+    assert_eq!(tagged["requestParameters"], parameters);
+    assert_eq!(events[1]["Source"], "aws.account");
+    assert_eq!(contacted["eventName"], "PutAlternateContact");
+    let parameters = &contacted["requestParameters"];
+    assert_eq!(parameters["accountId"], MEMBER);
+    assert_eq!(parameters["alternateContactType"], "SECURITY");
+    assert_eq!(parameters["emailAddress"], "***");
+
+    let sent = local.sent.lock().unwrap();
+    let is_put_events = |it: &&(String, HeaderMap, Bytes)| {
+        let target = it.1.get("x-amz-target");
+        target.is_some_and(|it| it == "AWSEvents.PutEvents")
+    };
+    for (_, headers, _) in sent.iter().filter(is_put_events) {
+        let authorization = headers["authorization"].to_str().unwrap();
+        assert!(
+            authorization.contains(&format!("Credential={MANAGEMENT}/")),
+            "{authorization}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Security Hub's findings. The management account is the administrator: it sees, updates and, as a
 //! convenience of the local cloud, imports the findings of all accounts; a member only its own.
 
-pub(crate) mod events;
+mod events;
 mod filters;
 mod finding;
 mod limits;
@@ -14,10 +14,10 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::bus::Bus;
 use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
-use events::Bus;
 use filters::Query;
 use finding::{Finding, Key};
 use store::Store;
@@ -164,7 +164,7 @@ impl SecurityHub {
                     finding.entry("Region").or_insert_with(|| json!(ask.region));
                     // A finding older than the stored one is taken and changes nothing, as by AWS.
                     if let Some(stored) = store.import(key, finding, now) {
-                        self.bus.send(stored);
+                        self.bus.send(events::entry(stored));
                     }
                 }
                 Err((code, message)) => failed.push(json!({
@@ -224,7 +224,7 @@ impl SecurityHub {
                 });
             match result {
                 Ok(stored) => {
-                    self.bus.send(stored);
+                    self.bus.send(events::entry(stored));
                     processed.push(identifier);
                 }
                 Err((code, message)) => unprocessed.push(json!({
