@@ -54,6 +54,19 @@ pub async fn assume(config: &SdkConfig, role: &RoleArn, session_name: &str) -> S
         .build()
 }
 
+/// A client of the SDK crate `$sdk` that carries the count of calls.
+#[macro_export]
+macro_rules! client {
+    ($sdk:ident, $config:expr, $calls:expr) => {
+        $sdk::Client::from_conf(
+            $sdk::config::Builder::from($config)
+                .interceptor($calls.clone())
+                .build(),
+        )
+    };
+}
+pub use client;
+
 /// Counts the requests that the clients send which carry it, retries by the SDK included.
 #[derive(Clone, Debug, Default)]
 pub struct CallCounter(Arc<AtomicU64>);

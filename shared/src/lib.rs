@@ -2,7 +2,7 @@
 //!
 //! Read it in this order:
 //! * [`ids`]: the newtypes that every other module speaks.
-//! * [`config`] and [`telemetry`]: what a `main.rs` needs before it runs.
+//! * [`config`], [`telemetry`] and [`invocation`]: what a `main.rs` needs.
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
@@ -21,6 +21,7 @@ pub mod config;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
 pub mod ids;
+pub mod invocation;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -4,7 +4,16 @@ use std::time::Duration;
 
 use leaky_bucket::RateLimiter;
 
-/// A token bucket in front of an API operation: `burst` calls at once, then `per_second`.
+/// A published rate: a token bucket of `burst` calls that fills by `per_second`.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Calls a second.
+    pub per_second: u32,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}
+
+/// A token bucket in front of an API operation.
 ///
 /// AWS throttles most of its control planes by token buckets per account and region, so a caller
 /// that keeps one of its own below that is not throttled for its own doing.
@@ -15,16 +24,22 @@ impl Pace {
     /// `per_second` calls a second after `burst` calls at once. 0 a second: no pace at all.
     #[must_use]
     pub fn new(per_second: u32, burst: u32) -> Self {
-        if per_second == 0 {
+        Self::share(Quota { per_second, burst }, 1)
+    }
+
+    /// One of `shares` equal parts of a published rate. 0 shares: no pace at all.
+    #[must_use]
+    pub fn share(quota: Quota, shares: u32) -> Self {
+        if quota.per_second == 0 || shares == 0 {
             return Self(None);
         }
-        let burst = burst.max(1) as usize;
+        let burst = (quota.burst / shares).max(1) as usize;
         Self(Some(
             RateLimiter::builder()
                 .initial(burst)
                 .max(burst)
                 .refill(1)
-                .interval(Duration::from_secs(1) / per_second)
+                .interval(Duration::from_secs(1) * shares / quota.per_second)
                 .build(),
         ))
     }

@@ -1,19 +1,43 @@
-//! Giving single messages of an SQS batch back.
+//! The queue that a function works on: giving single messages of a batch back, sending new ones.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
-use aws_sdk_sqs::{Client, types::ChangeMessageVisibilityBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+};
 use futures::{StreamExt, stream};
+use tokio::time::timeout;
 
 use crate::aws_error::{AwsCallError, Service};
 
-/// Entries that `ChangeMessageVisibilityBatch` takes.
+/// Entries that the batch operations of SQS take.
 const ENTRIES_PER_CALL: usize = 10;
 /// Visibility calls under way at once.
 const CALLS_AT_ONCE: usize = 10;
 /// The longest a message stays away before it is tried again.
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
+
+/// The longest that a new message can be delayed (SQS, `DelaySeconds`).
+const LONGEST_SEND_DELAY: Duration = Duration::from_mins(15);
+/// Message ids named in a log line about many.
+const NAMED_IN_LOG: usize = 5;
+
+/// Why something was not done.
+pub trait Reason: Error {
+    /// Whether the same message can be done later.
+    fn retryable(&self) -> bool;
+}
+
+/// A message that was not done, and why.
+#[derive(Debug)]
+pub struct Failure<'a, R> {
+    /// The message.
+    pub message: &'a SqsMessage,
+    /// The reason.
+    pub reason: R,
+}
 
 /// How long a message that can succeed later stays away, by how often it was received: 2 s, 6 s,
 /// 18 s, … up to five minutes. Eight receives (the queue's limit) span about 14 minutes.
@@ -33,19 +57,6 @@ pub fn receives(message: &SqsMessage) -> u32 {
         .unwrap_or(1)
 }
 
-/// The answer to a partial batch: these messages failed, the others are done.
-///
-/// A message without an id cannot be named; an empty name fails the whole batch, which loses
-/// nothing.
-#[must_use]
-pub fn batch_response<'a>(failed: impl IntoIterator<Item = &'a SqsMessage>) -> SqsBatchResponse {
-    let mut response = SqsBatchResponse::default();
-    for message in failed {
-        response.add_failure(message.message_id.clone().unwrap_or_default());
-    }
-    response
-}
-
 /// The queue that a function's messages came from.
 #[derive(Debug)]
 pub struct Queue {
@@ -59,16 +70,104 @@ impl Queue {
         Self { client }
     }
 
-    /// Makes each of these messages visible again after its delay instead of after the queue's
-    /// whole visibility timeout.
+    /// Gives back the messages that were not done and answers for the batch: every one of them is
+    /// named, so that the queue's redrive policy moves one that comes back too often to the
+    /// dead-letter queue.
+    ///
+    /// One that can succeed later comes back after a growing delay, one that cannot at once, so
+    /// that it soon stands in the dead-letter queue where somebody sees it. Takes at most `time`.
+    pub async fn give_back<R: Reason>(
+        &self,
+        failures: &[Failure<'_, R>],
+        time: Duration,
+    ) -> SqsBatchResponse {
+        log(failures);
+        let delays: Vec<_> = failures
+            .iter()
+            .map(|failure| {
+                let delay = if failure.reason.retryable() {
+                    retry_delay(receives(failure.message))
+                } else {
+                    Duration::ZERO
+                };
+                (failure.message, delay)
+            })
+            .collect();
+        match timeout(time, self.return_after(&delays)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "messages come back after the queue's visibility timeout");
+            }
+            Err(_) => {
+                tracing::warn!("messages come back after the queue's visibility timeout");
+            }
+        }
+        let mut response = SqsBatchResponse::default();
+        for failure in failures {
+            // A message without an id cannot be named; an empty name fails the whole batch, which
+            // loses nothing.
+            response.add_failure(failure.message.message_id.clone().unwrap_or_default());
+        }
+        response
+    }
+
+    /// Sends messages to the queue at `url`, each to be seen after its delay (15 minutes at most).
     ///
     /// # Errors
-    /// The first call that failed. Nothing is lost by it: those messages come back when the
-    /// visibility timeout is over.
-    pub async fn return_after(
+    /// If any of them may not have been sent; others may have been.
+    pub async fn send(
         &self,
-        messages: &[(&SqsMessage, Duration)],
+        url: &str,
+        messages: Vec<(String, Duration)>,
     ) -> Result<(), AwsCallError> {
+        let calls: Vec<_> = messages
+            .chunks(ENTRIES_PER_CALL)
+            .map(|chunk| self.send_chunk(url, chunk))
+            .collect();
+        let results: Vec<_> = stream::iter(calls)
+            .buffer_unordered(CALLS_AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().collect()
+    }
+
+    async fn send_chunk(
+        &self,
+        url: &str,
+        chunk: &[(String, Duration)],
+    ) -> Result<(), AwsCallError> {
+        const OPERATION: &str = "SendMessageBatch";
+        let entries = chunk
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (body, delay))| {
+                let delay = delay.min(&LONGEST_SEND_DELAY).as_secs();
+                SendMessageBatchRequestEntry::builder()
+                    .id(place.to_string())
+                    .message_body(body)
+                    .delay_seconds(i32::try_from(delay).unwrap_or_default())
+                    .build()
+                    .ok()
+            })
+            .collect();
+        let answer = self
+            .client
+            .send_message_batch()
+            .queue_url(url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::Sqs, OPERATION, &error))?;
+        if answer.failed().is_empty() {
+            Ok(())
+        } else {
+            Err(AwsCallError::unfinished(OPERATION))
+        }
+    }
+
+    /// Makes each of these messages visible again after its delay instead of after the queue's
+    /// whole visibility timeout.
+    async fn return_after(&self, messages: &[(&SqsMessage, Duration)]) -> Result<(), AwsCallError> {
         let calls: Vec<_> = messages
             .chunk_by(|(one, _), (other, _)| one.event_source_arn == other.event_source_arn)
             .flat_map(|of_a_queue| of_a_queue.chunks(ENTRIES_PER_CALL))
@@ -116,6 +215,47 @@ impl Queue {
             Err(AwsCallError::unfinished(OPERATION))
         }
     }
+}
+
+/// One line per reason, however many messages have it.
+fn log<R: Reason>(failures: &[Failure<'_, R>]) {
+    let mut by_reason: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
+    for Failure { message, reason } in failures {
+        by_reason
+            .entry((reason.retryable(), chain(reason)))
+            .or_default()
+            .push(message.message_id.as_deref().unwrap_or_default());
+    }
+    for ((retryable, error), messages) in by_reason {
+        let count = messages.len();
+        let named = messages[..count.min(NAMED_IN_LOG)].join(" ");
+        if retryable {
+            tracing::warn!(
+                error,
+                messages = count,
+                message.ids = named,
+                "tried again later"
+            );
+        } else {
+            tracing::error!(
+                error,
+                messages = count,
+                message.ids = named,
+                "on the way to the dead-letter queue"
+            );
+        }
+    }
+}
+
+/// The error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        line = format!("{line}: {inner}");
+        cause = inner.source();
+    }
+    line
 }
 
 /// The URL of a queue, from the ARN that comes with its messages.

@@ -11,12 +11,9 @@ use std::{
 };
 
 use aws_lambda_events::sqs::SqsEvent;
-use finding_enricher::{
-    config::Config,
-    handler::{Handler, Invocation},
-    setup,
-};
+use finding_enricher::{config::Config, handler::Handler, setup};
 use jiff::Timestamp;
+use orgkeeper_shared::invocation::Invocation;
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, Organization, TABLE, account, finding, imported, record},
     wire::{Answer, Call, Wire},

@@ -3,24 +3,24 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use lambda_runtime::Context;
 use orgkeeper_shared::{
     account_directory::{AccountDirectory, Entries},
     aws::CallCounter,
     aws_error::{AwsCallError, AwsErrorClass},
     enrichment::plan::{Plan, newest, plan},
     ids::{AccountId, FindingId},
-    queue::{Queue, batch_response, receives, retry_delay},
+    invocation::Invocation,
+    queue::{Failure, Queue, Reason},
     security_hub::{Finding, SecurityHub, Unprocessed},
     telemetry::Metrics,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::finding::{Unusable, findings_in};
 
@@ -28,38 +28,6 @@ use crate::finding::{Unusable, findings_in};
 const UPDATES_AT_ONCE: usize = 8;
 /// An event can come before its finding can be found: so long it is worth another try.
 const YOUNG: Duration = Duration::from_mins(15);
-/// The most time that is kept back to answer with and to give messages back.
-const TIME_TO_ANSWER: Duration = Duration::from_secs(5);
-/// Message ids named in a log line about many.
-const NAMED_IN_LOG: usize = 5;
-
-/// What an invocation brings beside its messages.
-#[derive(Clone, Debug)]
-pub struct Invocation {
-    /// The time.
-    pub now: Timestamp,
-    /// How long the invocation may take.
-    pub remaining: Duration,
-    /// The account that the function runs in, if its ARN tells.
-    pub account: Option<AccountId>,
-}
-
-impl Invocation {
-    /// What the Lambda runtime says of this invocation.
-    #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the deadline is a time of day: this is where the clock is read"
-    )]
-    pub fn of(context: &Context) -> Self {
-        let now = SystemTime::now();
-        Self {
-            now: Timestamp::try_from(now).unwrap_or_default(),
-            remaining: context.deadline().duration_since(now).unwrap_or_default(),
-            account: AccountId::from_arn(&context.invoked_function_arn).ok(),
-        }
-    }
-}
 
 /// Why a finding was not enriched.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -86,8 +54,7 @@ enum NotEnriched {
     OutOfTime,
 }
 
-impl NotEnriched {
-    /// Whether the same message can be done later.
+impl Reason for NotEnriched {
     fn retryable(&self) -> bool {
         match self {
             Self::Unusable(_) | Self::ForeignAccount { .. } => false,
@@ -97,17 +64,6 @@ impl NotEnriched {
             }
             Self::OutOfTime => true,
         }
-    }
-
-    /// The error and its causes on one line.
-    fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            line = format!("{line}: {inner}");
-            cause = inner.source();
-        }
-        line
     }
 }
 
@@ -145,8 +101,7 @@ impl Handler {
     /// moves a message that comes back too often to the dead-letter queue.
     pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let start = Instant::now();
-        let to_answer = TIME_TO_ANSWER.min(invocation.remaining / 4);
-        let deadline = start + invocation.remaining.saturating_sub(to_answer);
+        let deadline = start + invocation.time_to_work();
 
         let messages: Vec<(&SqsMessage, Result<Vec<Finding>, Unusable>)> = event
             .records
@@ -168,8 +123,10 @@ impl Handler {
 
         let (entries, outcomes) = self.enrich(&findings, &invocation, deadline).await;
         let failures = failures(&messages, &outcomes);
-        log(&failures);
-        self.give_back(&failures, to_answer).await;
+        let response = self
+            .queue
+            .give_back(&failures, invocation.time_to_answer())
+            .await;
         self.metrics(&outcomes, findings.len(), &failures, &entries)
             .write(invocation.now.as_millisecond());
         tracing::info!(
@@ -179,7 +136,7 @@ impl Handler {
             duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             "batch done"
         );
-        batch_response(failures.iter().map(|failure| failure.message))
+        response
     }
 
     async fn enrich(
@@ -213,9 +170,10 @@ impl Handler {
             }
         }
 
-        let Plan { updates, unchanged } = plan(findings.iter().copied(), |account| {
-            entries.by_account.get(account)?.as_deref().ok()
-        });
+        let Plan { updates, unchanged } =
+            plan(findings.iter().copied(), &BTreeMap::new(), |account| {
+                entries.by_account.get(account)?.as_deref().ok()
+            });
         outcomes.extend(unchanged.into_iter().map(|finding| (finding, Ok(()))));
         let seen_at: HashMap<&FindingId, &str> = findings
             .iter()
@@ -250,36 +208,11 @@ impl Handler {
         (entries, outcomes)
     }
 
-    /// Lets a message that can succeed later come back after a growing delay, and one that cannot
-    /// at once, so that it soon stands in the dead-letter queue where somebody sees it.
-    async fn give_back(&self, failures: &[Failure<'_>], time: Duration) {
-        let delays: Vec<_> = failures
-            .iter()
-            .map(|failure| {
-                let delay = if failure.reason.retryable() {
-                    retry_delay(receives(failure.message))
-                } else {
-                    Duration::ZERO
-                };
-                (failure.message, delay)
-            })
-            .collect();
-        match timeout(time, self.queue.return_after(&delays)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "messages come back after the queue's visibility timeout");
-            }
-            Err(_) => {
-                tracing::warn!("messages come back after the queue's visibility timeout");
-            }
-        }
-    }
-
     fn metrics(
         &self,
         outcomes: &Outcomes,
         findings: usize,
-        failures: &[Failure<'_>],
+        failures: &[Failure<'_, NotEnriched>],
         entries: &Entries,
     ) -> Metrics {
         let enriched = outcomes.values().filter(|outcome| outcome.is_ok()).count();
@@ -301,17 +234,11 @@ impl Handler {
     }
 }
 
-/// A message that has to come back, and why.
-struct Failure<'a> {
-    message: &'a SqsMessage,
-    reason: NotEnriched,
-}
-
 /// The messages with a finding that was not enriched. Of several reasons one that passes counts.
 fn failures<'a>(
     messages: &[(&'a SqsMessage, Result<Vec<Finding>, Unusable>)],
     outcomes: &Outcomes,
-) -> Vec<Failure<'a>> {
+) -> Vec<Failure<'a, NotEnriched>> {
     messages
         .iter()
         .filter_map(|(message, findings)| {
@@ -323,41 +250,11 @@ fn failures<'a>(
                         Some(outcome) => outcome.clone().err(),
                         None => Some(NotEnriched::OutOfTime),
                     })
-                    .max_by_key(NotEnriched::retryable),
+                    .max_by_key(Reason::retryable),
             };
             reason.map(|reason| Failure { message, reason })
         })
         .collect()
-}
-
-/// One line per reason, however many messages have it.
-fn log(failures: &[Failure<'_>]) {
-    let mut by_reason: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
-    for Failure { message, reason } in failures {
-        by_reason
-            .entry((reason.retryable(), reason.chain()))
-            .or_default()
-            .push(message.message_id.as_deref().unwrap_or_default());
-    }
-    for ((retryable, error), messages) in by_reason {
-        let count = messages.len();
-        let named = messages[..count.min(NAMED_IN_LOG)].join(" ");
-        if retryable {
-            tracing::warn!(
-                error,
-                messages = count,
-                message.ids = named,
-                "tried again later"
-            );
-        } else {
-            tracing::error!(
-                error,
-                messages = count,
-                message.ids = named,
-                "on the way to the dead-letter queue"
-            );
-        }
-    }
 }
 
 fn is_young(seen_at: &str, now: Timestamp) -> bool {

@@ -1,9 +1,9 @@
 //! The Lambda function: settings, clients once, then one batch after another.
 
 use aws_lambda_events::sqs::SqsEvent;
-use finding_enricher::{config::Config, handler::Invocation, setup};
+use finding_enricher::{config::Config, setup};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use orgkeeper_shared::{aws, config::environment, telemetry};
+use orgkeeper_shared::{aws, config::environment, invocation::Invocation, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -11,7 +11,10 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env(&environment)?;
     let handler = setup::handler(&config, &aws::sdk_config().await).await;
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let invocation = Invocation::of(&event.context);
+        let invocation = Invocation::of(
+            event.context.deadline(),
+            &event.context.invoked_function_arn,
+        );
         Ok::<_, Error>(handler.handle(event.payload, invocation).await)
     }))
     .await

@@ -2,11 +2,8 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    account_directory::{
-        AccountDirectory, contacts::Contacts, live::LiveOrganization, organizations::Organizations,
-        table::DirectoryTable,
-    },
-    aws::{self, CallCounter},
+    account_directory::{AccountDirectory, live::LiveOrganization, table::DirectoryTable},
+    aws::{CallCounter, client},
     pace::Pace,
     queue::Queue,
     security_hub::SecurityHub,
@@ -14,39 +11,19 @@ use orgkeeper_shared::{
 
 use crate::{config::Config, handler::Handler};
 
-/// A client of the SDK crate `$sdk` that carries the count of calls.
-macro_rules! client {
-    ($sdk:ident, $config:expr, $calls:expr) => {
-        $sdk::Client::from_conf(
-            $sdk::config::Builder::from($config)
-                .interceptor($calls.clone())
-                .build(),
-        )
-    };
-}
+/// Parts of the published rates of Organizations and Account Management: two enrichers run at most,
+/// and take half together.
+const SHARES: u32 = 4;
 
 /// The handler that the function runs with. Makes no AWS call.
 pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let calls = CallCounter::default();
-    let contacts_sdk = match &config.contact_role {
-        Some(role) => aws::assume(sdk, role, "orgkeeper-finding-enricher").await,
-        None => sdk.clone(),
-    };
     let directory = AccountDirectory::new(
         DirectoryTable::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.account_directory_table.clone(),
         ),
-        LiveOrganization::new(
-            Organizations::new(client!(aws_sdk_organizations, sdk, calls)),
-            Contacts::new(
-                client!(aws_sdk_account, &contacts_sdk, calls),
-                config
-                    .contact_role
-                    .as_ref()
-                    .map(|role| role.account().clone()),
-            ),
-        ),
+        LiveOrganization::connect(sdk, config.contact_role.as_ref(), &calls, SHARES).await,
         config.directory_max_age,
     );
     let security_hub = SecurityHub::new(

@@ -6,7 +6,7 @@ use super::entry::Contact;
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
-    pace::Pace,
+    pace::{Pace, Quota},
 };
 
 /// Alternate contacts in the order in which they are asked for a security matter.
@@ -24,10 +24,13 @@ pub enum SecurityContact {
     Denied,
 }
 
+/// Published rate of both operations ("Quotas for AWS Account Management").
+const GET_CONTACT: Quota = Quota {
+    per_second: 10,
+    burst: 15,
+};
+
 /// The contacts of the organization's accounts.
-///
-/// Both operations keep to half their published rate of 10 a second ("Quotas for AWS Account
-/// Management").
 #[derive(Debug)]
 pub struct Contacts {
     client: Client,
@@ -37,15 +40,16 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// A gateway over `client`. `role_account` is the account of the role that the client assumes,
-    /// `None` if it calls with the function's own credentials.
+    /// A gateway over `client` that keeps to one of `shares` parts of the published rates (0: no
+    /// pace). `role_account` is the account of the role that the client assumes, `None` if it calls
+    /// with the function's own credentials.
     #[must_use]
-    pub fn new(client: Client, role_account: Option<AccountId>) -> Self {
+    pub fn new(client: Client, role_account: Option<AccountId>, shares: u32) -> Self {
         Self {
             client,
             role_account,
-            get_alternate_contact: Pace::new(5, 7),
-            get_contact_information: Pace::new(5, 7),
+            get_alternate_contact: Pace::share(GET_CONTACT, shares),
+            get_contact_information: Pace::share(GET_CONTACT, shares),
         }
     }
 

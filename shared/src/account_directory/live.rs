@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use aws_config::SdkConfig;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,11 @@ use super::{
     entry::{AccountEntry, OrganizationalUnit, OuPath},
     organizations::{Organizations, OuId},
 };
-use crate::{aws_error::AwsCallError, ids::AccountId};
+use crate::{
+    aws::{self, CallCounter, client},
+    aws_error::AwsCallError,
+    ids::{AccountId, RoleArn},
+};
 
 /// Live lookups under way at once; their pace is the gateways' own.
 const LOOKUPS_AT_ONCE: usize = 8;
@@ -53,12 +58,25 @@ pub struct LiveOrganization {
 }
 
 impl LiveOrganization {
-    /// The organization, read through these gateways.
-    #[must_use]
-    pub fn new(organizations: Organizations, contacts: Contacts) -> Self {
+    /// The organization as `sdk` reaches it, contacts by way of `contact_role` if there is one. It
+    /// keeps to one of `shares` parts of the published rates (0: no pace). Makes no AWS call.
+    pub async fn connect(
+        sdk: &SdkConfig,
+        contact_role: Option<&RoleArn>,
+        calls: &CallCounter,
+        shares: u32,
+    ) -> Self {
+        let contacts_sdk = match contact_role {
+            Some(role) => aws::assume(sdk, role, "orgkeeper-contacts").await,
+            None => sdk.clone(),
+        };
         Self {
-            organizations,
-            contacts,
+            organizations: Organizations::new(client!(aws_sdk_organizations, sdk, calls), shares),
+            contacts: Contacts::new(
+                client!(aws_sdk_account, &contacts_sdk, calls),
+                contact_role.map(|role| role.account().clone()),
+                shares,
+            ),
             ou_names: Mutex::default(),
         }
     }
@@ -105,8 +123,20 @@ impl LiveOrganization {
         })
     }
 
-    /// What each of these accounts is called and where it stands.
-    pub async fn placements(&self, accounts: &[AccountId]) -> Vec<(AccountId, Read<Placement>)> {
+    /// What an account is called and where it stands.
+    ///
+    /// # Errors
+    /// If a call fails; [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if the organization
+    /// has no such account.
+    pub async fn placement(&self, id: &AccountId) -> Read<Placement> {
+        let mut one = self.placements(std::slice::from_ref(id)).await;
+        match one.pop() {
+            Some((_, placement)) => placement,
+            None => Err(Arc::new(AwsCallError::unfinished("DescribeAccount"))),
+        }
+    }
+
+    async fn placements(&self, accounts: &[AccountId]) -> Vec<(AccountId, Read<Placement>)> {
         let found = at_once(accounts.iter().map(async |id| {
             let found = self.account_and_path(id).await;
             (id.clone(), found.map_err(Arc::new))

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aws_error::{AwsCallError, Service},
     ids::AccountId,
-    pace::Pace,
+    pace::{Pace, Quota},
 };
 
 /// Organizational units can nest five deep ("Quotas for AWS Organizations"); anything longer is a loop.
@@ -46,10 +46,17 @@ pub struct AccountPage {
     pub next_token: Option<String>,
 }
 
+/// Published rates per account ("Quotas for AWS Organizations", API throttling).
+const fn quota(per_second: u32, burst: u32) -> Quota {
+    Quota { per_second, burst }
+}
+const DESCRIBE_ACCOUNT: Quota = quota(20, 30);
+const DESCRIBE_ORGANIZATIONAL_UNIT: Quota = quota(2, 2);
+const LIST_ACCOUNTS: Quota = quota(8, 12);
+const LIST_PARENTS: Quota = quota(5, 8);
+const LIST_TAGS_FOR_RESOURCE: Quota = quota(10, 15);
+
 /// AWS Organizations.
-///
-/// Each operation keeps to half its published rate per account, since deployment tools and the
-/// console share it ("Quotas for AWS Organizations", API throttling).
 #[derive(Debug)]
 pub struct Organizations {
     client: Client,
@@ -61,16 +68,17 @@ pub struct Organizations {
 }
 
 impl Organizations {
-    /// A gateway over `client`.
+    /// A gateway over `client` that keeps to one of `shares` parts of each published rate (0: no
+    /// pace), since deployment tools and the console share these.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, shares: u32) -> Self {
         Self {
             client,
-            describe_account: Pace::new(10, 15),
-            describe_organizational_unit: Pace::new(1, 2),
-            list_accounts: Pace::new(4, 6),
-            list_parents: Pace::new(2, 4),
-            list_tags: Pace::new(5, 7),
+            describe_account: Pace::share(DESCRIBE_ACCOUNT, shares),
+            describe_organizational_unit: Pace::share(DESCRIBE_ORGANIZATIONAL_UNIT, shares),
+            list_accounts: Pace::share(LIST_ACCOUNTS, shares),
+            list_parents: Pace::share(LIST_PARENTS, shares),
+            list_tags: Pace::share(LIST_TAGS_FOR_RESOURCE, shares),
         }
     }
 

@@ -52,8 +52,12 @@ pub fn newest<'a>(
 }
 
 /// Groups findings by the update that they get; an account that `entry_of` does not know is left out.
+///
+/// `ours` are fields that an earlier entry of the account put on findings: where one still stands
+/// as it was put, it gives way.
 pub fn plan<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
+    ours: &BTreeMap<String, String>,
     entry_of: impl Fn(&AccountId) -> Option<&'a AccountEntry>,
 ) -> Plan {
     let mut unchanged = Vec::new();
@@ -62,8 +66,14 @@ pub fn plan<'a>(
         let Some(entry) = entry_of(&finding.account) else {
             continue;
         };
+        let others: BTreeMap<String, String> = finding
+            .user_defined_fields
+            .iter()
+            .filter(|(name, value)| ours.get(*name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let update = FindingUpdate {
-            user_defined_fields: user_defined_fields(&finding.user_defined_fields, entry).map,
+            user_defined_fields: user_defined_fields(&others, entry).map,
             note: note(finding.note.as_ref(), entry),
         };
         if update.note.is_none() && update.user_defined_fields == finding.user_defined_fields {
@@ -112,7 +122,7 @@ mod tests {
     fn findings_of_an_account_share_calls_of_a_hundred() {
         let findings: Vec<Finding> = (0..250).map(|n| finding(&n.to_string(), "")).collect();
         let entry = entry(&[("team", "payments")]);
-        let plan = plan(&findings, |_| Some(&entry));
+        let plan = plan(&findings, &BTreeMap::new(), |_| Some(&entry));
         let sizes: Vec<usize> = plan.updates.iter().map(|(_, of)| of.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
         assert_eq!(plan.unchanged, []);
@@ -146,14 +156,35 @@ mod tests {
     fn a_finding_that_says_it_all_is_left_alone() {
         let entry = entry(&[("team", "payments")]);
         let mut finding = finding("a", "");
-        let update = plan([&finding], |_| Some(&entry)).updates.remove(0).0;
+        let update = plan([&finding], &BTreeMap::new(), |_| Some(&entry))
+            .updates
+            .remove(0)
+            .0;
         finding.user_defined_fields = update.user_defined_fields;
         finding.note = update.note.map(|note| FindingNote {
             text: note.text,
             updated_by: note.updated_by,
         });
-        let again = plan([&finding], |_| Some(&entry));
+        let again = plan([&finding], &BTreeMap::new(), |_| Some(&entry));
         assert_eq!(again.updates, []);
         assert_eq!(again.unchanged, [finding.id]);
+    }
+
+    #[test]
+    fn fields_of_an_earlier_entry_give_way_and_others_stay() {
+        let (old, new) = (
+            entry(&[("gone", "x"), ("team", "red"), ("cost", "1")]),
+            entry(&[("team", "blue"), ("cost", "1")]),
+        );
+        let mut finding = finding("a", "");
+        finding.user_defined_fields = user_defined_fields(&BTreeMap::new(), &old).map;
+        finding
+            .user_defined_fields
+            .insert("ticket".into(), "SEC-1".into());
+        let ours = user_defined_fields(&BTreeMap::new(), &old).map;
+        let update = plan([&finding], &ours, |_| Some(&new)).updates.remove(0).0;
+        let mut expected = user_defined_fields(&BTreeMap::new(), &new).map;
+        expected.insert("ticket".into(), "SEC-1".into());
+        assert_eq!(update.user_defined_fields, expected);
     }
 }

@@ -1,0 +1,18 @@
+//! `directory-refresher`: keeps the account directory true, and the findings already enriched.
+//!
+//! Read it in this order:
+//! * [`config`]: what the template sets.
+//! * [`task`]: the pieces of work that the directory queue holds.
+//! * [`event`]: what a change to the organization comes down to, in tasks.
+//! * [`change`]: what findings show of an account, before and after.
+//! * [`refresher`]: doing a task, which may send others.
+//! * [`handler`]: a batch of messages in, those that have to come back out.
+//! * [`setup`]: the clients that it works with.
+
+pub mod change;
+pub mod config;
+pub mod event;
+pub mod handler;
+pub mod refresher;
+pub mod setup;
+pub mod task;

@@ -1,0 +1,490 @@
+//! Doing a task, which may send others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use orgkeeper_shared::{
+    account_directory::{
+        contacts::SecurityContact,
+        entry::AccountEntry,
+        live::{LiveOrganization, Placement},
+        organizations::OuId,
+        table::DirectoryTable,
+    },
+    aws_error::{AwsCallError, AwsErrorClass},
+    enrichment::plan::plan,
+    ids::AccountId,
+    invocation::Invocation,
+    queue::{Queue, Reason},
+    security_hub::{SecurityHub, Unprocessed},
+};
+
+use crate::{
+    change::{fields, shows_otherwise},
+    task::{ACCOUNTS_PER_TASK, Account, BETWEEN_READS, BETWEEN_TASKS, Part, Task},
+};
+
+/// By then a changed entry is stored, so that its findings can be read.
+const UNTIL_STORED: Duration = Duration::from_secs(3);
+/// By then the last accounts of a whole refresh are read.
+const UNTIL_ALL_READ: Duration = Duration::from_mins(2);
+/// Calls to AWS under way at once for one task.
+const CALLS_AT_ONCE: usize = 8;
+
+/// Why a task was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDone {
+    /// An AWS call failed.
+    #[error("an AWS call failed")]
+    Call(#[source] Arc<AwsCallError>),
+    /// Somebody else changed the entry meanwhile.
+    #[error("the entry of account {account} was changed by somebody else meanwhile")]
+    Overtaken {
+        /// Whose entry.
+        account: AccountId,
+    },
+    /// The entry that is to be shown on findings is not stored yet.
+    #[error("the changed entry of account {account} is not stored yet")]
+    NotStoredYet {
+        /// Whose entry.
+        account: AccountId,
+    },
+    /// A finding was not updated.
+    #[error("a finding of account {account} was not updated")]
+    Unprocessed {
+        /// Whose finding.
+        account: AccountId,
+        /// Why.
+        #[source]
+        reason: Unprocessed,
+    },
+    /// The task cannot be written as JSON.
+    #[error("a task cannot be written")]
+    Unwritable(#[source] serde_json::Error),
+}
+
+impl Reason for NotDone {
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Call(error) => error.retryable(),
+            Self::Overtaken { .. } | Self::NotStoredYet { .. } => true,
+            Self::Unprocessed { reason, .. } => reason.class.retryable(),
+            Self::Unwritable(_) => false,
+        }
+    }
+}
+
+impl From<Arc<AwsCallError>> for NotDone {
+    fn from(error: Arc<AwsCallError>) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<AwsCallError> for NotDone {
+    fn from(error: AwsCallError) -> Self {
+        Self::Call(Arc::new(error))
+    }
+}
+
+/// What the tasks of an invocation came to.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Accounts read.
+    pub accounts_read: AtomicU64,
+    /// Entries that findings show otherwise now.
+    pub accounts_changed: AtomicU64,
+    /// Accounts that the organization no longer has.
+    pub accounts_gone: AtomicU64,
+    /// Findings brought up to date.
+    pub findings_updated: AtomicU64,
+    /// Findings that were up to date.
+    pub findings_unchanged: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+/// Does tasks.
+#[derive(Debug)]
+pub struct Refresher {
+    /// The account directory's table.
+    pub table: DirectoryTable,
+    /// The organization itself.
+    pub live: LiveOrganization,
+    /// Where the findings are.
+    pub security_hub: SecurityHub,
+    /// Where the next tasks are sent.
+    pub queue: Queue,
+    /// The queue's URL.
+    pub queue_url: String,
+}
+
+impl Refresher {
+    /// Does one task and sends what comes next.
+    ///
+    /// # Errors
+    /// If the task has to be done again; what it has done by then does no harm twice.
+    pub async fn run(
+        &self,
+        task: Task,
+        invocation: &Invocation,
+        counts: &Counts,
+    ) -> Result<(), NotDone> {
+        match task {
+            Task::RefreshAll {
+                every_finding,
+                next_token,
+                started_at,
+            } => {
+                let started_at = started_at.unwrap_or(invocation.now.as_second());
+                self.refresh_all(every_finding, next_token, started_at)
+                    .await
+            }
+            Task::Refresh {
+                accounts,
+                only,
+                every_finding,
+            } => {
+                self.refresh(accounts, only, every_finding, invocation, counts)
+                    .await
+            }
+            Task::RenameUnit { unit } => self.rename_unit(&unit, counts).await,
+            Task::FindGone { started_at } => self.find_gone(started_at).await,
+            Task::ReEnrich {
+                account,
+                was,
+                version,
+                next_token,
+            } => {
+                self.re_enrich(account, was, version, next_token, counts)
+                    .await
+            }
+        }
+    }
+
+    async fn send(&self, tasks: impl IntoIterator<Item = (Task, Duration)>) -> Result<(), NotDone> {
+        let messages = tasks
+            .into_iter()
+            .map(|(task, delay)| Ok((serde_json::to_string(&task)?, delay)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(NotDone::Unwritable)?;
+        Ok(self.queue.send(&self.queue_url, messages).await?)
+    }
+
+    async fn refresh_all(
+        &self,
+        every_finding: bool,
+        next_token: Option<String>,
+        started_at: i64,
+    ) -> Result<(), NotDone> {
+        let page = match self.live.page(next_token.clone()).await {
+            // The cursor is no longer known: start over, as part of the same refresh.
+            Err(error) if error.class() == AwsErrorClass::Refused && next_token.is_some() => {
+                return self
+                    .send([(
+                        Task::RefreshAll {
+                            every_finding,
+                            next_token: None,
+                            started_at: Some(started_at),
+                        },
+                        BETWEEN_TASKS,
+                    )])
+                    .await;
+            }
+            page => page?,
+        };
+        let accounts: Vec<Account> = page
+            .accounts
+            .into_iter()
+            .map(|(id, placement)| Account {
+                id,
+                placement: Some(placement),
+            })
+            .collect();
+        let (mut tasks, end) = spread(&accounts, every_finding);
+        tasks.push(match page.next_token {
+            Some(token) => (
+                Task::RefreshAll {
+                    every_finding,
+                    next_token: Some(token),
+                    started_at: Some(started_at),
+                },
+                end,
+            ),
+            None => (Task::FindGone { started_at }, end + UNTIL_ALL_READ),
+        });
+        self.send(tasks).await
+    }
+
+    /// Accounts that the table holds and the refresh has not met are read one by one: who is not
+    /// there any more is then marked as gone.
+    async fn find_gone(&self, started_at: i64) -> Result<(), NotDone> {
+        let not_met: Vec<Account> = self
+            .table
+            .all()
+            .await?
+            .into_iter()
+            .filter(|entry| entry.gone_since.is_none() && entry.refreshed_at < started_at)
+            .map(|entry| Account {
+                id: entry.account_id,
+                placement: None,
+            })
+            .collect();
+        self.send(spread(&not_met, false).0).await
+    }
+
+    async fn refresh(
+        &self,
+        accounts: Vec<Account>,
+        only: Option<Part>,
+        every_finding: bool,
+        invocation: &Invocation,
+        counts: &Counts,
+    ) -> Result<(), NotDone> {
+        let ids: BTreeSet<AccountId> = accounts.iter().map(|account| account.id.clone()).collect();
+        let mut stored = self.table.read(&ids).await;
+        let mut changed = Vec::new();
+        let mut done = Ok(());
+        for account in accounts {
+            let old = match stored.remove(&account.id) {
+                Some(Ok(old)) => Some(old),
+                Some(Err(error)) => {
+                    done = Err(error.into());
+                    continue;
+                }
+                None => None,
+            };
+            let standing = old.as_ref().filter(|old| old.gone_since.is_none());
+            let id = account.id.clone();
+            add(&counts.accounts_read, 1);
+            match self.read(account, standing, only, invocation).await {
+                Ok(new) => {
+                    let otherwise = standing.is_none_or(|standing| shows_otherwise(standing, &new));
+                    if otherwise {
+                        add(&counts.accounts_changed, 1);
+                    }
+                    let show = otherwise || every_finding;
+                    changed.push((old, new, show));
+                }
+                Err(error) if error.class() == AwsErrorClass::NotFound => {
+                    // An event can be about an account that was never ours: it changes nothing.
+                    if let Some(gone) = standing {
+                        add(&counts.accounts_gone, 1);
+                        let new = AccountEntry {
+                            gone_since: Some(invocation.now.as_second()),
+                            ..gone.clone()
+                        };
+                        changed.push((old, new, false));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(account.id = %id, %error, "the old entry stays");
+                    done = Err(error.into());
+                }
+            }
+        }
+        self.keep(changed).await?;
+        done
+    }
+
+    /// What the organization says of the account now: everything, or just a part on top of what
+    /// stands. A contact that may not be read leaves the one that stands.
+    async fn read(
+        &self,
+        account: Account,
+        standing: Option<&AccountEntry>,
+        only: Option<Part>,
+        invocation: &Invocation,
+    ) -> Result<AccountEntry, Arc<AwsCallError>> {
+        let id = account.id;
+        let caller = invocation.account.as_ref();
+        // A part needs something to stand on.
+        let reads = |part| standing.is_none() || only.is_none() || only == Some(part);
+        let Placement { name, ou_path } = match (standing, account.placement) {
+            (_, Some(placement)) => placement,
+            (Some(old), None) if !reads(Part::Placement) => Placement {
+                name: old.name.clone(),
+                ou_path: old.ou_path.clone(),
+            },
+            _ => self.live.placement(&id).await?,
+        };
+        let tags = match standing {
+            Some(old) if !reads(Part::Tags) => old.tags.clone(),
+            _ => self.live.tags(&id).await?,
+        };
+        let old_contact = || standing.and_then(|old| old.security_contact.clone());
+        let security_contact = if reads(Part::Contact) {
+            match self.live.security_contact(&id, caller).await? {
+                SecurityContact::Known(contact) => contact,
+                SecurityContact::Denied => old_contact(),
+            }
+        } else {
+            old_contact()
+        };
+        Ok(AccountEntry {
+            account_id: id,
+            name,
+            ou_path,
+            tags,
+            security_contact,
+            refreshed_at: match standing {
+                Some(old) if only.is_some() => old.refreshed_at,
+                _ => invocation.now.as_second(),
+            },
+            gone_since: None,
+            version: 0,
+        })
+    }
+
+    /// Stores entries, each with the one that it replaces and whether findings have to show it.
+    ///
+    /// What findings have to show is sent first: should storing fail, the difference is found again.
+    async fn keep(
+        &self,
+        entries: Vec<(Option<AccountEntry>, AccountEntry, bool)>,
+    ) -> Result<(), NotDone> {
+        let shown = entries.iter().filter(|(_, _, show)| *show);
+        let tasks = shown.enumerate().map(|(place, (old, new, _))| {
+            let known = old.as_ref().map_or(0, |old| old.version);
+            let task = Task::ReEnrich {
+                account: new.account_id.clone(),
+                was: old.as_ref().map(fields).unwrap_or_default(),
+                version: known + 1,
+                next_token: None,
+            };
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            (task, UNTIL_STORED + BETWEEN_READS / 2 * place)
+        });
+        self.send(tasks).await?;
+        let stores = entries.iter().map(async |(old, new, _)| {
+            let known = old.as_ref().map(|old| old.version);
+            self.table
+                .store(new, known)
+                .await
+                .map_err(|error| match error.class() {
+                    AwsErrorClass::ConditionFailed => NotDone::Overtaken {
+                        account: new.account_id.clone(),
+                    },
+                    _ => error.into(),
+                })
+        });
+        let results: Vec<Result<(), NotDone>> = stream::iter(stores)
+            .buffer_unordered(CALLS_AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().collect()
+    }
+
+    async fn rename_unit(&self, unit: &OuId, counts: &Counts) -> Result<(), NotDone> {
+        let name = match self.live.ou_name_now(unit).await {
+            // Deleted since: nothing stands under it.
+            Err(error) if error.class() == AwsErrorClass::NotFound => return Ok(()),
+            name => name?,
+        };
+        let renamed: Vec<_> = self
+            .table
+            .all()
+            .await?
+            .into_iter()
+            .filter(|entry| entry.gone_since.is_none())
+            .filter_map(|old| {
+                let mut new = old.clone();
+                let above = &mut new.ou_path.0;
+                let stale = above
+                    .iter_mut()
+                    .find(|above| above.id == unit.0 && above.name != name)?;
+                stale.name.clone_from(&name);
+                Some((Some(old), new, true))
+            })
+            .collect();
+        add(&counts.accounts_changed, renamed.len());
+        self.keep(renamed).await
+    }
+
+    async fn re_enrich(
+        &self,
+        account: AccountId,
+        was: BTreeMap<String, String>,
+        version: u64,
+        next_token: Option<String>,
+        counts: &Counts,
+    ) -> Result<(), NotDone> {
+        let mut stored = self.table.read(&BTreeSet::from([account.clone()])).await;
+        let entry = match stored.remove(&account) {
+            Some(Ok(entry)) if entry.gone_since.is_some() => return Ok(()),
+            Some(Ok(entry)) if entry.version >= version => entry,
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(_)) | None => return Err(NotDone::NotStoredYet { account }),
+        };
+        let next = |next_token| Task::ReEnrich {
+            account: account.clone(),
+            was: was.clone(),
+            version,
+            next_token,
+        };
+        let page = match self
+            .security_hub
+            .findings_of(&account, next_token.clone())
+            .await
+        {
+            // The cursor is no longer known: start over, what is up to date is left alone.
+            Err(error) if error.class() == AwsErrorClass::Refused && next_token.is_some() => {
+                return self.send([(next(None), BETWEEN_READS)]).await;
+            }
+            page => page?,
+        };
+        let plan = plan(&page.findings, &was, |_| Some(&entry));
+        add(&counts.findings_unchanged, plan.unchanged.len());
+        let updates = plan.updates.iter().map(async |(update, findings)| {
+            let unprocessed = self.security_hub.update(findings, update).await?;
+            add(&counts.findings_updated, findings.len() - unprocessed.len());
+            // A finding that is gone needs no update.
+            let mut failed = unprocessed
+                .into_iter()
+                .filter(|(_, reason)| reason.class != AwsErrorClass::NotFound);
+            match failed.next() {
+                None => Ok(()),
+                Some((_, reason)) => Err(NotDone::Unprocessed {
+                    account: account.clone(),
+                    reason,
+                }),
+            }
+        });
+        let results: Vec<Result<(), NotDone>> = stream::iter(updates)
+            .buffer_unordered(CALLS_AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().collect::<Result<(), _>>()?;
+        match page.next_token {
+            Some(token) => self.send([(next(Some(token)), BETWEEN_READS)]).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tasks for these accounts, spread in time, and when the next may come.
+fn spread(accounts: &[Account], every_finding: bool) -> (Vec<(Task, Duration)>, Duration) {
+    let mut at = Duration::ZERO;
+    let tasks = accounts
+        .chunks(ACCOUNTS_PER_TASK)
+        .map(|chunk| {
+            let task = Task::Refresh {
+                accounts: chunk.to_vec(),
+                only: None,
+                every_finding,
+            };
+            let task = (task, at);
+            at += BETWEEN_TASKS;
+            task
+        })
+        .collect();
+    (tasks, at)
+}

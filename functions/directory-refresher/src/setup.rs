@@ -1,0 +1,41 @@
+//! Every client, built once before the first invocation.
+
+use aws_config::SdkConfig;
+use orgkeeper_shared::{
+    account_directory::{live::LiveOrganization, table::DirectoryTable},
+    aws::{CallCounter, client},
+    pace::Pace,
+    queue::Queue,
+    security_hub::SecurityHub,
+};
+
+use crate::{config::Config, handler::Handler, refresher::Refresher};
+
+/// `BatchUpdateFindings` calls at once after a pause.
+const UPDATE_BURST: u32 = 5;
+
+/// The handler that the function runs with. Makes no AWS call.
+pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+    let calls = CallCounter::default();
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let refresher = Refresher {
+        table: DirectoryTable::new(
+            client!(aws_sdk_dynamodb, sdk, calls),
+            config.account_directory_table.clone(),
+        ),
+        live: LiveOrganization::connect(
+            sdk,
+            config.contact_role.as_ref(),
+            &calls,
+            config.quota_shares,
+        )
+        .await,
+        security_hub: SecurityHub::new(
+            client!(aws_sdk_securityhub, sdk, calls),
+            Pace::new(config.updates_per_second, UPDATE_BURST),
+        ),
+        queue: queue(),
+        queue_url: config.directory_queue_url.clone(),
+    };
+    Handler::new(refresher, queue(), calls)
+}
