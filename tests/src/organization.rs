@@ -113,8 +113,18 @@ impl Organization {
     /// An organization whose directory table knows every account, as read at `refreshed_at`.
     #[must_use]
     pub fn warm(accounts: usize, refreshed_at: i64) -> Self {
-        let table = (0..accounts)
-            .map(|n| (account(n), directory_item(n, refreshed_at)))
+        Self::with(
+            accounts,
+            (0..accounts).map(|n| directory_item(n, refreshed_at)),
+        )
+    }
+
+    /// An organization whose directory table holds these items.
+    #[must_use]
+    pub fn with(accounts: usize, items: impl IntoIterator<Item = Value>) -> Self {
+        let table = items
+            .into_iter()
+            .filter_map(|item| Some((item["AccountId"]["S"].as_str()?.to_owned(), item)))
             .collect();
         Self {
             accounts,
@@ -153,6 +163,13 @@ impl Organization {
                 };
                 Answer::ok(json!({ "OrganizationalUnit": { "Id": id, "Name": name } }))
             }
+            "ListAccounts" => self.list_accounts(text("NextToken")),
+            "Scan" => {
+                let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+                Answer::ok(json!({ "Items": table.values().collect::<Vec<_>>() }))
+            }
+            "GetFindings" => Answer::ok(json!({ "Findings": [] })),
+            "SendMessageBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
             "ListParents" => Answer::ok(match text("ChildId") {
                 "ou-a1b2-workload" => json!({ "Parents": [{ "Id": "r-a1b2", "Type": "ROOT" }] }),
                 "ou-a1b2-prod0000" => json!({ "Parents":
@@ -188,6 +205,21 @@ impl Organization {
         }
     }
 
+    /// Pages of twenty; the token is the number of the first account of the page.
+    fn list_accounts(&self, token: &str) -> Answer {
+        let Ok(first) = (if token.is_empty() {
+            Ok(0)
+        } else {
+            token.parse::<usize>()
+        }) else {
+            return Answer::error(400, "InvalidInputException");
+        };
+        let end = self.accounts.min(first + 20);
+        let accounts: Vec<Value> = (first..end).map(|n| described(&account(n))).collect();
+        let next = (end < self.accounts).then(|| end.to_string());
+        Answer::ok(json!({ "Accounts": accounts, "NextToken": next }))
+    }
+
     fn batch_get(&self, body: &Value) -> Answer {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = body["RequestItems"][TABLE]["Keys"].as_array();
@@ -204,12 +236,16 @@ impl Organization {
         if !known {
             return Answer::error(400, "AccountNotFoundException");
         }
-        Answer::ok(json!({ "Account": {
-            "Id": id,
-            "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/o-aa111/{id}"),
-            "Name": format!("name-of-{id}"),
-            "State": "ACTIVE",
-            "Paths": [format!("o-aa111/r-a1b2/ou-a1b2-workload/ou-a1b2-prod0000/{id}/")],
-        } }))
+        Answer::ok(json!({ "Account": described(id) }))
     }
+}
+
+fn described(id: &str) -> Value {
+    json!({
+        "Id": id,
+        "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/o-aa111/{id}"),
+        "Name": format!("name-of-{id}"),
+        "State": "ACTIVE",
+        "Paths": [format!("o-aa111/r-a1b2/ou-a1b2-workload/ou-a1b2-prod0000/{id}/")],
+    })
 }

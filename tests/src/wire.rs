@@ -217,6 +217,7 @@ fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call
 fn rest_operation(method: &Method, path: &str) -> String {
     match (method.as_str(), path) {
         ("PATCH", "/findings/batchupdate") => "BatchUpdateFindings",
+        ("POST", "/findings") => "GetFindings",
         ("POST", "/getAlternateContact") => "GetAlternateContact",
         ("POST", "/getContactInformation") => "GetContactInformation",
         (method, path) => return format!("{method} {path}"),

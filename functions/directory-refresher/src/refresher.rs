@@ -138,6 +138,7 @@ impl Refresher {
         invocation: &Invocation,
         counts: &Counts,
     ) -> Result<(), NotDone> {
+        // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
         match task {
             Task::RefreshAll {
                 every_finding,
@@ -145,28 +146,21 @@ impl Refresher {
                 started_at,
             } => {
                 let started_at = started_at.unwrap_or(invocation.now.as_second());
-                self.refresh_all(every_finding, next_token, started_at)
-                    .await
+                Box::pin(self.refresh_all(every_finding, next_token, started_at)).await
             }
             Task::Refresh {
                 accounts,
                 only,
                 every_finding,
-            } => {
-                self.refresh(accounts, only, every_finding, invocation, counts)
-                    .await
-            }
-            Task::RenameUnit { unit } => self.rename_unit(&unit, counts).await,
-            Task::FindGone { started_at } => self.find_gone(started_at).await,
+            } => Box::pin(self.refresh(accounts, only, every_finding, invocation, counts)).await,
+            Task::RenameUnit { unit } => Box::pin(self.rename_unit(&unit, counts)).await,
+            Task::FindGone { started_at } => Box::pin(self.find_gone(started_at)).await,
             Task::ReEnrich {
                 account,
                 was,
                 version,
                 next_token,
-            } => {
-                self.re_enrich(account, was, version, next_token, counts)
-                    .await
-            }
+            } => Box::pin(self.re_enrich(account, was, version, next_token, counts)).await,
         }
     }
 
