@@ -3,11 +3,12 @@
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
 //! * [`organization`]: such answers for a made-up organization.
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
-//! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows.
+//! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] on it.
 //!
 //! `tests/<function>_contract.rs` drives a handler over [`wire`], `tests/<flow>_flow.rs` the deployed
 //! stack over [`local_cloud`].
 
+pub mod findings;
 pub mod local_cloud;
 pub mod organization;
 pub mod runtime_api;

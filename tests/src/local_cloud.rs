@@ -79,9 +79,7 @@ impl LocalCloud {
             _alone: alone,
         };
         cloud.clear_faults().await?;
-        cloud
-            .control(reqwest::Method::DELETE, "calls", None)
-            .await?;
+        cloud.reset_calls().await?;
         Ok(cloud)
     }
 
@@ -116,7 +114,7 @@ impl LocalCloud {
             .map(drop)
     }
 
-    /// The calls of an operation, `securityhub.BatchUpdateFindings` say, since the flow began.
+    /// The calls of an operation, `securityhub.BatchUpdateFindings` say, since the flow began or the counts were reset.
     ///
     /// # Errors
     /// If the front door does not answer.
@@ -124,6 +122,16 @@ impl LocalCloud {
         let answer = self.control(reqwest::Method::GET, "calls", None).await?;
         let mut all: BTreeMap<String, Calls> = serde_json::from_str(&answer)?;
         Ok(all.remove(operation).unwrap_or_default())
+    }
+
+    /// Sets every count of calls to zero.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn reset_calls(&self) -> Result<()> {
+        self.control(reqwest::Method::DELETE, "calls", None)
+            .await
+            .map(drop)
     }
 
     async fn control(

@@ -137,6 +137,12 @@ impl Wire {
             .clone()
     }
 
+    /// The calls since the last time that this was asked.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The calls of one operation.
     #[must_use]
     pub fn calls_of(&self, operation: &str) -> Vec<Call> {

@@ -23,6 +23,11 @@ fn now() -> Timestamp {
 
 /// Runs one message and tells whether it comes back.
 async fn comes_back(wire: &Wire, body: &Value) -> bool {
+    returned(wire, std::slice::from_ref(body)).await == ["0"]
+}
+
+/// Runs a batch of messages, named by their place, and gives those that come back.
+async fn returned(wire: &Wire, bodies: &[Value]) -> Vec<String> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNT_DIRECTORY_TABLE" => TABLE,
@@ -39,11 +44,22 @@ async fn comes_back(wire: &Wire, body: &Value) -> bool {
         remaining: Duration::from_secs(30),
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
-    let event = json!({ "Records": [record("m", &body.to_string(), 1)] });
+    let records: Vec<Value> = bodies
+        .iter()
+        .enumerate()
+        .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
+        .collect();
+    let event = json!({ "Records": records });
     let response = handler
         .handle(serde_json::from_value(event).unwrap(), invocation)
         .await;
-    !response.batch_item_failures.is_empty()
+    let mut returned: Vec<String> = response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect();
+    returned.sort();
+    returned
 }
 
 /// A wire over an organization; `special` answers first.
@@ -206,6 +222,35 @@ async fn an_event_reads_just_what_changed() {
             stored["RefreshedAt"]["N"], "0",
             "a part does not make it fresh"
         );
+    }
+}
+
+#[tokio::test]
+async fn changes_to_one_account_in_a_batch_are_one_read_and_one_write() {
+    let organization = Arc::new(Organization::cold(2));
+    let wire = wire_over(&organization, |call| {
+        let of_the_second = call.body["ResourceId"] == account(1);
+        of_the_second.then(|| Answer::error(400, "TooManyRequestsException"))
+    })
+    .await;
+    let made = |n: usize| {
+        json!({ "detail": { "eventSource": "organizations.amazonaws.com",
+            "eventName": "CreateAccountResult", "serviceEventDetails":
+            { "createAccountStatus": { "state": "SUCCEEDED", "accountId": account(n) } } } })
+    };
+    let moved = |n: usize| {
+        json!({ "detail": { "eventSource": "organizations.amazonaws.com",
+            "eventName": "MoveAccount", "requestParameters": { "accountId": account(n) } } })
+    };
+    let batch = [made(0), moved(0), made(1), moved(1), moved(0)];
+    assert_eq!(returned(&wire, &batch).await, ["2", "3"]);
+    for (operation, calls) in [
+        ("BatchGetItem", 1),
+        ("DescribeAccount", 2),
+        ("GetAlternateContact", 1),
+        ("PutItem", 1),
+    ] {
+        assert_eq!(wire.calls_of(operation).len(), calls, "{operation}");
     }
 }
 

@@ -6,85 +6,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_organizations::types::Tag;
-use aws_sdk_securityhub::types::{
-    AwsSecurityFinding, AwsSecurityFindingFilters, AwsSecurityFindingIdentifier, NoteUpdate,
-    StringFilter, StringFilterComparison,
-};
+use aws_sdk_securityhub::types::{AwsSecurityFinding, AwsSecurityFindingIdentifier, NoteUpdate};
 use orgkeeper_tests::{
+    findings::{field, findings, send, unique},
     local_cloud::{LocalCloud, eventually},
     organization::{finding, imported},
 };
-use rand::{Rng as _, seq::SliceRandom as _};
+use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_mins(4);
-/// Entries that one `PutEvents` call takes.
-const EVENTS_PER_CALL: usize = 10;
-
-/// A prefix for finding ids that no other run of a test uses.
-fn unique(name: &str) -> String {
-    format!("{name}-{:016x}-", rand::rng().random::<u64>())
-}
-
-/// Sends events of one finding each, as Security Hub would.
-async fn send(cloud: &LocalCloud, findings: &[Value]) -> Result<()> {
-    let events = aws_sdk_eventbridge::Client::new(&cloud.sdk);
-    for chunk in findings.chunks(EVENTS_PER_CALL) {
-        let entries = chunk
-            .iter()
-            .map(|finding| {
-                PutEventsRequestEntry::builder()
-                    .source("aws.securityhub")
-                    .detail_type("Security Hub Findings - Imported")
-                    .detail(json!({ "findings": [finding] }).to_string())
-                    .build()
-            })
-            .collect();
-        let answer = events
-            .put_events()
-            .set_entries(Some(entries))
-            .send()
-            .await?;
-        anyhow::ensure!(answer.failed_entry_count() == 0, "{answer:?}");
-    }
-    Ok(())
-}
-
-/// Every finding whose id starts with `prefix`, by its id.
-async fn findings(
-    cloud: &LocalCloud,
-    prefix: &str,
-) -> Result<BTreeMap<String, AwsSecurityFinding>> {
-    let filters = AwsSecurityFindingFilters::builder()
-        .id(StringFilter::builder()
-            .value(prefix)
-            .comparison(StringFilterComparison::Prefix)
-            .build())
-        .build();
-    let mut pages = aws_sdk_securityhub::Client::new(&cloud.sdk)
-        .get_findings()
-        .filters(filters)
-        .max_results(100)
-        .into_paginator()
-        .send();
-    let mut findings = BTreeMap::new();
-    while let Some(page) = pages.next().await {
-        for finding in page?.findings.unwrap_or_default() {
-            findings.insert(finding.id.clone().unwrap_or_default(), finding);
-        }
-    }
-    Ok(findings)
-}
-
-fn field<'a>(finding: &'a AwsSecurityFinding, name: &str) -> Option<&'a str> {
-    finding
-        .user_defined_fields()
-        .and_then(|fields| fields.get(name))
-        .map(String::as_str)
-}
-
 fn enriched(finding: &AwsSecurityFinding) -> bool {
     field(finding, "findingEnriched") == Some("True")
 }

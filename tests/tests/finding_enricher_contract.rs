@@ -41,7 +41,7 @@ async fn handler(wire: &Wire, settings: &[(&str, &str)]) -> Handler {
         match (set, name) {
             (Some((_, value)), _) => Some((*value).to_owned()),
             (None, "ACCOUNT_DIRECTORY_TABLE") => Some(TABLE.to_owned()),
-            (None, "UPDATES_PER_SECOND") => Some("0".to_owned()),
+            (None, "UPDATES_PER_SECOND" | "QUOTA_SHARES") => Some("0".to_owned()),
             _ => None,
         }
     })

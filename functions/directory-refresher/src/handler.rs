@@ -1,11 +1,16 @@
 //! A batch of messages in, those that have to come back out.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use orgkeeper_shared::{
     aws::CallCounter,
+    ids::AccountId,
     invocation::Invocation,
     queue::{Failure, Queue, Reason},
     telemetry::Metrics,
@@ -17,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     event,
     refresher::{Counts, NotDone, Refresher},
-    task::Task,
+    task::{Parts, Task, Wish},
 };
 
 /// Messages worked on at once.
@@ -29,7 +34,7 @@ enum MessageError {
     #[error("the message is neither a task nor an event (line {line}, column {column})")]
     Unusable { line: usize, column: usize },
     #[error("the task was not done")]
-    NotDone(#[source] NotDone),
+    NotDone(#[source] Arc<NotDone>),
     #[error("the invocation's time ran out first")]
     OutOfTime,
 }
@@ -75,15 +80,33 @@ impl Handler {
     pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let counts = Counts::default();
         let deadline = Instant::now() + invocation.time_to_work();
-        let work = event.records.iter().map(async |message| {
-            let done = match timeout_at(deadline, self.work_on(message, &invocation, &counts)).await
-            {
-                Ok(done) => done,
-                Err(_) => Err(MessageError::OutOfTime),
-            };
-            done.err().map(|reason| Failure { message, reason })
+        let work: Vec<(&SqsMessage, Result<Vec<Task>, MessageError>)> = event
+            .records
+            .iter()
+            .map(|message| (message, tasks_in(message)))
+            .collect();
+
+        let wishes = wishes(
+            work.iter()
+                .filter_map(|(_, tasks)| tasks.as_ref().ok())
+                .flatten(),
+        );
+        let mut refreshed = HashMap::new();
+        let mut accounts = pin!(self.refresher.refresh(wishes, &invocation, &counts));
+        while let Ok(Some((account, done))) = timeout_at(deadline, accounts.next()).await {
+            refreshed.insert(account, done.map_err(Arc::new));
+        }
+        let others = work.into_iter().map(|(message, tasks)| {
+            let done = Box::pin(self.work_off(tasks, &refreshed, &invocation, &counts));
+            async move {
+                let done = match timeout_at(deadline, done).await {
+                    Ok(done) => done,
+                    Err(_) => Err(MessageError::OutOfTime),
+                };
+                done.err().map(|reason| Failure { message, reason })
+            }
         });
-        let failures: Vec<_> = stream::iter(work)
+        let failures: Vec<_> = stream::iter(others)
             .buffer_unordered(MESSAGES_AT_ONCE)
             .filter_map(async |failure| failure)
             .collect()
@@ -105,29 +128,67 @@ impl Handler {
         response
     }
 
-    async fn work_on(
+    /// Does the tasks of a message; those that refresh accounts are done by now.
+    async fn work_off(
         &self,
-        message: &SqsMessage,
+        tasks: Result<Vec<Task>, MessageError>,
+        refreshed: &HashMap<AccountId, Result<(), Arc<NotDone>>>,
         invocation: &Invocation,
         counts: &Counts,
     ) -> Result<(), MessageError> {
-        let body = message.body.as_deref().unwrap_or_default();
-        let tasks = match serde_json::from_str(body) {
-            Ok(Message::Task(task)) => vec![task],
-            Ok(Message::Event { detail }) => event::tasks(&detail),
-            Err(error) => {
-                return Err(MessageError::Unusable {
-                    line: error.line(),
-                    column: error.column(),
-                });
+        for task in tasks? {
+            if let Task::Refresh { accounts, .. } = &task {
+                for account in accounts {
+                    match refreshed.get(&account.id) {
+                        Some(done) => done.clone().map_err(MessageError::NotDone)?,
+                        None => return Err(MessageError::OutOfTime),
+                    }
+                }
             }
-        };
-        for task in tasks {
             self.refresher
                 .run(task, invocation, counts)
                 .await
-                .map_err(MessageError::NotDone)?;
+                .map_err(|error| MessageError::NotDone(Arc::new(error)))?;
         }
         Ok(())
     }
+}
+
+fn tasks_in(message: &SqsMessage) -> Result<Vec<Task>, MessageError> {
+    match serde_json::from_str(message.body.as_deref().unwrap_or_default()) {
+        Ok(Message::Task(task)) => Ok(vec![task]),
+        Ok(Message::Event { detail }) => Ok(event::tasks(&detail)),
+        Err(error) => Err(MessageError::Unusable {
+            line: error.line(),
+            column: error.column(),
+        }),
+    }
+}
+
+/// What the tasks together want of each account.
+fn wishes<'a>(tasks: impl Iterator<Item = &'a Task>) -> HashMap<AccountId, Wish> {
+    let mut wishes: HashMap<AccountId, Wish> = HashMap::new();
+    for task in tasks {
+        let Task::Refresh {
+            accounts,
+            only,
+            every_finding,
+        } = task
+        else {
+            continue;
+        };
+        for account in accounts {
+            let wish = Wish {
+                parts: Parts::of(*only),
+                placement: account.placement.clone(),
+                every_finding: *every_finding,
+            };
+            let wish = match wishes.remove(&account.id) {
+                Some(other) => other.with(wish),
+                None => wish,
+            };
+            wishes.insert(account.id.clone(), wish);
+        }
+    }
+    wishes
 }

@@ -1,7 +1,7 @@
 //! Doing a task, which may send others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use orgkeeper_shared::{
     account_directory::{
         contacts::SecurityContact,
@@ -28,7 +28,7 @@ use orgkeeper_shared::{
 
 use crate::{
     change::{fields, shows_otherwise},
-    task::{ACCOUNTS_PER_TASK, Account, BETWEEN_READS, BETWEEN_TASKS, Part, Task},
+    task::{ACCOUNTS_PER_TASK, Account, BETWEEN_READS, BETWEEN_TASKS, Parts, Task, Wish},
 };
 
 /// By then a changed entry is stored, so that its findings can be read.
@@ -148,11 +148,8 @@ impl Refresher {
                 let started_at = started_at.unwrap_or(invocation.now.as_second());
                 Box::pin(self.refresh_all(every_finding, next_token, started_at)).await
             }
-            Task::Refresh {
-                accounts,
-                only,
-                every_finding,
-            } => Box::pin(self.refresh(accounts, only, every_finding, invocation, counts)).await,
+            // Gathered by the handler: what several messages want of an account is read once.
+            Task::Refresh { .. } => Ok(()),
             Task::RenameUnit { unit } => Box::pin(self.rename_unit(&unit, counts)).await,
             Task::FindGone { started_at } => Box::pin(self.find_gone(started_at)).await,
             Task::ReEnrich {
@@ -235,88 +232,100 @@ impl Refresher {
         self.send(spread(&not_met, false).0).await
     }
 
-    async fn refresh(
+    /// Reads accounts once each, keeps what they say and sends their findings after it.
+    ///
+    /// Gives each account as it is done; one whose read fails keeps its old entry.
+    pub fn refresh<'a>(
+        &'a self,
+        wishes: HashMap<AccountId, Wish>,
+        invocation: &'a Invocation,
+        counts: &'a Counts,
+    ) -> impl Stream<Item = (AccountId, Result<(), NotDone>)> + 'a {
+        let read_table = async move {
+            let ids: BTreeSet<AccountId> = wishes.keys().cloned().collect();
+            (self.table.read(&ids).await, wishes)
+        };
+        stream::once(Box::pin(read_table)).flat_map(move |(mut stored, wishes)| {
+            let accounts = wishes.into_iter().enumerate().map(move |(place, wish)| {
+                let old = stored.remove(&wish.0);
+                Box::pin(async move {
+                    let (id, wish) = wish;
+                    let done = match old.transpose() {
+                        Ok(old) => {
+                            self.refresh_one(&id, old, wish, place, invocation, counts)
+                                .await
+                        }
+                        Err(error) => Err(error.into()),
+                    };
+                    (id, done)
+                })
+            });
+            stream::iter(accounts).buffer_unordered(CALLS_AT_ONCE)
+        })
+    }
+
+    async fn refresh_one(
         &self,
-        accounts: Vec<Account>,
-        only: Option<Part>,
-        every_finding: bool,
+        id: &AccountId,
+        old: Option<AccountEntry>,
+        wish: Wish,
+        place: usize,
         invocation: &Invocation,
         counts: &Counts,
     ) -> Result<(), NotDone> {
-        let ids: BTreeSet<AccountId> = accounts.iter().map(|account| account.id.clone()).collect();
-        let mut stored = self.table.read(&ids).await;
-        let mut changed = Vec::new();
-        let mut done = Ok(());
-        for account in accounts {
-            let old = match stored.remove(&account.id) {
-                Some(Ok(old)) => Some(old),
-                Some(Err(error)) => {
-                    done = Err(error.into());
-                    continue;
-                }
-                None => None,
-            };
-            let standing = old.as_ref().filter(|old| old.gone_since.is_none());
-            let id = account.id.clone();
-            add(&counts.accounts_read, 1);
-            match self.read(account, standing, only, invocation).await {
-                Ok(new) => {
-                    let otherwise = standing.is_none_or(|standing| shows_otherwise(standing, &new));
-                    if otherwise {
-                        add(&counts.accounts_changed, 1);
-                    }
-                    let show = otherwise || every_finding;
-                    changed.push((old, new, show));
-                }
-                Err(error) if error.class() == AwsErrorClass::NotFound => {
-                    // An event can be about an account that was never ours: it changes nothing.
-                    if let Some(gone) = standing {
-                        add(&counts.accounts_gone, 1);
-                        let new = AccountEntry {
-                            gone_since: Some(invocation.now.as_second()),
-                            ..gone.clone()
-                        };
-                        changed.push((old, new, false));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(account.id = %id, %error, "the old entry stays");
-                    done = Err(error.into());
-                }
+        let standing = old.as_ref().filter(|old| old.gone_since.is_none());
+        let every_finding = wish.every_finding;
+        add(&counts.accounts_read, 1);
+        match self.read(id, standing, wish, invocation).await {
+            Ok(new) => {
+                let otherwise = standing.is_none_or(|standing| shows_otherwise(standing, &new));
+                add(&counts.accounts_changed, usize::from(otherwise));
+                let show = otherwise || every_finding;
+                self.keep(vec![(old, new, show)], place).await
             }
+            Err(error) if error.class() == AwsErrorClass::NotFound => match standing {
+                Some(gone) => {
+                    add(&counts.accounts_gone, 1);
+                    let new = AccountEntry {
+                        gone_since: Some(invocation.now.as_second()),
+                        ..gone.clone()
+                    };
+                    self.keep(vec![(old, new, false)], place).await
+                }
+                // An event can be about an account that was never ours: it changes nothing.
+                None => Ok(()),
+            },
+            Err(error) => Err(error.into()),
         }
-        self.keep(changed).await?;
-        done
     }
 
-    /// What the organization says of the account now: everything, or just a part on top of what
+    /// What the organization says of the account now: everything, or some parts on top of what
     /// stands. A contact that may not be read leaves the one that stands.
     async fn read(
         &self,
-        account: Account,
+        id: &AccountId,
         standing: Option<&AccountEntry>,
-        only: Option<Part>,
+        wish: Wish,
         invocation: &Invocation,
     ) -> Result<AccountEntry, Arc<AwsCallError>> {
-        let id = account.id;
         let caller = invocation.account.as_ref();
         // A part needs something to stand on.
-        let reads = |part| standing.is_none() || only.is_none() || only == Some(part);
-        let Placement { name, ou_path } = match (standing, account.placement) {
-            (_, Some(placement)) => placement,
-            (Some(old), None) if !reads(Part::Placement) => Placement {
+        let parts = standing.map_or(Parts::ALL, |_| wish.parts);
+        let Placement { name, ou_path } = match (standing, wish.placement) {
+            (_, Some(listed)) => listed,
+            (Some(old), None) if !parts.placement => Placement {
                 name: old.name.clone(),
                 ou_path: old.ou_path.clone(),
             },
-            _ => self.live.placement(&id).await?,
+            _ => self.live.placement(id).await?,
         };
         let tags = match standing {
-            Some(old) if !reads(Part::Tags) => old.tags.clone(),
-            _ => self.live.tags(&id).await?,
+            Some(old) if !parts.tags => old.tags.clone(),
+            _ => self.live.tags(id).await?,
         };
         let old_contact = || standing.and_then(|old| old.security_contact.clone());
-        let security_contact = if reads(Part::Contact) {
-            match self.live.security_contact(&id, caller).await? {
+        let security_contact = if parts.contact {
+            match self.live.security_contact(id, caller).await? {
                 SecurityContact::Known(contact) => contact,
                 SecurityContact::Denied => old_contact(),
             }
@@ -324,13 +333,13 @@ impl Refresher {
             old_contact()
         };
         Ok(AccountEntry {
-            account_id: id,
+            account_id: id.clone(),
             name,
             ou_path,
             tags,
             security_contact,
             refreshed_at: match standing {
-                Some(old) if only.is_some() => old.refreshed_at,
+                Some(old) if parts != Parts::ALL => old.refreshed_at,
                 _ => invocation.now.as_second(),
             },
             gone_since: None,
@@ -341,12 +350,14 @@ impl Refresher {
     /// Stores entries, each with the one that it replaces and whether findings have to show it.
     ///
     /// What findings have to show is sent first: should storing fail, the difference is found again.
+    /// `place` is how many were sent just before these: their reads are spread in time.
     async fn keep(
         &self,
         entries: Vec<(Option<AccountEntry>, AccountEntry, bool)>,
+        place: usize,
     ) -> Result<(), NotDone> {
         let shown = entries.iter().filter(|(_, _, show)| *show);
-        let tasks = shown.enumerate().map(|(place, (old, new, _))| {
+        let tasks = shown.enumerate().map(|(more, (old, new, _))| {
             let known = old.as_ref().map_or(0, |old| old.version);
             let task = Task::ReEnrich {
                 account: new.account_id.clone(),
@@ -354,7 +365,7 @@ impl Refresher {
                 version: known + 1,
                 next_token: None,
             };
-            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            let place = u32::try_from(place + more).unwrap_or(u32::MAX);
             (task, UNTIL_STORED + BETWEEN_READS / 2 * place)
         });
         self.send(tasks).await?;
@@ -400,7 +411,7 @@ impl Refresher {
             })
             .collect();
         add(&counts.accounts_changed, renamed.len());
-        self.keep(renamed).await
+        self.keep(renamed, 0).await
     }
 
     async fn re_enrich(

@@ -42,6 +42,76 @@ pub struct Account {
     pub placement: Option<Placement>,
 }
 
+/// What is to be read of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Its name and where it stands.
+    pub placement: bool,
+    /// Its tags.
+    pub tags: bool,
+    /// Its contacts.
+    pub contact: bool,
+}
+
+impl Parts {
+    /// Everything.
+    pub const ALL: Self = Self {
+        placement: true,
+        tags: true,
+        contact: true,
+    };
+
+    /// Just this part, or everything if none is said.
+    #[must_use]
+    pub fn of(only: Option<Part>) -> Self {
+        let is = |part| only.is_none() || only == Some(part);
+        Self {
+            placement: is(Part::Placement),
+            tags: is(Part::Tags),
+            contact: is(Part::Contact),
+        }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            placement: self.placement || other.placement,
+            tags: self.tags || other.tags,
+            contact: self.contact || other.contact,
+        }
+    }
+}
+
+/// What the messages of a batch together want of one account: it is read once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// What is to be read.
+    pub parts: Parts,
+    /// What a list of the organization said just now, if nobody knows of a later change.
+    pub placement: Option<Placement>,
+    /// Look at the account's findings even if nothing has changed.
+    pub every_finding: bool,
+}
+
+impl Wish {
+    /// Both wishes as one.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let listed = |wish: &Self| wish.placement.is_some() || !wish.parts.placement;
+        let placement = if listed(&self) && listed(&other) {
+            self.placement.or(other.placement)
+        } else {
+            None
+        };
+        Self {
+            parts: self.parts.with(other.parts),
+            placement,
+            every_finding: self.every_finding || other.every_finding,
+        }
+    }
+}
+
 /// A piece of work. As JSON: `{"task":"refresh-all"}`, `{"task":"refresh-all","everyFinding":true}`, …
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -113,6 +183,26 @@ mod tests {
                 started_at: None
             }
         );
+    }
+
+    #[test]
+    fn wishes_for_one_account_are_read_once() {
+        let wish = |only, name: Option<&str>| Wish {
+            parts: Parts::of(only),
+            placement: name.map(|name| Placement {
+                name: name.into(),
+                ..Placement::default()
+            }),
+            every_finding: false,
+        };
+        let tags = wish(Some(Part::Tags), None);
+        let moved = wish(Some(Part::Placement), None);
+        let listed = wish(None, Some("listed"));
+        assert_eq!(tags.clone().with(listed.clone()), listed);
+        // The list may have been read before the account was moved.
+        assert_eq!(moved.clone().with(listed).placement, None);
+        let both = tags.with(moved);
+        assert!(both.parts.tags && both.parts.placement && !both.parts.contact);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Config {
     pub updates_per_second: u32,
     /// `UPDATE_BURST`: such calls at once after a pause (default 30, the account's quota).
     pub update_burst: u32,
+    /// `QUOTA_SHARES`: live lookups keep to one of so many parts of the published rates of
+    /// Organizations and Account Management (default 4; 0: no pace).
+    pub quota_shares: u32,
     /// `DIRECTORY_MAX_AGE_HOURS`: age at which a directory entry is looked up again (default 24).
     pub directory_max_age: Duration,
 }
@@ -33,6 +36,7 @@ impl Config {
         let contact_role = read.optional("CONTACT_ROLE_ARN");
         let updates_per_second = read.number_or("UPDATES_PER_SECOND", 10, 0);
         let update_burst = read.number_or("UPDATE_BURST", 30, 1);
+        let quota_shares = read.number_or("QUOTA_SHARES", 4, 0);
         let max_age_hours = read.number_or("DIRECTORY_MAX_AGE_HOURS", 24, 1);
         read.finish(|| {
             Some(Self {
@@ -40,6 +44,7 @@ impl Config {
                 contact_role: contact_role?,
                 updates_per_second: updates_per_second?,
                 update_burst: update_burst?,
+                quota_shares: quota_shares?,
                 directory_max_age: Duration::from_hours(max_age_hours?.into()),
             })
         })
@@ -63,6 +68,7 @@ mod tests {
                 contact_role: None,
                 updates_per_second: 10,
                 update_burst: 30,
+                quota_shares: 4,
                 directory_max_age: Duration::from_hours(24),
             }
         );

@@ -11,10 +11,6 @@ use orgkeeper_shared::{
 
 use crate::{config::Config, handler::Handler};
 
-/// Parts of the published rates of Organizations and Account Management: two enrichers run at most,
-/// and take half together.
-const SHARES: u32 = 4;
-
 /// The handler that the function runs with. Makes no AWS call.
 pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let calls = CallCounter::default();
@@ -23,7 +19,13 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             client!(aws_sdk_dynamodb, sdk, calls),
             config.account_directory_table.clone(),
         ),
-        LiveOrganization::connect(sdk, config.contact_role.as_ref(), &calls, SHARES).await,
+        LiveOrganization::connect(
+            sdk,
+            config.contact_role.as_ref(),
+            &calls,
+            config.quota_shares,
+        )
+        .await,
         config.directory_max_age,
     );
     let security_hub = SecurityHub::new(

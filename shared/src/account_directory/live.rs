@@ -32,7 +32,7 @@ const OU_NAME_MAX_AGE: Duration = Duration::from_mins(1);
 pub type Read<T> = Result<T, Arc<AwsCallError>>;
 
 /// What an account is called and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The account's name.
     pub name: String,

@@ -1,11 +1,12 @@
 //! The benchmark: `make bench`.
 //!
-//! A release binary under a Lambda Runtime API, every AWS call answered after 10 ms. Prints a table
-//! beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
+//! Release binaries under a Lambda Runtime API, every AWS call answered after 10 ms: 1,000 findings of
+//! 50 accounts in one batch (medians of nine runs), a whole refresh of 1,000 accounts, and 10,000
+//! findings of one account brought up to date, pacing off. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
 //! figure is over its bound.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result};
 use orgkeeper_tests::{
     organization::{Organization, TABLE, account, finding, imported, record},
     runtime_api::Function,
-    wire::Wire,
+    wire::{Answer, Wire},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,7 +26,14 @@ const AWS_CALL: Duration = Duration::from_millis(10);
 /// Runs of which the median counts.
 const RUNS: usize = 9;
 
-/// One line of the table.
+/// Accounts of a whole refresh.
+const REFRESHED: usize = 1_000;
+/// Findings of one account, brought up to date.
+const RE_ENRICHED: usize = 10_000;
+/// Messages that the directory queue hands out at once (the template's `BatchSize`).
+const TASKS_AT_ONCE: usize = 5;
+
+/// One line of a table.
 #[derive(Serialize)]
 struct Figure {
     name: &'static str,
@@ -39,15 +47,63 @@ struct Figure {
     bare_rust: Option<f64>,
 }
 
+impl Figure {
+    fn new(name: &'static str, measured: f64, unit: &'static str) -> Self {
+        Self {
+            name,
+            measured,
+            unit,
+            bound: None,
+            sample_in_python: None,
+            bare_rust: None,
+        }
+    }
+
+    fn at_most(mut self, bound: f64) -> Self {
+        self.bound = Some(bound);
+        self
+    }
+
+    fn sample(mut self, figure: f64) -> Self {
+        self.sample_in_python = Some(figure);
+        self
+    }
+
+    fn bare(mut self, figure: f64) -> Self {
+        self.bare_rust = Some(figure);
+        self
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [built, report] = &arguments[..] else {
         anyhow::bail!("usage: bench FOLDER REPORT (make bench knows them)");
     };
-    let binary = &built.join("finding-enricher/bootstrap");
-    let zip = &built.join("finding-enricher.zip");
+    let tables = BTreeMap::from([
+        ("finding-enricher", finding_enricher(built).await?),
+        ("directory-refresher", directory_refresher(built).await?),
+    ]);
+    for (function, figures) in &tables {
+        print(function, figures);
+    }
+    println!("* published figures of an earlier run of the same bench, not measured here");
+    let json = json!({ "aws_call_ms": 10, "runs": RUNS, "functions": tables });
+    std::fs::write(report, serde_json::to_string_pretty(&json)?)
+        .with_context(|| format!("{} cannot be written", report.display()))?;
+    let over: Vec<&str> = tables
+        .values()
+        .flatten()
+        .filter(|figure| figure.bound.is_some_and(|bound| figure.measured > bound))
+        .map(|figure| figure.name)
+        .collect();
+    anyhow::ensure!(over.is_empty(), "over the bound: {}", over.join(", "));
+    Ok(())
+}
 
+async fn finding_enricher(built: &Path) -> Result<Vec<Figure>> {
+    let binary = &built.join("finding-enricher/bootstrap");
     let mut runs = Vec::new();
     for run in 1..=RUNS {
         eprintln!("finding-enricher: run {run} of {RUNS}");
@@ -56,85 +112,172 @@ async fn main() -> Result<()> {
     eprintln!("finding-enricher: empty directory, at the pace of the Organizations quotas");
     let cold_directory = enrich(binary, Organization::cold(ACCOUNTS)).await?;
     let runs_of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
+    let zip = std::fs::metadata(built.join("finding-enricher.zip"))?.len();
+    Ok(vec![
+        Figure::new(
+            "cold start",
+            runs_of(|run| milliseconds(run.cold_start)),
+            "ms",
+        )
+        .at_most(15.0)
+        .sample(222.0)
+        .bare(8.0),
+        Figure::new("invocations", 1.0, "").sample(1_000.0),
+        Figure::new("billed time", runs_of(|run| milliseconds(run.billed)), "ms")
+            .at_most(500.0)
+            .sample(39_000.0),
+        Figure::new(
+            "AWS calls, directory warm",
+            runs_of(|run| count(run.calls)),
+            "",
+        )
+        .at_most(75.0)
+        .sample(2_350.0),
+        Figure::new(
+            "AWS calls, directory empty",
+            count(cold_directory.calls),
+            "",
+        ),
+        Figure::new(
+            "billed time, directory empty",
+            milliseconds(cold_directory.billed),
+            "ms",
+        ),
+        Figure::new(
+            "peak memory",
+            runs_of(|run| megabytes(run.peak_memory)),
+            "MB",
+        )
+        .at_most(20.0)
+        .sample(85.0)
+        .bare(7.5),
+        Figure::new("zip", megabytes(zip), "MB").at_most(4.0),
+    ])
+}
 
-    let figures = [
-        Figure {
-            name: "cold start",
-            measured: runs_of(|run| milliseconds(run.cold_start)),
-            unit: "ms",
-            bound: Some(15.0),
-            sample_in_python: Some(222.0),
-            bare_rust: Some(8.0),
-        },
-        Figure {
-            name: "invocations",
-            measured: 1.0,
-            unit: "",
-            bound: None,
-            sample_in_python: Some(1_000.0),
-            bare_rust: None,
-        },
-        Figure {
-            name: "billed time",
-            measured: runs_of(|run| milliseconds(run.billed)),
-            unit: "ms",
-            bound: Some(500.0),
-            sample_in_python: Some(39_000.0),
-            bare_rust: None,
-        },
-        Figure {
-            name: "AWS calls, directory warm",
-            measured: runs_of(|run| count(run.calls)),
-            unit: "",
-            bound: Some(75.0),
-            sample_in_python: Some(2_350.0),
-            bare_rust: None,
-        },
-        Figure {
-            name: "AWS calls, directory empty",
-            measured: count(cold_directory.calls),
-            unit: "",
-            bound: None,
-            sample_in_python: None,
-            bare_rust: None,
-        },
-        Figure {
-            name: "billed time, directory empty",
-            measured: milliseconds(cold_directory.billed),
-            unit: "ms",
-            bound: None,
-            sample_in_python: None,
-            bare_rust: None,
-        },
-        Figure {
-            name: "peak memory",
-            measured: runs_of(|run| megabytes(run.peak_memory)),
-            unit: "MB",
-            bound: Some(20.0),
-            sample_in_python: Some(85.0),
-            bare_rust: Some(7.5),
-        },
-        Figure {
-            name: "zip",
-            measured: megabytes(std::fs::metadata(zip)?.len()),
-            unit: "MB",
-            bound: Some(4.0),
-            sample_in_python: None,
-            bare_rust: None,
-        },
-    ];
-    print(&figures);
-    let json = json!({ "finding-enricher": { "findings": FINDINGS, "accounts": ACCOUNTS,
-        "aws_call_ms": 10, "runs": RUNS, "figures": figures } });
-    std::fs::write(report, serde_json::to_string_pretty(&json)?)
-        .with_context(|| format!("{} cannot be written", report.display()))?;
-    let over: Vec<&str> = figures
-        .iter()
-        .filter(|figure| figure.bound.is_some_and(|bound| figure.measured > bound))
-        .map(|figure| figure.name)
+async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
+    let binary = &built.join("directory-refresher/bootstrap");
+    eprintln!("directory-refresher: {REFRESHED} accounts");
+    let organization = Organization::warm(REFRESHED, 0);
+    let refresh = work_off(
+        binary,
+        Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?,
+        json!({ "task": "refresh-all" }),
+        |task| task["task"] != "re-enrich",
+    )
+    .await?;
+    eprintln!("directory-refresher: {RE_ENRICHED} findings of one account");
+    let organization = Organization::warm(1, 0);
+    let findings = work_off(
+        binary,
+        Wire::start(move |call| {
+            let answer = match call.operation.as_str() {
+                "GetFindings" => page_of_findings(&call.body),
+                _ => organization.answer(call),
+            };
+            answer.after(AWS_CALL)
+        })
+        .await?,
+        json!({ "task": "re-enrich", "account": account(0) }),
+        |_| true,
+    )
+    .await?;
+    let zip = std::fs::metadata(built.join("directory-refresher.zip"))?.len();
+    Ok(vec![
+        Figure::new("cold start", milliseconds(refresh.cold_start), "ms"),
+        Figure::new("refresh: AWS calls", count(refresh.calls), ""),
+        Figure::new("refresh: invocations", count(refresh.invocations), ""),
+        Figure::new("refresh: billed time", milliseconds(refresh.billed), "ms"),
+        Figure::new("findings: AWS calls", count(findings.calls), ""),
+        Figure::new("findings: invocations", count(findings.invocations), ""),
+        Figure::new("findings: billed time", milliseconds(findings.billed), "ms"),
+        Figure::new(
+            "peak memory",
+            megabytes(refresh.peak_memory.max(findings.peak_memory)),
+            "MB",
+        ),
+        Figure::new("zip", megabytes(zip), "MB"),
+    ])
+}
+
+/// A page of [`RE_ENRICHED`] findings of which nothing is said yet; the token is the page's first.
+fn page_of_findings(request: &Value) -> Answer {
+    let first: usize = request["NextToken"]
+        .as_str()
+        .and_then(|token| token.parse().ok())
+        .unwrap_or_default();
+    let end = RE_ENRICHED.min(first + 100);
+    let findings: Vec<Value> = (first..end)
+        .map(|n| finding(&format!("finding-{n}"), &account(0)))
         .collect();
-    anyhow::ensure!(over.is_empty(), "over the bound: {}", over.join(", "));
-    Ok(())
+    let next = (end < RE_ENRICHED).then(|| end.to_string());
+    Answer::ok(json!({ "Findings": findings, "NextToken": next }))
+}
+
+/// What a queue of tasks came to.
+struct Work {
+    cold_start: Duration,
+    billed: Duration,
+    calls: usize,
+    invocations: usize,
+    peak_memory: u64,
+}
+
+/// Hands the refresher its tasks, and those that it sends as far as they are `wanted`, until none is
+/// left; their delays are not waited for, and its pace is off.
+async fn work_off(
+    binary: &Path,
+    wire: Wire,
+    first: Value,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Work> {
+    let mut function = start(
+        binary,
+        &wire,
+        &[
+            (
+                "DIRECTORY_QUEUE_URL",
+                "https://sqs.us-east-1.amazonaws.com/1/directory",
+            ),
+            ("QUOTA_SHARES", "0"),
+        ],
+    )
+    .await?;
+    let mut work = Work {
+        cold_start: function.cold_start,
+        billed: Duration::ZERO,
+        calls: 0,
+        invocations: 0,
+        peak_memory: 0,
+    };
+    let mut tasks = VecDeque::from([first]);
+    while !tasks.is_empty() {
+        let batch: Vec<Value> = tasks
+            .drain(..tasks.len().min(TASKS_AT_ONCE))
+            .enumerate()
+            .map(|(n, task)| record(&format!("message-{n}"), &task.to_string(), 1))
+            .collect();
+        let answer = function.invoke(&json!({ "Records": batch })).await?;
+        anyhow::ensure!(
+            answer.body == json!({ "batchItemFailures": [] }),
+            "a task was not done: {}",
+            answer.body
+        );
+        work.invocations += 1;
+        // Lambda bills each invocation by the millisecond begun.
+        work.billed += Duration::from_millis(u64::try_from(answer.billed.as_millis())? + 1);
+        let calls = wire.take_calls();
+        work.calls += calls.len();
+        let sent = calls
+            .iter()
+            .filter(|call| call.operation == "SendMessageBatch")
+            .flat_map(|call| call.body["Entries"].as_array().into_iter().flatten())
+            .filter_map(|entry| serde_json::from_str(entry["MessageBody"].as_str()?).ok())
+            .filter(|task| wanted(task));
+        tasks.extend(sent);
+    }
+    work.peak_memory = function.peak_memory()?;
+    Ok(work)
 }
 
 /// What one start and one batch came to.
@@ -148,20 +291,7 @@ struct Run {
 /// Starts the function and hands it all findings as one batch, pacing off.
 async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
     let wire = Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?;
-    let variables = [
-        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
-        ("UPDATES_PER_SECOND", "0"),
-        ("AWS_ENDPOINT_URL", wire.url()),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "111111111111"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_SESSION_TOKEN", "test"),
-    ];
-    let variables: HashMap<String, String> = variables
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let mut function = Function::start(binary, &variables).await?;
+    let mut function = start(binary, &wire, &[]).await?;
     let answer = function.invoke(&batch()).await?;
     anyhow::ensure!(
         answer.body == json!({ "batchItemFailures": [] }),
@@ -180,6 +310,25 @@ async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
         calls: wire.calls().len(),
         peak_memory: function.peak_memory()?,
     })
+}
+
+/// Starts a function whose AWS is `wire`, with these variables beside the usual ones.
+async fn start(binary: &Path, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
+    let usual = [
+        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
+        ("UPDATES_PER_SECOND", "0"),
+        ("AWS_ENDPOINT_URL", wire.url()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "111111111111"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_SESSION_TOKEN", "test"),
+    ];
+    let variables: HashMap<String, String> = usual
+        .iter()
+        .chain(more)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Function::start(binary, &variables).await
 }
 
 fn batch() -> Value {
@@ -201,18 +350,15 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-fn print(figures: &[Figure]) {
+fn print(function: &str, figures: &[Figure]) {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
-        "{FINDINGS} findings of {ACCOUNTS} accounts in one batch, each AWS call 10 ms; medians of {RUNS} runs\n"
-    );
-    println!(
-        "{:<30} {:>12} {:>10} {:>16} {:>10}",
-        "finding-enricher", "measured", "at most", "Python sample *", "bare Rust *"
+        "{function:<32} {:>12} {:>10} {:>16} {:>12}",
+        "measured", "at most", "Python sample *", "bare Rust *"
     );
     for figure in figures {
         println!(
-            "{:<30} {:>12} {:>10} {:>16} {:>10}",
+            "{:<32} {:>12} {:>10} {:>16} {:>12}",
             format!("{} {}", figure.name, figure.unit),
             number(Some(figure.measured)),
             number(figure.bound),
@@ -220,7 +366,7 @@ fn print(figures: &[Figure]) {
             number(figure.bare_rust)
         );
     }
-    println!("\n* published figures of an earlier run of the same bench, not measured here");
+    println!();
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

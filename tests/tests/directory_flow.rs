@@ -1,0 +1,461 @@
+//! The account directory and re-enrichment on the local cloud, with the deployed template.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_organizations::types::Tag;
+use orgkeeper_tests::{
+    findings::{field, findings, send, unique},
+    local_cloud::{LocalCloud, eventually},
+    organization::finding,
+};
+use serde_json::{Value, json};
+
+/// How long a whole refresh of the fleet may take: five accounts every two seconds, a killed
+/// function's messages back after the queue's visibility timeout.
+const PATIENCE: Duration = Duration::from_mins(8);
+const FLEET: usize = 300;
+const FINDINGS: usize = 2_000;
+
+/// Published rates ("Quotas for AWS Organizations", "Quotas for AWS Account Management", Security
+/// Hub's service quotas): calls at once after a pause.
+const BURSTS: [(&str, u64); 7] = [
+    ("organizations.ListAccounts", 12),
+    ("organizations.DescribeAccount", 30),
+    ("organizations.DescribeOrganizationalUnit", 2),
+    ("organizations.ListTagsForResource", 15),
+    ("account.GetAlternateContact", 15),
+    ("account.GetContactInformation", 15),
+    ("securityhub.GetFindings", 6),
+];
+
+type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// Accounts in nested organizational units, made once per local cloud: names to ids.
+struct Fleet {
+    accounts: BTreeMap<String, String>,
+    units: BTreeMap<&'static str, String>,
+}
+
+/// Unit, and the unit above it.
+const UNITS: [(&str, Option<&str>); 4] = [
+    ("Fleet", None),
+    ("North", Some("Fleet")),
+    ("South", Some("Fleet")),
+    ("Harbour", Some("South")),
+];
+/// Units that hold accounts, in turn.
+const HOLDING: [&str; 3] = ["North", "South", "Harbour"];
+
+async fn fleet(cloud: &LocalCloud) -> Result<Fleet> {
+    let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
+    let contacts = aws_sdk_account::Client::new(&cloud.sdk);
+    let root = organizations
+        .list_roots()
+        .send()
+        .await?
+        .roots
+        .and_then(|mut roots| roots.pop()?.id)
+        .context("no root")?;
+    let mut units = BTreeMap::new();
+    for (name, above) in UNITS {
+        let parent = above.map_or(&root, |above| &units[above]);
+        let known = organizations
+            .list_organizational_units_for_parent()
+            .parent_id(parent)
+            .into_paginator()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await?
+            .into_iter()
+            .flat_map(|page| page.organizational_units.unwrap_or_default())
+            .find(|unit| unit.name() == Some(name))
+            .and_then(|unit| unit.id);
+        let id = match known {
+            Some(id) => id,
+            None => organizations
+                .create_organizational_unit()
+                .parent_id(parent)
+                .name(name)
+                .send()
+                .await?
+                .organizational_unit
+                .and_then(|unit| unit.id)
+                .context("no organizational unit")?,
+        };
+        units.insert(name, id);
+    }
+    let mut accounts: BTreeMap<String, String> = organizations
+        .list_accounts()
+        .into_paginator()
+        .send()
+        .collect::<Result<Vec<_>, _>>()
+        .await?
+        .into_iter()
+        .flat_map(|page| page.accounts.unwrap_or_default())
+        .filter_map(|account| Some((account.name?, account.id?)))
+        .filter(|(name, _)| name.starts_with("fleet-"))
+        .collect();
+    for n in 0..FLEET {
+        let name = format!("fleet-{n:03}");
+        if accounts.contains_key(&name) {
+            continue;
+        }
+        let id = organizations
+            .create_account()
+            .account_name(&name)
+            .email(format!("aws+{name}@example.com"))
+            .tags(
+                Tag::builder()
+                    .key("team")
+                    .value(format!("crew-{n}"))
+                    .build()?,
+            )
+            .send()
+            .await?
+            .create_account_status
+            .and_then(|status| status.account_id)
+            .context("an account was not created at once")?;
+        contacts
+            .put_alternate_contact()
+            .account_id(&id)
+            .alternate_contact_type(aws_sdk_account::types::AlternateContactType::Security)
+            .name("Fleet Desk")
+            .title("Security")
+            .email_address(format!("desk-{n}@example.com"))
+            .phone_number("+1 555 0100")
+            .send()
+            .await?;
+        organizations
+            .move_account()
+            .account_id(&id)
+            .source_parent_id(&root)
+            .destination_parent_id(&units[HOLDING[n % HOLDING.len()]])
+            .send()
+            .await?;
+        accounts.insert(name, id);
+    }
+    Ok(Fleet { accounts, units })
+}
+
+async fn directory(cloud: &LocalCloud) -> Result<BTreeMap<String, Item>> {
+    let items = aws_sdk_dynamodb::Client::new(&cloud.sdk)
+        .scan()
+        .table_name(cloud.output("AccountDirectoryTableName")?)
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>()
+        .await?;
+    Ok(items
+        .into_iter()
+        .filter_map(|item| Some((item.get("AccountId")?.as_s().ok()?.clone(), item)))
+        .collect())
+}
+
+fn refreshed_at(item: &Item) -> i64 {
+    item.get("RefreshedAt")
+        .and_then(|value| value.as_n().ok()?.parse().ok())
+        .unwrap_or_default()
+}
+
+async fn queue_empty(cloud: &LocalCloud, what: &str) -> Result<()> {
+    let queue = cloud.output("DirectoryQueueUrl")?;
+    eventually(what, PATIENCE, async || Ok(cloud.depth(queue).await? == 0)).await
+}
+
+async fn start(cloud: &LocalCloud, task: &Value) -> Result<()> {
+    aws_sdk_sqs::Client::new(&cloud.sdk)
+        .send_message()
+        .queue_url(cloud.output("DirectoryQueueUrl")?)
+        .message_body(task.to_string())
+        .send()
+        .await?;
+    Ok(())
+}
+
+async fn under_the_published_rates(cloud: &LocalCloud) -> Result<()> {
+    for (operation, burst) in BURSTS {
+        let calls = cloud.calls_of(operation).await?;
+        println!(
+            "{operation}: {} calls, {} refused, {} in the busiest second (at most {burst})",
+            calls.calls, calls.refused, calls.busiest_second
+        );
+        assert!(calls.busiest_second <= burst, "{operation}: {calls:?}");
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "entries carry the function's own time of day"
+)]
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// Ends the processes of directory-refresher as a crash would; gives how many there were.
+fn kill_refresher(function: &str) -> Result<usize> {
+    let mut killed = 0;
+    for process in std::fs::read_dir("/proc")? {
+        let path = process?.path();
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        let is_ours = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == format!("AWS_LAMBDA_FUNCTION_NAME={function}").as_bytes());
+        if let (true, Some(id)) = (is_ours, path.file_name()) {
+            let ended = std::process::Command::new("kill")
+                .arg("-9")
+                .arg(id)
+                .status()?;
+            killed += usize::from(ended.success());
+        }
+    }
+    Ok(killed)
+}
+
+/// What a finding shows, without the time of its note.
+fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<String, String> {
+    let mut shown: BTreeMap<String, String> = finding
+        .user_defined_fields()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    let note = finding.note().and_then(|note| note.text());
+    shown.insert("(note)".into(), note.unwrap_or_default().into());
+    shown
+}
+
+#[tokio::test]
+async fn the_directory_follows_the_organization_and_findings_follow_the_directory() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
+    let fleet = fleet(&cloud).await?;
+    // New accounts come by their events alone.
+    eventually("every account is in the directory", PATIENCE, async || {
+        let directory = directory(&cloud).await?;
+        Ok(fleet.accounts.values().all(|id| directory.contains_key(id)))
+    })
+    .await?;
+    queue_empty(&cloud, "the new accounts are done").await?;
+
+    // Every second account has findings; one has a finding that a person wrote on.
+    let prefix = unique("fleet");
+    let accounts: Vec<&String> = fleet.accounts.values().collect();
+    let sent: Vec<Value> = (0..FINDINGS)
+        .map(|n| {
+            let mut finding = finding(&format!("{prefix}{n:04}"), accounts[n * 2 % FLEET]);
+            if n == 0 {
+                finding["Note"] = json!({ "Text": "mine", "UpdatedBy": "ana",
+                    "UpdatedAt": "2026-03-01T10:00:00.000Z" });
+                finding["UserDefinedFields"] = json!({ "ticket": "SEC-1" });
+            }
+            finding
+        })
+        .collect();
+    send(&cloud, &sent).await?;
+    eventually("every finding is enriched", PATIENCE, async || {
+        let found = findings(&cloud, &prefix).await?;
+        let enriched = found
+            .values()
+            .filter(|finding| field(finding, "findingEnriched") == Some("True"));
+        Ok(enriched.count() == FINDINGS)
+    })
+    .await?;
+    let before = findings(&cloud, &prefix).await?;
+
+    // A unit renamed, an account moved, one tagged and untagged, one with another contact.
+    let harbour = format!("Harbour {}", &prefix[6..10]);
+    let in_harbour: BTreeSet<&String> = (0..FLEET)
+        .filter(|n| HOLDING[n % HOLDING.len()] == "Harbour")
+        .map(|n| accounts[n])
+        .collect();
+    let with_findings: Vec<&String> = accounts.iter().copied().step_by(2).collect();
+    let of_unit = |unit: &str| {
+        with_findings
+            .iter()
+            .copied()
+            .filter(|id| {
+                accounts
+                    .iter()
+                    .position(|account| account == id)
+                    .is_some_and(|n| HOLDING[n % HOLDING.len()] == unit)
+            })
+            .collect::<Vec<_>>()
+    };
+    let (north, south) = (of_unit("North"), of_unit("South"));
+    let (moved, tagged, contacted) = (north[1], south[1], south[2]);
+    cloud.reset_calls().await?;
+    organizations
+        .update_organizational_unit()
+        .organizational_unit_id(&fleet.units["Harbour"])
+        .name(&harbour)
+        .send()
+        .await?;
+    organizations
+        .move_account()
+        .account_id(moved)
+        .source_parent_id(&fleet.units["North"])
+        .destination_parent_id(&fleet.units["Fleet"])
+        .send()
+        .await?;
+    organizations
+        .tag_resource()
+        .resource_id(tagged)
+        .tags(Tag::builder().key("Environment").value(&prefix).build()?)
+        .send()
+        .await?;
+    organizations
+        .untag_resource()
+        .resource_id(tagged)
+        .tag_keys("team")
+        .send()
+        .await?;
+    let email = format!("{prefix}@example.com");
+    aws_sdk_account::Client::new(&cloud.sdk)
+        .put_alternate_contact()
+        .account_id(contacted)
+        .alternate_contact_type(aws_sdk_account::types::AlternateContactType::Security)
+        .name("New Desk")
+        .title("Security")
+        .email_address(&email)
+        .phone_number("+1 555 0177")
+        .send()
+        .await?;
+
+    let changed_at = Instant::now();
+    let up_to_date = |account: &String, shown: &BTreeMap<String, String>| {
+        let is = |name: &str, value: &str| shown.get(name).is_some_and(|shown| shown == value);
+        if in_harbour.contains(account) {
+            is("OUPath", &format!("Root/Fleet/South/{harbour}")) && is("OU", &harbour)
+        } else if account == moved {
+            is("OUPath", "Root/Fleet") && is("OU", "Fleet")
+        } else if account == tagged {
+            is("Environment", &prefix) && !shown.contains_key("team")
+        } else if account == contacted {
+            shown
+                .get("securityContact")
+                .is_some_and(|contact| contact.contains(&email))
+        } else {
+            true
+        }
+    };
+    let concerned = |account: &String| {
+        in_harbour.contains(account) || [moved, tagged, contacted].contains(&account)
+    };
+    let mut after = BTreeMap::new();
+    eventually(
+        "every affected finding shows the new values",
+        Duration::from_mins(1),
+        async || {
+            after = findings(&cloud, &prefix).await?;
+            Ok(after.values().all(|finding| {
+                let account = finding.aws_account_id.clone().unwrap_or_default();
+                up_to_date(&account, &shown(finding))
+            }))
+        },
+    )
+    .await?;
+    println!("changes shown after {:.1?}", changed_at.elapsed());
+    queue_empty(&cloud, "nothing is left to do").await?;
+
+    let after = findings(&cloud, &prefix).await?;
+    let mut affected = BTreeSet::new();
+    for (id, finding) in &after {
+        let account = finding.aws_account_id.clone().unwrap_or_default();
+        if concerned(&account) {
+            affected.insert(account);
+        } else {
+            assert_eq!(shown(finding), shown(&before[id]), "{id} is not affected");
+        }
+    }
+    let theirs = &after[&format!("{prefix}0000")];
+    assert_eq!(field(theirs, "ticket"), Some("SEC-1"));
+    assert_eq!(theirs.note().and_then(|note| note.text()), Some("mine"));
+
+    let calls =
+        async |operation: &str| Ok::<_, anyhow::Error>(cloud.calls_of(operation).await?.calls);
+    assert_eq!(calls("organizations.ListAccounts").await?, 0);
+    assert_eq!(calls("organizations.DescribeAccount").await?, 1);
+    // The renamed unit, and the names above the moved account where they were not known.
+    assert!(calls("organizations.DescribeOrganizationalUnit").await? <= 3);
+    // Tagged and untagged.
+    assert_eq!(calls("organizations.ListTagsForResource").await?, 2);
+    assert_eq!(calls("account.GetAlternateContact").await?, 1);
+    let updates = calls("securityhub.BatchUpdateFindings").await?;
+    // One account was changed twice, and one has a finding that differs from its others.
+    let most = affected.len() as u64 + 3;
+    println!(
+        "{} affected accounts, {updates} BatchUpdateFindings calls",
+        affected.len()
+    );
+    assert!(updates <= most, "{updates} of {most}");
+
+    // Put back, for the next run on this cloud.
+    organizations
+        .update_organizational_unit()
+        .organizational_unit_id(&fleet.units["Harbour"])
+        .name("Harbour")
+        .send()
+        .await?;
+    organizations
+        .move_account()
+        .account_id(moved)
+        .source_parent_id(&fleet.units["Fleet"])
+        .destination_parent_id(&fleet.units["North"])
+        .send()
+        .await?;
+    queue_empty(&cloud, "the changes are undone").await
+}
+
+#[tokio::test]
+async fn a_whole_refresh_survives_a_crash_a_twin_and_throttling() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    let fleet = fleet(&cloud).await?;
+    queue_empty(&cloud, "the new accounts are done").await?;
+    let dead = cloud.output("DirectoryDeadLetterQueueUrl")?;
+    cloud.drain(dead).await?;
+    cloud
+        .set_fault(
+            json!({ "operation": "organizations.*", "error": "TooManyRequestsException",
+            "status": 400, "share": 0.2 }),
+        )
+        .await?;
+    cloud.reset_calls().await?;
+    let started_at = now();
+    start(&cloud, &json!({ "task": "refresh-all" })).await?;
+    start(&cloud, &json!({ "task": "refresh-all" })).await?;
+    let refreshed = async || {
+        let directory = directory(&cloud).await?;
+        let fresh = |id: &String| {
+            directory
+                .get(id)
+                .is_some_and(|item| refreshed_at(item) >= started_at)
+        };
+        Ok::<_, anyhow::Error>(fleet.accounts.values().filter(|id| fresh(id)).count())
+    };
+    eventually("half of the accounts are read", PATIENCE, async || {
+        Ok(refreshed().await? >= FLEET / 2)
+    })
+    .await?;
+    let killed = kill_refresher(cloud.output("DirectoryRefresherFunctionName")?)?;
+    assert!(killed > 0, "the function was not running");
+    eventually("every account is read", PATIENCE, async || {
+        Ok(refreshed().await? == FLEET)
+    })
+    .await?;
+    println!(
+        "{FLEET} accounts read after {} s, {killed} killed",
+        now() - started_at
+    );
+    under_the_published_rates(&cloud).await?;
+    let throttled = cloud.calls_of("organizations.ListTagsForResource").await?;
+    assert!(throttled.refused > 0, "the fault was never met");
+    assert_eq!(cloud.depth(dead).await?, 0);
+    cloud.clear_faults().await
+}
