@@ -169,7 +169,6 @@ impl Organization {
                 Answer::ok(json!({ "Items": table.values().collect::<Vec<_>>() }))
             }
             "GetFindings" => Answer::ok(json!({ "Findings": [] })),
-            "SendMessageBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
             "ListParents" => Answer::ok(match text("ChildId") {
                 "ou-a1b2-workload" => json!({ "Parents": [{ "Id": "r-a1b2", "Type": "ROOT" }] }),
                 "ou-a1b2-prod0000" => json!({ "Parents":
@@ -200,7 +199,9 @@ impl Organization {
                 "ProcessedFindings": call.body["FindingIdentifiers"],
                 "UnprocessedFindings": [],
             })),
-            "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
+            "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
+                Answer::ok(json!({ "Successful": [], "Failed": [] }))
+            }
             _ => Answer::error(400, "UnknownOperationException"),
         }
     }

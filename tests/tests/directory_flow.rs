@@ -231,22 +231,8 @@ fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<S
     shown
 }
 
-#[tokio::test]
-async fn the_directory_follows_the_organization_and_findings_follow_the_directory() -> Result<()> {
-    let cloud = LocalCloud::attach().await?;
-    let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
-    let fleet = fleet(&cloud).await?;
-    // New accounts come by their events alone.
-    eventually("every account is in the directory", PATIENCE, async || {
-        let directory = directory(&cloud).await?;
-        Ok(fleet.accounts.values().all(|id| directory.contains_key(id)))
-    })
-    .await?;
-    queue_empty(&cloud, "the new accounts are done").await?;
-
-    // Every second account has findings; one has a finding that a person wrote on.
-    let prefix = unique("fleet");
-    let accounts: Vec<&String> = fleet.accounts.values().collect();
+/// Two thousand findings of every second account, enriched; one of them has a person's note on it.
+async fn enriched_findings(cloud: &LocalCloud, prefix: &str, accounts: &[&String]) -> Result<()> {
     let sent: Vec<Value> = (0..FINDINGS)
         .map(|n| {
             let mut finding = finding(&format!("{prefix}{n:04}"), accounts[n * 2 % FLEET]);
@@ -258,158 +244,206 @@ async fn the_directory_follows_the_organization_and_findings_follow_the_director
             finding
         })
         .collect();
-    send(&cloud, &sent).await?;
+    send(cloud, &sent).await?;
     eventually("every finding is enriched", PATIENCE, async || {
-        let found = findings(&cloud, &prefix).await?;
+        let found = findings(cloud, prefix).await?;
         let enriched = found
             .values()
             .filter(|finding| field(finding, "findingEnriched") == Some("True"));
         Ok(enriched.count() == FINDINGS)
     })
-    .await?;
-    let before = findings(&cloud, &prefix).await?;
+    .await
+}
 
-    // A unit renamed, an account moved, one tagged and untagged, one with another contact.
-    let harbour = format!("Harbour {}", &prefix[6..10]);
-    let in_harbour: BTreeSet<&String> = (0..FLEET)
-        .filter(|n| HOLDING[n % HOLDING.len()] == "Harbour")
-        .map(|n| accounts[n])
-        .collect();
-    let with_findings: Vec<&String> = accounts.iter().copied().step_by(2).collect();
-    let of_unit = |unit: &str| {
-        with_findings
-            .iter()
-            .copied()
-            .filter(|id| {
-                accounts
-                    .iter()
-                    .position(|account| account == id)
-                    .is_some_and(|n| HOLDING[n % HOLDING.len()] == unit)
-            })
-            .collect::<Vec<_>>()
-    };
-    let (north, south) = (of_unit("North"), of_unit("South"));
-    let (moved, tagged, contacted) = (north[1], south[1], south[2]);
-    cloud.reset_calls().await?;
-    organizations
-        .update_organizational_unit()
-        .organizational_unit_id(&fleet.units["Harbour"])
-        .name(&harbour)
-        .send()
-        .await?;
-    organizations
-        .move_account()
-        .account_id(moved)
-        .source_parent_id(&fleet.units["North"])
-        .destination_parent_id(&fleet.units["Fleet"])
-        .send()
-        .await?;
-    organizations
-        .tag_resource()
-        .resource_id(tagged)
-        .tags(Tag::builder().key("Environment").value(&prefix).build()?)
-        .send()
-        .await?;
-    organizations
-        .untag_resource()
-        .resource_id(tagged)
-        .tag_keys("team")
-        .send()
-        .await?;
-    let email = format!("{prefix}@example.com");
-    aws_sdk_account::Client::new(&cloud.sdk)
-        .put_alternate_contact()
-        .account_id(contacted)
-        .alternate_contact_type(aws_sdk_account::types::AlternateContactType::Security)
-        .name("New Desk")
-        .title("Security")
-        .email_address(&email)
-        .phone_number("+1 555 0177")
-        .send()
-        .await?;
+/// A unit renamed, an account moved, one tagged and untagged, one with another contact.
+struct Changes<'a> {
+    mark: String,
+    harbour: String,
+    in_harbour: BTreeSet<&'a String>,
+    moved: &'a String,
+    tagged: &'a String,
+    contacted: &'a String,
+}
 
-    let changed_at = Instant::now();
-    let up_to_date = |account: &String, shown: &BTreeMap<String, String>| {
+impl<'a> Changes<'a> {
+    fn new(prefix: &str, accounts: &[&'a String]) -> Self {
+        // Only every second account has findings.
+        let of_unit = |unit: &str| {
+            (0..FLEET)
+                .filter(|n| n % 2 == 0 && HOLDING[n % HOLDING.len()] == unit)
+                .map(|n| accounts[n])
+                .collect::<Vec<_>>()
+        };
+        let (north, south) = (of_unit("North"), of_unit("South"));
+        Self {
+            mark: prefix.trim_end_matches('-').to_owned(),
+            harbour: format!("Harbour {}", &prefix[6..10]),
+            in_harbour: of_unit("Harbour").into_iter().collect(),
+            // The one with the finding that a person wrote on.
+            moved: north[0],
+            tagged: south[1],
+            contacted: south[2],
+        }
+    }
+
+    async fn make(&self, cloud: &LocalCloud, fleet: &Fleet) -> Result<()> {
+        let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
+        rename(cloud, fleet, &self.harbour).await?;
+        organizations
+            .move_account()
+            .account_id(self.moved)
+            .source_parent_id(&fleet.units["North"])
+            .destination_parent_id(&fleet.units["Fleet"])
+            .send()
+            .await?;
+        organizations
+            .tag_resource()
+            .resource_id(self.tagged)
+            .tags(
+                Tag::builder()
+                    .key("Environment")
+                    .value(&self.mark)
+                    .build()?,
+            )
+            .send()
+            .await?;
+        organizations
+            .untag_resource()
+            .resource_id(self.tagged)
+            .tag_keys("team")
+            .send()
+            .await?;
+        aws_sdk_account::Client::new(&cloud.sdk)
+            .put_alternate_contact()
+            .account_id(self.contacted)
+            .alternate_contact_type(aws_sdk_account::types::AlternateContactType::Security)
+            .name("New Desk")
+            .title("Security")
+            .email_address(format!("{}@example.com", self.mark))
+            .phone_number("+1 555 0177")
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    async fn undo(&self, cloud: &LocalCloud, fleet: &Fleet) -> Result<()> {
+        rename(cloud, fleet, "Harbour").await?;
+        aws_sdk_organizations::Client::new(&cloud.sdk)
+            .move_account()
+            .account_id(self.moved)
+            .source_parent_id(&fleet.units["Fleet"])
+            .destination_parent_id(&fleet.units["North"])
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    fn concern(&self, account: &String) -> bool {
+        self.in_harbour.contains(account)
+            || [self.moved, self.tagged, self.contacted].contains(&account)
+    }
+
+    /// Whether a finding of this account shows what has become of it.
+    fn shown_by(&self, account: &String, shown: &BTreeMap<String, String>) -> bool {
         let is = |name: &str, value: &str| shown.get(name).is_some_and(|shown| shown == value);
-        if in_harbour.contains(account) {
-            is("OUPath", &format!("Root/Fleet/South/{harbour}")) && is("OU", &harbour)
-        } else if account == moved {
-            is("OUPath", "Root/Fleet") && is("OU", "Fleet")
-        } else if account == tagged {
-            is("Environment", &prefix) && !shown.contains_key("team")
-        } else if account == contacted {
+        if self.in_harbour.contains(account) {
+            is("OU", &self.harbour) && is("OUPath", &format!("Root/Fleet/South/{}", self.harbour))
+        } else if account == self.moved {
+            is("OU", "Fleet") && is("OUPath", "Root/Fleet")
+        } else if account == self.tagged {
+            is("Environment", &self.mark) && !shown.contains_key("team")
+        } else if account == self.contacted {
             shown
                 .get("securityContact")
-                .is_some_and(|contact| contact.contains(&email))
+                .is_some_and(|contact| contact.contains(&self.mark))
         } else {
             true
         }
-    };
-    let concerned = |account: &String| {
-        in_harbour.contains(account) || [moved, tagged, contacted].contains(&account)
-    };
-    let mut after = BTreeMap::new();
-    eventually(
-        "every affected finding shows the new values",
-        Duration::from_mins(1),
-        async || {
-            after = findings(&cloud, &prefix).await?;
-            Ok(after.values().all(|finding| {
-                let account = finding.aws_account_id.clone().unwrap_or_default();
-                up_to_date(&account, &shown(finding))
-            }))
-        },
-    )
-    .await?;
-    println!("changes shown after {:.1?}", changed_at.elapsed());
-    queue_empty(&cloud, "nothing is left to do").await?;
-
-    let after = findings(&cloud, &prefix).await?;
-    let mut affected = BTreeSet::new();
-    for (id, finding) in &after {
-        let account = finding.aws_account_id.clone().unwrap_or_default();
-        if concerned(&account) {
-            affected.insert(account);
-        } else {
-            assert_eq!(shown(finding), shown(&before[id]), "{id} is not affected");
-        }
     }
-    let theirs = &after[&format!("{prefix}0000")];
-    assert_eq!(field(theirs, "ticket"), Some("SEC-1"));
-    assert_eq!(theirs.note().and_then(|note| note.text()), Some("mine"));
+}
 
-    let calls =
-        async |operation: &str| Ok::<_, anyhow::Error>(cloud.calls_of(operation).await?.calls);
-    assert_eq!(calls("organizations.ListAccounts").await?, 0);
-    assert_eq!(calls("organizations.DescribeAccount").await?, 1);
-    // The renamed unit, and the names above the moved account where they were not known.
-    assert!(calls("organizations.DescribeOrganizationalUnit").await? <= 3);
-    // Tagged and untagged.
-    assert_eq!(calls("organizations.ListTagsForResource").await?, 2);
-    assert_eq!(calls("account.GetAlternateContact").await?, 1);
-    let updates = calls("securityhub.BatchUpdateFindings").await?;
-    // One account was changed twice, and one has a finding that differs from its others.
-    let most = affected.len() as u64 + 3;
-    println!(
-        "{} affected accounts, {updates} BatchUpdateFindings calls",
-        affected.len()
-    );
-    assert!(updates <= most, "{updates} of {most}");
-
-    // Put back, for the next run on this cloud.
-    organizations
+async fn rename(cloud: &LocalCloud, fleet: &Fleet, name: &str) -> Result<()> {
+    aws_sdk_organizations::Client::new(&cloud.sdk)
         .update_organizational_unit()
         .organizational_unit_id(&fleet.units["Harbour"])
-        .name("Harbour")
+        .name(name)
         .send()
         .await?;
-    organizations
-        .move_account()
-        .account_id(moved)
-        .source_parent_id(&fleet.units["Fleet"])
-        .destination_parent_id(&fleet.units["North"])
-        .send()
-        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_directory_follows_the_organization_and_findings_follow_the_directory() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    let fleet = fleet(&cloud).await?;
+    // New accounts come by their events alone.
+    eventually("every account is in the directory", PATIENCE, async || {
+        let directory = directory(&cloud).await?;
+        Ok(fleet.accounts.values().all(|id| directory.contains_key(id)))
+    })
+    .await?;
+    queue_empty(&cloud, "the new accounts are done").await?;
+    let prefix = unique("fleet");
+    let accounts: Vec<&String> = fleet.accounts.values().collect();
+    enriched_findings(&cloud, &prefix, &accounts).await?;
+    let before = findings(&cloud, &prefix).await?;
+
+    let changes = Changes::new(&prefix, &accounts);
+    cloud.reset_calls().await?;
+    changes.make(&cloud, &fleet).await?;
+    let changed_at = Instant::now();
+    let minute = Duration::from_mins(1);
+    eventually("every affected finding shows it", minute, async || {
+        let found = findings(&cloud, &prefix).await?;
+        Ok(found.values().all(|finding| {
+            let account = finding.aws_account_id.clone().unwrap_or_default();
+            changes.shown_by(&account, &shown(finding))
+        }))
+    })
+    .await?;
+    println!("changes shown after {:.1?}", changed_at.elapsed());
+    let look_ups = cloud.calls_of("securityhub.GetFindings").await?.calls;
+    queue_empty(&cloud, "nothing is left to do").await?;
+
+    let mut affected = BTreeSet::new();
+    for (id, finding) in findings(&cloud, &prefix).await? {
+        let account = finding.aws_account_id.clone().unwrap_or_default();
+        if changes.concern(&account) {
+            affected.insert(account);
+        } else {
+            assert_eq!(shown(&finding), shown(&before[&id]), "{id} is not affected");
+        }
+        if id == format!("{prefix}0000") {
+            assert_eq!(field(&finding, "ticket"), Some("SEC-1"));
+            assert_eq!(finding.note().and_then(|note| note.text()), Some("mine"));
+        }
+    }
+    let calls = async |operation: &str| {
+        let calls = cloud.calls_of(operation).await?.calls;
+        println!("{operation}: {calls}");
+        Ok::<_, anyhow::Error>(calls)
+    };
+    println!(
+        "{} affected accounts, {look_ups} GetFindings calls, our own included",
+        affected.len()
+    );
+    assert_eq!(calls("organizations.ListAccounts").await?, 0);
+    assert_eq!(calls("organizations.DescribeAccount").await?, 1);
+    // The renamed unit, and the one that the account was moved to.
+    assert!(calls("organizations.DescribeOrganizationalUnit").await? <= 2);
+    // Tagged and untagged: one read or two, as the events come.
+    assert!(calls("organizations.ListTagsForResource").await? <= 2);
+    assert_eq!(calls("account.GetAlternateContact").await?, 1);
+    assert_eq!(calls("account.GetContactInformation").await?, 0);
+    // The findings of an account share a call; one account changed twice, one has a finding of its own kind.
+    let most = affected.len() as u64 + 2;
+    assert!(
+        calls("securityhub.BatchUpdateFindings").await? <= most,
+        "at most {most}"
+    );
+
+    // For the next run on this cloud.
+    changes.undo(&cloud, &fleet).await?;
     queue_empty(&cloud, "the changes are undone").await
 }
 

@@ -31,6 +31,9 @@ const OU_NAME_MAX_AGE: Duration = Duration::from_mins(1);
 /// What was read, or why not. The error is shared: one failed call can concern many accounts.
 pub type Read<T> = Result<T, Arc<AwsCallError>>;
 
+/// An account's name and the organizational units above it, still without their names.
+type Found = (AccountId, Read<(String, Vec<OuId>)>);
+
 /// What an account is called and where it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
@@ -232,10 +235,7 @@ impl LiveOrganization {
     }
 
     /// Puts names to the organizational units, each of them read once.
-    async fn named(
-        &self,
-        found: Vec<(AccountId, Read<(String, Vec<OuId>)>)>,
-    ) -> Vec<(AccountId, Read<Placement>)> {
+    async fn named(&self, found: Vec<Found>) -> Vec<(AccountId, Read<Placement>)> {
         let units: BTreeSet<OuId> = found
             .iter()
             .filter_map(|(_, found)| found.as_ref().ok())
