@@ -593,6 +593,29 @@ async fn what_time_does_not_allow_comes_back() {
 }
 
 #[tokio::test]
+async fn accounts_that_time_does_not_allow_come_back_and_the_others_are_kept() {
+    let organization = Arc::new(Organization::cold(20));
+    let answers = Arc::clone(&organization);
+    let wire = Wire::start(move |call| {
+        let slow = call.operation == "DescribeAccount" && call.body["AccountId"] == account(15);
+        let delay = Duration::from_secs(if slow { 30 } else { 0 });
+        answers.answer(call).after(delay)
+    })
+    .await
+    .unwrap();
+    let short = Invocation {
+        remaining: Duration::from_millis(2_000),
+        ..invocation()
+    };
+    let records: Vec<Value> = (0..20).map(|n| message(&format!("m{n:02}"), n)).collect();
+    let failed = run_with(&wire, &[], &records, short).await;
+    let late: BTreeSet<String> = (10..20).map(|n| format!("m{n:02}")).collect();
+    assert_eq!(failed, late);
+    assert_eq!(wire.calls_of("BatchUpdateFindings").len(), 10);
+    assert!(organization.stored(&account(9)).is_some());
+}
+
+#[tokio::test]
 async fn updates_keep_the_pace() {
     let wire = warm(|_| None).await;
     let records: Vec<Value> = (0..20).map(|n| message(&format!("m{n}"), n)).collect();

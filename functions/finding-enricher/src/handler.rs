@@ -102,6 +102,8 @@ impl Handler {
     pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let start = Instant::now();
         let deadline = start + invocation.time_to_work();
+        // What was looked up by then can still be written on its findings.
+        let look_up_until = start + invocation.time_to_work() * 2 / 3;
 
         let messages: Vec<(&SqsMessage, Result<Vec<Finding>, Unusable>)> = event
             .records
@@ -121,7 +123,9 @@ impl Handler {
         )
         .collect();
 
-        let (entries, outcomes) = self.enrich(&findings, &invocation, deadline).await;
+        let (entries, outcomes) = self
+            .enrich(&findings, &invocation, look_up_until, deadline)
+            .await;
         let failures = failures(&messages, &outcomes);
         let response = self
             .queue
@@ -143,6 +147,7 @@ impl Handler {
         &self,
         findings: &[&Finding],
         invocation: &Invocation,
+        look_up_until: Instant,
         deadline: Instant,
     ) -> (Entries, Outcomes) {
         let mut outcomes = Outcomes::new();
@@ -150,9 +155,12 @@ impl Handler {
             .iter()
             .map(|finding| finding.account.clone())
             .collect();
-        let looked_up =
-            self.directory
-                .entries(&accounts, invocation.account.as_ref(), invocation.now);
+        let looked_up = self.directory.entries(
+            &accounts,
+            invocation.account.as_ref(),
+            invocation.now,
+            look_up_until,
+        );
         let Ok(entries) = timeout_at(deadline, looked_up).await else {
             return (Entries::default(), outcomes);
         };

@@ -17,16 +17,21 @@ use std::{
 };
 
 use entry::AccountEntry;
+use futures::future::join_all;
 use jiff::Timestamp;
 use live::{LiveOrganization, Read};
 use table::DirectoryTable;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ids::AccountId;
+
+/// Accounts looked up live together: at the pace of the quotas a few seconds' work.
+const LOOKED_UP_AT_ONCE: usize = 10;
 
 /// What the directory answered for a batch of accounts.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// Every account that was asked for.
+    /// Every account that was asked for and answered in time.
     pub by_account: HashMap<AccountId, Read<Arc<AccountEntry>>>,
     /// Accounts that the table knew well enough.
     pub hits: usize,
@@ -54,7 +59,8 @@ impl AccountDirectory {
     }
 
     /// The entry of each account: one read of the table for all, live lookups once per account for
-    /// what is missing, gone or older than the maximum age, and these stored.
+    /// what is missing, gone or older than the maximum age, and these stored. An account that could
+    /// not be looked up `until` then is left out.
     ///
     /// `caller` is the account that the contacts are read from, if known
     /// (see [`Contacts`](contacts::Contacts)).
@@ -63,6 +69,7 @@ impl AccountDirectory {
         accounts: &BTreeSet<AccountId>,
         caller: Option<&AccountId>,
         now: Timestamp,
+        until: Instant,
     ) -> Entries {
         let mut entries = Entries::default();
         let mut missing = Vec::new();
@@ -87,20 +94,28 @@ impl AccountDirectory {
             }
         }
         entries.misses = missing.len();
-        for (account, read) in self.live.entries(&missing, caller, now).await {
-            let read = match read {
-                Ok(entry) => {
-                    let known = versions.get(&account).copied();
-                    if let Err(error) = self.table.store(&entry, known).await {
-                        // The entry is good all the same: it is looked up again next time.
-                        tracing::warn!(account.id = %account, %error, "the directory entry was not stored");
-                    }
-                    Ok(Arc::new(entry))
-                }
-                Err(error) => Err(error),
+        // A few at a time, each of them stored: what time does not allow starts from there.
+        for some in missing.chunks(LOOKED_UP_AT_ONCE) {
+            let Ok(read) = timeout_at(until, self.live.entries(some, caller, now)).await else {
+                break;
             };
-            entries.by_account.insert(account, read);
+            let stores = read.iter().filter_map(|(account, read)| {
+                let known = versions.get(account).copied();
+                Some(self.store(read.as_ref().ok()?, known))
+            });
+            join_all(stores).await;
+            entries.by_account.extend(
+                read.into_iter()
+                    .map(|(account, read)| (account, read.map(Arc::new))),
+            );
         }
         entries
+    }
+
+    /// Stores an entry; it is good all the same if that fails, and looked up again next time.
+    async fn store(&self, entry: &AccountEntry, known: Option<u64>) {
+        if let Err(error) = self.table.store(entry, known).await {
+            tracing::warn!(account.id = %entry.account_id, %error, "the directory entry was not stored");
+        }
     }
 }

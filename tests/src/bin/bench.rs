@@ -109,7 +109,7 @@ async fn finding_enricher(built: &Path) -> Result<Vec<Figure>> {
         eprintln!("finding-enricher: run {run} of {RUNS}");
         runs.push(enrich(binary, Organization::warm(ACCOUNTS, now())).await?);
     }
-    eprintln!("finding-enricher: empty directory, at the pace of the Organizations quotas");
+    eprintln!("finding-enricher: empty directory");
     let cold_directory = enrich(binary, Organization::cold(ACCOUNTS)).await?;
     let runs_of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
     let zip = std::fs::metadata(built.join("finding-enricher.zip"))?.len();
@@ -291,12 +291,11 @@ struct Run {
 /// Starts the function and hands it all findings as one batch, pacing off.
 async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
     let wire = Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?;
-    let mut function = start(binary, &wire, &[]).await?;
+    let mut function = start(binary, &wire, &[("QUOTA_SHARES", "0")]).await?;
     let answer = function.invoke(&batch()).await?;
     anyhow::ensure!(
         answer.body == json!({ "batchItemFailures": [] }),
-        "not every finding was enriched: {}",
-        answer.body
+        "not every finding was enriched"
     );
     let updated: usize = wire
         .calls_of("BatchUpdateFindings")
