@@ -14,13 +14,20 @@ use serde::Deserialize;
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::{AccountId, FindingId},
-    pace::Pace,
+    pace::{Pace, Quota},
 };
 
 /// Findings that one `BatchUpdateFindings` call takes.
 ///
 /// Source of this and of the limits below: the API's reference, `BatchUpdateFindings`.
 pub const FINDINGS_PER_UPDATE: usize = 100;
+/// Published rate of `GetFindings` (its API reference).
+const GET_FINDINGS: Quota = Quota {
+    per_second: 3,
+    burst: 6,
+};
+/// Invocations of a function that read findings at once (the template's `MaximumConcurrency`).
+const INVOCATIONS_AT_ONCE: u32 = 2;
 /// Findings in a page of `GetFindings`.
 const FINDINGS_PER_READ: i32 = 100;
 /// User-defined fields of a finding.
@@ -126,8 +133,7 @@ impl SecurityHub {
         Self {
             client,
             updates,
-            // A third of the quota of 3 a second, burst of 6: two functions at once, and others.
-            reads: Pace::new(1, 2),
+            reads: Pace::share(GET_FINDINGS, INVOCATIONS_AT_ONCE),
         }
     }
 

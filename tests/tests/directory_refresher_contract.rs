@@ -355,7 +355,7 @@ async fn a_renamed_unit_is_read_once_for_every_account_under_it() {
     let stored = organization.stored(&account(39)).unwrap();
     assert_eq!(stored["OuPath"]["L"][1]["M"]["Name"]["S"], "Live");
     let last = sent(&wire).iter().map(|(_, delay)| *delay).max();
-    assert_eq!(last, Some(22), "two accounts a second");
+    assert_eq!(last, Some(16), "three accounts a second");
 }
 
 /// `GetFindings` that gives these, and a next page if the request has no token.

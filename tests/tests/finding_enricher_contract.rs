@@ -604,7 +604,7 @@ async fn accounts_that_time_does_not_allow_come_back_and_the_others_are_kept() {
     .await
     .unwrap();
     let short = Invocation {
-        remaining: Duration::from_millis(2_000),
+        remaining: Duration::from_secs(2),
         ..invocation()
     };
     let records: Vec<Value> = (0..20).map(|n| message(&format!("m{n:02}"), n)).collect();

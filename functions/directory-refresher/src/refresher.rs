@@ -28,7 +28,10 @@ use orgkeeper_shared::{
 
 use crate::{
     change::{fields, shows_otherwise},
-    task::{ACCOUNTS_PER_TASK, Account, BETWEEN_READS, BETWEEN_TASKS, Parts, Task, Wish},
+    task::{
+        ACCOUNTS_PER_TASK, Account, BETWEEN_ACCOUNTS, BETWEEN_READS, BETWEEN_TASKS, Parts, Task,
+        Wish,
+    },
 };
 
 /// By then a changed entry is stored, so that its findings can be read.
@@ -366,7 +369,7 @@ impl Refresher {
                 next_token: None,
             };
             let place = u32::try_from(place + more).unwrap_or(u32::MAX);
-            (task, UNTIL_STORED + BETWEEN_READS / 2 * place)
+            (task, UNTIL_STORED + BETWEEN_ACCOUNTS * place)
         });
         self.send(tasks).await?;
         let stores = entries.iter().map(async |(old, new, _)| {

@@ -17,8 +17,10 @@ pub const ACCOUNTS_PER_TASK: usize = 5;
 /// Time between two such tasks: 2.5 accounts a second, each read by one call for its tags and up to
 /// three for its contact, stay at half of the published 10 a second, twice at once included.
 pub const BETWEEN_TASKS: Duration = Duration::from_secs(2);
-/// Time between two reads of findings: `GetFindings` takes three a second.
+/// Time between two pages of an account's findings.
 pub const BETWEEN_READS: Duration = Duration::from_secs(1);
+/// Time between two accounts whose findings are read: `GetFindings` takes three calls a second.
+pub const BETWEEN_ACCOUNTS: Duration = Duration::from_millis(334);
 
 /// What of an account may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -99,11 +99,11 @@ impl AccountDirectory {
             let Ok(read) = timeout_at(until, self.live.entries(some, caller, now)).await else {
                 break;
             };
-            let stores = read.iter().filter_map(|(account, read)| {
+            let keeping = read.iter().filter_map(|(account, read)| {
                 let known = versions.get(account).copied();
                 Some(self.store(read.as_ref().ok()?, known))
             });
-            join_all(stores).await;
+            join_all(keeping).await;
             entries.by_account.extend(
                 read.into_iter()
                     .map(|(account, read)| (account, read.map(Arc::new))),
