@@ -124,11 +124,7 @@ impl Queue {
             .chunks(ENTRIES_PER_CALL)
             .map(|chunk| self.send_chunk(url, chunk))
             .collect();
-        let results: Vec<_> = stream::iter(calls)
-            .buffer_unordered(CALLS_AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().collect()
+        all(calls).await
     }
 
     async fn send_chunk(
@@ -173,11 +169,7 @@ impl Queue {
             .flat_map(|of_a_queue| of_a_queue.chunks(ENTRIES_PER_CALL))
             .map(|chunk| self.return_chunk(chunk))
             .collect();
-        let results: Vec<_> = stream::iter(calls)
-            .buffer_unordered(CALLS_AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().collect()
+        all(calls).await
     }
 
     async fn return_chunk(&self, chunk: &[(&SqsMessage, Duration)]) -> Result<(), AwsCallError> {
@@ -215,6 +207,17 @@ impl Queue {
             Err(AwsCallError::unfinished(OPERATION))
         }
     }
+}
+
+/// Makes the calls, a few at a time, every one of them; gives the first error.
+async fn all(
+    calls: Vec<impl Future<Output = Result<(), AwsCallError>>>,
+) -> Result<(), AwsCallError> {
+    let results: Vec<_> = stream::iter(calls)
+        .buffer_unordered(CALLS_AT_ONCE)
+        .collect()
+        .await;
+    results.into_iter().collect()
 }
 
 /// One line per reason, however many messages have it.

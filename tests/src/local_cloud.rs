@@ -154,6 +154,24 @@ impl LocalCloud {
         Ok(text)
     }
 
+    /// The organization's accounts as they are now: name to id.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn accounts_now(&self) -> Result<BTreeMap<String, String>> {
+        let pages = aws_sdk_organizations::Client::new(&self.sdk)
+            .list_accounts()
+            .into_paginator()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await?;
+        Ok(pages
+            .into_iter()
+            .flat_map(|page| page.accounts.unwrap_or_default())
+            .filter_map(|account| Some((account.name?, account.id?)))
+            .collect())
+    }
+
     /// The messages in a queue, in flight ones included.
     ///
     /// # Errors

@@ -89,17 +89,8 @@ async fn fleet(cloud: &LocalCloud) -> Result<Fleet> {
         };
         units.insert(name, id);
     }
-    let mut accounts: BTreeMap<String, String> = organizations
-        .list_accounts()
-        .into_paginator()
-        .send()
-        .collect::<Result<Vec<_>, _>>()
-        .await?
-        .into_iter()
-        .flat_map(|page| page.accounts.unwrap_or_default())
-        .filter_map(|account| Some((account.name?, account.id?)))
-        .filter(|(name, _)| name.starts_with("fleet-"))
-        .collect();
+    let mut accounts = cloud.accounts_now().await?;
+    accounts.retain(|name, _| name.starts_with("fleet-"));
     for n in 0..FLEET {
         let name = format!("fleet-{n:03}");
         if accounts.contains_key(&name) {

@@ -147,10 +147,14 @@ async fn a_cursor_that_no_longer_exists_starts_over() {
     assert_eq!(
         sent(&wire),
         [(
-            json!({ "task": "refresh-all", "everyFinding": false, "startedAt": 5 }),
+            json!({ "task": "refresh-all", "everyFinding": false, "startedAt": 5, "restarts": 1 }),
             2
         )]
     );
+    // A cursor that is lost again and again is for somebody to look at.
+    let mut again = task;
+    again["restarts"] = 3.into();
+    assert!(comes_back(&wire, &again).await);
 }
 
 #[tokio::test]
@@ -472,6 +476,9 @@ async fn a_page_of_findings_that_no_longer_exists_starts_over() {
     let (task, _) = &sent(&wire)[0];
     assert_eq!(task["nextToken"], Value::Null);
     assert_eq!(task["was"]["gone"], "x");
+    assert_eq!(task["restarts"], 1);
+    let lost_again = re_enrich(&json!({ "nextToken": "expired", "restarts": 3 }));
+    assert!(comes_back(&wire, &lost_again).await);
 }
 
 #[tokio::test]

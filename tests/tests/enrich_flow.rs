@@ -32,16 +32,7 @@ async fn all_enriched(cloud: &LocalCloud, prefix: &str, count: usize) -> Result<
 /// Accounts for a large flow, made once per local cloud: name to id.
 async fn many_accounts(cloud: &LocalCloud, count: usize) -> Result<BTreeMap<String, String>> {
     let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
-    let mut known = BTreeMap::new();
-    let mut pages = organizations.list_accounts().into_paginator().send();
-    while let Some(page) = pages.next().await {
-        for account in page?.accounts.unwrap_or_default() {
-            known.insert(
-                account.name.unwrap_or_default(),
-                account.id.unwrap_or_default(),
-            );
-        }
-    }
+    let known = cloud.accounts_now().await?;
     let mut accounts = BTreeMap::new();
     for n in 0..count {
         let name = format!("load-{n:02}");

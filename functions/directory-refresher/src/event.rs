@@ -169,6 +169,7 @@ fn refresh_all() -> Task {
         every_finding: false,
         next_token: None,
         started_at: None,
+        restarts: 0,
     }
 }
 

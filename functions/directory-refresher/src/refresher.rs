@@ -29,8 +29,8 @@ use orgkeeper_shared::{
 use crate::{
     change::{fields, shows_otherwise},
     task::{
-        ACCOUNTS_PER_TASK, Account, BETWEEN_ACCOUNTS, BETWEEN_READS, BETWEEN_TASKS, Parts, Task,
-        Wish,
+        ACCOUNTS_PER_TASK, Account, BETWEEN_ACCOUNTS, BETWEEN_READS, BETWEEN_TASKS, MOST_RESTARTS,
+        Parts, Task, Wish,
     },
 };
 
@@ -147,9 +147,10 @@ impl Refresher {
                 every_finding,
                 next_token,
                 started_at,
+                restarts,
             } => {
                 let started_at = started_at.unwrap_or(invocation.now.as_second());
-                Box::pin(self.refresh_all(every_finding, next_token, started_at)).await
+                Box::pin(self.refresh_all(every_finding, next_token, started_at, restarts)).await
             }
             // Gathered by the handler: what several messages want of an account is read once.
             Task::Refresh { .. } => Ok(()),
@@ -160,7 +161,15 @@ impl Refresher {
                 was,
                 version,
                 next_token,
-            } => Box::pin(self.re_enrich(account, was, version, next_token, counts)).await,
+                restarts,
+            } => {
+                let changed = Changed {
+                    account,
+                    was,
+                    version,
+                };
+                Box::pin(self.re_enrich(changed, next_token, restarts, counts)).await
+            }
         }
     }
 
@@ -178,20 +187,18 @@ impl Refresher {
         every_finding: bool,
         next_token: Option<String>,
         started_at: i64,
+        restarts: u32,
     ) -> Result<(), NotDone> {
+        let next = |next_token, restarts| Task::RefreshAll {
+            every_finding,
+            next_token,
+            started_at: Some(started_at),
+            restarts,
+        };
         let page = match self.live.page(next_token.clone()).await {
-            // The cursor is no longer known: start over, as part of the same refresh.
-            Err(error) if error.class() == AwsErrorClass::Refused && next_token.is_some() => {
-                return self
-                    .send([(
-                        Task::RefreshAll {
-                            every_finding,
-                            next_token: None,
-                            started_at: Some(started_at),
-                        },
-                        BETWEEN_TASKS,
-                    )])
-                    .await;
+            // Start over, as part of the same refresh.
+            Err(error) if cursor_is_lost(&error, next_token.as_ref(), restarts) => {
+                return self.send([(next(None, restarts + 1), BETWEEN_TASKS)]).await;
             }
             page => page?,
         };
@@ -205,14 +212,7 @@ impl Refresher {
             .collect();
         let (mut tasks, end) = spread(&accounts, every_finding);
         tasks.push(match page.next_token {
-            Some(token) => (
-                Task::RefreshAll {
-                    every_finding,
-                    next_token: Some(token),
-                    started_at: Some(started_at),
-                },
-                end,
-            ),
+            Some(token) => (next(Some(token), restarts), end),
             None => (Task::FindGone { started_at }, end + UNTIL_ALL_READ),
         });
         self.send(tasks).await
@@ -367,6 +367,7 @@ impl Refresher {
                 was: old.as_ref().map(fields).unwrap_or_default(),
                 version: known + 1,
                 next_token: None,
+                restarts: 0,
             };
             let place = u32::try_from(place + more).unwrap_or(u32::MAX);
             (task, UNTIL_STORED + BETWEEN_ACCOUNTS * place)
@@ -419,12 +420,16 @@ impl Refresher {
 
     async fn re_enrich(
         &self,
-        account: AccountId,
-        was: BTreeMap<String, String>,
-        version: u64,
+        changed: Changed,
         next_token: Option<String>,
+        restarts: u32,
         counts: &Counts,
     ) -> Result<(), NotDone> {
+        let Changed {
+            account,
+            was,
+            version,
+        } = changed;
         let mut stored = self.table.read(&BTreeSet::from([account.clone()])).await;
         let entry = match stored.remove(&account) {
             Some(Ok(entry)) if entry.gone_since.is_some() => return Ok(()),
@@ -432,20 +437,21 @@ impl Refresher {
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(_)) | None => return Err(NotDone::NotStoredYet { account }),
         };
-        let next = |next_token| Task::ReEnrich {
+        let next = |next_token, restarts| Task::ReEnrich {
             account: account.clone(),
             was: was.clone(),
             version,
             next_token,
+            restarts,
         };
         let page = match self
             .security_hub
             .findings_of(&account, next_token.clone())
             .await
         {
-            // The cursor is no longer known: start over, what is up to date is left alone.
-            Err(error) if error.class() == AwsErrorClass::Refused && next_token.is_some() => {
-                return self.send([(next(None), BETWEEN_READS)]).await;
+            // Start over: what is up to date is left alone.
+            Err(error) if cursor_is_lost(&error, next_token.as_ref(), restarts) => {
+                return self.send([(next(None, restarts + 1), BETWEEN_READS)]).await;
             }
             page => page?,
         };
@@ -472,10 +478,27 @@ impl Refresher {
             .await;
         results.into_iter().collect::<Result<(), _>>()?;
         match page.next_token {
-            Some(token) => self.send([(next(Some(token)), BETWEEN_READS)]).await,
+            Some(token) => {
+                self.send([(next(Some(token), restarts), BETWEEN_READS)])
+                    .await
+            }
             None => Ok(()),
         }
     }
+}
+
+/// An account whose findings have to follow, the fields that they had from it, and the version of
+/// its entry to wait for.
+struct Changed {
+    account: AccountId,
+    was: BTreeMap<String, String>,
+    version: u64,
+}
+
+/// Whether AWS refused a page because it no longer knows the cursor: worth starting over, but not for
+/// ever.
+fn cursor_is_lost(error: &AwsCallError, cursor: Option<&String>, restarts: u32) -> bool {
+    error.class() == AwsErrorClass::Refused && cursor.is_some() && restarts < MOST_RESTARTS
 }
 
 /// Tasks for these accounts, spread in time, and when the next may come.

@@ -22,6 +22,9 @@ pub const BETWEEN_READS: Duration = Duration::from_secs(1);
 /// Time between two accounts whose findings are read: `GetFindings` takes three calls a second.
 pub const BETWEEN_ACCOUNTS: Duration = Duration::from_millis(334);
 
+/// How often a task starts over because AWS no longer knows its cursor, before somebody has to look.
+pub const MOST_RESTARTS: u32 = 3;
+
 /// What of an account may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,6 +136,9 @@ pub enum Task {
         /// When the first page was read, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         started_at: Option<i64>,
+        /// How often it had to start over.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        restarts: u32,
     },
     /// Read some accounts.
     Refresh {
@@ -168,7 +174,18 @@ pub enum Task {
         /// Where the last page ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_token: Option<String>,
+        /// How often it had to start over.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        restarts: u32,
     },
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes the field by reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -182,7 +199,8 @@ mod tests {
             Task::RefreshAll {
                 every_finding: true,
                 next_token: None,
-                started_at: None
+                started_at: None,
+                restarts: 0,
             }
         );
     }
@@ -214,6 +232,7 @@ mod tests {
             was: BTreeMap::from([("team".into(), "red".into())]),
             version: 3,
             next_token: Some("next".into()),
+            restarts: 1,
         };
         let text = serde_json::to_string(&task).unwrap();
         assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
