@@ -26,8 +26,6 @@ const GET_FINDINGS: Quota = Quota {
     per_second: 3,
     burst: 6,
 };
-/// Invocations of a function that read findings at once (the template's `MaximumConcurrency`).
-const INVOCATIONS_AT_ONCE: u32 = 2;
 /// Findings in a page of `GetFindings`.
 const FINDINGS_PER_READ: i32 = 100;
 /// User-defined fields of a finding.
@@ -127,13 +125,14 @@ pub struct FindingPage {
 
 impl SecurityHub {
     /// A gateway over `client`, which makes `BatchUpdateFindings` calls at the pace `updates`
-    /// (quota: 10 a second, burst of 30, per account and Region).
+    /// (quota: 10 a second, burst of 30, per account and Region), and keeps to one of `read_shares`
+    /// parts of the rate of `GetFindings` (0: no pace).
     #[must_use]
-    pub fn new(client: Client, updates: Pace) -> Self {
+    pub fn new(client: Client, updates: Pace, read_shares: u32) -> Self {
         Self {
             client,
             updates,
-            reads: Pace::share(GET_FINDINGS, INVOCATIONS_AT_ONCE),
+            reads: Pace::share(GET_FINDINGS, read_shares),
         }
     }
 

@@ -14,6 +14,9 @@ use crate::{config::Config, handler::Handler, refresher::Refresher};
 /// `BatchUpdateFindings` calls at once after a pause.
 const UPDATE_BURST: u32 = 5;
 
+/// Invocations at once (the template's `MaximumConcurrency`).
+const INVOCATIONS_AT_ONCE: u32 = 2;
+
 /// The handler that the function runs with. Makes no AWS call.
 pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let calls = CallCounter::default();
@@ -33,6 +36,8 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         security_hub: SecurityHub::new(
             client!(aws_sdk_securityhub, sdk, calls),
             Pace::new(config.updates_per_second, UPDATE_BURST),
+            // Nobody else reads findings in bulk: the two invocations share the whole rate.
+            config.quota_shares.min(INVOCATIONS_AT_ONCE),
         ),
         queue: queue(),
         queue_url: config.directory_queue_url.clone(),

@@ -31,6 +31,7 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let security_hub = SecurityHub::new(
         client!(aws_sdk_securityhub, sdk, calls),
         Pace::new(config.updates_per_second, config.update_burst),
+        config.quota_shares,
     );
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
     Handler::new(directory, security_hub, queue, calls)

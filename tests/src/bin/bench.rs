@@ -161,7 +161,16 @@ async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
     let organization = Organization::warm(REFRESHED, 0);
     let refresh = work_off(
         binary,
-        Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?,
+        Wire::start(move |call| {
+            let answer = match call.operation.as_str() {
+                "ListTagsForResource" => Answer::ok(json!({ "Tags": [
+                    { "Key": "Environment", "Value": "PROD" }, { "Key": "team", "Value": "red" },
+                ] })),
+                _ => organization.answer(call),
+            };
+            answer.after(AWS_CALL)
+        })
+        .await?,
         json!({ "task": "refresh-all" }),
         |task| task["task"] != "re-enrich",
     )
