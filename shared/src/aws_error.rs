@@ -1,6 +1,6 @@
 //! What became of a failed AWS call, decided in one place.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
@@ -11,14 +11,26 @@ use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErr
 pub enum Service {
     /// AWS Account Management.
     Account,
+    /// AWS Control Tower.
+    ControlTower,
     /// Amazon DynamoDB.
     DynamoDb,
+    /// The identity store of IAM Identity Center.
+    IdentityStore,
     /// AWS Organizations.
     Organizations,
+    /// Amazon S3.
+    S3,
     /// AWS Security Hub.
     SecurityHub,
+    /// AWS Service Catalog.
+    ServiceCatalog,
+    /// Amazon SNS.
+    Sns,
     /// Amazon SQS.
     Sqs,
+    /// IAM Identity Center.
+    SsoAdmin,
     /// AWS STS.
     Sts,
 }
@@ -62,13 +74,24 @@ impl AwsErrorClass {
 }
 
 /// A failed AWS call. Its text carries no payload: AWS echoes what it was sent in many of its
-/// messages, so only a denial's own words (who may not do what) are kept.
+/// messages, so only a denial's own words (who may not do what) are in it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} failed ({class:?}): {reason}")]
 pub struct AwsCallError {
     operation: &'static str,
     class: AwsErrorClass,
     reason: String,
+    words: Words,
+}
+
+/// AWS's own words, which no log shows.
+#[derive(Clone, Default)]
+struct Words(String);
+
+impl fmt::Debug for Words {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("..")
+    }
 }
 
 use AwsErrorClass::{
@@ -88,6 +111,8 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         Throttled, // Control plane operations in progress.
     ),
     (Service::Sqs, "OverLimit", Throttled),
+    // Account Factory: "another execution is in progress" (not in the API's own list).
+    (Service::ServiceCatalog, "ResourceInUseException", Conflict),
 ];
 
 /// Codes that mean the same in every service that uses them.
@@ -198,10 +223,15 @@ impl AwsCallError {
             SdkError::ConstructionFailure(_) => (Refused, DisplayErrorContext(error).to_string()),
             other => (Refused, DisplayErrorContext(other).to_string()),
         };
+        let words = match error {
+            SdkError::ServiceError(context) => context.err().message(),
+            _ => None,
+        };
         Self {
             operation,
             class,
             reason,
+            words: Words(words.unwrap_or_default().to_owned()),
         }
     }
 
@@ -212,6 +242,29 @@ impl AwsCallError {
             operation,
             class: Throttled,
             reason: "AWS left part of the batch undone".to_owned(),
+            words: Words::default(),
+        }
+    }
+
+    /// A call that others were faster than: it can be made again.
+    #[must_use]
+    pub fn overtaken(operation: &'static str) -> Self {
+        Self {
+            operation,
+            class: Conflict,
+            reason: "others change the same".to_owned(),
+            words: Words::default(),
+        }
+    }
+
+    /// AWS's own words for the person who asked for the call, `AWS Organizations: …` or the like left
+    /// to the caller. Never for a log: they can repeat what was sent.
+    #[must_use]
+    pub fn in_words(&self) -> &str {
+        if self.words.0.is_empty() {
+            &self.reason
+        } else {
+            &self.words.0
         }
     }
 

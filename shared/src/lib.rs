@@ -8,6 +8,8 @@
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
+//! * [`alert`]: what is told to people (feature `alerts`).
+//! * [`vending`]: what became of each requested account (feature `vending`).
 //! * [`queue`]: giving single messages of a batch back (feature `queue`).
 //!
 //! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
@@ -15,6 +17,8 @@
 
 #[cfg(feature = "account-directory")]
 pub mod account_directory;
+#[cfg(feature = "alerts")]
+pub mod alert;
 pub mod aws;
 pub mod aws_error;
 pub mod config;
@@ -28,3 +32,5 @@ pub mod queue;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
 pub mod telemetry;
+#[cfg(feature = "vending")]
+pub mod vending;

@@ -1,0 +1,2 @@
+//! create-account-assignment
+fn main() {}

@@ -1,0 +1,2 @@
+//! create-managed-account
+fn main() {}

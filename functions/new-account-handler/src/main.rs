@@ -1,0 +1,2 @@
+//! new-account-handler
+fn main() {}

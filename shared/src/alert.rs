@@ -1,0 +1,308 @@
+//! An alert: what is told to people, and the topics that it is told on.
+
+use std::fmt;
+
+use aws_sdk_sns::Client;
+use jiff::Timestamp;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::json;
+
+use crate::{
+    aws_error::{AwsCallError, Service},
+    ids::AccountId,
+};
+
+/// Characters of an SNS subject: "up to 100", so that the last can say that it goes on.
+const SUBJECT_CHARACTERS: usize = 99;
+/// Bytes that a text may have: SNS takes 262,144 for a message, which holds it up to three times over as JSON.
+const TEXT_BYTES: usize = 40_000;
+
+/// How much it matters; each has its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody has to do something.
+    Error,
+}
+
+/// The account that an alert is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertAccount {
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<AccountId>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it stands, `Root/Workloads/Prod`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ou_path: Option<String>,
+}
+
+/// Facts in the order in which they are read: a label and a text each. An object in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details(pub Vec<(String, String)>);
+
+impl<L: Into<String>, T: Into<String>> FromIterator<(L, T)> for Details {
+    fn from_iter<I: IntoIterator<Item = (L, T)>>(details: I) -> Self {
+        Self(
+            details
+                .into_iter()
+                .map(|(label, text)| (label.into(), text.into()))
+                .collect(),
+        )
+    }
+}
+
+impl Serialize for Details {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (label, text) in &self.0 {
+            map.serialize_entry(label, text)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Details {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Details;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Details, A::Error> {
+                let mut details = Vec::new();
+                while let Some(detail) = map.next_entry()? {
+                    details.push(detail);
+                }
+                Ok(Details(details))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// What is told, in one form for every reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What kind of thing happened, `account.succeeded` say.
+    pub kind: String,
+    /// What happened, in a sentence.
+    pub title: String,
+    /// The account that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AlertAccount>,
+    /// Where it happened.
+    pub region: String,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Everything else, in the order in which it is read.
+    pub details: Details,
+    /// Where to look in the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The same for alerts that tell the same.
+    pub dedup_key: String,
+}
+
+impl Alert {
+    /// One line for a mail's subject: printable ASCII, as SNS asks for.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let line: String = self
+            .title
+            .chars()
+            .map(|character| match character {
+                ' '..='~' => character,
+                _ if character.is_control() || character.is_whitespace() => ' ',
+                _ => '?',
+            })
+            .collect();
+        let line = line.trim();
+        if line.len() <= SUBJECT_CHARACTERS {
+            return line.to_owned();
+        }
+        format!("{}...", line[..SUBJECT_CHARACTERS - 3].trim_end())
+    }
+
+    /// The alert as plain text that fits a phone.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut lines = vec![self.title.clone(), String::new()];
+        if let Some(account) = &self.account {
+            let id = account.id.as_ref().map(ToString::to_string);
+            let named = match (&account.name, id) {
+                (Some(name), Some(id)) => format!("{name} ({id})"),
+                (Some(name), None) => name.clone(),
+                (None, id) => id.unwrap_or_default(),
+            };
+            lines.push(format!("Account: {named}"));
+            lines.extend(account.ou_path.iter().map(|path| format!("In: {path}")));
+        }
+        lines.extend(
+            self.details
+                .0
+                .iter()
+                .map(|(label, text)| format!("{label}: {text}")),
+        );
+        lines.extend(self.actor.iter().map(|actor| format!("By: {actor}")));
+        let time = self.time.strftime("%Y-%m-%d %H:%M:%S UTC");
+        lines.push(format!("When: {time}, {}", self.region));
+        lines.extend(
+            self.link
+                .iter()
+                .flat_map(|link| [String::new(), link.clone()]),
+        );
+        cut(lines.join("\n"))
+    }
+}
+
+/// Keeps a text within [`TEXT_BYTES`] and says so.
+fn cut(mut text: String) -> String {
+    const SAID: &str = "\n(cut here: the rest is too long for a message)";
+    if text.len() > TEXT_BYTES {
+        let mut end = TEXT_BYTES - SAID.len();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str(SAID);
+    }
+    text
+}
+
+/// The topics that alerts are told on, one for each severity.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    client: Client,
+    info: String,
+    error: String,
+}
+
+impl Topics {
+    /// A gateway over `client` to the topics with these ARNs.
+    #[must_use]
+    pub fn new(client: Client, info: String, error: String) -> Self {
+        Self {
+            client,
+            info,
+            error,
+        }
+    }
+
+    /// Tells an alert once: as text to mail subscribers, as JSON to everybody else.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tell(&self, alert: &Alert) -> Result<(), AwsCallError> {
+        let topic = match alert.severity {
+            Severity::Info => &self.info,
+            Severity::Error => &self.error,
+        };
+        let short = Alert {
+            title: cut(alert.title.clone()),
+            details: alert
+                .details
+                .0
+                .iter()
+                .map(|(label, text)| (label.clone(), cut(text.clone())))
+                .collect(),
+            ..alert.clone()
+        };
+        let message = json!({
+            "default": json!(short).to_string(),
+            "email": short.text(),
+        });
+        self.client
+            .publish()
+            .topic_arn(topic)
+            .subject(short.subject())
+            .message_structure("json")
+            .message(message.to_string())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| AwsCallError::new(Service::Sns, "Publish", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert() -> Alert {
+        Alert {
+            severity: Severity::Info,
+            kind: "account.succeeded".to_owned(),
+            title: "Account payments is ready".to_owned(),
+            account: Some(AlertAccount {
+                id: "111122223333".parse().ok(),
+                name: Some("payments".to_owned()),
+                ou_path: Some("Root/Workloads/Prod".to_owned()),
+            }),
+            region: "eu-west-1".to_owned(),
+            time: Timestamp::UNIX_EPOCH,
+            actor: None,
+            details: [("Access", "Platform: Admin"), ("A file", "accounts.csv")]
+                .into_iter()
+                .collect(),
+            link: Some("https://example.com/".to_owned()),
+            dedup_key: "account#payments#1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_text_reads_from_the_top() {
+        assert_eq!(
+            alert().text(),
+            "Account payments is ready\n\n\
+             Account: payments (111122223333)\n\
+             In: Root/Workloads/Prod\n\
+             Access: Platform: Admin\n\
+             A file: accounts.csv\n\
+             When: 1970-01-01 00:00:00 UTC, eu-west-1\n\n\
+             https://example.com/"
+        );
+    }
+
+    #[test]
+    fn details_keep_their_order_through_json() {
+        let text = serde_json::to_string(&alert()).unwrap();
+        assert!(text.find("Access").unwrap() < text.find("A file").unwrap());
+        assert_eq!(serde_json::from_str::<Alert>(&text).unwrap(), alert());
+    }
+
+    #[test]
+    fn a_subject_is_one_short_line_of_ascii() {
+        let title = format!("Überall\r\nBcc: x {}", "y".repeat(200));
+        let subject = Alert { title, ..alert() }.subject();
+        assert!(subject.starts_with("?berall  Bcc: x yyy"), "{subject}");
+        assert!(subject.ends_with("..."));
+        assert_eq!(subject.len(), SUBJECT_CHARACTERS);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_says_so() {
+        let title = "ü".repeat(TEXT_BYTES);
+        let text = Alert { title, ..alert() }.text();
+        assert!(text.len() <= TEXT_BYTES);
+        assert!(text.ends_with("too long for a message)"));
+    }
+}

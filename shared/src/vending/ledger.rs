@@ -1,0 +1,916 @@
+//! Both tables of the vending pipeline.
+//!
+//! A request changes its state in one transaction with everything that depends on it, each part
+//! under a condition: however many invocations try at once, one of them does it and the others see
+//! that it is done.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{
+        AttributeValue, CancellationReason, Delete, KeysAndAttributes, Put, ReturnValue,
+        ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    },
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::context::InterceptorContext,
+    retries::classifiers::{ClassifyRetry, RetryAction},
+};
+
+use super::{
+    file::{FileId, FileProgress},
+    request::{AccountRequest, Status},
+};
+use crate::{
+    aws::CallCounter,
+    aws_error::{AwsCallError, Service},
+    ids::AccountId,
+};
+
+/// Keys that one `BatchGetItem` takes (its API reference).
+const KEYS_PER_READ: usize = 100;
+/// How often keys that DynamoDB left unprocessed are asked for again.
+const TRIES: usize = 3;
+/// Actions that one `TransactWriteItems` takes (its API reference).
+const ACTIONS_PER_TRANSACTION: usize = 100;
+/// Files that can wait for one request: ending it changes each in one transaction.
+const FILES_PER_REQUEST: usize = 90;
+/// The index of `Accounts` by `Status` and `QueuedAt`.
+const BY_STATUS: &str = "ByStatus";
+/// The item of `VendingState` that lists the account operations under way.
+const OPERATIONS: &str = "operations";
+/// The item of `VendingState` that lists the assignments under way.
+const ASSIGNMENTS: &str = "assignments";
+
+type Item = HashMap<String, AttributeValue>;
+
+/// What a file wants of the table.
+#[derive(Debug)]
+pub enum Submission {
+    /// A request that is to be started.
+    Start {
+        /// The request.
+        request: Box<AccountRequest>,
+        /// The failed attempt that it replaces.
+        over: Option<u32>,
+    },
+    /// A request that is under way already: the file waits for it too.
+    Follow {
+        /// Its key.
+        account_email: String,
+        /// Its attempt.
+        attempt: u32,
+    },
+}
+
+/// Why a submission was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another request under way has the same name: its key.
+    NameTaken(String),
+    /// The request has changed since it was read.
+    Changed,
+}
+
+/// What became of an attempt to begin a request's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is the caller's to do.
+    Begun,
+    /// As many operations as allowed are under way.
+    Full,
+    /// Somebody else has begun it.
+    Taken,
+}
+
+/// What a request's next state brings with it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The account, once it stands.
+    pub account_id: Option<AccountId>,
+    /// Why it failed.
+    pub error_msg: Option<String>,
+}
+
+/// The gateway to both tables.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    client: Client,
+    accounts: String,
+    state: String,
+}
+
+impl Ledger {
+    /// Over the tables `accounts` and `state`. Makes no AWS call.
+    #[must_use]
+    pub fn connect(
+        sdk: &aws_config::SdkConfig,
+        calls: &CallCounter,
+        accounts: &str,
+        state: &str,
+    ) -> Self {
+        let config = aws_sdk_dynamodb::config::Builder::from(sdk)
+            .interceptor(calls.clone())
+            .retry_classifier(Collisions)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            accounts: accounts.to_owned(),
+            state: state.to_owned(),
+        }
+    }
+
+    /// The requests with these keys; those that the table does not hold are left out.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn read(
+        &self,
+        emails: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, AccountRequest>, AwsCallError> {
+        let keys: BTreeSet<&str> = emails.into_iter().collect();
+        let keys: Vec<Item> = keys.into_iter().map(account_key).collect();
+        let items = self.read_all(&self.accounts, keys).await?;
+        Ok(items
+            .into_iter()
+            .filter_map(readable)
+            .map(|request| (request.account_email.clone(), request))
+            .collect())
+    }
+
+    /// Takes in what a file asks for and counts it as open, and gives the place and the reason of
+    /// each submission that was not taken.
+    ///
+    /// # Errors
+    /// If a call fails. What was taken before stays: the same file again finds it.
+    pub async fn submit(
+        &self,
+        file: &FileId,
+        submissions: &[Submission],
+    ) -> Result<Vec<(usize, Refusal)>, AwsCallError> {
+        let mut refused = Vec::new();
+        let mut rest: Vec<usize> = (0..submissions.len()).rev().collect();
+        while !rest.is_empty() {
+            let mut batch = Vec::new();
+            // The last action counts the file's open requests.
+            let mut room = ACTIONS_PER_TRANSACTION - 1;
+            while let Some(place) = rest.pop() {
+                let actions = self.actions_of(file, &submissions[place])?;
+                if actions.len() > room {
+                    rest.push(place);
+                    break;
+                }
+                room -= actions.len();
+                batch.push((place, actions));
+            }
+            // Whoever is refused is left out, and the others are tried again.
+            while !batch.is_empty() {
+                let mut actions: Vec<_> = batch
+                    .iter()
+                    .flat_map(|(_, actions)| actions.clone())
+                    .collect();
+                actions.push(self.count_open(file, i64::try_from(batch.len()).unwrap_or(i64::MAX)));
+                let reasons = match self.transact(actions).await? {
+                    None => break,
+                    Some(reasons) => reasons,
+                };
+                let mut reasons = reasons.into_iter();
+                let before = batch.len();
+                batch.retain(|(place, actions)| {
+                    let own: Vec<_> = reasons.by_ref().take(actions.len()).collect();
+                    let refusal = refusal(&own);
+                    refused.extend(refusal.clone().map(|why| (*place, why)));
+                    refusal.is_none()
+                });
+                if batch.len() == before {
+                    return Err(AwsCallError::overtaken("TransactWriteItems"));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    fn actions_of(
+        &self,
+        file: &FileId,
+        submission: &Submission,
+    ) -> Result<Vec<TransactWriteItem>, AwsCallError> {
+        match submission {
+            Submission::Start { request, over } => {
+                let item: Item = serde_dynamo::to_item(request.as_ref()).map_err(|error| {
+                    AwsCallError::new::<TransactWriteItemsError>(
+                        Service::DynamoDb,
+                        "TransactWriteItems",
+                        &SdkError::construction_failure(error),
+                    )
+                })?;
+                let put = Expression::of(match over {
+                    None => "attribute_not_exists(#AccountEmail)",
+                    Some(_) => "#Status = :failed AND #Attempt = :over",
+                })
+                .values(over.iter().flat_map(|over| {
+                    [
+                        (":failed", text(Status::Failed.as_str())),
+                        (":over", number(*over)),
+                    ]
+                }))
+                .put(&self.accounts, item);
+                let name =
+                    Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
+                        .values([(":email", text(&request.account_email))])
+                        .update(
+                            &self.state,
+                            state_key(&name_key(request)),
+                            "SET #AccountEmail = :email",
+                        );
+                Ok(vec![put, name])
+            }
+            Submission::Follow {
+                account_email,
+                attempt,
+            } => Ok(vec![
+                Expression::of(
+                    "#Attempt = :attempt AND #Status IN (:valid, :provisioning, :assigning) \
+                     AND NOT contains(#Files, :file) AND size(#Files) < :most",
+                )
+                .values([
+                    (":attempt", number(*attempt)),
+                    (":valid", text(Status::Valid.as_str())),
+                    (":provisioning", text(Status::Provisioning.as_str())),
+                    (":assigning", text(Status::Assigning.as_str())),
+                    (":file", text(&file.to_string())),
+                    (":files", set([file.to_string()])),
+                    (":most", number(FILES_PER_REQUEST)),
+                ])
+                .update(
+                    &self.accounts,
+                    account_key(account_email),
+                    "ADD #Files :files",
+                ),
+            ]),
+        }
+    }
+
+    /// The requests whose turn it can be at `now` (milliseconds since 1970), the oldest first.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn waiting(
+        &self,
+        now: i64,
+        most: usize,
+    ) -> Result<Vec<AccountRequest>, AwsCallError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.accounts)
+            .index_name(BY_STATUS)
+            .key_condition_expression("#Status = :valid AND #QueuedAt <= :now")
+            .set_expression_attribute_names(Some(names(&["#Status", "#QueuedAt"])))
+            .expression_attribute_values(":valid", text(Status::Valid.as_str()))
+            .expression_attribute_values(":now", number(now))
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "Query", &error))?;
+        Ok(answer
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(readable)
+            .collect())
+    }
+
+    /// Begins the turn of a request that waits, unless `most` operations are under way.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn begin(
+        &self,
+        request: &AccountRequest,
+        now: i64,
+        most: u32,
+    ) -> Result<Turn, AwsCallError> {
+        let row = self.step(
+            request,
+            Status::Valid,
+            Status::Provisioning,
+            "#StartedAt = :now REMOVE #OperationId, #ErrorMsg",
+            [(":now", number(now))],
+        );
+        let operation = Expression::of(
+            "attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email))",
+        )
+        .values([
+            (":most", number(most)),
+            (":email", text(&request.account_email)),
+            (":emails", set([request.account_email.clone()])),
+        ])
+        .update(&self.state, state_key(OPERATIONS), "ADD #Running :emails");
+        let reasons = self.transact(vec![row, operation]).await?;
+        Ok(match reasons.as_deref() {
+            None => Turn::Begun,
+            Some([row, ..]) if failed(row) => Turn::Taken,
+            Some(_) => Turn::Full,
+        })
+    }
+
+    /// Writes down what AWS calls the operation of a request whose turn it is.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn note_operation(
+        &self,
+        request: &AccountRequest,
+        operation_id: &str,
+        provisioned_product_id: Option<&str>,
+    ) -> Result<(), AwsCallError> {
+        let mut set = "#OperationId = :operation".to_owned();
+        let mut values = vec![(":operation", text(operation_id))];
+        if let Some(product) = provisioned_product_id {
+            set.push_str(", #ProvisionedProductId = :product");
+            values.push((":product", text(product)));
+        }
+        let row = self.step(
+            request,
+            Status::Provisioning,
+            Status::Provisioning,
+            &set,
+            values,
+        );
+        self.transact(vec![row]).await.map(drop)
+    }
+
+    /// Writes down the account of a request whose turn it is.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn note_account(
+        &self,
+        request: &AccountRequest,
+        account: &AccountId,
+    ) -> Result<(), AwsCallError> {
+        let row = self.step(
+            request,
+            Status::Provisioning,
+            Status::Provisioning,
+            "#AccountId = :account",
+            [(":account", text(account.as_str()))],
+        );
+        self.transact(vec![row]).await.map(drop)
+    }
+
+    /// Ends the turn of a request and lets it wait for another from `queued_at` on (milliseconds
+    /// since 1970). `false` if it had ended already.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn put_back(
+        &self,
+        request: &AccountRequest,
+        queued_at: i64,
+    ) -> Result<bool, AwsCallError> {
+        let row = self.step(
+            request,
+            Status::Provisioning,
+            Status::Valid,
+            "#QueuedAt = :queued, #PutBack = :times REMOVE #OperationId, #StartedAt",
+            [
+                (":queued", number(queued_at)),
+                (":times", number(request.put_back + 1)),
+            ],
+        );
+        let done = self
+            .transact(vec![row, self.end_operation(request)])
+            .await?;
+        Ok(done.is_none())
+    }
+
+    /// Takes a request from the state that it was read in to `to`, with everything that hangs on
+    /// it: the operation is no longer under way, the name is free, the files have one less open.
+    /// `false` if somebody else has changed its state meanwhile.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn advance(
+        &self,
+        request: &AccountRequest,
+        to: Status,
+        outcome: &Outcome,
+    ) -> Result<bool, AwsCallError> {
+        let mut set = Vec::new();
+        let mut values = Vec::new();
+        if let Some(account) = &outcome.account_id {
+            set.push("#AccountId = :account");
+            values.push((":account", text(account.as_str())));
+        }
+        if let Some(message) = &outcome.error_msg {
+            set.push("#ErrorMsg = :message");
+            values.push((":message", text(message)));
+        }
+        let row = self.step(request, request.status, to, &set.join(", "), values);
+        let mut actions = vec![row];
+        if request.status == Status::Provisioning {
+            actions.push(self.end_operation(request));
+        }
+        if to.ended() {
+            actions.push(self.free_name(request));
+            actions.extend(
+                request
+                    .files
+                    .iter()
+                    .filter_map(|file| file.parse().ok())
+                    .map(|file: FileId| self.count_open(&file, -1)),
+            );
+        }
+        Ok(self.transact(actions).await?.is_none())
+    }
+
+    /// The keys of the requests whose account operations are under way.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn running(&self) -> Result<BTreeSet<String>, AwsCallError> {
+        self.list(OPERATIONS).await
+    }
+
+    /// Forgets an operation whose request is not in that state (any more).
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn forget_operation(&self, email: &str) -> Result<(), AwsCallError> {
+        self.take_off(OPERATIONS, [email.to_owned()]).await
+    }
+
+    /// Holds a place among the `most` assignments under way, or keeps the one that `token` holds.
+    /// `false` if all are taken.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn hold_assignment(&self, token: &str, most: u32) -> Result<bool, AwsCallError> {
+        let action = Expression::of(
+            "attribute_not_exists(#Running) OR contains(#Running, :token) OR size(#Running) < :most",
+        )
+        .values([
+            (":most", number(most)),
+            (":token", text(token)),
+            (":tokens", set([token.to_owned()])),
+        ])
+        .update(&self.state, state_key(ASSIGNMENTS), "ADD #Running :tokens");
+        Ok(self.transact(vec![action]).await?.is_none())
+    }
+
+    /// Gives places among the assignments under way back.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn release_assignments(
+        &self,
+        tokens: impl IntoIterator<Item = String>,
+    ) -> Result<(), AwsCallError> {
+        self.take_off(ASSIGNMENTS, tokens).await
+    }
+
+    /// Who holds a place among the assignments under way.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn assignments(&self) -> Result<BTreeSet<String>, AwsCallError> {
+        self.list(ASSIGNMENTS).await
+    }
+
+    /// How far these files are.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn progress(
+        &self,
+        files: impl IntoIterator<Item = &FileId>,
+    ) -> Result<HashMap<FileId, FileProgress>, AwsCallError> {
+        let keys: BTreeSet<&FileId> = files.into_iter().collect();
+        let keys = keys
+            .into_iter()
+            .map(|file| state_key(&file_key(file)))
+            .collect();
+        let items = self.read_all(&self.state, keys).await?;
+        Ok(items
+            .iter()
+            .filter_map(|item| {
+                let id = item.get("Id")?.as_s().ok()?;
+                Some((
+                    id.strip_prefix("file#")?.parse().ok()?,
+                    progress_of(Some(item)),
+                ))
+            })
+            .collect())
+    }
+
+    /// Writes down that all rows of a file have been looked at and answered; the item goes at
+    /// `expires_at` (seconds since 1970). Gives how far the file is.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn taken_in(
+        &self,
+        file: &FileId,
+        expires_at: i64,
+    ) -> Result<FileProgress, AwsCallError> {
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.state)
+            .set_key(Some(state_key(&file_key(file))))
+            .update_expression("SET #TakenIn = :yes, #ExpiresAt = :then ADD #Open :none")
+            .set_expression_attribute_names(Some(names(&["#TakenIn", "#ExpiresAt", "#Open"])))
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .expression_attribute_values(":then", number(expires_at))
+            .expression_attribute_values(":none", number(0))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error))?;
+        Ok(progress_of(answer.attributes.as_ref()))
+    }
+
+    /// The change of a request's own item.
+    fn step<'v>(
+        &self,
+        request: &AccountRequest,
+        from: Status,
+        to: Status,
+        set: &str,
+        values: impl IntoIterator<Item = (&'v str, AttributeValue)>,
+    ) -> TransactWriteItem {
+        let update = match set {
+            "" => "SET #Status = :to".to_owned(),
+            set => format!("SET #Status = :to, {set}"),
+        };
+        let mut condition = "#Status = :from AND #Attempt = :attempt".to_owned();
+        let mut values: Vec<_> = values.into_iter().collect();
+        if to.ended() {
+            // A file that has joined since the request was read would wait for ever.
+            if request.files.is_empty() {
+                condition.push_str(" AND attribute_not_exists(#Files)");
+            } else {
+                condition.push_str(" AND #Files = :files");
+                values.push((":files", set_of(&request.files)));
+            }
+        }
+        values.extend([
+            (":from", text(from.as_str())),
+            (":to", text(to.as_str())),
+            (":attempt", number(request.attempt)),
+        ]);
+        Expression::of(&condition).values(values).update(
+            &self.accounts,
+            account_key(&request.account_email),
+            &update,
+        )
+    }
+
+    fn end_operation(&self, request: &AccountRequest) -> TransactWriteItem {
+        Expression::of("")
+            .values([(":emails", set([request.account_email.clone()]))])
+            .update(
+                &self.state,
+                state_key(OPERATIONS),
+                "DELETE #Running :emails",
+            )
+    }
+
+    fn free_name(&self, request: &AccountRequest) -> TransactWriteItem {
+        Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
+            .values([(":email", text(&request.account_email))])
+            .delete(&self.state, state_key(&name_key(request)))
+    }
+
+    fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
+        Expression::of("").values([(":by", number(by))]).update(
+            &self.state,
+            state_key(&file_key(file)),
+            "ADD #Open :by",
+        )
+    }
+
+    /// Makes all changes or none; gives the reasons, one for each action, if a condition failed.
+    async fn transact(
+        &self,
+        actions: Vec<TransactWriteItem>,
+    ) -> Result<Option<Vec<CancellationReason>>, AwsCallError> {
+        const OPERATION: &str = "TransactWriteItems";
+        let answer = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(actions))
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Ok(None);
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                if cancelled.cancellation_reasons().iter().any(failed) {
+                    Ok(Some(cancelled.cancellation_reasons().to_vec()))
+                } else {
+                    Err(AwsCallError::overtaken(OPERATION))
+                }
+            }
+            _ => Err(AwsCallError::new(Service::DynamoDb, OPERATION, &error)),
+        }
+    }
+
+    async fn list(&self, id: &str) -> Result<BTreeSet<String>, AwsCallError> {
+        let items = self.read_all(&self.state, vec![state_key(id)]).await?;
+        Ok(items
+            .into_iter()
+            .next()
+            .and_then(|mut item| item.remove("Running"))
+            .and_then(|running| running.as_ss().ok().cloned())
+            .unwrap_or_default()
+            .into_iter()
+            .collect())
+    }
+
+    async fn take_off(
+        &self,
+        id: &str,
+        tokens: impl IntoIterator<Item = String>,
+    ) -> Result<(), AwsCallError> {
+        let tokens: Vec<String> = tokens.into_iter().collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let action = Expression::of("")
+            .values([(":tokens", set(tokens))])
+            .update(&self.state, state_key(id), "DELETE #Running :tokens");
+        self.transact(vec![action]).await.map(drop)
+    }
+
+    async fn read_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, AwsCallError> {
+        const OPERATION: &str = "BatchGetItem";
+        let mut items = Vec::new();
+        for chunk in keys.chunks(KEYS_PER_READ) {
+            let mut left = chunk.to_vec();
+            for _ in 0..TRIES {
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(std::mem::take(&mut left)))
+                    .consistent_read(true)
+                    .build()
+                    .map_err(SdkError::construction_failure);
+                let answer = match request {
+                    Ok(request) => {
+                        self.client
+                            .batch_get_item()
+                            .request_items(table, request)
+                            .send()
+                            .await
+                    }
+                    Err(error) => Err(error),
+                }
+                .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
+                items.extend(
+                    answer
+                        .responses
+                        .and_then(|mut of_tables| of_tables.remove(table))
+                        .unwrap_or_default(),
+                );
+                left = answer
+                    .unprocessed_keys
+                    .and_then(|mut of_tables| of_tables.remove(table))
+                    .map(|rest| rest.keys)
+                    .unwrap_or_default();
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(AwsCallError::unfinished(OPERATION));
+            }
+        }
+        Ok(items)
+    }
+}
+
+/// A condition and its values; `#Name` in an expression stands for the attribute `Name`.
+struct Expression {
+    condition: Option<String>,
+    values: Item,
+}
+
+impl Expression {
+    /// An empty `condition` always holds.
+    fn of(condition: &str) -> Self {
+        Self {
+            condition: (!condition.is_empty()).then(|| condition.to_owned()),
+            values: Item::new(),
+        }
+    }
+
+    fn values<'v>(mut self, values: impl IntoIterator<Item = (&'v str, AttributeValue)>) -> Self {
+        self.values.extend(
+            values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
+        self
+    }
+
+    fn put(self, table: &str, item: Item) -> TransactWriteItem {
+        let put = Put::builder()
+            .table_name(table)
+            .set_item(Some(item))
+            .set_expression_attribute_names(self.names(""))
+            .set_expression_attribute_values(some_of(self.values))
+            .set_condition_expression(self.condition)
+            .build()
+            .ok();
+        TransactWriteItem::builder().set_put(put).build()
+    }
+
+    fn update(self, table: &str, key: Item, update: &str) -> TransactWriteItem {
+        let update = Update::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .update_expression(update)
+            .set_expression_attribute_names(self.names(update))
+            .set_expression_attribute_values(some_of(self.values))
+            .set_condition_expression(self.condition)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .ok();
+        TransactWriteItem::builder().set_update(update).build()
+    }
+
+    fn delete(self, table: &str, key: Item) -> TransactWriteItem {
+        let delete = Delete::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .set_expression_attribute_names(self.names(""))
+            .set_expression_attribute_values(some_of(self.values))
+            .set_condition_expression(self.condition)
+            .build()
+            .ok();
+        TransactWriteItem::builder().set_delete(delete).build()
+    }
+
+    fn names(&self, update: &str) -> Option<HashMap<String, String>> {
+        some_of(names(&[
+            self.condition.as_deref().unwrap_or_default(),
+            update,
+        ]))
+    }
+}
+
+/// The attribute names in expressions: `#Status` -> `Status`.
+fn names(expressions: &[&str]) -> HashMap<String, String> {
+    expressions
+        .iter()
+        .flat_map(|expression| expression.split('#').skip(1))
+        .map(|rest| {
+            let end = rest
+                .find(|character: char| !character.is_ascii_alphanumeric())
+                .unwrap_or(rest.len());
+            (format!("#{}", &rest[..end]), rest[..end].to_owned())
+        })
+        .collect()
+}
+
+/// DynamoDB refuses an empty map.
+fn some_of<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
+    (!map.is_empty()).then_some(map)
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
+    AttributeValue::Ss(values.into_iter().collect())
+}
+
+fn set_of(values: &BTreeSet<String>) -> AttributeValue {
+    set(values.iter().cloned())
+}
+
+fn account_key(email: &str) -> Item {
+    Item::from([("AccountEmail".to_owned(), text(email))])
+}
+
+fn state_key(id: &str) -> Item {
+    Item::from([("Id".to_owned(), text(id))])
+}
+
+fn name_key(request: &AccountRequest) -> String {
+    format!("name#{}", request.account_name.to_lowercase())
+}
+
+fn file_key(file: &FileId) -> String {
+    format!("file#{file}")
+}
+
+fn progress_of(item: Option<&Item>) -> FileProgress {
+    let value = |name| item.and_then(|item| item.get(name));
+    FileProgress {
+        open: value("Open")
+            .and_then(|open| open.as_n().ok()?.parse().ok())
+            .unwrap_or_default(),
+        taken_in: value("TakenIn").is_some_and(|yes| yes.as_bool() == Ok(&true)),
+    }
+}
+
+/// An item as a request. One that somebody changed by hand until it is none is told and left alone.
+fn readable(item: Item) -> Option<AccountRequest> {
+    serde_dynamo::from_item(item)
+        .inspect_err(|error| tracing::error!(%error, "an item of the Accounts table is no request"))
+        .ok()
+}
+
+fn failed(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
+
+/// Why a submission was refused, from the reasons of its own actions.
+fn refusal(reasons: &[CancellationReason]) -> Option<Refusal> {
+    let place = reasons.iter().position(failed)?;
+    let holder = reasons[place]
+        .item
+        .as_ref()
+        .and_then(|item| item.get("AccountEmail")?.as_s().ok());
+    match (place, holder) {
+        (1, Some(holder)) => Some(Refusal::NameTaken(holder.clone())),
+        _ => Some(Refusal::Changed),
+    }
+}
+
+/// Has the SDK try again what collided with another transaction: it does not by itself.
+#[derive(Debug)]
+struct Collisions;
+
+impl ClassifyRetry for Collisions {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let cancelled = context
+            .output_or_error()
+            .and_then(Result::err)
+            .and_then(|error| {
+                error
+                    .as_operation_error()?
+                    .downcast_ref::<TransactWriteItemsError>()
+            });
+        match cancelled {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
+                if !cancelled.cancellation_reasons().iter().any(failed) =>
+            {
+                RetryAction::throttling_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "Collisions"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attribute_names_are_found_in_expressions() {
+        let found = names(&[
+            "#Status = :from AND size(#Running) < :most",
+            "ADD #Open :by",
+        ]);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found["#Running"], "Running");
+    }
+
+    #[test]
+    fn a_taken_name_is_told_from_a_changed_request() {
+        let reason = |code: &str, item: Option<Item>| {
+            CancellationReason::builder()
+                .code(code)
+                .set_item(item)
+                .build()
+        };
+        let holder = Item::from([("AccountEmail".to_owned(), text("other@example.com"))]);
+        let none = || reason("None", None);
+        let hit = |item| reason("ConditionalCheckFailed", item);
+        assert_eq!(refusal(&[none(), none()]), None);
+        assert_eq!(
+            refusal(&[none(), hit(Some(holder.clone()))]),
+            Some(Refusal::NameTaken("other@example.com".to_owned()))
+        );
+        assert_eq!(
+            refusal(&[hit(Some(holder)), none()]),
+            Some(Refusal::Changed)
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! A requested account and the states that it passes through.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::file::FileId;
+use crate::ids::AccountId;
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Accepted; waits for its turn.
+    Valid,
+    /// Its account is being made.
+    Provisioning,
+    /// Its account stands; access is being assigned.
+    Assigning,
+    /// Everything is done.
+    Succeeded,
+    /// It came to an end for the reason in `ErrorMsg`.
+    Failed,
+}
+
+impl Status {
+    /// As the table and the results file say it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "VALID",
+            Self::Provisioning => "PROVISIONING",
+            Self::Assigning => "ASSIGNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// Whether nothing more happens to a request in this state.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        match self {
+            Self::Valid | Self::Provisioning | Self::Assigning => false,
+            Self::Succeeded | Self::Failed => true,
+        }
+    }
+}
+
+/// A group of IAM Identity Center and the permission set that it gets on an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Access {
+    /// The group's id in the identity store.
+    pub group_id: String,
+    /// The group's name.
+    pub group_name: String,
+    /// The permission set's ARN.
+    pub permission_set_arn: String,
+    /// The permission set's name.
+    pub permission_set_name: String,
+}
+
+/// An organizational unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Unit {
+    /// Its id, `ou-…`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The names from the root down, `Root/Workloads/Prod`.
+    pub path: String,
+}
+
+impl Unit {
+    /// As Account Factory wants it: `Prod (ou-a1b2-cdefgh34)`.
+    #[must_use]
+    pub fn as_managed(&self) -> String {
+        format!("{} ({})", self.name, self.id)
+    }
+}
+
+/// A requested account: an item of the `Accounts` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccountRequest {
+    /// The account's e-mail address in lower case: the table's key.
+    pub account_email: String,
+    /// The account's name.
+    pub account_name: String,
+    /// The e-mail address of the user who owns the account.
+    #[serde(rename = "SSOUserEmail")]
+    pub sso_user_email: String,
+    /// That user's first name.
+    #[serde(rename = "SSOUserFirstName")]
+    pub sso_user_first_name: String,
+    /// That user's last name.
+    #[serde(rename = "SSOUserLastName")]
+    pub sso_user_last_name: String,
+    /// The organizational unit as the file names it.
+    pub org_unit: String,
+    /// Where the request stands.
+    pub status: Status,
+    /// The account's id, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<AccountId>,
+    /// Why the request failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_msg: Option<String>,
+    /// The organizational unit that `org_unit` means.
+    pub unit: Unit,
+    /// Who gets access to the account.
+    #[serde(default)]
+    pub access: Vec<Access>,
+    /// Whether the account is in the organization already and is only enrolled.
+    #[serde(default)]
+    pub enrol: bool,
+    /// Counts the times that the request was sent: a corrected row is another attempt.
+    pub attempt: u32,
+    /// From when on the request can have its turn, in milliseconds since 1970.
+    pub queued_at: i64,
+    /// How often the request had its turn and was put back.
+    #[serde(default)]
+    pub put_back: u32,
+    /// When its turn began, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<i64>,
+    /// What AWS calls the operation: a record of Service Catalog, or a request of `CreateAccount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// The provisioned product of Account Factory; an earlier attempt's until this one has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_product_id: Option<String>,
+    /// The files that wait for it, as [`FileId`]s.
+    #[serde(
+        default,
+        serialize_with = "serde_dynamo::string_set::serialize",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
+    pub files: BTreeSet<String>,
+}
+
+impl AccountRequest {
+    /// Whether this is what the file asked for, whatever has become of it.
+    #[must_use]
+    pub fn asks_the_same_as(&self, other: &Self) -> bool {
+        let wish = |it: &Self| {
+            (
+                it.account_email.clone(),
+                it.account_name.clone(),
+                it.sso_user_email.clone(),
+                it.sso_user_first_name.clone(),
+                it.sso_user_last_name.clone(),
+                it.unit.id.clone(),
+                it.access.iter().cloned().collect::<BTreeSet<_>>(),
+            )
+        };
+        wish(self) == wish(other)
+    }
+
+    /// Whether `file` waits for it.
+    #[must_use]
+    pub fn is_of(&self, file: &FileId) -> bool {
+        self.files.contains(&file.to_string())
+    }
+
+    /// The same for the same attempt, another for the next: AWS does the work once however often it is asked.
+    ///
+    /// 64 hexadecimal digits (Service Catalog takes up to 128 of `[a-zA-Z0-9_-]`).
+    #[must_use]
+    pub fn token(&self) -> String {
+        hex::encode(Sha256::digest(format!(
+            "{}#{}",
+            self.account_email, self.attempt
+        )))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A request that was just accepted.
+    pub(crate) fn request() -> AccountRequest {
+        AccountRequest {
+            account_email: "aws+payments@example.com".to_owned(),
+            account_name: "payments".to_owned(),
+            sso_user_email: "ana@example.com".to_owned(),
+            sso_user_first_name: "Ana".to_owned(),
+            sso_user_last_name: "Silva".to_owned(),
+            org_unit: "Prod".to_owned(),
+            status: Status::Valid,
+            account_id: None,
+            error_msg: None,
+            unit: Unit {
+                id: "ou-a1b2-cdefgh34".to_owned(),
+                name: "Prod".to_owned(),
+                path: "Root/Workloads/Prod".to_owned(),
+            },
+            access: Vec::new(),
+            enrol: false,
+            attempt: 1,
+            queued_at: 1_000,
+            put_back: 0,
+            started_at: None,
+            operation_id: None,
+            provisioned_product_id: None,
+            files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
+        }
+    }
+
+    #[test]
+    fn the_item_has_the_columns_of_the_file() {
+        let item: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
+            serde_dynamo::to_item(request()).unwrap();
+        for column in [
+            "AccountName",
+            "SSOUserEmail",
+            "AccountEmail",
+            "SSOUserFirstName",
+            "SSOUserLastName",
+            "OrgUnit",
+            "Status",
+        ] {
+            assert!(item[column].is_s(), "{column}");
+        }
+        assert!(item["Files"].is_ss());
+        assert_eq!(item["Status"].as_s().unwrap(), Status::Valid.as_str());
+        let again: AccountRequest = serde_dynamo::from_item(item).unwrap();
+        assert_eq!(again, request());
+    }
+
+    #[test]
+    fn every_status_is_written_as_it_is_named() {
+        for status in [
+            Status::Valid,
+            Status::Provisioning,
+            Status::Assigning,
+            Status::Succeeded,
+            Status::Failed,
+        ] {
+            assert_eq!(
+                serde_json::to_value(status).unwrap(),
+                serde_json::json!(status.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn an_attempt_has_one_token() {
+        let first = request();
+        let mut second = request();
+        assert_eq!(first.token(), second.token());
+        second.attempt = 2;
+        assert_ne!(first.token(), second.token());
+        assert_eq!(first.token().len(), 64);
+    }
+
+    #[test]
+    fn what_became_of_it_is_no_part_of_the_wish() {
+        let mut later = request();
+        later.status = Status::Failed;
+        later.org_unit = "Workloads/Prod".to_owned();
+        assert!(request().asks_the_same_as(&later));
+        later.account_name = "billing".to_owned();
+        assert!(!request().asks_the_same_as(&later));
+    }
+}
