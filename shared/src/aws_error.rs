@@ -111,6 +111,8 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         Throttled, // Control plane operations in progress.
     ),
     (Service::Sqs, "OverLimit", Throttled),
+    // The version that was asked for is a delete marker.
+    (Service::S3, "MethodNotAllowed", NotFound),
     // Account Factory: "another execution is in progress" (not in the API's own list).
     (Service::ServiceCatalog, "ResourceInUseException", Conflict),
 ];
@@ -130,13 +132,17 @@ const CODES: &[(&str, AwsErrorClass)] = &[
     ("ConcurrentModificationException", Conflict),
     ("ConflictException", Conflict),
     ("TransactionConflictException", Conflict),
+    ("ConditionalRequestConflict", Conflict),
     ("ConditionalCheckFailedException", ConditionFailed),
+    ("PreconditionFailed", ConditionFailed),
     ("AccountNotFoundException", NotFound),
     ("ChildNotFoundException", NotFound),
     ("OrganizationalUnitNotFoundException", NotFound),
     ("ParentNotFoundException", NotFound),
     ("TargetNotFoundException", NotFound),
     ("ResourceNotFoundException", NotFound),
+    ("NoSuchKey", NotFound),
+    ("NoSuchVersion", NotFound),
     ("AccessDenied", Denied),
     ("AccessDeniedException", Denied),
     ("UnauthorizedException", Denied),
@@ -257,8 +263,19 @@ impl AwsCallError {
         }
     }
 
-    /// AWS's own words for the person who asked for the call, `AWS Organizations: …` or the like left
-    /// to the caller. Never for a log: they can repeat what was sent.
+    /// A call that AWS answered, but without what was looked for; `words` say to a person what to do.
+    #[must_use]
+    pub fn not_found(operation: &'static str, words: &str) -> Self {
+        Self {
+            operation,
+            class: NotFound,
+            reason: "not in the answer".to_owned(),
+            words: Words(words.to_owned()),
+        }
+    }
+
+    /// AWS's own words for the person who asked for the call. Never for a log: they can repeat
+    /// what was sent.
     #[must_use]
     pub fn in_words(&self) -> &str {
         if self.words.0.is_empty() {

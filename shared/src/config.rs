@@ -67,6 +67,11 @@ impl<'a> Variables<'a> {
         Some(number)
     }
 
+    /// Adds a problem that lies between variables.
+    pub fn refuse(&mut self, problem: &str) {
+        self.problems.push(problem.to_owned());
+    }
+
     /// Builds the configuration out of what was read.
     ///
     /// # Errors

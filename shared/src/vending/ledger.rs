@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        AttributeValue, CancellationReason, Delete, KeysAndAttributes, Put, ReturnValue,
-        ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+        AttributeValue, CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put,
+        ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
     },
 };
 use aws_smithy_runtime_api::client::{
@@ -173,9 +173,8 @@ impl Ledger {
                     .flat_map(|(_, actions)| actions.clone())
                     .collect();
                 actions.push(self.count_open(file, i64::try_from(batch.len()).unwrap_or(i64::MAX)));
-                let reasons = match self.transact(actions).await? {
-                    None => break,
-                    Some(reasons) => reasons,
+                let Some(reasons) = self.transact(actions).await? else {
+                    break;
                 };
                 let mut reasons = reasons.into_iter();
                 let before = batch.len();
@@ -344,25 +343,6 @@ impl Ledger {
         self.transact(vec![row]).await.map(drop)
     }
 
-    /// Writes down the account of a request whose turn it is.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn note_account(
-        &self,
-        request: &AccountRequest,
-        account: &AccountId,
-    ) -> Result<(), AwsCallError> {
-        let row = self.step(
-            request,
-            Status::Provisioning,
-            Status::Provisioning,
-            "#AccountId = :account",
-            [(":account", text(account.as_str()))],
-        );
-        self.transact(vec![row]).await.map(drop)
-    }
-
     /// Ends the turn of a request and lets it wait for another from `queued_at` on (milliseconds
     /// since 1970). `false` if it had ended already.
     ///
@@ -384,7 +364,7 @@ impl Ledger {
             ],
         );
         let done = self
-            .transact(vec![row, self.end_operation(request)])
+            .transact(vec![row, self.end_operation(&request.account_email)])
             .await?;
         Ok(done.is_none())
     }
@@ -414,7 +394,7 @@ impl Ledger {
         let row = self.step(request, request.status, to, &set.join(", "), values);
         let mut actions = vec![row];
         if request.status == Status::Provisioning {
-            actions.push(self.end_operation(request));
+            actions.push(self.end_operation(&request.account_email));
         }
         if to.ended() {
             actions.push(self.free_name(request));
@@ -437,12 +417,17 @@ impl Ledger {
         self.list(OPERATIONS).await
     }
 
-    /// Forgets an operation whose request is not in that state (any more).
+    /// Forgets an operation unless its request is in that state: somebody deleted the item, say.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn forget_operation(&self, email: &str) -> Result<(), AwsCallError> {
-        self.take_off(OPERATIONS, [email.to_owned()]).await
+        let not_under_way =
+            Expression::of("attribute_not_exists(#AccountEmail) OR #Status <> :provisioning")
+                .values([(":provisioning", text(Status::Provisioning.as_str()))])
+                .check(&self.accounts, account_key(email));
+        let actions = vec![not_under_way, self.end_operation(email)];
+        self.transact(actions).await.map(drop)
     }
 
     /// Holds a place among the `most` assignments under way, or keeps the one that `token` holds.
@@ -471,7 +456,12 @@ impl Ledger {
         &self,
         tokens: impl IntoIterator<Item = String>,
     ) -> Result<(), AwsCallError> {
-        self.take_off(ASSIGNMENTS, tokens).await
+        let tokens: Vec<String> = tokens.into_iter().collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let action = self.take_off(ASSIGNMENTS, tokens);
+        self.transact(vec![action]).await.map(drop)
     }
 
     /// Who holds a place among the assignments under way.
@@ -571,14 +561,14 @@ impl Ledger {
         )
     }
 
-    fn end_operation(&self, request: &AccountRequest) -> TransactWriteItem {
+    fn end_operation(&self, email: &str) -> TransactWriteItem {
+        self.take_off(OPERATIONS, [email.to_owned()])
+    }
+
+    fn take_off(&self, id: &str, tokens: impl IntoIterator<Item = String>) -> TransactWriteItem {
         Expression::of("")
-            .values([(":emails", set([request.account_email.clone()]))])
-            .update(
-                &self.state,
-                state_key(OPERATIONS),
-                "DELETE #Running :emails",
-            )
+            .values([(":tokens", set(tokens))])
+            .update(&self.state, state_key(id), "DELETE #Running :tokens")
     }
 
     fn free_name(&self, request: &AccountRequest) -> TransactWriteItem {
@@ -632,21 +622,6 @@ impl Ledger {
             .unwrap_or_default()
             .into_iter()
             .collect())
-    }
-
-    async fn take_off(
-        &self,
-        id: &str,
-        tokens: impl IntoIterator<Item = String>,
-    ) -> Result<(), AwsCallError> {
-        let tokens: Vec<String> = tokens.into_iter().collect();
-        if tokens.is_empty() {
-            return Ok(());
-        }
-        let action = Expression::of("")
-            .values([(":tokens", set(tokens))])
-            .update(&self.state, state_key(id), "DELETE #Running :tokens");
-        self.transact(vec![action]).await.map(drop)
     }
 
     async fn read_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, AwsCallError> {
@@ -744,6 +719,20 @@ impl Expression {
         TransactWriteItem::builder().set_update(update).build()
     }
 
+    fn check(self, table: &str, key: Item) -> TransactWriteItem {
+        let check = ConditionCheck::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .set_expression_attribute_names(self.names(""))
+            .set_expression_attribute_values(some_of(self.values))
+            .condition_expression(self.condition.unwrap_or_default())
+            .build()
+            .ok();
+        TransactWriteItem::builder()
+            .set_condition_check(check)
+            .build()
+    }
+
     fn delete(self, table: &str, key: Item) -> TransactWriteItem {
         let delete = Delete::builder()
             .table_name(table)
@@ -787,8 +776,8 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(format!("{value}"))
 }
 
 fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {

@@ -1,0 +1,116 @@
+//! What the template sets.
+
+use std::{str::FromStr, time::Duration};
+
+use orgkeeper_shared::config::{ConfigError, Variables};
+
+/// How accounts are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountCreation {
+    /// By Control Tower's Account Factory.
+    AccountFactory,
+    /// By Organizations alone, without Control Tower.
+    Organizations,
+}
+
+/// The text is no way to make accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("accounts are made by account-factory or organizations")]
+pub struct UnknownAccountCreation;
+
+impl FromStr for AccountCreation {
+    type Err = UnknownAccountCreation;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAccountCreation> {
+        match text {
+            "account-factory" => Ok(Self::AccountFactory),
+            "organizations" => Ok(Self::Organizations),
+            _ => Err(UnknownAccountCreation),
+        }
+    }
+}
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ACCOUNTS_TABLE`: the table of requested accounts.
+    pub accounts_table: String,
+    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    pub vending_state_table: String,
+    /// `INFO_TOPIC_ARN`: where good news goes.
+    pub info_topic: String,
+    /// `ERROR_TOPIC_ARN`: where failures go.
+    pub error_topic: String,
+    /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
+    pub account_creation: AccountCreation,
+    /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of events and of the function's own tasks.
+    pub account_events_queue_url: String,
+    /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose access is to be assigned.
+    pub assignments_queue_url: String,
+    /// `UPLOADS_QUEUE_URL`: the queue of files, and of results to write again.
+    pub uploads_queue_url: String,
+    /// `OPERATIONS_AT_ONCE`: account operations under way at once (default 5, Control Tower's limit).
+    pub operations_at_once: u32,
+    /// `RECONCILE_AFTER_SECONDS`: how long an operation can be under way before the schedule asks AWS
+    /// about it (default 120).
+    pub reconcile_after: Duration,
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let accounts_table = read.required("ACCOUNTS_TABLE");
+        let vending_state_table = read.required("VENDING_STATE_TABLE");
+        let info_topic = read.required("INFO_TOPIC_ARN");
+        let error_topic = read.required("ERROR_TOPIC_ARN");
+        let account_creation = read.optional("ACCOUNT_CREATION");
+        let account_events_queue_url = read.required("ACCOUNT_EVENTS_QUEUE_URL");
+        let assignments_queue_url = read.required("ASSIGNMENTS_QUEUE_URL");
+        let uploads_queue_url = read.required("UPLOADS_QUEUE_URL");
+        let operations_at_once = read.number_or("OPERATIONS_AT_ONCE", 5, 1);
+        let reconcile_after = read.number_or("RECONCILE_AFTER_SECONDS", 120, 1);
+        read.finish(|| {
+            Some(Self {
+                accounts_table: accounts_table?,
+                vending_state_table: vending_state_table?,
+                info_topic: info_topic?,
+                error_topic: error_topic?,
+                account_creation: account_creation?.unwrap_or(AccountCreation::AccountFactory),
+                account_events_queue_url: account_events_queue_url?,
+                assignments_queue_url: assignments_queue_url?,
+                uploads_queue_url: uploads_queue_url?,
+                operations_at_once: operations_at_once?,
+                reconcile_after: Duration::from_secs(reconcile_after?.into()),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error =
+            Config::from_env(&|name| (name == "ACCOUNT_CREATION").then(|| "by hand".to_owned()))
+                .unwrap_err()
+                .to_string();
+        for name in [
+            "ACCOUNTS_TABLE",
+            "VENDING_STATE_TABLE",
+            "INFO_TOPIC_ARN",
+            "ERROR_TOPIC_ARN",
+            "ACCOUNT_CREATION",
+            "ACCOUNT_EVENTS_QUEUE_URL",
+            "ASSIGNMENTS_QUEUE_URL",
+            "UPLOADS_QUEUE_URL",
+        ] {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}
