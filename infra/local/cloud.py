@@ -5,10 +5,11 @@ organization, deploys template.yaml with the real `sam deploy`, and says how to 
 
     front door :4566   every AWS call of a client or a function enters here
     MiniStack  :4567   runs the stack (ministack_launcher.py)
-    moto       :4568   holds the organization and IAM Identity Center (organization.py)
+    moto       :4568   holds the organization and IAM Identity Center (moto_launcher.py, organization.py)
 
 ORGKEEPER_PORT moves the three ports. What `up` writes is in target/local/: a log and a process file for each server,
-outputs.json (the stack's outputs), organization.json (the organization's ids).
+outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` is there,
+everything is delivered twice (ministack_patches.py).
 """
 
 import argparse
@@ -29,6 +30,8 @@ from pathlib import Path
 
 if sys.version_info < (3, 11):
     sys.exit("the local cloud needs Python 3.11 or later: install it, then run make up")
+import tomllib
+
 try:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -46,6 +49,7 @@ STATE = ROOT / "target" / "local"
 LOGS = STATE / "log"
 LAMBDA = ROOT / "target" / "lambda"
 SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
+SAMCONFIG = ROOT / "samconfig.toml"
 
 DEFAULT_PORT = 4566
 REGION = "us-east-1"
@@ -276,11 +280,23 @@ def deploy(cloud, steps):
     """Deploys the template with the real SAM CLI, and writes down the stack's outputs."""
     with steps.step("Deploy the stack") as detail:
         to_deploy = fingerprints(deployed_files())
-        run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", ROOT / "samconfig.toml",
-             "--config-env", "local"],
+        run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
+             "--config-env", "local", "--parameter-overrides", *parameter_overrides()],
             "deploy", detail, client_environment(cloud))
         write(STATE / "outputs.json", outputs(cloud))
         write(STATE / "deployed.json", to_deploy)
+
+
+def parameter_overrides():
+    """The stack's parameters: those of samconfig.toml, which the SAM CLI forgets once it is given others, and those
+    that follow from the example organization. It leaves out by itself what the template does not declare."""
+    with open(SAMCONFIG, "rb") as file:
+        stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
+    center = read(STATE / "organization.json")["identity_center"]
+    assignments = [
+        f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
+        for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
+    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}"]
 
 
 def client_environment(cloud):
@@ -311,23 +327,20 @@ def exports(cloud):
 
 def outputs(cloud):
     """The outputs of the stack, name -> value."""
-    client = boto3.client(
-        "cloudformation", endpoint_url=cloud.front_door.url, region_name=REGION,
-        aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
-    stack = client.describe_stacks(StackName=STACK)["Stacks"][0]
+    stack = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def deployed_files():
     """What a deployment takes."""
     functions = [LAMBDA / name / "bootstrap" for name in function_names()]
-    return [ROOT / "template.yaml", ROOT / "samconfig.toml", *functions]
+    return [ROOT / "template.yaml", SAMCONFIG, *functions]
 
 
 def server_files():
     """What the servers are made of."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher.py", "ministack_patches.py", "organization.py")
+    scripts = ("ministack_launcher.py", "ministack_patches.py", "moto_launcher.py", "organization.py")
     return [front_door_binary(), *(local / script for script in scripts)]
 
 
@@ -462,12 +475,19 @@ class Cloud:
              "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.moto = Server(
             "moto", port + 2, "/moto-api/data.json",
-            (sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port + 2)))
+            (sys.executable, str(ROOT / "infra/local/moto_launcher.py"),
+             "--host", "127.0.0.1", "--port", str(port + 2)))
         self.front_door = Server(
             "front-door", port, "/_orgkeeper/health",
             (str(front_door_binary()), "--port", str(port), "--ministack", self.ministack.url,
              "--moto", self.moto.url, "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.servers = (self.ministack, self.moto, self.front_door)
+
+    def client(self, service):
+        """A boto3 client of the management account."""
+        return boto3.client(
+            service, endpoint_url=self.front_door.url, region_name=REGION,
+            aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
 
     def end(self):
         """Ends every server."""

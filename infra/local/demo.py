@@ -1,165 +1,33 @@
-"""The whole story on the local cloud (`make demo`): findings come in and soon say whose account they are about.
+"""The whole story on the local cloud (`make demo`), a module for each chapter.
 
-Starts the local cloud unless it runs already, and then also stops it. Exit code 0 only if every finding was enriched.
+Starts the local cloud unless it runs already, and then also stops it. Exit code 0 only if all of it happened.
 """
 
-import json
 import sys
-import textwrap
-import time
-import uuid
-from datetime import datetime, timezone
-
-import boto3
-from rich.markup import escape
-from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import cloud
-import organization
+import demo_enrich
+import demo_vend
 
-# Whose findings are sent, and what they say; None is the management account itself.
-FINDINGS = (
-    ("payments-api-prod", "S3.1", "MEDIUM", "S3 general purpose buckets should have block public access settings enabled"),
-    ("payments-ledger-prod", "RDS.2", "CRITICAL", "RDS DB instances should prohibit public access"),
-    ("kundenportal-prod", "EC2.13", "HIGH", "Security groups should not allow ingress from 0.0.0.0/0 to port 22"),
-    ("webshop-dev", "IAM.3", "MEDIUM", "IAM users' access keys should be rotated every 90 days or less"),
-    ("sandbox-anna", "KMS.4", "LOW", "AWS KMS key rotation should be enabled"),
-    ("billing-reports", "S3.5", "MEDIUM", "S3 general purpose buckets should require requests to use SSL"),
-    (None, "IAM.6", "CRITICAL", "Hardware MFA should be enabled for the root user"),
+# What each chapter tells, and the function that plays it and returns whether it all happened.
+CHAPTERS = (
+    ("A CSV in, accounts and access out", demo_vend.play),
+    ("Security Hub tells of findings, and nobody knows whose accounts these are", demo_enrich.play),
 )
-# The finding that a person has written on before.
-ANNOTATED = "webshop-dev"
-PERSONS_NOTE = {"Text": "Key belongs to the old deploy job, gone in May. SEC-1412", "UpdatedBy": "anna"}
-PERSONS_FIELDS = {"ticket": "SEC-1412"}
-
-# What every enriched finding has; the account's tags follow.
-FIRST_FIELDS = ("AccountName", "OU", "OUPath", "enrichmentNotShown", "findingEnriched", "securityContact")
-FIELDS_SHOWN = 12
-CARD_WIDTH = 110
-
-PATIENCE_SECONDS = 90
-EVENTS_PER_CALL = 10
 
 
 def main():
     """Plays the story; the exit code says whether it all happened."""
     cloud.console.rule("1. A local AWS with an organization and the stack")
+    happened = True
     with cloud.being_up() as here:
-        happened = findings_say_whose_account_it_is(here)
+        for number, (title, play) in enumerate(CHAPTERS, 2):
+            cloud.console.rule(f"{number}. {title}")
+            happened = play(here) and happened
     cloud.console.print(
         "[bold green]It all happened.[/]" if happened else
         f"[bold red]Not everything happened.[/] Logs: {cloud.shown(cloud.LOGS)}")
     return 0 if happened else 1
-
-
-def findings_say_whose_account_it_is(here):
-    """Sends the findings, shows each before and after; returns whether all of them were enriched."""
-    cloud.console.rule("2. Security Hub tells of findings, and nobody knows whose accounts these are")
-    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
-    sent = {}
-    for name, control, severity, title in FINDINGS:
-        finding = made_up_finding(accounts.get(name, cloud.MANAGEMENT_ACCOUNT), control, severity, title)
-        if name == ANNOTATED:
-            finding |= {"Note": {**PERSONS_NOTE, "UpdatedAt": now()}, "UserDefinedFields": PERSONS_FIELDS}
-        sent[finding["Id"]] = finding
-    table = Table("severity", "finding", "account", "note", box=None)
-    for finding in sent.values():
-        table.add_row(finding["Severity"]["Label"], finding["Title"], finding["AwsAccountId"],
-                      escape(finding.get("Note", {}).get("Text", "")))
-    cloud.console.print(table)
-
-    cloud.console.rule("3. EventBridge -> findings queue -> finding-enricher -> BatchUpdateFindings")
-    send(client(here, "events"), list(sent.values()))
-    seconds, enriched = wait_until_enriched(client(here, "securityhub"), sent)
-    for finding in enriched.values():
-        cloud.console.print(card(finding))
-    missing = [finding for id, finding in sent.items() if id not in enriched]
-    for finding in missing:
-        cloud.console.print(f"[red]not enriched:[/] {finding['Title']} in {finding['AwsAccountId']}")
-    cloud.console.print(f"{len(enriched)} of {len(sent)} findings were enriched, {seconds:.1f} s after they were sent.")
-    return not missing
-
-
-def made_up_finding(account, control, severity, title):
-    """A finding of a control, as Security Hub has it."""
-    identity = f"arn:aws:securityhub:{cloud.REGION}:{account}:security-control/{control}/finding/{uuid.uuid4()}"
-    return {
-        "SchemaVersion": "2018-10-08",
-        "Id": identity,
-        "ProductArn": f"arn:aws:securityhub:{cloud.REGION}::product/aws/securityhub",
-        "GeneratorId": f"security-control/{control}",
-        "AwsAccountId": account,
-        "Types": ["Software and Configuration Checks/Industry and Regulatory Standards"],
-        "CreatedAt": now(),
-        "UpdatedAt": now(),
-        "Severity": {"Label": severity},
-        "Title": title,
-        "Description": title,
-        "Resources": [{"Type": "AwsAccount", "Id": f"AWS::::Account:{account}"}],
-        "Compliance": {"Status": "FAILED", "SecurityControlId": control},
-        "Workflow": {"Status": "NEW"},
-        "RecordState": "ACTIVE",
-    }
-
-
-def send(events, findings):
-    """Sends one event for each finding, as Security Hub does."""
-    for start in range(0, len(findings), EVENTS_PER_CALL):
-        answer = events.put_events(Entries=[
-            {"Source": "aws.securityhub", "DetailType": "Security Hub Findings - Imported",
-             "Detail": json.dumps({"findings": [finding]})}
-            for finding in findings[start:start + EVENTS_PER_CALL]])
-        if answer["FailedEntryCount"]:
-            raise cloud.Failed(f"{answer['FailedEntryCount']} events were refused")
-
-
-def wait_until_enriched(security_hub, sent):
-    """Looks until every finding is enriched or patience ends; returns the seconds and the enriched ones by id."""
-    start = time.monotonic()
-    enriched = {}
-    with Progress(TextColumn("findings enriched"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                  console=cloud.console, disable=not cloud.console.is_terminal) as progress:
-        task = progress.add_task("", total=len(sent))
-        while len(enriched) < len(sent) and time.monotonic() - start < PATIENCE_SECONDS:
-            time.sleep(0.2)
-            pages = security_hub.get_paginator("get_findings").paginate(
-                Filters={"Id": [{"Value": id, "Comparison": "EQUALS"} for id in sent],
-                         "UserDefinedFields": [{"Key": "findingEnriched", "Value": "True", "Comparison": "EQUALS"}]})
-            enriched = {finding["Id"]: finding for page in pages for finding in page["Findings"]}
-            progress.update(task, completed=len(enriched))
-    # In the order in which they were sent.
-    return time.monotonic() - start, {id: enriched[id] for id in sent if id in enriched}
-
-
-def card(finding):
-    """A finding as somebody reads it afterwards: the fields that rules work on, and the note."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="cyan", no_wrap=True)
-    grid.add_column(overflow="fold")
-    fields = sorted(finding["UserDefinedFields"].items(), key=lambda field: (field[0] not in FIRST_FIELDS, field[0]))
-    few, rest = fields[:FIELDS_SHOWN], fields[FIELDS_SHOWN:]
-    for name, value in few:
-        grid.add_row(escape(name), escape(textwrap.shorten(value, 200, placeholder=" …")))
-    if rest:
-        grid.add_row("…", f"and {len(rest)} more fields")
-    note = finding["Note"]
-    grid.add_row("note", f"{escape(note['Text'])} [dim]({escape(note['UpdatedBy'])})[/]")
-    return Panel(grid, title=f"{finding['Severity']['Label']} {escape(finding['Title'])}", title_align="left",
-                 subtitle=finding["AwsAccountId"], subtitle_align="right",
-                 width=min(CARD_WIDTH, cloud.console.width))
-
-
-def client(here, service):
-    """A client of the management account."""
-    return boto3.client(service, endpoint_url=here.front_door.url, region_name=cloud.REGION,
-                        aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
-
-
-def now():
-    """The time as findings carry it."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Starts MiniStack, patched, in the foreground: `ministack_launcher.py PORT STATE_DIR`.
 
-Everything that it keeps is under STATE_DIR, and nothing of an earlier run is read again. `cloud.py` starts it; by
-hand it is useful to try one thing: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`.
+Everything that it keeps is under STATE_DIR, and nothing of an earlier run is read again. While a file `deliver-twice`
+is in STATE_DIR, everything is delivered twice (ministack_patches.py says how). `cloud.py` starts it; by hand it is
+useful to try one thing: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`.
 """
 
 import argparse
@@ -28,8 +29,9 @@ def main():
     from ministack import app
 
     try:
-        ministack_patches.apply_all(
-            ministack_patches.Settings(mail_file=str(state / "mail.jsonl"), endpoint_url=options.endpoint_url))
+        ministack_patches.apply_all(ministack_patches.Settings(
+            mail_file=str(state / "mail.jsonl"), endpoint_url=options.endpoint_url,
+            deliver_twice_file=str(state / "deliver-twice")))
     except ministack_patches.WrongMiniStack as wrong:
         sys.exit(f"ministack_launcher: {wrong}")
     app.main()
@@ -53,7 +55,8 @@ def start_empty(state):
         shutil.rmtree(state / "ministack")
     for name in ("tmp", "state", "s3"):
         (state / "ministack" / name).mkdir(parents=True)
-    (state / "mail.jsonl").unlink(missing_ok=True)
+    for name in ("mail.jsonl", "deliver-twice"):
+        (state / name).unlink(missing_ok=True)
 
 
 def ministack_environment(options, own_dir):

@@ -14,16 +14,18 @@ import functools
 import importlib
 import inspect
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Callable
 from urllib.parse import urlsplit
 
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.core.responses import new_uuid, request_scope
+from ministack.core.responses import error_response_json, new_uuid, request_scope
 from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, sns, sqs, stepfunctions
 
 MINISTACK_VERSION = "1.5.33"
@@ -38,6 +40,16 @@ POLL_SECONDS = 1.0
 # AWS waits longer between attempts; the shape (a growing pause, a limit) is what matters here.
 FIRST_STREAM_PAUSE_SECONDS = 0.1
 LONGEST_STREAM_PAUSE_SECONDS = 2.0
+
+LONGEST_MESSAGE_DELAY_SECONDS = 900
+LONGEST_SUBJECT = 99
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+
+# How long after the first time something is delivered again, while `deliver-twice` is there.
+SECOND_DELIVERY_SECONDS = 0.5
+
+UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
+EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
 
 
 # ---------------------------------------------------------------- events
@@ -171,6 +183,132 @@ def tell_object_version(_settings):
     eventbridge._dispatch_event = dispatch_with_version
 
 
+# ---------------------------------------------------------------- requests that AWS refuses
+
+
+def refuse_unclear_writes(_settings):
+    """AWS refuses an update that names a section or a path twice, ends with a comma or writes an attribute of the key;
+    and in each write a key that is not exactly the table's, an empty set and empty maps of names or values.
+
+    MiniStack takes the first three from everybody and all of them in transactions, so what works here could never
+    work there. The patch refuses them with AWS's words, before anything is written.
+    """
+    update_item = dynamodb._update_item
+    write_transaction = dynamodb._transact_write_items
+
+    def update_or_refuse(data):
+        return refusal("Update", data) or update_item(data)
+
+    def write_or_refuse(data):
+        actions = [action for actions in data.get("TransactItems") or [] for action in actions.items()]
+        refused = (refusal(kind, write) for kind, write in actions)
+        return next(filter(None, refused), None) or write_transaction(data)
+
+    dynamodb._update_item = update_or_refuse
+    dynamodb._transact_write_items = write_or_refuse
+
+
+def refusal(kind, write):
+    """The answer to a write that AWS would refuse; None for any other."""
+    table = dynamodb._tables.get(write.get("TableName"))
+    sentence = next(faults_of_write(kind, write, table), None) if table else None
+    return sentence and error_response_json("ValidationException", sentence, 400)
+
+
+def faults_of_write(kind, write, table):
+    """What is wrong with one write, in the words of DynamoDB."""
+    key_names = {table["pk_name"], table["sk_name"]} - {None}
+    for field in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+        if write.get(field) == {}:
+            yield f"{field} must not be empty"
+    for value in [*(write.get("Item") or {}).values(), *(write.get("ExpressionAttributeValues") or {}).values()]:
+        for set_type, name in EMPTY_SETS.items():
+            if value.get(set_type) == []:
+                yield f"One or more parameter values were invalid: An {name} set  may not be empty"
+    if kind != "Put" and set(write.get("Key") or {}) != key_names:
+        yield "The provided key element does not match the schema"
+    if kind == "Update" and write.get("UpdateExpression"):
+        yield from faults_of_update(write["UpdateExpression"], write.get("ExpressionAttributeNames") or {}, key_names)
+
+
+def faults_of_update(expression, names, key_names):
+    """What is wrong with the sections and paths of an update expression."""
+    sections, paths = [], []
+    for kind, text in dynamodb._tokenize(expression):
+        if kind == "IDENT" and text.upper() in UPDATE_SECTIONS:
+            sections.append((text.upper(), []))
+        elif kind != "EOF" and sections:
+            sections[-1][1].append((kind, text))
+    for section, tokens in sections:
+        if [other for other, _tokens in sections].count(section) > 1:
+            yield f'Invalid UpdateExpression: The "{section}" section can only be used once in an update expression;'
+        if not tokens or tokens[-1][0] == "COMMA":
+            near = tokens[-1][1] if tokens else section
+            yield f'Invalid UpdateExpression: Syntax error; token: "<EOF>", near: "{near}"'
+        paths += [dynamodb._parse_path_from_tokens(part, names) for part in dynamodb._split_by_comma(tokens)]
+    for number, path in enumerate(paths):
+        if path and path[0] in key_names:
+            yield ("One or more parameter values were invalid: "
+                   f"Cannot update attribute {path[0]}. This attribute is part of the key")
+        for other in paths[:number]:
+            shorter = min(len(path), len(other))
+            if path[:shorter] == other[:shorter]:
+                yield ("Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite "
+                       f"one of these paths; path one: {shown_path(other)}, path two: {shown_path(path)}")
+
+
+def shown_path(path):
+    """A document path as DynamoDB's errors write it."""
+    return "[" + ", ".join(map(str, path)) + "]"
+
+
+def refuse_unfit_messages(_settings):
+    """AWS refuses a message to a topic that is empty, whose subject is too long or has control characters, or that
+    has MessageStructure=json and is not JSON with a text as `default`; and a message to a queue that is to wait
+    longer than 15 minutes.
+
+    MiniStack takes them all. The patch refuses them.
+    """
+    publish = sns.publish_internal
+    send = sqs._act_send_message
+
+    @functools.wraps(publish)
+    def publish_or_refuse(topic_arn, message, subject="", *, message_structure="", **more):
+        fault = fault_of_message(message, subject, message_structure)
+        if fault:
+            raise sns.SnsPublishError("InvalidParameter", f"Invalid parameter: {fault}")
+        return publish(topic_arn, message, subject, message_structure=message_structure, **more)
+
+    def send_or_refuse(data, qurl):
+        delay = int(data.get("DelaySeconds") or 0)
+        if not 0 <= delay <= LONGEST_MESSAGE_DELAY_SECONDS:
+            raise sqs._Err(
+                "InvalidParameterValue",
+                f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <="
+                f" {LONGEST_MESSAGE_DELAY_SECONDS}.")
+        return send(data, qurl)
+
+    sns.publish_internal = publish_or_refuse
+    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = send_or_refuse
+
+
+def fault_of_message(message, subject, message_structure):
+    """What is wrong with a message to a topic, in the words of SNS; None when nothing is."""
+    if not message:
+        return "Empty message"
+    if subject and (len(subject) > LONGEST_SUBJECT or CONTROL_CHARACTER.search(subject)):
+        return "Subject"
+    if message_structure != "json":
+        return None
+    try:
+        texts = json.loads(message)
+    except json.JSONDecodeError:
+        return "Message Structure - JSON message body failed to parse"
+    if not isinstance(texts, dict) or not isinstance(texts.get("default"), str):
+        return "Message Structure - No default entry in JSON message body"
+    return None
+
+
 # ---------------------------------------------------------------- asynchronous invocations and mail
 
 
@@ -302,9 +440,7 @@ def wake_poller_at(moment):
     """Wakes the poller at `moment` (epoch seconds), if that is before it looks by itself."""
     if moment is None or moment - time.time() >= POLL_SECONDS:
         return
-    timer = threading.Timer(max(moment - time.time(), 0), lambda_svc._esm_wake.set)
-    timer.daemon = True
-    timer.start()
+    later(max(moment - time.time(), 0), lambda_svc._esm_wake.set)
 
 
 def believe_partial_failures(_settings):
@@ -456,6 +592,72 @@ def record_time(record):
     return float(record["dynamodb"].get("ApproximateCreationDateTime", 0))
 
 
+# ---------------------------------------------------------------- everything twice
+
+
+def deliver_twice(settings):
+    """AWS delivers at least once: an event, a message or a stream batch can come again, later and out of order.
+
+    MiniStack delivers once. The patch delivers twice while the file `deliver-twice` is in the state directory: an
+    event again to each target of a rule; a message that a mapping's function was done with again to that function,
+    behind newer ones and the last of a batch first; a stream batch again to its function, before the next one, as
+    its order demands. What comes again keeps its id, and a message its count of receives.
+    """
+    switch = Path(settings.deliver_twice_file)
+    deliver_event = eventbridge._invoke_target
+    delete_messages = sqs._delete_messages_for_esm
+    start_batch = lambda_svc._dispatch_esm_batch
+
+    def deliver_event_twice(target, event, rule, view=None):
+        deliver_event(target, event, rule, view)
+        if switch.exists():
+            # In the account and region of this event, not of the timer.
+            again = contextvars.copy_context().run
+            later(SECOND_DELIVERY_SECONDS, again, deliver_event, target, event, rule, view)
+
+    def give_messages_again(queue_url, receipt_handles):
+        queue = sqs._get_q(queue_url)
+        if switch.exists() and not queue["is_fifo"]:
+            with sqs._queues_lock:
+                receipt_handles = receipt_handles - put_back(queue, receipt_handles)
+            wake_poller_at(time.time() + SECOND_DELIVERY_SECONDS)
+        delete_messages(queue_url, receipt_handles)
+
+    def start_batch_twice(identifier, run, *arguments):
+        def run_twice(*again):
+            run(*again)
+            run(*again)
+
+        twice = run is run_stream_batch and switch.exists()
+        start_batch(identifier, run_twice if twice else run, *arguments)
+
+    eventbridge._invoke_target = deliver_event_twice
+    sqs._delete_messages_for_esm = give_messages_again
+    lambda_svc._dispatch_esm_batch = start_batch_twice
+
+
+def put_back(queue, receipt_handles):
+    """Puts messages back that were received once, the last one first; returns the receipt handles they had."""
+    done = [message for message in queue["messages"] if message.get("receipt_handle") in receipt_handles]
+    handles = set()
+    for message in reversed([message for message in done if not message.get("comes_again")]):
+        handles.add(message["receipt_handle"])
+        queue["messages"].remove(message)
+        queue["messages"].append(message)
+        message["comes_again"] = True
+        message["receipt_handle"] = None
+        message["receive_count"] -= 1
+        message["visible_at"] = time.time() + SECOND_DELIVERY_SECONDS
+    return handles
+
+
+def later(seconds, function, *arguments):
+    """Calls a function once, after some seconds."""
+    timer = threading.Timer(seconds, function, arguments)
+    timer.daemon = True
+    timer.start()
+
+
 # ---------------------------------------------------------------- what functions see
 
 
@@ -507,6 +709,7 @@ class Settings:
 
     mail_file: str
     endpoint_url: str
+    deliver_twice_file: str
 
 
 @dataclass(frozen=True)
@@ -522,6 +725,8 @@ class Patch:
 FUNCTION_LOOKUP = "services.lambda_svc._get_func_record_for_ref(function_ref)"
 QUEUE_LOOKUP = "services.sqs._queue_by_arn(arn)"
 TOPIC_LOOKUP = "services.sns._topic_by_arn_any_scope(topic_arn)"
+QUEUES_LOCK = "services.sqs._queues_lock"
+TABLES = "services.dynamodb._tables"
 MESSAGE_FIELDS = "services.sqs._ensure_msg_fields(m)"
 MAPPINGS = "services.lambda_svc._iter_all_esms()"
 WAKE = "services.lambda_svc._esm_wake"
@@ -573,6 +778,30 @@ PATCHES = (
         ),
     ),
     Patch(
+        "unclear-writes",
+        refuse_unclear_writes,
+        replaces=(
+            "services.dynamodb._update_item(data)",
+            "services.dynamodb._transact_write_items(data)",
+        ),
+        uses=(
+            "services.dynamodb._tokenize(expr)",
+            "services.dynamodb._split_by_comma(tokens)",
+            "services.dynamodb._parse_path_from_tokens(tokens, attr_names)",
+            TABLES,
+        ),
+    ),
+    Patch(
+        "unfit-messages",
+        refuse_unfit_messages,
+        replaces=(
+            "services.sns.publish_internal(topic_arn, message, subject, message_structure, message_attributes,"
+            " message_group_id, message_deduplication_id)",
+            "services.sqs._act_send_message(data, qurl)",
+        ),
+        uses=("services.sns.SnsPublishError", "services.sqs._Err", "services.sqs._HANDLERS"),
+    ),
+    Patch(
         "asynchronous-invocations",
         invoke_asynchronously,
         replaces=(
@@ -611,8 +840,7 @@ PATCHES = (
             "services.sqs._expire_retained(q)",
             "services.sqs._dlq_sweep(q)",
             "services.sqs._collect_msgs(q, max_n, vis_timeout)",
-            "services.sqs._queues_lock",
-            MESSAGE_FIELDS, MAPPINGS, WAKE,
+            QUEUES_LOCK, MESSAGE_FIELDS, MAPPINGS, WAKE,
         ),
     ),
     Patch(
@@ -640,12 +868,22 @@ PATCHES = (
             "services.lambda_svc._dynamodb_stream_positions_lock",
             "services.lambda_svc._esm_inflight",
             "services.lambda_svc._esms",
-            "services.dynamodb._tables",
             "services.dynamodb.stream_start_position(table_name, account_id, region)",
             "services.dynamodb.stream_end_position(table_name, account_id, region)",
             "services.dynamodb.stream_records_since(table_name, position, limit, account_id, region)",
-            MAPPINGS, RUN, WAKE,
+            TABLES, MAPPINGS, RUN, WAKE,
         ),
+    ),
+    # Behind the others: it calls what they put in place.
+    Patch(
+        "deliver-twice",
+        deliver_twice,
+        replaces=(
+            "services.eventbridge._invoke_target(target, event, rule, view)",
+            "services.sqs._delete_messages_for_esm(queue_url, receipt_handles)",
+            "services.lambda_svc._dispatch_esm_batch(esm_id, fn, args)",
+        ),
+        uses=("services.sqs._get_q(url, action)", QUEUES_LOCK, WAKE),
     ),
     Patch(
         "queue-urls",

@@ -97,6 +97,8 @@ PERMISSION_SETS = {
     "DeveloperAccess": "What a team needs in its own accounts",
     "ReadOnlyAccess": "Look, do not touch",
 }
+# What the stack assigns on each new account: a group and its permission set.
+NEW_ACCOUNT_ACCESS = (("platform-engineers", "AdministratorAccess"),)
 
 CONTACT_ROLE = "OrgkeeperContactReader"
 STATUS_SECONDS = 20

@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import ClientError
 
 LAUNCHER = Path(__file__).with_name("ministack_launcher.py")
 ACCOUNT = "111111111111"
@@ -233,6 +234,85 @@ class Events(unittest.TestCase):
         self.assertEqual(event["detail"]["object"]["version-id"], version)
 
 
+class Refusals(unittest.TestCase):
+    """Requests that AWS refuses."""
+
+    KEY = {"id": {"S": "a"}}
+
+    def setUp(self):
+        self.client = cloud.client("dynamodb")
+        self.table = self.id().rpartition(".")[2]
+
+    def make_table(self):
+        self.client.create_table(
+            TableName=self.table, BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}])
+
+    def refused(self, words, call, **request):
+        with self.assertRaises(ClientError) as caught:
+            call(**request)
+        self.assertIn(words, caught.exception.response["Error"]["Message"])
+
+    def update_refused(self, words, **update):
+        """Alone and in a transaction, of which nothing is written."""
+        update = {"TableName": self.table, "Key": self.KEY, **update}
+        self.refused(words, self.client.update_item, **update)
+        good = {"Put": {"TableName": self.table, "Item": {"id": {"S": "good"}}}}
+        self.refused(words, self.client.transact_write_items, TransactItems=[good, {"Update": update}])
+        self.assertEqual(self.client.scan(TableName=self.table)["Count"], 0)
+
+    def test_unclear_updates(self):
+        self.make_table()
+        one = {":a": {"SS": ["1"]}}
+        for expression in ("ADD #a :a DELETE #a :a", "SET #a = :a, #a.b = :a", "SET #a = :a REMOVE #a"):
+            self.update_refused("Two document paths overlap", UpdateExpression=expression,
+                                ExpressionAttributeNames={"#a": "attribute"}, ExpressionAttributeValues=one)
+        self.update_refused("can only be used once", UpdateExpression="SET x = :a SET y = :a",
+                            ExpressionAttributeValues=one)
+        self.update_refused("Syntax error", UpdateExpression="SET x = :a,", ExpressionAttributeValues=one)
+        self.update_refused("part of the key", UpdateExpression="SET id = :a", ExpressionAttributeValues=one)
+
+    def test_writes_that_do_not_fit_the_table(self):
+        self.make_table()
+        self.update_refused("does not match the schema", UpdateExpression="REMOVE x",
+                            Key={**self.KEY, "b": {"S": "c"}})
+        self.update_refused("may not be empty", UpdateExpression="ADD x :a",
+                            ExpressionAttributeValues={":a": {"SS": []}})
+        self.update_refused("must not be empty", UpdateExpression="REMOVE x", ExpressionAttributeValues={})
+
+    def test_clear_writes_are_not_refused(self):
+        self.make_table()
+        update = {
+            "TableName": self.table, "Key": self.KEY,
+            "UpdateExpression":
+                "SET #s = if_not_exists(#s, :v), alone = :v REMOVE hint, trace ADD running :one, taken :n",
+            "ExpressionAttributeNames": {"#s": "Status"},
+            "ExpressionAttributeValues": {":v": {"S": "VALID"}, ":one": {"SS": ["x"]}, ":n": {"N": "1"}},
+        }
+        put = {"TableName": self.table, "Item": {"id": {"S": "b"}, "empty": {"S": ""}, "list": {"L": []}}}
+        self.client.transact_write_items(TransactItems=[{"Update": update}, {"Put": put}])
+        self.assertEqual(self.client.scan(TableName=self.table)["Count"], 2)
+
+    def test_unfit_messages(self):
+        notifications, queues = cloud.client("sns"), cloud.client("sqs")
+        topic = notifications.create_topic(Name="unfit")["TopicArn"]
+        unfit = {
+            "Message Structure - No default": {"Message": json.dumps({"sqs": "text"}), "MessageStructure": "json"},
+            "Message Structure - JSON": {"Message": "text", "MessageStructure": "json"},
+            "Subject": {"Message": "text", "Subject": "two\nlines"},
+            "Empty message": {"Message": ""},
+        }
+        for words, message in unfit.items():
+            self.refused(words, notifications.publish, TopicArn=topic, **message)
+        url, _arn = cloud.queue("unfit")
+        self.refused("DelaySeconds", queues.send_message, QueueUrl=url, MessageBody="text", DelaySeconds=901)
+        answer = queues.send_message_batch(QueueUrl=url, Entries=[
+            {"Id": "1", "MessageBody": "text", "DelaySeconds": 901},
+            {"Id": "2", "MessageBody": "text", "DelaySeconds": 900}])
+        self.assertEqual([entry["Id"] for entry in answer["Failed"]], ["1"])
+
+
 class AsynchronousInvocations(unittest.TestCase):
     """A failing function of a rule or topic is called three times; then its failure destination hears of it."""
 
@@ -323,51 +403,99 @@ class QueueMappings(unittest.TestCase):
         self.assertTrue(url.startswith(ENDPOINT + "/"), url)
 
 
+def mapped_table(name, behaviour, **settings):
+    """Makes a table with a function on its stream; returns the URL of the failure destination."""
+    url, destination = cloud.queue(f"{name}-failures")
+    stream = cloud.client("dynamodb").create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )["TableDescription"]["LatestStreamArn"]
+    cloud.function(name, behaviour)
+    cloud.client("lambda").create_event_source_mapping(
+        FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", MaximumRetryAttempts=2,
+        DestinationConfig={"OnFailure": {"Destination": destination}}, **{"BatchSize": 10, **settings})
+    return url
+
+
+def put(table, *identifiers):
+    """Puts an item for each id."""
+    client = cloud.client("dynamodb")
+    for identifier in identifiers:
+        client.put_item(TableName=table, Item={"id": {"S": identifier}})
+
+
+def calls(name, count):
+    """The ids of the records of each call."""
+    return [[record["dynamodb"]["Keys"]["id"]["S"] for record in invocation["event"]["Records"]]
+            for invocation in cloud.invocations(name, count)]
+
+
 class StreamMappings(unittest.TestCase):
     """Batches between a DynamoDB stream and its function."""
 
-    def mapped(self, name, behaviour, **settings):
-        """Makes a table with a function on its stream; returns the URL of the failure destination."""
-        url, destination = cloud.queue(f"{name}-failures")
-        stream = cloud.client("dynamodb").create_table(
-            TableName=name, BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-        )["TableDescription"]["LatestStreamArn"]
-        cloud.function(name, behaviour)
-        cloud.client("lambda").create_event_source_mapping(
-            FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", BatchSize=10,
-            MaximumRetryAttempts=2, DestinationConfig={"OnFailure": {"Destination": destination}}, **settings)
-        return url
-
-    def put(self, table, *identifiers):
-        client = cloud.client("dynamodb")
-        for identifier in identifiers:
-            client.put_item(TableName=table, Item={"id": {"S": identifier}})
-
-    def calls(self, name, count):
-        """The ids of the records of each call."""
-        return [[record["dynamodb"]["Keys"]["id"]["S"] for record in invocation["event"]["Records"]]
-                for invocation in cloud.invocations(name, count)]
-
     def test_poison_record_is_given_up_alone(self):
-        url = self.mapped("partial", "poison", FunctionResponseTypes=["ReportBatchItemFailures"],
+        url = mapped_table("partial", "poison", FunctionResponseTypes=["ReportBatchItemFailures"],
                           BisectBatchOnFunctionError=True, MaximumBatchingWindowInSeconds=1)
-        self.put("partial", "a", "b", "poison", "c")
+        put("partial", "a", "b", "poison", "c")
         given_up = json.loads(cloud.messages(url, seconds=8)[0]["Body"])
         self.assertEqual(given_up["requestContext"]["condition"], "RetryAttemptsExhausted")
         self.assertEqual(given_up["DDBStreamBatchInfo"]["batchSize"], 1)
         self.assertEqual(
-            self.calls("partial", 6),
+            calls("partial", 6),
             [["a", "b", "poison", "c"], ["poison", "c"], ["poison"], ["poison"], ["poison"], ["c"]])
 
     def test_stream_goes_on_after_a_batch_that_fails_as_a_whole(self):
-        url = self.mapped("whole", "fail")
-        self.put("whole", "a")
+        url = mapped_table("whole", "fail")
+        put("whole", "a")
         cloud.messages(url, seconds=8)
-        self.put("whole", "b")
-        self.assertEqual(self.calls("whole", 4), [["a"], ["a"], ["a"], ["b"]])
+        put("whole", "b")
+        self.assertEqual(calls("whole", 4), [["a"], ["a"], ["a"], ["b"]])
+
+
+class Twice(unittest.TestCase):
+    """Everything twice while the file is there."""
+
+    def setUp(self):
+        switch = cloud.directory / "deliver-twice"
+        switch.touch()
+        self.addCleanup(switch.unlink, missing_ok=True)
+        self.switch = switch
+
+    def test_event_reaches_its_target_twice(self):
+        url, arn = cloud.queue("twice")
+        cloud.rule("twice", {"source": ["twice"]}, Arn=arn)
+        cloud.put_event("twice")
+        first, second = (json.loads(message["Body"]) for message in cloud.messages(url, 2))
+        self.assertEqual(first, second)
+        self.switch.unlink()
+        cloud.put_event("twice", last=True)
+        time.sleep(1)
+        self.assertEqual(len(cloud.messages(url)), 1)
+
+    def test_messages_come_again_the_last_one_first_until_the_file_is_gone(self):
+        url, arn = cloud.queue("again", RedrivePolicy=json.dumps(
+            {"maxReceiveCount": 2, "deadLetterTargetArn": cloud.queue("again-dead")[1]}))
+        cloud.function("again", "keep")
+        cloud.client("lambda").create_event_source_mapping(
+            FunctionName="again", EventSourceArn=arn, MaximumBatchingWindowInSeconds=1)
+        client = cloud.client("sqs")
+        client.send_message_batch(
+            QueueUrl=url, Entries=[{"Id": text, "MessageBody": text} for text in "abc"])
+        calls = [[(record["body"], record["attributes"]["ApproximateReceiveCount"])
+                  for record in invocation["event"]["Records"]] for invocation in cloud.invocations("again", 2)]
+        self.assertEqual(calls, [[("a", "1"), ("b", "1"), ("c", "1")], [("c", "1"), ("b", "1"), ("a", "1")]])
+        self.switch.unlink()
+        client.send_message(QueueUrl=url, MessageBody="once")
+        cloud.invocations("again", 3)
+        time.sleep(2)
+        self.assertEqual(len(cloud.invocations("again", 3)), 3)
+
+    def test_stream_batch_comes_again_before_the_next(self):
+        mapped_table("twice-stream", "keep", BatchSize=2, MaximumBatchingWindowInSeconds=1)
+        put("twice-stream", "a", "b", "c")
+        self.assertEqual(calls("twice-stream", 4), [["a", "b"], ["a", "b"], ["c"], ["c"]])
 
 
 class Functions(unittest.TestCase):
