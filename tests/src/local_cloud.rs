@@ -22,6 +22,19 @@ const RECEIVED_PER_CALL: i32 = 10;
 #[derive(Debug, Deserialize)]
 struct Written {
     accounts: BTreeMap<String, String>,
+    organizational_units: BTreeMap<String, String>,
+    identity_center: IdentityCenter,
+}
+
+/// The example organization's IAM Identity Center.
+#[derive(Debug, Deserialize)]
+pub struct IdentityCenter {
+    /// The instance.
+    pub instance_arn: String,
+    /// Groups: name to id.
+    pub groups: BTreeMap<String, String>,
+    /// Permission sets: name to ARN.
+    pub permission_sets: BTreeMap<String, String>,
 }
 
 /// The running local cloud, held by one flow until it is dropped.
@@ -32,6 +45,10 @@ pub struct LocalCloud {
     pub outputs: BTreeMap<String, String>,
     /// The example organization's accounts: name to id.
     pub accounts: BTreeMap<String, String>,
+    /// Its organizational units: path to id.
+    pub organizational_units: BTreeMap<String, String>,
+    /// Its IAM Identity Center.
+    pub identity_center: IdentityCenter,
     endpoint: String,
     http: reqwest::Client,
     _alone: MutexGuard<'static, ()>,
@@ -56,7 +73,7 @@ impl LocalCloud {
     pub async fn attach() -> Result<Self> {
         let alone = ONE_FLOW.lock().await;
         let port = environment("ORGKEEPER_PORT").unwrap_or_else(|| "4566".to_owned());
-        let state = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local");
+        let state = state_folder();
         let read = |name: &str| {
             std::fs::read_to_string(state.join(name))
                 .with_context(|| format!("the local cloud does not run on port {port}: make up"))
@@ -74,12 +91,16 @@ impl LocalCloud {
             sdk,
             outputs,
             accounts: written.accounts,
+            organizational_units: written.organizational_units,
+            identity_center: written.identity_center,
             endpoint,
             http: reqwest::Client::new(),
             _alone: alone,
         };
         cloud.clear_faults().await?;
         cloud.reset_calls().await?;
+        cloud.reset_vending().await?;
+        cloud.deliver_twice(false)?;
         Ok(cloud)
     }
 
@@ -154,6 +175,88 @@ impl LocalCloud {
         Ok(text)
     }
 
+    /// Sets how the Account Factory behaves; the front door's own documentation has the form.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn set_factory(&self, settings: Value) -> Result<()> {
+        self.control(reqwest::Method::POST, "factory", Some(settings))
+            .await
+            .map(drop)
+    }
+
+    /// What the Account Factory has counted.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn factory(&self) -> Result<Value> {
+        let answer = self.control(reqwest::Method::GET, "factory", None).await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// What has been counted of the assignments in IAM Identity Center.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn assignments(&self) -> Result<Value> {
+        let answer = self
+            .control(reqwest::Method::GET, "assignments", None)
+            .await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// Sets the Account Factory and the assignments back, their counts too.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn reset_vending(&self) -> Result<()> {
+        for what in ["factory", "assignments"] {
+            self.control(reqwest::Method::DELETE, what, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Has every event, message and change of a table delivered twice, or no longer.
+    ///
+    /// # Errors
+    /// If the switch, a file that the local cloud looks at, cannot be set.
+    pub fn deliver_twice(&self, twice: bool) -> Result<()> {
+        let switch = state_folder().join("deliver-twice");
+        if twice {
+            std::fs::write(switch, "")?;
+        } else if switch.exists() {
+            std::fs::remove_file(switch)?;
+        }
+        Ok(())
+    }
+
+    /// Kills every running process of these functions; gives their number.
+    ///
+    /// # Errors
+    /// If the processes cannot be listed or killed.
+    pub fn kill(&self, functions: &[&str]) -> Result<usize> {
+        let names: Vec<String> = functions
+            .iter()
+            .map(|function| format!("AWS_LAMBDA_FUNCTION_NAME={function}"))
+            .collect();
+        let mut killed = 0;
+        for process in std::fs::read_dir("/proc")? {
+            let path = process?.path();
+            let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+            let is_one = environment
+                .split(|byte| *byte == 0)
+                .any(|variable| names.iter().any(|name| name.as_bytes() == variable));
+            if let (true, Some(id)) = (is_one, path.file_name()) {
+                let ended = std::process::Command::new("kill")
+                    .arg("-9")
+                    .arg(id)
+                    .status()?;
+                killed += usize::from(ended.success());
+            }
+        }
+        Ok(killed)
+    }
+
     /// The organization's accounts as they are now: name to id.
     ///
     /// # Errors
@@ -223,6 +326,11 @@ impl LocalCloud {
             }
         }
     }
+}
+
+/// Where the local cloud keeps what it writes down.
+fn state_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local")
 }
 
 /// Asks `holds` again and again until it says yes.

@@ -199,26 +199,6 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// Ends the processes of directory-refresher as a crash would; gives how many there were.
-fn kill_refresher(function: &str) -> Result<usize> {
-    let mut killed = 0;
-    for process in std::fs::read_dir("/proc")? {
-        let path = process?.path();
-        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
-        let is_ours = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == format!("AWS_LAMBDA_FUNCTION_NAME={function}").as_bytes());
-        if let (true, Some(id)) = (is_ours, path.file_name()) {
-            let ended = std::process::Command::new("kill")
-                .arg("-9")
-                .arg(id)
-                .status()?;
-            killed += usize::from(ended.success());
-        }
-    }
-    Ok(killed)
-}
-
 /// What a finding shows, without the time of its note.
 fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<String, String> {
     let mut shown: BTreeMap<String, String> = finding
@@ -478,7 +458,7 @@ async fn a_whole_refresh_survives_a_crash_a_twin_and_throttling() -> Result<()> 
         Ok(refreshed().await? >= FLEET / 2)
     })
     .await?;
-    let killed = kill_refresher(cloud.output("DirectoryRefresherFunctionName")?)?;
+    let killed = cloud.kill(&[cloud.output("DirectoryRefresherFunctionName")?])?;
     assert!(killed > 0, "the function was not running");
     eventually("every account is read", PATIENCE, async || {
         Ok(refreshed().await? == FLEET)

@@ -11,16 +11,12 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        AttributeValue, CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put,
-        ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, TransactWriteItem,
     },
-};
-use aws_smithy_runtime_api::client::{
-    interceptors::context::InterceptorContext,
-    retries::classifiers::{ClassifyRetry, RetryAction},
 };
 
 use super::{
+    expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
     request::{AccountRequest, Status},
 };
@@ -44,8 +40,6 @@ const BY_STATUS: &str = "ByStatus";
 const OPERATIONS: &str = "operations";
 /// The item of `VendingState` that lists the assignments under way.
 const ASSIGNMENTS: &str = "assignments";
-
-type Item = HashMap<String, AttributeValue>;
 
 /// What a file wants of the table.
 #[derive(Debug)]
@@ -669,125 +663,6 @@ impl Ledger {
     }
 }
 
-/// A condition and its values; `#Name` in an expression stands for the attribute `Name`.
-struct Expression {
-    condition: Option<String>,
-    values: Item,
-}
-
-impl Expression {
-    /// An empty `condition` always holds.
-    fn of(condition: &str) -> Self {
-        Self {
-            condition: (!condition.is_empty()).then(|| condition.to_owned()),
-            values: Item::new(),
-        }
-    }
-
-    fn values<'v>(mut self, values: impl IntoIterator<Item = (&'v str, AttributeValue)>) -> Self {
-        self.values.extend(
-            values
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        self
-    }
-
-    fn put(self, table: &str, item: Item) -> TransactWriteItem {
-        let put = Put::builder()
-            .table_name(table)
-            .set_item(Some(item))
-            .set_expression_attribute_names(self.names(""))
-            .set_expression_attribute_values(some_of(self.values))
-            .set_condition_expression(self.condition)
-            .build()
-            .ok();
-        TransactWriteItem::builder().set_put(put).build()
-    }
-
-    fn update(self, table: &str, key: Item, update: &str) -> TransactWriteItem {
-        let update = Update::builder()
-            .table_name(table)
-            .set_key(Some(key))
-            .update_expression(update)
-            .set_expression_attribute_names(self.names(update))
-            .set_expression_attribute_values(some_of(self.values))
-            .set_condition_expression(self.condition)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .ok();
-        TransactWriteItem::builder().set_update(update).build()
-    }
-
-    fn check(self, table: &str, key: Item) -> TransactWriteItem {
-        let check = ConditionCheck::builder()
-            .table_name(table)
-            .set_key(Some(key))
-            .set_expression_attribute_names(self.names(""))
-            .set_expression_attribute_values(some_of(self.values))
-            .condition_expression(self.condition.unwrap_or_default())
-            .build()
-            .ok();
-        TransactWriteItem::builder()
-            .set_condition_check(check)
-            .build()
-    }
-
-    fn delete(self, table: &str, key: Item) -> TransactWriteItem {
-        let delete = Delete::builder()
-            .table_name(table)
-            .set_key(Some(key))
-            .set_expression_attribute_names(self.names(""))
-            .set_expression_attribute_values(some_of(self.values))
-            .set_condition_expression(self.condition)
-            .build()
-            .ok();
-        TransactWriteItem::builder().set_delete(delete).build()
-    }
-
-    fn names(&self, update: &str) -> Option<HashMap<String, String>> {
-        some_of(names(&[
-            self.condition.as_deref().unwrap_or_default(),
-            update,
-        ]))
-    }
-}
-
-/// The attribute names in expressions: `#Status` -> `Status`.
-fn names(expressions: &[&str]) -> HashMap<String, String> {
-    expressions
-        .iter()
-        .flat_map(|expression| expression.split('#').skip(1))
-        .map(|rest| {
-            let end = rest
-                .find(|character: char| !character.is_ascii_alphanumeric())
-                .unwrap_or(rest.len());
-            (format!("#{}", &rest[..end]), rest[..end].to_owned())
-        })
-        .collect()
-}
-
-/// DynamoDB refuses an empty map.
-fn some_of<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
-    (!map.is_empty()).then_some(map)
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
-}
-
-fn number(value: impl std::fmt::Display) -> AttributeValue {
-    AttributeValue::N(format!("{value}"))
-}
-
-fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
-    AttributeValue::Ss(values.into_iter().collect())
-}
-
-fn set_of(values: &BTreeSet<String>) -> AttributeValue {
-    set(values.iter().cloned())
-}
-
 fn account_key(email: &str) -> Item {
     Item::from([("AccountEmail".to_owned(), text(email))])
 }
@@ -821,10 +696,6 @@ fn readable(item: Item) -> Option<AccountRequest> {
         .ok()
 }
 
-fn failed(reason: &CancellationReason) -> bool {
-    reason.code() == Some("ConditionalCheckFailed")
-}
-
 /// Why a submission was refused, from the reasons of its own actions.
 fn refusal(reasons: &[CancellationReason]) -> Option<Refusal> {
     let place = reasons.iter().position(failed)?;
@@ -838,48 +709,9 @@ fn refusal(reasons: &[CancellationReason]) -> Option<Refusal> {
     }
 }
 
-/// Has the SDK try again what collided with another transaction: it does not by itself.
-#[derive(Debug)]
-struct Collisions;
-
-impl ClassifyRetry for Collisions {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let cancelled = context
-            .output_or_error()
-            .and_then(Result::err)
-            .and_then(|error| {
-                error
-                    .as_operation_error()?
-                    .downcast_ref::<TransactWriteItemsError>()
-            });
-        match cancelled {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
-                if !cancelled.cancellation_reasons().iter().any(failed) =>
-            {
-                RetryAction::throttling_error()
-            }
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "Collisions"
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attribute_names_are_found_in_expressions() {
-        let found = names(&[
-            "#Status = :from AND size(#Running) < :most",
-            "ADD #Open :by",
-        ]);
-        assert_eq!(found.len(), 3);
-        assert_eq!(found["#Running"], "Running");
-    }
 
     #[test]
     fn a_taken_name_is_told_from_a_changed_request() {

@@ -10,6 +10,7 @@
 //! file are still open.
 
 pub mod creation;
+mod expression;
 pub mod file;
 pub mod ledger;
 pub mod request;
