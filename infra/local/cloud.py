@@ -1,4 +1,4 @@
-"""The local cloud: `cloud.py up`, `down` and `status` (`make up` and `make down` call it).
+"""The local cloud: `cloud.py up`, `set`, `down` and `status` (`make up` and `make down` call it).
 
 `up` builds the functions and the front door, starts three servers in the background, makes the example
 organization, deploys template.yaml with the real `sam deploy`, and says how to reach it all:
@@ -81,11 +81,13 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it with the stack deployed, in the background")
     commands.add_parser("down", help="stop it")
+    setting = commands.add_parser("set", help="deploy the running stack again with other parameters; without any, with the usual ones")
+    setting.add_argument("parameters", nargs="*", metavar="PARAMETER=VALUE")
     commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
     during = commands.add_parser("during", help="run a command while it is up; stop it afterwards unless it was up before")
     during.add_argument("during", nargs=argparse.REMAINDER, metavar="COMMAND")
     arguments = parser.parse_args()
-    commands = {"up": up, "down": down, "status": status, "during": lambda: run_during(arguments.during)}
+    commands = {"up": up, "down": down, "status": status, "set": lambda: set_parameters(arguments.parameters), "during": lambda: run_during(arguments.during)}
     sys.exit(exit_code(arguments.command, commands[arguments.command]))
 
 
@@ -124,6 +126,16 @@ def bring_up(cloud):
             for server in running:
                 console.print(f"{server.name} is left over from an incomplete local cloud: it is started anew")
             start_all(cloud, steps)
+
+
+def set_parameters(parameters):
+    """Deploys the running stack with other parameters, for those who want to try them."""
+    cloud = Cloud(base_port())
+    with only_one(), Steps() as steps:
+        if not all(server.runs() for server in cloud.servers):
+            raise Failed("the local cloud does not run: make up")
+        deploy(cloud, steps, parameters)
+    return 0
 
 
 def down():
@@ -276,15 +288,16 @@ def make_organization(cloud):
         raise Failed(f"the example organization was not made: {error} (logs: {shown(LOGS)})") from error
 
 
-def deploy(cloud, steps):
-    """Deploys the template with the real SAM CLI, and writes down the stack's outputs."""
+def deploy(cloud, steps, other=()):
+    """Deploys the template with the real SAM CLI, `other` parameters over the usual ones, and writes down the outputs."""
     with steps.step("Deploy the stack") as detail:
         to_deploy = fingerprints(deployed_files())
         run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
-             "--config-env", "local", "--parameter-overrides", *parameter_overrides()],
+             "--config-env", "local", "--parameter-overrides", *parameter_overrides(), *other],
             "deploy", detail, client_environment(cloud))
         write(STATE / "outputs.json", outputs(cloud))
-        write(STATE / "deployed.json", to_deploy)
+        # With other parameters nothing is as `up` leaves it: the next one deploys again.
+        write(STATE / "deployed.json", None if other else to_deploy)
 
 
 def parameter_overrides():

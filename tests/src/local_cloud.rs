@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
 use orgkeeper_shared::config::environment;
 use serde::Deserialize;
@@ -85,6 +85,8 @@ impl LocalCloud {
             .endpoint_url(&endpoint)
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "local"))
+            // Faults strike the tests' own calls too.
+            .retry_config(RetryConfig::standard().with_max_attempts(8))
             .load()
             .await;
         let cloud = Self {
@@ -227,6 +229,23 @@ impl LocalCloud {
         } else if switch.exists() {
             std::fs::remove_file(switch)?;
         }
+        Ok(())
+    }
+
+    /// Deploys the stack again with other parameters, `Name=value` each; without any, with the usual ones.
+    ///
+    /// # Errors
+    /// If the deployment fails.
+    pub async fn deploy(&self, parameters: &[&str]) -> Result<()> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let done = tokio::process::Command::new(root.join(".venv/cloud/bin/python"))
+            .arg(root.join("infra/local/cloud.py"))
+            .arg("set")
+            .args(parameters)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&done.stdout);
+        ensure!(done.status.success(), "cloud.py set: {said}");
         Ok(())
     }
 

@@ -474,3 +474,27 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
     nothing_is_left(&cloud).await?;
     cloud.reset_vending().await
 }
+
+#[tokio::test]
+async fn forty_rows_without_control_tower() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    cloud.deploy(&["AccountCreation=organizations"]).await?;
+    let done = by_organizations(&cloud).await;
+    cloud.deploy(&[]).await?;
+    done
+}
+
+async fn by_organizations(cloud: &LocalCloud) -> Result<()> {
+    cloud
+        .set_factory(json!({ "create_account_ms": ACCOUNT_TIME.as_millis() }))
+        .await?;
+    let file = file(cloud, ROWS, "ErrorMsg");
+    upload(cloud, &file.key, &file.text).await?;
+    all_end(cloud, &file, PATIENCE).await?;
+    let counts = cloud.factory().await?;
+    println!("factory: {counts}");
+    assert_eq!(counts["most_at_once"], AT_ONCE);
+    everything_stands(cloud, &file).await?;
+    nothing_is_left(cloud).await?;
+    cloud.reset_vending().await
+}

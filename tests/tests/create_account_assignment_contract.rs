@@ -1,0 +1,881 @@
+//! `create-account-assignment`'s handler with real SDK clients over the wire: every answer AWS can give.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use create_account_assignment::{config::Config, setup};
+use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_tests::{
+    organization::{MANAGEMENT_ACCOUNT, account, record},
+    wire::{Answer, Call, Wire},
+};
+use serde_json::{Value, json};
+
+const ACCOUNTS: &str = "Accounts";
+const STATE: &str = "VendingState";
+const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
+const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/assignments";
+const EMAIL: &str = "aws+payments@example.com";
+/// Places among the assignments under way.
+const PLACES: usize = 3;
+
+/// What has to hold, over and over: nobody gives up before so many messages.
+const PATIENCE: usize = 60;
+
+/// Both tables and IAM Identity Center.
+#[derive(Default)]
+struct World {
+    /// The item of the `Accounts` table.
+    row: Option<Value>,
+    /// Who holds a place among the assignments under way.
+    places: BTreeSet<String>,
+    /// The requests that IAM Identity Center works on, and the group that each is for.
+    under_way: BTreeMap<String, String>,
+    /// The requests that it worked on before.
+    ended: BTreeMap<String, String>,
+    /// The most of those at once.
+    most_under_way: usize,
+    /// How many requests there were.
+    requests: usize,
+    /// Groups that have their access.
+    given: BTreeSet<String>,
+    /// Groups whose access fails, with the reason.
+    fails: BTreeMap<String, &'static str>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+fn look(world: &Shared) -> MutexGuard<'_, World> {
+    world.lock().unwrap()
+}
+
+fn token(place: usize) -> String {
+    format!("{EMAIL}#1#{place}")
+}
+
+fn group(place: usize) -> String {
+    format!("group-{place}")
+}
+
+/// A request whose access for so many groups is to be assigned.
+fn assigning(groups: usize) -> Shared {
+    let access: Vec<Value> = (0..groups)
+        .map(|place| {
+            json!({ "M": {
+                "GroupId": { "S": group(place) },
+                "GroupName": { "S": format!("Team {place}") },
+                "PermissionSetArn": { "S": format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{place}") },
+                "PermissionSetName": { "S": "Operator" },
+            } })
+        })
+        .collect();
+    let row = json!({
+        "AccountEmail": { "S": EMAIL },
+        "AccountName": { "S": "payments" },
+        "SSOUserEmail": { "S": "ana@example.com" },
+        "SSOUserFirstName": { "S": "Ana" },
+        "SSOUserLastName": { "S": "Silva" },
+        "OrgUnit": { "S": "Prod" },
+        "Status": { "S": "ASSIGNING" },
+        "AccountId": { "S": account(0) },
+        "Unit": { "M": { "Id": { "S": "ou-a1b2-prod0000" }, "Name": { "S": "Prod" },
+            "Path": { "S": "Root/Workloads/Prod" } } },
+        "Access": { "L": access },
+        "Attempt": { "N": "1" },
+        "QueuedAt": { "N": "1000" },
+        "Files": { "SS": ["v1#accounts.csv"] },
+    });
+    Arc::new(Mutex::new(World {
+        row: Some(row),
+        ..World::default()
+    }))
+}
+
+/// A transaction that was cancelled because the condition of its `failed`th action did not hold.
+fn cancelled(actions: usize, failed: usize) -> Answer {
+    let reasons: Vec<Value> = (0..actions)
+        .map(|place| {
+            let held = place != failed;
+            json!({ "Code": if held { "None" } else { "ConditionalCheckFailed" } })
+        })
+        .collect();
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled",
+        "CancellationReasons": reasons,
+    });
+    Answer::xml(400, &body.to_string())
+}
+
+impl World {
+    fn set(&mut self, name: &str, value: Value) {
+        self.row.as_mut().unwrap()[name] = value;
+    }
+
+    fn text(&self, name: &str) -> String {
+        let row = self.row.as_ref().unwrap();
+        row[name]["S"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn answer(&mut self, call: &Call) -> Answer {
+        match call.operation.as_str() {
+            "BatchGetItem" => self.read(&call.body["RequestItems"]),
+            "TransactWriteItems" => self.transact(&call.body["TransactItems"]),
+            "CreateAccountAssignment" => self.create(&call.body),
+            "DescribeAccountAssignmentCreationStatus" => self.describe(&call.body),
+            "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
+                Answer::ok(json!({ "Successful": [], "Failed": [] }))
+            }
+            _ => Answer::error(400, "UnknownOperationException"),
+        }
+    }
+
+    fn read(&self, wanted: &Value) -> Answer {
+        let consistent = |table: &str| assert_eq!(wanted[table]["ConsistentRead"], true);
+        let (table, item) = if wanted[ACCOUNTS].is_object() {
+            assert_eq!(wanted[ACCOUNTS]["Keys"][0]["AccountEmail"]["S"], EMAIL);
+            (ACCOUNTS, self.row.clone())
+        } else {
+            assert_eq!(wanted[STATE]["Keys"][0]["Id"]["S"], "assignments");
+            let running = (!self.places.is_empty())
+                .then(|| json!({ "Id": { "S": "assignments" }, "Running": { "SS": self.places } }));
+            (STATE, running)
+        };
+        consistent(table);
+        let items: Vec<Value> = item.into_iter().collect();
+        Answer::ok(json!({ "Responses": { table: items }, "UnprocessedKeys": {} }))
+    }
+
+    /// The three transactions that the function makes: a place held, places given back, a request
+    /// taken to its end.
+    fn transact(&mut self, actions: &Value) -> Answer {
+        let update = &actions[0]["Update"];
+        let values = &update["ExpressionAttributeValues"];
+        let tokens =
+            || -> Vec<String> { serde_json::from_value(values[":tokens"]["SS"].clone()).unwrap() };
+        if update["TableName"] == ACCOUNTS {
+            let row = self.row.clone().unwrap_or_default();
+            let holds = row["Status"] == values[":from"]
+                && row["Attempt"] == values[":attempt"]
+                && row["Files"] == values[":files"];
+            if !holds {
+                return cancelled(actions.as_array().unwrap().len(), 0);
+            }
+            self.set("Status", values[":to"].clone());
+            if values[":message"].is_object() {
+                self.set("ErrorMsg", values[":message"].clone());
+            }
+        } else if update["UpdateExpression"] == "ADD #Running :tokens" {
+            let token = &tokens()[0];
+            assert_eq!(values[":most"]["N"], PLACES.to_string());
+            if !self.places.contains(token) && self.places.len() >= PLACES {
+                return cancelled(1, 0);
+            }
+            self.places.insert(token.clone());
+        } else {
+            assert_eq!(update["UpdateExpression"], "DELETE #Running :tokens");
+            for token in tokens() {
+                self.places.remove(&token);
+            }
+        }
+        Answer::ok(json!({}))
+    }
+
+    fn create(&mut self, wanted: &Value) -> Answer {
+        assert_eq!(wanted["InstanceArn"], INSTANCE);
+        assert_eq!(wanted["TargetType"], "AWS_ACCOUNT");
+        assert_eq!(wanted["TargetId"], account(0));
+        assert_eq!(wanted["PrincipalType"], "GROUP");
+        self.requests += 1;
+        let id = format!("request-{}", self.requests);
+        let group = wanted["PrincipalId"].as_str().unwrap();
+        let place = group.trim_start_matches("group-");
+        let set = format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{place}");
+        assert_eq!(wanted["PermissionSetArn"], set);
+        self.under_way.insert(id.clone(), group.to_owned());
+        self.most_under_way = self.most_under_way.max(self.under_way.len());
+        status("IN_PROGRESS", &id, None)
+    }
+
+    /// A request has ended by the time that somebody asks.
+    fn describe(&mut self, wanted: &Value) -> Answer {
+        assert_eq!(wanted["InstanceArn"], INSTANCE);
+        let id = wanted["AccountAssignmentCreationRequestId"]
+            .as_str()
+            .unwrap();
+        if let Some(group) = self.under_way.remove(id) {
+            self.ended.insert(id.to_owned(), group);
+        }
+        let Some(group) = self.ended.get(id) else {
+            return Answer::error(400, "ResourceNotFoundException");
+        };
+        if let Some(reason) = self.fails.get(group) {
+            return status("FAILED", id, Some(reason));
+        }
+        self.given.insert(group.clone());
+        status("SUCCEEDED", id, None)
+    }
+}
+
+fn status(status: &str, id: &str, reason: Option<&str>) -> Answer {
+    Answer::ok(json!({ "AccountAssignmentCreationStatus":
+        { "Status": status, "RequestId": id, "FailureReason": reason } }))
+}
+
+/// A wire over a world; `special` answers first.
+async fn wire_over(
+    world: &Shared,
+    special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
+) -> Wire {
+    let world = Arc::clone(world);
+    Wire::start(move |call| special(call).unwrap_or_else(|| look(&world).answer(call)))
+        .await
+        .unwrap()
+}
+
+async fn plain(world: &Shared) -> Wire {
+    wire_over(world, |_| None).await
+}
+
+/// The first `times` calls of `operation` are answered so.
+fn at_first(
+    operation: &'static str,
+    times: usize,
+    answer: Answer,
+) -> impl Fn(&Call) -> Option<Answer> {
+    let calls = AtomicUsize::new(0);
+    move |call| {
+        (call.operation == operation && calls.fetch_add(1, Ordering::Relaxed) < times)
+            .then(|| answer.clone())
+    }
+}
+
+fn first() -> Value {
+    serde_json::from_str(include_str!(
+        "../../events/create-account-assignment/assign.json"
+    ))
+    .unwrap()
+}
+
+/// The message once `steps` are known.
+fn later(steps: Value) -> Value {
+    let mut message = first();
+    message["steps"] = steps;
+    message
+}
+
+/// Runs a batch of messages, named by their place, and gives those that come back.
+async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<String> {
+    let settings = |name: &str| {
+        let value = match name {
+            "ACCOUNTS_TABLE" => ACCOUNTS,
+            "VENDING_STATE_TABLE" => STATE,
+            "ASSIGNMENTS_QUEUE_URL" => QUEUE_URL,
+            "IDENTITY_CENTER_INSTANCE_ARN" => INSTANCE,
+            "OUTSTANDING_ASSIGNMENTS" => return Some(PLACES.to_string()),
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let config = Config::from_env(&settings).unwrap();
+    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let invocation = Invocation {
+        now: "2026-03-01T10:15:31Z".parse().unwrap(),
+        remaining,
+        account: MANAGEMENT_ACCOUNT.parse().ok(),
+    };
+    let records: Vec<Value> = bodies
+        .iter()
+        .enumerate()
+        .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
+        .collect();
+    let event = json!({ "Records": records });
+    let response = handler
+        .handle(serde_json::from_value(event).unwrap(), invocation)
+        .await;
+    let mut returned: Vec<String> = response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect();
+    returned.sort();
+    returned
+}
+
+async fn returned(wire: &Wire, bodies: &[Value]) -> Vec<String> {
+    returned_in(wire, bodies, Duration::from_secs(30)).await
+}
+
+/// Runs one message and tells whether it comes back.
+async fn comes_back(wire: &Wire, body: &Value) -> bool {
+    returned(wire, std::slice::from_ref(body)).await == ["0"]
+}
+
+/// The messages in these calls, with their delays in seconds.
+fn messages_in(calls: &[Call]) -> Vec<(Value, i64)> {
+    calls
+        .iter()
+        .filter(|call| call.operation == "SendMessageBatch")
+        .inspect(|call| assert_eq!(call.body["QueueUrl"], QUEUE_URL))
+        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
+        .map(|entry| {
+            let task = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
+            (task, entry["DelaySeconds"].as_i64().unwrap_or_default())
+        })
+        .collect()
+}
+
+fn sent(wire: &Wire) -> Vec<(Value, i64)> {
+    messages_in(&wire.calls())
+}
+
+/// Runs messages and what they send until nothing is sent any more; a message that comes back is run
+/// again. Gives the delays of what was sent.
+async fn to_the_end(wire: &Wire, messages: &[Value]) -> Vec<i64> {
+    let mut left = messages.to_vec();
+    let mut delays = Vec::new();
+    for _ in 0..PATIENCE {
+        if left.is_empty() {
+            return delays;
+        }
+        wire.take_calls();
+        let back = returned(wire, &left).await;
+        let mut next: Vec<Value> = back
+            .iter()
+            .map(|place| left[place.parse::<usize>().unwrap()].clone())
+            .collect();
+        for (message, delay) in sent(wire) {
+            next.push(message);
+            delays.push(delay);
+        }
+        left = next;
+    }
+    panic!("no end after {PATIENCE} batches: {left:?}");
+}
+
+fn ended(world: &Shared, status: &str) {
+    let world = look(world);
+    assert_eq!(world.text("Status"), status);
+    assert_eq!(world.places, BTreeSet::new(), "no place is left held");
+    assert_eq!(world.under_way, BTreeMap::new(), "nothing is under way");
+    assert!(world.most_under_way <= PLACES, "{}", world.most_under_way);
+}
+
+#[tokio::test]
+async fn one_access_is_asked_for_and_looked_at_a_second_later() {
+    let world = assigning(1);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    let follow_ups = sent(&wire);
+    assert_eq!(
+        follow_ups,
+        [(
+            json!({ "task": "assign", "email": EMAIL, "attempt": 1,
+                "steps": [{ "asked": "request-1" }], "polls": 0 }),
+            1
+        )]
+    );
+    assert_eq!(look(&world).places, BTreeSet::from([token(0)]));
+    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+
+    wire.take_calls();
+    assert!(!comes_back(&wire, &follow_ups[0].0).await);
+    assert_eq!(sent(&wire), []);
+    assert_eq!(look(&world).given, BTreeSet::from([group(0)]));
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_gets_access_to_is_done_at_once() {
+    let world = assigning(0);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(sent(&wire), []);
+    assert_eq!(look(&world).requests, 0);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn several_accesses_are_asked_for_at_once_as_far_as_there_are_places() {
+    let world = assigning(5);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    let steps = &sent(&wire)[0].0["steps"];
+    assert_eq!(steps[2], json!({ "asked": "request-3" }));
+    assert_eq!((&steps[3], &steps[4]), (&json!("open"), &json!("open")));
+    // The places of those that ended are there for the others.
+    to_the_end(&wire, &[sent(&wire)[0].0.clone()]).await;
+    assert_eq!(look(&world).requests, 5);
+    assert_eq!(look(&world).given.len(), 5);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_answer_that_knows_the_outcome_needs_no_second_look() {
+    for (state, end) in [("SUCCEEDED", "SUCCEEDED"), ("FAILED", "FAILED")] {
+        let world = assigning(1);
+        let answer = status(state, "request-1", Some("role quota"));
+        let wire = wire_over(&world, at_first("CreateAccountAssignment", 9, answer)).await;
+        assert!(!comes_back(&wire, &first()).await);
+        assert_eq!(sent(&wire), []);
+        ended(&world, end);
+    }
+}
+
+#[tokio::test]
+async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
+    let world = assigning(1);
+    let others = BTreeSet::from(["x#1#0", "y#1#0", "z#1#0"].map(str::to_owned));
+    look(&world).places = others.clone();
+    let wire = plain(&world).await;
+    let mut message = first();
+    let mut delays = Vec::new();
+    for _ in 0..10 {
+        wire.take_calls();
+        assert!(!comes_back(&wire, &message).await);
+        assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 0);
+        let (next, delay) = sent(&wire)[0].clone();
+        message = next;
+        delays.push(delay);
+    }
+    assert_eq!(delays, [1, 1, 2, 3, 5, 10, 20, 30, 30, 30]);
+    assert_eq!(
+        look(&world).places,
+        others,
+        "nobody else's place is touched"
+    );
+
+    look(&world).places.clear();
+    assert_eq!(to_the_end(&wire, &[message]).await, [1]);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_waited_for_longer_and_longer() {
+    let world = assigning(1);
+    let working = status("IN_PROGRESS", "request-1", None);
+    let describe = "DescribeAccountAssignmentCreationStatus";
+    let wire = wire_over(&world, at_first(describe, 6, working)).await;
+    assert_eq!(to_the_end(&wire, &[first()]).await, [1, 1, 1, 2, 3, 5, 10]);
+    assert_eq!(look(&world).requests, 1);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn conflicts_and_throttling_are_tried_again_and_never_count_as_a_failure() {
+    for code in ["ConflictException", "ThrottlingException"] {
+        for operation in [
+            "CreateAccountAssignment",
+            "DescribeAccountAssignmentCreationStatus",
+        ] {
+            let world = assigning(2);
+            let wire = wire_over(&world, at_first(operation, 20, Answer::error(400, code))).await;
+            let mut message = first();
+            let mut longest = 0;
+            for _ in 0..PATIENCE {
+                wire.take_calls();
+                assert!(!comes_back(&wire, &message).await, "{code} {operation}");
+                let Some((next, delay)) = sent(&wire).pop() else {
+                    break;
+                };
+                message = next;
+                longest = longest.max(delay);
+            }
+            assert!(longest >= 20, "{code} {operation}: {longest}");
+            ended(&world, "SUCCEEDED");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_of_one_access_holds_up_no_other() {
+    let world = assigning(2);
+    let conflict = Answer::error(409, "ConflictException");
+    let wire = wire_over(&world, at_first("CreateAccountAssignment", 1, conflict)).await;
+    assert!(!comes_back(&wire, &first()).await);
+    let (message, _) = sent(&wire)[0].clone();
+    assert_eq!(message["steps"], json!(["open", { "asked": "request-1" }]));
+    to_the_end(&wire, &[message]).await;
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_throttled_service_is_left_alone_for_now() {
+    let world = assigning(3);
+    let throttled = Answer::error(400, "ThrottlingException");
+    let wire = wire_over(&world, at_first("CreateAccountAssignment", 1, throttled)).await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 1);
+    to_the_end(&wire, &[sent(&wire)[0].0.clone()]).await;
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_access_that_fails_fails_the_request_with_its_reason() {
+    let world = assigning(1);
+    look(&world).fails = BTreeMap::from([(group(0), "The role quota is exceeded.")]);
+    let wire = plain(&world).await;
+    to_the_end(&wire, &[first()]).await;
+    ended(&world, "FAILED");
+    assert_eq!(
+        look(&world).text("ErrorMsg"),
+        "access of group Team 0 with permission set Operator was not given: \
+         The role quota is exceeded."
+    );
+}
+
+#[tokio::test]
+async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
+    let world = assigning(5);
+    look(&world).fails = BTreeMap::from([(group(0), "no"), (group(2), "neither")]);
+    let wire = wire_over(&world, |call| {
+        let id = &call.body["AccountAssignmentCreationRequestId"];
+        (*id == "slow").then(|| status("IN_PROGRESS", "slow", None))
+    })
+    .await;
+    look(&world).under_way = BTreeMap::from([("a".to_owned(), group(0))]);
+    look(&world).places = (0..2).map(token).collect();
+    let message = later(json!([{ "asked": "a" }, { "asked": "slow" }]));
+    assert!(!comes_back(&wire, &message).await);
+    let (message, delay) = sent(&wire)[0].clone();
+    assert_eq!(delay, 1);
+    assert_eq!(
+        message["steps"],
+        json!([{ "refused": "no" }, { "asked": "slow" }, "open", "open", "open"])
+    );
+    assert_eq!(look(&world).places, BTreeSet::from([token(1)]));
+    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+    assert_eq!(look(&world).requests, 0, "no other access is asked for");
+
+    let ends = wire_over(&world, |call| {
+        let id = &call.body["AccountAssignmentCreationRequestId"];
+        (*id == "slow").then(|| status("SUCCEEDED", "slow", None))
+    })
+    .await;
+    assert!(!comes_back(&ends, &message).await);
+    assert_eq!(sent(&ends), []);
+    ended(&world, "FAILED");
+    let told = look(&world).text("ErrorMsg");
+    assert!(told.contains("Team 0") && told.ends_with(": no"), "{told}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_words_of_aws() {
+    for (status, code) in [
+        (403, "AccessDeniedException"),
+        (400, "ValidationException"),
+        (400, "ResourceNotFoundException"),
+        (402, "ServiceQuotaExceededException"),
+    ] {
+        let world = assigning(3);
+        let refusal = Answer::error(status, code);
+        let wire = wire_over(&world, at_first("CreateAccountAssignment", 9, refusal)).await;
+        assert!(!comes_back(&wire, &first()).await, "{code}");
+        assert_eq!(sent(&wire), [], "{code}");
+        assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 1, "{code}");
+        ended(&world, "FAILED");
+        assert_eq!(
+            look(&world).text("ErrorMsg"),
+            "access of group Team 0 with permission set Operator was not given: \
+             refused by the test"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_aws_does_not_know_is_made_again() {
+    let world = assigning(1);
+    look(&world).places = BTreeSet::from([token(0)]);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &later(json!([{ "asked": "lost" }]))).await);
+    let (message, delay) = sent(&wire)[0].clone();
+    assert_eq!(message["steps"], json!([{ "asked": "request-1" }]));
+    // Asking again is no news: should AWS lose each, it is asked ever more rarely.
+    assert_eq!((&message["polls"], delay), (&json!(1), 1));
+    to_the_end(&wire, &[message]).await;
+    assert_eq!(look(&world).requests, 1);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn the_same_message_twice_comes_to_the_same_end() {
+    // One after the other: the first was done to its end meanwhile.
+    let world = assigning(2);
+    let wire = plain(&world).await;
+    to_the_end(&wire, &[first()]).await;
+    wire.take_calls();
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(wire.calls().len(), 2, "{:?}", wire.calls());
+    assert_eq!(look(&world).requests, 2);
+    ended(&world, "SUCCEEDED");
+
+    // Both at once, and one more when they are under way.
+    let world = assigning(1);
+    let wire = plain(&world).await;
+    assert_eq!(returned(&wire, &[first(), first()]).await, [""; 0]);
+    let mut messages: Vec<Value> = sent(&wire).into_iter().map(|(task, _)| task).collect();
+    assert_eq!(look(&world).places.len(), 1, "one access has one place");
+    messages.push(first());
+    to_the_end(&wire, &messages).await;
+    let world = look(&world);
+    assert_eq!(world.text("Status"), "SUCCEEDED");
+    assert_eq!(world.places, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_longer_at_it_gives_its_places_back() {
+    let changes: [(&str, fn(&mut World)); 4] = [
+        ("gone", |world| world.row = None),
+        ("another attempt", |world| {
+            world.set("Attempt", json!({ "N": "2" }));
+        }),
+        ("done", |world| {
+            world.set("Status", json!({ "S": "SUCCEEDED" }));
+        }),
+        ("started over", |world| {
+            world.set("Status", json!({ "S": "VALID" }));
+        }),
+    ];
+    for (what, change) in changes {
+        let world = assigning(2);
+        let others = [
+            format!("{EMAIL}#2#0"),
+            format!("{EMAIL}#11#0"),
+            format!("x{EMAIL}#1#0"),
+        ];
+        let others = BTreeSet::from(others);
+        change(&mut look(&world));
+        look(&world).places = others.clone();
+        look(&world).places.extend([token(0), token(1)]);
+        let before = look(&world).row.clone();
+        let wire = plain(&world).await;
+        assert!(!comes_back(&wire, &first()).await, "{what}");
+        assert_eq!(sent(&wire), [], "{what}");
+        assert_eq!(look(&world).requests, 0, "{what}");
+        assert_eq!(look(&world).places, others, "{what}");
+        assert_eq!(look(&world).row, before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_an_account_fails() {
+    let world = assigning(1);
+    let row = look(&world).row.take();
+    let mut row = row.unwrap();
+    row.as_object_mut().unwrap().remove("AccountId");
+    look(&world).row = Some(row);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    ended(&world, "FAILED");
+    assert_eq!(
+        look(&world).text("ErrorMsg"),
+        "the account's id is not in the table of accounts"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_on_its_way_to_the_dead_letter_queue() {
+    let world = assigning(1);
+    let wire = plain(&world).await;
+    let batch = [
+        json!({ "task": "dance" }),
+        json!("half"),
+        json!({ "task": "assign", "email": EMAIL }),
+        first(),
+    ];
+    assert_eq!(returned(&wire, &batch).await, ["0", "1", "2"]);
+    let entries = &wire.calls_of("ChangeMessageVisibilityBatch")[0].body["Entries"];
+    for entry in entries.as_array().unwrap() {
+        assert_eq!(entry["VisibilityTimeout"], 0, "nothing is waited for");
+    }
+    assert_eq!(sent(&wire).len(), 1, "the good one is done");
+}
+
+#[tokio::test]
+async fn a_follow_up_that_cannot_be_sent_brings_the_message_back() {
+    let unsent = json!({ "Successful": [], "Failed":
+        [{ "Id": "0", "Code": "InternalError", "SenderFault": false }] });
+    for answer in [
+        Answer::ok(unsent),
+        Answer::error(500, "InternalError"),
+        Answer::error(403, "AccessDenied"),
+    ] {
+        let world = assigning(1);
+        let wire = wire_over(&world, at_first("SendMessageBatch", 1, answer)).await;
+        assert!(comes_back(&wire, &first()).await);
+        // Its access has its place still, and no second one.
+        assert_eq!(look(&world).places, BTreeSet::from([token(0)]));
+        // AWS ends a request even if nobody asks about it.
+        look(&world).under_way.clear();
+        to_the_end(&wire, &[first()]).await;
+        ended(&world, "SUCCEEDED");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_joins_meanwhile_is_counted_too() {
+    let world = assigning(0);
+    let both = json!({ "SS": ["v1#accounts.csv", "v1#more.csv"] });
+    let joining = Arc::clone(&world);
+    let files = both.clone();
+    let joined = AtomicUsize::new(0);
+    let wire = wire_over(&world, move |call| {
+        let ending = call.operation == "TransactWriteItems";
+        if ending && joined.fetch_add(1, Ordering::Relaxed) == 0 {
+            look(&joining).set("Files", files.clone());
+        }
+        None
+    })
+    .await;
+    assert!(!comes_back(&wire, &first()).await);
+    ended(&world, "SUCCEEDED");
+    let transactions = wire.calls_of("TransactWriteItems");
+    assert_eq!(transactions.len(), 2);
+    // The request, its name, and each of the files.
+    let items = transactions[1].body["TransactItems"].as_array().unwrap();
+    assert_eq!(items.len(), 4);
+    assert_eq!(
+        items[0]["Update"]["ExpressionAttributeValues"][":files"],
+        both
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_changes_again_and_again_is_tried_later() {
+    let world = assigning(0);
+    let wire = wire_over(&world, at_first("TransactWriteItems", 2, cancelled(3, 0))).await;
+    assert!(comes_back(&wire, &first()).await);
+    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+    assert!(!comes_back(&wire, &first()).await);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_request_that_somebody_else_ended_is_left_as_it_is() {
+    let world = assigning(1);
+    look(&world).fails = BTreeMap::from([(group(0), "no")]);
+    let other = Arc::clone(&world);
+    let wire = wire_over(&world, move |call| {
+        if call.body["TransactItems"][0]["Update"]["TableName"] == ACCOUNTS {
+            look(&other).set("Status", json!({ "S": "SUCCEEDED" }));
+        }
+        None
+    })
+    .await;
+    to_the_end(&wire, &[first()]).await;
+    ended(&world, "SUCCEEDED");
+    assert_eq!(look(&world).text("ErrorMsg"), "");
+}
+
+#[tokio::test]
+async fn what_is_broken_brings_the_message_back() {
+    let describe = "DescribeAccountAssignmentCreationStatus";
+    let asked = || later(json!([{ "asked": "a" }]));
+    for (message, operation, status, code) in [
+        (first(), "BatchGetItem", 500, "InternalServerError"),
+        (first(), "BatchGetItem", 400, "AccessDeniedException"),
+        (first(), "TransactWriteItems", 500, "InternalServerError"),
+        (first(), "TransactWriteItems", 400, "AccessDeniedException"),
+        (
+            first(),
+            "CreateAccountAssignment",
+            500,
+            "InternalServerException",
+        ),
+        (asked(), describe, 500, "InternalServerException"),
+    ] {
+        let world = assigning(1);
+        look(&world).under_way = match operation {
+            "DescribeAccountAssignmentCreationStatus" => {
+                BTreeMap::from([("a".to_owned(), group(0))])
+            }
+            _ => BTreeMap::new(),
+        };
+        let wire = wire_over(&world, at_first(operation, 1, Answer::error(status, code))).await;
+        assert!(comes_back(&wire, &message).await, "{operation} {code}");
+        assert_eq!(look(&world).text("Status"), "ASSIGNING");
+        to_the_end(&wire, &[message]).await;
+        ended(&world, "SUCCEEDED");
+    }
+}
+
+#[tokio::test]
+async fn what_got_further_is_kept_though_something_else_is_broken() {
+    let world = assigning(2);
+    let wire = wire_over(&world, |call| {
+        (call.body["PrincipalId"] == group(1))
+            .then(|| Answer::error(500, "InternalServerException"))
+    })
+    .await;
+    assert!(!comes_back(&wire, &first()).await);
+    let (message, _) = sent(&wire)[0].clone();
+    assert_eq!(message["steps"], json!([{ "asked": "request-1" }, "open"]));
+}
+
+#[tokio::test]
+async fn an_access_whose_place_was_not_given_back_is_looked_at_again() {
+    // Three of four have ended, and the fourth would wait for their places for ever.
+    let world = assigning(4);
+    look(&world).places = (0..3).map(token).collect();
+    look(&world).under_way = (0..3)
+        .map(|place| (format!("r-{place}"), group(place)))
+        .collect();
+    let steps = json!([{ "asked": "r-0" }, { "asked": "r-1" }, { "asked": "r-2" }, "open"]);
+    let failing = AtomicUsize::new(0);
+    let wire = wire_over(&world, move |call| {
+        let update = &call.body["TransactItems"][0]["Update"]["UpdateExpression"];
+        let fails =
+            *update == "DELETE #Running :tokens" && failing.fetch_add(1, Ordering::Relaxed) == 0;
+        fails.then(|| Answer::error(500, "InternalServerError"))
+    })
+    .await;
+    assert!(!comes_back(&wire, &later(steps.clone())).await);
+    let (message, _) = sent(&wire)[0].clone();
+    assert_eq!(message["steps"], steps);
+    assert_eq!(look(&world).places.len(), 3);
+    to_the_end(&wire, &[message]).await;
+    assert_eq!(look(&world).requests, 1, "only the fourth was asked for");
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_crash_after_the_end_leaves_no_place_held() {
+    let world = assigning(1);
+    let wire = wire_over(&world, |call| {
+        let update = &call.body["TransactItems"][0]["Update"]["UpdateExpression"];
+        (*update == "DELETE #Running :tokens").then(|| Answer::error(500, "InternalServerError"))
+    })
+    .await;
+    assert!(!comes_back(&wire, &first()).await);
+    let (message, _) = sent(&wire)[0].clone();
+    assert!(comes_back(&wire, &message).await);
+    assert_eq!(look(&world).text("Status"), "SUCCEEDED");
+    assert_eq!(look(&world).places.len(), 1);
+    let healthy = plain(&world).await;
+    assert!(!comes_back(&healthy, &message).await);
+    ended(&world, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_invocation_without_time_gives_its_messages_back() {
+    let world = assigning(1);
+    let wire = wire_over(&world, |call| {
+        (call.operation == "BatchGetItem").then(|| {
+            Answer::ok(json!({ "Responses": {}, "UnprocessedKeys": {} }))
+                .after(Duration::from_secs(5))
+        })
+    })
+    .await;
+    let short = Duration::from_millis(200);
+    assert_eq!(
+        returned_in(&wire, &[first(), first()], short).await,
+        ["0", "1"]
+    );
+}
