@@ -29,6 +29,20 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         )
         .route("/_orgkeeper/faults/{id}", delete(remove_fault))
         .route("/_orgkeeper/calls", get(list_calls).delete(reset_calls))
+        .route(
+            "/_orgkeeper/factory",
+            get(show_factory)
+                .post(set_factory)
+                .put(set_factory)
+                .delete(reset_factory),
+        )
+        .route(
+            "/_orgkeeper/assignments",
+            get(show_assignments)
+                .post(set_assignments)
+                .put(set_assignments)
+                .delete(reset_assignments),
+        )
         .route("/_orgkeeper/slack", get(list_slack).delete(clear_slack))
         .route("/_orgkeeper/slack/{channel}", post(post_slack))
         .route("/_orgkeeper/{*rest}", get(unknown).post(unknown))
@@ -88,6 +102,39 @@ async fn reset_calls(State(door): State<Arc<Door>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+async fn show_factory(State(door): State<Arc<Door>>) -> Response {
+    json_answer(StatusCode::OK, &door.vending.report())
+}
+
+async fn set_factory(State(door): State<Arc<Door>>, body: Bytes) -> Response {
+    settings_answer(door.vending.set(&body), || door.vending.report())
+}
+
+async fn reset_factory(State(door): State<Arc<Door>>) -> StatusCode {
+    door.vending.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn show_assignments(State(door): State<Arc<Door>>) -> Response {
+    json_answer(StatusCode::OK, &door.assignments.report())
+}
+
+async fn set_assignments(State(door): State<Arc<Door>>, body: Bytes) -> Response {
+    settings_answer(door.assignments.set(&body), || door.assignments.report())
+}
+
+async fn reset_assignments(State(door): State<Arc<Door>>) -> StatusCode {
+    door.assignments.reset();
+    StatusCode::NO_CONTENT
+}
+
+fn settings_answer(set: Result<(), String>, report: impl Fn() -> Value) -> Response {
+    match set {
+        Ok(()) => json_answer(StatusCode::OK, &report()),
+        Err(sentence) => json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence})),
+    }
+}
+
 async fn list_slack(State(door): State<Arc<Door>>) -> Response {
     json_answer(StatusCode::OK, &json!({"messages": door.slack.messages()}))
 }
@@ -129,7 +176,8 @@ async fn receive(door: &Door, channel: &str, body: &[u8]) -> Response {
 }
 
 async fn unknown(Path(rest): Path<String>) -> Response {
-    let error =
-        format!("there is no /_orgkeeper/{rest}; there are health, faults, calls and slack");
+    let error = format!(
+        "there is no /_orgkeeper/{rest}; there are health, faults, calls, factory, assignments and slack"
+    );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

@@ -12,24 +12,33 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use crate::account::AccountManagement;
+use crate::assignments::Assignments;
 use crate::backend::{Backend, MOTO_ACCOUNT, Unreachable};
 use crate::bus::Bus;
-use crate::callers::Callers;
+use crate::callers::{Caller, Callers};
 use crate::calls::Calls;
+use crate::controltower::ControlTower;
+use crate::delivery::Delivery;
+use crate::factory::{Factory, Tools};
 use crate::faults::Faults;
 use crate::operation::Operation;
 use crate::organizations::Organizations;
+use crate::problem::respond;
 use crate::reply::{Refusal, success, text_answer};
 use crate::scope::Scope;
 use crate::securityhub::{self, SecurityHub};
 use crate::slack::Slack;
 use crate::trail::{self, Trail};
+use crate::vending::Vending;
 use crate::{Settings, clock, control, lambda, sts};
 
 /// Who answers a service.
 #[derive(Debug, Clone, Copy)]
 enum Place {
+    AccountFactory,
     AccountManagement,
+    Assignments,
+    ControlTower,
     Moto,
     Organizations,
     SecurityHub,
@@ -40,10 +49,12 @@ const PLACES: &[(&str, Place)] = &[
     ("account", Place::AccountManagement),
     ("budgets", Place::Moto),
     ("config", Place::Moto),
+    ("controltower", Place::ControlTower),
     ("identitystore", Place::Moto),
     ("organizations", Place::Organizations),
     ("securityhub", Place::SecurityHub),
-    ("sso", Place::Moto),
+    ("servicecatalog", Place::AccountFactory),
+    ("sso", Place::Assignments),
 ];
 
 /// Everything behind the door.
@@ -54,12 +65,16 @@ pub(crate) struct Door {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) slack: Slack,
+    pub(crate) vending: Arc<Vending>,
+    pub(crate) assignments: Arc<Assignments>,
     settings: Settings,
     callers: Callers,
-    organizations: Organizations,
+    organizations: Arc<Organizations>,
     account_management: AccountManagement,
+    account_factory: Arc<Factory>,
+    control_tower: ControlTower,
     security_hub: SecurityHub,
-    trail: Trail,
+    trail: Arc<Trail>,
 }
 
 /// A request that has been read.
@@ -74,14 +89,44 @@ struct Call {
 pub(crate) fn router(settings: Settings) -> Router {
     let ministack = Backend::new("MiniStack", &settings.ministack);
     let moto = Backend::new("moto", &settings.moto);
-    let (management, region) = (&settings.management_account, &settings.region);
+    let (management, region) = (&*settings.management_account, &*settings.region);
+    let home = (management, region);
     let bus = Bus::open(ministack.clone(), management, region);
+    let vending = Arc::new(Vending::default());
+    let delivery = Delivery::new(bus.clone(), Arc::clone(&vending));
+    let trail = Arc::new(Trail::new(management, bus.clone(), delivery.clone()));
+    let organizations = Arc::new(Organizations::new(
+        moto.clone(),
+        home,
+        Arc::clone(&trail),
+        Arc::clone(&vending),
+    ));
+    let tools = Tools {
+        organizations: Arc::clone(&organizations),
+        ministack: ministack.clone(),
+        delivery,
+        vending: Arc::clone(&vending),
+    };
+    let account_factory = Arc::new(Factory::new(management, region, tools));
     let door = Door {
         callers: Callers::new(management),
-        organizations: Organizations::new(moto.clone(), management, region),
         account_management: AccountManagement::new(moto.clone(), management),
-        trail: Trail::new(management, bus.clone()),
+        account_factory: Arc::clone(&account_factory),
+        assignments: Arc::new(Assignments::new(
+            moto.clone(),
+            management,
+            Arc::clone(&organizations),
+        )),
+        control_tower: ControlTower::new(
+            home,
+            Arc::clone(&organizations),
+            account_factory,
+            Arc::clone(&vending),
+        ),
         security_hub: SecurityHub::new(management, bus),
+        organizations,
+        trail,
+        vending,
         faults: Faults::default(),
         calls: Calls::default(),
         slack: Slack::default(),
@@ -178,6 +223,9 @@ impl Door {
         let caller = self
             .callers
             .of(scope.as_ref().map(|it| it.access_key.as_str()));
+        let region = scope
+            .as_ref()
+            .map_or(&self.settings.region, |it| &it.region);
         let asked = body.clone();
         let response = match place {
             Place::Moto => self.moto.forward(&parts, body).await?,
@@ -188,25 +236,20 @@ impl Door {
                     .answer(&operation, &caller, &mut parts, body)
                     .await?
             }
-            Place::SecurityHub => {
-                let name = operation.full_name();
-                let ask = securityhub::Ask {
-                    operation: &operation.name,
-                    account: &caller.account,
-                    region: scope
-                        .as_ref()
-                        .map_or(&self.settings.region, |it| &it.region),
-                    body: &body,
-                };
-                let strike = || {
-                    self.faults
-                        .strike_finding(&name, Instant::now(), rand::random)
-                };
-                match self.security_hub.answer(&ask, strike) {
-                    Ok(body) => success(&operation, &body),
-                    Err(refusal) => refusal.response(&operation),
-                }
+            Place::AccountFactory => {
+                let factory = &self.account_factory;
+                let answer = factory.answer(&operation.name, &caller, &body).await;
+                respond(&operation, answer)?
             }
+            Place::ControlTower => {
+                let answer = self.control_tower.answer(&operation.name, &body).await;
+                respond(&operation, answer)?
+            }
+            Place::Assignments => {
+                let assignments = &self.assignments;
+                assignments.answer(&operation, region, &parts, body).await?
+            }
+            Place::SecurityHub => self.security_hub(&operation, &caller, region, &body),
         };
         let Some(change) = trail::change(&operation) else {
             return Ok(response);
@@ -220,6 +263,30 @@ impl Door {
         };
         self.trail.record(change, &call, clock::now());
         Ok(answer.into_response())
+    }
+
+    fn security_hub(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        region: &str,
+        body: &[u8],
+    ) -> Response {
+        let name = operation.full_name();
+        let ask = securityhub::Ask {
+            operation: &operation.name,
+            account: &caller.account,
+            region,
+            body,
+        };
+        let strike = || {
+            self.faults
+                .strike_finding(&name, Instant::now(), rand::random)
+        };
+        match self.security_hub.answer(&ask, strike) {
+            Ok(body) => success(operation, &body),
+            Err(refusal) => refusal.response(operation),
+        }
     }
 
     async fn ministack(&self, call: Call) -> Result<Response, Unreachable> {

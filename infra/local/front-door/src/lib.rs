@@ -1,24 +1,31 @@
 //! The front door as a library, so that tests can open one on a port of their own. `main.rs` has the map.
 
 mod account;
+mod assignments;
 mod backend;
 mod bus;
 mod callers;
 mod calls;
 mod clock;
 mod control;
+mod controltower;
+mod delivery;
 mod door;
+mod factory;
 mod faults;
 mod lambda;
 mod lock;
 mod operation;
 mod organizations;
+mod pages;
+mod problem;
 mod reply;
 mod scope;
 mod securityhub;
 mod slack;
 mod sts;
 mod trail;
+mod vending;
 
 use std::net::Ipv4Addr;
 

@@ -6,9 +6,13 @@
 //! * `backend` – the HTTP client that reaches `MiniStack` and moto; `reply` – an error in each AWS protocol;
 //! * `callers` – whose account an access key is; `sts`, `lambda` – two repairs to what `MiniStack` does;
 //! * `organizations`, `account` – what moto leaves out of both services;
-//! * `trail` – the events that `CloudTrail` would send of changes in both; `bus` – how any event leaves the door;
+//! * `factory` – Account Factory behind Service Catalog: `catalog`, `request`, `store`, `search`, `work`, `lifecycle`;
+//! * `controltower` – which organizational units are registered; `assignments` – access that takes its time;
+//! * `trail` – the events that `CloudTrail` would send of changes; `bus` – how any event leaves the door,
+//!   `delivery` – and how some are lost or come twice;
 //! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
-//! * `faults`, `calls`, `slack`, `control` – what a test sets and reads under `/_orgkeeper`;
+//! * `faults`, `calls`, `slack`, `vending`, `control` – what a test sets and reads under `/_orgkeeper`;
+//! * `problem`, `pages` – how the door's own services refuse, and cut long lists;
 //! * `clock`, `lock` – the one place each where the time is asked and a lock is taken.
 
 use std::process::ExitCode;

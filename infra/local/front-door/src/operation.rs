@@ -86,6 +86,13 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
         "/startPrimaryEmailUpdate",
         "StartPrimaryEmailUpdate",
     ),
+    ("controltower", "POST", "/list-baselines", "ListBaselines"),
+    (
+        "controltower",
+        "POST",
+        "/list-enabled-baselines",
+        "ListEnabledBaselines",
+    ),
     ("securityhub", "DELETE", "/accounts", "DisableSecurityHub"),
     ("securityhub", "GET", "/accounts", "DescribeHub"),
     (
@@ -306,6 +313,12 @@ mod tests {
                 Method::POST,
                 "/getAlternateContact",
                 "account.GetAlternateContact",
+            ),
+            (
+                "controltower",
+                Method::POST,
+                "/list-enabled-baselines",
+                "controltower.ListEnabledBaselines",
             ),
             ("s3", Method::PUT, "/bucket/key?x-id=PutObject", "s3.PUT"),
             ("lambda", Method::GET, "/2015-03-31/functions", "lambda.GET"),

@@ -1,7 +1,8 @@
-//! `AssumeRole` as AWS does it: only a role that exists can be assumed. `MiniStack` takes any.
+//! `AssumeRole` as AWS does it: only a role that exists can be assumed. `MiniStack` takes any. And the roles
+//! that the door itself looks for or makes.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::backend::{Backend, OwnCall, Unreachable};
 use crate::callers::Caller;
@@ -15,6 +16,17 @@ pub(crate) struct Role {
     account: String,
     name: String,
     arn: String,
+}
+
+impl Role {
+    /// A role by its name, without a path.
+    pub(crate) fn named(account: &str, name: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            name: name.to_owned(),
+            arn: format!("arn:aws:iam::{account}:role/{name}"),
+        }
+    }
 }
 
 /// The role that an `AssumeRole` call names, in a form (query protocol) or in JSON.
@@ -55,6 +67,38 @@ pub(crate) async fn exists(
         body,
     };
     Ok(ministack.call(call).await?.status != StatusCode::NOT_FOUND)
+}
+
+/// Makes a role that the account `trusted` may assume; one that is there already stays as it is.
+pub(crate) async fn make(
+    role: &Role,
+    trusted: &str,
+    ministack: &Backend,
+    region: &str,
+) -> Result<(), Unreachable> {
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"AWS": format!("arn:aws:iam::{trusted}:root")},
+            "Action": "sts:AssumeRole",
+        }],
+    });
+    let body = form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", "CreateRole")
+        .append_pair("Version", "2010-05-08")
+        .append_pair("RoleName", &role.name)
+        .append_pair("AssumeRolePolicyDocument", &trust.to_string())
+        .finish();
+    let call = OwnCall {
+        account: &role.account,
+        region,
+        service: "iam",
+        content_type: "application/x-www-form-urlencoded",
+        target: "",
+        body,
+    };
+    ministack.call(call).await.map(drop)
 }
 
 /// AWS does not disclose whether the role is missing or its trust is.

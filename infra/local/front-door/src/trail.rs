@@ -11,9 +11,17 @@ use uuid::Uuid;
 use crate::backend::Answer;
 use crate::bus::Bus;
 use crate::callers::Caller;
+use crate::delivery::Delivery;
 use crate::operation::Operation;
 
 const EVENT_VERSION: &str = "1.08";
+
+const API_CALL: &str = "AWS API Call via CloudTrail";
+/// The detail-type of what a service does by itself.
+pub(crate) const SERVICE_EVENT: &str = "AWS Service Event via CloudTrail";
+
+/// The one operation that makes accounts.
+const CREATE_ACCOUNT: &str = "CreateAccount";
 
 /// Organizations and Account Management have no other region.
 const REGION: &str = "us-east-1";
@@ -88,7 +96,7 @@ const CHANGES: &[Change] = &[
             member: "createAccountStatus",
             status: created_account,
         }),
-        ..organizations("CreateAccount")
+        ..organizations(CREATE_ACCOUNT)
     },
     Change {
         result: Some(ServiceEvent {
@@ -140,13 +148,15 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Trail {
     management: String,
     bus: Bus,
+    delivery: Delivery,
 }
 
 impl Trail {
-    pub(crate) fn new(management: &str, bus: Bus) -> Self {
+    pub(crate) fn new(management: &str, bus: Bus, delivery: Delivery) -> Self {
         Self {
             management: management.to_owned(),
             bus,
+            delivery,
         }
     }
 
@@ -154,8 +164,19 @@ impl Trail {
     pub(crate) fn record(&self, change: &Change, call: &Call<'_>, now: Timestamp) {
         if call.answer.status == StatusCode::OK {
             for entry in entries(change, call, &self.management, now) {
-                self.bus.send(entry);
+                if change.operation == CREATE_ACCOUNT && entry["DetailType"] == SERVICE_EVENT {
+                    self.delivery.send(&entry);
+                } else {
+                    self.bus.send(entry);
+                }
             }
+        }
+    }
+
+    /// Queues the event of a `CreateAccount` that went on after its answer; `answer` is what it would be now.
+    pub(crate) fn account_created(&self, answer: &Value, now: Timestamp) {
+        if let Some(entry) = account_created(answer, &self.management, now) {
+            self.delivery.send(&entry);
         }
     }
 }
@@ -169,24 +190,32 @@ pub(crate) fn change(operation: &Operation) -> Option<&'static Change> {
 
 /// The events of one successful call, as entries of `PutEvents`.
 fn entries(change: &Change, call: &Call<'_>, management: &str, now: Timestamp) -> Vec<Value> {
-    let source = format!("aws.{}", change.service);
-    let entry = |detail_type: &str, detail: &Value| {
-        json!({
-            "Source": source,
-            "DetailType": detail_type,
-            "Time": now.as_second(),
-            "Detail": detail.to_string(),
-        })
-    };
     let api_call = api_call(change, call, management, now);
-    let mut entries = vec![entry("AWS API Call via CloudTrail", &api_call)];
+    let mut entries = vec![entry(change.service, API_CALL, now, &api_call)];
     if let Some(event) = &change.result
         && let Some(status) = (event.status)(call, now)
     {
         let detail = service_event(change, event, &status, management, now);
-        entries.push(entry("AWS Service Event via CloudTrail", &detail));
+        entries.push(entry(change.service, SERVICE_EVENT, now, &detail));
     }
     entries
+}
+
+fn account_created(answer: &Value, management: &str, now: Timestamp) -> Option<Value> {
+    let change = CHANGES.iter().find(|it| it.operation == CREATE_ACCOUNT)?;
+    let event = change.result.as_ref()?;
+    let detail = service_event(change, event, &account_status(answer), management, now);
+    Some(entry(change.service, SERVICE_EVENT, now, &detail))
+}
+
+/// An event of a service, as an entry of `PutEvents`.
+pub(crate) fn entry(service: &str, detail_type: &str, now: Timestamp, detail: &Value) -> Value {
+    json!({
+        "Source": format!("aws.{service}"),
+        "DetailType": detail_type,
+        "Time": now.as_second(),
+        "Detail": detail.to_string(),
+    })
 }
 
 fn api_call(change: &Change, call: &Call<'_>, management: &str, now: Timestamp) -> Value {
@@ -265,7 +294,8 @@ fn event_source(change: &Change) -> String {
     format!("{}.amazonaws.com", change.service)
 }
 
-fn event_time(time: Timestamp) -> String {
+/// A time as `CloudTrail` writes it.
+pub(crate) fn event_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -590,6 +620,28 @@ mod tests {
         let details = &events[1].1["serviceEventDetails"];
         assert_eq!(details["createAccountStatus"], failed);
         assert_eq!(status("IN_PROGRESS").len(), 1, "it has not ended");
+    }
+
+    #[test]
+    fn an_account_that_took_its_time_is_announced_when_it_is_there() {
+        let answer = json!({"CreateAccountStatus": {
+            "Id": "car-1",
+            "AccountName": "pay",
+            "State": "SUCCEEDED",
+            "RequestedTimestamp": 1_600_291_250.25,
+            "CompletedTimestamp": NOW,
+            "AccountId": MEMBER,
+        }});
+        let now = Timestamp::from_second(NOW).unwrap();
+        let entry = account_created(&answer, MANAGEMENT, now).unwrap();
+        assert_eq!(entry["Source"], "aws.organizations");
+        assert_eq!(entry["DetailType"], "AWS Service Event via CloudTrail");
+        let detail: Value = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
+        assert_eq!(detail["eventName"], "CreateAccountResult");
+        let status = &detail["serviceEventDetails"]["createAccountStatus"];
+        assert_eq!(status["accountId"], MEMBER);
+        assert_eq!(status["accountName"], "****");
+        assert_eq!(status["completedTimestamp"], "Sep 16, 2020 9:20:53 PM");
     }
 
     #[test]

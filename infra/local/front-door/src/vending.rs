@@ -1,0 +1,346 @@
+//! What a test sets about making accounts, and what became of them: how long it takes, how many are made at
+//! once, which fail, and which of their events never arrive. Account Factory and `CreateAccount` share it.
+//!
+//! `GET /_orgkeeper/factory` gives, and `POST` or `PUT` gives after it merged what it was sent:
+//! ```json
+//! {
+//!   "settings": {
+//!     "duration_ms": 2000,
+//!     "at_once": 5,
+//!     "create_account_ms": 0,
+//!     "events_lost": 0.0,
+//!     "events_twice": false,
+//!     "fail": [{"email": "x@example.com", "message": "no", "tainted": false, "times": 1}],
+//!     "unregistered": ["ou-ab12-cdefgh34"]
+//!   },
+//!   "running": 0, "most_at_once": 0,
+//!   "started": 0, "succeeded": 0, "failed": 0, "refused_in_use": 0
+//! }
+//! ```
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::lock::lock;
+
+/// What a test sets; a member that is left out stays as it is, a list is replaced as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// How long Account Factory takes to make, enrol or update an account.
+    duration_ms: u64,
+    /// How many operations may run at once: of Account Factory, and of `CreateAccount`.
+    at_once: usize,
+    /// How long `CreateAccount` takes; at 0 its own answer already says SUCCEEDED.
+    create_account_ms: u64,
+    /// Share of lifecycle and `CreateAccountResult` events that are never sent.
+    events_lost: f64,
+    /// Whether those that are sent are sent twice.
+    events_twice: bool,
+    fail: Vec<Failure>,
+    /// Ids of organizational units that are not registered with Control Tower.
+    unregistered: Vec<String>,
+}
+
+/// An account that is not to succeed.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failure {
+    /// In any case; `*` is every address.
+    email: String,
+    #[serde(default = "default_message")]
+    pub(crate) message: String,
+    /// Whether it fails only after the account was made.
+    #[serde(default)]
+    pub(crate) tainted: bool,
+    /// How often; left out, always. A rule that is used up is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    times: Option<u64>,
+}
+
+fn default_message() -> String {
+    "AWS Control Tower failed to deploy one or more stack set instances.".to_owned()
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            duration_ms: 2_000,
+            at_once: 5,
+            create_account_ms: 0,
+            events_lost: 0.0,
+            events_twice: false,
+            fail: Vec::new(),
+            unregistered: Vec::new(),
+        }
+    }
+}
+
+/// Each has places of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    AccountFactory,
+    CreateAccount,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    account_factory: usize,
+    create_account: usize,
+    /// The most of one kind.
+    most_at_once: usize,
+    started: u64,
+    succeeded: u64,
+    failed: u64,
+    refused_in_use: u64,
+}
+
+impl Counts {
+    fn running(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::AccountFactory => &mut self.account_factory,
+            Kind::CreateAccount => &mut self.create_account,
+        }
+    }
+}
+
+/// Settings and counts.
+#[derive(Debug, Default)]
+pub(crate) struct Vending {
+    state: Mutex<(Settings, Counts)>,
+}
+
+impl Vending {
+    /// Settings and counts as JSON.
+    pub(crate) fn report(&self) -> Value {
+        let (settings, counts) = &*lock(&self.state);
+        json!({
+            "settings": settings,
+            "running": counts.account_factory + counts.create_account,
+            "most_at_once": counts.most_at_once,
+            "started": counts.started,
+            "succeeded": counts.succeeded,
+            "failed": counts.failed,
+            "refused_in_use": counts.refused_in_use,
+        })
+    }
+
+    /// Merges settings; the error is a sentence that says what to do.
+    pub(crate) fn set(&self, body: &[u8]) -> Result<(), String> {
+        let mut state = lock(&self.state);
+        state.0 = merged(&state.0, body)?;
+        Ok(())
+    }
+
+    /// Settings as at the start and counts at zero; what runs goes on.
+    pub(crate) fn reset(&self) {
+        let (settings, counts) = &mut *lock(&self.state);
+        *settings = Settings::default();
+        *counts = Counts {
+            account_factory: counts.account_factory,
+            create_account: counts.create_account,
+            most_at_once: counts.account_factory.max(counts.create_account),
+            ..Counts::default()
+        };
+    }
+
+    /// Takes a place for an operation; `false` when all are taken.
+    pub(crate) fn start(&self, kind: Kind) -> bool {
+        let (settings, counts) = &mut *lock(&self.state);
+        let running = counts.running(kind);
+        if *running >= settings.at_once {
+            counts.refused_in_use += 1;
+            return false;
+        }
+        *running += 1;
+        let running = *running;
+        counts.most_at_once = counts.most_at_once.max(running);
+        counts.started += 1;
+        true
+    }
+
+    /// Gives the place back.
+    pub(crate) fn end(&self, kind: Kind, succeeded: bool) {
+        let counts = &mut lock(&self.state).1;
+        let running = counts.running(kind);
+        *running = running.saturating_sub(1);
+        if succeeded {
+            counts.succeeded += 1;
+        } else {
+            counts.failed += 1;
+        }
+    }
+
+    /// How long an operation of Account Factory takes.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_millis(lock(&self.state).0.duration_ms)
+    }
+
+    /// How long `CreateAccount` takes; `None` when its answer is to say SUCCEEDED at once.
+    pub(crate) fn create_account_duration(&self) -> Option<Duration> {
+        let milliseconds = lock(&self.state).0.create_account_ms;
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// How often an event is sent: never, once or twice. `draw` is from 0 to 1.
+    pub(crate) fn copies(&self, draw: f64) -> usize {
+        let settings = &lock(&self.state).0;
+        if draw < settings.events_lost {
+            return 0;
+        }
+        1 + usize::from(settings.events_twice)
+    }
+
+    /// The rule by which the account with this address is to fail, used once.
+    pub(crate) fn failure(&self, email: &str) -> Option<Failure> {
+        let rules = &mut lock(&self.state).0.fail;
+        let is_meant = |rule: &Failure| rule.email == "*" || rule.email.eq_ignore_ascii_case(email);
+        let place = rules.iter().position(is_meant)?;
+        let left = &mut rules[place].times;
+        *left = left.map(|times| times.saturating_sub(1));
+        match left {
+            Some(0) => Some(rules.remove(place)),
+            _ => Some(rules[place].clone()),
+        }
+    }
+
+    /// Whether an organizational unit is registered with Control Tower.
+    pub(crate) fn is_registered(&self, unit: &str) -> bool {
+        !lock(&self.state).0.unregistered.iter().any(|it| it == unit)
+    }
+}
+
+fn merged(settings: &Settings, body: &[u8]) -> Result<Settings, String> {
+    let hint = "send JSON such as {\"duration_ms\":500,\"at_once\":5,\"events_lost\":0.1}";
+    let not_understood =
+        |error: serde_json::Error| format!("the settings are not understood ({error}); {hint}");
+    let new: Value = serde_json::from_slice(body).map_err(not_understood)?;
+    let Value::Object(new) = new else {
+        return Err(format!("the settings are not an object; {hint}"));
+    };
+    let mut all = json!(settings);
+    for (name, value) in new {
+        all[name] = value;
+    }
+    let settings: Settings = serde_json::from_value(all).map_err(not_understood)?;
+    let problems = [
+        (
+            !(0.0..=1.0).contains(&settings.events_lost),
+            "set events_lost to a number from 0 to 1",
+        ),
+        (settings.at_once == 0, "set at_once to 1 or more"),
+        (
+            settings.fail.iter().any(|it| it.times == Some(0)),
+            "set times to 1 or more, or leave it out",
+        ),
+    ];
+    match problems.iter().find(|it| it.0) {
+        Some((_, sentence)) => Err((*sentence).to_owned()),
+        None => Ok(settings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vending(settings: &Value) -> Vending {
+        let vending = Vending::default();
+        vending.set(settings.to_string().as_bytes()).unwrap();
+        vending
+    }
+
+    #[test]
+    fn settings_are_merged() {
+        let vending = vending(&json!({"duration_ms": 5, "unregistered": ["ou-1"]}));
+        vending.set(br#"{"at_once": 2}"#).unwrap();
+        let settings = vending.report()["settings"].take();
+        let expected = json!({
+            "duration_ms": 5,
+            "at_once": 2,
+            "create_account_ms": 0,
+            "events_lost": 0.0,
+            "events_twice": false,
+            "fail": [],
+            "unregistered": ["ou-1"],
+        });
+        assert_eq!(settings, expected);
+        assert!(!vending.is_registered("ou-1"));
+        assert!(vending.is_registered("ou-2"));
+        vending.reset();
+        assert!(vending.is_registered("ou-1"));
+    }
+
+    #[test]
+    fn wrong_settings_change_nothing_and_are_told_what_to_do() {
+        let vending = Vending::default();
+        for (settings, word) in [
+            (json!({"events_lost": 2}), "events_lost"),
+            (json!({"at_once": 0}), "at_once"),
+            (json!({"duration": 1}), "duration"),
+            (json!({"fail": [{"message": "no"}]}), "email"),
+            (json!({"fail": [{"email": "a", "times": 0}]}), "times"),
+            (json!([]), "object"),
+        ] {
+            let sentence = vending.set(settings.to_string().as_bytes()).unwrap_err();
+            assert!(sentence.contains(word), "{settings}: {sentence}");
+        }
+        assert_eq!(vending.report(), Vending::default().report());
+    }
+
+    #[test]
+    fn there_are_so_many_places_of_each_kind() {
+        let vending = vending(&json!({"at_once": 2}));
+        let started = [(); 3].map(|()| vending.start(Kind::AccountFactory));
+        assert_eq!(started, [true, true, false]);
+        assert!(vending.start(Kind::CreateAccount));
+        vending.end(Kind::AccountFactory, true);
+        assert!(vending.start(Kind::AccountFactory));
+        vending.end(Kind::AccountFactory, false);
+        let mut report = vending.report();
+        report["settings"].take();
+        let expected = json!({
+            "settings": null,
+            "running": 2,
+            "most_at_once": 2,
+            "started": 4,
+            "succeeded": 1,
+            "failed": 1,
+            "refused_in_use": 1,
+        });
+        assert_eq!(report, expected);
+        vending.reset();
+        let report = vending.report();
+        assert_eq!(
+            (&report["running"], &report["started"]),
+            (&json!(2), &json!(0))
+        );
+        assert_eq!(report["most_at_once"], 1);
+    }
+
+    #[test]
+    fn a_failure_is_used_up() {
+        let vending = vending(&json!({"fail": [
+            {"email": "A@example.com", "message": "no", "tainted": true, "times": 2},
+            {"email": "*", "message": "never"},
+        ]}));
+        let messages = ["a@example.com"; 3].map(|it| vending.failure(it).unwrap().message);
+        assert_eq!(messages, ["no", "no", "never"]);
+        assert_eq!(
+            vending.report()["settings"]["fail"],
+            json!([
+                {"email": "*", "message": "never", "tainted": false},
+            ])
+        );
+    }
+
+    #[test]
+    fn events_are_lost_by_share_or_sent_twice() {
+        let vending = vending(&json!({"events_lost": 0.1, "events_twice": true}));
+        assert_eq!([0.05, 0.1, 0.9].map(|it| vending.copies(it)), [0, 2, 2]);
+        assert_eq!(Vending::default().copies(0.0), 1);
+    }
+}
