@@ -341,7 +341,6 @@ impl Store {
         found.ok_or_else(|| not_found(format!("Provisioned product {wanted} not found.")))
     }
 
-    /// Every product, oldest first.
     /// The accounts that an operation has succeeded for.
     pub(super) fn enrolled(&self) -> Vec<String> {
         let done = self
@@ -351,6 +350,7 @@ impl Store {
         done.filter_map(|it| it.account.clone()).collect()
     }
 
+    /// Every product, oldest first.
     pub(super) fn products(&self) -> &[Product] {
         &self.products
     }
