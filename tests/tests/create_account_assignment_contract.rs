@@ -26,7 +26,7 @@ const EMAIL: &str = "aws+payments@example.com";
 /// Places among the assignments under way.
 const PLACES: usize = 3;
 
-/// What has to hold, over and over: nobody gives up before so many messages.
+/// Batches after which a test no longer believes in an end.
 const PATIENCE: usize = 60;
 
 /// Both tables and IAM Identity Center.
@@ -318,11 +318,10 @@ async fn comes_back(wire: &Wire, body: &Value) -> bool {
     returned(wire, std::slice::from_ref(body)).await == ["0"]
 }
 
-/// The messages in these calls, with their delays in seconds.
-fn messages_in(calls: &[Call]) -> Vec<(Value, i64)> {
-    calls
+/// The messages that were sent, with their delays in seconds.
+fn sent(wire: &Wire) -> Vec<(Value, i64)> {
+    wire.calls_of("SendMessageBatch")
         .iter()
-        .filter(|call| call.operation == "SendMessageBatch")
         .inspect(|call| assert_eq!(call.body["QueueUrl"], QUEUE_URL))
         .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
         .map(|entry| {
@@ -332,8 +331,8 @@ fn messages_in(calls: &[Call]) -> Vec<(Value, i64)> {
         .collect()
 }
 
-fn sent(wire: &Wire) -> Vec<(Value, i64)> {
-    messages_in(&wire.calls())
+fn forget(wire: &Wire) {
+    drop(wire.take_calls());
 }
 
 /// Runs messages and what they send until nothing is sent any more; a message that comes back is run
@@ -343,21 +342,21 @@ async fn to_the_end(wire: &Wire, messages: &[Value]) -> Vec<i64> {
     let mut delays = Vec::new();
     for _ in 0..PATIENCE {
         if left.is_empty() {
-            return delays;
+            break;
         }
-        wire.take_calls();
+        forget(wire);
         let back = returned(wire, &left).await;
-        let mut next: Vec<Value> = back
+        left = back
             .iter()
             .map(|place| left[place.parse::<usize>().unwrap()].clone())
             .collect();
         for (message, delay) in sent(wire) {
-            next.push(message);
+            left.push(message);
             delays.push(delay);
         }
-        left = next;
     }
-    panic!("no end after {PATIENCE} batches: {left:?}");
+    assert!(left.is_empty(), "no end after {PATIENCE} batches: {left:?}");
+    delays
 }
 
 fn ended(world: &Shared, status: &str) {
@@ -385,7 +384,7 @@ async fn one_access_is_asked_for_and_looked_at_a_second_later() {
     assert_eq!(look(&world).places, BTreeSet::from([token(0)]));
     assert_eq!(look(&world).text("Status"), "ASSIGNING");
 
-    wire.take_calls();
+    forget(&wire);
     assert!(!comes_back(&wire, &follow_ups[0].0).await);
     assert_eq!(sent(&wire), []);
     assert_eq!(look(&world).given, BTreeSet::from([group(0)]));
@@ -438,7 +437,7 @@ async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
     let mut message = first();
     let mut delays = Vec::new();
     for _ in 0..10 {
-        wire.take_calls();
+        forget(&wire);
         assert!(!comes_back(&wire, &message).await);
         assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 0);
         let (next, delay) = sent(&wire)[0].clone();
@@ -480,7 +479,7 @@ async fn conflicts_and_throttling_are_tried_again_and_never_count_as_a_failure()
             let mut message = first();
             let mut longest = 0;
             for _ in 0..PATIENCE {
-                wire.take_calls();
+                forget(&wire);
                 assert!(!comes_back(&wire, &message).await, "{code} {operation}");
                 let Some((next, delay)) = sent(&wire).pop() else {
                     break;
@@ -610,7 +609,7 @@ async fn the_same_message_twice_comes_to_the_same_end() {
     let world = assigning(2);
     let wire = plain(&world).await;
     to_the_end(&wire, &[first()]).await;
-    wire.take_calls();
+    forget(&wire);
     assert!(!comes_back(&wire, &first()).await);
     assert_eq!(wire.calls().len(), 2, "{:?}", wire.calls());
     assert_eq!(look(&world).requests, 2);
@@ -619,7 +618,7 @@ async fn the_same_message_twice_comes_to_the_same_end() {
     // Both at once, and one more when they are under way.
     let world = assigning(1);
     let wire = plain(&world).await;
-    assert_eq!(returned(&wire, &[first(), first()]).await, [""; 0]);
+    assert_eq!(returned(&wire, &[first(), first()]).await.len(), 0);
     let mut messages: Vec<Value> = sent(&wire).into_iter().map(|(task, _)| task).collect();
     assert_eq!(look(&world).places.len(), 1, "one access has one place");
     messages.push(first());
@@ -631,7 +630,8 @@ async fn the_same_message_twice_comes_to_the_same_end() {
 
 #[tokio::test]
 async fn a_request_that_is_no_longer_at_it_gives_its_places_back() {
-    let changes: [(&str, fn(&mut World)); 4] = [
+    type Change = fn(&mut World);
+    let changes: [(&str, Change); 4] = [
         ("gone", |world| world.row = None),
         ("another attempt", |world| {
             world.set("Attempt", json!({ "N": "2" }));
@@ -877,5 +877,18 @@ async fn an_invocation_without_time_gives_its_messages_back() {
     assert_eq!(
         returned_in(&wire, &[first(), first()], short).await,
         ["0", "1"]
+    );
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_written_down_before_the_time_runs_out() {
+    let world = assigning(2);
+    let slow = status("IN_PROGRESS", "slow", None).after(Duration::from_millis(2_100));
+    let wire = wire_over(&world, at_first("CreateAccountAssignment", 1, slow)).await;
+    let remaining = Duration::from_secs(4);
+    assert_eq!(returned_in(&wire, &[first()], remaining).await.len(), 0);
+    assert_eq!(
+        sent(&wire)[0].0["steps"],
+        json!([{ "asked": "slow" }, "open"])
     );
 }

@@ -1,0 +1,190 @@
+//! What the template sets.
+
+use std::str::FromStr;
+
+use orgkeeper_shared::config::{ConfigError, Variables};
+
+/// Requests for assignments that IAM Identity Center takes at once; it cannot be raised ("IAM
+/// Identity Center quotas").
+const QUOTA: u32 = 15;
+
+/// The ARN of an instance of IAM Identity Center.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceArn(String);
+
+impl InstanceArn {
+    /// The whole ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is not the ARN of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an instance's ARN reads arn:aws:sso:::instance/<id>")]
+pub struct InvalidInstanceArn;
+
+impl FromStr for InstanceArn {
+    type Err = InvalidInstanceArn;
+
+    /// A wrong one would have AWS refuse the access of every account.
+    fn from_str(arn: &str) -> Result<Self, InvalidInstanceArn> {
+        let parts: Vec<&str> = arn.split(':').collect();
+        match parts[..] {
+            ["arn", _, "sso", "", "", instance]
+                if instance
+                    .strip_prefix("instance/")
+                    .is_some_and(|id| !id.is_empty()) =>
+            {
+                Ok(Self(arn.to_owned()))
+            }
+            _ => Err(InvalidInstanceArn),
+        }
+    }
+}
+
+/// How many requests for assignments may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outstanding(pub u32);
+
+/// The text is no such number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("1 to {QUOTA}, the quota of IAM Identity Center")]
+pub struct InvalidOutstanding;
+
+impl FromStr for Outstanding {
+    type Err = InvalidOutstanding;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOutstanding> {
+        match text.parse() {
+            Ok(number @ 1..=QUOTA) => Ok(Self(number)),
+            _ => Err(InvalidOutstanding),
+        }
+    }
+}
+
+impl Default for Outstanding {
+    /// Leaves a few of the quota to people and to requests whose outcome was lost.
+    fn default() -> Self {
+        Self(12)
+    }
+}
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ACCOUNTS_TABLE`: the table of requested accounts.
+    pub accounts_table: String,
+    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    pub vending_state_table: String,
+    /// `ASSIGNMENTS_QUEUE_URL`: the queue that the function works on, and sends its tasks again to.
+    pub assignments_queue_url: String,
+    /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance that groups get their access from.
+    pub instance: InstanceArn,
+    /// `OUTSTANDING_ASSIGNMENTS`: requests for assignments under way at once (default 12).
+    pub outstanding: Outstanding,
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let accounts_table = read.required("ACCOUNTS_TABLE");
+        let vending_state_table = read.required("VENDING_STATE_TABLE");
+        let assignments_queue_url = read.required("ASSIGNMENTS_QUEUE_URL");
+        let instance = read.required("IDENTITY_CENTER_INSTANCE_ARN");
+        let outstanding = read.optional("OUTSTANDING_ASSIGNMENTS");
+        read.finish(|| {
+            Some(Self {
+                accounts_table: accounts_table?,
+                vending_state_table: vending_state_table?,
+                assignments_queue_url: assignments_queue_url?,
+                instance: instance?,
+                outstanding: outstanding?.unwrap_or_default(),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
+
+    #[test]
+    fn the_number_of_requests_has_a_default() {
+        let config = Config::from_env(&|name| match name {
+            "OUTSTANDING_ASSIGNMENTS" => None,
+            "IDENTITY_CENTER_INSTANCE_ARN" => Some(INSTANCE.to_owned()),
+            other => Some(other.to_lowercase()),
+        });
+        assert_eq!(
+            config,
+            Ok(Config {
+                accounts_table: "accounts_table".to_owned(),
+                vending_state_table: "vending_state_table".to_owned(),
+                assignments_queue_url: "assignments_queue_url".to_owned(),
+                instance: InstanceArn(INSTANCE.to_owned()),
+                outstanding: Outstanding(12),
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = Config::from_env(&|_| None).unwrap_err().to_string();
+        for name in [
+            "ACCOUNTS_TABLE",
+            "VENDING_STATE_TABLE",
+            "ASSIGNMENTS_QUEUE_URL",
+            "IDENTITY_CENTER_INSTANCE_ARN",
+        ] {
+            assert!(error.contains(&format!("{name} is not set")), "{error}");
+        }
+        assert!(!error.contains("OUTSTANDING_ASSIGNMENTS"), "{error}");
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        let error = Config::from_env(&|name| match name {
+            "IDENTITY_CENTER_INSTANCE_ARN" => Some("ssoins-1234567890abcdef".to_owned()),
+            "OUTSTANDING_ASSIGNMENTS" => Some("16".to_owned()),
+            other => Some(other.to_lowercase()),
+        })
+        .unwrap_err()
+        .to_string();
+        for name in ["IDENTITY_CENTER_INSTANCE_ARN", "OUTSTANDING_ASSIGNMENTS"] {
+            assert!(error.contains(&format!("{name} is malformed")), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_an_instance_is_an_instance_arn() {
+        for right in [INSTANCE, "arn:aws-us-gov:sso:::instance/ssoins-1"] {
+            assert_eq!(right.parse(), Ok(InstanceArn(right.to_owned())));
+        }
+        for wrong in [
+            "arn:aws:sso:::instance/",
+            "arn:aws:sso:::permissionSet/ssoins-1/ps-1",
+            "arn:aws:iam:::instance/ssoins-1",
+            "",
+        ] {
+            assert_eq!(wrong.parse::<InstanceArn>(), Err(InvalidInstanceArn));
+        }
+    }
+
+    #[test]
+    fn the_quota_is_the_most() {
+        for right in [1, QUOTA] {
+            assert_eq!(right.to_string().parse(), Ok(Outstanding(right)));
+        }
+        for wrong in ["0", "16", "-1", "many"] {
+            assert_eq!(wrong.parse::<Outstanding>(), Err(InvalidOutstanding));
+        }
+    }
+}
