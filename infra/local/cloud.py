@@ -81,8 +81,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it with the stack deployed, in the background")
     commands.add_parser("down", help="stop it")
-    setting = commands.add_parser("set", help="deploy the running stack again with other parameters; without any, with the usual ones")
-    setting.add_argument("parameters", nargs="*", metavar="PARAMETER=VALUE")
+    setting = commands.add_parser("set", help="deploy the running stack again with other parameters; the others stay as they are")
+    setting.add_argument("parameters", nargs="+", metavar="PARAMETER=VALUE")
     commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
     during = commands.add_parser("during", help="run a command while it is up; stop it afterwards unless it was up before")
     during.add_argument("during", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -129,7 +129,7 @@ def bring_up(cloud):
 
 
 def set_parameters(parameters):
-    """Deploys the running stack with other parameters, for those who want to try them."""
+    """Deploys the running stack with other parameters, which stay until they are set again."""
     cloud = Cloud(base_port())
     with only_one(), Steps() as steps:
         if not all(server.runs() for server in cloud.servers):
@@ -296,8 +296,7 @@ def deploy(cloud, steps, other=()):
              "--config-env", "local", "--parameter-overrides", *parameter_overrides(), *other],
             "deploy", detail, client_environment(cloud))
         write(STATE / "outputs.json", outputs(cloud))
-        # With other parameters nothing is as `up` leaves it: the next one deploys again.
-        write(STATE / "deployed.json", None if other else to_deploy)
+        write(STATE / "deployed.json", to_deploy)
 
 
 def parameter_overrides():

@@ -232,16 +232,15 @@ impl LocalCloud {
         Ok(())
     }
 
-    /// Deploys the stack again with other parameters, `Name=value` each; without any, with the usual ones.
+    /// Deploys the stack again with another parameter, `Name=value`.
     ///
     /// # Errors
     /// If the deployment fails.
-    pub async fn deploy(&self, parameters: &[&str]) -> Result<()> {
+    pub async fn deploy(&self, parameter: &str) -> Result<()> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let done = tokio::process::Command::new(root.join(".venv/cloud/bin/python"))
             .arg(root.join("infra/local/cloud.py"))
-            .arg("set")
-            .args(parameters)
+            .args(["set", parameter])
             .output()
             .await?;
         let said = String::from_utf8_lossy(&done.stdout);

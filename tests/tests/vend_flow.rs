@@ -478,9 +478,9 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
 #[tokio::test]
 async fn forty_rows_without_control_tower() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
-    cloud.deploy(&["AccountCreation=organizations"]).await?;
+    cloud.deploy("AccountCreation=organizations").await?;
     let done = by_organizations(&cloud).await;
-    cloud.deploy(&[]).await?;
+    cloud.deploy("AccountCreation=account-factory").await?;
     done
 }
 
