@@ -29,6 +29,8 @@ pub enum Severity {
     Info,
     /// Somebody has to do something.
     Error,
+    /// Somebody has to do something now.
+    Critical,
 }
 
 /// The account that an alert is about.
@@ -188,34 +190,44 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// The topics that alerts are told on, one for each severity.
+/// The topics that alerts are told on, by their ARNs.
 #[derive(Clone, Debug)]
 pub struct Topics {
     client: Client,
-    info: String,
-    error: String,
+    /// Of [`Severity::Info`], [`Severity::Error`] and [`Severity::Critical`].
+    of_severity: [String; 3],
 }
 
 impl Topics {
-    /// A gateway over `client` to the topics with these ARNs.
+    /// A gateway over `client` to the topics with these ARNs. Where a function tells nothing critical,
+    /// that topic can be the one of errors.
     #[must_use]
-    pub fn new(client: Client, info: String, error: String) -> Self {
+    pub fn new(client: Client, info: String, error: String, critical: String) -> Self {
         Self {
             client,
-            info,
-            error,
+            of_severity: [info, error, critical],
         }
     }
 
-    /// Tells an alert once: as text to mail subscribers, as JSON to everybody else.
+    /// Tells an alert once on the topic of its severity.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn tell(&self, alert: &Alert) -> Result<(), AwsCallError> {
+        let [info, error, critical] = &self.of_severity;
         let topic = match alert.severity {
-            Severity::Info => &self.info,
-            Severity::Error => &self.error,
+            Severity::Info => info,
+            Severity::Error => error,
+            Severity::Critical => critical,
         };
+        self.tell_on(topic, alert).await
+    }
+
+    /// Tells an alert once on the topic with this ARN: as text to mail subscribers, as JSON to everybody else.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tell_on(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
         let short = Alert {
             title: cut(alert.title.clone()),
             details: alert
@@ -226,10 +238,9 @@ impl Topics {
                 .collect(),
             ..alert.clone()
         };
-        let message = json!({
-            "default": json!(short).to_string(),
-            "email": short.text(),
-        });
+        // A Value would sort the details.
+        let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
+        let message = json!({ "default": whole, "email": short.text() });
         self.client
             .publish()
             .topic_arn(topic)

@@ -1,7 +1,7 @@
 //! What the tests and the benchmark of orgkeeper stand on.
 //!
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
-//! * [`organization`]: such answers for a made-up organization.
+//! * [`organization`]: such answers for a made-up organization; [`vending`]: for one that makes accounts.
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] on it.
 //!
@@ -12,4 +12,5 @@ pub mod findings;
 pub mod local_cloud;
 pub mod organization;
 pub mod runtime_api;
+pub mod vending;
 pub mod wire;

@@ -24,8 +24,22 @@ pub struct Call {
     pub operation: String,
     /// The access key id that it was signed with.
     pub access_key: String,
-    /// Its JSON body; nothing for a form of the query protocol.
+    /// Its JSON body, or the fields of a form of the query protocol; nothing for any other body.
     pub body: Value,
+    /// Its path and query, as sent.
+    pub uri: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as text.
+    pub text: String,
+}
+
+impl Call {
+    /// A header; empty if it was not sent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        header_of(&self.headers, name)
+    }
 }
 
 /// What the wire answers.
@@ -33,6 +47,7 @@ pub struct Call {
 pub struct Answer {
     status: u16,
     error: Option<&'static str>,
+    headers: Vec<(&'static str, String)>,
     body: String,
     delay: Duration,
 }
@@ -48,6 +63,7 @@ impl Answer {
         Self {
             status: 200,
             error: None,
+            headers: Vec::new(),
             body: body.to_string(),
             delay: Duration::ZERO,
         }
@@ -59,6 +75,7 @@ impl Answer {
         Self {
             status,
             error: Some(code),
+            headers: Vec::new(),
             body: json!({ "__type": code, "message": "refused by the test" }).to_string(),
             delay: Duration::ZERO,
         }
@@ -70,9 +87,25 @@ impl Answer {
         Self {
             status,
             error: None,
+            headers: Vec::new(),
             body: body.to_owned(),
             delay: Duration::ZERO,
         }
+    }
+
+    /// An AWS error with this code, as S3 has it.
+    #[must_use]
+    pub fn xml_error(status: u16, code: &str) -> Self {
+        let body =
+            format!("<Error><Code>{code}</Code><Message>refused by the test</Message></Error>");
+        Self::xml(status, &body)
+    }
+
+    /// The same answer with another header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 
     /// The same answer, `delay` later.
@@ -185,43 +218,70 @@ async fn answer(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json"),
     );
+    for (name, value) in answer.headers {
+        if let Ok(value) = header::HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
     if let Some(code) = answer.error {
         headers.insert("x-amzn-errortype", header::HeaderValue::from_static(code));
     }
     response
 }
 
-fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call {
-    let header = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    let in_form = || {
-        let form = std::str::from_utf8(body).ok()?;
-        form.split('&')
-            .find_map(|field| field.strip_prefix("Action="))
-    };
-    let operation = match header("x-amz-target").rsplit_once('.') {
-        Some((_, operation)) => operation.to_owned(),
-        None => in_form().map_or_else(|| rest_operation(method, uri.path()), str::to_owned),
-    };
-    let access_key = header("authorization")
-        .split_once("Credential=")
-        .and_then(|(_, rest)| rest.split('/').next())
+fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
-        .to_owned();
+}
+
+fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call {
+    let form = form_of(body);
+    let in_form = || Some(form.as_ref()?["Action"].as_str()?.to_owned());
+    let authorization = header_of(headers, "authorization");
+    let mut scope = authorization
+        .split_once("Credential=")
+        .map(|(_, rest)| rest.split('/'))
+        .into_iter()
+        .flatten();
+    let access_key = scope.next().unwrap_or_default().to_owned();
+    // <access key>/<date>/<region>/<service>/aws4_request
+    let service = scope.nth(2).unwrap_or_default();
+    let operation = match header_of(headers, "x-amz-target").rsplit_once('.') {
+        Some((_, operation)) => operation.to_owned(),
+        None => in_form().unwrap_or_else(|| rest_operation(service, method, uri.path())),
+    };
     Call {
         operation,
         access_key,
-        body: serde_json::from_slice(body).unwrap_or_default(),
+        body: form.unwrap_or_else(|| serde_json::from_slice(body).unwrap_or_default()),
+        uri: uri.to_string(),
+        headers: headers.clone(),
+        text: String::from_utf8_lossy(body).into_owned(),
     }
 }
 
+/// The fields of a form of the query protocol.
+fn form_of(body: &[u8]) -> Option<Value> {
+    let form = std::str::from_utf8(body).ok()?;
+    if !form.starts_with("Action=") {
+        return None;
+    }
+    let form = reqwest::Url::parse(&format!("http://form/?{form}")).ok()?;
+    let fields = form
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())));
+    Some(Value::Object(fields.collect()))
+}
+
 /// The operations of the REST services that orgkeeper calls.
-fn rest_operation(method: &Method, path: &str) -> String {
+fn rest_operation(service: &str, method: &Method, path: &str) -> String {
     match (method.as_str(), path) {
+        ("GET", _) if service == "s3" => "GetObject",
+        ("PUT", _) if service == "s3" => "PutObject",
+        ("POST", "/list-baselines") => "ListBaselines",
+        ("POST", "/list-enabled-baselines") => "ListEnabledBaselines",
         ("PATCH", "/findings/batchupdate") => "BatchUpdateFindings",
         ("POST", "/findings") => "GetFindings",
         ("POST", "/getAlternateContact") => "GetAlternateContact",

@@ -31,6 +31,8 @@ const PRODUCT: &str = "AWS Control Tower Account Factory";
 const TURNS_TO_REMOVE: u32 = 10;
 /// Characters of a token that tell one attempt's product from another's.
 const TOKEN_IN_NAME: usize = 8;
+/// Characters of a product's name (`ProvisionProduct`).
+const PRODUCT_NAME: usize = 128;
 
 /// The product as it is now: its artifact changes whenever the landing zone is updated.
 struct Product {
@@ -58,10 +60,15 @@ impl AccountFactory {
     }
 
     /// Orders the account of a request: a new product, or what is left of an earlier attempt's.
+    /// Service Catalog knows the token of an order that is given `again`.
     ///
     /// # Errors
     /// If a call fails.
-    pub async fn order(&self, request: &AccountRequest) -> Result<Ordered, AwsCallError> {
+    pub async fn order(
+        &self,
+        request: &AccountRequest,
+        again: bool,
+    ) -> Result<Ordered, AwsCallError> {
         if request.enrol
             && let Some(account) = &request.account_id
             && !self.role.is_in(account).await?
@@ -74,6 +81,8 @@ impl AccountFactory {
         }
         match self.left_over(request).await? {
             LeftOver::Nothing => self.provision(request).await,
+            // What changes it can be the order whose answer was lost.
+            LeftOver::Changing if again => Ok(Ordered::Unknown),
             LeftOver::Changing => Ok(Ordered::Busy),
             LeftOver::Stands(account) => Ok(Ordered::Stands(account)),
             LeftOver::Unfinished(product) => self.update(request, &product).await,
@@ -306,11 +315,12 @@ fn parameters(request: &AccountRequest) -> [(&'static str, String); 6] {
     ]
 }
 
-/// A name that no other attempt has: `[a-zA-Z0-9][a-zA-Z0-9._-]*`, 128 at most (`ProvisionProduct`).
+/// A name that no other attempt has: `[a-zA-Z0-9][a-zA-Z0-9._-]*`, [`PRODUCT_NAME`] at most.
 fn product_name(request: &AccountRequest) -> String {
     let name: String = request
         .account_name
         .chars()
+        .take(PRODUCT_NAME - TOKEN_IN_NAME - 1)
         .map(|character| match character {
             'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => character,
             _ => '-',

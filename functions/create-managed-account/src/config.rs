@@ -1,34 +1,11 @@
 //! What the template sets.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
-use orgkeeper_shared::config::{ConfigError, Variables};
-
-/// How accounts are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountCreation {
-    /// By Control Tower's Account Factory.
-    AccountFactory,
-    /// By Organizations alone, without Control Tower.
-    Organizations,
-}
-
-/// The text is no way to make accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("accounts are made by account-factory or organizations")]
-pub struct UnknownAccountCreation;
-
-impl FromStr for AccountCreation {
-    type Err = UnknownAccountCreation;
-
-    fn from_str(text: &str) -> Result<Self, UnknownAccountCreation> {
-        match text {
-            "account-factory" => Ok(Self::AccountFactory),
-            "organizations" => Ok(Self::Organizations),
-            _ => Err(UnknownAccountCreation),
-        }
-    }
-}
+use orgkeeper_shared::{
+    config::{ConfigError, Variables},
+    vending::creation::AccountCreation,
+};
 
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]

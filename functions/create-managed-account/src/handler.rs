@@ -218,13 +218,15 @@ impl Handler {
         done.map_err(MessageError::NotDone)
     }
 
-    /// Gives waiting requests their turn; if that fails, a message sees to it later.
+    /// Gives waiting requests their turn; if that fails for now, a message sees to it later.
     async fn give_turns(&self, clock: &Clock) -> Result<(), AwsCallError> {
-        match self.pipeline.give_turns(clock.now()).await {
+        match self.pipeline.give_turns(|| clock.now()).await {
             Ok(turns) => {
                 tracing::info!(turns, "requests had their turn");
                 Ok(())
             }
+            // What will not pass has to be seen by somebody.
+            Err(error) if !error.retryable() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "requests wait for another turn");
                 self.pipeline.later(Task::Advance, TRY_AGAIN).await

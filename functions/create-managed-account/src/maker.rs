@@ -24,6 +24,8 @@ pub enum Ordered {
     Busy,
     /// Never, for this reason.
     Refused(String),
+    /// It may have been ordered before, and AWS does not say now: it keeps its turn.
+    Unknown,
 }
 
 /// How far an operation is.
@@ -60,10 +62,10 @@ impl Maker {
         again: bool,
     ) -> Result<Ordered, AwsCallError> {
         let ordered = match self {
-            Self::AccountFactory(factory) => factory.order(request).await,
+            Self::AccountFactory(factory) => factory.order(request, again).await,
             Self::Organizations(accounts) => accounts.order(request, again).await,
         };
-        ordered.or_else(unless_unknown)
+        ordered.or_else(|error| unless_unknown(error, again))
     }
 
     /// How far the operation of a request is.
@@ -77,7 +79,7 @@ impl Maker {
     ) -> Result<Progress, AwsCallError> {
         match self {
             Self::AccountFactory(factory) => factory.progress(operation_id).await,
-            Self::Organizations(accounts) => accounts.progress(operation_id).await,
+            Self::Organizations(accounts) => accounts.progress(request, operation_id).await,
         }
         .or_else(|error| match error.class() {
             AwsErrorClass::NotFound if request.operation_id.is_some() => Ok(Progress::Failed(
@@ -88,7 +90,7 @@ impl Maker {
         })
     }
 
-    /// What is left to do once an account stands.
+    /// What is left to do once an account stands. `false` if it is not the request's account.
     ///
     /// # Errors
     /// If a call fails.
@@ -96,18 +98,20 @@ impl Maker {
         &self,
         request: &AccountRequest,
         account: &AccountId,
-    ) -> Result<(), AwsCallError> {
+    ) -> Result<bool, AwsCallError> {
         match self {
             // It has put the account into its organizational unit.
-            Self::AccountFactory(_) => Ok(()),
-            Self::Organizations(accounts) => accounts.place(account, &request.unit.id).await,
+            Self::AccountFactory(_) => Ok(true),
+            Self::Organizations(accounts) => accounts.finish(request, account).await,
         }
     }
 }
 
 /// An order that AWS answered with an error: not now, or never; or, without an answer, unknown.
-fn unless_unknown(error: AwsCallError) -> Result<Ordered, AwsCallError> {
+fn unless_unknown(error: AwsCallError, again: bool) -> Result<Ordered, AwsCallError> {
     match error.class() {
+        // Giving up the turn of an account that may be on its way would start one too many.
+        AwsErrorClass::Throttled | AwsErrorClass::Conflict if again => Ok(Ordered::Unknown),
         AwsErrorClass::Throttled | AwsErrorClass::Conflict => Ok(Ordered::Busy),
         AwsErrorClass::TimedOut | AwsErrorClass::Unreachable | AwsErrorClass::ServiceFault => {
             Err(error)

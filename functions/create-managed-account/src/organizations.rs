@@ -15,6 +15,8 @@ use crate::maker::{Ordered, Progress};
 
 /// Failures of `CreateAccount` that pass (`CreateAccountStatus` in the Organizations API reference).
 const PASSING: &[&str] = &["CONCURRENT_ACCOUNT_MODIFICATION"];
+/// The failure of an order that was given before: its account has the e-mail address already.
+const EMAIL_EXISTS: &str = "EMAIL_ALREADY_EXISTS";
 /// What the others mean, and what to do.
 const FAILURES: &[(&str, &str)] = &[
     (
@@ -22,7 +24,7 @@ const FAILURES: &[(&str, &str)] = &[
         "the organization has as many accounts as it may have: ask AWS for a higher quota, then send the row again",
     ),
     (
-        "EMAIL_ALREADY_EXISTS",
+        EMAIL_EXISTS,
         "another AWS account has this e-mail address already: choose another one",
     ),
     (
@@ -131,11 +133,12 @@ impl NewAccounts {
             return Ok(Ordered::Stands(account.clone()));
         }
         if again {
-            if let Some(account) = self.account_of(request).await? {
-                return Ok(Ordered::Stands(account));
-            }
+            // In this order: what ends between the two questions is seen by the second.
             if let Some(operation_id) = self.under_way(request).await? {
                 return Ok(under_way(operation_id));
+            }
+            if let Some(account) = self.account_of(request).await? {
+                return Ok(Ordered::Stands(account));
             }
         }
         let answer = self
@@ -150,7 +153,7 @@ impl NewAccounts {
         let status = answer
             .create_account_status
             .unwrap_or_else(|| CreateAccountStatus::builder().build());
-        Ok(match progress_of(&status) {
+        Ok(match self.progress_of(request, &status).await? {
             Progress::UnderWay => under_way(status.id.unwrap_or_default()),
             Progress::Succeeded(account) => Ordered::Stands(account),
             Progress::Failed(reason) => Ordered::Refused(reason),
@@ -162,37 +165,87 @@ impl NewAccounts {
     ///
     /// # Errors
     /// If the call fails; `NotFound` if Organizations does not know it.
-    pub async fn progress(&self, request: &str) -> Result<Progress, AwsCallError> {
+    pub async fn progress(
+        &self,
+        request: &AccountRequest,
+        operation_id: &str,
+    ) -> Result<Progress, AwsCallError> {
         let answer = self
             .client
             .describe_create_account_status()
-            .create_account_request_id(request)
+            .create_account_request_id(operation_id)
             .send()
             .await
             .map_err(|error| failed("DescribeCreateAccountStatus", &error))?;
-        Ok(answer
-            .create_account_status
-            .map_or(Progress::UnderWay, |status| progress_of(&status)))
+        match answer.create_account_status {
+            Some(status) => self.progress_of(request, &status).await,
+            None => Ok(Progress::UnderWay),
+        }
     }
 
-    /// Puts an account into its organizational unit, wherever it is.
+    async fn progress_of(
+        &self,
+        request: &AccountRequest,
+        status: &CreateAccountStatus,
+    ) -> Result<Progress, AwsCallError> {
+        let account = status.account_id().and_then(|id| id.parse().ok());
+        Ok(match (status.state(), account) {
+            (Some(CreateAccountState::Succeeded), Some(account)) => Progress::Succeeded(account),
+            (Some(CreateAccountState::Failed), _) => {
+                let reason = status
+                    .failure_reason()
+                    .map_or("no reason was given", |reason| reason.as_str());
+                // Given twice, the order fails the second time: what the first has led to counts.
+                if reason == EMAIL_EXISTS {
+                    if self.under_way(request).await?.is_some() {
+                        return Ok(Progress::UnderWay);
+                    }
+                    if let Some(account) = self.account_of(request).await? {
+                        return Ok(Progress::Succeeded(account));
+                    }
+                }
+                failure(reason)
+            }
+            _ => Progress::UnderWay,
+        })
+    }
+
+    /// Puts the account of a request into its organizational unit, wherever it is. `false` if it is
+    /// another's: an order whose answer was lost is found by its name, which proves nothing.
     ///
     /// # Errors
     /// If a call fails.
-    pub async fn place(&self, account: &AccountId, unit: &str) -> Result<(), AwsCallError> {
-        let parent = self.accounts.parent(account).await?;
-        if parent == unit {
-            return Ok(());
+    pub async fn finish(
+        &self,
+        request: &AccountRequest,
+        account: &AccountId,
+    ) -> Result<bool, AwsCallError> {
+        if self.accounts.email(account).await? != request.account_email {
+            return Ok(false);
         }
-        self.client
+        let unit = &request.unit.id;
+        let parent = self.accounts.parent(account).await?;
+        if parent == *unit {
+            return Ok(true);
+        }
+        let moved = self
+            .client
             .move_account()
             .account_id(account.as_str())
             .source_parent_id(parent)
             .destination_parent_id(unit)
             .send()
             .await
-            .map(drop)
-            .map_err(|error| failed("MoveAccount", &error))
+            .map_err(|error| failed("MoveAccount", &error));
+        match moved {
+            Ok(_) => Ok(true),
+            Err(error) if error.retryable() => Err(error),
+            // The same end told twice at once: the other was faster.
+            Err(error) => match self.accounts.is_in(account, unit).await {
+                Ok(true) => Ok(true),
+                _ => Err(error),
+            },
+        }
     }
 
     /// The account that has the request's e-mail address and name, if the organization has it.
@@ -238,8 +291,7 @@ impl NewAccounts {
 }
 
 /// A failure in words.
-#[must_use]
-pub fn failure(reason: &str) -> Progress {
+fn failure(reason: &str) -> Progress {
     if PASSING.contains(&reason) {
         return Progress::Busy;
     }
@@ -251,19 +303,6 @@ pub fn failure(reason: &str) -> Progress {
         Some(words) => format!("{words} ({reason})"),
         None => format!("AWS Organizations could not make the account ({reason})"),
     })
-}
-
-fn progress_of(status: &CreateAccountStatus) -> Progress {
-    let account = status.account_id().and_then(|id| id.parse().ok());
-    match (status.state(), account) {
-        (Some(CreateAccountState::Succeeded), Some(account)) => Progress::Succeeded(account),
-        (Some(CreateAccountState::Failed), _) => failure(
-            status
-                .failure_reason()
-                .map_or("no reason was given", |reason| reason.as_str()),
-        ),
-        _ => Progress::UnderWay,
-    }
 }
 
 fn under_way(operation_id: String) -> Ordered {

@@ -21,7 +21,7 @@ use crate::{
     incoming::Task,
     lifecycle::{End, Ended, Of},
     maker::{Maker, Ordered, Progress},
-    organizations::{self, Accounts},
+    organizations::Accounts,
     telling,
 };
 
@@ -97,10 +97,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// If a call failed; those who had their turn by then have it.
-    pub async fn give_turns(&self, now: Timestamp) -> Result<u64, AwsCallError> {
-        let now = now.as_millisecond();
+    pub async fn give_turns(&self, clock: impl Fn() -> Timestamp) -> Result<u64, AwsCallError> {
         let mut turns = 0;
         loop {
+            let now = clock().as_millisecond();
             let waiting = self
                 .ledger
                 .waiting(now, self.operations_at_once as usize * 2)
@@ -133,8 +133,11 @@ impl Pipeline {
             turns += begun.len() as u64;
             let none = begun.is_empty();
             let ordered = join_all(begun.iter().map(|request| self.order(request, false, now)));
-            for done in ordered.await {
-                done?;
+            let lost: Vec<_> = ordered.await.into_iter().filter_map(Result::err).collect();
+            if let Some(error) = lost.first() {
+                let accounts = lost.len();
+                tracing::warn!(%error, accounts, "accounts may have been ordered: they are ordered again");
+                self.later(Task::Reconcile, ORDER_AGAIN).await?;
             }
             if stopped? || none {
                 return Ok(turns);
@@ -149,22 +152,7 @@ impl Pipeline {
         again: bool,
         now: i64,
     ) -> Result<(), AwsCallError> {
-        let done = match self.maker.order(request, again).await {
-            Ok(ordered) => self.note(request, ordered, now).await,
-            Err(error) => Err(error),
-        };
-        let Err(error) = done else { return Ok(()) };
-        tracing::warn!(%error, "an account may have been ordered: it is ordered again");
-        self.later(Task::Reconcile, ORDER_AGAIN).await
-    }
-
-    async fn note(
-        &self,
-        request: &AccountRequest,
-        ordered: Ordered,
-        now: i64,
-    ) -> Result<(), AwsCallError> {
-        match ordered {
+        match self.maker.order(request, again).await? {
             Ordered::UnderWay {
                 operation_id,
                 provisioned_product_id,
@@ -174,9 +162,11 @@ impl Pipeline {
                     .note_operation(request, &operation_id, product)
                     .await
             }
-            Ordered::Stands(account) => self.stands(request, &account).await,
+            Ordered::Stands(account) => self.stands(request, &account, now).await,
             Ordered::Busy => self.put_back(request, now).await,
             Ordered::Refused(reason) => self.fail(request, reason, None).await,
+            // The schedule asks again.
+            Ordered::Unknown => Ok(()),
         }
     }
 
@@ -185,44 +175,36 @@ impl Pipeline {
     /// # Errors
     /// If it cannot be taken in now.
     pub async fn ended(&self, ended: &Ended, now: Timestamp) -> Result<(), NotDone> {
+        let now = now.as_millisecond();
         for request in self.requests_of(ended).await? {
             let started = request.started_at.unwrap_or_default() / 1_000;
             // What ended before its turn began was an earlier attempt.
             if request.status != Status::Provisioning || ended.at < started {
                 continue;
             }
-            match (&ended.end, &ended.of) {
-                (End::Succeeded(account), _) => self.stands(&request, account).await?,
-                (End::Failed { reason, .. }, Of::CreateAccount { .. }) => {
-                    let progress = organizations::failure(reason);
-                    self.settle(&request, progress, now.as_millisecond())
-                        .await?;
-                }
-                (
-                    End::Failed {
-                        reason,
-                        account: Some(account),
-                    },
-                    _,
-                ) => {
-                    self.fail(&request, reason.clone(), Some(account.clone()))
-                        .await?;
+            match &ended.end {
+                End::Succeeded(account) => self.stands(&request, account, now).await?,
+                End::Failed {
+                    reason,
+                    account: Some(account),
+                } => {
+                    let (reason, account) = (reason.clone(), Some(account.clone()));
+                    self.fail(&request, reason, account).await?;
                 }
                 // A name alone proves nothing: the operation itself has to say that it failed.
-                (
-                    End::Failed {
-                        reason,
-                        account: None,
-                    },
-                    _,
-                ) => {
+                End::Failed {
+                    reason,
+                    account: None,
+                } => {
                     let Some(operation) = &request.operation_id else {
                         return Err(NotDone::NotSettled);
                     };
-                    match self.maker.progress(&request, operation).await? {
-                        Progress::UnderWay => return Err(NotDone::NotSettled),
-                        Progress::Failed(_) => self.fail(&request, reason.clone(), None).await?,
-                        other => self.settle(&request, other, now.as_millisecond()).await?,
+                    match (&ended.of, self.maker.progress(&request, operation).await?) {
+                        (_, Progress::UnderWay) => return Err(NotDone::NotSettled),
+                        (Of::ManagedAccount { .. }, Progress::Failed(_)) => {
+                            self.fail(&request, reason.clone(), None).await?;
+                        }
+                        (_, progress) => self.settle(&request, progress, now).await?,
                     }
                 }
             }
@@ -295,10 +277,9 @@ impl Pipeline {
             }
             _ => self.ledger.forget_operation(email).await,
         }));
-        for done in reconciled.await {
-            done?;
-        }
-        self.release_left_assignments().await
+        let reconciled: Result<(), _> = reconciled.await.into_iter().collect();
+        self.release_left_assignments().await?;
+        reconciled
     }
 
     async fn reconcile_one(&self, request: &AccountRequest, now: i64) -> Result<(), AwsCallError> {
@@ -342,7 +323,7 @@ impl Pipeline {
     ) -> Result<(), AwsCallError> {
         match progress {
             Progress::UnderWay => Ok(()),
-            Progress::Succeeded(account) => self.stands(request, &account).await,
+            Progress::Succeeded(account) => self.stands(request, &account, now).await,
             Progress::Failed(reason) => self.fail(request, reason, None).await,
             Progress::Busy => self.put_back(request, now).await,
         }
@@ -353,17 +334,20 @@ impl Pipeline {
         &self,
         request: &AccountRequest,
         account: &AccountId,
+        now: i64,
     ) -> Result<(), AwsCallError> {
-        if let Err(error) = self.maker.finish(request, account).await {
-            if error.retryable() {
-                return Err(error);
+        match self.maker.finish(request, account).await {
+            Ok(true) => {}
+            Ok(false) => return self.put_back(request, now).await,
+            Err(error) if error.retryable() => return Err(error),
+            Err(error) => {
+                let reason = format!(
+                    "account {account} was made, but could not be moved into {}: {}",
+                    request.unit.path,
+                    error.in_words()
+                );
+                return self.fail(request, reason, Some(account.clone())).await;
             }
-            let reason = format!(
-                "account {account} was made, but could not be moved into {}: {}",
-                request.unit.path,
-                error.in_words()
-            );
-            return self.fail(request, reason, Some(account.clone())).await;
         }
         let next = if request.access.is_empty() {
             Status::Succeeded

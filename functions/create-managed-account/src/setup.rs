@@ -5,12 +5,12 @@ use orgkeeper_shared::{
     alert::Topics,
     aws::{CallCounter, client},
     queue::Queue,
-    vending::ledger::Ledger,
+    vending::{creation::AccountCreation, ledger::Ledger},
 };
 
 use crate::{
     account_factory::AccountFactory,
-    config::{AccountCreation, Config},
+    config::Config,
     execution_role::ExecutionRole,
     handler::Handler,
     maker::Maker,
@@ -46,6 +46,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         topics: Topics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
+            config.error_topic.clone(),
             config.error_topic.clone(),
         ),
         queue: queue(),

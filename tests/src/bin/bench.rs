@@ -2,12 +2,14 @@
 //!
 //! Release binaries under a Lambda Runtime API, every AWS call answered after 10 ms: 1,000 findings of
 //! 50 accounts in one batch (medians of nine runs), a whole refresh of 1,000 accounts, and 10,000
-//! findings of one account brought up to date, pacing off. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
+//! findings of one account brought up to date, pacing off; a file of 1,000 accounts taken in, at the
+//! published rates and without. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
 //! figure is over its bound.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +17,7 @@ use anyhow::{Context as _, Result};
 use orgkeeper_tests::{
     organization::{Organization, TABLE, account, finding, imported, record},
     runtime_api::Function,
+    vending::{self, Vending},
     wire::{Answer, Wire},
 };
 use serde::Serialize;
@@ -32,6 +35,12 @@ const REFRESHED: usize = 1_000;
 const RE_ENRICHED: usize = 10_000;
 /// Messages that the directory queue hands out at once (the template's `BatchSize`).
 const TASKS_AT_ONCE: usize = 5;
+
+/// Rows of a file that is taken in.
+const ROWS: usize = 1_000;
+/// Accounts and organizational units of the organization that it is taken in for.
+const VENDING_ACCOUNTS: usize = 500;
+const VENDING_UNITS: usize = 16;
 
 /// One line of a table.
 #[derive(Serialize)]
@@ -84,6 +93,7 @@ async fn main() -> Result<()> {
     let tables = BTreeMap::from([
         ("finding-enricher", finding_enricher(built).await?),
         ("directory-refresher", directory_refresher(built).await?),
+        ("new-account-handler", new_account_handler(built).await?),
     ]);
     for (function, figures) in &tables {
         print(function, figures);
@@ -207,6 +217,85 @@ async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
         ),
         Figure::new("zip", megabytes(zip), "MB"),
     ])
+}
+
+async fn new_account_handler(built: &Path) -> Result<Vec<Figure>> {
+    let binary = &built.join("new-account-handler/bootstrap");
+    let mut runs = Vec::new();
+    for run in 1..=RUNS {
+        eprintln!("new-account-handler: run {run} of {RUNS}");
+        runs.push(take_in(binary, "0").await?);
+    }
+    eprintln!("new-account-handler: at the published rates");
+    let paced = take_in(binary, "1").await?;
+    let runs_of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
+    let zip = std::fs::metadata(built.join("new-account-handler.zip"))?.len();
+    Ok(vec![
+        Figure::new(
+            "cold start",
+            runs_of(|run| milliseconds(run.cold_start)),
+            "ms",
+        ),
+        Figure::new("AWS calls", runs_of(|run| count(run.calls)), "").at_most(120.0),
+        Figure::new("billed time", runs_of(|run| milliseconds(run.billed)), "ms").at_most(3_000.0),
+        Figure::new(
+            "billed time at the published rates",
+            milliseconds(paced.billed),
+            "ms",
+        )
+        .at_most(3_000.0),
+        Figure::new(
+            "peak memory",
+            runs_of(|run| megabytes(run.peak_memory)),
+            "MB",
+        ),
+        Figure::new("zip", megabytes(zip), "MB"),
+    ])
+}
+
+/// Starts the function and hands it a file of [`ROWS`] rows.
+async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
+    let organization = Arc::new(Vending::new(VENDING_ACCOUNTS, VENDING_UNITS));
+    let rows: String = (0..ROWS)
+        .map(|n| vending::row(n, n % VENDING_UNITS) + "\n")
+        .collect();
+    let event = organization.upload("accounts.csv", &format!("{}\n{rows}", vending::HEADER));
+    let answers = Arc::clone(&organization);
+    let wire = Wire::start(move |call| answers.answer(call).after(AWS_CALL)).await?;
+    let mut function = start(
+        binary,
+        &wire,
+        &[
+            ("ACCOUNTS_BUCKET", vending::BUCKET),
+            ("ACCOUNTS_TABLE", vending::ACCOUNTS),
+            ("VENDING_STATE_TABLE", vending::STATE),
+            ("INFO_TOPIC_ARN", "arn:aws:sns:us-east-1:111111111111:info"),
+            (
+                "ERROR_TOPIC_ARN",
+                "arn:aws:sns:us-east-1:111111111111:error",
+            ),
+            ("QUOTA_SHARES", quota_shares),
+        ],
+    )
+    .await?;
+    let message = record("message", &event.to_string(), 1);
+    let answer = function.invoke(&json!({ "Records": [message] })).await?;
+    anyhow::ensure!(
+        answer.body == json!({ "batchItemFailures": [] }),
+        "the file was not taken in"
+    );
+    let taken = organization
+        .results("results/accounts.csv")
+        .iter()
+        .filter(|row| row["Status"] == "VALID")
+        .count();
+    anyhow::ensure!(taken == ROWS, "{taken} rows were taken in");
+    Ok(Run {
+        cold_start: function.cold_start,
+        billed: answer.billed,
+        calls: wire.calls().len(),
+        peak_memory: function.peak_memory()?,
+    })
 }
 
 /// A page of [`RE_ENRICHED`] findings of which nothing is said yet; the token is the page's first.
