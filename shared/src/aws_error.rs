@@ -113,6 +113,8 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::Sqs, "OverLimit", Throttled),
     // The version that was asked for is a delete marker.
     (Service::S3, "MethodNotAllowed", NotFound),
+    // HeadObject: its answers have no body to say more in.
+    (Service::S3, "NotFound", NotFound),
     // Account Factory: "another execution is in progress" (not in the API's own list).
     (Service::ServiceCatalog, "ResourceInUseException", Conflict),
 ];

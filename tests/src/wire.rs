@@ -279,6 +279,7 @@ fn form_of(body: &[u8]) -> Option<Value> {
 fn rest_operation(service: &str, method: &Method, path: &str) -> String {
     match (method.as_str(), path) {
         ("GET", _) if service == "s3" => "GetObject",
+        ("HEAD", _) if service == "s3" => "HeadObject",
         ("PUT", _) if service == "s3" => "PutObject",
         ("POST", "/list-baselines") => "ListBaselines",
         ("POST", "/list-enabled-baselines") => "ListEnabledBaselines",

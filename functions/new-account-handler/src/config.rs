@@ -1,0 +1,176 @@
+//! What the template sets.
+
+use std::str::FromStr;
+
+use orgkeeper_shared::{
+    config::{ConfigError, Variables},
+    vending::creation::AccountCreation,
+};
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ACCOUNTS_BUCKET`: the bucket of the files and their results.
+    pub accounts_bucket: String,
+    /// `ACCOUNTS_TABLE`: the table of requested accounts.
+    pub accounts_table: String,
+    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    pub vending_state_table: String,
+    /// `INFO_TOPIC_ARN`: where good news goes.
+    pub info_topic: String,
+    /// `ERROR_TOPIC_ARN`: where refused files and rows go.
+    pub error_topic: String,
+    /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
+    pub account_creation: AccountCreation,
+    /// `IDENTITY_CENTER_INSTANCE_ARN` and `ASSIGNMENTS`, if access is assigned at all.
+    pub access: Option<AccessConfig>,
+    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rates (default
+    /// 1; 0: no pace).
+    pub quota_shares: u32,
+}
+
+/// Who gets access to new accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance of IAM Identity Center.
+    pub instance: String,
+    /// `ASSIGNMENTS`: what every account gets.
+    pub assignments: Assignments,
+}
+
+/// Groups and the permission sets that they get: `<group id>=<permission set ARN>[,…]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignments(pub Vec<(String, String)>);
+
+/// The text is no list of assignments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("assignments read <group id>=<permission set ARN>, separated by commas")]
+pub struct InvalidAssignments;
+
+impl FromStr for Assignments {
+    type Err = InvalidAssignments;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAssignments> {
+        text.split(',')
+            .map(|pair| match pair.trim().split_once('=') {
+                Some((group, set)) if !group.is_empty() && set.starts_with("arn:") => {
+                    Ok((group.to_owned(), set.to_owned()))
+                }
+                _ => Err(InvalidAssignments),
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let accounts_bucket = read.required("ACCOUNTS_BUCKET");
+        let accounts_table = read.required("ACCOUNTS_TABLE");
+        let vending_state_table = read.required("VENDING_STATE_TABLE");
+        let info_topic = read.required("INFO_TOPIC_ARN");
+        let error_topic = read.required("ERROR_TOPIC_ARN");
+        let account_creation = read.optional("ACCOUNT_CREATION");
+        let instance = read.optional::<String>("IDENTITY_CENTER_INSTANCE_ARN");
+        let assignments = read.optional::<Assignments>("ASSIGNMENTS");
+        let quota_shares = read.number_or("QUOTA_SHARES", 1, 0);
+        if let (Some(None), Some(Some(_))) = (&instance, &assignments) {
+            read.refuse("ASSIGNMENTS is set, but IDENTITY_CENTER_INSTANCE_ARN is not");
+        }
+        read.finish(|| {
+            let assignments = assignments?.unwrap_or_default();
+            Some(Self {
+                accounts_bucket: accounts_bucket?,
+                accounts_table: accounts_table?,
+                vending_state_table: vending_state_table?,
+                info_topic: info_topic?,
+                error_topic: error_topic?,
+                account_creation: account_creation?.unwrap_or(AccountCreation::AccountFactory),
+                access: instance?.map(|instance| AccessConfig {
+                    instance,
+                    assignments,
+                }),
+                quota_shares: quota_shares?,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [&str; 5] = [
+        "ACCOUNTS_BUCKET",
+        "ACCOUNTS_TABLE",
+        "VENDING_STATE_TABLE",
+        "INFO_TOPIC_ARN",
+        "ERROR_TOPIC_ARN",
+    ];
+
+    fn with(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_env(&|name| {
+            let own = more.iter().find(|(own, _)| *own == name);
+            match own {
+                Some((_, value)) => Some((*value).to_owned()),
+                None => REQUIRED.contains(&name).then(|| name.to_lowercase()),
+            }
+        })
+    }
+
+    #[test]
+    fn five_settings_are_all_it_needs() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.accounts_bucket, "accounts_bucket");
+        assert_eq!(config.account_creation, AccountCreation::AccountFactory);
+        assert_eq!(config.access, None);
+        assert_eq!(config.quota_shares, 1);
+    }
+
+    #[test]
+    fn several_assignments_are_read() {
+        let config = with(&[
+            ("IDENTITY_CENTER_INSTANCE_ARN", "arn:aws:sso:::instance/x"),
+            (
+                "ASSIGNMENTS",
+                "g-1=arn:aws:sso:::permissionSet/x/1, g-2=arn:2",
+            ),
+        ])
+        .unwrap();
+        assert_eq!(
+            config.access.unwrap().assignments.0,
+            [
+                (
+                    "g-1".to_owned(),
+                    "arn:aws:sso:::permissionSet/x/1".to_owned()
+                ),
+                ("g-2".to_owned(), "arn:2".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn everything_wrong_is_named() {
+        let error = Config::from_env(&|name| match name {
+            "ACCOUNT_CREATION" => Some("magic".to_owned()),
+            "QUOTA_SHARES" => Some("half".to_owned()),
+            "ASSIGNMENTS" => Some("group".to_owned()),
+            _ => None,
+        })
+        .unwrap_err()
+        .to_string();
+        for name in REQUIRED
+            .iter()
+            .chain(&["ACCOUNT_CREATION", "QUOTA_SHARES", "ASSIGNMENTS"])
+        {
+            assert!(error.contains(name), "{error}");
+        }
+        let error = with(&[("ASSIGNMENTS", "g=arn:1")]).unwrap_err().to_string();
+        assert!(error.contains("IDENTITY_CENTER_INSTANCE_ARN"), "{error}");
+    }
+}

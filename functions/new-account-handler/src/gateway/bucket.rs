@@ -1,0 +1,243 @@
+//! The accounts bucket: files and their results.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::{
+    Client, error::SdkError, operation::get_object::GetObjectError, primitives::ByteStream,
+};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, AwsErrorClass, Service},
+    vending::file::FileId,
+};
+
+use crate::{
+    csv::MOST_BYTES,
+    message::{Upload, Version, results_key},
+};
+
+/// The metadata of results that say which version of the file they are of.
+const SOURCE_VERSION: &str = "source-version";
+/// The metadata of results that say that version's place among all of the file.
+const SOURCE_SEQUENCER: &str = "source-sequencer";
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub enum Content {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// It is longer than a file may be.
+    TooLong,
+    /// This version of it is gone.
+    Gone,
+}
+
+/// The results of a file as they stand.
+#[derive(Debug)]
+pub struct Results {
+    /// Their bytes.
+    pub bytes: Vec<u8>,
+    /// What identifies this state of them.
+    tag: Option<String>,
+    sequencer: Option<String>,
+}
+
+/// What has to stand there when results are written.
+enum Over {
+    Nothing,
+    /// What has this tag.
+    Tag(Option<String>),
+}
+
+/// The gateway to the bucket.
+#[derive(Debug)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+impl Bucket {
+    /// A gateway over `client` to the bucket with this name.
+    #[must_use]
+    pub fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version of a file that was uploaded.
+    ///
+    /// # Errors
+    /// If the call fails for another reason than that the version is gone.
+    pub async fn file(&self, upload: &Upload) -> Result<Content, AwsCallError> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.name)
+            .key(&upload.file.key);
+        let request = match &upload.version {
+            Version::Id(id) => request.version_id(id),
+            Version::Tag(tag) => request.if_match(format!("\"{tag}\"")),
+        };
+        match request.send().await {
+            Ok(object) => Ok(match bytes(object.body, MOST_BYTES).await? {
+                Some(bytes) => Content::Bytes(bytes),
+                None => Content::TooLong,
+            }),
+            Err(error) => {
+                let error = failed("GetObject", &error);
+                match error.class() {
+                    AwsErrorClass::NotFound | AwsErrorClass::ConditionFailed => Ok(Content::Gone),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The results of a file, if there are any of this version of it.
+    ///
+    /// # Errors
+    /// If the call fails for another reason than that there are none.
+    pub async fn results(&self, file: &FileId) -> Result<Option<Results>, AwsCallError> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&self.name)
+            .key(results_key(&file.key))
+            .send()
+            .await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) => {
+                let error = failed("GetObject", &error);
+                return match error.class() {
+                    AwsErrorClass::NotFound => Ok(None),
+                    _ => Err(error),
+                };
+            }
+        };
+        let of_version = object
+            .metadata()
+            .and_then(|metadata| metadata.get(SOURCE_VERSION));
+        if of_version != Some(&file.version) {
+            return Ok(None);
+        }
+        let sequencer = sequencer_of(object.metadata());
+        let tag = object.e_tag.clone();
+        let bytes = bytes(object.body, usize::MAX).await?;
+        Ok(bytes.map(|bytes| Results {
+            bytes,
+            tag,
+            sequencer,
+        }))
+    }
+
+    /// Writes the results of an upload, unless those of a later one stand there.
+    ///
+    /// # Errors
+    /// If a call fails; [`Conflict`](AwsErrorClass::Conflict) if somebody else writes them too.
+    pub async fn write_results(&self, upload: &Upload, bytes: Vec<u8>) -> Result<(), AwsCallError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.name)
+            .key(results_key(&upload.file.key))
+            .send()
+            .await
+            .map_err(|error| failed("HeadObject", &error));
+        let over = match head {
+            Ok(stands) => {
+                let later = sequencer_of(stands.metadata());
+                if later.is_some_and(|later| upload.is_before(&later)) {
+                    tracing::info!(
+                        file.key = upload.file.key,
+                        "the results of a later upload stand"
+                    );
+                    return Ok(());
+                }
+                Over::Tag(stands.e_tag)
+            }
+            Err(error) if error.class() == AwsErrorClass::NotFound => Over::Nothing,
+            Err(error) => return Err(error),
+        };
+        self.put_results(&upload.file, bytes, upload.sequencer.clone(), over)
+            .await
+    }
+
+    /// Writes the results of a file again, over those that stand there.
+    ///
+    /// # Errors
+    /// If the call fails; [`Conflict`](AwsErrorClass::Conflict) if others stand there by now.
+    pub async fn rewrite_results(
+        &self,
+        file: &FileId,
+        over: Results,
+        bytes: Vec<u8>,
+    ) -> Result<(), AwsCallError> {
+        self.put_results(file, bytes, over.sequencer, Over::Tag(over.tag))
+            .await
+    }
+
+    async fn put_results(
+        &self,
+        file: &FileId,
+        bytes: Vec<u8>,
+        sequencer: Option<String>,
+        over: Over,
+    ) -> Result<(), AwsCallError> {
+        const OPERATION: &str = "PutObject";
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(results_key(&file.key))
+            .content_type("text/csv; charset=utf-8")
+            .metadata(SOURCE_VERSION, &file.version)
+            .body(ByteStream::from(bytes));
+        if let Some(sequencer) = sequencer {
+            request = request.metadata(SOURCE_SEQUENCER, sequencer);
+        }
+        request = match over {
+            Over::Nothing => request.if_none_match("*"),
+            Over::Tag(tag) => request.set_if_match(tag),
+        };
+        request.send().await.map(drop).map_err(|error| {
+            let error = failed(OPERATION, &error);
+            match error.class() {
+                AwsErrorClass::ConditionFailed | AwsErrorClass::NotFound => {
+                    AwsCallError::overtaken(OPERATION)
+                }
+                _ => error,
+            }
+        })
+    }
+}
+
+fn sequencer_of(metadata: Option<&HashMap<String, String>>) -> Option<String> {
+    metadata?.get(SOURCE_SEQUENCER).cloned()
+}
+
+/// All of an object, unless it has more than `most` bytes.
+async fn bytes(mut body: ByteStream, most: usize) -> Result<Option<Vec<u8>>, AwsCallError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| {
+            failed::<GetObjectError>("GetObject", &SdkError::timeout_error(error))
+        })?;
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes))
+}
+
+fn failed<E>(operation: &'static str, error: &SdkError<E>) -> AwsCallError
+where
+    E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
+{
+    AwsCallError::new(Service::S3, operation, error)
+}

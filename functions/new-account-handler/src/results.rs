@@ -1,0 +1,287 @@
+//! What the results file and the alert say of a file.
+
+use jiff::Timestamp;
+use orgkeeper_shared::{
+    alert::{Alert, Severity},
+    vending::{
+        file::FileId,
+        request::{AccountRequest, Status},
+    },
+};
+
+use crate::{
+    csv::{Column, File, Row},
+    message::results_key,
+};
+
+/// Rows whose faults an alert repeats.
+const FAULTS_IN_ALERT: usize = 5;
+
+/// What became of the rows of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that it started.
+    pub started: usize,
+    /// Rows that were under way already.
+    pub under_way: usize,
+    /// Rows that were done already.
+    pub done: usize,
+    /// Rows that were not taken.
+    pub refused: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.started += more.started;
+        self.under_way += more.under_way;
+        self.done += more.done;
+        self.refused += more.refused;
+    }
+}
+
+impl Counts {
+    /// Counts a row that was taken, as it stands; `ours` if this file has brought it.
+    pub fn taken(&mut self, request: &AccountRequest, ours: bool) {
+        let count = match request.status {
+            _ if ours => &mut self.started,
+            Status::Succeeded | Status::Failed => &mut self.done,
+            Status::Valid | Status::Provisioning | Status::Assigning => &mut self.under_way,
+        };
+        *count += 1;
+    }
+}
+
+/// Fills in where a row stands.
+pub fn fill_in(row: &mut Row, request: &AccountRequest) {
+    let account = request.account_id.as_ref().map_or("", |id| id.as_str());
+    row.set(Column::Status, request.status.as_str());
+    row.set(Column::AccountId, account);
+    // What AWS said stays one line of text that can be read again.
+    let message = request.error_msg.as_deref().unwrap_or_default();
+    row.set(Column::ErrorMsg, &message.replace(char::is_control, " "));
+}
+
+/// Fills in why a row was not taken.
+pub fn refuse(row: &mut Row, words: &str) {
+    row.set(Column::Status, Status::Failed.as_str());
+    row.set(Column::AccountId, "");
+    row.set(Column::ErrorMsg, words);
+}
+
+/// Whether a row was under way when it was filled in.
+#[must_use]
+pub fn is_open(row: &Row) -> bool {
+    [Status::Valid, Status::Provisioning, Status::Assigning]
+        .iter()
+        .any(|status| row.get(Column::Status) == status.as_str())
+}
+
+/// Fills in again those rows of the results of `file` that were under way, by the requests with their
+/// keys; tells whether any has changed.
+pub fn refresh<'r>(
+    results: &mut File,
+    file: &FileId,
+    request_of: impl Fn(&str) -> Option<&'r AccountRequest>,
+) -> bool {
+    let before = results.clone();
+    for row in results.rows.iter_mut().filter(|row| is_open(row)) {
+        let Some(request) = request_of(&row.key()) else {
+            continue;
+        };
+        fill_in(row, request);
+        if !request.is_of(file) {
+            // A failed row that somebody has sent again since.
+            let elsewhere = request.files.iter().find_map(|file| file.parse().ok());
+            let elsewhere = elsewhere.map_or_else(String::new, |file: FileId| {
+                format!(": see {}", results_key(&file.key))
+            });
+            row.set(
+                Column::ErrorMsg,
+                &format!("another file has asked for it since{elsewhere}"),
+            );
+        }
+    }
+    *results != before
+}
+
+/// Where an alert comes from and goes to.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The file.
+    pub file: &'a FileId,
+    /// The bucket that it is in.
+    pub bucket: &'a str,
+    /// The region that this runs in.
+    pub region: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl About<'_> {
+    fn alert(&self, severity: Severity, title: String, details: Vec<(&str, String)>) -> Alert {
+        let results = format!("s3://{}/{}", self.bucket, results_key(&self.file.key));
+        Alert {
+            severity,
+            kind: "accounts.file".to_owned(),
+            title,
+            account: None,
+            region: self.region.to_owned(),
+            time: self.now,
+            actor: None,
+            details: details.into_iter().chain([("Results", results)]).collect(),
+            link: None,
+            dedup_key: format!("accounts.file#{}", self.file),
+        }
+    }
+
+    /// Tells what became of the rows.
+    #[must_use]
+    pub fn rows(&self, counts: Counts, faults: &[String]) -> Alert {
+        let Counts {
+            started,
+            under_way,
+            done,
+            refused,
+        } = counts;
+        let accepted = started + under_way + done;
+        let all = accepted + refused;
+        let key = &self.file.key;
+        let (severity, title) = match refused {
+            0 => (Severity::Info, format!("{key}: {all} rows accepted")),
+            _ => (
+                Severity::Error,
+                format!("{key}: {accepted} of {all} rows accepted, {refused} refused"),
+            ),
+        };
+        let mut details = vec![
+            ("Started", started.to_string()),
+            ("Under way already", under_way.to_string()),
+            ("Done already", done.to_string()),
+            ("Refused", refused.to_string()),
+        ];
+        if !faults.is_empty() {
+            let mut lines = faults[..faults.len().min(FAULTS_IN_ALERT)].to_vec();
+            if faults.len() > FAULTS_IN_ALERT {
+                lines.push("… the others are in the results".to_owned());
+            }
+            details.push(("Why", lines.join("\n")));
+        }
+        self.alert(severity, title, details)
+    }
+
+    /// Tells that nothing of the file was taken.
+    #[must_use]
+    pub fn refused(&self, reason: &str) -> Alert {
+        let title = format!("{}: {reason}: nothing was started", self.file.key);
+        self.alert(Severity::Error, title, Vec::new())
+    }
+
+    /// Tells that AWS does not let us take the file in.
+    #[must_use]
+    pub fn impossible(&self, reason: &str) -> Alert {
+        let title = format!("{} could not be taken in", self.file.key);
+        self.alert(Severity::Error, title, vec![("Why", reason.to_owned())])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use super::*;
+    use crate::csv::{read, tests::HEADER};
+
+    fn file(version: &str) -> FileId {
+        FileId {
+            key: "accounts.csv".to_owned(),
+            version: version.to_owned(),
+        }
+    }
+
+    fn request(email: &str, status: Status, files: &[&str]) -> (String, AccountRequest) {
+        let request = serde_json::from_value(serde_json::json!({
+            "AccountEmail": email, "AccountName": "n", "SSOUserEmail": "s", "SSOUserFirstName": "f",
+            "SSOUserLastName": "l", "OrgUnit": "o", "Status": status,
+            "Unit": { "Id": "ou-1", "Name": "o", "Path": "Root/o" },
+            "Attempt": 1, "QueuedAt": 0,
+            "AccountId": "111122223333",
+            "ErrorMsg": (status == Status::Failed).then_some("no"),
+            "Files": files.iter().map(|version| file(version).to_string()).collect::<BTreeSet<_>>(),
+        }))
+        .unwrap();
+        (email.to_owned(), request)
+    }
+
+    #[test]
+    fn only_what_was_under_way_is_filled_in_again() {
+        let lines = [
+            "a,,a@x.com,,,,VALID,,",
+            "b,,B@x.com,,,,PROVISIONING,,",
+            "c,,c@x.com,,,,FAILED,,\"line 4, OrgUnit: is empty\"",
+            "d,,d@x.com,,,,VALID,,",
+            "e,,e@x.com,,,,VALID,,",
+        ];
+        let text = format!("{HEADER}\n{}\n", lines.join("\n"));
+        let mut results = read(text.as_bytes()).unwrap();
+        let requests = HashMap::from([
+            request("a@x.com", Status::Succeeded, &["v1"]),
+            request("b@x.com", Status::Failed, &["v1", "v2"]),
+            request("c@x.com", Status::Succeeded, &["v1"]),
+            request("d@x.com", Status::Valid, &["v2"]),
+        ]);
+        let request_of = |key: &str| requests.get(key);
+        assert!(refresh(&mut results, &file("v1"), request_of));
+        let filled: Vec<String> = results
+            .rows
+            .iter()
+            .map(|row| Column::FILLED.map(|column| row.get(column)).join("|"))
+            .collect();
+        assert_eq!(
+            filled,
+            [
+                "SUCCEEDED|111122223333|",
+                "FAILED|111122223333|no",
+                "FAILED||line 4, OrgUnit: is empty",
+                "VALID|111122223333|another file has asked for it since: see results/accounts.csv",
+                "VALID||",
+            ]
+        );
+        assert!(!refresh(&mut results, &file("v1"), request_of));
+    }
+
+    #[test]
+    fn the_alert_counts_and_explains() {
+        let file = file("v1");
+        let about = About {
+            file: &file,
+            bucket: "bucket",
+            region: "eu-west-1",
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let mut counts = Counts {
+            started: 250,
+            ..Counts::default()
+        };
+        let alert = about.rows(counts, &[]);
+        assert_eq!(alert.severity, Severity::Info);
+        assert_eq!(alert.title, "accounts.csv: 250 rows accepted");
+        assert_eq!(alert.dedup_key, "accounts.file#v1#accounts.csv");
+        counts.refused = 60;
+        let faults: Vec<String> = (0..60).map(|n| format!("line {n}: no")).collect();
+        let alert = about.rows(counts, &faults);
+        assert_eq!(alert.severity, Severity::Error);
+        assert_eq!(
+            alert.text(),
+            "accounts.csv: 250 of 310 rows accepted, 60 refused\n\n\
+             Started: 250\nUnder way already: 0\nDone already: 0\nRefused: 60\n\
+             Why: line 0: no\nline 1: no\nline 2: no\nline 3: no\nline 4: no\n\
+             … the others are in the results\n\
+             Results: s3://bucket/results/accounts.csv\n\
+             When: 1970-01-01 00:00:00 UTC, eu-west-1"
+        );
+        assert_eq!(
+            about.refused("is empty").title,
+            "accounts.csv: is empty: nothing was started"
+        );
+    }
+}

@@ -1,0 +1,591 @@
+//! Answers of a made-up organization that takes in files of accounts, for the wire.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    organization::{MANAGEMENT_ACCOUNT, account},
+    wire::{Answer, Call},
+};
+
+/// The bucket of the files.
+pub const BUCKET: &str = "orgkeeper-accounts-111111111111";
+/// The table of requested accounts.
+pub const ACCOUNTS: &str = "Accounts";
+/// The table of what is under way.
+pub const STATE: &str = "VendingState";
+/// The instance of IAM Identity Center.
+pub const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
+/// The root of the organization.
+const ROOT: &str = "r-a1b2";
+/// The baseline of Control Tower.
+const BASELINE: &str = "arn:aws:controltower:us-east-1::baseline/17BSJV3IGJ2QSGA2";
+
+/// The header of a file.
+pub const HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Status,AccountId,ErrorMsg";
+
+/// A table: its items by their keys.
+pub type Table = BTreeMap<String, Map<String, Value>>;
+
+/// Everything that a call can look at or change.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Organizational units: id, parent's id, name.
+    pub units: Vec<(String, String, String)>,
+    /// Accounts, as `ListAccounts` has them.
+    pub accounts: Vec<Value>,
+    /// Whether a page without accounts comes between others.
+    pub empty_pages: bool,
+    /// Targets of the baseline, by ARN, with their status.
+    pub governed: BTreeMap<String, &'static str>,
+    /// Groups: id and name.
+    pub groups: Vec<(String, String)>,
+    /// Permission sets: ARN and name.
+    pub permission_sets: Vec<(String, String)>,
+    /// The tables.
+    pub tables: BTreeMap<String, Table>,
+    /// Objects of the bucket: every version of each, the oldest first.
+    pub objects: BTreeMap<String, Vec<Object>>,
+    /// What was published: topic and normalized alert.
+    pub published: Vec<(String, Value)>,
+    /// Versions that there were.
+    versions: usize,
+}
+
+/// A version of an object.
+#[derive(Clone, Debug, Default)]
+pub struct Object {
+    /// Its version id.
+    pub version: String,
+    /// Its content.
+    pub text: String,
+    /// The version of the file that it has the results of.
+    pub source_version: String,
+    /// The place of that version among all of the file.
+    pub source_sequencer: String,
+    /// Its content type.
+    pub content_type: String,
+}
+
+/// A made-up organization.
+#[derive(Debug)]
+pub struct Vending(Mutex<World>);
+
+impl Vending {
+    /// An organization of `accounts` enrolled member accounts and `units` registered organizational
+    /// units, four under each, named `Unit 0`, `Unit 1`, …
+    #[must_use]
+    pub fn new(accounts: usize, units: usize) -> Self {
+        let units: Vec<_> = (0..units)
+            .map(|n| {
+                let parent = match n / 4 {
+                    0 => ROOT.to_owned(),
+                    above => unit(above - 1),
+                };
+                (unit(n), parent, format!("Unit {n}"))
+            })
+            .collect();
+        let governed = units
+            .iter()
+            .map(|(id, ..)| unit_arn(id))
+            .chain((0..accounts).map(|n| account_arn(&account(n))))
+            .map(|arn| (arn, "SUCCEEDED"))
+            .collect();
+        let members = (0..accounts).map(|n| {
+            member(
+                &account(n),
+                &format!("account-{n}"),
+                &format!("aws+{n}@example.com"),
+            )
+        });
+        let management = member(MANAGEMENT_ACCOUNT, "management", "management@example.com");
+        Self(Mutex::new(World {
+            accounts: std::iter::once(management).chain(members).collect(),
+            units,
+            governed,
+            ..World::default()
+        }))
+    }
+
+    /// Everything, to look at or change.
+    pub fn look(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a file into the bucket and gives the event that tells of it.
+    pub fn upload(&self, key: &str, text: &str) -> Value {
+        let object = Object {
+            text: text.to_owned(),
+            content_type: "text/csv".to_owned(),
+            ..Object::default()
+        };
+        let version = self.look().put(key, object);
+        uploaded(key, &version, text.len())
+    }
+
+    /// The results of a file, row by row, column to cell.
+    #[must_use]
+    pub fn results(&self, key: &str) -> Vec<BTreeMap<String, String>> {
+        let world = self.look();
+        let Some(object) = world.objects.get(key).and_then(|versions| versions.last()) else {
+            return Vec::new();
+        };
+        csv::Reader::from_reader(object.text.as_bytes())
+            .deserialize()
+            .filter_map(Result::ok)
+            .collect()
+    }
+
+    /// The answer to a call.
+    pub fn answer(&self, call: &Call) -> Answer {
+        let mut world = self.look();
+        match call.operation.as_str() {
+            "GetObject" | "HeadObject" => world.get_object(call),
+            "PutObject" => world.put_object(call),
+            "ListAccounts" => world.list_accounts(&call.body),
+            "ListRoots" => Answer::ok(json!({ "Roots": [{ "Id": ROOT, "Name": "Root" }] })),
+            "ListOrganizationalUnitsForParent" => world.list_units(&call.body),
+            "ListBaselines" => Answer::ok(json!({ "baselines": [
+                { "arn": "arn:aws:controltower:us-east-1::baseline/LN25R72TTG6IGPTQ", "name": "IdentityCenterBaseline" },
+                { "arn": BASELINE, "name": "AWSControlTowerBaseline" },
+            ] })),
+            "ListEnabledBaselines" => world.list_enabled_baselines(&call.body),
+            "ListInstances" => Answer::ok(json!({ "Instances": [
+                { "InstanceArn": INSTANCE, "IdentityStoreId": "d-1234567890" } ] })),
+            "DescribeGroup" => world.describe_group(&call.body),
+            "ListGroups" => world.list_groups(&call.body),
+            "DescribePermissionSet" => world.describe_permission_set(&call.body),
+            "ListPermissionSets" => world.list_permission_sets(&call.body),
+            "BatchGetItem" => world.batch_get(&call.body["RequestItems"]),
+            "TransactWriteItems" => world.transact(&call.body["TransactItems"]),
+            "UpdateItem" => {
+                let item = world.update(&call.body);
+                Answer::ok(json!({ "Attributes": item }))
+            }
+            "Publish" => world.publish(&call.body),
+            "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
+            _ => Answer::error(400, "UnknownOperationException"),
+        }
+    }
+}
+
+/// The id of the `n`th organizational unit.
+#[must_use]
+pub fn unit(n: usize) -> String {
+    format!("ou-a1b2-{n:08}")
+}
+
+/// The ARN of an organizational unit.
+#[must_use]
+pub fn unit_arn(id: &str) -> String {
+    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/o-aa111/{id}")
+}
+
+/// The ARN of an account.
+#[must_use]
+pub fn account_arn(id: &str) -> String {
+    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/o-aa111/{id}")
+}
+
+/// An active account, as `ListAccounts` has it.
+#[must_use]
+pub fn member(id: &str, name: &str, email: &str) -> Value {
+    json!({ "Id": id, "Arn": account_arn(id), "Name": name, "Email": email, "State": "ACTIVE" })
+}
+
+/// The row of a file for the `n`th new account, in the `unit`th organizational unit.
+#[must_use]
+pub fn row(n: usize, unit: usize) -> String {
+    format!("new-{n},ana@example.com,aws+new-{n}@example.com,Ana,Silva,Unit {unit},,,")
+}
+
+/// The event that tells of an uploaded file.
+#[must_use]
+pub fn uploaded(key: &str, version: &str, size: usize) -> Value {
+    json!({
+        "version": "0",
+        "id": "2d4eba74-fd51-3966-4bfa-b013c9da8ff1",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": MANAGEMENT_ACCOUNT,
+        "time": "2026-03-01T12:10:00Z",
+        "region": "us-east-1",
+        "resources": [format!("arn:aws:s3:::{BUCKET}")],
+        "detail": {
+            "version": "0",
+            "bucket": { "name": BUCKET },
+            "object": { "key": key, "size": size, "etag": tag(version), "version-id": version,
+                "sequencer": format!("0062E99A{:0>8}", version.trim_start_matches('v')) },
+            "reason": "PutObject",
+        },
+    })
+}
+
+fn tag(version: &str) -> String {
+    format!("tag-of-{version}")
+}
+
+/// A part of a list, and the token of what follows: the place of the next entry.
+fn page<'a, T>(all: &'a [T], token: &Value, size: usize) -> (&'a [T], Value) {
+    let first = token
+        .as_str()
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0);
+    let end = all.len().min(first + size);
+    let next = (end < all.len()).then(|| end.to_string());
+    (all.get(first..end).unwrap_or_default(), json!(next))
+}
+
+impl World {
+    fn put(&mut self, key: &str, object: Object) -> String {
+        self.versions += 1;
+        let version = format!("v{}", self.versions);
+        let versions = self.objects.entry(key.to_owned()).or_default();
+        versions.push(Object {
+            version: version.clone(),
+            ..object
+        });
+        version
+    }
+
+    fn get_object(&self, call: &Call) -> Answer {
+        let (key, version) = object_of(call);
+        let Some(versions) = self.objects.get(&key) else {
+            return Answer::xml_error(404, "NoSuchKey");
+        };
+        let object = match version {
+            Some(version) => versions.iter().find(|object| object.version == version),
+            None => versions.last(),
+        };
+        let Some(object) = object else {
+            return Answer::xml_error(404, "NoSuchVersion");
+        };
+        if let Some(wanted) = if_match(call)
+            && wanted != tag(&object.version)
+        {
+            return Answer::xml_error(412, "PreconditionFailed");
+        }
+        Answer::xml(200, &object.text)
+            .with_header("etag", &format!("\"{}\"", tag(&object.version)))
+            .with_header("x-amz-version-id", &object.version)
+            .with_header("x-amz-meta-source-version", &object.source_version)
+            .with_header("x-amz-meta-source-sequencer", &object.source_sequencer)
+    }
+
+    fn put_object(&mut self, call: &Call) -> Answer {
+        let (key, _) = object_of(call);
+        let stands = self.objects.get(&key).and_then(|versions| versions.last());
+        if let Some(wanted) = if_match(call)
+            && stands.is_none_or(|stands| wanted != tag(&stands.version))
+        {
+            return Answer::xml_error(412, "PreconditionFailed");
+        }
+        if stands.is_some() && call.header("if-none-match") == "*" {
+            return Answer::xml_error(412, "PreconditionFailed");
+        }
+        let header = |name| call.header(name).to_owned();
+        let object = Object {
+            version: String::new(),
+            text: call.text.clone(),
+            source_version: header("x-amz-meta-source-version"),
+            source_sequencer: header("x-amz-meta-source-sequencer"),
+            content_type: header("content-type"),
+        };
+        let version = self.put(&key, object);
+        Answer::xml(200, "").with_header("etag", &format!("\"{}\"", tag(&version)))
+    }
+
+    fn list_accounts(&self, body: &Value) -> Answer {
+        let token = body["NextToken"].as_str().unwrap_or_default();
+        if self.empty_pages
+            && let Some(token) = token.strip_prefix("gap-")
+        {
+            return Answer::ok(json!({ "Accounts": [], "NextToken": token }));
+        }
+        let (accounts, mut next) = page(&self.accounts, &body["NextToken"], 20);
+        if self.empty_pages
+            && let Some(token) = next.as_str()
+        {
+            next = json!(format!("gap-{token}"));
+        }
+        Answer::ok(json!({ "Accounts": accounts, "NextToken": next }))
+    }
+
+    fn list_units(&self, body: &Value) -> Answer {
+        let below: Vec<Value> = self
+            .units
+            .iter()
+            .filter(|(_, parent, _)| body["ParentId"] == *parent)
+            .map(|(id, _, name)| json!({ "Id": id, "Arn": unit_arn(id), "Name": name }))
+            .collect();
+        let (units, next) = page(&below, &body["NextToken"], 20);
+        Answer::ok(json!({ "OrganizationalUnits": units, "NextToken": next }))
+    }
+
+    fn list_enabled_baselines(&self, body: &Value) -> Answer {
+        let children = body["includeChildren"] == true;
+        let all: Vec<Value> = self
+            .governed
+            .iter()
+            .filter(|(target, _)| children || target.contains(":ou/"))
+            .map(|(target, status)| {
+                json!({ "arn": format!("{BASELINE}/enabled"), "baselineIdentifier": BASELINE,
+                    "targetIdentifier": target, "statusSummary": { "status": status } })
+            })
+            .collect();
+        let (enabled, next) = page(&all, &body["nextToken"], 100);
+        Answer::ok(json!({ "enabledBaselines": enabled, "nextToken": next }))
+    }
+
+    fn describe_group(&self, body: &Value) -> Answer {
+        match self.groups.iter().find(|(id, _)| body["GroupId"] == *id) {
+            Some(group) => Answer::ok(as_group(group)),
+            None => Answer::error(400, "ResourceNotFoundException"),
+        }
+    }
+
+    fn list_groups(&self, body: &Value) -> Answer {
+        let (groups, next) = page(&self.groups, &body["NextToken"], 100);
+        let groups: Vec<Value> = groups.iter().map(as_group).collect();
+        Answer::ok(json!({ "Groups": groups, "NextToken": next }))
+    }
+
+    fn describe_permission_set(&self, body: &Value) -> Answer {
+        let wanted = &body["PermissionSetArn"];
+        match self.permission_sets.iter().find(|(arn, _)| wanted == arn) {
+            Some((arn, name)) => {
+                Answer::ok(json!({ "PermissionSet": { "Name": name, "PermissionSetArn": arn } }))
+            }
+            None => Answer::error(400, "ResourceNotFoundException"),
+        }
+    }
+
+    fn list_permission_sets(&self, body: &Value) -> Answer {
+        let arns: Vec<&String> = self.permission_sets.iter().map(|(arn, _)| arn).collect();
+        let (arns, next) = page(&arns, &body["NextToken"], 100);
+        Answer::ok(json!({ "PermissionSets": arns, "NextToken": next }))
+    }
+
+    fn publish(&mut self, form: &Value) -> Answer {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let message: Value = serde_json::from_str(&text(&form["Message"])).unwrap_or_default();
+        let alert = serde_json::from_str(&text(&message["default"])).unwrap_or_default();
+        self.published.push((text(&form["TopicArn"]), alert));
+        Answer::xml(
+            200,
+            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
+        )
+    }
+
+    fn batch_get(&self, wanted: &Value) -> Answer {
+        let found: Map<String, Value> = wanted
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(table, wanted)| {
+                let keys = wanted["Keys"].as_array().into_iter().flatten();
+                let items: Vec<Value> = keys
+                    .filter_map(|key| self.item(table, &key_of(key)).cloned())
+                    .map(Value::Object)
+                    .collect();
+                (table.clone(), json!(items))
+            })
+            .collect();
+        Answer::ok(json!({ "Responses": found, "UnprocessedKeys": {} }))
+    }
+
+    fn item(&self, table: &str, key: &str) -> Option<&Map<String, Value>> {
+        self.tables.get(table)?.get(key)
+    }
+
+    /// Does all actions or none.
+    fn transact(&mut self, actions: &Value) -> Answer {
+        let actions: Vec<&Value> = actions
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|action| action.as_object()?.values().next())
+            .collect();
+        if actions.len() > 100 {
+            return Answer::error(400, "ValidationException");
+        }
+        let reasons: Vec<Value> = actions
+            .iter()
+            .map(|action| {
+                let item = self.item(&text(&action["TableName"]), &key_in(action));
+                if holds(action, item) {
+                    return json!({ "Code": "None" });
+                }
+                let old =
+                    item.filter(|_| action["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD");
+                json!({ "Code": "ConditionalCheckFailed", "Item": old })
+            })
+            .collect();
+        if reasons.iter().any(|reason| reason["Code"] != "None") {
+            let body = json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                "Message": "Transaction cancelled",
+                "CancellationReasons": reasons,
+            });
+            return Answer::xml(400, &body.to_string());
+        }
+        for action in actions {
+            if let Value::Object(item) = &action["Item"] {
+                self.tables
+                    .entry(text(&action["TableName"]))
+                    .or_default()
+                    .insert(key_in(action), item.clone());
+            } else {
+                self.update(action);
+            }
+        }
+        Answer::ok(json!({}))
+    }
+
+    /// Does the two clauses that the ledger uses, `SET` and `ADD`.
+    fn update(&mut self, action: &Value) -> Value {
+        let item = self
+            .tables
+            .entry(text(&action["TableName"]))
+            .or_default()
+            .entry(key_in(action))
+            .or_default();
+        if let Value::Object(key) = &action["Key"] {
+            item.extend(key.clone());
+        }
+        let values = &action["ExpressionAttributeValues"];
+        let mut words = text(&action["UpdateExpression"]).replace(['=', ','], " ");
+        words = words.replace("ADD", " ADD ");
+        let mut adds = false;
+        let mut words = words.split_whitespace();
+        while let Some(word) = words.next() {
+            if word == "SET" || word == "ADD" {
+                adds = word == "ADD";
+                continue;
+            }
+            let name = word.trim_start_matches('#').to_owned();
+            let value = &values[words.next().unwrap_or_default()];
+            let value = if adds {
+                added(item.get(&name), value)
+            } else {
+                value.clone()
+            };
+            item.insert(name, value);
+        }
+        Value::Object(item.clone())
+    }
+}
+
+/// A number more, or a set with more in it.
+fn added(old: Option<&Value>, value: &Value) -> Value {
+    let number = |value: &Value| -> i64 { text(&value["N"]).parse().unwrap_or_default() };
+    if value["N"].is_string() {
+        let sum = old.map_or(0, number) + number(value);
+        return json!({ "N": sum.to_string() });
+    }
+    let mut all: Vec<Value> = old
+        .and_then(|old| old["SS"].as_array().cloned())
+        .unwrap_or_default();
+    all.extend(value["SS"].as_array().cloned().unwrap_or_default());
+    json!({ "SS": all })
+}
+
+/// Whether the condition of an action holds: terms with `NOT` before them, `AND` between them, and
+/// `OR` between those; no brackets.
+fn holds(action: &Value, item: Option<&Map<String, Value>>) -> bool {
+    let condition = text(&action["ConditionExpression"]);
+    let value = |name: &str| action["ExpressionAttributeValues"][name.trim()].clone();
+    let attribute =
+        |name: &str| item.and_then(|item| item.get(name.trim().trim_start_matches('#')));
+    let list = |name: &str| -> Vec<Value> {
+        attribute(name)
+            .and_then(|set| set["SS"].as_array().cloned())
+            .unwrap_or_default()
+    };
+    let term = |term: &str| -> bool {
+        if let Some(rest) = term.strip_prefix("attribute_not_exists(") {
+            return attribute(rest.trim_end_matches(')')).is_none();
+        }
+        if let Some(rest) = term.strip_prefix("contains(") {
+            let (name, wanted) = rest
+                .trim_end_matches(')')
+                .split_once(',')
+                .unwrap_or_default();
+            return list(name).contains(&value(wanted)["S"]);
+        }
+        if let Some(rest) = term.strip_prefix("size(") {
+            let (name, most) = rest.split_once(") <").unwrap_or_default();
+            let most: usize = text(&value(most)["N"]).parse().unwrap_or_default();
+            return attribute(name).is_some() && list(name).len() < most;
+        }
+        if let Some((name, list)) = term.split_once(" IN (") {
+            return list
+                .trim_end_matches(')')
+                .split(',')
+                .any(|wanted| attribute(name) == Some(&value(wanted)));
+        }
+        let (name, wanted) = term.split_once('=').unwrap_or_default();
+        attribute(name) == Some(&value(wanted))
+    };
+    condition.is_empty()
+        || condition.split(" OR ").any(|all| {
+            all.split(" AND ")
+                .map(str::trim)
+                .all(|each| match each.strip_prefix("NOT ") {
+                    Some(not) => !term(not),
+                    None => term(each),
+                })
+        })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The value of a key of one attribute.
+fn key_of(key: &Value) -> String {
+    let attribute = key.as_object().and_then(|key| key.values().next());
+    attribute.map_or_else(String::new, |value| text(&value["S"]))
+}
+
+fn key_in(action: &Value) -> String {
+    match &action["Item"] {
+        Value::Object(item) => text(&item["AccountEmail"]["S"]),
+        _ => key_of(&action["Key"]),
+    }
+}
+
+fn as_group((id, name): &(String, String)) -> Value {
+    json!({ "GroupId": id, "DisplayName": name, "IdentityStoreId": "d-1234567890" })
+}
+
+/// The key of an object in a call, and the version that was asked for.
+fn object_of(call: &Call) -> (String, Option<String>) {
+    let Ok(url) = reqwest::Url::parse(&format!("http://s3{}", call.uri)) else {
+        return Default::default();
+    };
+    let version = url
+        .query_pairs()
+        .find(|(name, _)| name == "versionId")
+        .map(|(_, version)| version.into_owned());
+    let path = url.path().trim_start_matches('/');
+    let key = path.strip_prefix(BUCKET).unwrap_or_default();
+    (decoded(key.trim_start_matches('/')), version)
+}
+
+/// A path without its `%20`s.
+fn decoded(path: &str) -> String {
+    let form = format!("http://x/?k={}", path.replace('+', "%2B"));
+    let url = reqwest::Url::parse(&form).ok();
+    url.and_then(|url| Some(url.query_pairs().next()?.1.into_owned()))
+        .unwrap_or_default()
+}
+
+fn if_match(call: &Call) -> Option<&str> {
+    let wanted = call.header("if-match").trim_matches('"');
+    (!wanted.is_empty()).then_some(wanted)
+}

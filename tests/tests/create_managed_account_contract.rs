@@ -1,0 +1,2399 @@
+//! `create-managed-account`'s handler with real SDK clients over the wire: every answer AWS can give.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use create_managed_account::{config::Config, handler::UnknownEvent, setup};
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{
+    invocation::Invocation,
+    vending::request::{Access, AccountRequest, Status, Unit},
+};
+use orgkeeper_tests::{
+    organization::{MANAGEMENT_ACCOUNT, record},
+    wire::{Answer, Call, Wire},
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+
+const NOW: &str = "2026-03-01T10:45:00Z";
+const ACCOUNTS: &str = "Accounts";
+const STATE: &str = "VendingState";
+const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
+const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
+const EVENTS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/account-events";
+const ASSIGNMENTS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/assignments";
+const UPLOADS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/uploads";
+const FACTORY: &str = "account-factory";
+const ORGANIZATIONS: &str = "organizations";
+/// The account of every event and record here.
+const ACCOUNT: &str = "111122223333";
+const ROOT: &str = "r-a1b2";
+const UNIT: &str = "ou-a1b2-cdefgh34";
+const FILE: &str = "v1#accounts.csv";
+const PRODUCT: &str = "AWS Control Tower Account Factory";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// Milliseconds since 1970, so long before now.
+fn before(seconds: i64) -> i64 {
+    now().as_millisecond() - seconds * 1_000
+}
+
+fn email(name: &str) -> String {
+    format!("aws+{name}@example.com")
+}
+
+/// A request that waits for its turn.
+fn waiting(name: &str) -> AccountRequest {
+    AccountRequest {
+        account_email: email(name),
+        account_name: name.to_owned(),
+        sso_user_email: "ana@example.com".to_owned(),
+        sso_user_first_name: "Ana".to_owned(),
+        sso_user_last_name: "O'Hara".to_owned(),
+        org_unit: "Prod".to_owned(),
+        status: Status::Valid,
+        account_id: None,
+        error_msg: None,
+        unit: Unit {
+            id: UNIT.to_owned(),
+            name: "Prod".to_owned(),
+            path: "Root/Workloads/Prod".to_owned(),
+        },
+        access: Vec::new(),
+        enrol: false,
+        attempt: 1,
+        queued_at: before(900),
+        put_back: 0,
+        started_at: None,
+        operation_id: None,
+        provisioned_product_id: None,
+        files: BTreeSet::from([FILE.to_owned()]),
+    }
+}
+
+/// A request whose account is being made, since ten minutes ago.
+fn under_way(name: &str, operation: Option<&str>) -> AccountRequest {
+    AccountRequest {
+        status: Status::Provisioning,
+        started_at: Some(before(600)),
+        operation_id: operation.map(str::to_owned),
+        ..waiting(name)
+    }
+}
+
+fn with_access(request: AccountRequest) -> AccountRequest {
+    let access = Access {
+        group_id: "g-1".to_owned(),
+        group_name: "Platform".to_owned(),
+        permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
+        permission_set_name: "Admin".to_owned(),
+    };
+    AccountRequest {
+        access: vec![access],
+        ..request
+    }
+}
+
+/// A value as DynamoDB writes it.
+fn attribute(value: &Value) -> Value {
+    match value {
+        Value::Bool(_) => json!({ "BOOL": value }),
+        Value::Number(number) => json!({ "N": number.to_string() }),
+        Value::Array(all) => json!({ "L": all.iter().map(attribute).collect::<Vec<_>>() }),
+        Value::Object(map) => json!({ "M": attributes(map) }),
+        text => json!({ "S": text }),
+    }
+}
+
+fn attributes(map: &Map<String, Value>) -> Map<String, Value> {
+    map.iter()
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect()
+}
+
+/// A request as the table holds it.
+fn item(request: &AccountRequest) -> Value {
+    let plain = serde_json::to_value(request).unwrap();
+    let mut item = Value::Object(attributes(plain.as_object().unwrap()));
+    item["Files"] = json!({ "SS": request.files });
+    item
+}
+
+fn texts(set: &Value) -> BTreeSet<String> {
+    let texts = set["SS"].as_array().into_iter().flatten();
+    texts.map(|it| it.as_str().unwrap().to_owned()).collect()
+}
+
+fn number(value: &Value) -> i64 {
+    value["N"].as_str().unwrap_or("0").parse().unwrap()
+}
+
+/// Both tables: just what the function asks of them.
+#[derive(Default)]
+struct Tables(Mutex<BTreeMap<(String, String), Value>>);
+
+impl Tables {
+    fn get(&self, table: &str, key: &str) -> Value {
+        let items = self.0.lock().unwrap();
+        let item = items.get(&(table.to_owned(), key.to_owned()));
+        item.cloned().unwrap_or_default()
+    }
+
+    fn put(&self, table: &str, key: &str, item: Value) {
+        let key = (table.to_owned(), key.to_owned());
+        self.0.lock().unwrap().insert(key, item);
+    }
+
+    fn read(&self, body: &Value) -> Answer {
+        let mut found = Map::new();
+        for (table, wanted) in body["RequestItems"].as_object().unwrap() {
+            assert_eq!(wanted["ConsistentRead"], true);
+            let keys = wanted["Keys"].as_array().unwrap().iter();
+            let items = keys.map(|it| self.get(table, &key(it)));
+            let items: Vec<Value> = items.filter(|item| !item.is_null()).collect();
+            found.insert(table.clone(), items.into());
+        }
+        Answer::ok(json!({ "Responses": found, "UnprocessedKeys": {} }))
+    }
+
+    fn query(&self, body: &Value) -> Answer {
+        assert_eq!(body["IndexName"], "ByStatus");
+        assert_eq!(
+            body["KeyConditionExpression"],
+            "#Status = :valid AND #QueuedAt <= :now"
+        );
+        let values = &body["ExpressionAttributeValues"];
+        let items = self.0.lock().unwrap();
+        let mut found: Vec<&Value> = items
+            .values()
+            .filter(|item| item["Status"] == values[":valid"])
+            .filter(|item| number(&item["QueuedAt"]) <= number(&values[":now"]))
+            .collect();
+        found.sort_by_key(|item| number(&item["QueuedAt"]));
+        found.truncate(usize::try_from(body["Limit"].as_u64().unwrap()).unwrap());
+        Answer::ok(json!({ "Items": found }))
+    }
+
+    fn transact(&self, body: &Value) -> Answer {
+        let actions = body["TransactItems"].as_array().unwrap();
+        let codes: Vec<&str> = actions
+            .iter()
+            .map(|action| match self.allows(part(action)) {
+                true => "None",
+                false => "ConditionalCheckFailed",
+            })
+            .collect();
+        if codes.iter().any(|code| *code != "None") {
+            return cancelled(&codes);
+        }
+        for action in actions {
+            self.change(part(action));
+        }
+        Answer::ok(json!({}))
+    }
+
+    /// Whether the conditions hold that the function sets.
+    fn allows(&self, part: &Value) -> bool {
+        let condition = part["ConditionExpression"].as_str().unwrap_or_default();
+        let values = &part["ExpressionAttributeValues"];
+        let item = self.get(part["TableName"].as_str().unwrap(), &key(&part["Key"]));
+        let running = texts(&item["Running"]);
+        let email = values[":email"]["S"].as_str().unwrap_or_default();
+        [
+            ("#Status = :from", item["Status"] == values[":from"]),
+            ("#Attempt = :attempt", item["Attempt"] == values[":attempt"]),
+            (
+                "#Files = :files",
+                texts(&item["Files"]) == texts(&values[":files"]),
+            ),
+            ("attribute_not_exists(#Files)", item["Files"].is_null()),
+            (
+                "#Status <> :provisioning",
+                item["Status"] != values[":provisioning"],
+            ),
+            (
+                "size(#Running) < :most",
+                (running.len() as i64) < number(&values[":most"]),
+            ),
+            ("NOT contains(#Running, :email)", !running.contains(email)),
+        ]
+        .into_iter()
+        .all(|(term, holds)| holds || !condition.contains(term))
+    }
+
+    fn change(&self, part: &Value) {
+        let (table, key) = (part["TableName"].as_str().unwrap(), key(&part["Key"]));
+        let Some(expression) = part["UpdateExpression"].as_str() else {
+            return;
+        };
+        let mut item = self.get(table, &key);
+        if item.is_null() {
+            item = part["Key"].clone();
+        }
+        let expression = expression.replace([',', '='], " ");
+        let mut words = expression.split_whitespace();
+        let mut verb = "";
+        while let Some(word) = words.next() {
+            let Some(name) = word.strip_prefix('#') else {
+                verb = word;
+                continue;
+            };
+            if verb == "REMOVE" {
+                item.as_object_mut().unwrap().remove(name);
+                continue;
+            }
+            let value = part["ExpressionAttributeValues"][words.next().unwrap()].clone();
+            let old = &item[name];
+            item[name] = match verb {
+                "SET" => value,
+                "ADD" if value.get("N").is_some() => {
+                    json!({ "N": (number(old) + number(&value)).to_string() })
+                }
+                "ADD" => json!({ "SS": texts(old).union(&texts(&value)).collect::<Vec<_>>() }),
+                "DELETE" => {
+                    json!({ "SS": texts(old).difference(&texts(&value)).collect::<Vec<_>>() })
+                }
+                other => unreachable!("{other}"),
+            };
+        }
+        self.put(table, &key, item);
+    }
+}
+
+/// The one part of an action that is there.
+fn part(action: &Value) -> &Value {
+    let mut parts = action.as_object().unwrap().values();
+    parts.find(|part| !part.is_null()).unwrap()
+}
+
+fn key(key: &Value) -> String {
+    let mut values = key.as_object().unwrap().values();
+    values.next().unwrap()["S"].as_str().unwrap().to_owned()
+}
+
+fn cancelled(codes: &[&str]) -> Answer {
+    let reasons: Vec<Value> = codes.iter().map(|code| json!({ "Code": code })).collect();
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "Transaction cancelled",
+        "CancellationReasons": reasons,
+    });
+    Answer::xml(400, &body.to_string())
+}
+
+/// An error with AWS's words.
+fn said(status: u16, code: &str, message: &str) -> Answer {
+    Answer::xml(
+        status,
+        &json!({ "__type": code, "message": message }).to_string(),
+    )
+}
+
+/// An error of SNS or STS.
+fn query_error(status: u16, code: &str) -> Answer {
+    Answer::xml(
+        status,
+        &format!(
+            "<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        ),
+    )
+}
+
+fn status(id: &str, state: &str, more: &Value) -> Value {
+    let mut status = json!({ "Id": id, "State": state });
+    for (key, value) in more.as_object().unwrap() {
+        status[key] = value.clone();
+    }
+    status
+}
+
+fn record_of(state: &str, more: &Value) -> Answer {
+    let mut answer = json!({ "RecordDetail": { "RecordId": "rec-1", "Status": state } });
+    for (key, value) in more.as_object().unwrap() {
+        answer["RecordDetail"][key] = value.clone();
+    }
+    if state == "SUCCEEDED" {
+        answer["RecordOutputs"] = json!([
+            { "OutputKey": "AccountEmail", "OutputValue": "aws+payments@example.com" },
+            { "OutputKey": "AccountId", "OutputValue": ACCOUNT },
+        ]);
+    }
+    Answer::ok(answer)
+}
+
+/// What AWS answers where a test does not say otherwise.
+fn aws(call: &Call) -> Answer {
+    let text = |name: &str| call.body[name].as_str().unwrap_or_default();
+    match call.operation.as_str() {
+        "SendMessageBatch" | "ChangeMessageVisibilityBatch" => {
+            Answer::ok(json!({ "Successful": [], "Failed": [] }))
+        }
+        "Publish" => Answer::xml(
+            200,
+            "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>",
+        ),
+        "AssumeRole" => Answer::xml(
+            200,
+            "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>",
+        ),
+        "SearchProductsAsAdmin" => Answer::ok(match text("PageToken") {
+            // Somebody else's product of the same name, and then another page.
+            "" => json!({ "NextPageToken": "two", "ProductViewDetails": [{ "ProductViewSummary":
+                { "ProductId": "prod-trap", "Name": PRODUCT, "Owner": "Somebody" } }] }),
+            _ => json!({ "ProductViewDetails": [
+                { "ProductViewSummary":
+                    { "ProductId": "prod-other", "Name": "Network", "Owner": "AWS Control Tower" } },
+                { "ProductViewSummary":
+                    { "ProductId": "prod-1", "Name": PRODUCT, "Owner": "AWS Control Tower" } },
+            ] }),
+        }),
+        "ListProvisioningArtifacts" => Answer::ok(json!({ "ProvisioningArtifactDetails": [
+            { "Id": "pa-1", "Active": false, "CreatedTime": 1_600_000_000 },
+            { "Id": "pa-2", "Active": true, "CreatedTime": 1_700_000_000 },
+            { "Id": "pa-3", "Active": false, "CreatedTime": 1_800_000_000 },
+        ] })),
+        "ProvisionProduct" | "UpdateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
+            { "RecordId": "rec-1", "Status": "CREATED", "ProvisionedProductId": "pp-1" } })),
+        "TerminateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
+            { "RecordId": "rec-gone", "Status": "CREATED" } })),
+        "DescribeRecord" => record_of("IN_PROGRESS", &json!({})),
+        // Organizations keeps addresses as they were written.
+        "DescribeAccount" => Answer::ok(json!({ "Account":
+            { "Id": text("AccountId"), "Email": "AWS+Payments@Example.com" } })),
+        "ListParents" => Answer::ok(json!({ "Parents": [{ "Id": ROOT, "Type": "ROOT" }] })),
+        "MoveAccount" => Answer::ok(json!({})),
+        "CreateAccount" => {
+            Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
+        }
+        "DescribeCreateAccountStatus" => {
+            Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
+        }
+        "ListCreateAccountStatus" => Answer::ok(json!({ "CreateAccountStatuses": [] })),
+        "ListAccounts" => Answer::ok(json!({ "Accounts": [] })),
+        _ => Answer::error(400, "UnknownOperationException"),
+    }
+}
+
+/// The function with everything around it.
+struct World {
+    tables: Arc<Tables>,
+    wire: Wire,
+    way: &'static str,
+    now: Timestamp,
+    remaining: Duration,
+}
+
+/// A world that makes accounts in this `way` and holds these requests; `special` answers first.
+async fn world(
+    way: &'static str,
+    requests: impl IntoIterator<Item = AccountRequest>,
+    special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
+) -> World {
+    world_with(way, requests, move |call, _| special(call)).await
+}
+
+async fn world_with(
+    way: &'static str,
+    requests: impl IntoIterator<Item = AccountRequest>,
+    special: impl Fn(&Call, &Tables) -> Option<Answer> + Send + Sync + 'static,
+) -> World {
+    let tables = Arc::new(Tables::default());
+    let mut running = BTreeSet::new();
+    let mut open: BTreeMap<String, i64> = BTreeMap::new();
+    for request in requests {
+        tables.put(ACCOUNTS, &request.account_email, item(&request));
+        if request.status == Status::Provisioning {
+            running.insert(request.account_email.clone());
+        }
+        for file in request.files.iter().filter(|_| !request.status.ended()) {
+            *open.entry(file.clone()).or_default() += 1;
+        }
+    }
+    tables.put(STATE, "operations", json!({ "Running": { "SS": running } }));
+    for (file, open) in open {
+        let id = format!("file#{file}");
+        let item = json!({ "Id": { "S": id }, "Open": { "N": open.to_string() },
+            "TakenIn": { "BOOL": true } });
+        tables.put(STATE, &id, item);
+    }
+    let behind = Arc::clone(&tables);
+    let wire = Wire::start(move |call| {
+        special(call, &behind).unwrap_or_else(|| match call.operation.as_str() {
+            "BatchGetItem" => behind.read(&call.body),
+            "Query" => behind.query(&call.body),
+            "TransactWriteItems" => behind.transact(&call.body),
+            _ => aws(call),
+        })
+    })
+    .await
+    .unwrap();
+    World {
+        tables,
+        wire,
+        way,
+        now: now(),
+        remaining: Duration::from_secs(60),
+    }
+}
+
+async fn plain(way: &'static str, requests: impl IntoIterator<Item = AccountRequest>) -> World {
+    world(way, requests, |_| None).await
+}
+
+/// A script of one operation.
+fn on(
+    operation: &'static str,
+    answer: impl Fn() -> Answer + Send + Sync + 'static,
+) -> impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static {
+    move |call| (call.operation == operation).then(&answer)
+}
+
+impl World {
+    async fn handle(&self, event: Value) -> Result<Value, UnknownEvent> {
+        let settings = |name: &str| {
+            let value = match name {
+                "ACCOUNTS_TABLE" => ACCOUNTS,
+                "VENDING_STATE_TABLE" => STATE,
+                "INFO_TOPIC_ARN" => INFO,
+                "ERROR_TOPIC_ARN" => ERROR,
+                "ACCOUNT_CREATION" => self.way,
+                "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
+                "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
+                "UPLOADS_QUEUE_URL" => UPLOADS,
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let config = Config::from_env(&settings).unwrap();
+        let sdk = self.wire.sdk_config().await;
+        let invocation = Invocation {
+            now: self.now,
+            remaining: self.remaining,
+            account: MANAGEMENT_ACCOUNT.parse().ok(),
+        };
+        setup::handler(&config, &sdk)
+            .handle(event, invocation)
+            .await
+    }
+
+    /// Runs changes of the table, numbered from 1, and gives the number from which on they come back.
+    async fn stream(&self, changes: &[(Value, Value)]) -> Option<String> {
+        let records: Vec<Value> = changes
+            .iter()
+            .enumerate()
+            .map(|(place, (old, new))| {
+                let mut change = json!({
+                    "ApproximateCreationDateTime": 1_772_362_800.0,
+                    "Keys": { "AccountEmail": { "S": "any" } },
+                    "SequenceNumber": (place + 1).to_string(),
+                    "SizeBytes": 1,
+                    "StreamViewType": "NEW_AND_OLD_IMAGES",
+                });
+                for (name, image) in [("OldImage", old), ("NewImage", new)] {
+                    if !image.is_null() {
+                        change[name] = image.clone();
+                    }
+                }
+                json!({ "eventID": place.to_string(), "eventName": "MODIFY", "eventVersion": "1.1",
+                    "eventSource": "aws:dynamodb", "awsRegion": "us-east-1", "dynamodb": change,
+                    "eventSourceARN": "arn:aws:dynamodb:us-east-1:111111111111:table/Accounts/stream/1" })
+            })
+            .collect();
+        let response = self.handle(json!({ "Records": records })).await.unwrap();
+        let failures = response["batchItemFailures"].as_array().unwrap();
+        assert!(failures.len() <= 1, "{response}");
+        let first = failures.first()?;
+        Some(first["itemIdentifier"].as_str().unwrap().to_owned())
+    }
+
+    /// Runs the insertion of requests.
+    async fn inserted(&self, requests: &[AccountRequest]) -> Option<String> {
+        let changes: Vec<_> = requests.iter().map(|it| (Value::Null, item(it))).collect();
+        self.stream(&changes).await
+    }
+
+    /// Runs a batch of messages, named by their place, and gives those that come back.
+    async fn messages(&self, bodies: &[Value]) -> Vec<String> {
+        let records: Vec<Value> = bodies
+            .iter()
+            .enumerate()
+            .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
+            .collect();
+        let response = self.handle(json!({ "Records": records })).await.unwrap();
+        let failures = response["batchItemFailures"].as_array().unwrap().iter();
+        let mut returned: Vec<String> = failures
+            .map(|it| it["itemIdentifier"].as_str().unwrap().to_owned())
+            .collect();
+        returned.sort();
+        returned
+    }
+
+    async fn comes_back(&self, body: &Value) -> bool {
+        self.messages(std::slice::from_ref(body)).await == ["0"]
+    }
+
+    async fn reconcile(&self) -> bool {
+        self.comes_back(&json!({ "task": "reconcile" })).await
+    }
+
+    fn row(&self, name: &str) -> Value {
+        self.tables.get(ACCOUNTS, &email(name))
+    }
+
+    fn status(&self, name: &str) -> String {
+        let row = self.row(name);
+        row["Status"]["S"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn why(&self, name: &str) -> String {
+        let row = self.row(name);
+        row["ErrorMsg"]["S"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn running(&self) -> BTreeSet<String> {
+        texts(&self.tables.get(STATE, "operations")["Running"])
+    }
+
+    fn open(&self, file: &str) -> i64 {
+        number(&self.tables.get(STATE, &format!("file#{file}"))["Open"])
+    }
+
+    /// The messages to a queue, with their delays in seconds.
+    fn sent(&self, queue: &str) -> Vec<(Value, i64)> {
+        self.wire
+            .calls_of("SendMessageBatch")
+            .iter()
+            .filter(|call| call.body["QueueUrl"] == queue)
+            .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap())
+            .map(|entry| {
+                let body = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
+                (body, entry["DelaySeconds"].as_i64().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// For how many seconds messages that came back stay away.
+    fn stay_away(&self) -> Vec<i64> {
+        self.wire
+            .calls_of("ChangeMessageVisibilityBatch")
+            .iter()
+            .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap())
+            .map(|entry| entry["VisibilityTimeout"].as_i64().unwrap_or_default())
+            .collect()
+    }
+
+    /// What was sent to an operation of the query protocol.
+    fn forms(&self, operation: &str) -> Vec<Value> {
+        let calls = self.wire.calls_of(operation).into_iter();
+        calls.map(|call| call.body).collect()
+    }
+
+    /// The operations that were called, one after the other.
+    fn operations(&self) -> Vec<String> {
+        let calls = self.wire.calls().into_iter();
+        calls.map(|call| call.operation).collect()
+    }
+
+    fn called(&self, operation: &str) -> usize {
+        self.wire.calls_of(operation).len()
+    }
+}
+
+fn sample(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn created() -> Value {
+    sample(include_str!(
+        "../../events/create-managed-account/create-managed-account.json"
+    ))
+}
+
+fn updated() -> Value {
+    sample(include_str!(
+        "../../events/create-managed-account/update-managed-account.json"
+    ))
+}
+
+/// `CreateManagedAccount` FAILED; without an account it reads `Not Available`.
+fn creation_failed(name: &str, account: Option<&str>) -> Value {
+    let mut event = sample(include_str!(
+        "../../events/create-managed-account/create-managed-account-failed.json"
+    ));
+    let status = &mut event["detail"]["serviceEventDetails"]["createManagedAccountStatus"];
+    status["account"]["accountName"] = name.into();
+    if let Some(account) = account {
+        status["account"]["accountId"] = account.into();
+    }
+    event
+}
+
+fn create_account_result(id: &str, failure: Option<&str>) -> Value {
+    let mut event = sample(include_str!(
+        "../../events/create-managed-account/create-account-result.json"
+    ));
+    let status = &mut event["detail"]["serviceEventDetails"]["createAccountStatus"];
+    status["id"] = id.into();
+    if let Some(failure) = failure {
+        status["state"] = "FAILED".into();
+        status["failureReason"] = failure.into();
+        status.as_object_mut().unwrap().remove("accountId");
+    }
+    event
+}
+
+fn advance() -> Value {
+    json!({ "task": "advance" })
+}
+
+// ------------------------------------------------------------------ turns
+
+#[tokio::test]
+async fn a_waiting_request_is_claimed_and_ordered_from_account_factory() {
+    let request = waiting("payments");
+    let world = plain(FACTORY, [request.clone()]).await;
+    assert_eq!(world.inserted(&[request.clone()]).await, None);
+    assert_eq!(
+        world.operations(),
+        [
+            "Query",
+            "TransactWriteItems",
+            "SearchProductsAsAdmin",
+            "SearchProductsAsAdmin",
+            "ListProvisioningArtifacts",
+            "ProvisionProduct",
+            "TransactWriteItems",
+            "Query",
+        ]
+    );
+    let asked = &world.wire.calls_of("SearchProductsAsAdmin")[0].body;
+    assert_eq!(asked["Filters"], json!({ "Owner": ["AWS Control Tower"] }));
+    let asked = &world.wire.calls_of("ListProvisioningArtifacts")[0].body;
+    assert_eq!(asked["ProductId"], "prod-1");
+
+    let claim = &world.wire.calls_of("TransactWriteItems")[0].body["TransactItems"];
+    let row = &claim[0]["Update"];
+    assert_eq!(
+        row["ConditionExpression"],
+        "#Status = :from AND #Attempt = :attempt"
+    );
+    assert_eq!(row["ExpressionAttributeValues"][":from"]["S"], "VALID");
+    let place = &claim[1]["Update"];
+    assert_eq!(place["Key"]["Id"]["S"], "operations");
+    assert_eq!(place["ExpressionAttributeValues"][":most"]["N"], "5");
+
+    let ordered = &world.wire.calls_of("ProvisionProduct")[0].body;
+    let expected = json!({
+        "ProductId": "prod-1",
+        "ProvisioningArtifactId": "pa-2",
+        "ProvisionedProductName": format!("payments-{}", &request.token()[..8]),
+        "ProvisionToken": request.token(),
+        "ProvisioningParameters": [
+            { "Key": "AccountEmail", "Value": "aws+payments@example.com" },
+            { "Key": "AccountName", "Value": "payments" },
+            { "Key": "ManagedOrganizationalUnit", "Value": "Prod (ou-a1b2-cdefgh34)" },
+            { "Key": "SSOUserEmail", "Value": "ana@example.com" },
+            { "Key": "SSOUserFirstName", "Value": "Ana" },
+            { "Key": "SSOUserLastName", "Value": "O'Hara" },
+        ],
+    });
+    assert_eq!(*ordered, expected);
+
+    let row = world.row("payments");
+    assert_eq!(row["Status"]["S"], "PROVISIONING");
+    assert_eq!(row["OperationId"]["S"], "rec-1");
+    assert_eq!(row["ProvisionedProductId"]["S"], "pp-1");
+    assert!(number(&row["StartedAt"]) >= now().as_millisecond());
+    assert_eq!(world.running(), BTreeSet::from([email("payments")]));
+}
+
+#[tokio::test]
+async fn five_have_their_turn_at_once_the_oldest_first() {
+    let requests: Vec<AccountRequest> = (0..7)
+        .map(|n| AccountRequest {
+            queued_at: before(100 - n),
+            ..waiting(&format!("n{}", 9 - n))
+        })
+        .collect();
+    let world = plain(FACTORY, requests.clone()).await;
+    assert_eq!(world.inserted(&requests).await, None);
+    assert_eq!(world.called("ProvisionProduct"), 5);
+    assert_eq!(
+        world.running(),
+        (5..10).map(|n| email(&format!("n{n}"))).collect()
+    );
+    assert_eq!(world.status("n4"), "VALID");
+    assert_eq!(world.sent(EVENTS), []);
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_while_the_house_is_full() {
+    let mut requests: Vec<_> = (0..5)
+        .map(|n| under_way(&format!("n{n}"), Some("rec-1")))
+        .collect();
+    requests.push(waiting("payments"));
+    let world = plain(FACTORY, requests).await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.operations(), ["Query", "TransactWriteItems"]);
+    assert_eq!(world.status("payments"), "VALID");
+}
+
+#[tokio::test]
+async fn whose_turn_somebody_else_has_begun_is_left_to_them() {
+    // The index is behind: it still shows the one that has begun.
+    let stale = item(&waiting("payments"));
+    let other = item(&waiting("billing"));
+    let asked = AtomicUsize::new(0);
+    let world = world(
+        FACTORY,
+        [under_way("payments", Some("rec-9")), waiting("billing")],
+        move |call| {
+            let first = call.operation == "Query" && asked.fetch_add(1, Ordering::Relaxed) == 0;
+            first.then(|| Answer::ok(json!({ "Items": [stale, other] })))
+        },
+    )
+    .await;
+    assert_eq!(world.inserted(&[waiting("billing")]).await, None);
+    let ordered = world.wire.calls_of("ProvisionProduct");
+    assert_eq!(ordered.len(), 1);
+    let first = &ordered[0].body["ProvisioningParameters"][0]["Value"];
+    assert_eq!(*first, email("billing"));
+    assert_eq!(world.row("payments")["OperationId"]["S"], "rec-9");
+}
+
+#[tokio::test]
+async fn what_aws_cannot_do_now_is_put_back_and_tried_again_later() {
+    for (operation, code) in [
+        ("ProvisionProduct", "ResourceInUseException"),
+        ("ProvisionProduct", "ThrottlingException"),
+        ("SearchProductsAsAdmin", "ThrottlingException"),
+        ("ListProvisioningArtifacts", "TooManyRequestsException"),
+    ] {
+        let again = AccountRequest {
+            put_back: 2,
+            queued_at: before(800),
+            ..waiting("again")
+        };
+        let requests = [waiting("payments"), again];
+        let world = world(
+            FACTORY,
+            requests.clone(),
+            on(operation, || Answer::error(400, code)),
+        )
+        .await;
+        assert_eq!(world.inserted(&requests).await, None);
+        for (name, times, wait) in [("payments", 1, 2), ("again", 3, 18)] {
+            let row = world.row(name);
+            assert_eq!(row["Status"]["S"], "VALID", "{code}");
+            assert_eq!(number(&row["PutBack"]), times, "{code}");
+            let waits = number(&row["QueuedAt"]) - now().as_millisecond();
+            assert_eq!(waits / 1_000, wait, "{code}");
+            assert_eq!(row["StartedAt"], Value::Null);
+        }
+        assert_eq!(world.running(), BTreeSet::new());
+        let mut sent = world.sent(EVENTS);
+        sent.sort_by_key(|(_, delay)| *delay);
+        assert_eq!(sent, [(advance(), 2), (advance(), 18)], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
+    let no_paths = "No launch paths found for resource: prod-1";
+    for (operation, answer, words) in [
+        (
+            "ProvisionProduct",
+            said(400, "ResourceNotFoundException", no_paths),
+            no_paths,
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "InvalidParametersException", "Parameter is not valid"),
+            "Parameter is not valid",
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "AccessDeniedException", "You may not do that"),
+            "You may not do that",
+        ),
+        (
+            "SearchProductsAsAdmin",
+            Answer::ok(json!({ "ProductViewDetails": [{ "ProductViewSummary":
+                { "ProductId": "prod-trap", "Name": PRODUCT, "Owner": "Somebody" } }] })),
+            "is Control Tower set up",
+        ),
+        (
+            "ListProvisioningArtifacts",
+            Answer::ok(
+                json!({ "ProvisioningArtifactDetails": [{ "Id": "pa-1", "Active": false }] }),
+            ),
+            "has no active version",
+        ),
+    ] {
+        let requests: Vec<_> = (0..7).map(|n| waiting(&format!("n{n}"))).collect();
+        let world = world(
+            FACTORY,
+            requests.clone(),
+            on(operation, move || answer.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&requests).await, None);
+        // Whoever fails makes room for the next.
+        assert_eq!(world.running(), BTreeSet::new());
+        assert_eq!(world.status("n5"), "VALID");
+        assert!(!world.comes_back(&advance()).await);
+        for n in 0..7 {
+            let name = format!("n{n}");
+            assert_eq!(world.status(&name), "FAILED", "{words}");
+            assert!(world.why(&name).contains(words), "{}", world.why(&name));
+        }
+        assert_eq!(world.running(), BTreeSet::new());
+        assert_eq!(world.open(FILE), 0);
+        assert_eq!(world.sent(EVENTS), []);
+    }
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_keeps_its_turn_and_is_looked_after() {
+    let requests = ["n1", "n2", "n3"].map(waiting);
+    for answer in [
+        Answer::error(500, "InternalFailure"),
+        Answer::error(503, "ServiceUnavailable"),
+        Answer::xml(502, "<html>"),
+    ] {
+        let shown = format!("{answer:?}");
+        let world = world(
+            FACTORY,
+            requests.clone(),
+            on("ProvisionProduct", move || answer.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&requests).await, None, "{shown}");
+        for request in &requests {
+            let row = world.row(&request.account_name);
+            assert_eq!(row["Status"]["S"], "PROVISIONING", "{shown}");
+            assert_eq!(row["OperationId"], Value::Null);
+        }
+        assert_eq!(world.running().len(), 3);
+        // One message for all of them.
+        assert_eq!(
+            world.sent(EVENTS),
+            [(json!({ "task": "reconcile" }), 30)],
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_could_not_be_noted_is_looked_after() {
+    let writes = AtomicUsize::new(0);
+    let world = world(FACTORY, [waiting("payments")], move |call| {
+        let second =
+            call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 1;
+        second.then(|| Answer::error(400, "ThrottlingException"))
+    })
+    .await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+    assert_eq!(world.sent(EVENTS), [(json!({ "task": "reconcile" }), 30)]);
+}
+
+#[tokio::test]
+async fn turns_that_cannot_be_given_now_are_given_soon() {
+    for (operation, answer) in [
+        ("Query", Answer::error(400, "ThrottlingException")),
+        (
+            "TransactWriteItems",
+            Answer::error(500, "InternalServerError"),
+        ),
+        // Others are faster, again and again.
+        (
+            "TransactWriteItems",
+            cancelled(&["None", "TransactionConflict"]),
+        ),
+    ] {
+        let world = world(
+            FACTORY,
+            [waiting("payments")],
+            on(operation, move || answer.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+        assert_eq!(world.sent(EVENTS), [(advance(), 5)], "{operation}");
+        assert_eq!(world.status("payments"), "VALID");
+        assert!(!world.comes_back(&advance()).await);
+    }
+}
+
+#[tokio::test]
+async fn turns_that_can_never_be_given_are_seen_by_somebody() {
+    let world = world(
+        FACTORY,
+        [waiting("payments")],
+        on("Query", || Answer::error(400, "AccessDeniedException")),
+    )
+    .await;
+    let first = world.inserted(&[waiting("payments")]).await;
+    assert_eq!(first.as_deref(), Some("1"));
+    assert!(world.comes_back(&advance()).await);
+    assert_eq!(world.sent(EVENTS), []);
+}
+
+// ------------------------------------------------------------------ changes of the table
+
+#[tokio::test]
+async fn a_change_that_is_none_of_a_state_does_nothing_at_all() {
+    let claimed = under_way("payments", None);
+    let noted = under_way("payments", Some("rec-1"));
+    let mut joined = waiting("payments");
+    joined.files.insert("v2#more.csv".to_owned());
+    let mut by_hand = item(&waiting("payments"));
+    by_hand["Status"] = json!({ "S": "DONE" });
+    let world = plain(FACTORY, []).await;
+    let changes = [
+        (item(&claimed), item(&noted)),
+        (item(&waiting("payments")), item(&joined)),
+        (item(&waiting("payments")), item(&claimed)),
+        (item(&noted), Value::Null),
+        (item(&noted), by_hand),
+        (item(&noted), json!({ "AccountEmail": { "S": "x" } })),
+    ];
+    assert_eq!(world.stream(&changes).await, None);
+    assert_eq!(world.operations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_account_that_stands_is_handed_over_to_the_assignment_of_access() {
+    let assigning = |name: &str| AccountRequest {
+        status: Status::Assigning,
+        account_id: ACCOUNT.parse().ok(),
+        attempt: 2,
+        ..with_access(waiting(name))
+    };
+    let changes = ["payments", "billing"].map(|name| {
+        (
+            item(&under_way(name, Some("rec-1"))),
+            item(&assigning(name)),
+        )
+    });
+    let one = plain(FACTORY, []).await;
+    assert_eq!(one.stream(&changes).await, None);
+    let task = |name: &str| json!({ "task": "assign", "email": email(name), "attempt": 2 });
+    assert_eq!(
+        one.sent(ASSIGNMENTS),
+        [(task("payments"), 0), (task("billing"), 0)]
+    );
+    assert_eq!(one.called("Publish"), 0);
+
+    let full = world(
+        FACTORY,
+        [],
+        on("SendMessageBatch", || {
+            Answer::ok(json!({ "Successful": [], "Failed":
+                [{ "Id": "1", "Code": "InternalError", "SenderFault": false }] }))
+        }),
+    )
+    .await;
+    assert_eq!(full.stream(&changes).await.as_deref(), Some("1"));
+}
+
+fn succeeded(name: &str) -> AccountRequest {
+    AccountRequest {
+        status: Status::Succeeded,
+        account_id: ACCOUNT.parse().ok(),
+        ..with_access(under_way(name, Some("rec-1")))
+    }
+}
+
+fn failed(name: &str) -> AccountRequest {
+    AccountRequest {
+        status: Status::Failed,
+        error_msg: Some("the email address is already in use".to_owned()),
+        ..under_way(name, Some("rec-1"))
+    }
+}
+
+fn ends(requests: &[AccountRequest]) -> Vec<(Value, Value)> {
+    requests
+        .iter()
+        .map(|it| (item(&under_way(&it.account_name, Some("rec-1"))), item(it)))
+        .collect()
+}
+
+#[tokio::test]
+async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
+    let world = plain(FACTORY, []).await;
+    let changes = ends(&[succeeded("payments"), failed("billing")]);
+    assert_eq!(world.stream(&changes).await, None);
+    let told = world.forms("Publish");
+    assert_eq!(told.len(), 2);
+    for (form, topic, subject, kind) in [
+        (
+            &told[0],
+            INFO,
+            "Account payments is ready",
+            "account.succeeded",
+        ),
+        (
+            &told[1],
+            ERROR,
+            "Account billing was not made",
+            "account.failed",
+        ),
+    ] {
+        assert_eq!(form["TopicArn"], topic);
+        assert_eq!(form["Subject"], subject);
+        assert_eq!(form["MessageStructure"], "json");
+        let message = sample(form["Message"].as_str().unwrap());
+        let text = message["email"].as_str().unwrap();
+        assert!(text.starts_with(subject), "{text}");
+        assert!(text.contains("Asked for in: accounts.csv"), "{text}");
+        let alert = sample(message["default"].as_str().unwrap());
+        assert_eq!(alert["kind"], kind);
+        assert_eq!(alert["region"], "us-east-1");
+        assert_eq!(alert["account"]["ouPath"], "Root/Workloads/Prod");
+    }
+    let told = |place: usize| told[place]["Message"].as_str().unwrap();
+    assert!(told(0).contains("Who has access: group Platform as Admin"));
+    assert!(told(1).contains("Why: the email address is already in use"));
+}
+
+#[tokio::test]
+async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
+    // Two of one file that has ended, one of a file that is still being read, one of an open file.
+    let of = |name: &str, files: &[&str]| AccountRequest {
+        files: files.iter().map(|file| (*file).to_owned()).collect(),
+        ..succeeded(name)
+    };
+    let world = plain(FACTORY, [of("open", &[]), waiting("still")]).await;
+    let state = |open: &str, taken_in: bool, id: &str| {
+        let item =
+            json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": taken_in } });
+        world.tables.put(STATE, id, item);
+    };
+    state("0", true, "file#v7#team/#1 done.csv");
+    state("0", false, "file#v8#reading.csv");
+    let changes = ends(&[
+        of("a", &["v7#team/#1 done.csv", "v8#reading.csv"]),
+        of("b", &["v7#team/#1 done.csv", FILE]),
+        of("c", &["v9#forgotten.csv", "no file at all"]),
+    ]);
+    assert_eq!(world.stream(&changes).await, None);
+    let task = json!({ "task": "results", "key": "team/#1 done.csv", "version": "v7" });
+    assert_eq!(world.sent(UPLOADS), [(task, 0)]);
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_told_comes_back_from_there_on() {
+    let calls = AtomicUsize::new(0);
+    let world = world(FACTORY, [], move |call| {
+        let second = call.operation == "Publish" && calls.fetch_add(1, Ordering::Relaxed) == 1;
+        second.then(|| query_error(400, "Throttling"))
+    })
+    .await;
+    let changes = ends(&[succeeded("a"), failed("b"), succeeded("c")]);
+    assert_eq!(world.stream(&changes).await.as_deref(), Some("2"));
+    assert_eq!(
+        world.called("Publish"),
+        2,
+        "nothing is told before its turn"
+    );
+    // What comes back is told to its end.
+    assert_eq!(world.stream(&changes[1..]).await, None);
+    assert_eq!(world.called("Publish"), 4);
+}
+
+#[tokio::test]
+async fn changes_whose_files_cannot_be_looked_at_all_come_back() {
+    let world = world(
+        FACTORY,
+        [],
+        on("BatchGetItem", || Answer::error(400, "ThrottlingException")),
+    )
+    .await;
+    let changes = ends(&[succeeded("a"), failed("b")]);
+    assert_eq!(world.stream(&changes).await.as_deref(), Some("1"));
+    assert_eq!(world.called("Publish"), 0);
+}
+
+#[tokio::test]
+async fn changes_that_time_ran_out_for_come_back() {
+    let mut world = world(
+        FACTORY,
+        [],
+        on("Query", || {
+            Answer::ok(json!({ "Items": [] })).after(Duration::from_secs(5))
+        }),
+    )
+    .await;
+    world.remaining = Duration::from_millis(400);
+    let changes = ends(&[succeeded("a")]);
+    assert_eq!(world.stream(&changes).await.as_deref(), Some("1"));
+}
+
+// ------------------------------------------------------------------ ends of operations
+
+#[tokio::test]
+async fn an_end_is_matched_by_the_email_of_its_account_never_by_name() {
+    for event in [created(), updated()] {
+        // The event's name is another request's, and that is left alone.
+        let mine = under_way("payments", Some("rec-1"));
+        let namesake = under_way("payments-dev", Some("rec-2"));
+        let world = plain(FACTORY, [mine, namesake]).await;
+        assert!(!world.comes_back(&event).await);
+        let row = world.row("payments");
+        assert_eq!(row["Status"]["S"], "SUCCEEDED");
+        assert_eq!(row["AccountId"]["S"], ACCOUNT);
+        assert_eq!(world.status("payments-dev"), "PROVISIONING");
+        assert_eq!(world.running(), BTreeSet::from([email("payments-dev")]));
+        assert_eq!(world.open(FILE), 1);
+        // By then somebody else may have their turn.
+        assert_eq!(world.called("Query"), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_stands_waits_for_its_access_if_there_is_any() {
+    let request = with_access(under_way("payments", Some("rec-1")));
+    let world = plain(FACTORY, [request]).await;
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "ASSIGNING");
+    assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
+    assert_eq!(world.running(), BTreeSet::new());
+    assert_eq!(world.open(FILE), 1, "its file still waits");
+}
+
+#[tokio::test]
+async fn accounts_from_elsewhere_are_left_alone() {
+    let stranger = world(
+        FACTORY,
+        [under_way("payments", Some("rec-1"))],
+        on("DescribeAccount", || {
+            Answer::ok(json!({ "Account": { "Id": ACCOUNT, "Email": "someone@example.com" } }))
+        }),
+    )
+    .await;
+    let gone = world(
+        FACTORY,
+        [under_way("payments", Some("rec-1"))],
+        on("DescribeAccount", || {
+            Answer::error(400, "AccountNotFoundException")
+        }),
+    )
+    .await;
+    for world in [stranger, gone] {
+        assert!(!world.comes_back(&created()).await);
+        assert!(!world.comes_back(&creation_failed("x", Some(ACCOUNT))).await);
+        assert_eq!(world.status("payments"), "PROVISIONING");
+        assert_eq!(world.called("TransactWriteItems"), 0);
+    }
+    // An account that never was has only a name, and nobody here has it.
+    let nobody = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    assert!(!nobody.comes_back(&creation_failed("other", None)).await);
+    assert_eq!(nobody.called("DescribeRecord"), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_or_late_changes_nothing() {
+    let assigning = AccountRequest {
+        status: Status::Assigning,
+        ..with_access(under_way("payments", Some("rec-1")))
+    };
+    let done = succeeded("payments");
+    let put_back = waiting("payments");
+    for request in [assigning, done, put_back] {
+        let status = request.status.as_str();
+        // Queued for later, so that nobody has a turn here.
+        let request = AccountRequest {
+            queued_at: before(-3_600),
+            ..request
+        };
+        let world = plain(FACTORY, [request]).await;
+        for event in [
+            created(),
+            updated(),
+            creation_failed("payments", Some(ACCOUNT)),
+            creation_failed("payments", None),
+        ] {
+            assert!(!world.comes_back(&event).await, "{status}");
+        }
+        assert_eq!(world.status("payments"), status);
+        assert_eq!(world.called("TransactWriteItems"), 0, "{status}");
+    }
+    // Twice at the same moment: one of them does it.
+    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let returned = world.messages(&[created(), created(), created()]).await;
+    assert_eq!(returned, Vec::<String>::new());
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.open(FILE), 0);
+}
+
+#[tokio::test]
+async fn an_event_of_an_earlier_attempt_is_not_taken_for_this_one() {
+    // The sample events are of eleven o'clock.
+    let eleven = "2026-03-01T11:00:00Z".parse::<Timestamp>().unwrap();
+    for (started, status) in [
+        (eleven.as_millisecond() + 1_000, "PROVISIONING"),
+        (eleven.as_millisecond() + 999, "SUCCEEDED"),
+    ] {
+        let request = AccountRequest {
+            started_at: Some(started),
+            attempt: 2,
+            ..under_way("payments", Some("rec-1"))
+        };
+        let mut world = plain(FACTORY, [request]).await;
+        world.now = eleven + SignedDuration::from_secs(60);
+        let events = [created(), creation_failed("payments", Some(ACCOUNT))];
+        assert!(!world.comes_back(&events[0]).await);
+        assert!(!world.comes_back(&events[1]).await);
+        assert_eq!(world.status("payments"), status);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_stands_but_failed_keeps_its_id() {
+    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let event = creation_failed("payments", Some(ACCOUNT));
+    assert!(!world.comes_back(&event).await);
+    let row = world.row("payments");
+    assert_eq!(row["Status"]["S"], "FAILED");
+    assert_eq!(row["AccountId"]["S"], ACCOUNT);
+    assert!(world.why("payments").contains("already in use"));
+    assert_eq!(world.called("DescribeRecord"), 0);
+    assert_eq!(world.open(FILE), 0);
+}
+
+#[tokio::test]
+async fn a_failure_that_has_only_a_name_is_confirmed_by_the_operation() {
+    let errors = json!({ "RecordErrors": [{ "Code": "x", "Description": "as the record says" }] });
+    for (answer, back, status) in [
+        (record_of("FAILED", &errors), false, "FAILED"),
+        (record_of("IN_PROGRESS", &json!({})), true, "PROVISIONING"),
+        (
+            record_of("IN_PROGRESS_IN_ERROR", &errors),
+            true,
+            "PROVISIONING",
+        ),
+        // The failure was another's of the same name.
+        (record_of("SUCCEEDED", &json!({})), false, "SUCCEEDED"),
+        (
+            Answer::error(400, "ThrottlingException"),
+            true,
+            "PROVISIONING",
+        ),
+    ] {
+        let shown = format!("{answer:?}");
+        let world = world(
+            FACTORY,
+            [under_way("payments", Some("rec-1"))],
+            on("DescribeRecord", move || answer.clone()),
+        )
+        .await;
+        // Account Factory may write the name in its own way.
+        let event = creation_failed("Payments", None);
+        assert_eq!(world.comes_back(&event).await, back, "{shown}");
+        assert_eq!(world.status("payments"), status, "{shown}");
+        assert_eq!(world.wire.calls_of("DescribeRecord")[0].body["Id"], "rec-1");
+        assert_eq!(world.called("DescribeAccount"), 0, "there is no account");
+        if status == "FAILED" {
+            assert!(world.why("payments").contains("already in use"));
+        }
+        if back {
+            assert_eq!(world.stay_away(), [2], "{shown}");
+        }
+    }
+    // Its operation may not be known yet.
+    let early = plain(FACTORY, [under_way("payments", None)]).await;
+    assert!(early.comes_back(&creation_failed("payments", None)).await);
+    assert_eq!(early.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_taken_in_now_comes_back() {
+    for (operation, code, wait) in [
+        ("DescribeAccount", "TooManyRequestsException", 2),
+        ("DescribeAccount", "AccessDeniedException", 0),
+        ("BatchGetItem", "ThrottlingException", 2),
+        ("TransactWriteItems", "ThrottlingException", 2),
+    ] {
+        let world = world(
+            FACTORY,
+            [under_way("payments", Some("rec-1"))],
+            on(operation, move || Answer::error(400, code)),
+        )
+        .await;
+        assert!(world.comes_back(&created()).await, "{operation} {code}");
+        assert_eq!(world.stay_away(), [wait], "{operation} {code}");
+        assert_eq!(world.status("payments"), "PROVISIONING");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_joins_meanwhile_is_counted_too() {
+    let writes = AtomicUsize::new(0);
+    let world = world_with(
+        FACTORY,
+        [under_way("payments", Some("rec-1"))],
+        move |call, tables| {
+            if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0
+            {
+                let mut row = tables.get(ACCOUNTS, &email("payments"));
+                row["Files"] = json!({ "SS": [FILE, "v2#more.csv"] });
+                tables.put(ACCOUNTS, &email("payments"), row);
+                let id = "file#v2#more.csv";
+                tables.put(
+                    STATE,
+                    id,
+                    json!({ "Id": { "S": id }, "Open": { "N": "1" } }),
+                );
+            }
+            None
+        },
+    )
+    .await;
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.called("TransactWriteItems"), 2);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!((world.open(FILE), world.open("v2#more.csv")), (0, 0));
+}
+
+#[tokio::test]
+async fn an_end_that_is_overtaken_again_and_again_comes_back() {
+    let world = world(
+        FACTORY,
+        [under_way("payments", Some("rec-1"))],
+        on("TransactWriteItems", || {
+            cancelled(&["ConditionalCheckFailed", "None", "None", "None"])
+        }),
+    )
+    .await;
+    assert!(world.comes_back(&created()).await);
+    assert_eq!(world.called("TransactWriteItems"), 3);
+}
+
+// ------------------------------------------------------------------ reconciliation
+
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_is_given_again_with_the_same_token() {
+    let request = under_way("payments", None);
+    let world = plain(FACTORY, [request.clone()]).await;
+    assert!(!world.reconcile().await);
+    let ordered = &world.wire.calls_of("ProvisionProduct")[0].body;
+    assert_eq!(ordered["ProvisionToken"], request.token());
+    assert_eq!(world.row("payments")["OperationId"]["S"], "rec-1");
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn an_order_that_may_have_been_given_keeps_its_turn_while_aws_does_not_say() {
+    let lost = under_way("payments", None);
+    let of_old_product = AccountRequest {
+        provisioned_product_id: Some("pp-0".to_owned()),
+        ..lost.clone()
+    };
+    for (request, operation, answer) in [
+        (
+            &lost,
+            "ProvisionProduct",
+            Answer::error(400, "ThrottlingException"),
+        ),
+        (
+            &lost,
+            "ProvisionProduct",
+            Answer::error(400, "ResourceInUseException"),
+        ),
+        (
+            &lost,
+            "SearchProductsAsAdmin",
+            Answer::error(400, "ThrottlingException"),
+        ),
+        // The product is being changed: by the very order whose answer was lost.
+        (
+            &of_old_product,
+            "DescribeProvisionedProduct",
+            product("UNDER_CHANGE"),
+        ),
+    ] {
+        let world = world(
+            FACTORY,
+            [request.clone(), waiting("next")],
+            on(operation, move || answer.clone()),
+        )
+        .await;
+        assert!(!world.reconcile().await, "{operation}");
+        assert_eq!(world.status("payments"), "PROVISIONING", "{operation}");
+        assert!(world.running().contains(&email("payments")));
+        assert_eq!(number(&world.row("payments")["PutBack"]), 0);
+    }
+}
+
+#[tokio::test]
+async fn orders_that_stay_without_an_answer_do_not_multiply_their_messages() {
+    let requests = ["n1", "n2", "n3"].map(|name| under_way(name, None));
+    let world = world(
+        FACTORY,
+        requests,
+        on("ProvisionProduct", || Answer::error(500, "InternalFailure")),
+    )
+    .await;
+    let task = json!({ "task": "reconcile" });
+    // The messages themselves come back, each later than before; no new ones are sent.
+    let returned = world.messages(&[task.clone(), task]).await;
+    assert_eq!(returned, ["0", "1"]);
+    assert_eq!(world.sent(EVENTS), []);
+    assert_eq!(world.running().len(), 3);
+}
+
+#[tokio::test]
+async fn an_operation_that_nothing_was_heard_of_is_asked_about() {
+    let two = json!({ "RecordErrors": [{ "Description": "one" }, { "Description": "two" }] });
+    let detail = json!({ "RecordId": "rec-1", "Status": "SUCCEEDED" });
+    let without_output = Answer::ok(json!({ "RecordDetail": detail }));
+    for (answer, status, why) in [
+        (record_of("SUCCEEDED", &json!({})), "SUCCEEDED", ""),
+        (record_of("FAILED", &two), "FAILED", "one; two"),
+        (
+            record_of("FAILED", &json!({})),
+            "FAILED",
+            "Account Factory gave no reason",
+        ),
+        (record_of("CREATED", &json!({})), "PROVISIONING", ""),
+        (record_of("IN_PROGRESS", &json!({})), "PROVISIONING", ""),
+        // The account's id follows.
+        (without_output, "PROVISIONING", ""),
+        (
+            Answer::error(400, "ResourceNotFoundException"),
+            "FAILED",
+            "AWS no longer knows the operation: look for the account, then send the row again",
+        ),
+    ] {
+        let shown = format!("{answer:?}");
+        let world = world(
+            FACTORY,
+            [under_way("payments", Some("rec-1"))],
+            on("DescribeRecord", move || answer.clone()),
+        )
+        .await;
+        assert!(!world.reconcile().await, "{shown}");
+        assert_eq!(world.status("payments"), status, "{shown}");
+        assert_eq!(world.why("payments"), why, "{shown}");
+        assert_eq!(world.running().is_empty(), status != "PROVISIONING");
+    }
+}
+
+#[tokio::test]
+async fn young_operations_are_left_alone() {
+    let young = |name: &str, operation: Option<&str>, age: i64| AccountRequest {
+        started_at: Some(before(age)),
+        ..under_way(name, operation)
+    };
+    let world = plain(
+        FACTORY,
+        [
+            young("asked", Some("rec-1"), 121),
+            young("young", Some("rec-2"), 110),
+            young("lost", None, 31),
+            young("just", None, 20),
+            // Another clock was ahead.
+            young("ahead", None, -60),
+        ],
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    let asked = world.wire.calls_of("DescribeRecord");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].body["Id"], "rec-1");
+    let ordered = world.wire.calls_of("ProvisionProduct");
+    assert_eq!(ordered.len(), 1);
+    let first = &ordered[0].body["ProvisioningParameters"][0]["Value"];
+    assert_eq!(*first, email("lost"));
+}
+
+#[tokio::test]
+async fn what_somebody_left_behind_is_mended() {
+    let world = plain(
+        FACTORY,
+        [
+            succeeded("done"),
+            AccountRequest {
+                status: Status::Assigning,
+                ..with_access(waiting("assigning"))
+            },
+        ],
+    )
+    .await;
+    let gone = email("gone");
+    let running = json!({ "Running": { "SS": [email("done"), gone] } });
+    world.tables.put(STATE, "operations", running);
+    let tokens: Vec<String> = ["gone", "done", "assigning"]
+        .map(|name| format!("{}#1#0", email(name)))
+        .to_vec();
+    let held = json!({ "Running": { "SS": tokens } });
+    world.tables.put(STATE, "assignments", held);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.running(), BTreeSet::new());
+    let held = texts(&world.tables.get(STATE, "assignments")["Running"]);
+    assert_eq!(held, BTreeSet::from([tokens[2].clone()]));
+}
+
+#[tokio::test]
+async fn one_failing_call_does_not_keep_the_others_from_being_reconciled() {
+    let world = world(
+        FACTORY,
+        [
+            under_way("a", Some("rec-a")),
+            under_way("b", Some("rec-b")),
+            under_way("c", Some("rec-c")),
+        ],
+        |call| {
+            (call.operation == "DescribeRecord").then(|| match call.body["Id"].as_str() {
+                Some("rec-a") => Answer::error(400, "ThrottlingException"),
+                Some("rec-b") => Answer::error(400, "AccessDeniedException"),
+                _ => record_of("FAILED", &json!({})),
+            })
+        },
+    )
+    .await;
+    let held = json!({ "Running": { "SS": [format!("{}#1#0", email("gone"))] } });
+    world.tables.put(STATE, "assignments", held);
+    assert!(world.reconcile().await);
+    let status = ["a", "b", "c"].map(|name| world.status(name));
+    assert_eq!(status, ["PROVISIONING", "PROVISIONING", "FAILED"]);
+    let held = texts(&world.tables.get(STATE, "assignments")["Running"]);
+    assert_eq!(held, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn the_schedule_gives_turns_too() {
+    let world = plain(FACTORY, [waiting("payments")]).await;
+    let task = sample(include_str!(
+        "../../events/create-managed-account/reconcile.json"
+    ));
+    assert!(!world.comes_back(&task).await);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+// ------------------------------------------------------------------ what earlier attempts have left
+
+fn product(status: &str) -> Answer {
+    Answer::ok(json!({ "ProvisionedProductDetail": { "Id": "pp-0", "Status": status } }))
+}
+
+/// A corrected row: its second attempt, after a first that came to a product.
+fn corrected(account: Option<&str>) -> AccountRequest {
+    AccountRequest {
+        attempt: 2,
+        account_id: account.map(|account| account.parse().unwrap()),
+        provisioned_product_id: Some("pp-0".to_owned()),
+        ..waiting("payments")
+    }
+}
+
+async fn after_an_earlier_attempt(request: AccountRequest, answer: Answer) -> World {
+    let world = world(
+        FACTORY,
+        [request.clone()],
+        on("DescribeProvisionedProduct", move || answer.clone()),
+    )
+    .await;
+    assert_eq!(world.inserted(&[request]).await, None);
+    assert_eq!(
+        world.wire.calls_of("DescribeProvisionedProduct")[0].body["Id"],
+        "pp-0"
+    );
+    world
+}
+
+#[tokio::test]
+async fn a_tainted_product_is_updated() {
+    let request = corrected(None);
+    let world = after_an_earlier_attempt(request.clone(), product("TAINTED")).await;
+    assert_eq!(world.called("ProvisionProduct"), 0);
+    let update = &world.wire.calls_of("UpdateProvisionedProduct")[0].body;
+    assert_eq!(update["ProvisionedProductId"], "pp-0");
+    assert_eq!(update["ProductId"], "prod-1");
+    assert_eq!(update["ProvisioningArtifactId"], "pa-2");
+    assert_eq!(update["UpdateToken"], request.token());
+    let parameters = update["ProvisioningParameters"].as_array().unwrap();
+    assert_eq!(parameters.len(), 6);
+    assert_eq!(parameters[2]["Value"], "Prod (ou-a1b2-cdefgh34)");
+    assert_eq!(world.row("payments")["OperationId"]["S"], "rec-1");
+}
+
+#[tokio::test]
+async fn a_product_in_error_is_removed_and_made_anew() {
+    let request = AccountRequest {
+        put_back: 3,
+        ..corrected(None)
+    };
+    let world = after_an_earlier_attempt(request.clone(), product("ERROR")).await;
+    let removed = &world.wire.calls_of("TerminateProvisionedProduct")[0].body;
+    assert_eq!(removed["ProvisionedProductId"], "pp-0");
+    assert_eq!(removed["TerminateToken"], format!("{}-3", request.token()));
+    assert_eq!(world.called("ProvisionProduct"), 0);
+    assert_eq!(world.status("payments"), "VALID");
+    assert_eq!(world.sent(EVENTS), [(advance(), 54)]);
+
+    let gone = Answer::error(400, "ResourceNotFoundException");
+    let world = after_an_earlier_attempt(request, gone).await;
+    assert_eq!(world.called("ProvisionProduct"), 1);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn a_product_that_cannot_be_removed_is_left_behind() {
+    let request = AccountRequest {
+        put_back: 10,
+        ..corrected(None)
+    };
+    let world = after_an_earlier_attempt(request, product("ERROR")).await;
+    assert_eq!(world.called("TerminateProvisionedProduct"), 0);
+    assert_eq!(world.called("ProvisionProduct"), 1);
+    assert_eq!(world.row("payments")["ProvisionedProductId"]["S"], "pp-1");
+}
+
+#[tokio::test]
+async fn a_product_that_is_being_changed_is_waited_for() {
+    for status in ["UNDER_CHANGE", "PLAN_IN_PROGRESS"] {
+        let world = after_an_earlier_attempt(corrected(None), product(status)).await;
+        assert_eq!(world.called("ProvisionProduct"), 0);
+        assert_eq!(world.called("UpdateProvisionedProduct"), 0);
+        assert_eq!(world.status("payments"), "VALID", "{status}");
+        assert_eq!(world.sent(EVENTS), [(advance(), 2)]);
+    }
+}
+
+#[tokio::test]
+async fn an_account_in_its_place_is_not_made_twice() {
+    let available = |parent: &'static str| {
+        move |call: &Call| match call.operation.as_str() {
+            "DescribeProvisionedProduct" => Some(product("AVAILABLE")),
+            "ListParents" => Some(Answer::ok(json!({ "Parents": [{ "Id": parent }] }))),
+            _ => None,
+        }
+    };
+    let in_place = corrected(Some(ACCOUNT));
+    for (request, parent, status, updates) in [
+        (with_access(in_place.clone()), UNIT, "ASSIGNING", 0),
+        (in_place.clone(), UNIT, "SUCCEEDED", 0),
+        (in_place, "ou-a1b2-elsewher", "PROVISIONING", 1),
+        // Whose account it is, its own update tells.
+        (corrected(None), UNIT, "PROVISIONING", 1),
+    ] {
+        let world = world(FACTORY, [request.clone()], available(parent)).await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.status("payments"), status);
+        assert_eq!(world.called("UpdateProvisionedProduct"), updates);
+        assert_eq!(world.called("ProvisionProduct"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_product_that_cannot_be_looked_at_decides_nothing() {
+    for (answer, status) in [
+        (Answer::error(400, "ThrottlingException"), "VALID"),
+        (Answer::error(500, "InternalFailure"), "PROVISIONING"),
+        (Answer::error(400, "AccessDeniedException"), "FAILED"),
+    ] {
+        let world = after_an_earlier_attempt(corrected(None), answer).await;
+        assert_eq!(world.status("payments"), status);
+        assert_eq!(world.called("ProvisionProduct"), 0);
+    }
+}
+
+// ------------------------------------------------------------------ enrolment
+
+fn enrolled() -> AccountRequest {
+    AccountRequest {
+        enrol: true,
+        account_id: ACCOUNT.parse().ok(),
+        ..waiting("payments")
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_control_towers_role_is_not_enrolled() {
+    for code in ["AccessDenied", "UnauthorizedException"] {
+        let world = world(
+            FACTORY,
+            [enrolled()],
+            on("AssumeRole", move || query_error(403, code)),
+        )
+        .await;
+        assert_eq!(world.inserted(&[enrolled()]).await, None);
+        assert_eq!(world.status("payments"), "FAILED");
+        assert_eq!(
+            world.why("payments"),
+            "account 111122223333 has no role AWSControlTowerExecution that trusts the management \
+             account: create it (its permissions: AdministratorAccess), then send the row again"
+        );
+        assert_eq!(world.called("ProvisionProduct"), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_account_with_control_towers_role_is_enrolled_as_it_is() {
+    let world = plain(FACTORY, [enrolled()]).await;
+    assert_eq!(world.inserted(&[enrolled()]).await, None);
+    let asked = &world.forms("AssumeRole")[0];
+    assert_eq!(
+        asked["RoleArn"],
+        "arn:aws:iam::111122223333:role/AWSControlTowerExecution"
+    );
+    // Whatever the session is, it may do nothing.
+    let policy = sample(asked["Policy"].as_str().unwrap());
+    assert_eq!(
+        policy["Statement"],
+        json!([{ "Effect": "Deny", "Action": "*", "Resource": "*" }])
+    );
+    assert_eq!(world.called("ProvisionProduct"), 1);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_looked_for_decides_nothing() {
+    for (status, code, row) in [
+        (400, "Throttling", "VALID"),
+        (500, "InternalFailure", "PROVISIONING"),
+    ] {
+        let world = world(
+            FACTORY,
+            [enrolled()],
+            on("AssumeRole", move || query_error(status, code)),
+        )
+        .await;
+        assert_eq!(world.inserted(&[enrolled()]).await, None);
+        assert_eq!(world.status("payments"), row);
+        assert_eq!(world.called("ProvisionProduct"), 0);
+    }
+}
+
+// ------------------------------------------------------------------ without Control Tower
+
+fn create_status(state: &str, more: &Value) -> Answer {
+    Answer::ok(json!({ "CreateAccountStatus": status("car-1", state, more) }))
+}
+
+fn made() -> Value {
+    json!({ "AccountId": ACCOUNT })
+}
+
+fn failure(reason: &str) -> Value {
+    json!({ "FailureReason": reason })
+}
+
+#[tokio::test]
+async fn an_account_is_created_with_tags_that_say_whose_it_is() {
+    let world = plain(ORGANIZATIONS, [waiting("payments")]).await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    let order = &world.wire.calls_of("CreateAccount")[0].body;
+    let expected = json!({
+        "Email": "aws+payments@example.com",
+        "AccountName": "payments",
+        "Tags": [
+            { "Key": "ManagedBy", "Value": "orgkeeper" },
+            { "Key": "Owner", "Value": "ana@example.com" },
+            { "Key": "OwnerName", "Value": "Ana O_Hara" },
+        ],
+    });
+    assert_eq!(*order, expected);
+    assert_eq!(world.row("payments")["OperationId"]["S"], "car-1");
+    assert_eq!(world.status("payments"), "PROVISIONING");
+    assert_eq!(
+        world.called("ListAccounts"),
+        0,
+        "nothing was ordered before"
+    );
+    assert_eq!(world.called("SearchProductsAsAdmin"), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_final_at_once_is_taken() {
+    for (answer, status, why) in [
+        (create_status("SUCCEEDED", &made()), "SUCCEEDED", ""),
+        (
+            create_status("FAILED", &failure("CONCURRENT_ACCOUNT_MODIFICATION")),
+            "VALID",
+            "",
+        ),
+        (
+            create_status("FAILED", &failure("ACCOUNT_LIMIT_EXCEEDED")),
+            "FAILED",
+            "ask AWS for a higher quota",
+        ),
+        (
+            create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")),
+            "FAILED",
+            "choose another one",
+        ),
+        (Answer::error(400, "TooManyRequestsException"), "VALID", ""),
+        (
+            Answer::error(400, "ConcurrentModificationException"),
+            "VALID",
+            "",
+        ),
+        (
+            said(400, "ConstraintViolationException", "too many accounts"),
+            "FAILED",
+            "too many accounts",
+        ),
+        (Answer::error(500, "ServiceException"), "PROVISIONING", ""),
+    ] {
+        let shown = format!("{answer:?}");
+        let world = world(
+            ORGANIZATIONS,
+            [waiting("payments")],
+            on("CreateAccount", move || answer.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+        assert_eq!(world.status("payments"), status, "{shown}");
+        assert!(world.why("payments").contains(why), "{shown}");
+        let moves = usize::from(status == "SUCCEEDED");
+        assert_eq!(world.called("MoveAccount"), moves, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_made_account_is_moved_from_where_it_really_is() {
+    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    assert!(
+        !world
+            .comes_back(&create_account_result("car-1", None))
+            .await
+    );
+    let moved = &world.wire.calls_of("MoveAccount")[0].body;
+    let expected = json!({ "AccountId": ACCOUNT, "SourceParentId": ROOT,
+        "DestinationParentId": UNIT });
+    assert_eq!(*moved, expected);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
+}
+
+#[tokio::test]
+async fn a_made_account_that_is_in_its_place_is_not_moved() {
+    let parents = Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }));
+    let world = world(
+        ORGANIZATIONS,
+        [with_access(under_way("payments", Some("car-1")))],
+        on("ListParents", move || parents.clone()),
+    )
+    .await;
+    assert!(
+        !world
+            .comes_back(&create_account_result("car-1", None))
+            .await
+    );
+    assert_eq!(world.called("MoveAccount"), 0);
+    assert_eq!(world.status("payments"), "ASSIGNING");
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_moved_fails_with_its_id() {
+    let denied = || said(400, "AccessDeniedException", "You may not move it");
+    let denied = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-1"))],
+        on("MoveAccount", denied),
+    )
+    .await;
+    let result = create_account_result("car-1", None);
+    assert!(!denied.comes_back(&result).await);
+    assert_eq!(denied.status("payments"), "FAILED");
+    assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
+    assert_eq!(
+        denied.why("payments"),
+        "account 111122223333 was made, but could not be moved into Root/Workloads/Prod: You may not move it"
+    );
+
+    let busy = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-1"))],
+        on("MoveAccount", || {
+            Answer::error(400, "ConcurrentModificationException")
+        }),
+    )
+    .await;
+    assert!(busy.comes_back(&result).await);
+    assert_eq!(busy.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_moved_at_the_same_moment_has_not_failed() {
+    // The same event twice at once: both see it in the root, one of them moves it.
+    let moved = AtomicUsize::new(0);
+    let world = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-1"))],
+        move |call| match call.operation.as_str() {
+            "MoveAccount" => {
+                moved.fetch_add(1, Ordering::Relaxed);
+                Some(Answer::error(400, "SourceParentNotFoundException"))
+            }
+            "ListParents" if moved.load(Ordering::Relaxed) > 0 => {
+                Some(Answer::ok(json!({ "Parents": [{ "Id": UNIT }] })))
+            }
+            _ => None,
+        },
+    )
+    .await;
+    assert!(
+        !world
+            .comes_back(&create_account_result("car-1", None))
+            .await
+    );
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_result_is_known_by_its_request() {
+    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    assert!(
+        !world
+            .comes_back(&create_account_result("car-2", None))
+            .await
+    );
+    assert_eq!(world.status("payments"), "PROVISIONING");
+    assert_eq!(world.called("DescribeAccount"), 0);
+
+    // The event can be faster than the note: it comes back until that is there.
+    let early = plain(ORGANIZATIONS, [under_way("payments", None)]).await;
+    let result = create_account_result("car-1", None);
+    assert!(early.comes_back(&result).await);
+    assert_eq!(early.stay_away(), [2]);
+    let noted = under_way("payments", Some("car-1"));
+    early.tables.put(ACCOUNTS, &email("payments"), item(&noted));
+    assert!(!early.comes_back(&result).await);
+    assert_eq!(early.status("payments"), "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_failed_result_is_taken_as_the_request_itself_tells_it() {
+    for (reason, status, why) in [
+        ("CONCURRENT_ACCOUNT_MODIFICATION", "VALID", ""),
+        (
+            "INVALID_EMAIL",
+            "FAILED",
+            "does not take this e-mail address",
+        ),
+        ("INTERNAL_FAILURE", "FAILED", "(INTERNAL_FAILURE)"),
+    ] {
+        let world = world(
+            ORGANIZATIONS,
+            [under_way("payments", Some("car-1"))],
+            on("DescribeCreateAccountStatus", || {
+                create_status("FAILED", &failure(reason))
+            }),
+        )
+        .await;
+        let result = create_account_result("car-1", Some(reason));
+        assert!(!world.comes_back(&result).await);
+        assert_eq!(world.status("payments"), status);
+        assert!(world.why("payments").contains(why), "{reason}");
+        let advances = usize::from(status == "VALID");
+        assert_eq!(world.sent(EVENTS).len(), advances);
+    }
+    // It does not say so yet.
+    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    let result = create_account_result("car-1", Some("INVALID_EMAIL"));
+    assert!(world.comes_back(&result).await);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
+    for (answer, status) in [
+        (create_status("IN_PROGRESS", &json!({})), "PROVISIONING"),
+        (create_status("SUCCEEDED", &made()), "SUCCEEDED"),
+        (
+            create_status("FAILED", &failure("INVALID_ADDRESS")),
+            "FAILED",
+        ),
+        (
+            create_status("FAILED", &failure("CONCURRENT_ACCOUNT_MODIFICATION")),
+            "VALID",
+        ),
+    ] {
+        let shown = format!("{answer:?}");
+        let world = world(
+            ORGANIZATIONS,
+            [under_way("payments", Some("car-1"))],
+            on("DescribeCreateAccountStatus", move || answer.clone()),
+        )
+        .await;
+        assert!(!world.reconcile().await, "{shown}");
+        assert_eq!(world.status("payments"), status, "{shown}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "shared/src/aws_error.rs does not know CreateAccountStatusNotFoundException as NotFound yet"]
+async fn a_creation_that_aws_no_longer_knows_fails() {
+    let world = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-1"))],
+        on("DescribeCreateAccountStatus", || {
+            Answer::error(400, "CreateAccountStatusNotFoundException")
+        }),
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    assert_eq!(world.status("payments"), "FAILED");
+}
+
+/// Pages of accounts, the first of them empty.
+fn accounts(email: &'static str, name: &'static str) -> impl Fn(&Call) -> Option<Answer> {
+    move |call| {
+        (call.operation == "ListAccounts").then(|| {
+            Answer::ok(match call.body["NextToken"].as_str() {
+                None => json!({ "Accounts": [], "NextToken": "two" }),
+                Some(_) => json!({ "Accounts": [
+                    { "Id": "999999999999", "Email": "else@example.com", "Name": name },
+                    { "Id": ACCOUNT, "Email": email, "Name": name },
+                ] }),
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_was_lost_is_found_and_not_made_twice() {
+    let by_email = world(
+        ORGANIZATIONS,
+        [under_way("payments", None)],
+        accounts("AWS+payments@example.com", "payments"),
+    )
+    .await;
+    assert!(!by_email.reconcile().await);
+    assert_eq!(by_email.status("payments"), "SUCCEEDED");
+    assert_eq!(by_email.row("payments")["AccountId"]["S"], ACCOUNT);
+
+    let in_progress = world(
+        ORGANIZATIONS,
+        [under_way("payments", None)],
+        on("ListCreateAccountStatus", || {
+            Answer::ok(json!({ "CreateAccountStatuses": [
+                status("car-8", "IN_PROGRESS", &json!({ "AccountName": "other" })),
+                status("car-9", "IN_PROGRESS", &json!({ "AccountName": "payments" })),
+            ] }))
+        }),
+    )
+    .await;
+    assert!(!in_progress.reconcile().await);
+    let asked = &in_progress.wire.calls_of("ListCreateAccountStatus")[0].body;
+    assert_eq!(asked["States"], json!(["IN_PROGRESS"]));
+    assert_eq!(in_progress.row("payments")["OperationId"]["S"], "car-9");
+    for world in [by_email, in_progress] {
+        assert_eq!(world.called("CreateAccount"), 0);
+    }
+
+    let never = plain(ORGANIZATIONS, [under_way("payments", None)]).await;
+    assert!(!never.reconcile().await);
+    assert_eq!(never.called("CreateAccount"), 1);
+    // What ends between the two questions is seen by the second.
+    assert_eq!(
+        never.operations()[2..5],
+        ["ListCreateAccountStatus", "ListAccounts", "CreateAccount"]
+    );
+}
+
+#[tokio::test]
+async fn a_creation_that_cannot_be_looked_for_is_not_made_again() {
+    for operation in ["ListAccounts", "ListCreateAccountStatus"] {
+        let world = world(
+            ORGANIZATIONS,
+            [under_way("payments", None)],
+            on(operation, || Answer::error(400, "TooManyRequestsException")),
+        )
+        .await;
+        assert!(!world.reconcile().await);
+        assert_eq!(world.called("CreateAccount"), 0, "{operation}");
+        // It would be made twice if it had another turn.
+        assert_eq!(world.status("payments"), "PROVISIONING", "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_by_the_first_of_two_orders_is_no_failure() {
+    let ordered_twice = |call: &Call| match call.operation.as_str() {
+        "DescribeCreateAccountStatus" => {
+            Some(create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")))
+        }
+        _ => accounts("aws+payments@example.com", "payments")(call),
+    };
+    let world = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-2"))],
+        ordered_twice,
+    )
+    .await;
+    let event = create_account_result("car-2", Some("EMAIL_ALREADY_EXISTS"));
+    assert!(!world.comes_back(&event).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
+}
+
+#[tokio::test]
+async fn an_account_of_the_same_name_but_another_address_is_never_taken() {
+    // Found by its name while it was being made: somebody else's.
+    let world = world(
+        ORGANIZATIONS,
+        [under_way("payments", Some("car-1"))],
+        on("DescribeAccount", || {
+            Answer::ok(json!({ "Account": { "Id": ACCOUNT, "Email": "else@example.com" } }))
+        }),
+    )
+    .await;
+    assert!(
+        !world
+            .comes_back(&create_account_result("car-1", None))
+            .await
+    );
+    assert_eq!(world.called("MoveAccount"), 0);
+    assert_eq!(world.status("payments"), "VALID");
+    assert_eq!(world.row("payments")["AccountId"], Value::Null);
+    assert_eq!(world.row("payments")["OperationId"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_corrected_row_whose_account_stands_is_only_moved() {
+    let request = AccountRequest {
+        attempt: 2,
+        account_id: ACCOUNT.parse().ok(),
+        ..waiting("payments")
+    };
+    let world = plain(ORGANIZATIONS, [request.clone()]).await;
+    assert_eq!(world.inserted(&[request]).await, None);
+    assert_eq!(world.called("CreateAccount"), 0);
+    assert_eq!(world.called("MoveAccount"), 1);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+}
+
+// ------------------------------------------------------------------ messages
+
+#[tokio::test]
+async fn other_events_are_let_go_and_what_is_neither_comes_back_at_once() {
+    let world = plain(FACTORY, []).await;
+    let other = json!({ "detail": { "eventName": "EnableControl", "eventTime": NOW } });
+    assert!(!world.comes_back(&other).await);
+    assert_eq!(
+        world.operations(),
+        ["Query"],
+        "but somebody may have a turn"
+    );
+    for unusable in [json!({ "task": "dance" }), json!("half"), json!([])] {
+        assert!(world.comes_back(&unusable).await, "{unusable}");
+    }
+    assert_eq!(world.stay_away(), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_poison_message_does_not_take_its_batch_with_it() {
+    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let returned = world.messages(&[json!("half"), created()]).await;
+    assert_eq!(returned, ["0"]);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_message_that_time_ran_out_for_comes_back() {
+    let mut world = world(
+        FACTORY,
+        [under_way("payments", Some("rec-1"))],
+        on("DescribeAccount", || {
+            Answer::ok(json!({})).after(Duration::from_secs(5))
+        }),
+    )
+    .await;
+    world.remaining = Duration::from_millis(600);
+    assert!(world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn an_event_from_elsewhere_is_an_error() {
+    let world = plain(FACTORY, []).await;
+    for event in [
+        json!({}),
+        json!({ "Records": [] }),
+        json!({ "Records": [{ "eventSource": "aws:s3" }] }),
+        json!({ "task": "reconcile" }),
+        json!({ "Records": [{ "eventSource": "aws:dynamodb" }] }),
+    ] {
+        assert!(world.handle(event.clone()).await.is_err(), "{event}");
+    }
+    assert_eq!(world.operations(), Vec::<String>::new());
+}
+
+// ------------------------------------------------------------------ killed between any two calls
+
+/// AWS that makes accounts: one for an address, however often it is asked.
+#[derive(Default)]
+struct Makers {
+    /// Orders by token, or by the request of `CreateAccount`: whether it fails.
+    orders: Mutex<BTreeMap<String, bool>>,
+    ended: Mutex<bool>,
+}
+
+impl Makers {
+    fn answer(&self, call: &Call) -> Option<Answer> {
+        let mut orders = self.orders.lock().unwrap();
+        let ended = *self.ended.lock().unwrap();
+        Some(match call.operation.as_str() {
+            "ProvisionProduct" => {
+                let token = call.body["ProvisionToken"].as_str().unwrap();
+                orders.insert(token.to_owned(), false);
+                return None;
+            }
+            "DescribeRecord" if ended => record_of("SUCCEEDED", &json!({})),
+            "CreateAccount" => {
+                let id = format!("car-{}", orders.len() + 1);
+                let taken = !orders.is_empty();
+                orders.insert(id.clone(), taken);
+                Answer::ok(json!({ "CreateAccountStatus": status(&id, "IN_PROGRESS", &json!({})) }))
+            }
+            "DescribeCreateAccountStatus" if ended => {
+                let id = call.body["CreateAccountRequestId"].as_str().unwrap();
+                match orders[id] {
+                    true => create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")),
+                    false => create_status("SUCCEEDED", &made()),
+                }
+            }
+            "ListAccounts" if ended => {
+                Answer::ok(json!({ "Accounts": [{ "Id": ACCOUNT, "Name": "payments",
+                    "Email": "aws+payments@example.com" }] }))
+            }
+            "ListCreateAccountStatus" if !ended && !orders.is_empty() => {
+                let running = orders.iter().filter(|(_, taken)| !**taken);
+                let running: Vec<Value> = running
+                    .map(|(id, _)| status(id, "IN_PROGRESS", &json!({ "AccountName": "payments" })))
+                    .collect();
+                Answer::ok(json!({ "CreateAccountStatuses": running }))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Runs a request to its end; the function is killed once, after so many calls, before it hears the
+/// answer of the last of them. Gives the world and the orders, or `None` if it was not killed any more.
+async fn killed_after(
+    calls: usize,
+    way: &'static str,
+    end: &Value,
+) -> Option<(World, BTreeMap<String, bool>)> {
+    let makers = Arc::new(Makers::default());
+    let killed = Arc::new(Notify::new());
+    let (aws, kill, count) = (
+        Arc::clone(&makers),
+        Arc::clone(&killed),
+        AtomicUsize::new(0),
+    );
+    let mut world = world_with(way, [waiting("payments")], move |call, tables| {
+        if count.fetch_add(1, Ordering::Relaxed) + 1 != calls {
+            return aws.answer(call);
+        }
+        // It is done, and nobody hears of it.
+        let _ = aws.answer(call);
+        if call.operation == "TransactWriteItems" {
+            let _ = tables.transact(&call.body);
+        }
+        kill.notify_one();
+        Some(Answer::ok(json!({})).after(Duration::from_secs(60)))
+    })
+    .await;
+    let task = json!({ "task": "reconcile" });
+    let inserted = [waiting("payments")];
+    let mut dead = false;
+    // Every step comes twice at the same moment, and again if the function dies at it.
+    for (after, messages) in [
+        (0, vec![]),
+        (6, vec![task.clone(), task.clone()]),
+        (40, vec![end.clone(), end.clone()]),
+        (46, vec![task.clone(), task]),
+    ] {
+        world.now = now() + SignedDuration::from_mins(after);
+        *makers.ended.lock().unwrap() = after >= 40;
+        let step = async || match messages.is_empty() {
+            true => world.inserted(&inserted).await.into_iter().collect(),
+            false => world.messages(&messages).await,
+        };
+        let done = tokio::select! {
+            () = killed.notified() => None,
+            done = step() => Some(done),
+        };
+        let done = match done {
+            Some(done) => done,
+            None => {
+                dead = true;
+                step().await
+            }
+        };
+        // An end that comes before its operation is known waits in its queue; the schedule is faster.
+        assert!(
+            done.is_empty() || after == 40,
+            "{way}, call {calls}: {done:?}"
+        );
+    }
+    let orders = makers.orders.lock().unwrap().clone();
+    dead.then_some((world, orders))
+}
+
+#[tokio::test]
+async fn killed_between_any_two_calls_it_comes_to_the_same_end() {
+    let mut result = create_account_result("car-1", None);
+    let mut event = created();
+    // Both end well after their turn has begun, whenever that was.
+    for event in [&mut result, &mut event] {
+        event["detail"]["eventTime"] = "2026-03-01T11:20:00Z".into();
+    }
+    for (way, end, least) in [(FACTORY, &event, 10), (ORGANIZATIONS, &result, 10)] {
+        let mut calls = 1;
+        while let Some((world, orders)) = killed_after(calls, way, end).await {
+            let shown = format!("{way}, call {calls}");
+            assert_eq!(world.status("payments"), "SUCCEEDED", "{shown}");
+            assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT, "{shown}");
+            assert_eq!(world.running(), BTreeSet::new(), "{shown}");
+            assert_eq!(world.open(FILE), 0, "{shown}");
+            assert_eq!(
+                orders.values().filter(|taken| !**taken).count(),
+                1,
+                "{shown}"
+            );
+            calls += 1;
+        }
+        assert!(calls > least, "{way}: {calls}");
+    }
+}
+
+#[tokio::test]
+async fn ordered_by_two_at_the_same_moment_the_account_is_made_once() {
+    let makers = Arc::new(Makers::default());
+    let aws = Arc::clone(&makers);
+    let mut world = world(ORGANIZATIONS, [under_way("payments", None)], move |call| {
+        // Both look before either has ordered.
+        if call.operation.starts_with("List") && !*aws.ended.lock().unwrap() {
+            return None;
+        }
+        aws.answer(call)
+    })
+    .await;
+    let task = json!({ "task": "reconcile" });
+    world.messages(&[task.clone(), task.clone()]).await;
+    assert_eq!(world.called("CreateAccount"), 2);
+    *makers.ended.lock().unwrap() = true;
+    world.now += SignedDuration::from_mins(5);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+}

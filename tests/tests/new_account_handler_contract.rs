@@ -1,0 +1,1406 @@
+//! `new-account-handler`'s handler with real SDK clients over the wire: every answer AWS can give.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use new_account_handler::{config::Config, csv, setup};
+use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_tests::{
+    organization::{MANAGEMENT_ACCOUNT, account, record},
+    vending::{
+        ACCOUNTS, BUCKET, HEADER, INSTANCE, STATE, Vending, account_arn, member, row, unit,
+        unit_arn, uploaded,
+    },
+    wire::{Answer, Call, Wire},
+};
+use serde_json::{Value, json};
+
+const NOW: &str = "2026-03-01T12:10:01Z";
+const KEY: &str = "teams/new accounts.csv";
+const RESULTS: &str = "results/teams/new accounts.csv";
+const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
+const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
+const GROUP: &str = "1234567890-platform";
+const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-admin";
+
+/// Settings beside the usual ones.
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// Forgets the calls so far.
+fn forget(wire: &Wire) {
+    drop(wire.take_calls());
+}
+
+/// Without Control Tower.
+const WITHOUT_CONTROL_TOWER: Settings = &[("ACCOUNT_CREATION", "organizations")];
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn csv(rows: &[&str]) -> String {
+    format!("{HEADER}\n{}\n", rows.join("\n"))
+}
+
+/// Runs a batch of messages, named by their place, each received so many times, and gives those that come back.
+async fn returned(
+    wire: &Wire,
+    settings: Settings<'_>,
+    bodies: &[Value],
+    receives: u32,
+    remaining: Duration,
+) -> Vec<String> {
+    let usual = [
+        ("ACCOUNTS_BUCKET", BUCKET),
+        ("ACCOUNTS_TABLE", ACCOUNTS),
+        ("VENDING_STATE_TABLE", STATE),
+        ("INFO_TOPIC_ARN", INFO),
+        ("ERROR_TOPIC_ARN", ERROR),
+        ("QUOTA_SHARES", "0"),
+    ];
+    let lookup = |name: &str| {
+        let mut all = settings.iter().chain(&usual);
+        let (_, value) = all.find(|(own, _)| *own == name)?;
+        Some((*value).to_owned())
+    };
+    let config = Config::from_env(&lookup).unwrap();
+    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let invocation = Invocation {
+        now: now(),
+        remaining,
+        account: MANAGEMENT_ACCOUNT.parse().ok(),
+    };
+    let records: Vec<Value> = bodies
+        .iter()
+        .enumerate()
+        .map(|(place, body)| record(&place.to_string(), &body.to_string(), receives))
+        .collect();
+    let event = json!({ "Records": records });
+    let response = handler
+        .handle(serde_json::from_value(event).unwrap(), invocation)
+        .await;
+    let failures = response.batch_item_failures.into_iter();
+    failures.map(|failure| failure.item_identifier).collect()
+}
+
+/// Runs one message with these settings and tells whether it comes back.
+async fn comes_back_with(wire: &Wire, settings: Settings<'_>, body: &Value) -> bool {
+    let bodies = std::slice::from_ref(body);
+    returned(wire, settings, bodies, 1, Duration::from_mins(2)).await == ["0"]
+}
+
+/// Runs one message and tells whether it comes back.
+async fn comes_back(wire: &Wire, body: &Value) -> bool {
+    comes_back_with(wire, &[], body).await
+}
+
+/// Runs one message, which has to be done.
+async fn done(wire: &Wire, body: &Value) {
+    assert!(!comes_back(wire, body).await);
+}
+
+/// A wire over an organization; `special` answers first.
+async fn wire_over(
+    vending: &Arc<Vending>,
+    special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
+) -> Wire {
+    let vending = Arc::clone(vending);
+    Wire::start(move |call| special(call).unwrap_or_else(|| vending.answer(call)))
+        .await
+        .unwrap()
+}
+
+async fn plain(vending: &Arc<Vending>) -> Wire {
+    wire_over(vending, |_| None).await
+}
+
+/// The first call of `operation` is answered so.
+fn at_first(operation: &'static str, answer: Answer) -> impl Fn(&Call) -> Option<Answer> {
+    let calls = AtomicUsize::new(0);
+    move |call| {
+        (call.operation == operation && calls.fetch_add(1, Ordering::Relaxed) == 0)
+            .then(|| answer.clone())
+    }
+}
+
+fn organization() -> Arc<Vending> {
+    Arc::new(Vending::new(3, 6))
+}
+
+/// The delays of messages that were given back, in seconds.
+fn delays(wire: &Wire) -> Vec<i64> {
+    wire.calls_of("ChangeMessageVisibilityBatch")
+        .iter()
+        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
+        .map(|entry| entry["VisibilityTimeout"].as_i64().unwrap())
+        .collect()
+}
+
+/// What a column of the results says, row by row.
+fn column(vending: &Vending, key: &str, column: &str) -> Vec<String> {
+    let results = vending.results(key);
+    results.iter().map(|row| row[column].clone()).collect()
+}
+
+/// An attribute of a request in the table.
+fn attribute(vending: &Vending, email: &str, name: &str) -> Value {
+    vending.look().tables[ACCOUNTS][email]
+        .get(name)
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn set(vending: &Vending, email: &str, attributes: &Value) {
+    let attributes = attributes.as_object().unwrap().clone();
+    let mut world = vending.look();
+    let table = world.tables.get_mut(ACCOUNTS).unwrap();
+    table.get_mut(email).unwrap().extend(attributes);
+}
+
+/// The item of a file in the table of what is under way.
+fn progress(vending: &Vending, key: &str, version: &str) -> (String, bool) {
+    let world = vending.look();
+    let item = &world.tables[STATE][&format!("file#{version}#{key}")];
+    let open = item.get("Open").and_then(|open| open["N"].as_str());
+    let taken_in = item.get("TakenIn").is_some_and(|it| it["BOOL"] == true);
+    (open.unwrap_or_default().to_owned(), taken_in)
+}
+
+/// What was told: the topic and the title.
+fn told(vending: &Vending) -> Vec<(String, String)> {
+    let world = vending.look();
+    let told = world.published.iter();
+    told.map(|(topic, alert)| (topic.clone(), alert["title"].as_str().unwrap().to_owned()))
+        .collect()
+}
+
+fn new_email(n: usize) -> String {
+    format!("aws+new-{n}@example.com")
+}
+
+fn requests(vending: &Vending) -> usize {
+    let world = vending.look();
+    world.tables.get(ACCOUNTS).map_or(0, BTreeMap::len)
+}
+
+/// The results of a file of these rows; everything else is as usual.
+async fn answers(vending: &Arc<Vending>, settings: Settings<'_>, rows: &[&str]) -> Vec<String> {
+    let wire = plain(vending).await;
+    let event = vending.upload(KEY, &csv(rows));
+    assert!(!comes_back_with(&wire, settings, &event).await);
+    column(vending, RESULTS, "ErrorMsg")
+}
+
+#[tokio::test]
+async fn a_good_file_is_started_answered_and_told() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let rows = [row(0, 1), row(1, 5), row(2, 0)];
+    let event = vending.upload(KEY, &csv(&rows.each_ref().map(String::as_str)));
+    done(&wire, &event).await;
+
+    let results = vending.results(RESULTS);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 3]);
+    assert_eq!(column(&vending, RESULTS, "ErrorMsg"), [""; 3]);
+    assert_eq!(results[1]["AccountEmail"], new_email(1));
+    let world = vending.look();
+    let object = &world.objects[RESULTS][0];
+    assert_eq!(object.content_type, "text/csv; charset=utf-8");
+    assert_eq!(object.source_version, "v1");
+
+    let item = &world.tables[ACCOUNTS][&new_email(1)];
+    let at = now().as_millisecond();
+    for (name, value) in [
+        ("AccountName", json!({ "S": "new-1" })),
+        ("Status", json!({ "S": "VALID" })),
+        ("Attempt", json!({ "N": "1" })),
+        ("QueuedAt", json!({ "N": (at + 1).to_string() })),
+        ("Enrol", json!({ "BOOL": false })),
+        ("Files", json!({ "SS": [format!("v1#{KEY}")] })),
+        ("Access", json!({ "L": [] })),
+        (
+            "Unit",
+            json!({ "M": { "Id": { "S": unit(5) }, "Name": { "S": "Unit 5" },
+                "Path": { "S": "Root/Unit 0/Unit 5" } } }),
+        ),
+    ] {
+        assert_eq!(item[name], value, "{name}");
+    }
+    assert_eq!(
+        world.tables[STATE]["name#new-2"]["AccountEmail"]["S"],
+        new_email(2)
+    );
+    let (topic, alert) = &world.published[0];
+    assert_eq!(topic, INFO);
+    assert_eq!(alert["kind"], "accounts.file");
+    assert_eq!(alert["title"], format!("{KEY}: 3 rows accepted"));
+    assert_eq!(alert["details"]["Started"], "3");
+    assert_eq!(
+        alert["details"]["Results"],
+        format!("s3://{BUCKET}/{RESULTS}")
+    );
+    assert_eq!(alert["region"], "us-east-1");
+    assert_eq!(world.published.len(), 1);
+    drop(world);
+    assert_eq!(progress(&vending, KEY, "v1"), ("3".to_owned(), true));
+    let forget = now().as_second() + 90 * 86_400;
+    assert_eq!(
+        vending.look().tables[STATE][&format!("file#v1#{KEY}")]["ExpiresAt"]["N"],
+        forget.to_string()
+    );
+}
+
+#[tokio::test]
+async fn the_sample_file_of_the_repository_is_good() {
+    let vending = organization();
+    {
+        let mut world = vending.look();
+        for (id, parent, name) in [
+            ("ou-w", "r-a1b2", "Workloads"),
+            ("ou-d", "ou-w", "Dev"),
+            ("ou-p", "ou-w", "Prod"),
+            ("ou-s", "r-a1b2", "Sandbox"),
+        ] {
+            let unit = (id.to_owned(), parent.to_owned(), name.to_owned());
+            world.units.push(unit);
+            world.governed.insert(unit_arn(id), "SUCCEEDED");
+        }
+    }
+    let wire = plain(&vending).await;
+    let file = include_str!("../../events/new-account-handler/accounts.csv");
+    let event = vending.upload(KEY, file);
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 3]);
+}
+
+#[tokio::test]
+async fn every_fault_of_every_row_is_named_and_the_good_rows_start() {
+    let vending = organization();
+    vending
+        .look()
+        .units
+        .push(("ou-a1b2-second00".to_owned(), unit(0), "Unit 1".to_owned()));
+    vending.look().units.push((
+        "ou-a1b2-free0000".to_owned(),
+        unit(0),
+        "Unregistered".to_owned(),
+    ));
+    let good =
+        |name: &str| format!("{name},ana@example.com,aws+{name}@example.com,Ana,Silva,Unit 2,,,");
+    let email = |email: &str, n: usize| format!("e{n},ana@example.com,{email},Ana,Silva,Unit 2,,,");
+    let at_unit = |unit: &str, n: usize| {
+        format!("u{n},ana@example.com,aws+u{n}@example.com,Ana,Silva,{unit},,,")
+    };
+    let long = "n".repeat(51);
+    let rows: Vec<(String, String)> = [
+        (good("first"), ""),
+        (good("second"), ""),
+        (good("pay ments"), "AccountName: has a space: only the letters a to z, digits, - and _ are taken; line {}, AccountEmail: has a space before the @: only the letters a to z, digits and . _ + - are taken there"),
+        (good(&long).replace(&format!("aws+{long}"), "aws+long"), "AccountName: has 51 characters, 50 are the most"),
+        (email("nobody.example.com", 1), "AccountEmail: has no @"),
+        (email("a@b@example.com", 2), "AccountEmail: has 2 @, an address has one"),
+        (email("o'neil@example.com", 3), "AccountEmail: has ' before the @: only the letters a to z, digits and . _ + - are taken there"),
+        (email("a@b.co", 4), "AccountEmail: has 6 characters, 8 are the least"),
+        (email(".dot@example.com", 5), "AccountEmail: starts with a dot"),
+        (email("two..dots@example.com", 6), "AccountEmail: has two dots in a row"),
+        (email("nobody@localhost", 7), "AccountEmail: has no dot after the @"),
+        (email("nobody@example.c0m", 8), "AccountEmail: ends in .c0m: only letters are taken after the last dot"),
+        (email("", 9), "AccountEmail: is empty"),
+        (email("AWS+First@example.com", 10), "AccountEmail: is the same as in line 2"),
+        ("First,ana@example.com,aws+again@example.com,Ana,Silva,Unit 2,,,".to_owned(), "AccountName: is the same as in line 2"),
+        ("account-1,ana@example.com,aws+taken@example.com,Ana,Silva,Unit 2,,,".to_owned(), &format!("AccountName: is the name of account {} already", account(1))),
+        (email("aws+1@example.com", 11), &format!("AccountEmail: account {} has this address and is enrolled already: nothing is to be done", account(1))),
+        (at_unit("Unit 9", 1), "OrgUnit: there is no organizational unit \"Unit 9\": did you mean Root/Unit 0"),
+        (at_unit("Unit 1", 2), "OrgUnit: \"Unit 1\" fits several organizational units: Root/Unit 1 (ou-a1b2-00000001), Root/Unit 0/Unit 1 (ou-a1b2-second00); write the path, or the name with its id"),
+        (at_unit("Unit 2 (ou-a1b2-00000003)", 3), "OrgUnit: ou-a1b2-00000003 is not \"Unit 2\": it is Root/Unit 3 (ou-a1b2-00000003)"),
+        (at_unit("Unit 2 (ou-a1b2-none)", 4), "OrgUnit: there is no organizational unit with the id ou-a1b2-none"),
+        (at_unit("unit 2", 5), "OrgUnit: there is no organizational unit \"unit 2\", written just so: is it Root/Unit 2 (ou-a1b2-00000002)?"),
+        (at_unit("Unregistered", 6), "OrgUnit: Root/Unit 0/Unregistered (ou-a1b2-free0000) is not registered with Control Tower: register it there first"),
+        ("s1,ana,aws+s1@example.com, ,Silva,Unit 2,,,".to_owned(), "SSOUserEmail: has 3 characters, 8 are the least; line {}, SSOUserEmail: has no @; line {}, SSOUserFirstName: is empty"),
+        ("s2,ana@example.com,aws+s2@example.com,Ana,=1+1\u{7},Unit 2,,,".to_owned(), "SSOUserLastName: has a line break or another control character"),
+        ("few,ana@example.com".to_owned(), "has 2 cells, but line 1 names 9 columns"),
+        (format!("{}surplus", good("many,")), "=many"),
+    ]
+    .into_iter()
+    .map(|(row, words)| (row, words.to_owned()))
+    .collect();
+    let (rows, words): (Vec<String>, Vec<String>) = rows.into_iter().unzip();
+    let found = answers(
+        &vending,
+        &[],
+        &rows.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    let rows = rows.len();
+    assert_eq!(found.len(), rows);
+    for (place, (found, words)) in found.iter().zip(&words).enumerate() {
+        let line = place + 2;
+        match words.as_str() {
+            "" => assert_eq!(found, ""),
+            "=many" => {
+                let words = format!(
+                    "line {line}: has \"surplus\" in cell 11, for which line 1 names no column"
+                );
+                assert!(found.starts_with(&words), "{found}");
+            }
+            words => {
+                let separator = if words.starts_with("has ") {
+                    ": "
+                } else {
+                    ", "
+                };
+                let words = words.replace("{}", &line.to_string());
+                assert!(
+                    found.starts_with(&format!("line {line}{separator}{words}")),
+                    "{found}\nlacks\n{words}"
+                );
+            }
+        }
+    }
+    assert_eq!(requests(&vending), 2, "only the good rows are started");
+    assert_eq!(progress(&vending, KEY, "v1"), ("2".to_owned(), true));
+    let world = vending.look();
+    let (topic, alert) = &world.published[0];
+    assert_eq!(topic, ERROR);
+    assert_eq!(
+        alert["title"],
+        format!("{KEY}: 2 of {rows} rows accepted, {} refused", rows - 2)
+    );
+    let why = alert["details"]["Why"].as_str().unwrap();
+    assert!(why.starts_with("line 4, AccountName: has a space"), "{why}");
+    // What was written stays as it was, and calculates nothing.
+    let text = &world.objects[RESULTS][0].text;
+    assert!(text.contains(",Ana,'=1+1\u{7},"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_refused_whole() {
+    let long = "x".repeat(csv::MOST_BYTES + 1);
+    let many = csv(&vec![row(0, 0).as_str(); csv::MOST_ROWS + 1]);
+    for (key, text, words) in [
+        (
+            "a.txt",
+            csv(&[&row(0, 0)]),
+            "\"a.txt\" is not a CSV: its name has to end in .csv",
+        ),
+        ("a.csv", String::new(), "the file is empty"),
+        (
+            "a.csv",
+            HEADER.to_owned(),
+            "the file has a header, but no rows below it",
+        ),
+        (
+            "a.csv",
+            row(0, 0),
+            "line 1 has to name the columns: AccountName,",
+        ),
+        (
+            "a.csv",
+            csv(&[]).replace(',', ";"),
+            "line 1 separates the columns by semicolons: save the file with commas between them",
+        ),
+        (
+            "a.csv",
+            csv(&[&row(0, 0)]).replace("OrgUnit", "Unit"),
+            "line 1 names a column \"Unit\" that is not known, lacks the column OrgUnit. Needed are AccountName,",
+        ),
+        (
+            "a.csv",
+            "PK\u{3}\u{4}".to_owned(),
+            "the file is not a CSV but an Excel workbook or a zip archive: save it as \"CSV UTF-8\"",
+        ),
+        (
+            "a.csv",
+            "a\0b\0".to_owned(),
+            "the file is not a CSV: it has a zero character in line 1: save it as \"CSV UTF-8\"",
+        ),
+        (
+            "a.csv",
+            many.clone(),
+            "the file has more than 5000 rows: split it into several files",
+        ),
+        (
+            "a.csv",
+            long.clone(),
+            "the file is longer than 5 MB: split it into several files",
+        ),
+    ] {
+        let vending = organization();
+        let wire = plain(&vending).await;
+        let mut event = vending.upload(key, &text);
+        if text.len() > csv::MOST_BYTES {
+            // Nothing is read of what says that it is too long.
+            done(&wire, &event).await;
+            assert_eq!(wire.calls_of("GetObject").len(), 0);
+            assert!(column(&vending, "results/a.csv", "ErrorMsg")[0].starts_with(words));
+            // What is longer than it says is not read to its end.
+            event = vending.upload(key, &text);
+            event["detail"]["object"]["size"] = 10.into();
+            vending.look().published.clear();
+        }
+        done(&wire, &event).await;
+        let results = if key == "a.txt" {
+            "results/a.txt.csv"
+        } else {
+            "results/a.csv"
+        };
+        assert_eq!(column(&vending, results, "Status"), ["FAILED"]);
+        let found = &column(&vending, results, "ErrorMsg")[0];
+        assert!(found.starts_with(words), "{found}");
+        let [(topic, title)] = &told(&vending)[..] else {
+            panic!("told once: {:?}", told(&vending));
+        };
+        assert_eq!(topic, ERROR);
+        assert!(title.starts_with(&format!("{key}: {words}")), "{title}");
+        assert!(title.ends_with("nothing was started"), "{title}");
+        assert_eq!(requests(&vending), 0);
+        assert_eq!(wire.calls_of("ListAccounts").len(), 0);
+        // It is told once, however often the event comes.
+        done(&wire, &event).await;
+        assert_eq!(told(&vending).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_is_told_once() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    for (key, event) in [
+        ("never.csv", uploaded("never.csv", "v9", 10)),
+        ("other.csv", {
+            vending.upload("other.csv", "x");
+            uploaded("other.csv", "deleted", 10)
+        }),
+    ] {
+        vending.look().published.clear();
+        done(&wire, &event).await;
+        done(&wire, &event).await;
+        let [(topic, title)] = &told(&vending)[..] else {
+            panic!("told once: {:?}", told(&vending));
+        };
+        assert_eq!(topic, ERROR);
+        assert!(
+            title.contains("deleted or replaced before it could be read"),
+            "{title}"
+        );
+        assert_eq!(
+            column(&vending, &format!("results/{key}"), "Status"),
+            ["FAILED"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_is_asked_by_entity_tag() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let mut event = vending.upload(KEY, &csv(&[&row(0, 0)]));
+    let object = event["detail"]["object"].as_object_mut().unwrap();
+    object.remove("version-id");
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    let read = &wire.calls_of("GetObject")[0];
+    assert_eq!(read.header("if-match"), "\"tag-of-v1\"");
+    assert!(!read.uri.contains("versionId"), "{}", read.uri);
+    // Written over meanwhile: the newer upload has its own event.
+    let mut older = uploaded("b.csv", "v1", 10);
+    vending.upload("b.csv", "new");
+    older["detail"]["object"]["version-id"] = "null".into();
+    done(&wire, &older).await;
+    assert_eq!(column(&vending, "results/b.csv", "Status"), ["FAILED"]);
+}
+
+#[tokio::test]
+async fn results_and_folders_are_no_uploads_and_nonsense_is_returned() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    for key in [RESULTS, "results/x.txt", "teams/"] {
+        done(&wire, &uploaded(key, "v1", 0)).await;
+    }
+    assert_eq!(wire.calls().len(), 0);
+    let mut elsewhere = uploaded(KEY, "v1", 0);
+    elsewhere["detail"]["bucket"]["name"] = "another".into();
+    let bodies = [json!({}), elsewhere, json!({ "task": "other" })];
+    let back = returned(&wire, &[], &bodies, 1, Duration::from_mins(2)).await;
+    assert_eq!(back, ["0", "1", "2"]);
+    assert_eq!(delays(&wire), [0, 0, 0], "to the dead-letter queue");
+}
+
+#[tokio::test]
+async fn the_same_event_again_does_nothing() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1), "bad,,,,,,,,"]));
+    // Twice in one batch, and later again.
+    let twice = [event.clone(), event.clone()];
+    let back = returned(&wire, &[], &twice, 1, Duration::from_mins(2)).await;
+    assert!(back.is_empty());
+    assert_eq!(told(&vending).len(), 1);
+    let before = vending.look().tables.clone();
+    forget(&wire);
+    done(&wire, &event).await;
+    let operations: Vec<String> = wire
+        .calls()
+        .into_iter()
+        .map(|call| call.operation)
+        .collect();
+    assert_eq!(operations, ["BatchGetItem"]);
+    assert_eq!(vending.look().tables, before);
+}
+
+#[tokio::test]
+async fn a_crash_anywhere_ends_the_same() {
+    // The usual end, to compare with.
+    let rows = [row(0, 1), row(1, 2), "bad,,,,,,,,".to_owned()];
+    let text = csv(&rows.each_ref().map(String::as_str));
+    let usual = organization();
+    let event = usual.upload(KEY, &text);
+    done(&plain(&usual).await, &event).await;
+
+    for (operation, told_times) in [
+        ("GetObject", 1),
+        ("ListAccounts", 1),
+        ("ListEnabledBaselines", 1),
+        ("TransactWriteItems", 1),
+        ("HeadObject", 1),
+        ("PutObject", 1),
+        ("Publish", 1),
+        // The one place where people are told twice.
+        ("UpdateItem", 2),
+    ] {
+        let vending = organization();
+        let failure = match operation {
+            "GetObject" | "HeadObject" | "PutObject" => Answer::xml_error(503, "SlowDown"),
+            _ => Answer::error(500, "InternalFailure"),
+        };
+        let wire = wire_over(&vending, at_first(operation, failure)).await;
+        let event = vending.upload(KEY, &text);
+        assert!(comes_back(&wire, &event).await, "{operation}");
+        assert_eq!(delays(&wire), [2], "{operation}");
+        done(&wire, &event).await;
+        assert_eq!(vending.look().tables, usual.look().tables, "{operation}");
+        assert_eq!(
+            vending.results(RESULTS),
+            usual.results(RESULTS),
+            "{operation}"
+        );
+        let told = told(&vending);
+        assert_eq!(told.len(), told_times, "{operation}");
+        assert!(
+            told.iter()
+                .all(|(_, title)| title.ends_with("2 of 3 rows accepted, 1 refused"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_ended_before_the_file_was_answered_is_shown_as_it_ended() {
+    let vending = organization();
+    let fast = Arc::clone(&vending);
+    // Both requests come to their ends before the file is written down as taken in.
+    let wire = wire_over(&vending, move |call| {
+        if call.operation == "Publish" {
+            for (n, status) in [(0, "SUCCEEDED"), (1, "FAILED")] {
+                set(
+                    &fast,
+                    &new_email(n),
+                    &json!({ "Status": { "S": status }, "ErrorMsg": { "S": "=said\nso" },
+                        "AccountId": { "S": account(900 + n) } }),
+                );
+            }
+            let mut world = fast.look();
+            let state = world.tables.get_mut(STATE).unwrap();
+            let file = state.get_mut(&format!("file#v1#{KEY}")).unwrap();
+            file.insert("Open".to_owned(), json!({ "N": "0" }));
+        }
+        None
+    })
+    .await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]));
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["SUCCEEDED", "FAILED"]);
+    assert_eq!(
+        column(&vending, RESULTS, "AccountId"),
+        [account(900), account(901)]
+    );
+    assert_eq!(column(&vending, RESULTS, "ErrorMsg")[1], "'=said so");
+
+    // Had it crashed just before, the next event would have done it.
+    vending.look().objects.get_mut(RESULTS).unwrap().pop();
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 2]);
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["SUCCEEDED", "FAILED"]);
+    assert_eq!(told(&vending).len(), 1);
+}
+
+#[tokio::test]
+async fn throttling_brings_the_message_back_and_tells_nobody() {
+    for operation in [
+        "ListAccounts",
+        "ListRoots",
+        "ListOrganizationalUnitsForParent",
+        "ListBaselines",
+    ] {
+        let vending = organization();
+        let throttled = move |call: &Call| {
+            (call.operation == operation).then(|| Answer::error(400, "TooManyRequestsException"))
+        };
+        let wire = wire_over(&vending, throttled).await;
+        let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+        assert!(comes_back(&wire, &event).await);
+        assert_eq!(delays(&wire), [2]);
+        assert_eq!(told(&vending), []);
+        assert_eq!(vending.results(RESULTS), Vec::<BTreeMap<_, _>>::new());
+        assert_eq!(requests(&vending), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_denial_is_explained_once_and_the_message_kept() {
+    let vending = organization();
+    let wire = wire_over(&vending, |call| {
+        (call.operation == "ListAccounts").then(|| Answer::error(400, "AccessDeniedException"))
+    })
+    .await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+    assert!(comes_back(&wire, &event).await);
+    assert_eq!(delays(&wire), [0], "to the dead-letter queue");
+    assert_eq!(
+        told(&vending),
+        [(ERROR.to_owned(), format!("{KEY} could not be taken in"))]
+    );
+    assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
+    let words = &column(&vending, RESULTS, "ErrorMsg")[0];
+    assert!(
+        words.starts_with("the file could not be taken in: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is mended"),
+        "{words}"
+    );
+    // On its way to the dead-letter queue it is not told again.
+    let bodies = [event.clone()];
+    let back = returned(&wire, &[], &bodies, 2, Duration::from_mins(2)).await;
+    assert_eq!(back, ["0"]);
+    assert_eq!(told(&vending).len(), 1);
+    // Mended, and sent again from there.
+    let wire = plain(&vending).await;
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    assert_eq!(told(&vending).len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_can_be_told_of_a_denial_that_concerns_the_telling() {
+    let vending = organization();
+    let wire = wire_over(&vending, |call| match call.operation.as_str() {
+        "ListAccounts" => Some(Answer::error(400, "AccessDeniedException")),
+        "Publish" | "PutObject" => Some(Answer::xml_error(403, "AccessDenied")),
+        _ => None,
+    })
+    .await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+    assert!(comes_back(&wire, &event).await);
+    assert_eq!(delays(&wire), [0]);
+}
+
+#[tokio::test]
+async fn the_time_running_out_brings_the_message_back() {
+    let vending = organization();
+    let wire = wire_over(&vending, |call| {
+        (call.operation == "ListRoots")
+            .then(|| Answer::ok(json!({})).after(Duration::from_secs(30)))
+    })
+    .await;
+    let bodies = [vending.upload(KEY, &csv(&[&row(0, 1)]))];
+    let back = returned(&wire, &[], &bodies, 1, Duration::from_millis(400)).await;
+    assert_eq!(back, ["0"]);
+    assert_eq!(told(&vending), []);
+}
+
+/// Takes in one file with `row(0, 1)`, as its first version.
+async fn one_under_way(vending: &Arc<Vending>) {
+    let event = vending.upload("first.csv", &csv(&[&row(0, 1)]));
+    done(&plain(vending).await, &event).await;
+    vending.look().published.clear();
+}
+
+#[tokio::test]
+async fn a_name_that_is_under_way_is_taken() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let same_name = "NEW-0,ana@example.com,other@example.com,Ana,Silva,Unit 1,,,";
+    let found = answers(&vending, &[], &[same_name, &row(1, 1)]).await;
+    assert_eq!(
+        found,
+        [
+            "line 2, AccountName: is the name of the account for aws+new-0@example.com, which is under way already",
+            ""
+        ]
+    );
+    assert_eq!(progress(&vending, KEY, "v3"), ("1".to_owned(), true));
+    assert_eq!(requests(&vending), 2);
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_followed() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "ASSIGNING" }, "AccountId": { "S": account(900) } }),
+    );
+    let found = answers(&vending, &[], &[&row(0, 1)]).await;
+    assert_eq!(found, [""]);
+    let results = vending.results(RESULTS);
+    assert_eq!(results[0]["Status"], "ASSIGNING");
+    assert_eq!(results[0]["AccountId"], account(900));
+    assert_eq!(progress(&vending, KEY, "v3"), ("1".to_owned(), true));
+    assert_eq!(
+        attribute(&vending, &new_email(0), "Files")["SS"],
+        json!(["v1#first.csv", format!("v3#{KEY}")])
+    );
+    assert_eq!(
+        vending.look().published[0].1["details"]["Under way already"],
+        "1"
+    );
+    assert_eq!(told(&vending)[0].0, INFO);
+
+    // Another wish has to wait.
+    let found = answers(&vending, &[], &[&row(0, 2)]).await;
+    assert_eq!(
+        found,
+        [
+            "line 2, AccountEmail: is under way already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
+        ]
+    );
+    assert_eq!(progress(&vending, KEY, "v5"), ("0".to_owned(), true));
+}
+
+#[tokio::test]
+async fn what_ends_while_it_is_looked_at_is_shown_as_it_ended() {
+    for status in ["SUCCEEDED", "FAILED"] {
+        let vending = organization();
+        one_under_way(&vending).await;
+        let fast = Arc::clone(&vending);
+        let wire = wire_over(&vending, move |call| {
+            if call.operation == "TransactWriteItems" {
+                set(&fast, &new_email(0), &json!({ "Status": { "S": status } }));
+            }
+            None
+        })
+        .await;
+        let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+        done(&wire, &event).await;
+        assert_eq!(column(&vending, RESULTS, "Status"), [status]);
+        assert_eq!(
+            vending.look().published[0].1["details"]["Done already"],
+            "1"
+        );
+        assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "1");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_else_starts_meanwhile_is_followed() {
+    let vending = organization();
+    let other = Arc::clone(&vending);
+    // Between reading and writing another file brings the same row.
+    let wire = wire_over(&vending, move |call| {
+        if call.operation == "TransactWriteItems" && requests(&other) == 0 {
+            let mut action = call.body["TransactItems"][0]["Put"]["Item"].clone();
+            action["Files"] = json!({ "SS": ["v0#other.csv"] });
+            let mut world = other.look();
+            let table = world.tables.entry(ACCOUNTS.to_owned()).or_default();
+            table.insert(new_email(0), action.as_object().unwrap().clone());
+        }
+        None
+    })
+    .await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]));
+    done(&wire, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 2]);
+    assert_eq!(
+        attribute(&vending, &new_email(0), "Files")["SS"],
+        json!(["v0#other.csv", format!("v1#{KEY}")])
+    );
+    assert_eq!(progress(&vending, KEY, "v1"), ("2".to_owned(), true));
+}
+
+#[tokio::test]
+async fn what_others_change_all_the_time_is_tried_later() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "FAILED" } }),
+    );
+    let busy = Arc::clone(&vending);
+    let attempts = AtomicUsize::new(1);
+    let wire = wire_over(&vending, move |call| {
+        if call.operation == "TransactWriteItems" {
+            let attempt = attempts.fetch_add(1, Ordering::Relaxed) + 1;
+            let attempt = json!({ "Attempt": { "N": attempt.to_string() } });
+            set(&busy, &new_email(0), &attempt);
+        }
+        None
+    })
+    .await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+    assert!(comes_back(&wire, &event).await);
+    assert_eq!(delays(&wire), [2]);
+    assert_eq!(told(&vending), []);
+    assert_eq!(wire.calls_of("TransactWriteItems").len(), 3);
+}
+
+#[tokio::test]
+async fn two_files_at_once_start_each_row_once() {
+    let vending = Arc::new(Vending::new(3, 6));
+    let wire = plain(&vending).await;
+    let rows: Vec<String> = (0..120).map(|n| row(n, 1)).collect();
+    let text = csv(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let [one, two] = ["one.csv", "two.csv"].map(|key| vending.upload(key, &text));
+    let (one, two) = tokio::join!(comes_back(&wire, &one), comes_back(&wire, &two));
+    assert!(!one && !two);
+    assert_eq!(requests(&vending), 120);
+    let mut open = BTreeMap::from([("v1#one.csv", 0), ("v2#two.csv", 0)]);
+    for n in 0..120 {
+        assert_eq!(attribute(&vending, &new_email(n), "Attempt")["N"], "1");
+        let files = attribute(&vending, &new_email(n), "Files");
+        for file in files["SS"].as_array().unwrap() {
+            *open.get_mut(file.as_str().unwrap()).unwrap() += 1;
+        }
+    }
+    assert_eq!(open.values().copied().collect::<Vec<i32>>(), [120, 120]);
+    for (key, version) in [("one.csv", "v1"), ("two.csv", "v2")] {
+        assert_eq!(progress(&vending, key, version), ("120".to_owned(), true));
+        let results = format!("results/{key}");
+        assert_eq!(column(&vending, &results, "Status"), ["VALID"; 120]);
+    }
+}
+
+#[tokio::test]
+async fn a_done_row_is_shown_and_never_changed() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "SUCCEEDED" }, "AccountId": { "S": account(900) } }),
+    );
+    vending
+        .look()
+        .accounts
+        .push(member(&account(900), "new-0", &new_email(0)));
+    let before = vending.look().tables[ACCOUNTS].clone();
+    assert_eq!(answers(&vending, &[], &[&row(0, 1)]).await, [""]);
+    let results = vending.results(RESULTS);
+    assert_eq!(results[0]["Status"], "SUCCEEDED");
+    assert_eq!(results[0]["AccountId"], account(900));
+    let found = answers(&vending, &[], &[&row(0, 2)]).await;
+    assert_eq!(
+        found,
+        [format!(
+            "line 2, AccountEmail: account {} exists already, with OrgUnit Unit 1 (ou-a1b2-00000001): this file does not change accounts",
+            account(900)
+        )]
+    );
+    assert_eq!(vending.look().tables[ACCOUNTS], before);
+}
+
+#[tokio::test]
+async fn a_failed_row_that_was_corrected_starts_again() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "FAILED" }, "ErrorMsg": { "S": "no" },
+            "ProvisionedProductId": { "S": "pp-1" } }),
+    );
+    vending
+        .look()
+        .tables
+        .get_mut(STATE)
+        .unwrap()
+        .remove("name#new-0");
+    assert_eq!(answers(&vending, &[], &[&row(0, 2)]).await, [""]);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    for (name, value) in [
+        ("Attempt", json!({ "N": "2" })),
+        ("ProvisionedProductId", json!({ "S": "pp-1" })),
+        ("Status", json!({ "S": "VALID" })),
+        ("ErrorMsg", Value::Null),
+        ("Files", json!({ "SS": [format!("v3#{KEY}")] })),
+    ] {
+        assert_eq!(attribute(&vending, &new_email(0), name), value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_of_the_organization_is_enrolled() {
+    let vending = organization();
+    {
+        let mut world = vending.look();
+        let mut suspended = member(&account(11), "suspended", "suspended@example.com");
+        suspended.as_object_mut().unwrap().remove("State");
+        // A service that does not know `State` yet.
+        suspended["Status"] = "SUSPENDED".into();
+        world.accounts.extend([
+            member(&account(10), "Old & grown", "Old@example.com"),
+            suspended,
+            member(&account(12), "half", "half@example.com"),
+        ]);
+        world.governed.insert(account_arn(&account(12)), "FAILED");
+    }
+    let rest = "ana@example.com";
+    let rows = [
+        format!("Old & grown,{rest},OLD@example.com,Ana,Silva,Unit 1,,,"),
+        format!("half,{rest},half@example.com,Ana,Silva,Unit 1,,,"),
+        format!("suspended,{rest},suspended@example.com,Ana,Silva,Unit 1,,,"),
+        format!("management,{rest},management@example.com,Ana,Silva,Unit 1,,,"),
+        format!("new-name,{rest},aws+0@example.com,Ana,Silva,Unit 1,,,"),
+    ];
+    let found = answers(&vending, &[], &rows.each_ref().map(String::as_str)).await;
+    assert_eq!(
+        found,
+        [
+            String::new(),
+            String::new(),
+            format!(
+                "line 4, AccountEmail: account {} has this address and is SUSPENDED: it has to be ACTIVE, or take another address",
+                account(11)
+            ),
+            format!(
+                "line 5, AccountEmail: is the address of the management account {MANAGEMENT_ACCOUNT}, which cannot be enrolled"
+            ),
+            format!(
+                "line 6, AccountEmail: account {} has this address and is enrolled already: nothing is to be done",
+                account(0)
+            ),
+        ]
+    );
+    for (email, id) in [
+        ("old@example.com", account(10)),
+        ("half@example.com", account(12)),
+    ] {
+        assert_eq!(attribute(&vending, email, "Enrol")["BOOL"], true);
+        assert_eq!(attribute(&vending, email, "AccountId")["S"], id);
+    }
+    assert_eq!(column(&vending, RESULTS, "AccountId")[0], account(10));
+}
+
+#[tokio::test]
+async fn another_name_than_the_account_has_is_a_fault() {
+    let vending = organization();
+    vending
+        .look()
+        .accounts
+        .push(member(&account(10), "Old & grown", "old@example.com"));
+    let found = answers(
+        &vending,
+        &[],
+        &["old,ana@example.com,old@example.com,Ana,Silva,Unit 1,,,"],
+    )
+    .await;
+    assert_eq!(
+        found,
+        [format!(
+            "line 2, AccountName: account {} with this AccountEmail is named \"Old & grown\": write that name",
+            account(10)
+        )]
+    );
+}
+
+#[tokio::test]
+async fn without_control_tower_it_is_not_asked_and_accounts_are_new() {
+    let vending = organization();
+    vending.look().governed.clear();
+    let wire = plain(&vending).await;
+    let existing = "account-0,ana@example.com,aws+0@example.com,Ana,Silva,Unit 1,,,";
+    let event = vending.upload(KEY, &csv(&[&row(0, 1), existing]));
+    assert!(!comes_back_with(&wire, WITHOUT_CONTROL_TOWER, &event).await);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
+    assert_eq!(
+        column(&vending, RESULTS, "ErrorMsg")[1],
+        format!(
+            "line 3, AccountEmail: account {} has this address already",
+            account(0)
+        )
+    );
+    let operations: Vec<String> = wire
+        .calls()
+        .into_iter()
+        .map(|call| call.operation)
+        .collect();
+    assert!(
+        !operations
+            .iter()
+            .any(|operation| operation.contains("Baselines"))
+    );
+    assert!(
+        !operations
+            .iter()
+            .any(|operation| operation == "ListInstances")
+    );
+}
+
+fn with_access() -> Arc<Vending> {
+    let vending = organization();
+    let mut world = vending.look();
+    world.groups = (0..150)
+        .map(|n| (format!("id-{n}"), format!("Team {n}")))
+        .chain([(GROUP.to_owned(), "Platform".to_owned())])
+        .collect();
+    let arn = |n: usize| format!("arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-{n}");
+    world.permission_sets = (0..150)
+        .map(|n| (arn(n), format!("Set {n}")))
+        .chain([(SET.to_owned(), "Admin".to_owned())])
+        .collect();
+    drop(world);
+    vending
+}
+
+const ACCESS_HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Groups,PermissionSet";
+
+/// A file with the access columns.
+fn access_csv(access: &[(&str, &str)]) -> String {
+    let rows: Vec<String> = access
+        .iter()
+        .enumerate()
+        .map(|(n, (groups, sets))| {
+            format!(
+                "new-{n},ana@example.com,aws+new-{n}@example.com,Ana,Silva,Unit 1,{groups},{sets}"
+            )
+        })
+        .collect();
+    format!("{ACCESS_HEADER}\n{}\n", rows.join("\n"))
+}
+
+fn assignments() -> String {
+    format!("{GROUP}={SET}")
+}
+
+/// Who gets access to the `n`th new account: group and permission set.
+fn access_of(vending: &Vending, n: usize) -> Vec<(String, String)> {
+    let access = attribute(vending, &new_email(n), "Access");
+    let text = |access: &Value, name: &str| access["M"][name]["S"].as_str().unwrap().to_owned();
+    let access = access["L"].as_array().unwrap().iter();
+    access
+        .map(|access| (text(access, "GroupName"), text(access, "PermissionSetName")))
+        .collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(group, set): &(&str, &str)| ((*group).to_owned(), (*set).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+#[tokio::test]
+async fn access_is_what_is_configured_and_what_the_row_names() {
+    let vending = with_access();
+    let wire = plain(&vending).await;
+    let event = vending.upload(
+        KEY,
+        &access_csv(&[
+            ("", ""),
+            ("Team 1; Team 120", "Set 3"),
+            ("Team 1", ""),
+            ("Team 999", "Set 3;Set 999"),
+        ]),
+    );
+    let assignments = assignments();
+    let settings = [
+        ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+        ("ASSIGNMENTS", assignments.as_str()),
+    ];
+    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert_eq!(
+        column(&vending, RESULTS, "ErrorMsg"),
+        [
+            "",
+            "",
+            "",
+            "line 5, Groups: there is no group \"Team 999\" in IAM Identity Center; \
+             line 5, PermissionSet: there is no permission set \"Set 999\" in IAM Identity Center",
+        ]
+    );
+    let usual = ("Platform", "Admin");
+    assert_eq!(access_of(&vending, 0), pairs(&[usual]));
+    assert_eq!(
+        access_of(&vending, 1),
+        pairs(&[usual, ("Team 1", "Set 3"), ("Team 120", "Set 3")])
+    );
+    assert_eq!(access_of(&vending, 2), pairs(&[usual, ("Team 1", "Admin")]));
+    let access = attribute(&vending, &new_email(1), "Access");
+    assert_eq!(access["L"][0]["M"]["GroupId"]["S"], GROUP);
+    assert_eq!(access["L"][0]["M"]["PermissionSetArn"]["S"], SET);
+    assert_eq!(access["L"][1]["M"]["GroupId"]["S"], "id-1");
+    assert_eq!(wire.calls_of("ListGroups").len(), 2);
+    assert_eq!(wire.calls_of("ListPermissionSets").len(), 2);
+    // The configured set is not described again.
+    assert_eq!(wire.calls_of("DescribePermissionSet").len(), 151);
+}
+
+#[tokio::test]
+async fn names_are_read_only_as_far_as_they_are_needed() {
+    let vending = with_access();
+    let wire = plain(&vending).await;
+    let assignments = assignments();
+    let settings = [
+        ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+        ("ASSIGNMENTS", assignments.as_str()),
+    ];
+    let event = vending.upload(KEY, &access_csv(&[("Team 1", "Set 3")]));
+    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert_eq!(wire.calls_of("ListGroups").len(), 1);
+    assert!(wire.calls_of("DescribePermissionSet").len() < 20);
+
+    forget(&wire);
+    let event = vending.upload("b.csv", &csv(&[&row(5, 1)]));
+    assert!(!comes_back_with(&wire, &settings, &event).await);
+    let asked = |operation| wire.calls_of(operation).len();
+    assert_eq!(
+        [
+            "ListInstances",
+            "DescribeGroup",
+            "DescribePermissionSet",
+            "ListGroups",
+            "ListPermissionSets"
+        ]
+        .map(asked),
+        [1, 1, 1, 0, 0]
+    );
+    // Nothing configured and nothing named: nothing is asked.
+    forget(&wire);
+    let event = vending.upload("c.csv", &csv(&[&row(6, 1)]));
+    assert!(!comes_back_with(&wire, &settings[..1], &event).await);
+    assert_eq!(asked("ListInstances"), 0);
+    assert_eq!(column(&vending, "results/c.csv", "Status"), ["VALID"]);
+}
+
+#[tokio::test]
+async fn without_identity_center_the_access_columns_are_empty() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let event = vending.upload(KEY, &access_csv(&[("", ""), ("Team 1", "")]));
+    let settings = [("IDENTITY_CENTER_INSTANCE_ARN", "")];
+    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
+    let words = &column(&vending, RESULTS, "ErrorMsg")[1];
+    assert!(
+        words.starts_with("line 3, Groups: has to be empty"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn settings_that_name_nobody_refuse_the_file() {
+    let assignments = assignments();
+    for (settings, words) in [
+        (
+            [
+                ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+                ("ASSIGNMENTS", "nobody=arn:aws:sso:::x"),
+            ],
+            "the parameter Assignments of orgkeeper names ",
+        ),
+        (
+            [
+                (
+                    "IDENTITY_CENTER_INSTANCE_ARN",
+                    "arn:aws:sso:::instance/other",
+                ),
+                ("ASSIGNMENTS", assignments.as_str()),
+            ],
+            "the parameter IdentityCenterInstanceArn of orgkeeper names arn:aws:sso:::instance/other,",
+        ),
+    ] {
+        let vending = with_access();
+        let wire = plain(&vending).await;
+        let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+        assert!(!comes_back_with(&wire, &settings, &event).await);
+        assert_eq!(requests(&vending), 0);
+        let found = &column(&vending, RESULTS, "ErrorMsg")[0];
+        assert!(found.contains(words), "{found}");
+        assert_eq!(told(&vending)[0].0, ERROR);
+    }
+}
+
+fn results_task(version: &str) -> Value {
+    json!({ "task": "results", "key": KEY, "version": version })
+}
+
+#[tokio::test]
+async fn the_results_are_written_again_at_the_end() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1), "bad,,,,,,,,"]));
+    done(&wire, &event).await;
+    let refused = column(&vending, RESULTS, "ErrorMsg")[2].clone();
+    for (n, status, message) in [(0, "SUCCEEDED", ""), (1, "FAILED", "no room")] {
+        set(
+            &vending,
+            &new_email(n),
+            &json!({ "Status": { "S": status }, "ErrorMsg": { "S": message },
+                "AccountId": { "S": account(900 + n) } }),
+        );
+    }
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(
+        column(&vending, RESULTS, "Status"),
+        ["SUCCEEDED", "FAILED", "FAILED"]
+    );
+    assert_eq!(
+        column(&vending, RESULTS, "ErrorMsg"),
+        ["", "no room", &refused]
+    );
+    let operations: Vec<String> = wire
+        .calls()
+        .into_iter()
+        .map(|call| call.operation)
+        .collect();
+    assert_eq!(operations, ["GetObject", "BatchGetItem", "PutObject"]);
+    assert_eq!(told(&vending).len(), 1);
+    // Once more changes nothing.
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(wire.calls_of("PutObject").len(), 0);
+}
+
+#[tokio::test]
+async fn results_give_way_to_a_newer_upload() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(1, 1)]))).await;
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    done(
+        &wire,
+        &json!({ "task": "results", "key": "never.csv", "version": "v1" }),
+    )
+    .await;
+    assert_eq!(wire.calls_of("PutObject").len(), 0);
+    // One that comes in between is not written over.
+    let newer = Arc::clone(&vending);
+    set(
+        &vending,
+        &new_email(1),
+        &json!({ "Status": { "S": "SUCCEEDED" } }),
+    );
+    let wire = wire_over(&vending, move |call| {
+        if call.operation == "BatchGetItem" {
+            newer.upload(RESULTS, "newer");
+        }
+        None
+    })
+    .await;
+    assert!(comes_back(&wire, &results_task("v3")).await);
+    assert_eq!(delays(&wire), [2]);
+    assert_eq!(
+        vending.look().objects[RESULTS].last().unwrap().text,
+        "newer"
+    );
+}
+
+#[tokio::test]
+async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let older = vending.upload(KEY, &csv(&[&row(0, 1)]));
+    let newer = vending.upload(KEY, &csv(&[&row(1, 1)]));
+    done(&wire, &newer).await;
+    done(&wire, &older).await;
+    assert_eq!(
+        column(&vending, RESULTS, "AccountEmail"),
+        [new_email(1)],
+        "the newer file's"
+    );
+    assert_eq!(requests(&vending), 2, "both are taken in");
+    assert_eq!(told(&vending).len(), 2);
+    // Its end is still told in the results.
+    set(
+        &vending,
+        &new_email(1),
+        &json!({ "Status": { "S": "SUCCEEDED" } }),
+    );
+    done(&wire, &results_task("v2")).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["SUCCEEDED"]);
+    let sequencer = vending.look().objects[RESULTS]
+        .last()
+        .unwrap()
+        .source_sequencer
+        .clone();
+    assert_eq!(newer["detail"]["object"]["sequencer"], sequencer);
+
+    // Both at the same moment: whoever comes second looks again.
+    let between = Arc::clone(&vending);
+    let text = csv(&[&row(2, 1)]);
+    let wire = wire_over(&vending, move |call| {
+        if call.operation == "PutObject" {
+            between.upload(RESULTS, "newer");
+        }
+        None
+    })
+    .await;
+    let event = vending.upload(KEY, &text);
+    assert!(comes_back(&wire, &event).await);
+    assert_eq!(delays(&wire), [2]);
+    done(&plain(&vending).await, &event).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    assert_eq!(told(&vending).len(), 3);
+}
+
+#[tokio::test]
+async fn results_that_somebody_changed_by_hand_are_left() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    vending.look().objects.get_mut(RESULTS).unwrap()[0].text =
+        "nothing that can be read".to_owned();
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(wire.calls_of("PutObject").len(), 0);
+}
+
+#[tokio::test]
+async fn every_page_is_read() {
+    let vending = Arc::new(Vending::new(120, 30));
+    {
+        let mut world = vending.look();
+        world.empty_pages = true;
+        for n in 0..45 {
+            let (id, name) = (format!("ou-a1b2-wide{n:04}"), format!("Wide {n}"));
+            world.governed.insert(unit_arn(&id), "SUCCEEDED");
+            world.units.push((id, unit(3), name));
+        }
+    }
+    let taken = "account-119,ana@example.com,new@example.com,Ana,Silva,Wide 44,,,";
+    let enrolled = "account-118,ana@example.com,aws+118@example.com,Ana,Silva,Unit 29,,,";
+    let found = answers(&vending, &[], &[taken, enrolled, &row(0, 29)]).await;
+    assert!(found[0].contains(&account(119)), "{}", found[0]);
+    assert!(found[1].contains("enrolled already"), "{}", found[1]);
+    assert_eq!(found[2], "");
+}
+
+#[tokio::test]
+async fn a_thousand_rows_take_a_hundred_calls() {
+    let vending = Arc::new(Vending::new(500, 20));
+    let wire = plain(&vending).await;
+    let rows: Vec<String> = (0..1_000).map(|n| row(n, n % 20)).collect();
+    let text = csv(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    done(&wire, &vending.upload(KEY, &text)).await;
+    assert_eq!(requests(&vending), 1_000);
+    assert_eq!(progress(&vending, KEY, "v1"), ("1000".to_owned(), true));
+    let calls = wire.calls().len();
+    assert!(calls <= 120, "{calls} calls");
+}
