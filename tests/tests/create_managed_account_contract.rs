@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use create_managed_account::{config::Config, handler::UnknownEvent, setup};
+use create_managed_account::{
+    config::Config,
+    handler::{Handler, UnknownEvent},
+    setup,
+};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     invocation::Invocation,
@@ -189,9 +193,12 @@ impl Tables {
         let actions = body["TransactItems"].as_array().unwrap();
         let codes: Vec<&str> = actions
             .iter()
-            .map(|action| match self.allows(part(action)) {
-                true => "None",
-                false => "ConditionalCheckFailed",
+            .map(|action| {
+                if self.allows(part(action)) {
+                    "None"
+                } else {
+                    "ConditionalCheckFailed"
+                }
             })
             .collect();
         if codes.iter().any(|code| *code != "None") {
@@ -224,7 +231,7 @@ impl Tables {
             ),
             (
                 "size(#Running) < :most",
-                (running.len() as i64) < number(&values[":most"]),
+                i64::try_from(running.len()).unwrap() < number(&values[":most"]),
             ),
             ("NOT contains(#Running, :email)", !running.contains(email)),
         ]
@@ -373,10 +380,7 @@ fn aws(call: &Call) -> Answer {
             { "Id": text("AccountId"), "Email": "AWS+Payments@Example.com" } })),
         "ListParents" => Answer::ok(json!({ "Parents": [{ "Id": ROOT, "Type": "ROOT" }] })),
         "MoveAccount" => Answer::ok(json!({})),
-        "CreateAccount" => {
-            Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
-        }
-        "DescribeCreateAccountStatus" => {
+        "CreateAccount" | "DescribeCreateAccountStatus" => {
             Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
         }
         "ListCreateAccountStatus" => Answer::ok(json!({ "CreateAccountStatuses": [] })),
@@ -389,9 +393,28 @@ fn aws(call: &Call) -> Answer {
 struct World {
     tables: Arc<Tables>,
     wire: Wire,
-    way: &'static str,
+    handler: Handler,
     now: Timestamp,
     remaining: Duration,
+}
+
+async fn handler(way: &'static str, wire: &Wire) -> Handler {
+    let settings = |name: &str| {
+        let value = match name {
+            "ACCOUNTS_TABLE" => ACCOUNTS,
+            "VENDING_STATE_TABLE" => STATE,
+            "INFO_TOPIC_ARN" => INFO,
+            "ERROR_TOPIC_ARN" => ERROR,
+            "ACCOUNT_CREATION" => way,
+            "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
+            "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
+            "UPLOADS_QUEUE_URL" => UPLOADS,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let config = Config::from_env(&settings).unwrap();
+    setup::handler(&config, &wire.sdk_config().await)
 }
 
 /// A world that makes accounts in this `way` and holds these requests; `special` answers first.
@@ -440,10 +463,10 @@ async fn world_with(
     .unwrap();
     World {
         tables,
+        handler: handler(way, &wire).await,
         wire,
-        way,
         now: now(),
-        remaining: Duration::from_secs(60),
+        remaining: Duration::from_mins(1),
     }
 }
 
@@ -461,30 +484,12 @@ fn on(
 
 impl World {
     async fn handle(&self, event: Value) -> Result<Value, UnknownEvent> {
-        let settings = |name: &str| {
-            let value = match name {
-                "ACCOUNTS_TABLE" => ACCOUNTS,
-                "VENDING_STATE_TABLE" => STATE,
-                "INFO_TOPIC_ARN" => INFO,
-                "ERROR_TOPIC_ARN" => ERROR,
-                "ACCOUNT_CREATION" => self.way,
-                "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
-                "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
-                "UPLOADS_QUEUE_URL" => UPLOADS,
-                _ => return None,
-            };
-            Some(value.to_owned())
-        };
-        let config = Config::from_env(&settings).unwrap();
-        let sdk = self.wire.sdk_config().await;
         let invocation = Invocation {
             now: self.now,
             remaining: self.remaining,
             account: MANAGEMENT_ACCOUNT.parse().ok(),
         };
-        setup::handler(&config, &sdk)
-            .handle(event, invocation)
-            .await
+        self.handler.handle(event, invocation).await
     }
 
     /// Runs changes of the table, numbered from 1, and gives the number from which on they come back.
@@ -663,7 +668,7 @@ fn advance() -> Value {
 async fn a_waiting_request_is_claimed_and_ordered_from_account_factory() {
     let request = waiting("payments");
     let world = plain(FACTORY, [request.clone()]).await;
-    assert_eq!(world.inserted(&[request.clone()]).await, None);
+    assert_eq!(world.inserted(std::slice::from_ref(&request)).await, None);
     assert_eq!(
         world.operations(),
         [
@@ -1500,7 +1505,7 @@ async fn young_operations_are_left_alone() {
     };
     let world = plain(
         FACTORY,
-        [
+        vec![
             young("asked", Some("rec-1"), 121),
             young("young", Some("rec-2"), 110),
             young("lost", None, 31),
@@ -2265,9 +2270,10 @@ impl Makers {
             }
             "DescribeCreateAccountStatus" if ended => {
                 let id = call.body["CreateAccountRequestId"].as_str().unwrap();
-                match orders[id] {
-                    true => create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")),
-                    false => create_status("SUCCEEDED", &made()),
+                if orders[id] {
+                    create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS"))
+                } else {
+                    create_status("SUCCEEDED", &made())
                 }
             }
             "ListAccounts" if ended => {
@@ -2310,7 +2316,7 @@ async fn killed_after(
             let _ = tables.transact(&call.body);
         }
         kill.notify_one();
-        Some(Answer::ok(json!({})).after(Duration::from_secs(60)))
+        Some(Answer::ok(json!({})).after(Duration::from_mins(1)))
     })
     .await;
     let task = json!({ "task": "reconcile" });
@@ -2325,20 +2331,22 @@ async fn killed_after(
     ] {
         world.now = now() + SignedDuration::from_mins(after);
         *makers.ended.lock().unwrap() = after >= 40;
-        let step = async || match messages.is_empty() {
-            true => world.inserted(&inserted).await.into_iter().collect(),
-            false => world.messages(&messages).await,
+        let step = async || {
+            if messages.is_empty() {
+                world.inserted(&inserted).await.into_iter().collect()
+            } else {
+                world.messages(&messages).await
+            }
         };
         let done = tokio::select! {
             () = killed.notified() => None,
             done = step() => Some(done),
         };
-        let done = match done {
-            Some(done) => done,
-            None => {
-                dead = true;
-                step().await
-            }
+        let done = if let Some(done) = done {
+            done
+        } else {
+            dead = true;
+            step().await
         };
         // An end that comes before its operation is known waits in its queue; the schedule is faster.
         assert!(
