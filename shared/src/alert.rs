@@ -1,8 +1,8 @@
 //! An alert: what is told to people, and the topics that it is told on.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
-use aws_sdk_sns::Client;
+use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -20,6 +20,11 @@ use crate::{
 const SUBJECT_CHARACTERS: usize = 99;
 /// Bytes that a text may have: SNS takes 262,144 for a message, which holds it up to three times over as JSON.
 const TEXT_BYTES: usize = 40_000;
+
+/// The label of the detail that says what happened in a sentence: it stands right under the title.
+pub const WHAT_HAPPENED: &str = "What happened";
+/// The label of the detail that says what to do: it stands last.
+pub const WHAT_TO_DO: &str = "What to do";
 
 /// How much it matters; each has its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,6 +51,14 @@ pub struct AlertAccount {
     /// Where it stands, `Root/Workloads/Prod`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ou_path: Option<String>,
+}
+
+/// Where the call came from that an alert is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertSource {
+    /// The IP address.
+    pub ip: String,
 }
 
 /// Facts in the order in which they are read: a label and a text each. An object in JSON.
@@ -115,6 +128,9 @@ pub struct Alert {
     /// Who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// From where, if that is an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<AlertSource>,
     /// Everything else, in the order in which it is read.
     pub details: Details,
     /// Where to look in the console.
@@ -128,12 +144,11 @@ impl Alert {
     /// One line for a mail's subject: printable ASCII, as SNS asks for.
     #[must_use]
     pub fn subject(&self) -> String {
-        let line: String = self
-            .title
+        let line: String = one_line(&self.title)
             .chars()
             .map(|character| match character {
                 ' '..='~' => character,
-                _ if character.is_control() || character.is_whitespace() => ' ',
+                _ if character.is_whitespace() => ' ',
                 _ => '?',
             })
             .collect();
@@ -144,36 +159,107 @@ impl Alert {
         format!("{}...", line[..SUBJECT_CHARACTERS - 3].trim_end())
     }
 
-    /// The alert as plain text that fits a phone.
+    /// The alert as plain text that fits a phone: what happened, where, who, when, what to do.
+    ///
+    /// Whatever a value holds, it makes no line that looks like one of these (see [`one_line`]).
     #[must_use]
     pub fn text(&self) -> String {
-        let mut lines = vec![self.title.clone(), String::new()];
-        if let Some(account) = &self.account {
-            let id = account.id.as_ref().map(ToString::to_string);
-            let named = match (&account.name, id) {
-                (Some(name), Some(id)) => format!("{name} ({id})"),
-                (Some(name), None) => name.clone(),
-                (None, id) => id.unwrap_or_default(),
-            };
-            lines.push(format!("Account: {named}"));
-            lines.extend(account.ou_path.iter().map(|path| format!("In: {path}")));
+        let mut lines = vec![one_line(&self.title), String::new()];
+        for (_, text) in self.details_of(|label| label == WHAT_HAPPENED) {
+            lines.extend([quoted(text), String::new()]);
         }
-        lines.extend(
-            self.details
-                .0
-                .iter()
-                .map(|(label, text)| format!("{label}: {text}")),
-        );
-        lines.extend(self.actor.iter().map(|actor| format!("By: {actor}")));
+        let mut say = |label: &str, text: &str| {
+            lines.push(format!("{}: {}", one_line(label), quoted(text)));
+        };
+        if let Some(account) = &self.account {
+            let name = account.name.as_deref().map(one_line);
+            let id = account.id.as_ref().map(ToString::to_string);
+            let named = match (name, id) {
+                (Some(name), Some(id)) => format!("{name} ({id})"),
+                (name, id) => name.or(id).unwrap_or_default(),
+            };
+            say("Account", &named);
+            if let Some(path) = &account.ou_path {
+                say("In", &one_line(path));
+            }
+        }
+        for (label, text) in self.details_of(|label| ![WHAT_HAPPENED, WHAT_TO_DO].contains(&label))
+        {
+            say(label, text);
+        }
+        if let Some(actor) = &self.actor {
+            say("By", &one_line(actor));
+        }
+        if let Some(source) = &self.source {
+            say("From", &one_line(&source.ip));
+        }
         let time = self.time.strftime("%Y-%m-%d %H:%M:%S UTC");
-        lines.push(format!("When: {time}, {}", self.region));
+        say("When", &format!("{time}, {}", one_line(&self.region)));
+        for (label, text) in self.details_of(|label| label == WHAT_TO_DO) {
+            say(label, text);
+        }
         lines.extend(
             self.link
                 .iter()
-                .flat_map(|link| [String::new(), link.clone()]),
+                .flat_map(|link| [String::new(), one_line(link)]),
         );
         cut(lines.join("\n"))
     }
+
+    fn details_of(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
+        self.details
+            .0
+            .iter()
+            .map(|(label, text)| (label.as_str(), text.as_str()))
+            .filter(move |(label, _)| wanted(label))
+    }
+}
+
+/// A text on one line that shows what it holds: whatever breaks a line becomes a space, whatever
+/// is invisible or turns the direction of reading becomes `�`.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            _ if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+                if !line.ends_with(' ') {
+                    line.push(' ');
+                }
+            }
+            // Soft hyphen, combining joiner, Arabic letter mark, fillers, zero width, direction,
+            // joiners, byte order mark, annotations, tags and variation selectors.
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}' => line.push('\u{fffd}'),
+            _ => line.push(character),
+        }
+    }
+    line.trim().to_owned()
+}
+
+/// A text in which each line after the first is marked as belonging to it.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    // A line that ends the Windows way is a value that came from outside: no list of ours.
+    let lines: Vec<String> = text
+        .replace("\r\n", "\r")
+        .split('\n')
+        .map(one_line)
+        .collect();
+    lines.join("\n> ")
 }
 
 /// Keeps a text within [`TEXT_BYTES`] and says so.
@@ -228,6 +314,24 @@ impl Topics {
     /// # Errors
     /// If the call fails.
     pub async fn tell_on(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
+        self.publish(topic, alert, None).await
+    }
+
+    /// Tells an alert once to the mail subscribers of the topic with this ARN: it carries the attribute
+    /// `audience`, which the subscription of the queue for Slack leaves out.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tell_by_mail(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
+        self.publish(topic, alert, Some("mail")).await
+    }
+
+    async fn publish(
+        &self,
+        topic: &str,
+        alert: &Alert,
+        audience: Option<&str>,
+    ) -> Result<(), AwsCallError> {
         let short = Alert {
             title: cut(alert.title.clone()),
             details: alert
@@ -241,12 +345,21 @@ impl Topics {
         // A Value would sort the details.
         let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
         let message = json!({ "default": whole, "email": short.text() });
+        let attributes = audience.and_then(|audience| {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(audience)
+                .build()
+                .ok()?;
+            Some(HashMap::from([("audience".to_owned(), value)]))
+        });
         self.client
             .publish()
             .topic_arn(topic)
             .subject(short.subject())
             .message_structure("json")
             .message(message.to_string())
+            .set_message_attributes(attributes)
             .send()
             .await
             .map(drop)
@@ -271,6 +384,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             time: Timestamp::UNIX_EPOCH,
             actor: None,
+            source: None,
             details: [("Access", "Platform: Admin"), ("A file", "accounts.csv")]
                 .into_iter()
                 .collect(),
@@ -294,6 +408,65 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_stands_first_and_what_to_do_last() {
+        let details = [
+            (WHAT_TO_DO, "ask them"),
+            ("MFA", "no"),
+            (WHAT_HAPPENED, "Somebody signed in."),
+        ];
+        let alert = Alert {
+            actor: Some("the root user".to_owned()),
+            source: Some(AlertSource {
+                ip: "192.0.2.10".to_owned(),
+            }),
+            details: details.into_iter().collect(),
+            ..alert()
+        };
+        assert_eq!(
+            alert.text(),
+            "Account payments is ready\n\n\
+             Somebody signed in.\n\n\
+             Account: payments (111122223333)\n\
+             In: Root/Workloads/Prod\n\
+             MFA: no\n\
+             By: the root user\n\
+             From: 192.0.2.10\n\
+             When: 1970-01-01 00:00:00 UTC, eu-west-1\n\
+             What to do: ask them\n\n\
+             https://example.com/"
+        );
+        let json = serde_json::to_value(&alert).unwrap();
+        assert_eq!(json["source"]["ip"], "192.0.2.10");
+    }
+
+    #[test]
+    fn a_value_adds_no_line_that_looks_like_ours() {
+        let hostile = "x\r\nWhen: never\u{2028}By: root\u{85}\u{202e}\nLine: two";
+        let alert = Alert {
+            title: hostile.to_owned(),
+            region: hostile.to_owned(),
+            actor: Some(hostile.to_owned()),
+            details: [(hostile, hostile)].into_iter().collect(),
+            link: Some(hostile.to_owned()),
+            ..alert()
+        };
+        let line = "x When: never By: root \u{fffd} Line: two";
+        assert_eq!(
+            alert.text(),
+            format!(
+                "{line}\n\n\
+                 Account: payments (111122223333)\n\
+                 In: Root/Workloads/Prod\n\
+                 {line}: x When: never By: root \u{fffd}\n\
+                 > Line: two\n\
+                 By: {line}\n\
+                 When: 1970-01-01 00:00:00 UTC, {line}\n\n\
+                 {line}"
+            )
+        );
+    }
+
+    #[test]
     fn details_keep_their_order_through_json() {
         let text = serde_json::to_string(&alert()).unwrap();
         assert!(text.find("Access").unwrap() < text.find("A file").unwrap());
@@ -304,7 +477,7 @@ mod tests {
     fn a_subject_is_one_short_line_of_ascii() {
         let title = format!("Überall\r\nBcc: x {}", "y".repeat(200));
         let subject = Alert { title, ..alert() }.subject();
-        assert!(subject.starts_with("?berall  Bcc: x yyy"), "{subject}");
+        assert!(subject.starts_with("?berall Bcc: x yyy"), "{subject}");
         assert!(subject.ends_with("..."));
         assert_eq!(subject.len(), SUBJECT_CHARACTERS);
     }

@@ -21,6 +21,8 @@ pub enum Service {
     Organizations,
     /// Amazon S3.
     S3,
+    /// AWS Secrets Manager.
+    SecretsManager,
     /// AWS Security Hub.
     SecurityHub,
     /// AWS Service Catalog.
@@ -29,6 +31,8 @@ pub enum Service {
     Sns,
     /// Amazon SQS.
     Sqs,
+    /// AWS Systems Manager.
+    Ssm,
     /// IAM Identity Center.
     SsoAdmin,
     /// AWS STS.
@@ -110,7 +114,12 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         "LimitExceededException",
         Throttled, // Control plane operations in progress.
     ),
+    // An encrypted topic; the code comes with HTTP status 400.
+    (Service::Sns, "KMSThrottling", Throttled),
+    (Service::Sns, "KMSThrottlingException", Throttled),
+    (Service::Sns, "Throttled", Throttled),
     (Service::Sqs, "OverLimit", Throttled),
+    (Service::Ssm, "ParameterNotFound", NotFound),
     // The version that was asked for is a delete marker.
     (Service::S3, "MethodNotAllowed", NotFound),
     // HeadObject: its answers have no body to say more in.
@@ -139,6 +148,7 @@ const CODES: &[(&str, AwsErrorClass)] = &[
     ("PreconditionFailed", ConditionFailed),
     ("AccountNotFoundException", NotFound),
     ("ChildNotFoundException", NotFound),
+    ("CreateAccountStatusNotFoundException", NotFound),
     ("OrganizationalUnitNotFoundException", NotFound),
     ("ParentNotFoundException", NotFound),
     ("TargetNotFoundException", NotFound),
@@ -201,7 +211,11 @@ impl AwsCallError {
             return Self::new(Service::Sts, "AssumeRole", refused);
         }
         let answered = |code: Option<&str>, message: Option<&str>, status| {
-            let class = class_of(service, code, status);
+            let class = match (code, class_of(service, code, status)) {
+                // An answer without a code that blames the request was not written by AWS.
+                (None, Refused) => Unreachable,
+                (_, class) => class,
+            };
             let reason = match (code, message) {
                 (Some(code), Some(message)) if class == Denied => format!("{code}: {message}"),
                 (Some(code), _) => code.to_owned(),
@@ -216,12 +230,7 @@ impl AwsCallError {
                 context.raw().status().as_u16(),
             ),
             SdkError::ResponseError(context) => {
-                let status = context.raw().status().as_u16();
-                match answered(None, None, status) {
-                    // An answer without a code that blames the request was not written by AWS.
-                    (Refused, reason) => (Unreachable, reason),
-                    known => known,
-                }
+                answered(None, None, context.raw().status().as_u16())
             }
             SdkError::TimeoutError(_) => (TimedOut, "no answer in time".to_owned()),
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {

@@ -2043,7 +2043,6 @@ async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
 }
 
 #[tokio::test]
-#[ignore = "shared/src/aws_error.rs does not know CreateAccountStatusNotFoundException as NotFound yet"]
 async fn a_creation_that_aws_no_longer_knows_fails() {
     let world = world(
         ORGANIZATIONS,

@@ -87,7 +87,12 @@ impl AccountFactory {
             LeftOver::Stands(account) => Ok(Ordered::Stands(account)),
             LeftOver::Unfinished(product) => self.update(request, &product).await,
             LeftOver::Failed(product) => {
-                self.terminate(request, &product).await?;
+                match self.terminate(request, &product).await {
+                    Err(error) if error.retryable() => return Err(error),
+                    // After some turns it is left where it is.
+                    Err(error) => tracing::warn!(%error, "a failed product cannot be removed"),
+                    Ok(()) => {}
+                }
                 Ok(Ordered::Busy)
             }
         }
@@ -349,4 +354,109 @@ where
     E: aws_sdk_servicecatalog::error::ProvideErrorMetadata + std::error::Error + 'static,
 {
     AwsCallError::new(Service::ServiceCatalog, operation, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use orgkeeper_shared::vending::request::{Status, Unit};
+
+    use super::*;
+
+    fn named(name: &str) -> AccountRequest {
+        AccountRequest {
+            account_email: "aws+x@example.com".to_owned(),
+            account_name: name.to_owned(),
+            sso_user_email: "ana@example.com".to_owned(),
+            sso_user_first_name: "Ana".to_owned(),
+            sso_user_last_name: "Silva".to_owned(),
+            org_unit: "Prod".to_owned(),
+            status: Status::Valid,
+            account_id: None,
+            error_msg: None,
+            unit: Unit {
+                id: "ou-a1b2-cdefgh34".to_owned(),
+                name: "Prod".to_owned(),
+                path: "Root/Prod".to_owned(),
+            },
+            access: Vec::new(),
+            enrol: false,
+            attempt: 1,
+            queued_at: 0,
+            put_back: 0,
+            started_at: None,
+            operation_id: None,
+            provisioned_product_id: None,
+            files: std::collections::BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_product_is_named_as_service_catalog_takes_it() {
+        let long = "y".repeat(200);
+        for (name, begins) in [
+            ("payments-dev", "payments-dev-"),
+            ("_x", "x-"),
+            ("-", "account-"),
+            ("__--..", "account-"),
+            ("", "account-"),
+            ("My Account (1)", "My-Account--1--"),
+            ("Müllers Konto", "M-llers-Konto-"),
+            ("ü", "account-"),
+            ("支付", "account-"),
+            (&long[..50], &format!("{}-", &long[..50])),
+            (&long, &format!("{}-", &long[..119])),
+            ("a\r\nb", "a--b-"),
+        ] {
+            let product = product_name(&named(name));
+            assert!(product.starts_with(begins), "{name:?}: {product}");
+            assert_eq!(product.len(), begins.len() + TOKEN_IN_NAME, "{product}");
+            assert!(product.len() <= PRODUCT_NAME, "{product}");
+            let mut characters = product.chars();
+            assert!(characters.next().unwrap().is_ascii_alphanumeric());
+            assert!(characters.all(|it| it.is_ascii_alphanumeric() || "._-".contains(it)));
+        }
+    }
+
+    #[test]
+    fn no_two_attempts_share_a_product() {
+        let first = named("payments");
+        let second = AccountRequest {
+            attempt: 2,
+            ..first.clone()
+        };
+        let other = AccountRequest {
+            account_email: "aws+y@example.com".to_owned(),
+            ..first.clone()
+        };
+        let [first, second, other] = [first, second, other].map(|it| product_name(&it));
+        assert_ne!(first, second);
+        assert_ne!(first, other);
+    }
+
+    #[test]
+    fn account_factory_gets_the_name_that_was_asked_for() {
+        let parameters = parameters(&named("_Müllers Konto"));
+        assert_eq!(parameters[1], ("AccountName", "_Müllers Konto".to_owned()));
+        let unit = ("ManagedOrganizationalUnit", "Prod (ou-a1b2-cdefgh34)");
+        assert_eq!(parameters[2], (unit.0, unit.1.to_owned()));
+    }
+
+    #[test]
+    fn all_reasons_of_a_record_are_told() {
+        use aws_sdk_servicecatalog::types::RecordError;
+        let error = |text: &str| RecordError::builder().code("x").description(text).build();
+        let silent = RecordError::builder().code("x").build();
+        let record = |errors| {
+            RecordDetail::builder()
+                .set_record_errors(Some(errors))
+                .build()
+        };
+        assert_eq!(
+            reasons(&record(vec![error("one"), error("two")])),
+            "one; two"
+        );
+        let none = "Account Factory gave no reason";
+        assert_eq!(reasons(&record(vec![silent])), none);
+        assert_eq!(reasons(&record(Vec::new())), none);
+    }
 }

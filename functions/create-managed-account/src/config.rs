@@ -71,6 +71,58 @@ impl Config {
 mod tests {
     use super::*;
 
+    /// Every required variable.
+    fn complete(name: &str) -> Option<String> {
+        let required = [
+            "ACCOUNTS_TABLE",
+            "VENDING_STATE_TABLE",
+            "INFO_TOPIC_ARN",
+            "ERROR_TOPIC_ARN",
+            "ACCOUNT_EVENTS_QUEUE_URL",
+            "ASSIGNMENTS_QUEUE_URL",
+            "UPLOADS_QUEUE_URL",
+        ];
+        required.contains(&name).then(|| name.to_lowercase())
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = Config::from_env(&complete).unwrap();
+        assert_eq!(config.account_creation, AccountCreation::AccountFactory);
+        assert_eq!(config.operations_at_once, 5);
+        assert_eq!(config.reconcile_after, Duration::from_mins(2));
+        assert_eq!(config.uploads_queue_url, "uploads_queue_url");
+    }
+
+    #[test]
+    fn what_is_set_is_taken() {
+        let config = Config::from_env(&|name| match name {
+            "ACCOUNT_CREATION" => Some("organizations".to_owned()),
+            "OPERATIONS_AT_ONCE" => Some("10".to_owned()),
+            "RECONCILE_AFTER_SECONDS" => Some("7".to_owned()),
+            other => complete(other),
+        })
+        .unwrap();
+        assert_eq!(config.account_creation, AccountCreation::Organizations);
+        assert_eq!(config.operations_at_once, 10);
+        assert_eq!(config.reconcile_after, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_named() {
+        for wrong in ["0", "-1", "five", "4294967296"] {
+            let error = Config::from_env(&|name| match name {
+                "OPERATIONS_AT_ONCE" | "RECONCILE_AFTER_SECONDS" => Some(wrong.to_owned()),
+                other => complete(other),
+            })
+            .unwrap_err()
+            .to_string();
+            for name in ["OPERATIONS_AT_ONCE", "RECONCILE_AFTER_SECONDS"] {
+                assert!(error.contains(name), "{wrong}: {error}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let error =

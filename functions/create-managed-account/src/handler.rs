@@ -139,7 +139,9 @@ impl Handler {
         let first = changes.first().and_then(|(number, _)| number.clone());
         let all_at_once = timeout_at(clock.deadline, async {
             if requests().next().is_some() {
-                self.give_turns(clock).await?;
+                let waits = |request: &&AccountRequest| request.status == Status::Valid;
+                let new = requests().filter(waits).cloned().collect();
+                self.give_turns(new, clock).await?;
             }
             let of =
                 |ended: bool| requests().filter(move |request| request.status.ended() == ended);
@@ -191,7 +193,7 @@ impl Handler {
             .collect()
             .await;
         // Whatever ended, there may be room for the next.
-        let turns = timeout_at(clock.deadline, self.give_turns(clock)).await;
+        let turns = timeout_at(clock.deadline, self.give_turns(Vec::new(), clock)).await;
         if let (Ok(Err(error)), Some(message)) = (turns, messages.first())
             && failed.is_empty()
         {
@@ -219,8 +221,12 @@ impl Handler {
     }
 
     /// Gives waiting requests their turn; if that fails for now, a message sees to it later.
-    async fn give_turns(&self, clock: &Clock) -> Result<(), AwsCallError> {
-        match self.pipeline.give_turns(|| clock.now()).await {
+    async fn give_turns(
+        &self,
+        new: Vec<AccountRequest>,
+        clock: &Clock,
+    ) -> Result<(), AwsCallError> {
+        match self.pipeline.give_turns(new, || clock.now()).await {
             Ok(turns) => {
                 tracing::info!(turns, "requests had their turn");
                 Ok(())

@@ -76,3 +76,119 @@ pub fn changed(record: EventRecord) -> Option<AccountRequest> {
     let same = old.as_ref().map(state) == Some(state(&new));
     (!same && new.status != Status::Provisioning).then_some(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &str) -> Result<Message, Unusable> {
+        let mut message = SqsMessage::default();
+        message.body = Some(body.to_owned());
+        super::message(&message)
+    }
+
+    /// A change of the table between two images.
+    fn change(old: &Value, new: &Value) -> EventRecord {
+        serde_json::from_value(json!({
+            "eventID": "1", "eventName": "MODIFY", "eventVersion": "1.1", "awsRegion": "us-east-1",
+            "eventSource": "aws:dynamodb",
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:111111111111:table/Accounts/stream/1",
+            "dynamodb": {
+                "ApproximateCreationDateTime": 1_772_362_800.0, "SequenceNumber": "1", "SizeBytes": 1,
+                "Keys": {}, "OldImage": old, "NewImage": new, "StreamViewType": "NEW_AND_OLD_IMAGES",
+            },
+        }))
+        .unwrap()
+    }
+
+    fn image(status: &str, attempt: u32) -> Value {
+        let mut image = json!({ "Files": { "SS": ["v1#accounts.csv"] }, "Unit": { "M": {
+            "Id": { "S": "ou-1" }, "Name": { "S": "Prod" }, "Path": { "S": "Root/Prod" } } },
+            "Attempt": { "N": attempt.to_string() }, "QueuedAt": { "N": "1" },
+            "Status": { "S": status } });
+        for text in [
+            "AccountEmail",
+            "AccountName",
+            "SSOUserEmail",
+            "SSOUserFirstName",
+            "SSOUserLastName",
+            "OrgUnit",
+        ] {
+            image[text] = json!({ "S": "x" });
+        }
+        image
+    }
+
+    #[test]
+    fn tasks_are_read_as_they_are_written() {
+        for (task, text) in [
+            (Task::Advance, r#"{"task":"advance"}"#),
+            (Task::Reconcile, r#"{"task":"reconcile"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&task).unwrap(), text);
+            assert_eq!(read(text), Ok(Message::Task(task)));
+        }
+    }
+
+    #[test]
+    fn an_event_is_an_end_or_nothing_of_ours() {
+        let created =
+            include_str!("../../../events/create-managed-account/create-managed-account.json");
+        assert!(matches!(read(created), Ok(Message::Ended(_))));
+        for other in [
+            r#"{"detail":{}}"#,
+            r#"{"detail":null}"#,
+            r#"{"detail":"x"}"#,
+        ] {
+            assert_eq!(read(other), Ok(Message::Other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_refused_without_repeating_it() {
+        for body in [
+            "",
+            "half",
+            "[]",
+            "7",
+            "{}",
+            r#"{"task":"s3cret"}"#,
+            r#"{"task":"#,
+        ] {
+            let error = read(body).unwrap_err().to_string();
+            assert!(error.starts_with("the message is neither"), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        assert!(super::message(&SqsMessage::default()).is_err());
+    }
+
+    #[test]
+    fn only_a_change_of_state_is_one() {
+        let nothing = json!({});
+        for (old, new, found) in [
+            (nothing.clone(), image("VALID", 1), true),
+            (image("PROVISIONING", 1), image("ASSIGNING", 1), true),
+            (image("ASSIGNING", 1), image("SUCCEEDED", 1), true),
+            (image("PROVISIONING", 1), image("VALID", 1), true),
+            // A corrected row.
+            (image("FAILED", 1), image("VALID", 2), true),
+            (image("FAILED", 1), image("FAILED", 2), true),
+            // What stood there before was no request.
+            (json!({ "Status": { "S": "?" } }), image("VALID", 1), true),
+            (image("VALID", 1), image("VALID", 1), false),
+            (image("VALID", 1), image("PROVISIONING", 1), false),
+            (image("FAILED", 1), nothing.clone(), false),
+            (nothing.clone(), image("DONE", 1), false),
+            (nothing, json!({ "AccountEmail": { "S": "x" } }), false),
+        ] {
+            let shown = format!("{} -> {}", old["Status"], new["Status"]);
+            let change = changed(change(&old, &new));
+            assert_eq!(change.is_some(), found, "{shown}");
+            if let Some(request) = change {
+                assert_eq!(request.status.as_str(), new["Status"]["S"], "{shown}");
+            }
+        }
+    }
+}

@@ -94,17 +94,26 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Gives waiting requests their turn, as many as may be under way at once. Gives their number.
+    /// `new` are some that have just begun to wait: the table's index can be slower than its stream.
     ///
     /// # Errors
     /// If a call failed; those who had their turn by then have it.
-    pub async fn give_turns(&self, clock: impl Fn() -> Timestamp) -> Result<u64, AwsCallError> {
+    pub async fn give_turns(
+        &self,
+        mut new: Vec<AccountRequest>,
+        clock: impl Fn() -> Timestamp,
+    ) -> Result<u64, AwsCallError> {
         let mut turns = 0;
         loop {
             let now = clock().as_millisecond();
-            let waiting = self
+            let mut waiting = self
                 .ledger
                 .waiting(now, self.operations_at_once as usize * 2)
                 .await?;
+            let known: BTreeSet<String> =
+                waiting.iter().map(|it| it.account_email.clone()).collect();
+            new.retain(|it| it.queued_at <= now && !known.contains(&it.account_email));
+            waiting.append(&mut new);
             let mut begun = Vec::new();
             let mut stopped = Ok(false);
             for request in waiting {

@@ -120,7 +120,7 @@ impl Organization {
     }
 
     fn found(&self, text: &str) -> Result<&Unit, String> {
-        if let Some(unit) = self.only(text, |unit| unit.name == text)? {
+        if let Some(unit) = self.only(text)? {
             return Ok(unit);
         }
         if let Some((name, id)) = with_id(text) {
@@ -135,15 +135,13 @@ impl Organization {
                 )),
             };
         }
-        if let Some(unit) = self.only(text, |unit| self.is_path(unit, text))? {
-            return Ok(unit);
-        }
         Err(self.unknown(text))
     }
 
-    /// The only unit that fits, if any does.
-    fn only(&self, text: &str, fits: impl Fn(&Unit) -> bool) -> Result<Option<&Unit>, String> {
-        let fitting: Vec<&Unit> = self.all_units().filter(|unit| fits(unit)).collect();
+    /// The only unit with this name or path, if there is one.
+    fn only(&self, text: &str) -> Result<Option<&Unit>, String> {
+        let fits = |unit: &&Unit| unit.name == text || self.is_path(unit, text);
+        let fitting: Vec<&Unit> = self.all_units().filter(fits).collect();
         match fitting[..] {
             [] => Ok(None),
             [unit] => Ok(Some(unit)),
@@ -177,7 +175,7 @@ impl Organization {
             let fitting = self.units.iter().filter(|named| fits(named));
             fitting.map(|named| &named.unit).collect()
         };
-        let written = like(&|named| named.name == lower || named.path.ends_with(&end_of_path));
+        let written = like(&|named| named.path == lower || named.path.ends_with(&end_of_path));
         if !written.is_empty() {
             return format!(
                 "there is no organizational unit {}, written just so: is it {}?",
@@ -218,12 +216,12 @@ fn all(units: &[&Unit]) -> String {
 
 /// Whether two texts differ in a few letters only (Levenshtein's distance).
 fn is_near(one: &str, other: &str) -> bool {
-    let one: Vec<char> = one.chars().collect();
-    let other: Vec<char> = other.chars().collect();
-    // What is as short as its typos is near to everything.
-    if one.len().abs_diff(other.len()) > TYPOS || one.len().min(other.len()) <= TYPOS {
+    // What is as short as its typos is near to everything. A letter has four bytes at most.
+    if one.len().min(other.len()) <= TYPOS || one.len().abs_diff(other.len()) > 4 * TYPOS {
         return false;
     }
+    let one: Vec<char> = one.chars().collect();
+    let other: Vec<char> = other.chars().collect();
     let mut last: Vec<usize> = (0..=other.len()).collect();
     for (row, letter) in one.iter().enumerate() {
         let mut next = vec![row + 1];
@@ -268,6 +266,7 @@ pub(crate) mod tests {
             unit("ou-a1-dev2", "Root/Sandbox", "Dev"),
             unit("ou-a1-slash", "Root", "Research/AI"),
             unit("ou-a1-free", "Root", "Unregistered"),
+            unit("ou-a1-trap", "Root/Sandbox", "Workloads/Dev"),
         ];
         let registered = units
             .iter()
@@ -347,6 +346,11 @@ pub(crate) mod tests {
                  Root/Sandbox/Dev (ou-a1-dev2); write the path, or the name with its id",
             ),
             (
+                "Workloads/Dev",
+                "\"Workloads/Dev\" fits several organizational units: Root/Workloads/Dev (ou-a1-dev1), \
+                 Root/Sandbox/Workloads/Dev (ou-a1-trap); write the path, or the name with its id",
+            ),
+            (
                 "Prod (ou-a1-none)",
                 "there is no organizational unit with the id ou-a1-none",
             ),
@@ -357,6 +361,10 @@ pub(crate) mod tests {
             (
                 "prod",
                 "there is no organizational unit \"prod\", written just so: is it Root/Workloads/Prod (ou-a1-prod)?",
+            ),
+            (
+                "root/sandbox",
+                "there is no organizational unit \"root/sandbox\", written just so: is it Root/Sandbox (ou-a1-sand)?",
             ),
             (
                 "prod/team (blue)",

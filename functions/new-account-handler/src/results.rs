@@ -128,6 +128,7 @@ impl About<'_> {
             region: self.region.to_owned(),
             time: self.now,
             actor: None,
+            source: None,
             details: details.into_iter().chain([("Results", results)]).collect(),
             link: None,
             dedup_key: format!("accounts.file#{}", self.file),
@@ -274,8 +275,8 @@ mod tests {
             alert.text(),
             "accounts.csv: 250 of 310 rows accepted, 60 refused\n\n\
              Started: 250\nUnder way already: 0\nDone already: 0\nRefused: 60\n\
-             Why: line 0: no\nline 1: no\nline 2: no\nline 3: no\nline 4: no\n\
-             … the others are in the results\n\
+             Why: line 0: no\n> line 1: no\n> line 2: no\n> line 3: no\n> line 4: no\n\
+             > … the others are in the results\n\
              Results: s3://bucket/results/accounts.csv\n\
              When: 1970-01-01 00:00:00 UTC, eu-west-1"
         );

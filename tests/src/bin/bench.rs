@@ -238,12 +238,7 @@ async fn new_account_handler(built: &Path) -> Result<Vec<Figure>> {
         ),
         Figure::new("AWS calls", runs_of(|run| count(run.calls)), "").at_most(120.0),
         Figure::new("billed time", runs_of(|run| milliseconds(run.billed)), "ms").at_most(3_000.0),
-        Figure::new(
-            "billed time at the published rates",
-            milliseconds(paced.billed),
-            "ms",
-        )
-        .at_most(3_000.0),
+        Figure::new("billed time, paced", milliseconds(paced.billed), "ms").at_most(3_000.0),
         Figure::new(
             "peak memory",
             runs_of(|run| megabytes(run.peak_memory)),
