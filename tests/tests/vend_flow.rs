@@ -22,7 +22,7 @@ const AT_ONCE: u64 = 5;
 /// Assignments that may be under way at once.
 const ASSIGNMENTS_AT_ONCE: u64 = 15;
 /// In which all rows have to be done when nothing goes wrong: one by one they take 200 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// In which they have to be when everything does: a killed function's messages come back after the queue's
 /// visibility timeout.
 const LONG_PATIENCE: Duration = Duration::from_mins(8);
@@ -84,7 +84,17 @@ fn file(cloud: &LocalCloud, count: usize, last_column: &str) -> File {
             1 => unit.trim_start_matches("Root/").to_owned(),
             _ => format!("{leaf} ({})", cloud.organizational_units[*unit]),
         };
-        text += &format!("{name},ana.silva@example.com,{email},Ana,\"Silva, PhD\",{unit},,,\r\n");
+        let cells = [
+            name,
+            "ana.silva@example.com",
+            email,
+            "Ana",
+            "\"Silva, PhD\"",
+            &unit,
+            ",,",
+        ];
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
     }
     File {
         key: format!("team a/accounts-{run}.csv"),

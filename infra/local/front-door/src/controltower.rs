@@ -123,7 +123,7 @@ impl ControlTower {
                 } else {
                     Vec::new()
                 };
-                Ok(self.home.enabled(&ask, targets(units, accounts))?)
+                Ok(self.home.enabled(&ask, targets(&units, accounts))?)
             }
             other => Err(Problem::no_such_operation("Control Tower", other)),
         }
@@ -181,7 +181,7 @@ impl Home {
 }
 
 /// Units, and accounts of the organization that these units are in.
-fn targets(units: Vec<Unit>, accounts: Vec<String>) -> Vec<Target> {
+fn targets(units: &[Unit], accounts: Vec<String>) -> Vec<Target> {
     // arn:aws:organizations::<management>:ou/o-…/ou-…
     let of_accounts = units.first().and_then(|unit| {
         let (organization, _) = unit.arn.rsplit_once('/')?;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn units(count: usize) -> Vec<Target> {
-        targets(plain_units(count), Vec::new())
+        targets(&plain_units(count), Vec::new())
     }
 
     fn plain_units(count: usize) -> Vec<Unit> {
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn enrolled_accounts_are_children_of_the_units() {
-        let targets = targets(plain_units(1), vec!["111122223333".to_owned()]);
+        let targets = targets(&plain_units(1), vec!["111122223333".to_owned()]);
         assert_eq!(
             targets[1].arn,
             "arn:aws:organizations::999988887777:account/o-aa111bb222/111122223333"
