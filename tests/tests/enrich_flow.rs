@@ -17,6 +17,9 @@ use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_mins(4);
+/// The queue's eight receives span some 14 minutes; a message that fails five times stays 242 s.
+const UNTIL_DRAINED: Duration = Duration::from_mins(15);
+
 fn enriched(finding: &AwsSecurityFinding) -> bool {
     field(finding, "findingEnriched") == Some("True")
 }
@@ -84,7 +87,7 @@ async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Re
     sent.shuffle(&mut rand::rng());
     send(&cloud, &sent).await?;
     all_enriched(&cloud, &prefix, FINDINGS).await?;
-    eventually("the queue is empty", PATIENCE, async || {
+    eventually("the queue is empty", UNTIL_DRAINED, async || {
         Ok(cloud.depth(cloud.output("FindingsQueueUrl")?).await? == 0)
     })
     .await?;
@@ -166,7 +169,7 @@ async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Res
             .await?;
     }
     all_enriched(&cloud, &prefix, GOOD).await?;
-    eventually("the queue is empty", PATIENCE, async || {
+    eventually("the queue is empty", UNTIL_DRAINED, async || {
         Ok(cloud.depth(cloud.output("FindingsQueueUrl")?).await? == 0)
     })
     .await?;
