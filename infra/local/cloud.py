@@ -55,6 +55,9 @@ DEFAULT_PORT = 4566
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
+# Where alerts are posted, and where their webhook's address is kept.
+SLACK_CHANNEL = "alerts"
+WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
 
 START_SECONDS = 60
 END_SECONDS = 5
@@ -291,12 +294,19 @@ def make_organization(cloud):
 def deploy(cloud, steps, other=()):
     """Deploys the template with the real SAM CLI, `other` parameters over the usual ones, and writes down the outputs."""
     with steps.step("Deploy the stack") as detail:
+        keep_webhook(cloud)
         to_deploy = fingerprints(deployed_files())
         run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
              "--config-env", "local", "--parameter-overrides", *parameter_overrides(), *other],
             "deploy", detail, client_environment(cloud))
         write(STATE / "outputs.json", outputs(cloud))
         write(STATE / "deployed.json", to_deploy)
+
+
+def keep_webhook(cloud):
+    """Keeps the address of the stand-in for Slack where the parameter WebhookParameter of samconfig.toml says."""
+    cloud.client("ssm").put_parameter(
+        Name=WEBHOOK_PARAMETER, Value=f"{cloud.front_door.url}/_orgkeeper/slack/{SLACK_CHANNEL}", Type="SecureString", Overwrite=True)
 
 
 def parameter_overrides():

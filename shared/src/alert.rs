@@ -1,6 +1,6 @@
 //! An alert: what is told to people, and the topics that it is told on.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use jiff::Timestamp;
@@ -23,8 +23,10 @@ const TEXT_BYTES: usize = 40_000;
 
 /// The label of the detail that says what happened in a sentence: it stands right under the title.
 pub const WHAT_HAPPENED: &str = "What happened";
-/// The label of the detail that says what to do: it stands last.
+/// The label of the detail that says what to do: it stands under everything else.
 pub const WHAT_TO_DO: &str = "What to do";
+/// The label of a message that nobody could put into words: it stands at the very end.
+pub const AS_IT_CAME: &str = "As it came";
 
 /// How much it matters; each has its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,6 +38,18 @@ pub enum Severity {
     Error,
     /// Somebody has to do something now.
     Critical,
+}
+
+impl Severity {
+    /// The same as a word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// The account that an alert is about.
@@ -164,6 +178,7 @@ impl Alert {
     /// Whatever a value holds, it makes no line that looks like one of these (see [`one_line`]).
     #[must_use]
     pub fn text(&self) -> String {
+        const PLACED: [&str; 3] = [WHAT_HAPPENED, WHAT_TO_DO, AS_IT_CAME];
         let mut lines = vec![one_line(&self.title), String::new()];
         for (_, text) in self.details_of(|label| label == WHAT_HAPPENED) {
             lines.extend([quoted(text), String::new()]);
@@ -183,8 +198,7 @@ impl Alert {
                 say("In", &one_line(path));
             }
         }
-        for (label, text) in self.details_of(|label| ![WHAT_HAPPENED, WHAT_TO_DO].contains(&label))
-        {
+        for (label, text) in self.details_of(|label| !PLACED.contains(&label)) {
             say(label, text);
         }
         if let Some(actor) = &self.actor {
@@ -203,6 +217,9 @@ impl Alert {
                 .iter()
                 .flat_map(|link| [String::new(), one_line(link)]),
         );
+        for (label, text) in self.details_of(|label| label == AS_IT_CAME) {
+            lines.extend([String::new(), format!("{label}: {}", quoted(text))]);
+        }
         cut(lines.join("\n"))
     }
 
@@ -219,6 +236,10 @@ impl Alert {
 /// is invisible or turns the direction of reading becomes `�`.
 #[must_use]
 pub fn one_line(text: &str) -> String {
+    unbroken(text).trim().to_owned()
+}
+
+fn unbroken(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -247,7 +268,7 @@ pub fn one_line(text: &str) -> String {
             _ => line.push(character),
         }
     }
-    line.trim().to_owned()
+    line
 }
 
 /// A text in which each line after the first is marked as belonging to it.
@@ -255,9 +276,10 @@ pub fn one_line(text: &str) -> String {
 pub fn quoted(text: &str) -> String {
     // A line that ends the Windows way is a value that came from outside: no list of ours.
     let lines: Vec<String> = text
+        .trim()
         .replace("\r\n", "\r")
         .split('\n')
-        .map(one_line)
+        .map(unbroken)
         .collect();
     lines.join("\n> ")
 }
@@ -300,13 +322,18 @@ impl Topics {
     /// # Errors
     /// If the call fails.
     pub async fn tell(&self, alert: &Alert) -> Result<(), AwsCallError> {
+        self.tell_on(self.of(alert.severity), alert).await
+    }
+
+    /// The ARN of the topic of a severity.
+    #[must_use]
+    pub fn of(&self, severity: Severity) -> &str {
         let [info, error, critical] = &self.of_severity;
-        let topic = match alert.severity {
+        match severity {
             Severity::Info => info,
             Severity::Error => error,
             Severity::Critical => critical,
-        };
-        self.tell_on(topic, alert).await
+        }
     }
 
     /// Tells an alert once on the topic with this ARN: as text to mail subscribers, as JSON to everybody else.
@@ -345,13 +372,16 @@ impl Topics {
         // A Value would sort the details.
         let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
         let message = json!({ "default": whole, "email": short.text() });
-        let attributes = audience.and_then(|audience| {
+        // A filter for what has no audience lets nothing through that has no attribute at all.
+        let attributes = [
+            ("severity", Some(alert.severity.word())),
+            ("audience", audience),
+        ];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
-                .string_value(audience)
-                .build()
-                .ok()?;
-            Some(HashMap::from([("audience".to_owned(), value)]))
+                .string_value(value?);
+            Some((name.to_owned(), value.build().ok()?))
         });
         self.client
             .publish()
@@ -359,7 +389,7 @@ impl Topics {
             .subject(short.subject())
             .message_structure("json")
             .message(message.to_string())
-            .set_message_attributes(attributes)
+            .set_message_attributes(Some(attributes.collect()))
             .send()
             .await
             .map(drop)

@@ -118,6 +118,13 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::Sns, "KMSThrottling", Throttled),
     (Service::Sns, "KMSThrottlingException", Throttled),
     (Service::Sns, "Throttled", Throttled),
+    // Its key cannot be used: nothing can be published.
+    (Service::Sns, "KMSAccessDenied", Denied),
+    (Service::Sns, "KMSDisabled", Denied),
+    (Service::Sns, "KMSInvalidState", Denied),
+    (Service::Sns, "KMSNotFound", NotFound),
+    (Service::Sns, "KMSOptInRequired", Denied),
+    (Service::Sns, "NotFound", NotFound),
     (Service::Sqs, "OverLimit", Throttled),
     (Service::Ssm, "ParameterNotFound", NotFound),
     // The version that was asked for is a delete marker.

@@ -9,6 +9,7 @@
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: what is told to people (feature `alerts`).
+//! * [`once`]: doing what comes twice once (feature `once`).
 //! * [`vending`]: what became of each requested account (feature `vending`).
 //! * [`queue`]: giving single messages of a batch back (feature `queue`).
 //!
@@ -26,6 +27,8 @@ pub mod config;
 pub mod enrichment;
 pub mod ids;
 pub mod invocation;
+#[cfg(feature = "once")]
+pub mod once;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -14,6 +14,8 @@ use crate::aws_error::{AwsCallError, Service};
 
 /// Entries that the batch operations of SQS take.
 const ENTRIES_PER_CALL: usize = 10;
+/// Bytes that all messages of a `SendMessageBatch` call may have together, wherever AWS's limit is lowest.
+const BYTES_PER_CALL: usize = 262_144;
 /// Visibility calls under way at once.
 const CALLS_AT_ONCE: usize = 10;
 /// The longest a message stays away before it is tried again.
@@ -28,6 +30,17 @@ const NAMED_IN_LOG: usize = 5;
 pub trait Reason: Error {
     /// Whether the same message can be done later.
     fn retryable(&self) -> bool;
+
+    /// How long the message stays away that was received so often. One that can succeed later comes
+    /// back after a growing delay, one that cannot at once, so that it soon stands in the dead-letter
+    /// queue where somebody sees it.
+    fn delay(&self, receives: u32) -> Duration {
+        if self.retryable() {
+            retry_delay(receives)
+        } else {
+            Duration::ZERO
+        }
+    }
 }
 
 /// A message that was not done, and why.
@@ -74,8 +87,7 @@ impl Queue {
     /// named, so that the queue's redrive policy moves one that comes back too often to the
     /// dead-letter queue.
     ///
-    /// One that can succeed later comes back after a growing delay, one that cannot at once, so
-    /// that it soon stands in the dead-letter queue where somebody sees it. Takes at most `time`.
+    /// Each comes back after its reason's [`delay`](Reason::delay). Takes at most `time`.
     pub async fn give_back<R: Reason>(
         &self,
         failures: &[Failure<'_, R>],
@@ -85,11 +97,7 @@ impl Queue {
         let delays: Vec<_> = failures
             .iter()
             .map(|failure| {
-                let delay = if failure.reason.retryable() {
-                    retry_delay(receives(failure.message))
-                } else {
-                    Duration::ZERO
-                };
+                let delay = failure.reason.delay(receives(failure.message));
                 (failure.message, delay)
             })
             .collect();
@@ -125,6 +133,37 @@ impl Queue {
             .map(|chunk| self.send_chunk(url, chunk))
             .collect();
         all(calls).await
+    }
+
+    /// Sends messages on as they are to the queue at `url`, at once; gives those that may not have got
+    /// there.
+    pub async fn forward<'a>(
+        &self,
+        url: &str,
+        messages: &[&'a SqsMessage],
+    ) -> Vec<(&'a SqsMessage, AwsCallError)> {
+        let calls: Vec<_> = chunks_of_bytes(messages)
+            .into_iter()
+            .map(async |chunk| {
+                let bodies: Vec<_> = chunk
+                    .iter()
+                    .map(|message| (message.body.clone().unwrap_or_default(), Duration::ZERO))
+                    .collect();
+                (chunk, self.send_chunk(url, &bodies).await)
+            })
+            .collect();
+        let results: Vec<_> = stream::iter(calls)
+            .buffer_unordered(CALLS_AT_ONCE)
+            .collect()
+            .await;
+        results
+            .into_iter()
+            .filter_map(|(chunk, sent)| Some((chunk, sent.err()?)))
+            .flat_map(|(chunk, error)| {
+                let unsent = chunk.iter();
+                unsent.map(move |message| (*message, error.clone()))
+            })
+            .collect()
     }
 
     async fn send_chunk(
@@ -220,6 +259,29 @@ async fn all(
     results.into_iter().collect()
 }
 
+/// The messages in parts that fit into a call each.
+fn chunks_of_bytes<'m, 'a>(messages: &'m [&'a SqsMessage]) -> Vec<&'m [&'a SqsMessage]> {
+    let size = |message: &SqsMessage| message.body.as_ref().map_or(0, String::len);
+    let mut chunks = Vec::new();
+    let mut rest = messages;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest
+            .iter()
+            .take(ENTRIES_PER_CALL)
+            .take_while(|message| {
+                bytes += size(message);
+                bytes <= BYTES_PER_CALL
+            })
+            .count();
+        // One that is too large by itself came in such a call, too.
+        let (chunk, later) = rest.split_at(fitting.max(1));
+        chunks.push(chunk);
+        rest = later;
+    }
+    chunks
+}
+
 /// One line per reason, however many messages have it.
 fn log<R: Reason>(failures: &[Failure<'_, R>]) {
     let mut by_reason: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
@@ -284,6 +346,24 @@ mod tests {
         let seconds: Vec<u64> = (1..=8).map(|n| retry_delay(n).as_secs()).collect();
         assert_eq!(seconds, [2, 6, 18, 54, 162, 300, 300, 300]);
         assert_eq!(retry_delay(u32::MAX), LONGEST_DELAY);
+    }
+
+    #[test]
+    fn what_is_sent_on_fits_into_its_call() {
+        let message = |bytes: usize| {
+            let mut message = SqsMessage::default();
+            message.body = Some("x".repeat(bytes));
+            message
+        };
+        let sizes = [[1; 12].as_slice(), &[200_000, 62_144, 1, 500_000, 1]].concat();
+        let messages: Vec<_> = sizes.into_iter().map(message).collect();
+        let messages: Vec<&SqsMessage> = messages.iter().collect();
+        let chunks: Vec<usize> = chunks_of_bytes(&messages)
+            .into_iter()
+            .map(<[_]>::len)
+            .collect();
+        assert_eq!(chunks, [10, 3, 2, 1, 1]);
+        assert_eq!(chunks_of_bytes(&[]).len(), 0);
     }
 
     #[test]

@@ -28,8 +28,14 @@ async fn comes_back(wire: &Wire, body: &Value) -> bool {
 
 /// Runs a batch of messages, named by their place, and gives those that come back.
 async fn returned(wire: &Wire, bodies: &[Value]) -> Vec<String> {
+    returned_with(wire, bodies, "on").await
+}
+
+/// The same where findings are kept up with the directory, or are not.
+async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<String> {
     let settings = |name: &str| {
         let value = match name {
+            "ENRICH_FINDINGS" => enrich,
             "ACCOUNT_DIRECTORY_TABLE" => TABLE,
             "DIRECTORY_QUEUE_URL" => QUEUE_URL,
             "UPDATES_PER_SECOND" | "QUOTA_SHARES" => "0",
@@ -172,6 +178,21 @@ async fn a_changed_account_is_stored_and_its_findings_follow() {
     assert_eq!(task["task"], "re-enrich");
     assert_eq!(task["version"], 2);
     assert_eq!(task["was"]["team"], "team-0");
+}
+
+#[tokio::test]
+async fn without_the_enrich_flow_findings_are_left_alone() {
+    let organization = Arc::new(Organization::warm(1, 0));
+    let wire = plain(&organization).await;
+    let tasks = [
+        refresh(0),
+        json!({ "task": "re-enrich", "account": account(0), "was": {}, "version": 1 }),
+    ];
+    assert!(returned_with(&wire, &tasks, "off").await.is_empty());
+    let stored = organization.stored(&account(0)).unwrap();
+    assert_eq!(stored["Tags"]["M"]["team"]["S"], "payments");
+    assert_eq!(sent(&wire), []);
+    assert!(wire.calls_of("GetFindings").is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the template sets.
 
+use std::str::FromStr;
+
 use orgkeeper_shared::{
     config::{ConfigError, Variables},
     ids::RoleArn,
@@ -19,6 +21,23 @@ pub struct Config {
     /// `QUOTA_SHARES`: each invocation keeps to one of so many parts of the published rates of
     /// Organizations and Account Management (default 4; 0: no pace).
     pub quota_shares: u32,
+    /// `ENRICH_FINDINGS`: whether findings are kept up with the directory (`on`, the default, or `off`).
+    pub enrich_findings: bool,
+}
+
+/// A switch as the template sets it.
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "on" => Ok(Self(true)),
+            "off" => Ok(Self(false)),
+            _ => Err("neither on nor off"),
+        }
+    }
 }
 
 impl Config {
@@ -33,6 +52,7 @@ impl Config {
         let contact_role = read.optional("CONTACT_ROLE_ARN");
         let updates_per_second = read.number_or("UPDATES_PER_SECOND", 2, 0);
         let quota_shares = read.number_or("QUOTA_SHARES", 4, 0);
+        let enrich_findings = read.optional::<Switch>("ENRICH_FINDINGS");
         read.finish(|| {
             Some(Self {
                 account_directory_table: account_directory_table?,
@@ -40,6 +60,7 @@ impl Config {
                 contact_role: contact_role?,
                 updates_per_second: updates_per_second?,
                 quota_shares: quota_shares?,
+                enrich_findings: enrich_findings?.is_none_or(|switch| switch.0),
             })
         })
     }
@@ -51,13 +72,17 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let error = Config::from_env(&|name| (name == "QUOTA_SHARES").then(|| "half".to_owned()))
-            .unwrap_err()
-            .to_string();
+        let settings = |name: &str| {
+            ["QUOTA_SHARES", "ENRICH_FINDINGS"]
+                .contains(&name)
+                .then(|| "half".to_owned())
+        };
+        let error = Config::from_env(&settings).unwrap_err().to_string();
         for name in [
             "ACCOUNT_DIRECTORY_TABLE",
             "DIRECTORY_QUEUE_URL",
             "QUOTA_SHARES",
+            "ENRICH_FINDINGS",
         ] {
             assert!(error.contains(name), "{error}");
         }

@@ -122,8 +122,8 @@ pub struct Refresher {
     pub table: DirectoryTable,
     /// The organization itself.
     pub live: LiveOrganization,
-    /// Where the findings are.
-    pub security_hub: SecurityHub,
+    /// Where the findings are, if they are kept up with the directory.
+    pub security_hub: Option<SecurityHub>,
     /// Where the next tasks are sent.
     pub queue: Queue,
     /// The queue's URL.
@@ -359,7 +359,9 @@ impl Refresher {
         entries: Vec<(Option<AccountEntry>, AccountEntry, bool)>,
         place: usize,
     ) -> Result<(), NotDone> {
-        let shown = entries.iter().filter(|(_, _, show)| *show);
+        let shown = entries
+            .iter()
+            .filter(|(_, _, show)| *show && self.security_hub.is_some());
         let tasks = shown.enumerate().map(|(more, (old, new, _))| {
             let known = old.as_ref().map_or(0, |old| old.version);
             let task = Task::ReEnrich {
@@ -425,6 +427,10 @@ impl Refresher {
         restarts: u32,
         counts: &Counts,
     ) -> Result<(), NotDone> {
+        // A task from before they were switched off.
+        let Some(security_hub) = &self.security_hub else {
+            return Ok(());
+        };
         let Changed {
             account,
             was,
@@ -444,11 +450,7 @@ impl Refresher {
             next_token,
             restarts,
         };
-        let page = match self
-            .security_hub
-            .findings_of(&account, next_token.clone())
-            .await
-        {
+        let page = match security_hub.findings_of(&account, next_token.clone()).await {
             // Start over: what is up to date is left alone.
             Err(error) if cursor_is_lost(&error, next_token.as_ref(), restarts) => {
                 return self.send([(next(None, restarts + 1), BETWEEN_READS)]).await;
@@ -458,7 +460,7 @@ impl Refresher {
         let plan = plan(&page.findings, &was, |_| Some(&entry));
         add(&counts.findings_unchanged, plan.unchanged.len());
         let updates = plan.updates.iter().map(async |(update, findings)| {
-            let unprocessed = self.security_hub.update(findings, update).await?;
+            let unprocessed = security_hub.update(findings, update).await?;
             add(&counts.findings_updated, findings.len() - unprocessed.len());
             // A finding that is gone needs no update.
             let mut failed = unprocessed

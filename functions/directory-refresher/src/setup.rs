@@ -33,12 +33,14 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             config.quota_shares,
         )
         .await,
-        security_hub: SecurityHub::new(
-            client!(aws_sdk_securityhub, sdk, calls),
-            Pace::new(config.updates_per_second, UPDATE_BURST),
-            // Nobody else reads findings in bulk: the two invocations share the whole rate.
-            config.quota_shares.min(INVOCATIONS_AT_ONCE),
-        ),
+        security_hub: config.enrich_findings.then(|| {
+            SecurityHub::new(
+                client!(aws_sdk_securityhub, sdk, calls),
+                Pace::new(config.updates_per_second, UPDATE_BURST),
+                // Nobody else reads findings in bulk: the two invocations share the whole rate.
+                config.quota_shares.min(INVOCATIONS_AT_ONCE),
+            )
+        }),
         queue: queue(),
         queue_url: config.directory_queue_url.clone(),
     };

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::door::Door;
 use crate::faults::Wanted;
 use crate::reply::{json_answer, text_answer};
+use crate::slack;
 
 /// The name under which posts to Slack are counted and faulted.
 const SLACK_POST: &str = "slack.Post";
@@ -44,6 +45,12 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
                 .delete(reset_assignments),
         )
         .route("/_orgkeeper/slack", get(list_slack).delete(clear_slack))
+        .route(
+            "/_orgkeeper/slack-answers",
+            get(list_slack_answers)
+                .post(set_slack_answers)
+                .delete(reset_slack_answers),
+        )
         .route("/_orgkeeper/slack/{channel}", post(post_slack))
         .route("/_orgkeeper/{*rest}", get(unknown).post(unknown))
 }
@@ -144,6 +151,21 @@ async fn clear_slack(State(door): State<Arc<Door>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+async fn list_slack_answers(State(door): State<Arc<Door>>) -> Response {
+    json_answer(StatusCode::OK, &door.slack.answers.report(Instant::now()))
+}
+
+async fn set_slack_answers(State(door): State<Arc<Door>>, body: Bytes) -> Response {
+    let now = Instant::now();
+    let answers = &door.slack.answers;
+    settings_answer(answers.set(&body, now), || answers.report(now))
+}
+
+async fn reset_slack_answers(State(door): State<Arc<Door>>) -> StatusCode {
+    door.slack.answers.reset();
+    StatusCode::NO_CONTENT
+}
+
 async fn post_slack(
     State(door): State<Arc<Door>>,
     Path(channel): Path<String>,
@@ -158,26 +180,32 @@ async fn post_slack(
 async fn receive(door: &Door, channel: &str, body: &[u8]) -> Response {
     if let Some(refusal) = door.strike(SLACK_POST).await {
         let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-        let mut response = text_answer(status, refusal.message);
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            let value = HeaderValue::from_static("1");
-            response.headers_mut().insert(RETRY_AFTER, value);
-        }
-        return response;
+        let seconds = (status == StatusCode::TOO_MANY_REQUESTS).then_some(1);
+        return slack_answer(status, refusal.message, seconds);
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(message) => {
-            door.slack.keep(channel, &message, clock::now());
-            text_answer(StatusCode::OK, "ok")
-        }
-        // What Slack itself says to a body that is not JSON.
-        Err(_) => text_answer(StatusCode::BAD_REQUEST, "invalid_payload"),
+    if let Some(bad) = door.slack.answers.playing(Instant::now()) {
+        return slack_answer(bad.status, bad.word.to_owned(), bad.retry_after);
     }
+    let message = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if let Some(word) = slack::refusal(&message) {
+        return slack_answer(StatusCode::BAD_REQUEST, word.to_owned(), None);
+    }
+    door.slack.keep(channel, &message, clock::now());
+    slack_answer(StatusCode::OK, "ok".to_owned(), None)
+}
+
+fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> Response {
+    let mut response = text_answer(status, word);
+    if let Some(seconds) = retry_after {
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, calls, factory, assignments and slack"
+        "there is no /_orgkeeper/{rest}; there are health, faults, calls, factory, assignments, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

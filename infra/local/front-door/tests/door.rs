@@ -472,6 +472,42 @@ async fn slack_keeps_what_it_was_sent() {
 }
 
 #[tokio::test]
+async fn slack_has_bad_days_on_demand() {
+    let local = start().await;
+    let message = json!({"text": "root login"});
+    let post = async || {
+        local
+            .control(Method::POST, "slack/alerts", message.clone())
+            .await
+    };
+    let bad = json!({"status": 429, "retry_after": 2, "seconds": 60});
+    let answer = local.control(Method::POST, "slack-answers", bad).await;
+    assert_eq!(answer.json()["answers"][0]["status"], 429);
+    let answer = post().await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers["retry-after"], "2");
+    assert_eq!(answer.body, "rate_limited");
+    let gone = json!([{"status": 404}]);
+    local.control(Method::POST, "slack-answers", gone).await;
+    let answer = post().await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.body, "no_service");
+    let wrong = json!({"status": 1});
+    let answer = local.control(Method::POST, "slack-answers", wrong).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    local
+        .control(Method::DELETE, "slack-answers", json!(null))
+        .await;
+    assert_eq!(post().await.body, "ok");
+    let too_long = json!({"blocks": [{"type": "header", "text": {"type": "plain_text", "text": "x".repeat(151)}}]});
+    let answer = local.control(Method::POST, "slack/alerts", too_long).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.body, "invalid_payload");
+    let kept = local.control(Method::GET, "slack", json!(null)).await;
+    assert_eq!(kept.json()["messages"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_missing_emulator_is_named() {
     // Nobody listens at a port that was free a moment ago.
     let free = bind(0).await.unwrap().local_addr().unwrap();

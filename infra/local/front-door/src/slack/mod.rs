@@ -1,4 +1,8 @@
-//! A stand-in for Slack's incoming webhooks: it keeps what it was sent.
+//! A stand-in for Slack's incoming webhooks: it keeps what it was sent, refuses what Slack refuses
+//! (`limits`), and has bad days on demand (`answers`).
+
+mod answers;
+mod limits;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -8,12 +12,16 @@ use serde_json::{Value, json};
 
 use crate::lock::lock;
 
+pub(crate) use answers::Answers;
+pub(crate) use limits::refusal;
+
 /// Older messages make room for newer ones.
 const KEPT: usize = 10_000;
 
-/// The messages that have come, oldest first.
+/// The messages that have come, oldest first, and how it answers.
 #[derive(Debug, Default)]
 pub(crate) struct Slack {
+    pub(crate) answers: Answers,
     messages: Mutex<VecDeque<Value>>,
 }
 

@@ -1,0 +1,132 @@
+//! What the template sets.
+
+use std::time::Duration;
+
+use orgkeeper_shared::config::{ConfigError, Variables};
+
+use crate::burst::Limits;
+
+/// A summary waits in the queue for the end of its window: SQS holds a message back for so long.
+const LONGEST_WINDOW: u32 = 900;
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ALERTS_SENT_TABLE`: the table that remembers what was told.
+    pub alerts_sent_table: String,
+    /// `ACCOUNT_DIRECTORY_TABLE`: the account directory's table, if there is one.
+    pub account_directory_table: Option<String>,
+    /// `INFO_TOPIC_ARN`.
+    pub info_topic: String,
+    /// `ERROR_TOPIC_ARN`.
+    pub error_topic: String,
+    /// `CRITICAL_TOPIC_ARN`.
+    pub critical_topic: String,
+    /// `ALERTS_QUEUE_URL`: the queue that the function works on, and sends its summaries to.
+    pub alerts_queue_url: String,
+    /// `ALERT_RULES_PARAMETER`: the name of the SSM parameter that holds the rules, if there are any.
+    pub rules_parameter: Option<String>,
+    /// `BURST_LIMIT` and `BURST_SECONDS`: so many like alerts within so long are told one by one
+    /// (default 5 within 300 s).
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let alerts_sent_table = read.required("ALERTS_SENT_TABLE");
+        let account_directory_table = read.optional("ACCOUNT_DIRECTORY_TABLE");
+        let info_topic = read.required("INFO_TOPIC_ARN");
+        let error_topic = read.required("ERROR_TOPIC_ARN");
+        let critical_topic = read.required("CRITICAL_TOPIC_ARN");
+        let alerts_queue_url = read.required("ALERTS_QUEUE_URL");
+        let rules_parameter = read.optional("ALERT_RULES_PARAMETER");
+        let limit = read.number_or("BURST_LIMIT", 5, 1);
+        let seconds = read.number_or("BURST_SECONDS", 300, 1);
+        if seconds.is_some_and(|seconds| seconds > LONGEST_WINDOW) {
+            read.refuse(&format!("BURST_SECONDS: {LONGEST_WINDOW} is the most"));
+        }
+        read.finish(|| {
+            Some(Self {
+                alerts_sent_table: alerts_sent_table?,
+                account_directory_table: account_directory_table?,
+                info_topic: info_topic?,
+                error_topic: error_topic?,
+                critical_topic: critical_topic?,
+                alerts_queue_url: alerts_queue_url?,
+                rules_parameter: rules_parameter?,
+                limits: Limits {
+                    alerts: limit? as usize,
+                    window: Duration::from_secs(seconds?.into()),
+                },
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changed: &[(&str, &str)]) -> Result<Config, String> {
+        Config::from_env(&|name| {
+            let changed = changed.iter().find(|(other, _)| *other == name);
+            let optional = name.starts_with("BURST") || name == "ACCOUNT_DIRECTORY_TABLE";
+            match changed {
+                Some((_, value)) => Some((*value).to_owned()),
+                None if optional || name == "ALERT_RULES_PARAMETER" => None,
+                None => Some(name.to_lowercase()),
+            }
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bursts_have_defaults_and_rules_and_directory_may_be_missing() {
+        assert_eq!(
+            read(&[]),
+            Ok(Config {
+                alerts_sent_table: "alerts_sent_table".to_owned(),
+                account_directory_table: None,
+                info_topic: "info_topic_arn".to_owned(),
+                error_topic: "error_topic_arn".to_owned(),
+                critical_topic: "critical_topic_arn".to_owned(),
+                alerts_queue_url: "alerts_queue_url".to_owned(),
+                rules_parameter: None,
+                limits: Limits {
+                    alerts: 5,
+                    window: Duration::from_mins(5),
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn everything_wrong_is_named() {
+        let error = read(&[
+            ("ALERTS_SENT_TABLE", ""),
+            ("INFO_TOPIC_ARN", ""),
+            ("ERROR_TOPIC_ARN", ""),
+            ("CRITICAL_TOPIC_ARN", ""),
+            ("ALERTS_QUEUE_URL", ""),
+            ("BURST_LIMIT", "0"),
+            ("BURST_SECONDS", "901"),
+        ])
+        .unwrap_err();
+        for problem in [
+            "ALERTS_SENT_TABLE is not set",
+            "INFO_TOPIC_ARN is not set",
+            "ERROR_TOPIC_ARN is not set",
+            "CRITICAL_TOPIC_ARN is not set",
+            "ALERTS_QUEUE_URL is not set",
+            "BURST_LIMIT is 0: 1 is the least",
+            "BURST_SECONDS: 900 is the most",
+        ] {
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What came in a message, read leniently: whatever is missing is missing, a number may be a text.
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use orgkeeper_shared::{alert::one_line, ids::AccountId};
+use serde_json::Value;
+
+use crate::{burst::Task, console};
+
+/// Characters that are read of a value; the longest ARNs are shorter.
+const VALUE_CHARACTERS: usize = 2_000;
+
+/// A message of the alerts queue.
+#[derive(Debug)]
+pub enum Message {
+    /// Something to do, sent by the function itself.
+    Task(Box<Task>),
+    /// Something that happened.
+    Event(Event),
+}
+
+/// Something that happened: an event of EventBridge, or what a service sent to a topic.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The event; null for plain text.
+    json: Value,
+    /// The same as it came.
+    text: String,
+    subject: Option<String>,
+    id: String,
+    sent: Timestamp,
+}
+
+/// A call that CloudTrail recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The service, `iam`.
+    pub service: String,
+    /// The operation, `AttachRolePolicy`.
+    pub operation: String,
+}
+
+impl Message {
+    /// Reads a message's body. `id` is the message's own and `now` stands in where it says no time.
+    #[must_use]
+    pub fn read(body: &str, id: &str, now: Timestamp) -> Self {
+        let json: Value = serde_json::from_str(body).unwrap_or_default();
+        if json.get("task").is_some()
+            && let Ok(task) = serde_json::from_str(body)
+        {
+            return Self::Task(task);
+        }
+        let of_topic = ["Type", "TopicArn"]
+            .iter()
+            .all(|key| json.get(key).is_some());
+        match json.get("Message").and_then(Value::as_str) {
+            Some(text) if of_topic => Self::Event(Event {
+                json: serde_json::from_str(text).unwrap_or_default(),
+                text: text.to_owned(),
+                subject: said(json.get("Subject")),
+                id: said(json.get("MessageId")).unwrap_or_else(|| id.to_owned()),
+                sent: said(json.get("Timestamp"))
+                    .and_then(|time| time_of(&time))
+                    .unwrap_or(now),
+            }),
+            _ => Self::Event(Event {
+                id: said(json.get("id")).unwrap_or_else(|| id.to_owned()),
+                json,
+                text: body.to_owned(),
+                subject: None,
+                sent: now,
+            }),
+        }
+    }
+}
+
+impl Event {
+    /// The value at a JSON pointer as a text on one line; nothing for an empty one.
+    #[must_use]
+    pub fn value(&self, pointer: &str) -> Option<String> {
+        said(self.json.pointer(pointer))
+    }
+
+    /// The first of the pointers that leads to something.
+    #[must_use]
+    pub fn first(&self, pointers: &[&str]) -> Option<String> {
+        pointers.iter().find_map(|pointer| self.value(pointer))
+    }
+
+    /// Whether the value at a JSON pointer reads so, in whatever case.
+    #[must_use]
+    pub fn is(&self, pointer: &str, wanted: &str) -> bool {
+        self.value(pointer)
+            .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    }
+
+    /// The number at a JSON pointer, be it a number or a text.
+    #[must_use]
+    pub fn number(&self, pointer: &str) -> Option<f64> {
+        self.value(pointer)?
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite())
+    }
+
+    /// The elements of the array at a JSON pointer.
+    #[must_use]
+    pub fn elements(&self, pointer: &str) -> &[Value] {
+        self.json
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The first time that one of the pointers leads to; else when the event was sent.
+    #[must_use]
+    pub fn time(&self, pointers: &[&str]) -> Timestamp {
+        pointers
+            .iter()
+            .chain(&["/detail/eventTime", "/time"])
+            .find_map(|pointer| time_of(&self.value(pointer)?))
+            .unwrap_or(self.sent)
+    }
+
+    /// The time at a JSON pointer for a person to read; as it came if it cannot be read.
+    #[must_use]
+    pub fn when(&self, pointer: &str) -> Option<String> {
+        let text = self.value(pointer)?;
+        Some(time_of(&text).map_or(text, |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string()))
+    }
+
+    /// The first account id that one of the pointers leads to, by itself or in an ARN.
+    #[must_use]
+    pub fn account(&self, pointers: &[&str]) -> Option<AccountId> {
+        pointers
+            .iter()
+            .chain(&["/account"])
+            .find_map(|pointer| account_of(&self.value(pointer)?))
+    }
+
+    /// The first region that one of the pointers leads to.
+    #[must_use]
+    pub fn region(&self, pointers: &[&str]) -> String {
+        pointers
+            .iter()
+            .chain(&["/region"])
+            .find_map(|pointer| {
+                self.value(pointer)
+                    .filter(|region| console::is_region(region))
+            })
+            .unwrap_or_else(|| console::NO_REGION.to_owned())
+    }
+
+    /// The call that CloudTrail recorded, if it is one.
+    #[must_use]
+    pub fn call(&self) -> Option<Call> {
+        let operation = self.value("/detail/eventName")?;
+        let service = self.first(&["/detail/eventSource", "/source"])?;
+        let service = service.strip_prefix("aws.").unwrap_or(&service);
+        Some(Call {
+            service: service.split('.').next().unwrap_or_default().to_owned(),
+            operation,
+        })
+    }
+
+    /// The call's own id, the same however often it is delivered; else the event's.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.value("/detail/eventID")
+            .unwrap_or_else(|| self.id.clone())
+    }
+
+    /// What came, as it came.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is plain text.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.json.is_object()
+    }
+
+    /// The subject that a service sent to a topic with it.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+}
+
+/// A single value as a text on one line; nothing for an empty one.
+#[must_use]
+pub fn said(value: Option<&Value>) -> Option<String> {
+    let text = match value? {
+        Value::String(text) => one_line(&short(text)),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(is) => is.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(VALUE_CHARACTERS).collect()
+}
+
+/// An account id, by itself or in an ARN.
+#[must_use]
+pub fn account_of(text: &str) -> Option<AccountId> {
+    text.parse().ok().or_else(|| AccountId::from_arn(text).ok())
+}
+
+/// A time in one of the ways in which AWS writes it: RFC 3339, with an offset without a colon, and
+/// `Sat, 05 Jun 2016 15:10:09 GMT`, whose day of the week need not be right.
+fn time_of(text: &str) -> Option<Timestamp> {
+    let offset = |text| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text);
+    text.parse().or_else(|_| offset(text)).ok().or_else(|| {
+        let time = text.split_once(", ")?.1.strip_suffix(" GMT")?;
+        let time = DateTime::strptime("%d %b %Y %H:%M:%S", time).ok()?;
+        time.to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|time| time.timestamp())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &str) -> Event {
+        match Message::read(body, "message", Timestamp::UNIX_EPOCH) {
+            Message::Event(event) => event,
+            Message::Task(task) => panic!("{task:?}"),
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_by_pointer() {
+        let event = read(
+            &json!({
+                "id": "e-1", "source": "aws.iam", "account": 111_122_223_333_u64,
+                "region": "eu-west-1", "time": "2026-03-01T12:00:00Z",
+                "detail": { "eventName": "CreateUser", "severity": "8.5", "count": "x", "no": "",
+                    "mfa": true, "eventTime": "2026-03-01T12:05:00+0000" },
+            })
+            .to_string(),
+        );
+        assert_eq!(event.id(), "e-1");
+        assert_eq!(event.account(&[]).unwrap().as_str(), "111122223333");
+        assert_eq!(event.region(&["/source"]), "eu-west-1");
+        assert_eq!(event.number("/detail/severity"), Some(8.5));
+        assert_eq!(event.number("/detail/count"), None);
+        assert_eq!(event.value("/detail/no"), None);
+        assert!(event.is("/detail/mfa", "TRUE"));
+        assert_eq!(event.time(&[]).to_string(), "2026-03-01T12:05:00Z");
+        let call = event.call().unwrap();
+        assert_eq!((&*call.service, &*call.operation), ("iam", "CreateUser"));
+    }
+
+    #[test]
+    fn an_envelope_of_a_topic_is_opened() {
+        let envelope = |message: &str| {
+            json!({ "Type": "Notification", "TopicArn": "arn", "MessageId": "m-1",
+                "Subject": "Hello", "Timestamp": "2026-03-01T12:00:00.123Z", "Message": message })
+            .to_string()
+        };
+        let text = read(&envelope("plain\ntext"));
+        assert!(text.is_plain());
+        assert_eq!(text.text(), "plain\ntext");
+        assert_eq!(text.subject(), Some("Hello"));
+        assert_eq!(text.id(), "m-1");
+        assert_eq!(text.time(&[]).to_string(), "2026-03-01T12:00:00.123Z");
+        let json = read(&envelope("{\"AlarmName\":\"a\"}"));
+        assert_eq!(json.value("/AlarmName").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn what_says_nothing_is_read_all_the_same() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"text\"",
+            "{",
+            "{}",
+            "{\"task\":\"unknown\"}",
+        ] {
+            let event = read(body);
+            assert_eq!(event.text(), body);
+            assert_eq!(event.id(), "message");
+            assert_eq!(event.time(&[]), Timestamp::UNIX_EPOCH);
+            assert_eq!(event.region(&[]), "us-east-1");
+            assert_eq!(event.account(&[]), None);
+            assert_eq!(event.call(), None);
+        }
+    }
+
+    #[test]
+    fn times_are_read_in_the_ways_of_aws() {
+        let read = |text| time_of(text).map(|time| time.to_string());
+        let noon = Some("2026-03-01T10:00:00.123Z".to_owned());
+        assert_eq!(read("2026-03-01T10:00:00.123+0000"), noon);
+        assert_eq!(read("2026-03-01T10:00:00.123Z"), noon);
+        assert_eq!(
+            read("Sat, 05 Jun 2016 15:10:09 GMT").as_deref(),
+            Some("2016-06-05T15:10:09Z")
+        );
+        assert_eq!(read("soon"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the template sets.
+
+use orgkeeper_shared::config::{ConfigError, Variables};
+
+/// Where the address of the incoming webhook is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// A secret of AWS Secrets Manager, by its ARN.
+    Secret(String),
+    /// A parameter of AWS Systems Manager (a `SecureString`), by its name or ARN.
+    Parameter(String),
+}
+
+impl Keeper {
+    /// An ARN of either service, `ssm:<name>`, or a name that begins with `/`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("ssm:") {
+            return (!name.is_empty()).then(|| Self::Parameter(name.to_owned()));
+        }
+        if text.starts_with('/') {
+            return Some(Self::Parameter(text.to_owned()));
+        }
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts[..] {
+            ["arn", _, "secretsmanager", _, _, resource] if resource.starts_with("secret:") => {
+                Some(Self::Secret(text.to_owned()))
+            }
+            ["arn", _, "ssm", _, _, resource] if resource.starts_with("parameter/") => {
+                Some(Self::Parameter(text.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// How a person finds it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Secret(name) | Self::Parameter(name) => name,
+        }
+    }
+}
+
+/// What alerts are posted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An incoming webhook of Slack, whose address is kept there.
+    Webhook(Keeper),
+    /// The topic of Amazon Q Developer in chat applications, by its ARN.
+    AmazonQ(String),
+}
+
+/// The function's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ALERTS_SENT_TABLE`: the table of what was told.
+    pub alerts_sent_table: String,
+    /// `SLACK_DEAD_LETTER_QUEUE_URL`: the queue for what cannot be told.
+    pub dead_letter_queue_url: String,
+    /// `ERROR_TOPIC_ARN`: the topic whose mail says so.
+    pub error_topic: String,
+    /// `CHAT_TOPIC_ARN`, or else `WEBHOOK_SECRET`.
+    pub target: Target,
+}
+
+impl Config {
+    /// Reads the settings by `lookup`, which gives a variable's value by its name.
+    ///
+    /// # Errors
+    /// Names every missing or malformed variable.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut read = Variables::new(lookup);
+        let alerts_sent_table = read.required("ALERTS_SENT_TABLE");
+        let dead_letter_queue_url = read.required("SLACK_DEAD_LETTER_QUEUE_URL");
+        let error_topic = read.required("ERROR_TOPIC_ARN");
+        let chat_topic = read.optional::<String>("CHAT_TOPIC_ARN").flatten();
+        let keeper = read.optional::<String>("WEBHOOK_SECRET").flatten();
+        let target = match (chat_topic, keeper) {
+            (Some(topic), _) => Some(Target::AmazonQ(topic)),
+            (None, Some(text)) => {
+                let keeper = Keeper::read(&text);
+                if keeper.is_none() {
+                    // Its value is not repeated: it might be the address itself.
+                    read.refuse(
+                        "WEBHOOK_SECRET is malformed: the ARN of a secret in Secrets Manager, \
+                         ssm:<name of a parameter>, or a parameter's name that begins with /",
+                    );
+                }
+                keeper.map(Target::Webhook)
+            }
+            (None, None) => {
+                read.refuse("WEBHOOK_SECRET is not set, nor is CHAT_TOPIC_ARN");
+                None
+            }
+        };
+        read.finish(|| {
+            Some(Self {
+                alerts_sent_table: alerts_sent_table?,
+                dead_letter_queue_url: dead_letter_queue_url?,
+                error_topic: error_topic?,
+                target: target?,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:slack-AbCdEf";
+
+    /// Every setting there, and the last two as given.
+    fn read(secret: Option<&str>, topic: Option<&str>) -> Result<Config, ConfigError> {
+        Config::from_env(&|name| match name {
+            "WEBHOOK_SECRET" => secret.map(str::to_owned),
+            "CHAT_TOPIC_ARN" => topic.map(str::to_owned),
+            other => Some(other.to_lowercase()),
+        })
+    }
+
+    #[test]
+    fn everything_is_read() {
+        assert_eq!(
+            read(Some(SECRET), None),
+            Ok(Config {
+                alerts_sent_table: "alerts_sent_table".to_owned(),
+                dead_letter_queue_url: "slack_dead_letter_queue_url".to_owned(),
+                error_topic: "error_topic_arn".to_owned(),
+                target: Target::Webhook(Keeper::Secret(SECRET.to_owned())),
+            })
+        );
+    }
+
+    #[test]
+    fn with_amazon_q_there_is_no_webhook() {
+        for secret in [None, Some(""), Some(SECRET)] {
+            let config = read(secret, Some("arn:aws:sns:eu-west-1:111122223333:chat")).unwrap();
+            let topic = "arn:aws:sns:eu-west-1:111122223333:chat".to_owned();
+            assert_eq!(config.target, Target::AmazonQ(topic));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = Config::from_env(&|_| None).unwrap_err().to_string();
+        for name in [
+            "ALERTS_SENT_TABLE",
+            "SLACK_DEAD_LETTER_QUEUE_URL",
+            "ERROR_TOPIC_ARN",
+            "WEBHOOK_SECRET",
+        ] {
+            assert!(error.contains(&format!("{name} is not set")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_wrong_place_is_not_repeated() {
+        let address = "https://hooks.slack.com/services/T0/B0/secret";
+        let error = read(Some(address), None).unwrap_err().to_string();
+        assert!(error.contains("WEBHOOK_SECRET is malformed"), "{error}");
+        assert!(!error.contains("hooks.slack.com"), "{error}");
+    }
+
+    #[test]
+    fn an_address_is_kept_in_either_service() {
+        let parameter = |name: &str| Some(Keeper::Parameter(name.to_owned()));
+        assert_eq!(
+            Keeper::read("/orgkeeper/slack"),
+            parameter("/orgkeeper/slack")
+        );
+        assert_eq!(Keeper::read("ssm:slack"), parameter("slack"));
+        let arn = "arn:aws:ssm:eu-west-1:111122223333:parameter/orgkeeper/slack";
+        assert_eq!(Keeper::read(arn), parameter(arn));
+        for wrong in [
+            "slack",
+            "ssm:",
+            "arn:aws:sns:eu-west-1:1:secret:x",
+            "",
+            "http://x",
+        ] {
+            assert_eq!(Keeper::read(wrong), None, "{wrong}");
+        }
+    }
+}

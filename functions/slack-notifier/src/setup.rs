@@ -1,0 +1,66 @@
+//! Every client, built once before the first invocation.
+
+use aws_config::SdkConfig;
+use orgkeeper_shared::{
+    alert::Topics,
+    aws::{CallCounter, client},
+    once::Once,
+    queue::Queue,
+};
+
+use crate::{
+    address::Addresses,
+    channel::Channel,
+    chat::ChatTopic,
+    config::{Config, Target},
+    handler::Handler,
+    pauses::Pauses,
+    trouble::Sender,
+    webhook::Webhook,
+};
+
+/// The handler that the function runs with. Makes no call.
+#[must_use]
+pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+    let calls = CallCounter::default();
+    let sns = || client!(aws_sdk_sns, sdk, calls);
+    let (channel, target) = match &config.target {
+        Target::Webhook(keeper) => {
+            let addresses = Addresses::new(
+                keeper.clone(),
+                client!(aws_sdk_secretsmanager, sdk, calls),
+                client!(aws_sdk_ssm, sdk, calls),
+            );
+            let webhook = Channel::Webhook(Webhook::new(addresses));
+            (webhook, keeper.name().to_owned())
+        }
+        Target::AmazonQ(topic) => {
+            let topic = topic.clone();
+            (
+                Channel::AmazonQ(ChatTopic::new(sns(), topic.clone())),
+                topic,
+            )
+        }
+    };
+    let queue_url = &config.dead_letter_queue_url;
+    let error_topic = || config.error_topic.clone();
+    Handler {
+        channel,
+        once: Once::connect(sdk, &calls, &config.alerts_sent_table),
+        pauses: Pauses::new(
+            client!(aws_sdk_dynamodb, sdk, calls),
+            &config.alerts_sent_table,
+        ),
+        queue: Queue::new(client!(aws_sdk_sqs, sdk, calls)),
+        dead_letter_queue_url: queue_url.clone(),
+        // It tells of errors only.
+        topics: Topics::new(sns(), error_topic(), error_topic(), error_topic()),
+        error_topic: error_topic(),
+        sender: Sender {
+            target,
+            dead_letter_queue: queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
+            region: sdk.region().map(ToString::to_string).unwrap_or_default(),
+        },
+        calls,
+    }
+}

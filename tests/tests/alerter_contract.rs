@@ -1,0 +1,952 @@
+//! `alerter`'s handler with real SDK clients over the wire: each thing told once, whatever AWS answers.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use alerter::{config::Config, handler::Handler, rules::Rules, setup};
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{alert::Alert, invocation::Invocation};
+use orgkeeper_tests::{
+    organization::record,
+    wire::{Answer, Call, Wire},
+};
+use serde_json::{Value, json};
+
+const SENT: &str = "AlertsSent";
+const DIRECTORY: &str = "AccountDirectory";
+const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/alerts";
+const ACCOUNT: &str = "111122223333";
+/// Alerts that are told one by one.
+const LIMIT: usize = 3;
+const NOW: &str = "2026-03-01T12:06:00Z";
+
+macro_rules! sample {
+    ($name:literal) => {
+        include_str!(concat!("../../events/alerter/", $name, ".json"))
+    };
+}
+
+/// The tables, the topics and the queue.
+#[derive(Default)]
+struct World {
+    /// The table `AlertsSent`.
+    sent: BTreeMap<String, Value>,
+    /// What was published: the topic's name, and the alert.
+    published: Vec<(String, Alert)>,
+    /// The mails of that.
+    mails: Vec<String>,
+    /// Messages that were sent to the queue: the body, and the delay in seconds.
+    ordered: Vec<(String, i64)>,
+    /// Messages that were given back: how long they stay away.
+    returned: Vec<i64>,
+    /// Answers in place of the real ones, by the operation, or the name of a topic.
+    faults: BTreeMap<&'static str, Vec<Answer>>,
+    /// Whether the account directory knows the account.
+    known: bool,
+    /// Who writes to a group's windows between reading and writing.
+    overtaken: usize,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+fn look(world: &Shared) -> MutexGuard<'_, World> {
+    world.lock().unwrap()
+}
+
+fn refused() -> Value {
+    json!({ "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+        "message": "The conditional request failed" })
+}
+
+fn number(value: &Value) -> i64 {
+    value["N"].as_str().unwrap_or("0").parse().unwrap()
+}
+
+fn throttled() -> Answer {
+    query_error(400, "Throttling")
+}
+
+fn query_error(status: u16, code: &str) -> Answer {
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>refused by the test</Message>\
+         </Error></ErrorResponse>"
+    );
+    Answer::xml(status, &body)
+}
+
+impl World {
+    fn answer(&mut self, call: &Call) -> Answer {
+        let topic = call.body["TopicArn"].as_str().unwrap_or_default();
+        let topic = topic.rsplit(':').next().unwrap_or_default().to_owned();
+        let fault = self
+            .faults
+            .iter_mut()
+            .find(|(of, answers)| (**of == call.operation || **of == topic) && !answers.is_empty())
+            .map(|(_, answers)| answers.remove(0));
+        if let Some(fault) = fault {
+            return fault;
+        }
+        match call.operation.as_str() {
+            "PutItem" => self.put(&call.body),
+            "GetItem" => {
+                assert_eq!(call.body["ConsistentRead"], true);
+                match self.sent.get(id_of(&call.body["Key"])) {
+                    Some(item) => Answer::ok(json!({ "Item": item })),
+                    None => Answer::ok(json!({})),
+                }
+            }
+            "UpdateItem" => {
+                assert_eq!(call.body["ConditionExpression"], "attribute_exists(Id)");
+                let Some(item) = self.sent.get_mut(id_of(&call.body["Key"])) else {
+                    return Answer::xml(400, &refused().to_string());
+                };
+                item["State"] = json!({ "S": "done" });
+                Answer::ok(json!({}))
+            }
+            "DeleteItem" => {
+                let id = id_of(&call.body["Key"]);
+                if self
+                    .sent
+                    .get(id)
+                    .is_none_or(|item| item["State"]["S"] != "begun")
+                {
+                    return Answer::xml(400, &refused().to_string());
+                }
+                self.sent.remove(id);
+                Answer::ok(json!({}))
+            }
+            "BatchGetItem" => self.directory(&call.body),
+            "Publish" => self.publish(&call.body, topic),
+            "SendMessageBatch" => {
+                assert_eq!(call.body["QueueUrl"], QUEUE_URL);
+                for entry in call.body["Entries"].as_array().unwrap() {
+                    let body = entry["MessageBody"].as_str().unwrap().to_owned();
+                    self.ordered
+                        .push((body, entry["DelaySeconds"].as_i64().unwrap()));
+                }
+                Answer::ok(json!({ "Successful": [], "Failed": [] }))
+            }
+            "ChangeMessageVisibilityBatch" => {
+                for entry in call.body["Entries"].as_array().unwrap() {
+                    self.returned
+                        .push(entry["VisibilityTimeout"].as_i64().unwrap());
+                }
+                Answer::ok(json!({ "Successful": [], "Failed": [] }))
+            }
+            _ => Answer::error(400, "UnknownOperationException"),
+        }
+    }
+
+    /// The conditions that the function puts items under.
+    fn put(&mut self, put: &Value) -> Answer {
+        assert_eq!(put["TableName"], SENT);
+        let item = &put["Item"];
+        let id = id_of(item).to_owned();
+        assert!(id.len() <= 2_048);
+        assert!(number(&item["ExpiresAt"]) > 0);
+        let values = &put["ExpressionAttributeValues"];
+        let old = self.sent.get(&id);
+        let condition = put["ConditionExpression"].as_str().unwrap();
+        let holds = if condition.contains("#State") {
+            old.is_none_or(|old| {
+                number(&old["ExpiresAt"]) <= number(&values[":seconds"])
+                    || old["State"]["S"] == "begun"
+                        && number(&old["Until"]) <= number(&values[":now"])
+            })
+        } else if condition.contains("#Count") {
+            old.is_none_or(|old| {
+                number(&old["Count"]) < number(&values[":count"])
+                    || number(&old["Severity"]) < number(&values[":severity"])
+            })
+        } else if self.overtaken > 0 {
+            self.overtaken -= 1;
+            false
+        } else if condition == "Version = :known" {
+            old.is_some_and(|old| old["Version"] == values[":known"])
+        } else {
+            assert_eq!(condition, "attribute_not_exists(Version)");
+            old.is_none()
+        };
+        if !holds {
+            let mut body = refused();
+            if put["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" {
+                body["Item"] = old.cloned().unwrap_or_default();
+            }
+            return Answer::xml(400, &body.to_string());
+        }
+        self.sent.insert(id, item.clone());
+        Answer::ok(json!({}))
+    }
+
+    fn directory(&self, wanted: &Value) -> Answer {
+        let keys = wanted["RequestItems"][DIRECTORY]["Keys"]
+            .as_array()
+            .unwrap();
+        let items: Vec<Value> = keys
+            .iter()
+            .filter(|key| self.known && key["AccountId"]["S"] == ACCOUNT)
+            .map(|key| {
+                json!({
+                    "AccountId": key["AccountId"],
+                    "Name": { "S": "payments-dev" },
+                    "OuPath": { "L": [
+                        { "M": { "Id": { "S": "ou-1" }, "Name": { "S": "Workloads" } } },
+                        { "M": { "Id": { "S": "ou-2" }, "Name": { "S": "Dev" } } },
+                    ] },
+                    "RefreshedAt": { "N": "1" },
+                })
+            })
+            .collect();
+        Answer::ok(json!({ "Responses": { DIRECTORY: items }, "UnprocessedKeys": {} }))
+    }
+
+    fn publish(&mut self, form: &Value, topic: String) -> Answer {
+        assert_eq!(form["MessageStructure"], "json");
+        let whole = form["Message"].as_str().unwrap();
+        assert!(whole.len() < 262_144);
+        let message: Value = serde_json::from_str(whole).unwrap();
+        let alert = serde_json::from_str(message["default"].as_str().unwrap()).unwrap();
+        self.published.push((topic, alert));
+        self.mails
+            .push(message["email"].as_str().unwrap().to_owned());
+        Answer::xml(
+            200,
+            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
+        )
+    }
+
+    /// The topics and titles of what was published since this was last asked.
+    fn told(&mut self) -> Vec<(String, String)> {
+        let published = std::mem::take(&mut self.published).into_iter();
+        published
+            .map(|(topic, alert)| (topic, alert.title))
+            .collect()
+    }
+
+    fn topics(&mut self) -> Vec<String> {
+        self.told().into_iter().map(|(topic, _)| topic).collect()
+    }
+}
+
+fn id_of(item: &Value) -> &str {
+    item["Id"]["S"].as_str().unwrap()
+}
+
+fn topic(name: &str) -> String {
+    format!("arn:aws:sns:us-east-1:{ACCOUNT}:{name}")
+}
+
+fn config(changed: &[(&str, &str)]) -> Config {
+    Config::from_env(&|name| {
+        let changed = changed.iter().find(|(other, _)| *other == name);
+        match (changed, name) {
+            (Some((_, value)), _) => Some((*value).to_owned()),
+            (None, "ALERTS_SENT_TABLE") => Some(SENT.to_owned()),
+            (None, "ACCOUNT_DIRECTORY_TABLE") => Some(DIRECTORY.to_owned()),
+            (None, "INFO_TOPIC_ARN") => Some(topic("info")),
+            (None, "ERROR_TOPIC_ARN") => Some(topic("error")),
+            (None, "CRITICAL_TOPIC_ARN") => Some(topic("critical")),
+            (None, "ALERTS_QUEUE_URL") => Some(QUEUE_URL.to_owned()),
+            (None, "BURST_LIMIT") => Some(LIMIT.to_string()),
+            _ => None,
+        }
+    })
+    .unwrap()
+}
+
+struct Stage {
+    world: Shared,
+    handler: Handler,
+    wire: Wire,
+}
+
+impl Stage {
+    async fn with(rules: &str) -> Self {
+        let world: Shared = Arc::new(Mutex::new(World {
+            known: true,
+            ..World::default()
+        }));
+        let answering = Arc::clone(&world);
+        let wire = Wire::start(move |call| look(&answering).answer(call))
+            .await
+            .unwrap();
+        let rules = Rules::read(rules).unwrap();
+        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules);
+        Self {
+            world,
+            handler,
+            wire,
+        }
+    }
+
+    async fn new() -> Self {
+        Self::with("").await
+    }
+
+    fn look(&self) -> MutexGuard<'_, World> {
+        look(&self.world)
+    }
+
+    fn fail(&self, of: &'static str, answers: Vec<Answer>) {
+        self.look().faults.insert(of, answers);
+    }
+
+    /// Hands the function a batch, so many seconds after the first; gives the places of the messages
+    /// that come back.
+    async fn batch(&self, bodies: &[&str], seconds: i64) -> Vec<usize> {
+        self.batch_within(bodies, seconds, Duration::from_secs(20))
+            .await
+    }
+
+    async fn batch_within(&self, bodies: &[&str], seconds: i64, remaining: Duration) -> Vec<usize> {
+        let records: Vec<Value> = bodies
+            .iter()
+            .enumerate()
+            .map(|(place, body)| record(&place.to_string(), body, 1))
+            .collect();
+        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let now: Timestamp = NOW.parse().unwrap();
+        let invocation = Invocation {
+            now: now + SignedDuration::from_secs(seconds),
+            remaining,
+            account: None,
+        };
+        let response = self.handler.handle(event, invocation).await;
+        let failures = response.batch_item_failures.into_iter();
+        failures
+            .map(|failure| failure.item_identifier.parse().unwrap())
+            .collect()
+    }
+}
+
+/// A sample with another value at a JSON pointer.
+fn with(sample: &str, pointer: &str, value: impl Into<Value>) -> String {
+    let mut sample: Value = serde_json::from_str(sample).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    sample.pointer_mut(parent).unwrap()[key] = value.into();
+    sample.to_string()
+}
+
+/// IAM changes by one role in one account, each an event of its own.
+fn iam_changes(from: usize, to: usize) -> Vec<String> {
+    (from..to)
+        .map(|n| {
+            let event = with(
+                sample!("iam-change"),
+                "/detail/eventID",
+                format!("event-{n}"),
+            );
+            with(
+                &event,
+                "/detail/requestParameters/roleName",
+                format!("app-{n}"),
+            )
+        })
+        .collect()
+}
+
+fn refs(bodies: &[String]) -> Vec<&str> {
+    bodies.iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn an_event_is_told_once_although_it_comes_twice() {
+    let stage = Stage::new().await;
+    let event = sample!("root-sign-in");
+    assert!(stage.batch(&[event, event], 0).await.is_empty());
+    assert!(stage.batch(&[event], 1).await.is_empty());
+    // The same call in another delivery.
+    let again = with(event, "/id", "another");
+    assert!(stage.batch(&[&again], 86_400).await.is_empty());
+    let title = "Root user signed in with MFA in payments-dev".to_owned();
+    assert_eq!(stage.look().told(), [("critical".to_owned(), title)]);
+    assert_eq!(stage.wire.calls_of("Publish").len(), 1);
+    let world = stage.look();
+    assert!(
+        world
+            .sent
+            .iter()
+            .all(|(_, item)| item["State"]["S"] == "done")
+    );
+    assert!(
+        world
+            .sent
+            .keys()
+            .all(|id| id.starts_with("alert#root.sign-in#"))
+    );
+    assert!(world.mails[0].contains("\nIn: Root/Workloads/Dev\n"));
+}
+
+#[tokio::test]
+async fn what_somebody_else_is_telling_comes_back_until_he_is_gone() {
+    let stage = Stage::new().await;
+    let event = sample!("root-sign-in");
+    stage.fail(
+        "UpdateItem",
+        vec![Answer::error(500, "InternalServerError")],
+    );
+    // Told, but nobody could note it: the message comes back, and finds the record.
+    assert_eq!(stage.batch(&[event], 0).await, [0]);
+    assert_eq!(stage.look().topics(), ["critical"]);
+    assert_eq!(stage.batch(&[event], 10).await, [0]);
+    assert_eq!(stage.look().returned, [2, 2]);
+    assert!(stage.look().topics().is_empty());
+    // The invocation that might have been telling it has ended: told twice rather than never.
+    assert!(stage.batch(&[event], 21).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn what_a_topic_refuses_for_now_comes_back_and_is_told() {
+    let stage = Stage::new().await;
+    stage.fail("critical", vec![throttled()]);
+    let batch = [sample!("root-sign-in"), sample!("iam-change")];
+    assert_eq!(stage.batch(&batch, 0).await, [0]);
+    assert_eq!(stage.look().topics(), ["error"]);
+    assert_eq!(stage.look().returned, [2]);
+    // The claim was given back: nobody waits for the invocation to end.
+    assert!(stage.batch(&batch, 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn what_a_topic_refuses_for_good_goes_to_the_dead_letter_queue() {
+    let stage = Stage::new().await;
+    stage.fail(
+        "critical",
+        vec![
+            query_error(404, "NotFound"),
+            query_error(403, "AuthorizationError"),
+        ],
+    );
+    assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
+    assert_eq!(stage.batch(&[sample!("root-sign-in")], 1).await, [0]);
+    // At once: after its last receive the redrive policy moves it.
+    assert_eq!(stage.look().returned, [0, 0]);
+    assert!(stage.batch(&[sample!("root-sign-in")], 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn nothing_is_told_that_cannot_be_remembered() {
+    let stage = Stage::new().await;
+    stage.fail("PutItem", vec![Answer::error(500, "InternalServerError")]);
+    assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
+    assert!(stage.look().topics().is_empty());
+    assert!(stage.batch(&[sample!("root-sign-in")], 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn a_silence_holds_until_its_last_day() {
+    let rules = "[[silence]]\nkind = \"iam.change\"\nou = \"Root/Workloads\"\nreason = \"r\"\nuntil = 2026-03-01";
+    let stage = Stage::with(rules).await;
+    let batch = [sample!("iam-change"), sample!("trail-change")];
+    assert!(stage.batch(&batch, 0).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+    assert!(
+        stage
+            .batch(&[sample!("iam-change")], 43_200)
+            .await
+            .is_empty()
+    );
+    assert_eq!(stage.look().topics(), ["error"]);
+}
+
+#[tokio::test]
+async fn a_rule_moves_a_kind_to_another_topic() {
+    let stage = Stage::with("[severity]\n\"iam.change\" = \"critical\"\n").await;
+    let batch = [sample!("iam-change"), sample!("iam-change-deployment")];
+    assert!(stage.batch(&batch, 0).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical", "info"]);
+}
+
+fn routes() -> String {
+    format!(
+        "[[route]]\nname = \"partner\"\nou = \"Root/Workloads\"\n[route.topics]\ncritical = {:?}\n\
+         [[route]]\nname = \"customer\"\naccount = {ACCOUNT:?}\ntopic = {:?}\n",
+        topic("partner"),
+        topic("customer")
+    )
+}
+
+#[tokio::test]
+async fn a_route_that_fails_repeats_no_other() {
+    let stage = Stage::with(&routes()).await;
+    stage.fail("partner", vec![throttled(), throttled()]);
+    let event = sample!("root-sign-in");
+    assert_eq!(stage.batch(&[event], 0).await, [0]);
+    assert_eq!(stage.look().topics(), ["critical", "customer"]);
+    assert_eq!(stage.batch(&[event], 2).await, [0]);
+    assert!(stage.look().topics().is_empty());
+    assert!(stage.batch(&[event], 8).await.is_empty());
+    assert_eq!(stage.look().topics(), ["partner"]);
+    assert!(stage.batch(&[event], 9).await.is_empty());
+    assert!(stage.look().topics().is_empty());
+}
+
+#[tokio::test]
+async fn a_topic_that_is_gone_keeps_nobody_else_from_hearing() {
+    let stage = Stage::with(&routes()).await;
+    stage.fail("critical", vec![query_error(404, "NotFound")]);
+    assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
+    assert_eq!(stage.look().topics(), ["partner", "customer"]);
+}
+
+#[tokio::test]
+async fn other_accounts_and_severities_take_no_route() {
+    let stage = Stage::with(&routes()).await;
+    let batch = [sample!("organization-change"), sample!("iam-change")];
+    assert!(stage.batch(&batch, 0).await.is_empty());
+    assert_eq!(
+        stage.look().topics().into_iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["error".to_owned(), "customer".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn without_the_directory_accounts_have_their_ids() {
+    let stage = Stage::new().await;
+    stage.fail(
+        "BatchGetItem",
+        vec![Answer::error(500, "InternalServerError")],
+    );
+    assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
+    let title = format!("Root user signed in with MFA in {ACCOUNT}");
+    assert_eq!(stage.look().told(), [("critical".to_owned(), title)]);
+}
+
+#[tokio::test]
+async fn a_directory_that_hangs_delays_nothing() {
+    let stage = Stage::new().await;
+    let late = Answer::ok(json!({})).after(Duration::from_secs(15));
+    stage.fail("BatchGetItem", vec![late]);
+    let start = Instant::now();
+    assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn a_route_waits_for_the_directory_and_the_alert_does_not() {
+    let stage = Stage::with(&routes()).await;
+    stage.fail(
+        "BatchGetItem",
+        vec![Answer::error(500, "InternalServerError")],
+    );
+    let event = sample!("root-sign-in");
+    assert_eq!(stage.batch(&[event], 0).await, [0]);
+    assert_eq!(stage.look().topics(), ["critical", "customer"]);
+    assert!(stage.batch(&[event], 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["partner"]);
+}
+
+#[tokio::test]
+async fn a_burst_is_told_as_a_number() {
+    let stage = Stage::new().await;
+    let events = iam_changes(0, 40);
+    for (place, some) in events.chunks(10).enumerate() {
+        // Each comes twice.
+        let twice = [refs(some), refs(some)].concat();
+        let seconds = i64::try_from(place).unwrap() * 20;
+        assert!(stage.batch(&twice, seconds).await.is_empty());
+        assert!(stage.batch(&refs(some), seconds + 1).await.is_empty());
+    }
+    assert_eq!(stage.look().told().len(), LIMIT);
+    let ordered = std::mem::take(&mut stage.look().ordered);
+    let [(summary, 301)] = &ordered[..] else {
+        panic!("{ordered:?}");
+    };
+    // Too early: it waits on.
+    assert!(stage.batch(&[summary], 299).await.is_empty());
+    assert!(stage.look().topics().is_empty());
+    assert_eq!(stage.look().ordered, [(summary.clone(), 2)]);
+    assert!(stage.batch(&[summary], 301).await.is_empty());
+    let (topic, alert) = stage.look().published.pop().unwrap();
+    assert_eq!(topic, "error");
+    assert_eq!(
+        alert.title,
+        "37 more: IAM changes in payments-dev within 5 minutes"
+    );
+    assert_eq!(
+        alert.actor.as_deref(),
+        Some("role Admin (session ana) with the AWS CLI")
+    );
+    let text = alert.text();
+    assert!(
+        text.contains("\nAmong them: Policy AdministratorAccess attached to role app-"),
+        "{text}"
+    );
+    // However often it comes.
+    assert!(stage.batch(&[summary, summary], 302).await.is_empty());
+    assert!(stage.batch(&refs(&events), 303).await.is_empty());
+    assert!(stage.look().topics().is_empty());
+    // The next one opens a window of its own.
+    assert!(
+        stage
+            .batch(&refs(&iam_changes(50, 51)), 304)
+            .await
+            .is_empty()
+    );
+    assert_eq!(stage.look().topics(), ["error"]);
+}
+
+#[tokio::test]
+async fn what_is_not_alike_is_not_counted_together() {
+    let stage = Stage::new().await;
+    let mut batch = iam_changes(0, 3);
+    for n in 3..6 {
+        let other = with(
+            &iam_changes(n, n + 1)[0],
+            "/detail/recipientAccountId",
+            "444455556666",
+        );
+        batch.push(other);
+    }
+    batch.extend((6..9).map(|n| {
+        with(
+            sample!("iam-change-denied"),
+            "/detail/eventID",
+            n.to_string(),
+        )
+    }));
+    assert!(stage.batch(&refs(&batch), 0).await.is_empty());
+    assert_eq!(stage.look().told().len(), 9);
+    assert!(stage.look().ordered.is_empty());
+}
+
+#[tokio::test]
+async fn a_critical_one_is_never_held_back() {
+    let rules = "[severity]\n\"root.sign-in-failed\" = \"critical\"\n";
+    let stage = Stage::with(rules).await;
+    let batch: Vec<String> = (0..20)
+        .flat_map(|n| {
+            [
+                (sample!("root-use"), n),
+                (sample!("root-sign-in-failed"), n + 20),
+            ]
+        })
+        .map(|(sample, n)| with(sample, "/detail/eventID", n.to_string()))
+        .collect();
+    assert!(stage.batch(&refs(&batch), 0).await.is_empty());
+    assert_eq!(stage.look().topics(), vec!["critical"; 40]);
+    assert!(stage.look().ordered.is_empty());
+}
+
+#[tokio::test]
+async fn failed_sign_ins_of_root_are_critical_from_the_third_on() {
+    let stage = Stage::new().await;
+    let failure = |n: usize| {
+        with(
+            sample!("root-sign-in-failed"),
+            "/detail/eventID",
+            n.to_string(),
+        )
+    };
+    for (n, wanted) in ["error", "error", "critical", "critical", "critical"]
+        .iter()
+        .enumerate()
+    {
+        let seconds = i64::try_from(n).unwrap() * 30;
+        let event = failure(n);
+        assert!(stage.batch(&[&event, &event], seconds).await.is_empty());
+        assert_eq!(stage.look().topics(), [*wanted], "no. {n}");
+    }
+    assert!(
+        stage.look().mails[2]
+            .starts_with("No. 3 within 5 minutes: root sign-in failed in payments-dev\n")
+    );
+    // Five minutes after the first the count starts again.
+    assert!(stage.batch(&[&failure(9)], 300).await.is_empty());
+    assert_eq!(stage.look().topics(), ["error"]);
+}
+
+#[tokio::test]
+async fn a_count_that_cannot_be_kept_comes_back_and_counts_once() {
+    let stage = Stage::new().await;
+    let events = iam_changes(0, 5);
+    stage.fail("GetItem", vec![throttled_table()]);
+    assert_eq!(stage.batch(&refs(&events), 0).await, [0, 1, 2, 3, 4]);
+    // The order of the summary is refused.
+    stage.fail(
+        "SendMessageBatch",
+        vec![Answer::error(500, "InternalError")],
+    );
+    assert_eq!(stage.batch(&refs(&events), 2).await, [0, 1, 2, 3, 4]);
+    assert!(stage.look().topics().is_empty());
+    // Others are faster, twice.
+    stage.look().overtaken = 2;
+    assert!(stage.batch(&refs(&events), 8).await.is_empty());
+    assert_eq!(stage.look().told().len(), LIMIT);
+    let ordered = std::mem::take(&mut stage.look().ordered);
+    assert_eq!(ordered.len(), 1);
+    assert!(stage.batch(&[&ordered[0].0], 400).await.is_empty());
+    let told = stage.look().told();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].1.starts_with("2 more: "), "{told:?}");
+}
+
+fn throttled_table() -> Answer {
+    Answer::error(400, "ProvisionedThroughputExceededException")
+}
+
+#[tokio::test]
+async fn whoever_is_overtaken_again_and_again_comes_back() {
+    let stage = Stage::new().await;
+    stage.look().overtaken = 100;
+    assert_eq!(stage.batch(&refs(&iam_changes(0, 1)), 0).await, [0]);
+    stage.look().overtaken = 0;
+    assert!(stage.batch(&refs(&iam_changes(0, 1)), 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["error"]);
+}
+
+#[tokio::test]
+async fn a_crash_after_counting_counts_once() {
+    let stage = Stage::new().await;
+    let events = iam_changes(0, 5);
+    // Told or counted, but none of it noted.
+    let fault = || Answer::error(500, "InternalServerError");
+    stage.fail(
+        "UpdateItem",
+        vec![fault(), fault(), fault(), fault(), fault()],
+    );
+    assert_eq!(stage.batch(&refs(&events), 0).await, [0, 1, 2, 3, 4]);
+    assert_eq!(stage.look().told().len(), LIMIT);
+    // Those that were told keep their places and are told again; the counted ones stay counted.
+    assert!(stage.batch(&refs(&events), 30).await.is_empty());
+    assert_eq!(stage.look().told().len(), LIMIT);
+    let (summary, _) = stage.look().ordered[0].clone();
+    assert_eq!(stage.look().ordered.len(), 1);
+    assert!(stage.batch(&[&summary], 301).await.is_empty());
+    assert!(stage.look().told()[0].1.starts_with("2 more: "));
+}
+
+#[tokio::test]
+async fn a_summary_that_a_topic_refuses_comes_back_with_the_same_number() {
+    let stage = Stage::with(&routes()).await;
+    assert!(stage.batch(&refs(&iam_changes(0, 8)), 0).await.is_empty());
+    stage.look().told();
+    let (summary, _) = stage.look().ordered[0].clone();
+    stage.fail("customer", vec![throttled()]);
+    assert_eq!(stage.batch(&[&summary], 301).await, [0]);
+    assert_eq!(stage.look().topics(), ["error"]);
+    // What comes meanwhile belongs to the next window.
+    assert!(
+        stage
+            .batch(&refs(&iam_changes(10, 11)), 302)
+            .await
+            .is_empty()
+    );
+    assert_eq!(stage.look().topics(), ["error", "customer"]);
+    assert!(stage.batch(&[&summary], 303).await.is_empty());
+    let told = stage.look().told();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].0, "customer");
+    assert!(told[0].1.starts_with("5 more: "), "{told:?}");
+}
+
+#[tokio::test]
+async fn guardduty_is_told_again_when_count_or_severity_rose() {
+    let stage = Stage::new().await;
+    let finding = |count: i64, severity: f64| {
+        let finding = with(sample!("guardduty-medium"), "/detail/service/count", count);
+        with(&finding, "/detail/severity", severity)
+    };
+    for (count, severity, wanted) in [
+        (3, 5.0, 1),
+        (3, 5.0, 0),
+        (4, 5.0, 1),
+        // Late.
+        (3, 5.0, 0),
+        (2, 4.5, 0),
+        (4, 8.0, 1),
+        (4, 5.0, 0),
+    ] {
+        assert!(
+            stage
+                .batch(&[&finding(count, severity)], 0)
+                .await
+                .is_empty()
+        );
+        assert_eq!(stage.look().told().len(), wanted, "{count} {severity}");
+    }
+    // A level that cannot be read or kept brings the message back.
+    stage.fail("GetItem", vec![throttled_table()]);
+    assert_eq!(stage.batch(&[&finding(9, 8.0)], 0).await, [0]);
+    assert!(stage.batch(&[&finding(9, 8.0)], 0).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn a_budget_is_told_once_in_its_period() {
+    let stage = Stage::new().await;
+    let budget = |day: &str, threshold: &str, id: &str| {
+        let mut envelope: Value = serde_json::from_str(sample!("budget-below")).unwrap();
+        let text = envelope["Message"].as_str().unwrap();
+        let text = text
+            .replace("March 01, 2026", day)
+            .replace("> $80.00", threshold);
+        envelope["Message"] = text.into();
+        envelope["MessageId"] = id.into();
+        envelope.to_string()
+    };
+    for (day, threshold, wanted) in [
+        ("March 01, 2026", "> $80.00", 1),
+        ("March 20, 2026", "> $80.00", 0),
+        ("March 20, 2026", "> $90.00", 1),
+        ("April 02, 2026", "> $80.00", 1),
+    ] {
+        let body = budget(day, threshold, day);
+        assert!(stage.batch(&[&body], 0).await.is_empty());
+        assert_eq!(
+            stage.look().topics(),
+            vec!["info"; wanted],
+            "{day} {threshold}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_of_a_topic_and_an_event_are_both_read() {
+    let stage = Stage::new().await;
+    let wrapped = json!({ "Type": "Notification", "TopicArn": topic("signals"), "MessageId": "m",
+        "Message": sample!("root-sign-in") });
+    let batch = [
+        &wrapped.to_string(),
+        sample!("alarm"),
+        sample!("cost-anomaly"),
+    ];
+    assert!(stage.batch(&batch, 0).await.is_empty());
+    let mut topics = stage.look().topics();
+    topics.sort();
+    assert_eq!(topics, ["critical", "error", "error"]);
+}
+
+#[tokio::test]
+async fn what_nobody_knows_is_told_as_it_came() {
+    let stage = Stage::new().await;
+    let bodies = [
+        "",
+        "no JSON",
+        "{\"task\":\"unheard\"}",
+        "[1,2]",
+        sample!("unrecognized"),
+    ];
+    assert!(stage.batch(&bodies, 0).await.is_empty());
+    let mut told = stage.look().told();
+    told.sort();
+    // The first four are alike: one of them is counted.
+    assert_eq!(told.len(), 4);
+    assert!(
+        told.iter().all(|(topic, title)| {
+            topic == "error" && title.starts_with("Unrecognized message")
+        })
+    );
+    assert!(
+        stage
+            .look()
+            .mails
+            .iter()
+            .any(|mail| mail.contains("\nAs it came: "))
+    );
+    assert_eq!(stage.look().ordered.len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_of_300_kilobytes_is_told() {
+    let stage = Stage::new().await;
+    let large = with(
+        sample!("iam-change"),
+        "/detail/userAgent",
+        "\u{1}ü<".repeat(100_000),
+    );
+    let large = with(
+        &large,
+        "/detail/requestParameters/roleName",
+        "ü".repeat(100_000),
+    );
+    let unknown = with(&large, "/detail/eventName", "Unheard");
+    let unknown = with(&unknown, "/detail/eventID", "ü".repeat(100_000));
+    assert!(stage.batch(&[&large, &unknown], 0).await.is_empty());
+    let world = stage.look();
+    assert_eq!(world.published.len(), 2);
+    assert!(world.mails.iter().any(|mail| mail.contains("(cut)")));
+    assert!(
+        world
+            .mails
+            .iter()
+            .any(|mail| mail.contains("(cut here: 4000 of "))
+    );
+}
+
+#[tokio::test]
+async fn what_there_was_no_time_for_comes_back() {
+    let stage = Stage::new().await;
+    let late = Answer::ok(json!({})).after(Duration::from_secs(5));
+    stage.fail("PutItem", vec![late]);
+    let returned = stage
+        .batch_within(&[sample!("root-sign-in")], 0, Duration::from_millis(400))
+        .await;
+    assert_eq!(returned, [0]);
+    assert!(stage.batch(&[sample!("root-sign-in")], 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+#[tokio::test]
+async fn no_news_is_acknowledged() {
+    let stage = Stage::new().await;
+    let success = sample!("account-failed").replace("\"FAILED\"", "\"SUCCEEDED\"");
+    assert!(stage.batch(&[&success], 0).await.is_empty());
+    assert!(stage.wire.calls().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_directory_none_is_asked() {
+    let stage = Stage::new().await;
+    let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
+    let handler = setup::handler(&config, &stage.wire.sdk_config().await, Rules::default());
+    let stage = Stage { handler, ..stage };
+    assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
+    assert!(stage.wire.calls_of("BatchGetItem").is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+}
+
+/// The rules that the function starts with when the parameter is answered so; else the words that it
+/// refuses to start with.
+async fn started(answer: Answer) -> Result<Rules, String> {
+    let wire = Wire::start(move |call| {
+        assert_eq!(call.operation, "GetParameter");
+        assert_eq!(call.body["Name"], "/orgkeeper/alert-rules");
+        answer.clone()
+    })
+    .await
+    .unwrap();
+    let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
+    let rules = setup::rules(&config, &wire.sdk_config().await).await;
+    rules.map_err(|error| format!("{error:#}"))
+}
+
+#[tokio::test]
+async fn rules_are_read_from_their_parameter() {
+    let parameter = |value: &str| Answer::ok(json!({ "Parameter": { "Value": value } }));
+    let text = include_str!("../../events/alerter/rules.toml");
+    assert_eq!(
+        started(parameter(text)).await,
+        Ok(Rules::read(text).unwrap())
+    );
+    let wrong = started(parameter("\n[severity]\n\"iam.change\" = \"low\"\n")).await;
+    let wrong = wrong.unwrap_err();
+    assert!(
+        wrong.contains("/orgkeeper/alert-rules: the rules are refused: line 3: "),
+        "{wrong}"
+    );
+    let missing = started(Answer::error(400, "ParameterNotFound"))
+        .await
+        .unwrap_err();
+    assert!(missing.contains("/orgkeeper/alert-rules"), "{missing}");
+    assert!(missing.contains("ParameterNotFound"), "{missing}");
+}
