@@ -3,11 +3,13 @@
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
 //! * [`organization`]: such answers for a made-up organization; [`vending`]: for one that makes accounts.
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
-//! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] on it.
+//! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
+//!   [`alerts`] on it.
 //!
 //! `tests/<function>_contract.rs` drives a handler over [`wire`], `tests/<flow>_flow.rs` the deployed
 //! stack over [`local_cloud`].
 
+pub mod alerts;
 pub mod findings;
 pub mod local_cloud;
 pub mod organization;

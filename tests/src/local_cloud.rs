@@ -102,6 +102,7 @@ impl LocalCloud {
         cloud.clear_faults().await?;
         cloud.reset_calls().await?;
         cloud.reset_vending().await?;
+        cloud.slack_answers(None).await?;
         cloud.deliver_twice(false)?;
         Ok(cloud)
     }
@@ -157,7 +158,7 @@ impl LocalCloud {
             .map(drop)
     }
 
-    async fn control(
+    pub(crate) async fn control(
         &self,
         method: reqwest::Method,
         what: &str,
@@ -347,7 +348,7 @@ impl LocalCloud {
 }
 
 /// Where the local cloud keeps what it writes down.
-fn state_folder() -> PathBuf {
+pub(crate) fn state_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local")
 }
 

@@ -1,0 +1,224 @@
+//! Alerts on the local cloud: sending what they are about, reading what was told.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::local_cloud::LocalCloud;
+
+/// Entries that one `PutEvents` call takes.
+const EVENTS_PER_CALL: usize = 10;
+/// The accounts that the samples are about: each event is about one of its own instead.
+const ACCOUNTS_OF_SAMPLES: [&str; 3] = ["111122223333", "999900001111", "000000000000"];
+
+/// A sample of `events/alerter/` made into an event of its own.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// The sample's name.
+    pub sample: &'static str,
+    /// The account that it is about, which no other is.
+    pub account: String,
+    body: Value,
+}
+
+impl Happening {
+    /// The `number`th event of a run, about an account that no other is about.
+    ///
+    /// # Errors
+    /// If there is no such sample.
+    pub fn of(sample: &'static str, run: u64, number: usize) -> Result<Self> {
+        let account = format!("{:06}{number:06}", 300_000 + run % 100_000);
+        Self::about(sample, run, number, account)
+    }
+
+    /// The same about this account.
+    ///
+    /// # Errors
+    /// If there is no such sample.
+    pub fn about(sample: &'static str, run: u64, number: usize, account: String) -> Result<Self> {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../events/alerter")
+            .join(format!("{sample}.json"));
+        let mut text =
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        for other in ACCOUNTS_OF_SAMPLES {
+            text = text.replace(other, &account);
+        }
+        let id = format!("{:08x}{number:04x}", run & 0xffff_ffff);
+        // What an event is known by, in the samples of its kind.
+        for (known_by, instead) in [
+            (
+                "-0000-4111-8222-",
+                format!("-{number:04x}-4{:03x}-8222-", run & 0xfff),
+            ),
+            ("06c9a1b2c3d4e5f60718", format!("06c9a1b2{id}")),
+            ("01b0993207d81a09dcd552eb", format!("01b0993207d8{id}")),
+            ("_0123456789", format!("_{id}")),
+            (
+                "12345678-abcd-ef12-3456-",
+                format!("12345678-abcd-{number:04x}-{:04x}-", run & 0xffff),
+            ),
+            // An account that was never made has no id.
+            ("payments-dev", format!("payments-{account}")),
+        ] {
+            text = text.replace(known_by, &instead);
+        }
+        Ok(Self {
+            sample,
+            account,
+            body: serde_json::from_str(&text)?,
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.body.get(name)?.as_str()
+    }
+}
+
+/// Sends what happened as AWS would: events on the default bus or, where another account forwards them, on the
+/// one of alerts; what Budgets, Cost Management and alarms say on the topic of signals.
+///
+/// # Errors
+/// If a call fails or refuses an event.
+pub async fn send(cloud: &LocalCloud, happenings: &[Happening], forwarded: bool) -> Result<()> {
+    let (signals, events): (Vec<_>, Vec<_>) = happenings
+        .iter()
+        .partition(|happening| happening.text("TopicArn").is_some());
+    let topics = aws_sdk_sns::Client::new(&cloud.sdk);
+    for signal in signals {
+        topics
+            .publish()
+            .topic_arn(cloud.output("SignalsTopicArn")?)
+            .set_subject(signal.text("Subject").map(str::to_owned))
+            .message(
+                signal
+                    .text("Message")
+                    .context("a signal without a message")?,
+            )
+            .send()
+            .await?;
+    }
+    let bus = forwarded
+        .then(|| cloud.output("AlertsBusArn"))
+        .transpose()?;
+    let entries: Vec<_> = events
+        .into_iter()
+        .map(|event| {
+            PutEventsRequestEntry::builder()
+                .set_event_bus_name(bus.map(str::to_owned))
+                .set_source(event.text("source").map(str::to_owned))
+                .set_detail_type(event.text("detail-type").map(str::to_owned))
+                .detail(event.body["detail"].to_string())
+                .build()
+        })
+        .collect();
+    let buses = aws_sdk_eventbridge::Client::new(&cloud.sdk);
+    for chunk in entries.chunks(EVENTS_PER_CALL) {
+        let answer = buses
+            .put_events()
+            .set_entries(Some(chunk.to_vec()))
+            .send()
+            .await?;
+        ensure!(answer.failed_entry_count() == 0, "{answer:?}");
+    }
+    Ok(())
+}
+
+/// A mail, or a message in Slack.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When it arrived.
+    pub time: Timestamp,
+    /// The mail's topic, by the name of its output; nothing for Slack.
+    pub topic: String,
+    /// All that it says.
+    pub text: String,
+}
+
+#[derive(Deserialize)]
+struct Mail {
+    time: Timestamp,
+    topic: String,
+    subject: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Posts {
+    messages: Vec<Post>,
+}
+
+#[derive(Deserialize)]
+struct Post {
+    time: Timestamp,
+    body: Value,
+}
+
+impl LocalCloud {
+    /// Every mail since the local cloud was started, oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn mails(&self) -> Result<Vec<Told>> {
+        let names: BTreeMap<&str, &str> = ["CriticalTopicArn", "ErrorTopicArn", "InfoTopicArn"]
+            .into_iter()
+            .filter_map(|name| Some((self.output(name).ok()?, name)))
+            .collect();
+        let text = std::fs::read_to_string(crate::local_cloud::state_folder().join("mail.jsonl"))
+            .unwrap_or_default();
+        text.lines()
+            .map(|line| {
+                let mail: Mail = serde_json::from_str(line)?;
+                let topic = names.get(mail.topic.as_str()).copied().unwrap_or_default();
+                Ok(Told {
+                    time: mail.time,
+                    topic: topic.to_owned(),
+                    text: format!("{}\n{}", mail.subject, mail.text),
+                })
+            })
+            .collect()
+    }
+
+    /// Every message in Slack since it was cleared, oldest first.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn slack(&self) -> Result<Vec<Told>> {
+        let answer = self.control(reqwest::Method::GET, "slack", None).await?;
+        let posts: Posts = serde_json::from_str(&answer)?;
+        let told = posts.messages.into_iter().map(|post| Told {
+            time: post.time,
+            topic: String::new(),
+            text: post.body.to_string(),
+        });
+        Ok(told.collect())
+    }
+
+    /// Forgets what was posted to Slack.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn clear_slack(&self) -> Result<()> {
+        self.control(reqwest::Method::DELETE, "slack", None)
+            .await
+            .map(drop)
+    }
+
+    /// Has Slack answer badly for a while; the front door's own documentation has the form. `None` makes it well.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn slack_answers(&self, answers: Option<Value>) -> Result<()> {
+        let method = match answers {
+            Some(_) => reqwest::Method::POST,
+            None => reqwest::Method::DELETE,
+        };
+        self.control(method, "slack-answers", answers)
+            .await
+            .map(drop)
+    }
+}
