@@ -62,8 +62,9 @@ impl Happening {
                 "12345678-abcd-ef12-3456-",
                 format!("12345678-abcd-{number:04x}-{:04x}-", run & 0xffff),
             ),
-            // An account that was never made has no id.
+            // What tells it apart where its account is not in it.
             ("payments-dev", format!("payments-{account}")),
+            ("i-0abc1234def567890", format!("i-{account}")),
         ] {
             text = text.replace(known_by, &instead);
         }

@@ -1,7 +1,7 @@
 //! Alerts on the local cloud, with the deployed template: from what AWS sends to mail and Slack.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -111,12 +111,18 @@ async fn in_slack(
     Ok(by_account(cloud.slack().await?, happenings))
 }
 
+/// Waits for as many messages in Slack as there are alerts, and names the kinds of those that are not there.
 async fn all_in_slack(cloud: &LocalCloud, happenings: &[Happening]) -> Result<()> {
-    eventually("every alert is in Slack", PATIENCE, async || {
-        let found = in_slack(cloud, happenings).await?;
-        Ok(found.values().all(|told| !told.is_empty()))
+    let all = eventually("every alert is in Slack", PATIENCE, async || {
+        Ok(cloud.slack().await?.len() >= happenings.len())
     })
-    .await
+    .await;
+    let found = in_slack(cloud, happenings).await?;
+    let missing = happenings
+        .iter()
+        .filter(|happening| found[&happening.account].is_empty());
+    let samples: BTreeSet<&str> = missing.map(|happening| happening.sample).collect();
+    all.with_context(|| format!("of {samples:?} some are missing"))
 }
 
 async fn drained(cloud: &LocalCloud) -> Result<()> {
