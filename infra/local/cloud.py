@@ -511,6 +511,15 @@ class Cloud:
             service, endpoint_url=self.front_door.url, region_name=REGION,
             aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
 
+    def control(self, method, what, settings=None):
+        """Asks the front door about itself: its answer, if it has one."""
+        request = urllib.request.Request(
+            f"{self.front_door.url}/_orgkeeper/{what}", method=method,
+            data=settings and json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
     def end(self):
         """Ends every server."""
         for server, process in [(server, server.ask_to_end()) for server in self.servers]:

@@ -6,6 +6,7 @@ Starts the local cloud unless it runs already, and then also stops it. Exit code
 import sys
 
 import cloud
+import demo_alert
 import demo_enrich
 import demo_vend
 
@@ -13,6 +14,7 @@ import demo_vend
 CHAPTERS = (
     ("A CSV in, accounts and access out", demo_vend.play),
     ("Security Hub tells of findings, and nobody knows whose accounts these are", demo_enrich.play),
+    ("Somebody signs in as the root user, and the people on call read it in words", demo_alert.play),
 )
 
 

@@ -3,9 +3,7 @@
 import contextlib
 import csv
 import io
-import json
 import time
-import urllib.request
 import uuid
 from dataclasses import dataclass, field
 
@@ -129,20 +127,11 @@ def table_of(rows, columns):
 @contextlib.contextmanager
 def making_takes(here, milliseconds):
     """Account Factory takes that long meanwhile."""
-    tell_factory(here, "POST", {"duration_ms": milliseconds})
+    here.control("POST", "factory", {"duration_ms": milliseconds})
     try:
         yield
     finally:
-        tell_factory(here, "DELETE")
-
-
-def tell_factory(here, method, settings=None):
-    """Changes how the front door makes accounts."""
-    request = urllib.request.Request(
-        f"{here.front_door.url}/_orgkeeper/factory", method=method,
-        data=settings and json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10):
-        pass
+        here.control("DELETE", "factory")
 
 
 def watch(database, table, wanted, start):

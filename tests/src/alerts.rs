@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use alerter::{
+    event::Message,
+    kinds::{self, Reading},
+};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use jiff::Timestamp;
+use orgkeeper_shared::alert::Alert;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -73,6 +78,26 @@ impl Happening {
             account,
             body: serde_json::from_str(&text)?,
         })
+    }
+
+    /// The body of its message in the alerts queue.
+    #[must_use]
+    pub fn message(&self) -> &Value {
+        &self.body
+    }
+
+    /// What `alerter` tells of it, without any rule and without the account's name.
+    #[must_use]
+    pub fn alert(&self) -> Option<Alert> {
+        let Message::Event(event) =
+            Message::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH)
+        else {
+            return None;
+        };
+        match kinds::read(&event) {
+            Reading::Tell(draft) => Some(draft.alert(None, draft.severity)),
+            Reading::Nothing => None,
+        }
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -3,8 +3,10 @@
 //! Release binaries under a Lambda Runtime API, every AWS call answered after 10 ms: 1,000 findings of
 //! 50 accounts in one batch (medians of nine runs), a whole refresh of 1,000 accounts, and 10,000
 //! findings of one account brought up to date, pacing off; a file of 1,000 accounts taken in, at the
-//! published rates and without. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
+//! published rates and without; 100 alerts told, and posted to Slack. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
 //! figure is over its bound.
+
+mod alerts;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -94,6 +96,8 @@ async fn main() -> Result<()> {
         ("finding-enricher", finding_enricher(built).await?),
         ("directory-refresher", directory_refresher(built).await?),
         ("new-account-handler", new_account_handler(built).await?),
+        ("alerter", alerts::alerter(built).await?),
+        ("slack-notifier", alerts::slack_notifier(built).await?),
     ]);
     for (function, figures) in &tables {
         print(function, figures);
@@ -373,7 +377,8 @@ async fn work_off(
     Ok(work)
 }
 
-/// What one start and one batch came to.
+/// What one start and its work came to.
+#[derive(Default)]
 struct Run {
     cold_start: Duration,
     billed: Duration,

@@ -1,0 +1,181 @@
+"""A chapter of the demo: things happen that somebody has to know of, and reach Slack and the mail in words."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+import cloud
+
+EVENTS = cloud.ROOT / "events" / "alerter"
+# The accounts that the samples are about.
+ACCOUNTS_OF_SAMPLES = ("111122223333", "999900001111")
+# A burst: so many IAM changes of one role; so many of them are told one by one.
+BURST = 12
+TOLD_ONE_BY_ONE = 5
+
+# What this run's events are told apart from another's by.
+RUN = uuid.uuid4()
+BUDGET = f"team-a-{RUN.hex[:4]}"
+
+PATIENCE_SECONDS = 60
+CARD_WIDTH = 110
+COLORS = {"CRITICAL": "red", "ERROR": "yellow", "INFO": "blue"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens: a sample event, the account, how often it is sent, and the titles that come of it."""
+
+    what: str
+    sample: str
+    account: str
+    titles: tuple
+    times: int = 1
+    # The same event again and again, or another one each time.
+    same: bool = True
+
+
+STEPS = (
+    Step("Somebody signs in as the root user of payments-api-prod, without MFA. The event comes twice.",
+         "root-sign-in-without-mfa", "payments-api-prod",
+         ("Root user signed in without MFA in payments-api-prod",), times=2),
+    Step("The trail of payments-ledger-prod is stopped.",
+         "trail-change", "payments-ledger-prod", ("Trail main stopped in payments-ledger-prod",)),
+    Step("AWS Budgets writes one of its mails: more was spent than planned.",
+         "budget-exceeded", "webshop-dev", (f"Budget {BUDGET} exceeded: $104.20 of $100.00 in webshop-dev",)),
+    Step(f"A role in webshop-dev makes {BURST} changes in IAM within a few seconds.",
+         "iam-change", "webshop-dev",
+         ("Policy AdministratorAccess attached to role app in webshop-dev",) * TOLD_ONE_BY_ONE
+         + (f"{BURST - TOLD_ONE_BY_ONE} more: IAM changes in webshop-dev within 10 seconds",),
+         times=BURST, same=False),
+)
+
+
+def play(here):
+    """Makes each step happen and shows what came of it; returns whether it was told, once."""
+    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
+    mails = cloud.STATE / "mail.jsonl"
+    seen_mails = len(lines(mails))
+    here.control("DELETE", "slack")
+    well = True
+    for step in STEPS:
+        cloud.console.print(f"\n[bold]{escape(step.what)}[/]")
+        before = len(posts(here))
+        started = time.monotonic()
+        for number in range(step.times):
+            send(here, sample(step, accounts[step.account], 0 if step.same else number))
+        well = show(step, here, before, started) and well
+    told = [json.loads(line) for line in lines(mails)[seen_mails:]]
+    cloud.console.rule("The same by e-mail")
+    table = Table("to", "subject", box=None)
+    for mail in told:
+        table.add_row(escape(mail["to"]), escape(mail["subject"]))
+    cloud.console.print(table)
+    wanted = sorted(title for step in STEPS for title in step.titles)
+    return well and sorted(mail["subject"] for mail in told) == wanted
+
+
+def show(step, here, before, started):
+    """Waits for a step's messages and shows each kind of them once; returns whether exactly those came."""
+    with Progress(TextColumn("messages in Slack"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                  console=cloud.console, disable=not cloud.console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=len(step.titles))
+        while time.monotonic() - started < PATIENCE_SECONDS:
+            told = posts(here)[before:]
+            progress.update(task, completed=len(told))
+            if len(told) >= len(step.titles):
+                break
+            time.sleep(0.1)
+    seconds = time.monotonic() - started
+    titles = [title_of(post) for post in told]
+    for title in dict.fromkeys(titles):
+        first = told[titles.index(title)]
+        cloud.console.print(card(first, titles.count(title)))
+    cloud.console.print(f"In Slack {seconds:.1f} s after it happened.", style="dim")
+    if sorted(titles) == sorted(step.titles):
+        return True
+    cloud.console.print(f"[red]Expected:[/] {escape(', '.join(step.titles))}")
+    return False
+
+
+def card(post, count):
+    """A message as Slack shows it, as far as a terminal can."""
+    grid = Table.grid()
+    link = None
+    for block in post["blocks"][1:]:
+        match block:
+            case {"type": "section", "fields": fields}:
+                # Labels and values take turns.
+                facts = Table.grid(padding=(0, 2))
+                for label, value in zip(fields[::2], fields[1::2]):
+                    facts.add_row(Text(label["text"].strip("*"), style="bold"), Text(value["text"]))
+                grid.add_row(Padding(facts, (1, 0, 0, 0)))
+            case {"type": "section", "text": text}:
+                grid.add_row(Padding(Text(text["text"]), (1, 0, 0, 0)))
+            case {"type": "context", "elements": elements}:
+                grid.add_row(Padding(Text(elements[0]["text"], style="dim"), (1, 0, 0, 0)))
+            case {"type": "actions", "elements": elements}:
+                link = f"[{elements[0]['text']['text']}]"
+    if link:
+        grid.add_row(Text(link, style="reverse"))
+    return Panel(grid, title=Text(post["blocks"][0]["text"]["text"]), title_align="left",
+                 subtitle=f"{count} like this" if count > 1 else "#" + cloud.SLACK_CHANNEL, subtitle_align="right",
+                 border_style=COLORS[severity_of(post)], width=min(CARD_WIDTH, cloud.console.width))
+
+
+def severity_of(post):
+    """The severity that stands in a message's header."""
+    return post["blocks"][0]["text"]["text"].split(":")[0].split()[-1]
+
+
+def title_of(post):
+    """What a message's header says after the severity."""
+    return post["blocks"][0]["text"]["text"].split(": ", 1)[1]
+
+
+def sample(step, account, number):
+    """A step's sample event about an account, known by ids of its own."""
+    text = (EVENTS / f"{step.sample}.json").read_text(encoding="utf-8")
+    for other in ACCOUNTS_OF_SAMPLES:
+        text = text.replace(other, account)
+    event = json.loads(text)
+    now = datetime.now(timezone.utc)
+    if "detail" in event:
+        # What CloudTrail knows an event by.
+        event["detail"]["eventID"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{RUN}/{step.sample}/{number}"))
+        event["detail"]["eventTime"] = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    else:
+        # A budget is told of once in its period.
+        event["Message"] = event["Message"].replace("March 01, 2026", now.strftime("%B %d, %Y")).replace("team-a", BUDGET)
+    return event
+
+
+def send(here, event):
+    """Sends an event as AWS does: through EventBridge, or on the topic of signals."""
+    if "TopicArn" in event:
+        topic = cloud.read(cloud.STATE / "outputs.json")["SignalsTopicArn"]
+        here.client("sns").publish(TopicArn=topic, Subject=event["Subject"], Message=event["Message"])
+        return
+    answer = here.client("events").put_events(Entries=[{
+        "Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}])
+    if answer["FailedEntryCount"]:
+        raise cloud.Failed("an event was refused")
+
+
+def posts(here):
+    """The messages that Slack was sent, oldest first."""
+    return [message["body"] for message in here.control("GET", "slack")["messages"]]
+
+
+def lines(file):
+    """The lines of a file; none when it is not there."""
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []

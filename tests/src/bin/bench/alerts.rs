@@ -1,0 +1,166 @@
+//! What an alert costs: in `alerter` from the queue to its topic, in `slack-notifier` from its queue to Slack.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use orgkeeper_tests::{
+    alerts::Happening,
+    organization::{Organization, account, record},
+    wire::{Answer, Call, Wire},
+};
+use serde_json::{Value, json};
+
+use crate::{AWS_CALL, Figure, RUNS, Run, count, median, megabytes, milliseconds, now, start};
+
+/// Alerts of a run: each about another account, so that none is part of a burst.
+const ALERTS: usize = 100;
+/// Messages that the alerts queue hands out at once (the template's `BatchSize`).
+const MESSAGES_AT_ONCE: usize = 10;
+const WEBHOOK_PARAMETER: &str = "/orgkeeper/slack-webhook";
+
+/// The figures of `alerter`.
+pub(crate) async fn alerter(built: &Path) -> Result<Vec<Figure>> {
+    figures("alerter", built, async |binary| {
+        let organization = Organization::warm(ALERTS, now());
+        let wire = Wire::start(move |call| {
+            aws(call)
+                .unwrap_or_else(|| organization.answer(call))
+                .after(AWS_CALL)
+        })
+        .await?;
+        let topic = |name: &str| format!("arn:aws:sns:us-east-1:111111111111:{name}");
+        let mut function = start(
+            binary,
+            &wire,
+            &[
+                ("ALERTS_SENT_TABLE", "AlertsSent"),
+                (
+                    "ALERTS_QUEUE_URL",
+                    "https://sqs.us-east-1.amazonaws.com/1/alerts",
+                ),
+                ("INFO_TOPIC_ARN", &topic("info")),
+                ("ERROR_TOPIC_ARN", &topic("error")),
+                ("CRITICAL_TOPIC_ARN", &topic("critical")),
+            ],
+        )
+        .await?;
+        let messages = messages(|happening| Ok(happening.message().to_string()))?;
+        let mut run = Run {
+            cold_start: function.cold_start,
+            ..Run::default()
+        };
+        for batch in messages.chunks(MESSAGES_AT_ONCE) {
+            run.billed += done(&function.invoke(&json!({ "Records": batch })).await?)?;
+        }
+        let told = wire.calls_of("Publish").len();
+        ensure!(told == ALERTS, "{told} alerts were told");
+        run.calls = wire.calls().len();
+        run.peak_memory = function.peak_memory()?;
+        Ok(run)
+    })
+    .await
+}
+
+/// The figures of `slack-notifier`.
+pub(crate) async fn slack_notifier(built: &Path) -> Result<Vec<Figure>> {
+    figures("slack-notifier", built, async |binary| {
+        let slack = Wire::start(|_| Answer::xml(200, "ok").after(AWS_CALL)).await?;
+        let address = format!("{}/services/T0000/B0000/XXXX", slack.url());
+        let wire = Wire::start(move |call| {
+            let answer = match call.operation.as_str() {
+                "GetParameter" => Answer::ok(json!({ "Parameter": {
+                    "Name": WEBHOOK_PARAMETER, "Value": address } })),
+                _ => aws(call).unwrap_or_else(|| Answer::ok(json!({}))),
+            };
+            answer.after(AWS_CALL)
+        })
+        .await?;
+        let mut function = start(
+            binary,
+            &wire,
+            &[
+                ("ALERTS_SENT_TABLE", "AlertsSent"),
+                (
+                    "SLACK_DEAD_LETTER_QUEUE_URL",
+                    "https://sqs.us-east-1.amazonaws.com/1/dead",
+                ),
+                (
+                    "ERROR_TOPIC_ARN",
+                    "arn:aws:sns:us-east-1:111111111111:error",
+                ),
+                ("WEBHOOK_SECRET", WEBHOOK_PARAMETER),
+            ],
+        )
+        .await?;
+        let alerts = messages(|happening| {
+            let alert = happening.alert().context("the sample is told")?;
+            Ok(serde_json::to_string(&alert)?)
+        })?;
+        let answer = function.invoke(&json!({ "Records": alerts })).await?;
+        let posted = slack.calls().len();
+        ensure!(posted == ALERTS, "{posted} alerts were posted");
+        Ok(Run {
+            cold_start: function.cold_start,
+            billed: done(&answer)?,
+            calls: wire.calls().len(),
+            peak_memory: function.peak_memory()?,
+        })
+    })
+    .await
+}
+
+/// The medians of [`RUNS`] runs.
+async fn figures(
+    name: &'static str,
+    built: &Path,
+    run: impl AsyncFn(&Path) -> Result<Run>,
+) -> Result<Vec<Figure>> {
+    let binary = built.join(name).join("bootstrap");
+    let mut runs = Vec::new();
+    for number in 1..=RUNS {
+        eprintln!("{name}: run {number} of {RUNS}");
+        runs.push(run(&binary).await?);
+    }
+    let of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
+    let zip = std::fs::metadata(built.join(format!("{name}.zip")))?.len();
+    Ok(vec![
+        Figure::new("cold start", of(|run| milliseconds(run.cold_start)), "ms").at_most(15.0),
+        Figure::new("100 alerts: AWS calls", of(|run| count(run.calls)), ""),
+        Figure::new(
+            "100 alerts: billed time",
+            of(|run| milliseconds(run.billed)),
+            "ms",
+        ),
+        Figure::new("peak memory", of(|run| megabytes(run.peak_memory)), "MB").at_most(20.0),
+        Figure::new("zip", megabytes(zip), "MB"),
+    ])
+}
+
+/// A message of the queue for each alert, with the body that `body` makes of it.
+fn messages(body: impl Fn(&Happening) -> Result<String>) -> Result<Vec<Value>> {
+    (0..ALERTS)
+        .map(|number| {
+            let happening = Happening::about("iam-change", 0, number, account(number))?;
+            Ok(record(&number.to_string(), &body(&happening)?, 1))
+        })
+        .collect()
+}
+
+/// The time of an invocation that left nothing undone.
+fn done(answer: &orgkeeper_tests::runtime_api::Answer) -> Result<std::time::Duration> {
+    let undone = &answer.body["batchItemFailures"];
+    ensure!(*undone == json!([]), "not everything was told: {undone}");
+    Ok(answer.billed)
+}
+
+/// What the tables, the topics and the queue answer when nothing was told before.
+fn aws(call: &Call) -> Option<Answer> {
+    match call.operation.as_str() {
+        "DeleteItem" | "GetItem" | "PutItem" | "UpdateItem" => Some(Answer::ok(json!({}))),
+        "Publish" => Some(Answer::xml(
+            200,
+            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
+        )),
+        _ => None,
+    }
+}
