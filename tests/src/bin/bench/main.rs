@@ -3,8 +3,8 @@
 //! Release binaries under a Lambda Runtime API, every AWS call answered after 10 ms: 1,000 findings of
 //! 50 accounts in one batch (medians of nine runs), a whole refresh of 1,000 accounts, and 10,000
 //! findings of one account brought up to date, pacing off; a file of 1,000 accounts taken in, at the
-//! published rates and without; 100 alerts told, and posted to Slack. Prints tables beside the figures published for the peers and writes `target/bench.json`. Exit code 1 if a
-//! figure is over its bound.
+//! published rates and without; 100 alerts told, and posted to Slack. Prints tables beside the figures
+//! published for the peers and writes `target/bench.json`. Exit code 1 if a figure is over its bound.
 
 mod alerts;
 
