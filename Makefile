@@ -37,12 +37,16 @@ demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the l
 # ---------------------------------------------------------------- checks
 
 # Always the whole workspace: for a part of it cargo picks other features, and compiles the AWS SDK once more.
+.PHONY: clippy
+clippy: need-cargo
+	cargo clippy --workspace --all-targets -- --deny warnings
+
 .PHONY: test
 test: .venv/cloud/installed .venv/sam/installed need-cargo ## Check everything: format, lint, unit, contract and whole-flow tests, templates
 	cargo fmt --all --check
 	.venv/sam/bin/cfn-lint template.yaml infra/*.yaml
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
-	cargo clippy --workspace --all-targets -- --deny warnings
+	$(MAKE) --no-print-directory clippy
 	$(CLOUD) -m unittest discover -s $(LOCAL)
 	$(CLOUD) $(LOCAL)/cloud.py during cargo test --workspace
 

@@ -58,6 +58,10 @@ STACK = "orgkeeper"
 # Where alerts are posted, and where their webhook's address is kept.
 SLACK_CHANNEL = "alerts"
 WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
+# Where the rules of alerts are kept, and the other party that they name.
+RULES_PARAMETER = "/orgkeeper/alert-rules"
+RULES = ROOT / "infra" / "local" / "alert-rules.toml"
+OTHER_PARTY = "webshop-agency"
 
 START_SECONDS = 60
 END_SECONDS = 5
@@ -85,7 +89,7 @@ def main():
     commands.add_parser("up", help="start it with the stack deployed, in the background")
     commands.add_parser("down", help="stop it")
     setting = commands.add_parser("set", help="deploy the running stack again with other parameters; the others stay as they are")
-    setting.add_argument("parameters", nargs="+", metavar="PARAMETER=VALUE")
+    setting.add_argument("parameters", nargs="+", metavar="PARAMETER=VALUE", type=parameter)
     commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
     during = commands.add_parser("during", help="run a command while it is up; stop it afterwards unless it was up before")
     during.add_argument("during", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -137,7 +141,8 @@ def set_parameters(parameters):
     with only_one(), Steps() as steps:
         if not all(server.runs() for server in cloud.servers):
             raise Failed("the local cloud does not run: make up")
-        deploy(cloud, steps, parameters)
+        with steps.step("Change the stack's parameters"):
+            change_parameters(cloud, dict(parameter.split("=", 1) for parameter in parameters))
     return 0
 
 
@@ -291,22 +296,55 @@ def make_organization(cloud):
         raise Failed(f"the example organization was not made: {error} (logs: {shown(LOGS)})") from error
 
 
-def deploy(cloud, steps, other=()):
-    """Deploys the template with the real SAM CLI, `other` parameters over the usual ones, and writes down the outputs."""
+def deploy(cloud, steps):
+    """Deploys the template with the real SAM CLI, and writes down the outputs."""
     with steps.step("Deploy the stack") as detail:
-        keep_webhook(cloud)
+        prepare_alerts(cloud)
         to_deploy = fingerprints(deployed_files())
         run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
-             "--config-env", "local", "--parameter-overrides", *parameter_overrides(), *other],
+             "--config-env", "local", "--parameter-overrides", *parameter_overrides()],
             "deploy", detail, client_environment(cloud))
         write(STATE / "outputs.json", outputs(cloud))
         write(STATE / "deployed.json", to_deploy)
 
 
-def keep_webhook(cloud):
-    """Keeps the address of the stand-in for Slack where the parameter WebhookParameter of samconfig.toml says."""
-    cloud.client("ssm").put_parameter(
+def parameter(text):
+    """An argument of `set`: a parameter's name and its value."""
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text}: write PARAMETER=VALUE")
+    return text
+
+
+def change_parameters(cloud, wanted):
+    """Updates the stack as it was deployed, with these values instead of those that its parameters have."""
+    stacks = cloud.client("cloudformation")
+    known = [one["ParameterKey"] for one in stacks.describe_stacks(StackName=STACK)["Stacks"][0]["Parameters"]]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise Failed(f"the template has no parameter {', '.join(unknown)}")
+    try:
+        stacks.update_stack(
+            StackName=STACK, UsePreviousTemplate=True, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": wanted[name]} if name in wanted
+                else {"ParameterKey": name, "UsePreviousValue": True} for name in known])
+        stacks.get_waiter("stack_update_complete").wait(
+            StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+    except (ClientError, BotoCoreError) as error:
+        raise Failed(f"the stack was not changed: {error}") from error
+    write(STATE / "outputs.json", outputs(cloud))
+
+
+def prepare_alerts(cloud):
+    """Puts there what the parameters of samconfig.toml name: the address of the stand-in for Slack, the rules, and
+    the topic of another party, with its subscriber."""
+    parameters, topics = cloud.client("ssm"), cloud.client("sns")
+    parameters.put_parameter(
         Name=WEBHOOK_PARAMETER, Value=f"{cloud.front_door.url}/_orgkeeper/slack/{SLACK_CHANNEL}", Type="SecureString", Overwrite=True)
+    parameters.put_parameter(
+        Name=RULES_PARAMETER, Value=RULES.read_text(encoding="utf-8"), Type="String", Overwrite=True)
+    party = topics.create_topic(Name=OTHER_PARTY)["TopicArn"]
+    topics.subscribe(TopicArn=party, Protocol="email", Endpoint=f"{OTHER_PARTY}@example.com")
 
 
 def parameter_overrides():
@@ -356,7 +394,7 @@ def outputs(cloud):
 def deployed_files():
     """What a deployment takes."""
     functions = [LAMBDA / name / "bootstrap" for name in function_names()]
-    return [ROOT / "template.yaml", SAMCONFIG, *functions]
+    return [ROOT / "template.yaml", SAMCONFIG, RULES, *functions]
 
 
 def server_files():

@@ -159,7 +159,7 @@ pub async fn send(cloud: &LocalCloud, happenings: &[Happening], forwarded: bool)
 pub struct Told {
     /// When it arrived.
     pub time: Timestamp,
-    /// The mail's topic, by the name of its output; nothing for Slack.
+    /// The mail's topic, by the name of its output or its own; nothing for Slack.
     pub topic: String,
     /// All that it says.
     pub text: String,
@@ -199,7 +199,8 @@ impl LocalCloud {
         text.lines()
             .map(|line| {
                 let mail: Mail = serde_json::from_str(line)?;
-                let topic = names.get(mail.topic.as_str()).copied().unwrap_or_default();
+                let own = mail.topic.rsplit(':').next().unwrap_or_default();
+                let topic = names.get(mail.topic.as_str()).copied().unwrap_or(own);
                 Ok(Told {
                     time: mail.time,
                     topic: topic.to_owned(),

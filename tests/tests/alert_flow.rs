@@ -76,7 +76,7 @@ const FORWARDED_ONLY: &str = "unrecognized";
 
 /// Events of the first flow, and how many a second.
 const EVENTS: usize = 500;
-const A_SECOND: u32 = 8;
+const A_SECOND: u32 = 12;
 /// Alerts of those where Slack is unwell.
 const ALERTS: usize = 200;
 /// In which everything has to be told at the latest; how long it really takes is printed.
@@ -368,6 +368,80 @@ async fn with_the_webhook_gone_every_alert_is_kept_and_one_mail_says_so() -> Res
     Ok(())
 }
 
+/// Has the directory read these accounts, so that they have names and units.
+async fn know(cloud: &LocalCloud, accounts: &[&String]) -> Result<()> {
+    let accounts: Vec<_> = accounts.iter().map(|id| json!({ "id": id })).collect();
+    aws_sdk_sqs::Client::new(&cloud.sdk)
+        .send_message()
+        .queue_url(cloud.output("DirectoryQueueUrl")?)
+        .message_body(json!({ "task": "refresh", "accounts": accounts }).to_string())
+        .send()
+        .await?;
+    eventually("the directory is read", PATIENCE, async || {
+        Ok(cloud.depth(cloud.output("DirectoryQueueUrl")?).await? == 0)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn another_party_hears_of_its_accounts_and_what_is_silenced_is_not_told() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    cloud.clear_slack().await?;
+    let [theirs, sandbox, other] =
+        ["webshop-test", "sandbox-anna", "webshop-prod"].map(|name| cloud.accounts[name].clone());
+    know(&cloud, &[&theirs, &sandbox, &other]).await?;
+    let mails_before = cloud.mails()?.len();
+    let run = run();
+    let happenings = [
+        ("root-sign-in", &theirs),
+        ("iam-change", &sandbox),
+        ("root-sign-in", &sandbox),
+        ("root-sign-in", &other),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(number, (sample, account))| Happening::about(sample, run, number, account.clone()))
+    .collect::<Result<Vec<_>>>()?;
+    send(&cloud, &happenings, false).await?;
+    eventually("three are told", PATIENCE, async || {
+        Ok(cloud.slack().await?.len() >= 3)
+    })
+    .await?;
+    drained(&cloud).await?;
+
+    ensure!(
+        cloud.slack().await?.len() == 3,
+        "the other party's topic is not Slack's"
+    );
+    let mut mails: Vec<(String, String)> = cloud
+        .mails()?
+        .split_off(mails_before)
+        .into_iter()
+        .map(|mail| {
+            (
+                mail.topic,
+                mail.text.lines().next().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect();
+    mails.sort();
+    let signed_in = |topic: &str, name: &str| {
+        let subject = format!("Root user signed in with MFA in {name}");
+        (topic.to_owned(), subject)
+    };
+    ensure!(
+        mails
+            == [
+                signed_in("CriticalTopicArn", "sandbox-anna"),
+                signed_in("CriticalTopicArn", "webshop-prod"),
+                signed_in("CriticalTopicArn", "webshop-test"),
+                signed_in("webshop-agency", "webshop-test"),
+            ],
+        "{mails:?}"
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn of_a_flood_the_first_are_told_and_one_summary_counts_the_rest() -> Result<()> {
     const FLOOD: usize = 40;
@@ -375,17 +449,7 @@ async fn of_a_flood_the_first_are_told_and_one_summary_counts_the_rest() -> Resu
     cloud.clear_slack().await?;
     let run = run();
     let account = cloud.accounts["payments-api-prod"].clone();
-    // Once the directory has read its organization, an account has its name.
-    aws_sdk_sqs::Client::new(&cloud.sdk)
-        .send_message()
-        .queue_url(cloud.output("DirectoryQueueUrl")?)
-        .message_body(json!({ "task": "refresh", "accounts": [{ "id": account }] }).to_string())
-        .send()
-        .await?;
-    eventually("the directory is read", PATIENCE, async || {
-        Ok(cloud.depth(cloud.output("DirectoryQueueUrl")?).await? == 0)
-    })
-    .await?;
+    know(&cloud, &[&account]).await?;
     let mut flood = (0..FLOOD)
         .map(|number| Happening::about("iam-change", run, number, account.clone()))
         .collect::<Result<Vec<_>>>()?;

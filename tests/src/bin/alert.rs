@@ -2,7 +2,12 @@
 //!
 //! `cargo run --bin alert -- --rules events/alerter/rules.toml events/alerter/*.json`
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use alerter::{
     draft::Draft,
@@ -41,11 +46,18 @@ struct Arguments {
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(error) if closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn closed(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -58,19 +70,22 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         None => Rules::default(),
     };
+    let mut out = io::stdout().lock();
     for silence in rules.expired(now) {
-        println!(
+        writeln!(
+            out,
             "The silence in line {} has no effect: it ended on {}.",
             silence.line, silence.until
-        );
+        )?;
     }
     for path in &arguments.events {
         let event = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        println!(
+        writeln!(
+            out,
             "=== {}\n{}",
             path.display(),
             shown(&event, &rules, arguments, now)
-        );
+        )?;
     }
     Ok(())
 }

@@ -52,6 +52,13 @@ pub const CALLS: &[Words] = &[
         "event data store {eventDataStore}",
         "",
     ),
+    row(
+        "cloudtrail",
+        "DeregisterOrganizationDelegatedAdmin",
+        REMOVE,
+        "CloudTrail's administrator {delegatedAdminAccountId}",
+        "",
+    ),
     row("config", "StopConfigurationRecorder", STOP, RECORDER, ""),
     row(
         "config",
@@ -90,6 +97,13 @@ pub const CALLS: &[Words] = &[
     ),
     row("guardduty", "DeleteDetector", DELETE, DETECTOR, ""),
     row("guardduty", "UpdateDetector", CHANGE, DETECTOR, ""),
+    row(
+        "guardduty",
+        "UpdateMemberDetectors",
+        CHANGE,
+        "GuardDuty in member accounts",
+        "",
+    ),
     row(
         "guardduty",
         "StopMonitoringMembers",
@@ -177,6 +191,13 @@ pub const CALLS: &[Words] = &[
     row(
         "securityhub",
         "DisableSecurityHub",
+        DISABLE,
+        "Security Hub",
+        "",
+    ),
+    row(
+        "securityhub",
+        "DisableSecurityHubV2",
         DISABLE,
         "Security Hub",
         "",
