@@ -36,18 +36,27 @@ demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the l
 
 # ---------------------------------------------------------------- checks
 
+.PHONY: test
+test: lint clippy flows ## Check everything: format, lint, unit, contract and whole-flow tests, templates
+
+.PHONY: lint
+lint: .venv/cloud/installed .venv/sam/installed need-cargo
+	cargo fmt --all --check
+	.venv/sam/bin/cfn-lint template.yaml infra/*.yaml
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
+	$(CLOUD) -m unittest discover -s $(LOCAL)
+
 # Always the whole workspace: for a part of it cargo picks other features, and compiles the AWS SDK once more.
 .PHONY: clippy
 clippy: need-cargo
 	cargo clippy --workspace --all-targets -- --deny warnings
 
-.PHONY: test
-test: .venv/cloud/installed .venv/sam/installed need-cargo ## Check everything: format, lint, unit, contract and whole-flow tests, templates
-	cargo fmt --all --check
-	.venv/sam/bin/cfn-lint template.yaml infra/*.yaml
-	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
-	$(MAKE) --no-print-directory clippy
-	$(CLOUD) -m unittest discover -s $(LOCAL)
+.PHONY: compiled
+compiled: need-cargo
+	cargo build --workspace --all-targets
+
+.PHONY: flows
+flows: .venv/cloud/installed .venv/sam/installed need-cargo
 	$(CLOUD) $(LOCAL)/cloud.py during cargo test --workspace
 
 .PHONY: audit
