@@ -275,7 +275,7 @@ impl Stage {
             .await
             .unwrap();
         let rules = Rules::read(rules).unwrap();
-        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules);
+        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
             handler,
@@ -908,7 +908,11 @@ async fn no_news_is_acknowledged() {
 async fn without_a_directory_none_is_asked() {
     let stage = Stage::new().await;
     let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
-    let handler = setup::handler(&config, &stage.wire.sdk_config().await, Rules::default());
+    let handler = setup::handler(
+        &config,
+        &stage.wire.sdk_config().await,
+        Rules::default().into(),
+    );
     let stage = Stage { handler, ..stage };
     assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
     assert!(stage.wire.calls_of("BatchGetItem").is_empty());
@@ -927,7 +931,8 @@ async fn started(answer: Answer) -> Result<Rules, String> {
     .unwrap();
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let rules = setup::rules(&config, &wire.sdk_config().await).await;
-    rules.map_err(|error| format!("{error:#}"))
+    let rules = rules.map_err(|error| format!("{error:#}"))?;
+    Ok((*rules.in_force()).clone())
 }
 
 #[tokio::test]
@@ -949,4 +954,52 @@ async fn rules_are_read_from_their_parameter() {
         .unwrap_err();
     assert!(missing.contains("/orgkeeper/alert-rules"), "{missing}");
     assert!(missing.contains("ParameterNotFound"), "{missing}");
+}
+
+#[tokio::test]
+async fn other_rules_are_in_force_within_minutes_and_wrong_ones_never() {
+    let silence = "[[silence]]\nkind = \"iam.change\"\nreason = \"r\"\nuntil = 2026-12-31\n";
+    let texts = [silence, "[severity]\n\"iam.change\" = \"low\"\n", "", ""];
+    let read = Arc::new(Mutex::new(0));
+    let world = Shared::default();
+    let (answering, reading) = (Arc::clone(&world), Arc::clone(&read));
+    let wire = Wire::start(move |call| {
+        if call.operation != "GetParameter" {
+            return look(&answering).answer(call);
+        }
+        let mut read = reading.lock().unwrap();
+        *read += 1;
+        match *read {
+            3 => Answer::error(500, "InternalServerError"),
+            n => Answer::ok(json!({ "Parameter": { "Value": texts[n.min(texts.len()) - 1] } })),
+        }
+    })
+    .await
+    .unwrap();
+    let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
+    let sdk = wire.sdk_config().await;
+    let rules = setup::rules(&config, &sdk).await.unwrap();
+    let handler = setup::handler(&config, &sdk, rules);
+    let stage = Stage {
+        world,
+        handler,
+        wire,
+    };
+    let told = async |number: usize, minutes: i64| {
+        let event = &iam_changes(number, number + 1)[0];
+        assert!(stage.batch(&[event], minutes * 60).await.is_empty());
+        !stage.look().told().is_empty()
+    };
+    assert!(!told(0, 0).await);
+    assert!(!told(1, 4).await, "they are not read for each batch");
+    assert_eq!(*read.lock().unwrap(), 1);
+    assert!(!told(2, 5).await, "wrong rules leave those that stand");
+    assert_eq!(*read.lock().unwrap(), 2);
+    assert!(
+        !told(3, 10).await,
+        "so does a parameter that cannot be read"
+    );
+    let attempts = *read.lock().unwrap();
+    assert!(attempts >= 3);
+    assert!(told(4, 15).await, "the silence is gone");
 }

@@ -72,6 +72,8 @@ impl Handler {
                 .unwrap_or(Timestamp::MAX),
         };
 
+        self.teller.rules.refresh(at.now).await;
+
         // Messages that tell the same are one piece of news.
         let mut drafts: Vec<(Draft, Vec<usize>)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();

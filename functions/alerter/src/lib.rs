@@ -1,7 +1,8 @@
 //! `alerter`: tells people in words what happened, each thing once, on the topic of its severity.
 //!
 //! Read it in this order:
-//! * [`config`]: what the template sets; [`rules`]: severities, silences and routes.
+//! * [`config`]: what the template sets; [`rules`]: severities, silences and routes, [`rulebook`]: those in
+//!   force.
 //! * [`event`]: what came in a message; [`who`]: who did it; [`console`]: where to look.
 //! * [`kinds`]: what it is, a file for each row of the table of alerts, [`unrecognized`] for the rest;
 //!   [`draft`]: the words that come of it.
@@ -17,6 +18,7 @@ pub mod draft;
 pub mod event;
 pub mod handler;
 pub mod kinds;
+pub mod rulebook;
 pub mod rules;
 pub mod sent;
 pub mod setup;

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     burst::{self, Arrival, Group, Limits, Place, Summary, Task},
     draft::{Draft, uncapitalized},
-    rules::Rules,
+    rulebook::Rulebook,
     sent::{Sent, Stored, alert_id},
 };
 
@@ -129,7 +129,7 @@ pub struct Teller {
     /// The queue that summaries are ordered by, and its URL.
     pub queue: (Queue, String),
     /// The rules.
-    pub rules: Rules,
+    pub rules: Rulebook,
     /// When a burst begins.
     pub limits: Limits,
 }
@@ -145,9 +145,10 @@ impl Teller {
     /// Tells all of it until `deadline`, the most severe first; gives what became of each.
     pub async fn tell(&self, news: &[News], at: Moment, deadline: Instant) -> Vec<Result<Outcome>> {
         let mut results: Vec<Result<Outcome>> = vec![Err(NotTold::OutOfTime); news.len()];
+        let rules = self.rules.in_force();
         let mut claims = Vec::new();
         for (place, news) in news.iter().enumerate() {
-            let verdict = self.rules.judge(&news.draft, news.account.as_ref(), at.now);
+            let verdict = rules.judge(&news.draft, news.account.as_ref(), at.now);
             if let Some(silence) = verdict.silence {
                 tracing::info!(silence.line = silence.line, "an alert was silenced");
                 results[place] = Ok(Outcome::Silenced);
@@ -393,13 +394,14 @@ impl Teller {
     /// Publishes an alert on the topic of its severity, and on those that its routes add.
     async fn publish(&self, alert: &Alert, unread: bool, at: Moment) -> Result<()> {
         let account = alert.account.as_ref();
+        let rules = self.rules.in_force();
         let mut topics = vec![self.topics.of(alert.severity)];
-        for (_, topic) in self.rules.topics(account, alert.severity) {
+        for (_, topic) in rules.topics(account, alert.severity) {
             if !topics.contains(&topic) {
                 topics.push(topic);
             }
         }
-        let whose = unread && account.is_some() && self.rules.route_by_unit();
+        let whose = unread && account.is_some() && rules.route_by_unit();
         if let ([topic], false) = (&topics[..], whose) {
             return self.publish_on(topic, alert).await;
         }
