@@ -65,6 +65,7 @@ def play(here):
     accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
     mails = cloud.STATE / "mail.jsonl"
     seen_mails = len(lines(mails))
+    here.control("DELETE", "slack-answers")
     here.control("DELETE", "slack")
     well = True
     for step in STEPS:

@@ -76,7 +76,7 @@ const FORWARDED_ONLY: &str = "unrecognized";
 
 /// Events of the first flow, and how many a second.
 const EVENTS: usize = 500;
-const A_SECOND: u32 = 12;
+const A_SECOND: u32 = 8;
 /// Alerts of those where Slack is unwell.
 const ALERTS: usize = 200;
 /// In which everything has to be told at the latest; how long it really takes is printed.
@@ -326,6 +326,7 @@ async fn with_the_webhook_gone_every_alert_is_kept_and_one_mail_says_so() -> Res
     })
     .await?;
     drained(&cloud).await?;
+    cloud.slack_answers(None).await?;
 
     ensure!(cloud.slack().await?.is_empty());
     let kept: Vec<Told> = cloud
