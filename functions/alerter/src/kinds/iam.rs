@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     kinds::{
         Kind, Reading,
-        words::{self, Outcome, Words, say_outcome},
+        words::{self, Next, Words, say_call},
     },
 };
 
@@ -325,15 +325,14 @@ const FAILED: &str = "Nothing was changed. Ask them if you do not expect this fr
 pub(super) fn read(event: &Event) -> Option<Reading> {
     let words = words::find(CALLS, &event.call()?)?;
     let mut draft = Draft::of_call(event, Kind::IamChange, words.what(event));
-    draft.happened(words.sentence(event, draft.who()));
-    say_outcome(&mut draft, event);
+    let next = Next {
+        done: DONE,
+        denied: DENIED,
+        failed: FAILED,
+    };
+    say_call(&mut draft, words, event, next);
     if words.operation == OWN_PASSWORD {
         draft.settle(Severity::Info);
     }
-    draft.to_do(match Outcome::of(event) {
-        Outcome::Done => DONE,
-        Outcome::Denied => DENIED,
-        Outcome::Failed => FAILED,
-    });
     Some(draft.into())
 }

@@ -5,7 +5,7 @@ use crate::{
     event::Event,
     kinds::{
         Kind, Reading,
-        words::{self, Outcome, Words, say_outcome},
+        words::{self, Next, Words, say_call},
     },
 };
 
@@ -140,11 +140,11 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
         draft.before_account = ": ";
     }
     draft.account = concerned.or(draft.account);
-    draft.happened(words.sentence(event, draft.who()));
-    say_outcome(&mut draft, event);
-    draft.to_do(match Outcome::of(event) {
-        Outcome::Done => DONE,
-        Outcome::Denied | Outcome::Failed => NOT_DONE,
-    });
+    let next = Next {
+        done: DONE,
+        denied: NOT_DONE,
+        failed: NOT_DONE,
+    };
+    say_call(&mut draft, words, event, next);
     Some(draft.into())
 }

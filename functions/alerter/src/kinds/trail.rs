@@ -5,7 +5,7 @@ use crate::{
     event::Event,
     kinds::{
         Kind, Reading,
-        words::{self, Outcome, Words, row, say_outcome},
+        words::{self, Next, Words, row, say_call},
     },
 };
 
@@ -297,11 +297,11 @@ const NOT_DONE: &str = "Nothing was changed, but somebody tried. Ask them now; i
 pub(super) fn read(event: &Event) -> Option<Reading> {
     let words = words::find(CALLS, &event.call()?)?;
     let mut draft = Draft::of_call(event, Kind::TrailChange, words.what(event));
-    draft.happened(words.sentence(event, draft.who()));
-    say_outcome(&mut draft, event);
-    draft.to_do(match Outcome::of(event) {
-        Outcome::Done => DONE,
-        Outcome::Denied | Outcome::Failed => NOT_DONE,
-    });
+    let next = Next {
+        done: DONE,
+        denied: NOT_DONE,
+        failed: NOT_DONE,
+    };
+    say_call(&mut draft, words, event, next);
     Some(draft.into())
 }

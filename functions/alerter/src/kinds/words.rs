@@ -125,6 +125,28 @@ impl Words {
     }
 }
 
+/// What to do next about a call that was done, denied, or failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// If it was done.
+    pub done: &'static str,
+    /// If it was denied.
+    pub denied: &'static str,
+    /// If it failed.
+    pub failed: &'static str,
+}
+
+/// Adds to a draft about a call of a table what happened, what became of it, and what to do next.
+pub fn say_call(draft: &mut Draft, words: &Words, event: &Event, next: Next) {
+    draft.happened(words.sentence(event, draft.who()));
+    say_outcome(draft, event);
+    draft.to_do(match Outcome::of(event) {
+        Outcome::Done => next.done,
+        Outcome::Denied => next.denied,
+        Outcome::Failed => next.failed,
+    });
+}
+
 /// Adds to a draft about a call what became of it.
 pub fn say_outcome(draft: &mut Draft, event: &Event) {
     let label = match Outcome::of(event) {
