@@ -6,7 +6,7 @@
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
 //!
-//! `tests/<function>_contract.rs` drives a handler over [`wire`], `tests/<flow>_flow.rs` the deployed
+//! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
 
 pub mod alerts;

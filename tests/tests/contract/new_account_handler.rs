@@ -275,7 +275,7 @@ async fn the_sample_file_of_the_repository_is_good() {
         }
     }
     let wire = plain(&vending).await;
-    let file = include_str!("../../events/new-account-handler/accounts.csv");
+    let file = include_str!("../../../events/new-account-handler/accounts.csv");
     let event = vending.upload(KEY, file);
     done(&wire, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 3]);

@@ -621,20 +621,20 @@ fn sample(text: &str) -> Value {
 
 fn created() -> Value {
     sample(include_str!(
-        "../../events/create-managed-account/create-managed-account.json"
+        "../../../events/create-managed-account/create-managed-account.json"
     ))
 }
 
 fn updated() -> Value {
     sample(include_str!(
-        "../../events/create-managed-account/update-managed-account.json"
+        "../../../events/create-managed-account/update-managed-account.json"
     ))
 }
 
 /// `CreateManagedAccount` FAILED; without an account it reads `Not Available`.
 fn creation_failed(name: &str, account: Option<&str>) -> Value {
     let mut event = sample(include_str!(
-        "../../events/create-managed-account/create-managed-account-failed.json"
+        "../../../events/create-managed-account/create-managed-account-failed.json"
     ));
     let status = &mut event["detail"]["serviceEventDetails"]["createManagedAccountStatus"];
     status["account"]["accountName"] = name.into();
@@ -646,7 +646,7 @@ fn creation_failed(name: &str, account: Option<&str>) -> Value {
 
 fn create_account_result(id: &str, failure: Option<&str>) -> Value {
     let mut event = sample(include_str!(
-        "../../events/create-managed-account/create-account-result.json"
+        "../../../events/create-managed-account/create-account-result.json"
     ));
     let status = &mut event["detail"]["serviceEventDetails"]["createAccountStatus"];
     status["id"] = id.into();
@@ -1583,7 +1583,7 @@ async fn one_failing_call_does_not_keep_the_others_from_being_reconciled() {
 async fn the_schedule_gives_turns_too() {
     let world = plain(FACTORY, [waiting("payments")]).await;
     let task = sample(include_str!(
-        "../../events/create-managed-account/reconcile.json"
+        "../../../events/create-managed-account/reconcile.json"
     ));
     assert!(!world.comes_back(&task).await);
     assert_eq!(world.status("payments"), "PROVISIONING");

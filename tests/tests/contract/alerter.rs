@@ -26,7 +26,7 @@ const NOW: &str = "2026-03-01T12:06:00Z";
 
 macro_rules! sample {
     ($name:literal) => {
-        include_str!(concat!("../../events/alerter/", $name, ".json"))
+        include_str!(concat!("../../../events/alerter/", $name, ".json"))
     };
 }
 
@@ -938,7 +938,7 @@ async fn started(answer: Answer) -> Result<Rules, String> {
 #[tokio::test]
 async fn rules_are_read_from_their_parameter() {
     let parameter = |value: &str| Answer::ok(json!({ "Parameter": { "Value": value } }));
-    let text = include_str!("../../events/alerter/rules.toml");
+    let text = include_str!("../../../events/alerter/rules.toml");
     assert_eq!(
         started(parameter(text)).await,
         Ok(Rules::read(text).unwrap())

@@ -259,7 +259,7 @@ fn at_first(
 
 fn first() -> Value {
     serde_json::from_str(include_str!(
-        "../../events/create-account-assignment/assign.json"
+        "../../../events/create-account-assignment/assign.json"
     ))
     .unwrap()
 }

@@ -1,0 +1,10 @@
+//! Contract tests: each function's handler with real SDK clients over a loopback socket, and what people read.
+
+mod alert_texts;
+mod alerter;
+mod create_account_assignment;
+mod create_managed_account;
+mod directory_refresher;
+mod finding_enricher;
+mod new_account_handler;
+mod slack_notifier;

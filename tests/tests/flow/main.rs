@@ -1,0 +1,6 @@
+//! Flow tests: the deployed stack on the local cloud, with faults switched on.
+
+mod alert;
+mod directory;
+mod enrich;
+mod vend;
