@@ -53,8 +53,8 @@ pub fn newest<'a>(
 
 /// Groups findings by the update that they get; an account that `entry_of` does not know is left out.
 ///
-/// `ours` are fields that an earlier entry of the account put on findings: where one is still unchanged
-/// as it was put, it gives way.
+/// `ours` are fields that an earlier entry of the account put on findings: one that is unchanged since then
+/// is replaced.
 pub fn plan<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
     ours: &BTreeMap<String, String>,
