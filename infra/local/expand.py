@@ -1,4 +1,5 @@
-"""Prints a template with its loops expanded, without descriptions and comments, sorted: two versions can be compared.
+"""Prints a template with its loops expanded, sorted and without what only people read, so that two versions
+can be compared.
 
     .venv/cloud/bin/python infra/local/expand.py template.yaml
     diff <(git show HEAD:template.yaml | .venv/cloud/bin/python infra/local/expand.py /dev/stdin) \\
@@ -12,7 +13,7 @@ from pathlib import Path
 from ministack.services.cloudformation import engine, language_extensions
 
 # What only people read: it may change without a change of the stack's behaviour.
-DESCRIPTIONS = ("Description", "AlarmDescription")
+DESCRIPTIONS = ("AlarmDescription", "Description", "Sid")
 
 
 def expanded(text):
