@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alerter::{config::Config, handler::Handler, rules::Rules, setup};
+use alerter::{config::Config, handler::Alerter, rules::Rules, setup};
 use jiff::{SignedDuration, Timestamp};
-use orgkeeper_shared::{alert::Alert, invocation::Invocation};
+use orgkeeper_shared::{
+    alert::Alert,
+    lambda::{Invocation, QueueFunction},
+};
 use orgkeeper_tests::{
     organization::record,
     wire::{Answer, Call, Wire},
@@ -260,7 +263,7 @@ fn config(changed: &[(&str, &str)]) -> Config {
 
 struct Stage {
     world: Shared,
-    handler: Handler,
+    handler: QueueFunction<Alerter>,
     wire: Wire,
 }
 
@@ -275,7 +278,7 @@ impl Stage {
             .await
             .unwrap();
         let rules = Rules::parse(rules).unwrap();
-        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules.into());
+        let handler = setup::function(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
             handler,
@@ -908,7 +911,7 @@ async fn an_event_that_is_not_reported_is_acknowledged() {
 async fn without_a_directory_no_directory_is_read() {
     let stage = Stage::new().await;
     let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
-    let handler = setup::handler(
+    let handler = setup::function(
         &config,
         &stage.wire.sdk_config().await,
         Rules::default().into(),
@@ -979,7 +982,7 @@ async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let sdk = wire.sdk_config().await;
     let rules = setup::rules(&config, &sdk).await.unwrap();
-    let handler = setup::handler(&config, &sdk, rules);
+    let handler = setup::function(&config, &sdk, rules);
     let stage = Stage {
         world,
         handler,

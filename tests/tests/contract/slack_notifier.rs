@@ -10,13 +10,13 @@ use std::{
 
 use jiff::Timestamp;
 use orgkeeper_cli::slack_text::text;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
-use slack_notifier::{config::Config, handler::Handler, setup};
+use slack_notifier::{config::Config, handler::SlackNotifier, setup};
 
 const TABLE: &str = "AlertsSent";
 const DEAD_LETTERS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/slack-dead-letters";
@@ -203,7 +203,7 @@ struct Local {
     world: Shared,
     aws: Wire,
     slack: Wire,
-    handler: Handler,
+    handler: QueueFunction<SlackNotifier>,
 }
 
 /// What comes of a batch: the ids that come back, each with the seconds that it stays away.
@@ -253,7 +253,7 @@ async fn local_with(
     let aws = Wire::start(move |call| aws(call).unwrap_or_else(|| look(&of_aws).answer(call)))
         .await
         .unwrap();
-    let handler = setup::handler(&config(settings), &aws.sdk_config().await);
+    let handler = setup::function(&config(settings), &aws.sdk_config().await);
     Local {
         world,
         aws,
@@ -274,13 +274,13 @@ async fn local_but(operation: &'static str, answer: Answer) -> Local {
 }
 
 impl Local {
-    async fn another_handler(&self) -> Handler {
-        setup::handler(&config(&[]), &self.aws.sdk_config().await)
+    async fn another_handler(&self) -> QueueFunction<SlackNotifier> {
+        setup::function(&config(&[]), &self.aws.sdk_config().await)
     }
 
     async fn handle_by(
         &self,
-        handler: &Handler,
+        handler: &QueueFunction<SlackNotifier>,
         records: &[Value],
         now: &str,
         remaining: Duration,
