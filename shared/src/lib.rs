@@ -4,6 +4,7 @@
 //! * [`ids`]: the newtypes that every other module speaks.
 //! * [`config`], [`telemetry`] and [`invocation`]: what a `main.rs` needs.
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
+//! * [`lifecycle`]: what AWS sends when an account operation has ended.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
@@ -27,6 +28,7 @@ pub mod config;
 pub mod enrichment;
 pub mod ids;
 pub mod invocation;
+pub mod lifecycle;
 #[cfg(feature = "once")]
 pub mod once;
 pub mod pace;
