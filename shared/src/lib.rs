@@ -4,6 +4,7 @@
 //! * [`ids`]: the newtypes that every other module speaks.
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
+//! * [`lifecycle`]: what AWS sends when an account operation has ended.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
@@ -30,6 +31,7 @@ pub mod enrichment;
 pub mod ids;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod lifecycle;
 #[cfg(feature = "once")]
 pub mod once;
 pub mod optimistic;
