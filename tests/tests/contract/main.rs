@@ -5,6 +5,7 @@ mod alerter;
 mod create_account_assignment;
 mod create_managed_account;
 mod directory_refresher;
+mod event_rules;
 mod finding_enricher;
 mod new_account_handler;
 mod slack_notifier;
