@@ -10,14 +10,19 @@ organization, deploys template.yaml with the real `sam deploy`, and says how to 
 ORGKEEPER_PORT moves the three ports. What `up` writes is in target/local/: a log and a process file for each server,
 outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` is there,
 everything is delivered twice (ministack_patches.py).
+
+Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
+replaces `local` in target/local/. They share the build, which one lock guards.
 """
 
 import argparse
 import contextlib
 import fcntl
+import filecmp
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -45,13 +50,16 @@ except ModuleNotFoundError as missing:
 import organization
 
 ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / "target" / "local"
-LOGS = STATE / "log"
-LAMBDA = ROOT / "target" / "lambda"
+TARGET = ROOT / "target"
+LAMBDA = TARGET / "lambda"
 SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
 SAMCONFIG = ROOT / "samconfig.toml"
 
 DEFAULT_PORT = 4566
+DEFAULT_INSTANCE = "local"
+INSTANCE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+# Folders below target/ that cargo and make write.
+OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "package", "release", "tmp")
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
@@ -112,7 +120,7 @@ def exit_code(name, command):
 
 def up():
     """Starts what does not run, deploys what changed, and says how to reach it."""
-    cloud = Cloud(base_port())
+    cloud = this_cloud()
     bring_up(cloud)
     say_how_to_reach(cloud)
     return 0
@@ -120,13 +128,13 @@ def up():
 
 def bring_up(cloud):
     """Starts what does not run and deploys what changed."""
-    with only_one(), Steps() as steps:
+    with only_one(cloud), Steps() as steps:
         need_tools()
         running = [server for server in cloud.servers if server.runs()]
         complete = len(running) == len(cloud.servers)
         if complete and not cloud.front_door.healthy():
             raise Failed(f"the local cloud runs on another port than {cloud.port}, or hangs: make down, then make up")
-        build(steps)
+        build(cloud, steps)
         if complete:
             deploy_again(cloud, steps)
         else:
@@ -137,8 +145,8 @@ def bring_up(cloud):
 
 def set_parameters(parameters):
     """Deploys the running stack with other parameters, which stay until they are set again."""
-    cloud = Cloud(base_port())
-    with only_one(), Steps() as steps:
+    cloud = this_cloud()
+    with only_one(cloud), Steps() as steps:
         if not all(server.runs() for server in cloud.servers):
             raise Failed("the local cloud does not run: make up")
         with steps.step("Change the stack's parameters"):
@@ -148,8 +156,8 @@ def set_parameters(parameters):
 
 def down():
     """Ends what `up` started."""
-    cloud = Cloud(base_port())
-    with only_one(), Steps() as steps:
+    cloud = this_cloud()
+    with only_one(cloud), Steps() as steps:
         running = [server.name for server in cloud.servers if server.runs()]
         if not running:
             console.print("the local cloud does not run")
@@ -162,7 +170,7 @@ def down():
 @contextlib.contextmanager
 def being_up():
     """The local cloud, up and with the stack as it is now; it is stopped again unless it was up before."""
-    cloud = Cloud(base_port())
+    cloud = this_cloud()
     was_up = all(server.runs() for server in cloud.servers)
     bring_up(cloud)
     try:
@@ -174,13 +182,13 @@ def being_up():
 
 def run_during(command):
     """Runs a command against the local cloud; its exit code is the command's."""
-    with being_up():
-        return subprocess.run(command, cwd=ROOT).returncode
+    with being_up() as cloud:
+        return subprocess.run(command, cwd=ROOT, env={**os.environ, **cloud.variables()}).returncode
 
 
 def status():
     """Says which servers run and answer."""
-    cloud = Cloud(base_port())
+    cloud = this_cloud()
     table = Table("server", "address", "process", "state")
     states = []
     for server in cloud.servers:
@@ -202,11 +210,25 @@ def base_port():
     return int(text)
 
 
+def instance():
+    """The name of this local cloud, which is the name of its state folder too."""
+    name = os.environ.get("ORGKEEPER_INSTANCE", DEFAULT_INSTANCE)
+    if not INSTANCE_NAME.fullmatch(name) or name in OTHER_FOLDERS:
+        raise Failed(f"ORGKEEPER_INSTANCE is {name}: it has to be up to 32 of a-z, 0-9 and -, start with a letter,"
+                     f" and not be {', '.join(OTHER_FOLDERS[:-1])} or {OTHER_FOLDERS[-1]}")
+    return name
+
+
+def this_cloud():
+    """The local cloud that the environment names."""
+    return Cloud(instance(), base_port())
+
+
 @contextlib.contextmanager
-def only_one():
-    """Lets one `up` or `down` work at a time."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with open(STATE / "lock", "w", encoding="utf-8") as file:
+def only_one(cloud):
+    """Lets one `up` or `down` of a local cloud work at a time."""
+    cloud.logs.mkdir(parents=True, exist_ok=True)
+    with open(cloud.state / "lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -226,12 +248,12 @@ def start_all(cloud, steps):
     """Starts the three servers and fills them. If anything fails, all of them are ended again."""
     cloud.end()
     for name in ("outputs.json", "organization.json", "deployed.json"):
-        (STATE / name).unlink(missing_ok=True)
+        (cloud.state / name).unlink(missing_ok=True)
     for server in cloud.servers:
         need_free_port(server.port)
     try:
         with steps.step("Start the servers"):
-            write(STATE / "servers.json", fingerprints(server_files()))
+            write(cloud.state / "servers.json", fingerprints(server_files()))
             for server in cloud.servers:
                 server.start()
             for server in cloud.servers:
@@ -246,24 +268,36 @@ def start_all(cloud, steps):
 
 def deploy_again(cloud, steps):
     """Deploys to a local cloud that runs already, if there is anything new."""
-    if read(STATE / "servers.json") != fingerprints(server_files()):
+    if read(cloud.state / "servers.json") != fingerprints(server_files()):
         console.print("the servers themselves changed, but the old ones run on: make down and make up replace them")
-    if read(STATE / "deployed.json") == fingerprints(deployed_files()):
+    if read(cloud.state / "deployed.json") == fingerprints(deployed_files()):
         console.print("it runs already; template and functions are as deployed, so nothing was deployed again")
         return
     console.print("it runs already; template or functions changed, so the stack is deployed again")
     deploy(cloud, steps)
 
 
-def build(steps):
+def build(cloud, steps):
     """Builds the front door and the functions, and puts each function where the template looks for it."""
-    names = function_names()
-    with steps.step("Build the functions and the front door") as detail:
+    with steps.step("Build the functions and the front door") as detail, only_one_build(detail):
         # The whole workspace with its tests: for less cargo picks other features, and `make test` compiles the SDK again.
-        run(["cargo", "build", "--workspace", "--all-targets"], "build", detail,
-            {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_TERM_COLOR": "never"})
-        for name in names:
-            place(name)
+        run(["cargo", "build", "--workspace", "--all-targets"], cloud.logs / "build.log", detail,
+            {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "CARGO_TERM_COLOR": "never"})
+        for name in function_names():
+            place(TARGET / "debug" / name, LAMBDA / name / "bootstrap")
+
+
+@contextlib.contextmanager
+def only_one_build(detail):
+    """Lets one local cloud build at a time; the others wait, and then find everything built."""
+    TARGET.mkdir(exist_ok=True)
+    with open(TARGET / "build.lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            detail("another local cloud builds: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def function_names():
@@ -271,29 +305,36 @@ def function_names():
     return sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
 
 
-def place(name):
-    """Copies a function's binary, without its debug information, to target/lambda/<name>/bootstrap."""
-    folder = LAMBDA / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copy(ROOT / "target" / "debug" / name, folder / "bootstrap")
+def place(binary, bootstrap):
+    """Copies a function's binary, without its debug information, to where the template looks for it.
+
+    Another local cloud may be deploying it: it is replaced as a whole, and only if it changed.
+    """
+    bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its folder, all of which is deployed.
+    draft = bootstrap.parent.with_suffix(".draft")
+    shutil.copy(binary, draft)
     strip = shutil.which("strip")
     if strip:
-        subprocess.run([strip, folder / "bootstrap"], check=True)
+        subprocess.run([strip, draft], check=True)
+    if bootstrap.exists() and filecmp.cmp(draft, bootstrap, shallow=False):
+        draft.unlink()
+    else:
+        draft.replace(bootstrap)
 
 
 def front_door_binary():
     """The front door as cargo leaves it."""
-    return ROOT / "target" / "debug" / "front-door"
+    return TARGET / "debug" / "front-door"
 
 
 def make_organization(cloud):
     """Makes the example organization and writes down its ids."""
     builder = organization.Builder(cloud.front_door.url, cloud.moto.url, REGION, MANAGEMENT_ACCOUNT)
     try:
-        write(STATE / "organization.json", builder.make())
+        write(cloud.state / "organization.json", builder.make())
     except (ClientError, BotoCoreError, RuntimeError) as error:
-        raise Failed(f"the example organization was not made: {error} (logs: {shown(LOGS)})") from error
+        raise Failed(f"the example organization was not made: {error} (logs: {shown(cloud.logs)})") from error
 
 
 def deploy(cloud, steps):
@@ -302,10 +343,10 @@ def deploy(cloud, steps):
         prepare_alerts(cloud)
         to_deploy = fingerprints(deployed_files())
         run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
-             "--config-env", "local", "--parameter-overrides", *parameter_overrides()],
-            "deploy", detail, client_environment(cloud))
-        write(STATE / "outputs.json", outputs(cloud))
-        write(STATE / "deployed.json", to_deploy)
+             "--config-env", "local", "--parameter-overrides", *parameter_overrides(cloud)],
+            cloud.logs / "deploy.log", detail, client_environment(cloud))
+        write(cloud.state / "outputs.json", outputs(cloud))
+        write(cloud.state / "deployed.json", to_deploy)
 
 
 def parameter(text):
@@ -332,7 +373,7 @@ def change_parameters(cloud, wanted):
             StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
     except (ClientError, BotoCoreError) as error:
         raise Failed(f"the stack was not changed: {error}") from error
-    write(STATE / "outputs.json", outputs(cloud))
+    write(cloud.state / "outputs.json", outputs(cloud))
 
 
 def prepare_alerts(cloud):
@@ -347,12 +388,12 @@ def prepare_alerts(cloud):
     topics.subscribe(TopicArn=party, Protocol="email", Endpoint=f"{OTHER_PARTY}@example.com")
 
 
-def parameter_overrides():
+def parameter_overrides(cloud):
     """The stack's parameters: those of samconfig.toml, which the SAM CLI forgets once it is given others, and those
     that follow from the example organization. It leaves out by itself what the template does not declare."""
     with open(SAMCONFIG, "rb") as file:
         stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
-    center = read(STATE / "organization.json")["identity_center"]
+    center = read(cloud.state / "organization.json")["identity_center"]
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
@@ -371,7 +412,7 @@ def client_environment(cloud):
         # Seconds between its looks at the stack: five unless it is told, which is longer than the stack takes.
         "SAM_CLI_POLL_DELAY": "0.2",
         # Where the SAM CLI keeps its own settings.
-        "__SAM_CLI_APP_DIR": str(STATE / "sam"),
+        "__SAM_CLI_APP_DIR": str(cloud.state / "sam"),
     }
 
 
@@ -416,10 +457,10 @@ def fingerprints(files):
 def say_how_to_reach(cloud):
     """Prints the endpoint, the exports and the outputs."""
     table = Table(f"output of stack {STACK}", Column("value", overflow="fold"))
-    for name, value in sorted(read(STATE / "outputs.json").items()):
+    for name, value in sorted(read(cloud.state / "outputs.json").items()):
         table.add_row(name, value)
     console.print(table)
-    console.print(f"The local cloud is up: {cloud.front_door.url}. make down stops it.")
+    console.print(f"The local cloud is up: {cloud.front_door.url}. {cloud.make()} down stops it.")
     console.print("To reach it from a shell:\n")
     for name, value in exports(cloud).items():
         console.print(f"  export {name}={value}", soft_wrap=True)
@@ -447,6 +488,7 @@ class Server:
     """One server of the local cloud: how it is started, and how one sees that it is ready."""
 
     name: str
+    state: Path
     port: int
     health: str
     command: tuple
@@ -459,12 +501,12 @@ class Server:
     @property
     def process_file(self):
         """Keeps its process id and the time when that process started, so that a reused id is not taken for it."""
-        return STATE / f"{self.name}.process.json"
+        return self.state / f"{self.name}.process.json"
 
     @property
     def log(self):
         """Everything that it prints."""
-        return LOGS / f"{self.name}.log"
+        return self.state / "log" / f"{self.name}.log"
 
     def start(self):
         """Starts it in a process group of its own, with nothing of the user's AWS settings."""
@@ -524,24 +566,37 @@ class Server:
 
 
 class Cloud:
-    """The three servers at their ports."""
+    """One local cloud: its state folder, and the three servers at their ports."""
 
-    def __init__(self, port):
+    def __init__(self, name, port):
+        self.name = name
         self.port = port
+        self.state = TARGET / name
+        self.logs = self.state / "log"
         self.ministack = Server(
-            "ministack", port + 1, "/_ministack/health",
-            (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(STATE),
+            "ministack", self.state, port + 1, "/_ministack/health",
+            (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(self.state),
              "--endpoint-url", f"http://127.0.0.1:{port}",
              "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.moto = Server(
-            "moto", port + 2, "/moto-api/data.json",
+            "moto", self.state, port + 2, "/moto-api/data.json",
             (sys.executable, str(ROOT / "infra/local/moto_launcher.py"),
              "--host", "127.0.0.1", "--port", str(port + 2)))
         self.front_door = Server(
-            "front-door", port, "/_orgkeeper/health",
+            "front-door", self.state, port, "/_orgkeeper/health",
             (str(front_door_binary()), "--port", str(port), "--ministack", self.ministack.url,
              "--moto", self.moto.url, "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.servers = (self.ministack, self.moto, self.front_door)
+
+    def variables(self):
+        """The variables that name this local cloud to the tests and to cloud.py."""
+        return {"ORGKEEPER_INSTANCE": self.name, "ORGKEEPER_PORT": str(self.port)}
+
+    def make(self):
+        """How the user calls make for this local cloud."""
+        default = {"ORGKEEPER_INSTANCE": DEFAULT_INSTANCE, "ORGKEEPER_PORT": str(DEFAULT_PORT)}
+        other = [f"{name}={value}" for name, value in self.variables().items() if value != default[name]]
+        return " ".join([*other, "make"])
 
     def client(self, service):
         """A boto3 client of the management account."""
@@ -596,9 +651,8 @@ def need_free_port(port):
 # ---------------------------------------------------------------- running and showing
 
 
-def run(command, name, detail, environment):
+def run(command, log, detail, environment):
     """Runs a command to its end with its output in a log; its last line is shown as `detail` meanwhile."""
-    log = LOGS / f"{name}.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment,

@@ -28,7 +28,7 @@ def main():
             happened = play(here) and happened
     cloud.console.print(
         "[bold green]It all happened.[/]" if happened else
-        f"[bold red]Not everything happened.[/] Logs: {cloud.shown(cloud.LOGS)}")
+        f"[bold red]Not everything happened.[/] Logs: {cloud.shown(here.logs)}")
     return 0 if happened else 1
 
 

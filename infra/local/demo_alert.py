@@ -62,8 +62,8 @@ STEPS = (
 
 def play(here):
     """Makes each step happen and shows what came of it; returns whether it was told, once."""
-    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
-    mails = cloud.STATE / "mail.jsonl"
+    accounts = cloud.read(here.state / "organization.json")["accounts"]
+    mails = here.state / "mail.jsonl"
     seen_mails = len(lines(mails))
     here.control("DELETE", "slack-answers")
     here.control("DELETE", "slack")
@@ -163,7 +163,7 @@ def sample(step, account, number):
 def send(here, event):
     """Sends an event as AWS does: through EventBridge, or on the topic of signals."""
     if "TopicArn" in event:
-        topic = cloud.read(cloud.STATE / "outputs.json")["SignalsTopicArn"]
+        topic = cloud.read(here.state / "outputs.json")["SignalsTopicArn"]
         here.client("sns").publish(TopicArn=topic, Subject=event["Subject"], Message=event["Message"])
         return
     answer = here.client("events").put_events(Entries=[{

@@ -39,7 +39,7 @@ EVENTS_PER_CALL = 10
 
 def play(here):
     """Sends the findings, shows each before and after; returns whether all of them were enriched."""
-    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
+    accounts = cloud.read(here.state / "organization.json")["accounts"]
     sent = {}
     for name, control, severity, title in FINDINGS:
         finding = made_up_finding(accounts.get(name, cloud.MANAGEMENT_ACCOUNT), control, severity, title)

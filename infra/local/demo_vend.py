@@ -63,7 +63,7 @@ class Wanted:
 
 def play(here):
     """Uploads a file, watches its accounts being made and checks what came of it; returns whether all of it did."""
-    outputs = cloud.read(cloud.STATE / "outputs.json")
+    outputs = cloud.read(here.state / "outputs.json")
     for name in ("AccountsBucketName", "AccountsTableName"):
         if name not in outputs:
             raise cloud.Failed(f"the stack has no output {name}: is the vend flow switched on?")
@@ -225,7 +225,7 @@ def results_tell(results, wanted, wrong):
 def accounts_are_where_they_belong(here, wanted):
     """Whether each account is in the organization, in the organizational unit that its row names."""
     organizations = here.client("organizations")
-    units = cloud.read(cloud.STATE / "organization.json")["organizational_units"]
+    units = cloud.read(here.state / "organization.json")["organizational_units"]
     pages = organizations.get_paginator("list_accounts").paginate()
     emails = {account["Id"]: account["Email"].lower() for page in pages for account in page["Accounts"]}
     there = [
@@ -238,7 +238,7 @@ def accounts_are_where_they_belong(here, wanted):
 
 def group_has_access(here, wanted):
     """Whether the group has its permission set on each account."""
-    center = cloud.read(cloud.STATE / "organization.json")["identity_center"]
+    center = cloud.read(here.state / "organization.json")["identity_center"]
     client, happened = here.client("sso-admin"), True
     for group, permission_set in organization.NEW_ACCOUNT_ACCESS:
         arn = center["permission_sets"][permission_set]

@@ -48,6 +48,8 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 # How long after the first time something is delivered again, while `deliver-twice` is there.
 SECOND_DELIVERY_SECONDS = 0.5
 
+MESSAGE_TIMES = ("sent_at", "visible_at", "first_receive_at", "enqueued_at")
+
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
 
@@ -476,6 +478,43 @@ def failed_items(mapping, result, identifiers):
     return named if named <= set(identifiers) else set(identifiers)
 
 
+# ---------------------------------------------------------------- the queues' clock
+
+
+def move_queue_clock(_settings):
+    """AWS's clock runs by itself: a visibility timeout of six minutes ends six minutes later.
+
+    A test need not wait for that. The patch adds the SQS action `AdvanceClock`, which makes every message of every
+    queue `Seconds` older: visibility timeouts, delays, batching windows, retention and deduplication end that much
+    sooner. The time of day stays, so a message that is sent afterwards waits its whole time. The answer is the sum.
+    """
+    advanced = 0
+
+    def advance(data, _queue_url):
+        nonlocal advanced
+        seconds = int(data["Seconds"])
+        with sqs._queues_lock:
+            for queue in list(sqs._queues._data.values()):
+                for message in queue["messages"]:
+                    grow_older(message, seconds)
+                for sent in queue["dedup_cache"].values():
+                    sent["expire"] -= seconds
+        advanced += seconds
+        lambda_svc._esm_wake.set()
+        return {"AdvancedSeconds": advanced}
+
+    sqs._HANDLERS["AdvanceClock"] = advance
+
+
+def grow_older(message, seconds):
+    """Moves every time of a message into the past."""
+    sqs._ensure_msg_fields(message)
+    for name in MESSAGE_TIMES:
+        if message.get(name) is not None:
+            message[name] -= seconds
+    message["sys"]["SentTimestamp"] = str(int(message["sent_at"] * 1000))
+
+
 # ---------------------------------------------------------------- stream mappings
 
 
@@ -853,6 +892,12 @@ PATCHES = (
             "services.lambda_svc._ESM_BACKOFF_SECONDS",
             RUN,
         ),
+    ),
+    Patch(
+        "queue-clock",
+        move_queue_clock,
+        replaces=("services.sqs._HANDLERS",),
+        uses=("services.sqs._queues", QUEUES_LOCK, MESSAGE_FIELDS, WAKE),
     ),
     Patch(
         "stream-batches",

@@ -136,6 +136,15 @@ class Cloud:
             raise AssertionError(f"{len(found)} of {count} messages came within {seconds} s")
         return found
 
+    def advance_clock(self, seconds):
+        """Makes every message that much older, as the front door does; returns the sum."""
+        request = urllib.request.Request(
+            self.url, method="POST", data=json.dumps({"Seconds": seconds}).encode(),
+            headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock",
+                     "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/sqs/aws4_request"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read())["AdvancedSeconds"]
+
     def function(self, name, behaviour):
         """Makes a function; returns its ARN."""
         arn = self.client("lambda").create_function(
@@ -397,6 +406,52 @@ class QueueMappings(unittest.TestCase):
         time.sleep(0.2)
         attributes = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         self.assertEqual(attributes["ApproximateNumberOfMessagesNotVisible"], "3")
+
+    def test_a_moved_clock_ends_visibility_timeouts_delays_and_retention(self):
+        client = cloud.client("sqs")
+        url, _arn = cloud.queue("clock", VisibilityTimeout="600", MessageRetentionPeriod="3600")
+
+        def counts():
+            names = ("", "NotVisible", "Delayed")
+            attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            return tuple(int(attributes[f"ApproximateNumberOfMessages{name}"]) for name in names)
+
+        client.send_message(QueueUrl=url, MessageBody="received")
+        self.assertEqual(len(cloud.messages(url)), 1)
+        client.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=900)
+        self.assertEqual(counts(), (0, 1, 1))
+        start = cloud.advance_clock(0)
+        self.assertEqual(cloud.advance_clock(590), start + 590)
+        self.assertEqual(counts(), (0, 1, 1))
+        cloud.advance_clock(10)
+        self.assertEqual(counts(), (1, 0, 1))
+        cloud.advance_clock(300)
+        self.assertEqual(counts(), (2, 0, 0))
+        # A message that is sent now is of now, and has all its time before it.
+        client.send_message(QueueUrl=url, MessageBody="new", DelaySeconds=10)
+        self.assertEqual(counts(), (2, 0, 1))
+        found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+        ages = [time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000 for message in found]
+        self.assertEqual([round(age / 100) for age in ages], [9, 9])
+        cloud.advance_clock(2690)
+        self.assertEqual(counts(), (3, 0, 0))
+        cloud.advance_clock(10)
+        self.assertEqual(counts(), (1, 0, 0))
+
+    def test_a_moved_clock_brings_a_killed_functions_messages_back_and_ends_a_batching_window(self):
+        self.mapped("clock-fails", "fail", 1)
+        cloud.invocations("clock-fails")
+        time.sleep(1.5)
+        self.assertEqual(len(cloud.invocations("clock-fails")), 1)
+        cloud.advance_clock(30)
+        again = cloud.invocations("clock-fails", 2)[1]
+        self.assertEqual(again["event"]["Records"][0]["attributes"]["ApproximateReceiveCount"], "2")
+
+        self.mapped("clock-window", "keep", 1, BatchSize=20, MaximumBatchingWindowInSeconds=300)
+        time.sleep(1)
+        self.assertFalse((cloud.directory / "clock-window").exists(), "called before its window ended")
+        cloud.advance_clock(300)
+        cloud.invocations("clock-window")
 
     def test_queue_url_is_of_the_endpoint(self):
         url, _arn = cloud.queue("url")

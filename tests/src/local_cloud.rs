@@ -66,7 +66,8 @@ pub struct Calls {
 }
 
 impl LocalCloud {
-    /// The local cloud on `ORGKEEPER_PORT` (4566 if not set), with no fault set and counts at zero.
+    /// The local cloud on `ORGKEEPER_PORT` (4566 if not set) of `ORGKEEPER_INSTANCE` (`local` if not set), with no
+    /// fault set and counts at zero.
     ///
     /// # Errors
     /// If it does not run.
@@ -249,11 +250,13 @@ impl LocalCloud {
         Ok(())
     }
 
-    /// Kills every running process of these functions; gives their number.
+    /// Kills every running process of these functions on this local cloud; gives their number.
     ///
     /// # Errors
     /// If the processes cannot be listed or killed.
     pub fn kill(&self, functions: &[&str]) -> Result<usize> {
+        // Another local cloud of this machine has functions of the same names.
+        let here = format!("AWS_ENDPOINT_URL={}", self.endpoint);
         let names: Vec<String> = functions
             .iter()
             .map(|function| format!("AWS_LAMBDA_FUNCTION_NAME={function}"))
@@ -262,9 +265,12 @@ impl LocalCloud {
         for process in std::fs::read_dir("/proc")? {
             let path = process?.path();
             let environment = std::fs::read(path.join("environ")).unwrap_or_default();
-            let is_one = environment
-                .split(|byte| *byte == 0)
-                .any(|variable| names.iter().any(|name| name.as_bytes() == variable));
+            let has = |wanted: &str| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes())
+            };
+            let is_one = has(&here) && names.iter().any(|name| has(name));
             if let (true, Some(id)) = (is_one, path.file_name()) {
                 let ended = std::process::Command::new("kill")
                     .arg("-9")
@@ -347,9 +353,12 @@ impl LocalCloud {
     }
 }
 
-/// Where the local cloud keeps what it writes down.
+/// The folder where the local cloud of `ORGKEEPER_INSTANCE` keeps its state.
 pub(crate) fn state_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local")
+    let instance = environment("ORGKEEPER_INSTANCE").unwrap_or_else(|| "local".to_owned());
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../target")
+        .join(instance)
 }
 
 /// Asks `holds` again and again until it says yes.
