@@ -2,16 +2,16 @@
 //!
 //! Read it in this order:
 //! * [`ids`]: the newtypes that every other module speaks.
-//! * [`config`], [`telemetry`] and [`invocation`]: what a `main.rs` needs.
+//! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
-//! * [`alert`]: what is told to people (feature `alerts`).
-//! * [`once`]: doing what comes twice once (feature `once`).
-//! * [`vending`]: what became of each requested account (feature `vending`).
-//! * [`queue`]: giving single messages of a batch back (feature `queue`).
+//! * [`alert`]: what is published for people (feature `alerts`).
+//! * [`once`]: idempotency records (feature `once`).
+//! * [`vending`]: the requested accounts, and what became of each (feature `vending`).
+//! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
 //! type or error never leaves them.
@@ -22,11 +22,11 @@ pub mod account_directory;
 pub mod alert;
 pub mod aws;
 pub mod aws_error;
-pub mod config;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
 pub mod ids;
-pub mod invocation;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "once")]
 pub mod once;
 pub mod pace;
@@ -34,6 +34,9 @@ pub mod pace;
 pub mod queue;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
-pub mod telemetry;
 #[cfg(feature = "vending")]
 pub mod vending;
+
+/// The former paths, until every function uses the harness.
+#[cfg(feature = "lambda")]
+pub use lambda::{settings as config, telemetry, time as invocation};

@@ -6,8 +6,8 @@
 //! * [`event`]: what a change to the organization comes down to, in tasks.
 //! * [`change`]: what findings show of an account, before and after.
 //! * [`refresher`]: doing a task, which may send others.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
-//! * [`setup`]: the clients that it works with.
+//! * [`handler`]: a batch of messages, and which of them failed.
+//! * [`setup`]: the clients, built once.
 
 pub mod change;
 pub mod config;
