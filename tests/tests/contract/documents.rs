@@ -189,7 +189,7 @@ fn what_the_operator_looks_for_exists() -> Result<()> {
     for name in metrics.lines().filter(|line| line.starts_with("| `")).flat_map(|row| code_spans(row).skip(1)) {
         ensure!(sources.contains(&format!("\"{name}\"")), "no function counts {name}");
     }
-    for message in ["batch done", "on the way to the dead-letter queue", "the contact is left out"] {
+    for message in ["batch processed", "will be retried", "failed for good: goes to the dead-letter queue", "the contact is left out"] {
         ensure!(operations.contains(&format!("`{message}`")), "operations.md does not name {message:?}");
         ensure!(sources.contains(&format!("\"{message}\"")), "no function logs {message:?}");
     }
