@@ -1,8 +1,8 @@
 //! The commands in README.md and docs/, and who executes them.
 //!
 //! A fenced `sh` block that starts with `# needs AWS` is for a reader with an account. Every other block is executed:
-//! on the local cloud if it calls AWS, without it if not. `make` targets that take long are executed by
-//! [`ELSEWHERE`] what it names.
+//! on the local cloud if it calls AWS, without it if not. [`ELSEWHERE`] names the `make` targets that are executed
+//! elsewhere.
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +20,16 @@ pub const ELSEWHERE: [(&str, &str, &str); 2] = [
     ("deploy", "infra/local/cloud.py", "\"deploy\""),
 ];
 
+/// How variables start that a person's shell does not have.
+const NOT_A_SHELLS: [&str; 7] = [
+    "AWS_",
+    "CARGO_BIN",
+    "CARGO_MANIFEST",
+    "CARGO_PKG",
+    "MAKE",
+    "MFLAGS",
+    "NEXTEST",
+];
 /// How a block starts that nothing here executes.
 const NEEDS_AWS: &str = "# needs AWS";
 /// Words of a line that reaches the local cloud.
@@ -62,15 +72,22 @@ impl Block {
 
     /// Executes it in bash from the repository's root, after `prelude` and with these variables.
     ///
+    /// It starts as from a person's shell: without what cargo and make set for a test, or AWS settings.
+    ///
     /// # Errors
     /// If bash does not start.
     pub fn execute(&self, prelude: &str, variables: &[(&str, &str)]) -> Result<Output> {
         let script = format!("set -euo pipefail\n{prelude}\n{}", self.text);
         let mut command = Command::new("bash");
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if NOT_A_SHELLS.iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(&name);
+            }
+        }
         command
             .args(["-c", &script])
-            .envs(variables.iter().copied());
-        command
+            .envs(variables.iter().copied())
             .current_dir(root())
             .output()
             .context("bash does not start")

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    documents::{Block, ELSEWHERE, Executed, blocks, make_targets, makefile_targets, pages, read, root},
+    documents::{
+        Block, ELSEWHERE, Executed, blocks, make_targets, makefile_targets, pages, read, root,
+    },
     template::Template,
 };
 
@@ -19,7 +21,8 @@ fn all_blocks() -> Result<Vec<Block>> {
 
 /// The code spans of a text.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+    text.lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
 #[test]
@@ -76,12 +79,22 @@ fn every_make_target_exists_and_is_executed() -> Result<()> {
         }
     }
     for (target, file, how) in ELSEWHERE {
-        ensure!(read(file)?.contains(how), "{file} does not execute make {target} by {how}");
+        ensure!(
+            read(file)?.contains(how),
+            "{file} does not execute make {target} by {how}"
+        );
     }
-    for page in pages()?.iter().map(String::as_str).chain(["ARCHITECTURE.md", "CONTRIBUTING.md"]) {
+    for page in pages()?
+        .iter()
+        .map(String::as_str)
+        .chain(["ARCHITECTURE.md", "CONTRIBUTING.md"])
+    {
         for span in code_spans(&read(page)?) {
             for target in make_targets(span) {
-                ensure!(existing.contains(&target), "{page}: the Makefile has no target {target}");
+                ensure!(
+                    existing.contains(&target),
+                    "{page}: the Makefile has no target {target}"
+                );
             }
         }
     }
@@ -91,19 +104,41 @@ fn every_make_target_exists_and_is_executed() -> Result<()> {
 #[test]
 fn every_link_leads_somewhere() -> Result<()> {
     let mut links = 0;
-    for page in pages()?.iter().map(String::as_str).chain(["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"]) {
-        for target in read(page)?.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    for page in pages()?.iter().map(String::as_str).chain([
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ]) {
+        for target in read(page)?
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if target.contains("://") {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             let folder = Path::new(page).parent().context("a folder")?;
-            let file = if file.is_empty() { page.into() } else { folder.join(file) };
-            ensure!(root().join(&file).exists(), "{page}: {target} does not exist");
+            let file = if file.is_empty() {
+                page.into()
+            } else {
+                folder.join(file)
+            };
+            ensure!(
+                root().join(&file).exists(),
+                "{page}: {target} does not exist"
+            );
             if !anchor.is_empty() {
                 let text = read(&file.to_string_lossy())?;
-                let headings: BTreeSet<String> = text.lines().filter(|line| line.starts_with('#')).map(slug).collect();
-                ensure!(headings.contains(anchor), "{page}: {target} has no such heading");
+                let headings: BTreeSet<String> = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(slug)
+                    .collect();
+                ensure!(
+                    headings.contains(anchor),
+                    "{page}: {target} has no such heading"
+                );
             }
             links += 1;
         }
@@ -119,7 +154,9 @@ fn slug(heading: &str) -> String {
         .chars()
         .filter_map(|character| match character {
             ' ' => Some('-'),
-            _ if character.is_alphanumeric() || character == '-' || character == '_' => Some(character.to_ascii_lowercase()),
+            _ if character.is_alphanumeric() || character == '-' || character == '_' => {
+                Some(character.to_ascii_lowercase())
+            }
             _ => None,
         })
         .collect()
@@ -161,15 +198,24 @@ fn every_alarm_has_an_entry_that_says_what_to_do() -> Result<()> {
 #[test]
 fn every_parameter_is_explained() -> Result<()> {
     let deploy = read("docs/deploy.md")?;
-    let rows: String = deploy.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows: String = deploy
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     let explained: BTreeSet<&str> = code_spans(&rows).collect();
     let template = read("template.yaml")?;
-    let section = template.split("\nParameters:\n").nth(1).context("no parameters")?;
+    let section = template
+        .split("\nParameters:\n")
+        .nth(1)
+        .context("no parameters")?;
     let section = section.split("\n\n").next().unwrap_or_default();
     let mut parameters = 0;
     for line in section.lines().filter(|line| !line.starts_with("   ")) {
         let name = line.trim().trim_end_matches(':');
-        ensure!(explained.contains(name), "docs/deploy.md does not explain the parameter {name}");
+        ensure!(
+            explained.contains(name),
+            "docs/deploy.md does not explain the parameter {name}"
+        );
         parameters += 1;
     }
     ensure!(parameters > 30, "only {parameters} parameters");
@@ -185,18 +231,44 @@ fn what_the_operator_looks_for_exists() -> Result<()> {
     for folder in ["functions", "shared"] {
         sources.push_str(&source(&root().join(folder))?);
     }
-    let metrics = operations.split("\n## Metrics").nth(1).context("no metrics")?;
-    for name in metrics.lines().filter(|line| line.starts_with("| `")).flat_map(|row| code_spans(row).skip(1)) {
-        ensure!(sources.contains(&format!("\"{name}\"")), "no function counts {name}");
+    let metrics = operations
+        .split("\n## Metrics")
+        .nth(1)
+        .context("no metrics")?;
+    for name in metrics
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|row| code_spans(row).skip(1))
+    {
+        ensure!(
+            sources.contains(&format!("\"{name}\"")),
+            "no function counts {name}"
+        );
     }
-    for message in ["batch processed", "will be retried", "failed for good: goes to the dead-letter queue", "the contact is left out"] {
-        ensure!(operations.contains(&format!("`{message}`")), "operations.md does not name {message:?}");
-        ensure!(sources.contains(&format!("\"{message}\"")), "no function logs {message:?}");
+    for message in [
+        "batch processed",
+        "will be retried",
+        "failed for good: goes to the dead-letter queue",
+        "the contact is left out",
+    ] {
+        ensure!(
+            operations.contains(&format!("`{message}`")),
+            "operations.md does not name {message:?}"
+        );
+        ensure!(
+            sources.contains(&format!("\"{message}\"")),
+            "no function logs {message:?}"
+        );
     }
     let outputs = template.split("\nOutputs:").nth(1).context("no outputs")?;
     for page in pages()? {
-        for name in read(&page)?.split('"').filter_map(|text| text.strip_prefix('$')) {
-            let known = outputs.contains(&format!("  {name}:")) || !name.starts_with(char::is_uppercase) || name.starts_with("AWS_");
+        for name in read(&page)?
+            .split('"')
+            .filter_map(|text| text.strip_prefix('$'))
+        {
+            let known = outputs.contains(&format!("  {name}:"))
+                || !name.starts_with(char::is_uppercase)
+                || name.starts_with("AWS_");
             ensure!(known, "{page}: the template has no output {name}");
         }
     }
@@ -226,5 +298,36 @@ fn the_pictures_show_no_path_of_a_machine() -> Result<()> {
         }
         ensure!(text.len() < 150_000, "{picture} has {} bytes", text.len());
     }
+    Ok(())
+}
+
+/// The dry run's texts have every kind of alert.
+#[test]
+fn every_kind_of_alert_is_in_the_table() -> Result<()> {
+    let mut kinds = BTreeSet::new();
+    for file in std::fs::read_dir(root().join("tests/tests/contract/alert_texts"))? {
+        let text = std::fs::read_to_string(file?.path())?;
+        let named = text.lines().filter_map(|line| line.strip_prefix("Kind:"));
+        kinds.extend(named.map(|kind| kind.trim().to_owned()));
+    }
+    ensure!(kinds.len() > 10, "only {} kinds", kinds.len());
+    let alerts = read("docs/alerts.md")?;
+    let table = alerts.split("\n## Kinds").nth(1).context("no kinds")?;
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let documented: BTreeSet<String> = rows
+        .filter_map(|row| {
+            row.split(" | ")
+                .nth(1)?
+                .strip_prefix('`')?
+                .strip_suffix('`')
+        })
+        .map(str::to_owned)
+        .collect();
+    ensure!(
+        kinds == documented,
+        "kinds and rows differ: {:?}",
+        kinds.symmetric_difference(&documented)
+    );
     Ok(())
 }

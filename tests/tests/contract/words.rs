@@ -64,7 +64,15 @@ const NAMES: &[(&str, &str)] = &[
     ("Told", "published, posted"),
 ];
 
-const PAGES: &[&str] = &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", "samconfig.toml", "template.yaml"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "Makefile",
+    "samconfig.toml",
+    "template.yaml",
+];
 /// Folders whose files of these kinds are read.
 const FOLDERS: &[(&str, &str)] = &[
     ("docs", "md"),
@@ -96,12 +104,17 @@ fn people_read_plain_words() {
             panic!("{} cannot be read", file.display());
         };
         let shown = file.strip_prefix(&root).unwrap_or(&file).display();
-        for (line, found, better) in findings(&text, file.extension().is_some_and(|end| end == "rs")) {
+        for (line, found, better) in
+            findings(&text, file.extension().is_some_and(|end| end == "rs"))
+        {
             let _ = writeln!(report, "{shown}:{line}: \"{found}\": better: {better}");
             count += 1;
         }
     }
-    assert!(report.is_empty(), "{count} words that are not plain:\n{report}");
+    assert!(
+        report.is_empty(),
+        "{count} words that are not plain:\n{report}"
+    );
 }
 
 /// The files of a kind in a folder and, if `deep`, in the folders below it.
@@ -141,7 +154,8 @@ fn findings(text: &str, is_rust: bool) -> Vec<(usize, &'static str, &'static str
     if is_rust {
         for (line, code) in text.lines().enumerate() {
             for (name, better) in NAMES {
-                let mut names = code.split(|character: char| !character.is_alphanumeric() && character != '_');
+                let mut names =
+                    code.split(|character: char| !character.is_alphanumeric() && character != '_');
                 if names.any(|other| other == *name) {
                     found.push((line + 1, *name, *better));
                 }
@@ -156,7 +170,10 @@ fn findings(text: &str, is_rust: bool) -> Vec<(usize, &'static str, &'static str
 /// A text's words in lower case, with single spaces.
 fn in_words(text: &str) -> String {
     let words = text.split(|character: char| !character.is_alphanumeric() && character != '\'');
-    let words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     words.join(" ")
 }
 
@@ -166,7 +183,12 @@ fn prose_of(code: &str) -> Vec<(usize, String)> {
         .lines()
         .enumerate()
         .filter(|(_, line)| line.trim_start().starts_with("pub "))
-        .map(|(number, line)| (number, line.split("//").next().unwrap_or_default().to_owned()))
+        .map(|(number, line)| {
+            (
+                number,
+                line.split("//").next().unwrap_or_default().to_owned(),
+            )
+        })
         .collect();
     let mut rest = code;
     let mut line = 0;
@@ -185,7 +207,13 @@ fn prose_of(code: &str) -> Vec<(usize, String)> {
             ("", 3)
         } else if rest.starts_with("'\\") {
             // An escaped character: the quote after it belongs to the literal.
-            ("", rest[2..].chars().next().map_or(2, |escaped| 2 + escaped.len_utf8()))
+            (
+                "",
+                rest[2..]
+                    .chars()
+                    .next()
+                    .map_or(2, |escaped| 2 + escaped.len_utf8()),
+            )
         } else {
             ("", 1)
         };
@@ -227,14 +255,26 @@ fn string_end(code: &str, raw: Option<usize>) -> usize {
 fn words_are_found_where_people_read_them() {
     let found = |text: &str| {
         let found = findings(text, true);
-        let words: Vec<_> = found.into_iter().map(|(line, word, _)| (line, word)).collect();
+        let words: Vec<_> = found
+            .into_iter()
+            .map(|(line, word, _)| (line, word))
+            .collect();
         words
     };
     assert_eq!(found("/// What was told.\nlet told = 1;"), [(1, "told")]);
     assert_eq!(found("let quote = '\"';\n// Whoever\n"), [(2, "whoever")]);
-    assert_eq!(found("info!(\n  \"a record Stands, until\"\n)"), [(2, "stands")]);
-    assert_eq!(found("r#\"it says \"told\" twice\"#; let told = \"told\";"), [(1, "told")]);
-    assert_eq!(found("pub fn told_before() {}\nfn told() {}"), [(1, "told")]);
+    assert_eq!(
+        found("info!(\n  \"a record Stands, until\"\n)"),
+        [(2, "stands")]
+    );
+    assert_eq!(
+        found("r#\"it says \"told\" twice\"#; let told = \"told\";"),
+        [(1, "told")]
+    );
+    assert_eq!(
+        found("pub fn told_before() {}\nfn told() {}"),
+        [(1, "told")]
+    );
     assert_eq!(found("struct Teller;\nlet tellers = 1;"), [(1, "Teller")]);
     assert_eq!(found("// `*` stands for anything; what is told apart"), []);
 }
