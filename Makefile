@@ -129,3 +129,6 @@ $(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one 
 $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
 $(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
+
+# The flow test of the documented commands calls the AWS CLI.
+flow flows: .venv/docs/installed

@@ -43,6 +43,7 @@ LINE = 18
 MARGIN = 16
 TITLE = 34
 
+FONTS = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace"
 BACKGROUND = "#0d1117"
 FOREGROUND = "#c9d1d9"
 COLORS = {
@@ -75,8 +76,8 @@ def main():
 def problems_of(picture):
     """Why the picture must not be published: too large, or with a path of this machine."""
     size = len(picture.encode())
-    homes = {str(ROOT), str(Path.home()), "/home/", "/tmp/", "/Users/"}
-    found = sorted(home for home in homes if len(home) > 1 and home in picture)
+    homes = (f"{ROOT}", f"{Path.home()}/", "/home/", "/tmp/", "/Users/")
+    found = sorted(home for home in homes if home in picture)
     return [
         *([f"the picture has {size} bytes, more than {MOST_BYTES}"] if size > MOST_BYTES else []),
         *(f"the picture shows the path {home}" for home in found),
@@ -166,7 +167,7 @@ def draw(snapshots):
                 body.append(text)
                 continue
             name = f"v{len(rules)}"
-            steps = f"0%{{opacity:0}}{percent(start, length)}{{opacity:1}}"
+            steps = "0%{opacity:1}" if start is None else f"0%{{opacity:0}}{percent(start, length)}{{opacity:1}}"
             if end is not None:
                 steps += f"{percent(end, length)}{{opacity:0}}"
             rules.append(f"@keyframes {name}{{{steps}}}")
@@ -178,10 +179,8 @@ def draw(snapshots):
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title">
 <title id="title">A recording of make demo</title>
 <style>
-text{{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:{FOREGROUND};white-space:pre}}
+text{{white-space:pre}}
 .past{{opacity:0}}
-.roll{{transform:translateY({-LINE * max(0, lines - VISIBLE)}px)}}
-.curtain{{transform:translateY({LINE * lines}px)}}
 {"".join(f".{name}{{{rule(style)}}}" for style, name in styles.items())}
 @media (prefers-reduced-motion:no-preference){{
 .past,.last{{animation:{length:.1f}s step-end infinite}}
@@ -195,9 +194,9 @@ text{{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mo
 <rect width="{width}" height="{height}" rx="10" fill="{BACKGROUND}" stroke="#30363d"/>
 <circle cx="20" cy="18" r="6" fill="#ff5f57"/><circle cx="40" cy="18" r="6" fill="#febc2e"/><circle cx="60" cy="18" r="6" fill="#28c840"/>
 <svg x="{MARGIN}" y="{TITLE}" width="{width - 2 * MARGIN}" height="{VISIBLE * LINE}">
-<g class="roll" xml:space="preserve">
+<g class="roll" transform="translate(0 {-LINE * max(0, lines - VISIBLE)})" xml:space="preserve" font-size="14" font-family="{FONTS}">
 {chr(10).join(body)}
-<rect class="curtain" width="100%" height="{LINE * (lines + VISIBLE)}" fill="{BACKGROUND}"/>
+<rect class="curtain" transform="translate(0 {LINE * lines})" width="100%" height="{LINE * (lines + VISIBLE)}" fill="{BACKGROUND}"/>
 </g>
 </svg>
 </svg>
@@ -225,7 +224,7 @@ def versions_of(snapshots, times):
     for (_, changed), shown in zip(snapshots, times):
         for number, runs in changed.items():
             known = versions.setdefault(number, [])
-            if known and known[-1][0] == runs:
+            if runs == (known[-1][0] if known else ()):
                 continue
             if known:
                 known[-1][2] = shown
