@@ -5,6 +5,7 @@
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
+//! * [`template`]: what `template.yaml` and the files in `infra/` declare.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
@@ -14,5 +15,6 @@ pub mod findings;
 pub mod local_cloud;
 pub mod organization;
 pub mod runtime_api;
+pub mod template;
 pub mod vending;
 pub mod wire;
