@@ -5,12 +5,14 @@
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
+//! * [`documents`]: the commands in README.md and docs/.
 //! * [`template`]: what `template.yaml` and the files in `infra/` declare.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
 
 pub mod alerts;
+pub mod documents;
 pub mod findings;
 pub mod local_cloud;
 pub mod organization;

@@ -203,15 +203,9 @@ fn every_parameter_is_explained() -> Result<()> {
         .filter(|line| line.starts_with("| `"))
         .collect();
     let explained: BTreeSet<&str> = code_spans(&rows).collect();
-    let template = read("template.yaml")?;
-    let section = template
-        .split("\nParameters:\n")
-        .nth(1)
-        .context("no parameters")?;
-    let section = section.split("\n\n").next().unwrap_or_default();
+    let template = Template::load("template.yaml")?;
     let mut parameters = 0;
-    for line in section.lines().filter(|line| !line.starts_with("   ")) {
-        let name = line.trim().trim_end_matches(':');
+    for name in template.names("Parameters") {
         ensure!(
             explained.contains(name),
             "docs/deploy.md does not explain the parameter {name}"
@@ -226,7 +220,6 @@ fn every_parameter_is_explained() -> Result<()> {
 #[test]
 fn what_the_operator_looks_for_exists() -> Result<()> {
     let operations = read("docs/operations.md")?;
-    let template = read("template.yaml")?;
     let mut sources = String::new();
     for folder in ["functions", "shared"] {
         sources.push_str(&source(&root().join(folder))?);
@@ -260,19 +253,39 @@ fn what_the_operator_looks_for_exists() -> Result<()> {
             "no function logs {message:?}"
         );
     }
-    let outputs = template.split("\nOutputs:").nth(1).context("no outputs")?;
+    let template = Template::load("template.yaml")?;
+    let outputs: BTreeSet<&str> = template.names("Outputs").collect();
     for page in pages()? {
-        for name in read(&page)?
-            .split('"')
-            .filter_map(|text| text.strip_prefix('$'))
+        let page = read(&page)?;
+        let variables = page.split('$').skip(1).map(|rest| {
+            let end = rest.find(|character: char| !character.is_alphanumeric() && character != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        for name in variables.filter(|name| is_output(name)) {
+            ensure!(outputs.contains(name), "the template has no output {name}");
+        }
+        for name in
+            code_spans(&page).filter(|span| OUTPUT_ENDS.iter().any(|end| span.ends_with(end)))
         {
-            let known = outputs.contains(&format!("  {name}:"))
-                || !name.starts_with(char::is_uppercase)
-                || name.starts_with("AWS_");
-            ensure!(known, "{page}: the template has no output {name}");
+            let known =
+                outputs.contains(name) || template.names("Parameters").any(|other| other == name);
+            ensure!(
+                known || !is_output(name),
+                "the template has no output {name}"
+            );
         }
     }
     Ok(())
+}
+
+/// How outputs end.
+const OUTPUT_ENDS: [&str; 4] = ["QueueUrl", "FunctionName", "TopicArn", "RoleArn"];
+
+/// Whether a name is written as outputs are: `LikeThis`.
+fn is_output(name: &str) -> bool {
+    name.starts_with(char::is_uppercase)
+        && name.contains(char::is_lowercase)
+        && name.chars().all(char::is_alphanumeric)
 }
 
 /// The Rust code below a folder.

@@ -5,6 +5,8 @@ mod alerter;
 mod create_account_assignment;
 mod create_managed_account;
 mod directory_refresher;
+mod documents;
 mod finding_enricher;
 mod new_account_handler;
 mod slack_notifier;
+mod words;
