@@ -8,7 +8,8 @@
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
-//! * [`alert`]: what is told to people (feature `alerts`).
+//! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
+//! * [`optimistic`]: writing what others write too.
 //! * [`once`]: doing what comes twice once (feature `once`).
 //! * [`vending`]: what became of each requested account (feature `vending`).
 //! * [`queue`]: giving single messages of a batch back (feature `queue`).
@@ -20,6 +21,8 @@
 pub mod account_directory;
 #[cfg(feature = "alerts")]
 pub mod alert;
+#[cfg(feature = "alerts")]
+pub mod alert_topics;
 pub mod aws;
 pub mod aws_error;
 pub mod config;
@@ -29,6 +32,7 @@ pub mod ids;
 pub mod invocation;
 #[cfg(feature = "once")]
 pub mod once;
+pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::future::join_all;
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
     queue::{Queue, retry_delay},
@@ -79,7 +79,7 @@ pub struct Pipeline {
     /// The organization's accounts.
     pub accounts: Accounts,
     /// Where people are told.
-    pub topics: Topics,
+    pub topics: AlertTopics,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
@@ -477,7 +477,7 @@ impl Pipeline {
     /// If the call fails.
     pub async fn tell(&self, ended: &AccountRequest, now: Timestamp) -> Result<(), AwsCallError> {
         match telling::alert(ended, &self.region, now) {
-            Some(alert) => self.topics.tell(&alert).await,
+            Some(alert) => self.topics.publish(&alert).await,
             None => Ok(()),
         }
     }

@@ -1,22 +1,22 @@
-//! Every client, built once before the first invocation.
+//! The clients, created once before the first invocation.
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     once::Once,
     queue::Queue,
 };
 
 use crate::{
-    address::Addresses,
     channel::Channel,
-    chat::ChatTopic,
     config::{Config, Target},
+    delivery_failure::Sender,
+    gateway::{
+        chat_topic::ChatTopic, shared_backoff::SharedBackoff, webhook::Webhook,
+        webhook_secret::WebhookSecret,
+    },
     handler::Handler,
-    pauses::Pauses,
-    trouble::Sender,
-    webhook::Webhook,
 };
 
 /// The handler that the function runs with. Makes no call.
@@ -25,14 +25,14 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let calls = CallCounter::default();
     let sns = || client!(aws_sdk_sns, sdk, calls);
     let (channel, target) = match &config.target {
-        Target::Webhook(keeper) => {
-            let addresses = Addresses::new(
-                keeper.clone(),
+        Target::Webhook(location) => {
+            let secret = WebhookSecret::new(
+                location.clone(),
                 client!(aws_sdk_secretsmanager, sdk, calls),
                 client!(aws_sdk_ssm, sdk, calls),
             );
-            let webhook = Channel::Webhook(Webhook::new(addresses));
-            (webhook, keeper.name().to_owned())
+            let webhook = Channel::Webhook(Webhook::new(secret));
+            (webhook, location.name().to_owned())
         }
         Target::AmazonQ(topic) => {
             let topic = topic.clone();
@@ -47,14 +47,14 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     Handler {
         channel,
         once: Once::connect(sdk, &calls, &config.alerts_sent_table),
-        pauses: Pauses::new(
+        backoff: SharedBackoff::new(
             client!(aws_sdk_dynamodb, sdk, calls),
-            &config.alerts_sent_table,
+            config.alerts_sent_table.clone(),
         ),
         queue: Queue::new(client!(aws_sdk_sqs, sdk, calls)),
         dead_letter_queue_url: queue_url.clone(),
-        // It tells of errors only.
-        topics: Topics::new(sns(), error_topic(), error_topic(), error_topic()),
+        // It publishes errors only.
+        topics: AlertTopics::new(sns(), error_topic(), error_topic(), error_topic()),
         error_topic: error_topic(),
         sender: Sender {
             target,

@@ -274,7 +274,7 @@ impl Stage {
         let wire = Wire::start(move |call| look(&answering).answer(call))
             .await
             .unwrap();
-        let rules = Rules::read(rules).unwrap();
+        let rules = Rules::parse(rules).unwrap();
         let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
@@ -851,7 +851,7 @@ async fn what_nobody_knows_is_told_as_it_came() {
             .look()
             .mails
             .iter()
-            .any(|mail| mail.contains("\nAs it came: "))
+            .any(|mail| mail.contains("\nOriginal message: "))
     );
     assert_eq!(stage.look().ordered.len(), 1);
 }
@@ -932,7 +932,7 @@ async fn started(answer: Answer) -> Result<Rules, String> {
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let rules = setup::rules(&config, &wire.sdk_config().await).await;
     let rules = rules.map_err(|error| format!("{error:#}"))?;
-    Ok((*rules.in_force()).clone())
+    Ok((*rules.current()).clone())
 }
 
 #[tokio::test]
@@ -941,7 +941,7 @@ async fn rules_are_read_from_their_parameter() {
     let text = include_str!("../../../events/alerter/rules.toml");
     assert_eq!(
         started(parameter(text)).await,
-        Ok(Rules::read(text).unwrap())
+        Ok(Rules::parse(text).unwrap())
     );
     let wrong = started(parameter("\n[severity]\n\"iam.change\" = \"low\"\n")).await;
     let wrong = wrong.unwrap_err();

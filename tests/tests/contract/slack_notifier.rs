@@ -9,13 +9,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use orgkeeper_cli::slack_text::text;
 use orgkeeper_shared::invocation::Invocation;
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
-use slack_notifier::{config::Config, handler::Handler, setup, text::text};
+use slack_notifier::{config::Config, handler::Handler, setup};
 
 const TABLE: &str = "AlertsSent";
 const DEAD_LETTERS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/slack-dead-letters";
@@ -167,7 +168,7 @@ impl World {
     fn states(&self) -> BTreeMap<&str, usize> {
         let mut states = BTreeMap::new();
         for (id, record) in &self.records {
-            if !id.starts_with("slack#mail#") && id != "slack#pause" {
+            if !id.starts_with("slack#mail#") && id != "slack#backoff" {
                 *states
                     .entry(record["State"]["S"].as_str().unwrap())
                     .or_default() += 1;
@@ -408,7 +409,7 @@ async fn the_worst_is_posted_first() {
     assert_eq!(
         text(message),
         "🟠 ERROR: Unrecognized message\n  \
-         It reads        what <!channel> is this?\n  \
+         Message         what <!channel> is this?\n  \
          (unrecognized · 2026-03-01 10:15:10 UTC)\n"
     );
     assert!(!message.to_string().contains("<!channel>"));
@@ -881,7 +882,7 @@ async fn what_there_is_no_time_for_comes_back() {
     let returned = local.handle_in(&batch, NOW, Duration::from_secs(4)).await;
     assert_eq!(returned, back(&[("e", 2), ("i", 4)]));
     assert_eq!(look(&local.world).posts.len(), 2);
-    assert!(!look(&local.world).records.contains_key("slack#pause"));
+    assert!(!look(&local.world).records.contains_key("slack#backoff"));
 }
 
 #[tokio::test]

@@ -1,72 +1,71 @@
-//! What the table `AlertsSent` remembers beside the idempotency records: the windows of a group, and
-//! the last level that was told of a thing.
+//! The table `AlertsSent`. Beside the idempotency records it holds the windows of each burst, and the last
+//! published level of each thing.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass, Service};
-
 use sha2::{Digest, Sha256};
 
-use crate::{burst::Group, draft::Level};
+use crate::{burst_window::BurstWindows, draft::Level};
 
 /// The table's key.
 const KEY: &str = "Id";
-/// Bytes of an id: longer ones are hashed. DynamoDB takes 2,048.
+/// Bytes of an id. A longer one is hashed: DynamoDB takes 2,048.
 const ID_BYTES: usize = 500;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The windows of a group as the table has them.
-#[derive(Debug, Default)]
-pub struct Stored {
+/// The windows of a burst as the table has them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredWindows {
     /// The windows.
-    pub group: Group,
+    pub windows: BurstWindows,
     /// The item's version; none if there is no item.
     version: Option<u64>,
 }
 
-/// The table.
+/// A gateway to the table.
 #[derive(Debug)]
-pub struct Sent {
+pub struct SentAlerts {
     client: Client,
     table: String,
 }
 
-impl Sent {
+impl SentAlerts {
     /// A gateway over `client` to the table with this name.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// The windows of a group.
+    /// The windows of a burst.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn group(&self, name: &str) -> Result<Stored, AwsCallError> {
-        let item = self.read(&group_id(name)).await?;
+    pub async fn windows(&self, burst: &str) -> Result<StoredWindows, AwsCallError> {
+        let item = self.read(&burst_record_id(burst)).await?;
         let version = number(&item, "Version");
-        // What cannot be read counts as absent: at worst a few more are told one by one.
-        let group = item
+        // Unreadable windows count as absent: at worst a few more alerts are published one by one.
+        let windows = item
             .get("Windows")
             .and_then(|windows| serde_json::from_str(windows.as_s().ok()?).ok())
             .unwrap_or_default();
-        Ok(Stored { group, version })
+        Ok(StoredWindows { windows, version })
     }
 
-    /// Keeps the windows of a group in place of those that were read, until `expires` (seconds since
-    /// 1970). Says whether nobody else was faster.
+    /// Writes the windows of a burst over those that were read, until `expires` (seconds since 1970). False
+    /// if another writer was faster.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn keep(
+    pub async fn put_windows(
         &self,
-        name: &str,
-        stored: &Stored,
+        burst: &str,
+        stored: &StoredWindows,
         expires: i64,
     ) -> Result<bool, AwsCallError> {
-        let windows = serde_json::to_string(&stored.group).unwrap_or_default();
+        let windows = serde_json::to_string(&stored.windows).unwrap_or_default();
         let next = stored
             .version
             .map_or(1, |version| version.saturating_add(1));
@@ -74,7 +73,7 @@ impl Sent {
             .client
             .put_item()
             .table_name(&self.table)
-            .item(KEY, AttributeValue::S(group_id(name)))
+            .item(KEY, AttributeValue::S(burst_record_id(burst)))
             .item("Version", AttributeValue::N(next.to_string()))
             .item("Windows", AttributeValue::S(windows))
             .item("ExpiresAt", AttributeValue::N(expires.to_string()));
@@ -94,33 +93,39 @@ impl Sent {
         }
     }
 
-    /// The last level that was told of a thing.
+    /// The last published level of a thing.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn level(&self, thing: &str) -> Result<Option<Level>, AwsCallError> {
-        let item = self.read(&level_id(thing)).await?;
+        let item = self.read(&level_record_id(thing)).await?;
         Ok(number(&item, "Count")
             .zip(number(&item, "Severity"))
             .map(|(count, severity)| Level { count, severity }))
     }
 
-    /// Notes the level that was told of a thing, until `expires` (seconds since 1970).
+    /// Writes the published level of a thing, until `expires` (seconds since 1970). A lower level than the
+    /// stored one changes nothing.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn note(&self, thing: &str, level: Level, expires: i64) -> Result<(), AwsCallError> {
+    pub async fn put_level(
+        &self,
+        thing: &str,
+        level: Level,
+        expires: i64,
+    ) -> Result<(), AwsCallError> {
         let count = AttributeValue::N(level.count.to_string());
         let severity = AttributeValue::N(level.severity.to_string());
         let answer = self
             .client
             .put_item()
             .table_name(&self.table)
-            .item(KEY, AttributeValue::S(level_id(thing)))
+            .item(KEY, AttributeValue::S(level_record_id(thing)))
             .item("Count", count.clone())
             .item("Severity", severity.clone())
             .item("ExpiresAt", AttributeValue::N(expires.to_string()))
-            // An older one that comes late is not to be told again.
+            // An old event that arrives late is not published again.
             .condition_expression(
                 "attribute_not_exists(Id) OR #Count < :count OR #Severity < :severity",
             )
@@ -153,23 +158,23 @@ impl Sent {
 
 /// The id of the idempotency record of an alert.
 #[must_use]
-pub fn alert_id(dedup_key: &str) -> String {
-    id("alert", dedup_key)
+pub fn alert_record_id(dedup_key: &str) -> String {
+    record_id("alert", dedup_key)
 }
 
-fn group_id(name: &str) -> String {
-    id("burst", name)
+fn burst_record_id(burst: &str) -> String {
+    record_id("burst", burst)
 }
 
-fn level_id(thing: &str) -> String {
-    id("level", thing)
+fn level_record_id(thing: &str) -> String {
+    record_id("level", thing)
 }
 
-fn id(of: &str, name: &str) -> String {
+fn record_id(prefix: &str, name: &str) -> String {
     if name.len() <= ID_BYTES {
-        return format!("{of}#{name}");
+        return format!("{prefix}#{name}");
     }
-    format!("{of}#sha256#{}", hex::encode(Sha256::digest(name)))
+    format!("{prefix}#sha256#{}", hex::encode(Sha256::digest(name)))
 }
 
 fn number<N: std::str::FromStr>(item: &Item, name: &str) -> Option<N> {
@@ -182,12 +187,12 @@ mod tests {
 
     #[test]
     fn an_id_fits_the_table() {
-        assert_eq!(alert_id("iam.change#1"), "alert#iam.change#1");
-        let long = alert_id(&"ü".repeat(2_000));
+        assert_eq!(alert_record_id("iam.change#1"), "alert#iam.change#1");
+        let long = alert_record_id(&"ü".repeat(2_000));
         assert!(
             long.starts_with("alert#sha256#") && long.len() < 100,
             "{long}"
         );
-        assert_ne!(long, alert_id(&"ü".repeat(1_999)));
+        assert_ne!(long, alert_record_id(&"ü".repeat(1_999)));
     }
 }

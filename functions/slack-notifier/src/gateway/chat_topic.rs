@@ -1,9 +1,9 @@
 //! The topic that Amazon Q Developer in chat applications listens to.
 
 use aws_sdk_sns::Client;
-use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass, Service};
+use orgkeeper_shared::aws_error::{AwsCallError, Service};
 
-use crate::channel::NotPosted;
+use crate::post_error::PostError;
 
 /// A gateway to the topic.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl ChatTopic {
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn post(&self, notification: &str) -> Result<(), NotPosted> {
+    pub async fn post(&self, notification: &str) -> Result<(), PostError> {
         self.client
             .publish()
             .topic_arn(&self.topic)
@@ -31,15 +31,6 @@ impl ChatTopic {
             .send()
             .await
             .map(drop)
-            .map_err(|error| not_posted(&AwsCallError::new(Service::Sns, "Publish", &error)))
-    }
-}
-
-fn not_posted(error: &AwsCallError) -> NotPosted {
-    let why = error.to_string();
-    match error.class() {
-        class if class.retryable() => NotPosted::Later { after: None, why },
-        AwsErrorClass::Refused => NotPosted::Refused { why },
-        _ => NotPosted::Closed { why },
+            .map_err(|error| AwsCallError::new(Service::Sns, "Publish", &error).into())
     }
 }

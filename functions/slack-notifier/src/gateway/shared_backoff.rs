@@ -1,4 +1,4 @@
-//! Where every invocation reads whether nothing is posted for now: the webhook is one, they are several.
+//! The backoff that all invocations share: there is one webhook and several invocations.
 
 use std::collections::HashMap;
 
@@ -6,35 +6,32 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use jiff::Timestamp;
 use orgkeeper_shared::aws_error::{AwsCallError, Service};
 
-use crate::pause::Pause;
+use crate::backoff::Backoff;
 
-/// The item's key in the table of what was told.
-const ID: &str = "slack#pause";
-/// How long the item outlives its pause.
+/// The key of the item in the table of posted alerts.
+const ID: &str = "slack#backoff";
+/// How long the item outlives the backoff.
 const KEPT_SECONDS: i64 = 3_600;
 
-/// A gateway to the pause.
+/// A gateway to the item.
 #[derive(Debug)]
-pub struct Pauses {
+pub struct SharedBackoff {
     client: Client,
     table: String,
 }
 
-impl Pauses {
+impl SharedBackoff {
     /// A gateway over `client` to the table with this name.
     #[must_use]
-    pub fn new(client: Client, table: &str) -> Self {
-        Self {
-            client,
-            table: table.to_owned(),
-        }
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
     }
 
-    /// The last pause, which may be over.
+    /// The latest backoff, which may be over.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn read(&self) -> Result<Option<Pause>, AwsCallError> {
+    pub async fn read(&self) -> Result<Option<Backoff>, AwsCallError> {
         let answer = self
             .client
             .get_item()
@@ -44,22 +41,23 @@ impl Pauses {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "GetItem", &error))?;
-        Ok(answer.item.as_ref().and_then(pause))
+        Ok(answer.item.as_ref().and_then(backoff))
     }
 
-    /// Lets every invocation know of a pause.
+    /// Writes a backoff for all invocations. The last writer wins: it has the latest answer of Slack.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn write(&self, pause: Pause) -> Result<(), AwsCallError> {
+    pub async fn write(&self, backoff: Backoff) -> Result<(), AwsCallError> {
         let number = |number: i64| AttributeValue::N(number.to_string());
+        let expires = backoff.until.as_second() + KEPT_SECONDS;
         self.client
             .put_item()
             .table_name(&self.table)
             .item("Id", AttributeValue::S(ID.to_owned()))
-            .item("Until", number(pause.until.as_millisecond()))
-            .item("Unset", number(pause.unset.into()))
-            .item("ExpiresAt", number(pause.until.as_second() + KEPT_SECONDS))
+            .item("Until", number(backoff.until.as_millisecond()))
+            .item("Attempts", number(backoff.attempts.into()))
+            .item("ExpiresAt", number(expires))
             .send()
             .await
             .map(drop)
@@ -67,10 +65,10 @@ impl Pauses {
     }
 }
 
-fn pause(item: &HashMap<String, AttributeValue>) -> Option<Pause> {
+fn backoff(item: &HashMap<String, AttributeValue>) -> Option<Backoff> {
     let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-    Some(Pause {
+    Some(Backoff {
         until: Timestamp::from_millisecond(number("Until")?).ok()?,
-        unset: u32::try_from(number("Unset")?).ok()?,
+        attempts: u32::try_from(number("Attempts")?).ok()?,
     })
 }

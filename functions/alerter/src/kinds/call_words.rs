@@ -1,28 +1,29 @@
-//! Words for calls that CloudTrail recorded.
+//! Titles and sentences for calls that CloudTrail recorded, by tables of words.
 
 use crate::{
-    draft::{Draft, capitalized, name_of},
+    draft::Draft,
     event::{Call, Event},
+    text::{capitalized, name_of},
 };
 
 /// The words for one operation.
 ///
-/// `object` and `rest` can hold values of the request in braces: `policy {policyArn}`. Where one is
-/// missing, its part goes, up to the next `|`; of the object's first part the words stay. An article in
-/// front of the object is left out of titles.
+/// `object` and `rest` can contain values of the request in braces: `policy {policyArn}`. If a value is missing, its
+/// part is left out, up to the next `|`; of the object's first part the words stay. Titles leave out an article before
+/// the object.
 #[derive(Clone, Copy, Debug)]
-pub struct Words {
+pub struct CallWords {
     /// The service, as in [`Call::service`].
     pub service: &'static str,
     /// The operation.
     pub operation: &'static str,
-    /// What is done: `attach`.
+    /// The verb: `attach`.
     pub verb: &'static str,
-    /// The same, done: `attached`.
+    /// Its participle: `attached`.
     pub done: &'static str,
-    /// What it is done to: `policy {policyArn}`.
+    /// The object: `policy {policyArn}`.
     pub object: &'static str,
-    /// What goes with it: `to role {roleName}`.
+    /// The rest of the sentence: `to role {roleName}`.
     pub rest: &'static str,
 }
 
@@ -34,8 +35,8 @@ pub const fn row(
     [verb, done]: [&'static str; 2],
     object: &'static str,
     rest: &'static str,
-) -> Words {
-    Words {
+) -> CallWords {
+    CallWords {
         service,
         operation,
         verb,
@@ -47,20 +48,20 @@ pub const fn row(
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was done.
+pub enum CallOutcome {
+    /// It succeeded.
     Done,
-    /// It was not allowed.
+    /// It was denied.
     Denied,
     /// It failed for another reason.
     Failed,
 }
 
-/// Parts of the error codes that mean a denial: services spell theirs differently.
+/// Parts of the error codes for a denial: they differ between services.
 const DENIALS: &[&str] = &["AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden"];
 
-impl Outcome {
-    /// How the call ended that `event` is about.
+impl CallOutcome {
+    /// How the call ended.
     #[must_use]
     pub fn of(event: &Event) -> Self {
         match event.first(&["/detail/errorCode", "/detail/errorMessage"]) {
@@ -71,7 +72,7 @@ impl Outcome {
     }
 }
 
-/// AWS's own words on why a call failed.
+/// AWS's reason why a call failed.
 #[must_use]
 pub fn why(event: &Event) -> Option<String> {
     let part = |name: &str| event.value(&format!("/detail/{name}"));
@@ -83,35 +84,39 @@ pub fn why(event: &Event) -> Option<String> {
 
 /// The words of a call in one of the tables.
 #[must_use]
-pub fn find<'t>(table: &'t [Words], call: &Call) -> Option<&'t Words> {
+pub fn find<'t>(table: &'t [CallWords], call: &Call) -> Option<&'t CallWords> {
     table
         .iter()
         .find(|words| words.service == call.service && words.operation == call.operation)
 }
 
-impl Words {
-    /// What was called, in a few words: `Policy Reader attached to role app`; of one that was not done
+impl CallWords {
+    /// The call in a few words: `Policy Reader attached to role app`; of a denied one
     /// `Denied: attach policy Reader to role app`.
     #[must_use]
     pub fn what(&self, event: &Event) -> String {
         let (object, rest) = self.filled(event);
-        match Outcome::of(event) {
-            Outcome::Done => capitalized(&joined(&[bare(&object), self.done, &rest])),
-            Outcome::Denied => format!("Denied: {}", joined(&[self.verb, bare(&object), &rest])),
-            Outcome::Failed => format!("Failed: {}", joined(&[self.verb, bare(&object), &rest])),
+        match CallOutcome::of(event) {
+            CallOutcome::Done => capitalized(&joined(&[bare(&object), self.done, &rest])),
+            CallOutcome::Denied => {
+                format!("Denied: {}", joined(&[self.verb, bare(&object), &rest]))
+            }
+            CallOutcome::Failed => {
+                format!("Failed: {}", joined(&[self.verb, bare(&object), &rest]))
+            }
         }
     }
 
-    /// The same as a sentence of whoever called.
+    /// The call as a sentence about its actor.
     #[must_use]
     pub fn sentence(&self, event: &Event, who: &str) -> String {
         let (object, rest) = self.filled(event);
         let who = capitalized(who);
         let tried = joined(&[&who, "tried to", self.verb, &object, &rest]);
-        match Outcome::of(event) {
-            Outcome::Done => format!("{}.", joined(&[&who, self.done, &object, &rest])),
-            Outcome::Denied => format!("{tried}, and was denied."),
-            Outcome::Failed => format!("{tried}, which failed."),
+        match CallOutcome::of(event) {
+            CallOutcome::Done => format!("{}.", joined(&[&who, self.done, &object, &rest])),
+            CallOutcome::Denied => format!("{tried}, and was denied."),
+            CallOutcome::Failed => format!("{tried}, which failed."),
         }
     }
 
@@ -125,10 +130,10 @@ impl Words {
     }
 }
 
-/// What to do next about a call that was done, denied, or failed.
+/// What to do next, by how the call ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Next {
-    /// If it was done.
+pub struct NextSteps {
+    /// If it succeeded.
     pub done: &'static str,
     /// If it was denied.
     pub denied: &'static str,
@@ -136,28 +141,28 @@ pub struct Next {
     pub failed: &'static str,
 }
 
-/// Adds to a draft about a call of a table what happened, what became of it, and what to do next.
-pub fn say_call(draft: &mut Draft, words: &Words, event: &Event, next: Next) {
-    draft.happened(words.sentence(event, draft.who()));
-    say_outcome(draft, event);
-    draft.to_do(match Outcome::of(event) {
-        Outcome::Done => next.done,
-        Outcome::Denied => next.denied,
-        Outcome::Failed => next.failed,
+/// Adds to a draft what happened, why it failed, and what to do next.
+pub fn describe_call(draft: &mut Draft, words: &CallWords, event: &Event, next: NextSteps) {
+    draft.what_happened(words.sentence(event, draft.actor_name()));
+    add_failure_reason(draft, event);
+    draft.what_to_do(match CallOutcome::of(event) {
+        CallOutcome::Done => next.done,
+        CallOutcome::Denied => next.denied,
+        CallOutcome::Failed => next.failed,
     });
 }
 
-/// Adds to a draft about a call what became of it.
-pub fn say_outcome(draft: &mut Draft, event: &Event) {
-    let label = match Outcome::of(event) {
-        Outcome::Done => return,
-        Outcome::Denied => "Denied",
-        Outcome::Failed => "Failed",
+/// Adds to a draft why a call failed.
+pub fn add_failure_reason(draft: &mut Draft, event: &Event) {
+    let label = match CallOutcome::of(event) {
+        CallOutcome::Done => return,
+        CallOutcome::Denied => "Denied",
+        CallOutcome::Failed => "Failed",
     };
-    draft.say(label, why(event));
+    draft.detail(label, why(event));
 }
 
-/// The parts of a template whose values the request has.
+/// The parts of a template whose values are in the request.
 fn fill_parts(template: &str, event: &Event) -> String {
     let parts: Vec<String> = template
         .split('|')
@@ -166,7 +171,7 @@ fn fill_parts(template: &str, event: &Event) -> String {
     parts.join(" ")
 }
 
-/// A part with the request's values in place of the braces, if it has all of them.
+/// A part with the request's values in place of the braces; `None` if one is missing.
 fn fill(part: &str, event: &Event) -> Option<String> {
     let mut texts = part.split('{');
     let mut filled = texts.next()?.to_owned();
@@ -206,7 +211,7 @@ fn bare(object: &str) -> &str {
         .unwrap_or(object)
 }
 
-/// The words that there are, with a space between each two.
+/// The words, separated by one space.
 fn joined(words: &[&str]) -> String {
     words
         .iter()
@@ -221,9 +226,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::Message;
 
-    const ATTACH: Words = row(
+    const ATTACH: CallWords = row(
         "iam",
         "AttachRolePolicy",
         ["attach", "attached"],
@@ -233,14 +237,11 @@ mod tests {
 
     fn event(detail: &Value) -> Event {
         let body = json!({ "detail": detail }).to_string();
-        match Message::read(&body, "", Timestamp::UNIX_EPOCH) {
-            Message::Event(event) => event,
-            Message::Task(_) => panic!("no event"),
-        }
+        Event::read(&body, "", Timestamp::UNIX_EPOCH)
     }
 
     #[test]
-    fn words_say_what_was_done_or_tried() {
+    fn a_call_has_a_title_and_a_sentence() {
         let request = json!({ "policyArn": "arn:aws:iam::aws:policy/Reader", "roleName": "app" });
         let done = event(&json!({ "requestParameters": request }));
         assert_eq!(ATTACH.what(&done), "Policy Reader attached to role app");
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn denials_have_many_names() {
+    fn denials_have_many_error_codes() {
         for code in [
             "AccessDenied",
             "AccessDeniedException",
@@ -275,17 +276,17 @@ mod tests {
             "NotAuthorized",
         ] {
             assert_eq!(
-                Outcome::of(&event(&json!({ "errorCode": code }))),
-                Outcome::Denied
+                CallOutcome::of(&event(&json!({ "errorCode": code }))),
+                CallOutcome::Denied
             );
         }
         assert_eq!(
-            Outcome::of(&event(&json!({ "errorCode": "Throttling" }))),
-            Outcome::Failed
+            CallOutcome::of(&event(&json!({ "errorCode": "Throttling" }))),
+            CallOutcome::Failed
         );
         assert_eq!(
-            Outcome::of(&event(&json!({ "errorCode": "" }))),
-            Outcome::Done
+            CallOutcome::of(&event(&json!({ "errorCode": "" }))),
+            CallOutcome::Done
         );
     }
 }

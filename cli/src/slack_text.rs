@@ -1,11 +1,11 @@
-//! A message to Slack on a terminal: for the demo, the dry run, and to compare with in tests.
+//! A message to Slack as text for a terminal.
 
 use serde_json::Value;
 
 /// The width of the labels.
 const LABELS: usize = 14;
 
-/// What a person sees of a message that Slack was sent.
+/// What a person sees of a message to Slack.
 #[must_use]
 pub fn text(message: &Value) -> String {
     let empty = Vec::new();
@@ -38,7 +38,7 @@ fn block(block: &Value) -> Vec<String> {
     }
 }
 
-/// Labels and texts take turns.
+/// Labels and texts alternate.
 fn fields(fields: &Value) -> Vec<String> {
     let texts: Vec<String> = fields
         .as_array()
@@ -70,9 +70,31 @@ fn shown(text: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
+    use jiff::Timestamp;
     use serde_json::json;
+    use slack_notifier::{blocks, card::Card, message::Message};
 
     use super::*;
+
+    #[test]
+    fn every_sample_reads_well() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/slack-notifier");
+        let sent: Timestamp = "2026-03-01T10:15:31Z".parse().unwrap();
+        let mut compared = 0;
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|end| end == "json") {
+                let message = Message::read(&fs::read_to_string(&path).unwrap(), "a", sent);
+                let shown = text(&blocks::message(&Card::of(&message)));
+                let expected = fs::read_to_string(path.with_extension("txt")).unwrap();
+                assert_eq!(shown, expected, "{}", path.display());
+                compared += 1;
+            }
+        }
+        assert!(compared > 10, "only {compared} samples");
+    }
 
     #[test]
     fn a_message_without_blocks_is_its_text() {
@@ -83,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_left_out() {
+    fn unknown_blocks_are_left_out() {
         let blocks = json!([{ "type": "divider" }, 1, { "type": "section" }]);
         assert_eq!(text(&json!({ "blocks": blocks })), "\n");
     }

@@ -1,56 +1,56 @@
-//! Who did it, in words: `userIdentity` of a call that CloudTrail recorded.
+//! Who made a call, in words: `userIdentity` of a call that CloudTrail recorded.
 
 use std::net::IpAddr;
 
 use crate::event::Event;
 
-/// Whoever made a call.
+/// Who made a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
+pub struct Actor {
     /// In words: `role Admin (session ana)`.
-    pub words: String,
+    pub description: String,
     /// The ARNs that a rule can name: the identity's own and its role's.
     pub principals: Vec<String>,
     /// The role whose session it is: its ARN, or its name where that is missing.
     pub role: Option<String>,
     /// The AWS service that made the call for this identity.
     pub service: Option<String>,
-    /// How far it is the root user.
-    pub root: Root,
+    /// In which way it is the root user.
+    pub root_access: RootAccess,
 }
 
-/// How far somebody is the root user of an account.
+/// In which way an actor is the root user of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Root {
-    /// Not at all.
-    No,
-    /// Somebody who has the root user's password or keys.
-    Oneself,
+pub enum RootAccess {
+    /// It is not the root user.
+    NotRoot,
+    /// Somebody with the root user's password or keys.
+    Credentials,
     /// A central root session (`sts:AssumeRoot`) for one task.
-    Session,
-    /// An AWS service, in the root user's name.
+    CentralSession,
+    /// An AWS service that acts as the root user.
     Service,
 }
 
 const IDENTITY: &str = "/detail/userIdentity";
-/// What stands as the calling service where a person uses the console.
+/// The "calling service" of a person who uses the console.
 const CONSOLE: &[&str] = &["signin.amazonaws.com", "console.amazonaws.com"];
 
-impl Who {
-    /// Whoever made the call that `event` is about; nothing if it does not say.
+impl Actor {
+    /// Who made the call that `event` is about; `None` if it does not say.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         let field = |name: &str| event.value(&format!("{IDENTITY}/{name}"));
         let issuer = |name: &str| field(&format!("sessionContext/sessionIssuer/{name}"));
         let service = field("invokedBy").filter(|service| !CONSOLE.contains(&service.as_str()));
-        let root = if !event.is(&format!("{IDENTITY}/type"), "Root") {
-            Root::No
+        let root_access = if !event.is(&format!("{IDENTITY}/type"), "Root") {
+            RootAccess::NotRoot
         } else if service.is_some() || event.is("/detail/eventType", "AwsServiceEvent") {
-            Root::Service
+            RootAccess::Service
         } else if event.is(&format!("{IDENTITY}/sessionContext/assumedRoot"), "true") {
-            Root::Session
+            RootAccess::CentralSession
         } else {
-            Root::Oneself
+            RootAccess::Credentials
         };
         let arn = field("arn");
         // arn:aws:sts::111122223333:assumed-role/Admin/ana
@@ -58,13 +58,13 @@ impl Who {
         let (second, third) = (of_arn.next(), of_arn.next());
         let named = |name: Option<String>| name.or_else(|| field("principalId"));
         let words = match field("type").unwrap_or_default().as_str() {
-            "Root" => match root {
-                Root::Service => format!(
+            "Root" => match root_access {
+                RootAccess::Service => format!(
                     "AWS service {} as the root user",
                     service.as_deref().unwrap_or("(which one is not said)")
                 ),
-                Root::Session => "a central root session (sts:AssumeRoot)".to_owned(),
-                Root::Oneself | Root::No => "the root user".to_owned(),
+                RootAccess::CentralSession => "a central root session (sts:AssumeRoot)".to_owned(),
+                RootAccess::Credentials | RootAccess::NotRoot => "the root user".to_owned(),
             },
             "IAMUser" => {
                 let user = field("userName").or_else(|| second.map(str::to_owned));
@@ -83,7 +83,7 @@ impl Who {
                 "AWS account {}",
                 named(field("accountId")).unwrap_or_default()
             ),
-            // WebIdentityUser, SAMLUser, IdentityCenterUser and what is to come.
+            // WebIdentityUser, SAMLUser, IdentityCenterUser and later types.
             other => {
                 let user = field("userName").or_else(|| field("onBehalfOf/userId"));
                 match named(user)
@@ -109,11 +109,11 @@ impl Who {
             of_a_role.then(|| second.map(str::to_owned)).flatten()
         });
         Some(Self {
-            words: format!("{words}{through}"),
+            description: format!("{words}{through}"),
             principals: arn.iter().cloned().chain(issuer("arn")).collect(),
             role,
             service,
-            root,
+            root_access,
         })
     }
 }
@@ -134,15 +134,15 @@ fn session(role: Option<&str>, session: Option<&str>) -> String {
     }
 }
 
-/// The address that the call came from, if it is one: for a service, its name stands there.
+/// The address that the call came from. A call of a service has its name instead.
 #[must_use]
-pub fn address(event: &Event) -> Option<String> {
+pub fn source_ip(event: &Event) -> Option<String> {
     event
         .value("/detail/sourceIPAddress")
         .filter(|address| address.parse::<IpAddr>().is_ok())
 }
 
-/// What the call was made with, by the start of the user agent.
+/// Programs, by the start of the user agent.
 const TOOLS: &[(&str, &str)] = &[
     ("Mozilla/", "a browser"),
     ("signin.amazonaws.com", "a browser"),
@@ -159,7 +159,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("aws-sdk-", "a program with an AWS SDK"),
 ];
 
-/// What the call was made with, in words; an unknown one by the start of its name.
+/// The program that the call was made with, in words; an unknown one by the start of its name.
 #[must_use]
 pub fn tool(event: &Event) -> Option<String> {
     let agent = event.value("/detail/userAgent")?;
@@ -176,22 +176,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::Message;
 
-    fn of(identity: &Value) -> Option<Who> {
+    fn of(identity: &Value) -> Option<Actor> {
         let body = json!({ "detail": { "userIdentity": identity } }).to_string();
-        let Message::Event(event) = Message::read(&body, "", Timestamp::UNIX_EPOCH) else {
-            panic!("no event");
-        };
-        Who::of(&event)
+        Actor::of(&Event::read(&body, "", Timestamp::UNIX_EPOCH))
     }
 
     fn words(identity: &Value) -> String {
-        of(identity).unwrap().words
+        of(identity).unwrap().description
     }
 
     #[test]
-    fn every_identity_has_words() {
+    fn every_identity_has_a_description() {
         let assumed = |role: &str| {
             json!({ "type": "AssumedRole", "principalId": "AROA:ana",
                 "arn": format!("arn:aws:sts::111122223333:assumed-role/{role}/ana") })
@@ -239,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn root_is_told_apart_from_who_acts_in_its_name() {
+    fn the_ways_of_being_root_are_distinguished() {
         let root = |more: Value| {
             let mut identity = json!({ "type": "Root", "arn": "arn:aws:iam::111122223333:root" });
             identity
@@ -248,34 +244,37 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             of(&identity).unwrap()
         };
-        assert_eq!(root(json!({})).root, Root::Oneself);
+        assert_eq!(root(json!({})).root_access, RootAccess::Credentials);
         let in_console = root(json!({ "invokedBy": "signin.amazonaws.com" }));
-        assert_eq!(in_console.root, Root::Oneself);
+        assert_eq!(in_console.root_access, RootAccess::Credentials);
         let service = root(json!({ "invokedBy": "support.amazonaws.com" }));
-        assert_eq!(service.root, Root::Service);
+        assert_eq!(service.root_access, RootAccess::Service);
         assert_eq!(
-            service.words,
+            service.description,
             "AWS service support.amazonaws.com as the root user"
         );
         for assumed in [json!("true"), json!(true)] {
             let session = root(json!({ "sessionContext": { "assumedRoot": assumed } }));
-            assert_eq!(session.root, Root::Session);
+            assert_eq!(session.root_access, RootAccess::CentralSession);
         }
-        assert_eq!(of(&json!({ "type": "IAMUser" })).unwrap().root, Root::No);
+        assert_eq!(
+            of(&json!({ "type": "IAMUser" })).unwrap().root_access,
+            RootAccess::NotRoot
+        );
     }
 
     #[test]
-    fn a_session_can_be_named_by_its_role() {
+    fn a_session_has_its_role() {
         let role = "arn:aws:iam::111122223333:role/path/Admin";
-        let who = of(&json!({ "type": "AssumedRole",
+        let actor = of(&json!({ "type": "AssumedRole",
             "arn": "arn:aws:sts::111122223333:assumed-role/Admin/ana",
             "sessionContext": { "sessionIssuer": { "arn": role, "userName": "Admin" } } }))
         .unwrap();
-        assert_eq!(who.role.as_deref(), Some(role));
-        assert!(who.principals.contains(&role.to_owned()));
-        let who = of(&json!({ "type": "AssumedRole",
+        assert_eq!(actor.role.as_deref(), Some(role));
+        assert!(actor.principals.contains(&role.to_owned()));
+        let actor = of(&json!({ "type": "AssumedRole",
             "arn": "arn:aws:sts::111122223333:assumed-role/Admin/ana" }))
         .unwrap();
-        assert_eq!(who.role.as_deref(), Some("Admin"));
+        assert_eq!(actor.role.as_deref(), Some("Admin"));
     }
 }

@@ -1,4 +1,4 @@
-//! What cannot be told in Slack, told by mail.
+//! Messages that could not be delivered, and the mail about them.
 
 use jiff::Timestamp;
 use orgkeeper_shared::{
@@ -6,23 +6,23 @@ use orgkeeper_shared::{
     ids::AccountId,
 };
 
-use crate::channel::NotPosted;
+use crate::post_error::PostError;
 
-/// Seconds within which the same trouble is mailed once.
+/// Seconds: a failure is mailed once in each hour.
 const HOUR: i64 = 3_600;
 
 /// Why messages went to the dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// No message is taken any more.
-    Closed,
-    /// A message is not taken.
-    Refused,
-    /// A message could not be told for too long.
+pub enum DeliveryFailure {
+    /// No message can be posted any more.
+    ChannelUnavailable,
+    /// A message was refused.
+    MessageRefused,
+    /// A message could not be posted for a day.
     TooOld,
 }
 
-/// What a mail says of a trouble.
+/// The texts of the mail.
 struct Words {
     name: &'static str,
     title: &'static str,
@@ -30,10 +30,10 @@ struct Words {
     to_do: &'static str,
 }
 
-/// Where the mail comes from.
+/// What the mail says about the function.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// What alerts are posted to, as a person finds it.
+    /// The ARN or name of what alerts are posted to.
     pub target: String,
     /// The dead-letter queue's name.
     pub dead_letter_queue: String,
@@ -41,25 +41,25 @@ pub struct Sender {
     pub region: String,
 }
 
-impl Trouble {
-    /// What a reason comes to for a message, if it is for good.
+impl DeliveryFailure {
+    /// The failure for this reason, if it is permanent. A retryable one is permanent for a message that is too old.
     #[must_use]
-    pub fn of(reason: &NotPosted, too_old: bool) -> Option<Self> {
+    pub fn of(reason: &PostError, too_old: bool) -> Option<Self> {
         match reason {
-            NotPosted::Closed { .. } => Some(Self::Closed),
-            NotPosted::Refused { .. } => Some(Self::Refused),
-            NotPosted::Later { .. } => too_old.then_some(Self::TooOld),
+            PostError::ChannelUnavailable { .. } => Some(Self::ChannelUnavailable),
+            PostError::MessageRefused { .. } => Some(Self::MessageRefused),
+            PostError::Retryable { .. } => too_old.then_some(Self::TooOld),
         }
     }
 
-    /// The id of the record that it was mailed in this hour.
+    /// The id of the idempotency record of this hour's mail.
     #[must_use]
     pub fn record_id(self, now: Timestamp) -> String {
         let hour = now.as_second().div_euclid(HOUR);
         format!("slack#mail#{}#{hour}", self.words().name)
     }
 
-    /// The mail, for the reason `why`.
+    /// The mail. `why` is the reason.
     #[must_use]
     pub fn mail(
         self,
@@ -103,27 +103,26 @@ impl Trouble {
 
     fn words(self) -> Words {
         match self {
-            Self::Closed => Words {
+            Self::ChannelUnavailable => Words {
                 name: "closed",
                 title: "Alerts do not reach Slack",
                 happened: "Alerts cannot be posted any more. They are in the dead-letter queue, \
                            and so is every further one until this is repaired.",
-                to_do: "Look whether the channel and its incoming webhook still exist, and keep the \
+                to_do: "Check whether the channel and its incoming webhook still exist, and store the \
                         address of a working one where this function reads it.",
             },
-            Self::Refused => Words {
+            Self::MessageRefused => Words {
                 name: "refused",
                 title: "Slack refused an alert",
-                happened: "An alert was refused as it is; others are posted. It is in the dead-letter \
-                           queue.",
-                to_do: "Read the alert in its own mail or in the queue, and report what it holds as a \
-                        bug of slack-notifier.",
+                happened: "Slack refused one alert; others are posted. It is in the dead-letter queue.",
+                to_do: "Read the alert in its own mail or in the queue, and report it as a bug of \
+                        slack-notifier.",
             },
             Self::TooOld => Words {
                 name: "too-old",
                 title: "Alerts did not reach Slack for a day",
                 happened: "Alerts could not be posted for 24 hours. They are in the dead-letter queue.",
-                to_do: "Look at the reason; Slack's own state is on https://slack-status.com.",
+                to_do: "See the reason above, and https://slack-status.com for the state of Slack.",
             },
         }
     }
@@ -141,7 +140,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
         };
         let account = "111122223333".parse().ok();
-        let mail = Trouble::Closed.mail(
+        let mail = DeliveryFailure::ChannelUnavailable.mail(
             &sender,
             account.as_ref(),
             "Slack answered 404 (no_service)",
@@ -158,7 +157,7 @@ mod tests {
              Posted to: arn:aws:secretsmanager:eu-west-1:111122223333:secret:slack-AbCdEf\n\
              Dead-letter queue: orgkeeper-slack-dead-letters\n\
              When: 2026-03-01 10:15:31 UTC, eu-west-1\n\
-             What to do: Look whether the channel and its incoming webhook still exist, and keep the \
+             What to do: Check whether the channel and its incoming webhook still exist, and store the \
              address of a working one where this function reads it. Then redrive the dead-letter \
              queue, with the queue for Slack as its custom destination: every alert in it is posted. \
              This mail comes once an hour at most."
@@ -166,24 +165,36 @@ mod tests {
     }
 
     #[test]
-    fn each_trouble_is_mailed_once_an_hour() {
-        let id = |trouble: Trouble, time: &str| trouble.record_id(time.parse().unwrap());
-        let early = id(Trouble::Closed, "2026-03-01T10:00:00Z");
-        assert_eq!(early, id(Trouble::Closed, "2026-03-01T10:59:59Z"));
-        assert_ne!(early, id(Trouble::Closed, "2026-03-01T11:00:00Z"));
-        assert_ne!(early, id(Trouble::Refused, "2026-03-01T10:00:00Z"));
+    fn a_failure_is_mailed_once_an_hour() {
+        let id = |failure: DeliveryFailure, time: &str| failure.record_id(time.parse().unwrap());
+        let early = id(DeliveryFailure::ChannelUnavailable, "2026-03-01T10:00:00Z");
+        assert_eq!(
+            early,
+            id(DeliveryFailure::ChannelUnavailable, "2026-03-01T10:59:59Z")
+        );
+        assert_ne!(
+            early,
+            id(DeliveryFailure::ChannelUnavailable, "2026-03-01T11:00:00Z")
+        );
+        assert_ne!(
+            early,
+            id(DeliveryFailure::MessageRefused, "2026-03-01T10:00:00Z")
+        );
     }
 
     #[test]
-    fn what_can_be_posted_later_is_no_trouble_for_a_day() {
+    fn a_retryable_error_is_a_failure_after_a_day() {
         let why = || "Slack answered 500".to_owned();
-        let later = NotPosted::Later {
-            after: None,
-            why: why(),
-        };
-        assert_eq!(Trouble::of(&later, false), None);
-        assert_eq!(Trouble::of(&later, true), Some(Trouble::TooOld));
-        let refused = NotPosted::Refused { why: why() };
-        assert_eq!(Trouble::of(&refused, true), Some(Trouble::Refused));
+        let later = PostError::retryable(why());
+        assert_eq!(DeliveryFailure::of(&later, false), None);
+        assert_eq!(
+            DeliveryFailure::of(&later, true),
+            Some(DeliveryFailure::TooOld)
+        );
+        let refused = PostError::MessageRefused { why: why() };
+        assert_eq!(
+            DeliveryFailure::of(&refused, true),
+            Some(DeliveryFailure::MessageRefused)
+        );
     }
 }
