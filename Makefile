@@ -34,8 +34,9 @@ status: .venv/cloud/installed ## Say what of the local cloud runs
 demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the local cloud
 	@$(CLOUD) $(LOCAL)/demo.py
 
+# Compiled before, so that the picture shows the demo and not cargo. make down before, so that it shows the start.
 .PHONY: recording
-recording: .venv/cloud/installed .venv/sam/installed .venv/docs/installed ## Record the demo as docs/demo.svg
+recording: compiled .venv/cloud/installed .venv/sam/installed .venv/docs/installed ## Record the demo as docs/demo.svg
 	@.venv/docs/bin/python $(LOCAL)/recording.py docs/demo.svg
 
 # ---------------------------------------------------------------- checks
