@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use alerter::kinds::{CLASSIFIERS, organization::DEPARTED};
+use alerter::kinds::CLASSIFIERS;
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{event_pattern::delivers, template::Template};
 use serde_json::{Value, json};
@@ -238,7 +238,7 @@ fn every_operation_of_a_rule_has_words() -> Result<()> {
         .flat_map(|row| row.calls)
         .map(|words| words.operation)
         .chain([
-            DEPARTED,
+            "AccountDepartedOrganization",
             "AssumeRoot",
             "CreateManagedAccount",
             "UpdateManagedAccount",
