@@ -63,6 +63,12 @@ impl Template {
         self.at(&["Parameters", parameter, "Default"])
     }
 
+    /// The names in a section: `Parameters`, say, or `Outputs`.
+    pub fn names(&self, section: &str) -> impl Iterator<Item = &str> {
+        let section = self.document[section].as_object();
+        section.into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+
     /// A resource: its `Type`, `Condition`, `Properties` and so on.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Account Factory: the calls of Service Catalog by which Control Tower makes, enrols, updates and lets go of
-//! accounts. An operation is accepted at once and done after a while, at most five at a time.
+//! Account Factory: the calls of Service Catalog by which Control Tower creates, enrolls, updates and unmanages
+//! accounts. An operation is accepted at once and finishes after a while; at most five run at once.
 
 mod catalog;
 mod lifecycle;
@@ -12,24 +12,23 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::backend::Backend;
 use crate::callers::Caller;
 use crate::clock;
-use crate::delivery::Delivery;
 use crate::lock::lock;
-use crate::organizations::Organizations;
 use crate::pages::Paging;
 use crate::problem::Problem;
 use crate::reply::Refusal;
-use crate::vending::{Kind, Vending};
+use crate::vending::Kind;
 use catalog::{Artifact, invalid, not_found, with_token};
 use request::Parameters;
-use store::{Begun, Change, Ending, New, Product, Status, Store};
+use store::{Change, New, Outcome, Pending, Product, Status, Store};
+pub(crate) use work::Tools;
+use work::Work;
 
-/// What AWS says while five operations are running.
+/// AWS's error message while five operations are running.
 const IN_USE: &str = "Account Factory cannot create this enrolled account right now, because another execution is in progress. Try again later.";
 
-/// A termination is quicker than the rest by this factor.
+/// A termination is faster than the other operations by this factor.
 const TERMINATION: u32 = 4;
 
 const TAGS: usize = 50;
@@ -50,7 +49,7 @@ const RECORD: Paging = Paging {
     ..PRINCIPALS
 };
 
-/// Who may use a portfolio. Nothing checks it, as nothing here checks IAM.
+/// A principal of a portfolio. It is stored and not checked, as IAM is not checked here.
 #[derive(Debug, PartialEq, Eq)]
 struct Principal {
     portfolio: String,
@@ -58,18 +57,9 @@ struct Principal {
     kind: String,
 }
 
-/// What Account Factory works with.
-#[derive(Debug)]
-pub(crate) struct Tools {
-    pub(crate) organizations: Arc<Organizations>,
-    pub(crate) ministack: Backend,
-    pub(crate) delivery: Delivery,
-    pub(crate) vending: Arc<Vending>,
-}
-
 /// Account Factory of the management account.
 #[derive(Debug)]
-pub(crate) struct Factory {
+pub(crate) struct AccountFactory {
     management: String,
     region: String,
     tools: Tools,
@@ -77,7 +67,7 @@ pub(crate) struct Factory {
     principals: Mutex<Vec<Principal>>,
 }
 
-impl Factory {
+impl AccountFactory {
     pub(crate) fn new(management: &str, region: &str, tools: Tools) -> Self {
         Self {
             management: management.to_owned(),
@@ -102,25 +92,25 @@ impl Factory {
             );
             return Err(Problem::new("AccessDeniedException", message));
         }
-        let ask: Value = serde_json::from_slice(body).unwrap_or_default();
-        if let Some(answer) = catalog::answer(operation, &ask, self.home()) {
+        let input: Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(answer) = catalog::answer(operation, &input, self.home()) {
             return Ok(answer?);
         }
         Ok(match operation {
-            "ProvisionProduct" => self.provision(caller, &ask).await?,
-            "UpdateProvisionedProduct" => self.update(&ask).await?,
-            "TerminateProvisionedProduct" => self.terminate(&ask)?,
-            "DescribeRecord" => self.describe_record(&ask)?,
-            "DescribeProvisionedProduct" => self.describe_product(&ask)?,
-            "SearchProvisionedProducts" => search::search(&lock(&self.store), &ask)?,
-            "GetProvisionedProductOutputs" => self.outputs(&ask)?,
-            "AssociatePrincipalWithPortfolio" => self.associate(&ask)?,
-            "ListPrincipalsForPortfolio" => self.principals(&ask)?,
+            "ProvisionProduct" => self.provision(caller, &input).await?,
+            "UpdateProvisionedProduct" => self.update(&input).await?,
+            "TerminateProvisionedProduct" => self.terminate(&input)?,
+            "DescribeRecord" => self.describe_record(&input)?,
+            "DescribeProvisionedProduct" => self.describe_product(&input)?,
+            "SearchProvisionedProducts" => search::search(&lock(&self.store), &input)?,
+            "GetProvisionedProductOutputs" => self.outputs(&input)?,
+            "AssociatePrincipalWithPortfolio" => self.associate(&input)?,
+            "ListPrincipalsForPortfolio" => self.principals(&input)?,
             other => return Err(Problem::no_such_operation("Service Catalog", other)),
         })
     }
 
-    /// The accounts that are under Control Tower.
+    /// The enrolled accounts.
     pub(crate) fn enrolled(&self) -> Vec<String> {
         lock(&self.store).enrolled()
     }
@@ -130,53 +120,54 @@ impl Factory {
         (&self.management, &self.region)
     }
 
-    async fn provision(self: &Arc<Self>, caller: &Caller, ask: &Value) -> Result<Value, Problem> {
+    async fn provision(self: &Arc<Self>, caller: &Caller, input: &Value) -> Result<Value, Problem> {
         let new = New {
-            name: request::name(ask)?,
-            token: request::token(ask, "ProvisionToken")?,
-            artifact: catalog::to_provision(ask)?,
-            parameters: request::parameters(ask)?,
-            tags: tags(ask)?,
+            name: request::name(input)?,
+            token: request::token(input, "ProvisionToken")?,
+            artifact: catalog::to_provision(input)?,
+            parameters: request::parameters(input)?,
+            tags: tags(input)?,
             user: caller.arn.clone(),
         };
-        let repeated = |store: &Store| store.repeated(Change::Provision, &new.token, &new.wish());
+        let repeated =
+            |store: &Store| store.repeated(Change::Provision, &new.token, &new.fingerprint());
         if let Some(record) = repeated(&lock(&self.store))? {
             return Ok(json!({"RecordDetail": record}));
         }
         self.check_unit(&new.parameters).await?;
-        let begun = {
+        let pending = {
             let mut store = lock(&self.store);
-            // The same call may have come once more while the organization was asked.
+            // A duplicate of the call may have arrived while the organization was read.
             if let Some(record) = repeated(&store)? {
                 return Ok(json!({"RecordDetail": record}));
             }
             store.name_is_free(&new.name)?;
-            self.take_place()?;
+            self.take_slot()?;
             store.provision(new, clock::now())
         };
-        Ok(self.start(begun))
+        Ok(self.start(pending))
     }
 
-    async fn update(self: &Arc<Self>, ask: &Value) -> Result<Value, Problem> {
-        let token = request::token(ask, "UpdateToken")?;
-        let artifact = wanted_artifact(ask)?;
-        let (parameters, wish) = {
+    async fn update(self: &Arc<Self>, input: &Value) -> Result<Value, Problem> {
+        let token = request::token(input, "UpdateToken")?;
+        let artifact = named_artifact(input)?;
+        let (parameters, fingerprint) = {
             let store = lock(&self.store);
-            let product = named(&store, ask)?;
-            let parameters = request::updated(ask, &product.parameters)?;
-            let wish = json!([product.id, artifact.map(|it| it.id), parameters]);
-            if let Some(record) = store.repeated(Change::Update, &token, &wish)? {
+            let product = find_product(&store, input)?;
+            let parameters = request::updated(input, &product.parameters)?;
+            let fingerprint = json!([product.id, artifact.map(|it| it.id), parameters]);
+            if let Some(record) = store.repeated(Change::Update, &token, &fingerprint)? {
                 return Ok(json!({"RecordDetail": record}));
             }
-            (parameters, wish)
+            (parameters, fingerprint)
         };
         self.check_unit(&parameters).await?;
-        let begun = {
+        let pending = {
             let mut store = lock(&self.store);
-            if let Some(record) = store.repeated(Change::Update, &token, &wish)? {
+            if let Some(record) = store.repeated(Change::Update, &token, &fingerprint)? {
                 return Ok(json!({"RecordDetail": record}));
             }
-            let product = named(&store, ask)?.clone();
+            let product = find_product(&store, input)?.clone();
             check_status(&product)?;
             if product.status == Status::Error {
                 let message = format!(
@@ -185,46 +176,46 @@ impl Factory {
                 );
                 return Err(invalid(message).into());
             }
-            self.take_place()?;
-            let wish = (token, wish);
+            self.take_slot()?;
+            let fingerprint = (token, fingerprint);
             store.change(
                 Change::Update,
                 product,
                 artifact,
                 parameters,
-                wish,
+                fingerprint,
                 clock::now(),
             )
         };
-        Ok(self.start(begun))
+        Ok(self.start(pending))
     }
 
-    fn terminate(self: &Arc<Self>, ask: &Value) -> Result<Value, Refusal> {
-        let token = request::token(ask, "TerminateToken")?;
-        let begun = {
+    fn terminate(self: &Arc<Self>, input: &Value) -> Result<Value, Refusal> {
+        let token = request::token(input, "TerminateToken")?;
+        let pending = {
             let mut store = lock(&self.store);
-            let product = named(&store, ask)?.clone();
-            let wish = json!(product.id);
-            if let Some(record) = store.repeated(Change::Terminate, &token, &wish)? {
+            let product = find_product(&store, input)?.clone();
+            let fingerprint = json!(product.id);
+            if let Some(record) = store.repeated(Change::Terminate, &token, &fingerprint)? {
                 return Ok(json!({"RecordDetail": record}));
             }
             check_status(&product)?;
-            self.take_place()?;
+            self.take_slot()?;
             let parameters = product.parameters.clone();
-            let wish = (token, wish);
+            let fingerprint = (token, fingerprint);
             store.change(
                 Change::Terminate,
                 product,
                 None,
                 parameters,
-                wish,
+                fingerprint,
                 clock::now(),
             )
         };
-        Ok(self.start(begun))
+        Ok(self.start(pending))
     }
 
-    /// Refuses an organizational unit that is not there, has another name or is not registered.
+    /// Fails if an organizational unit does not exist, has another name or is not registered.
     async fn check_unit(&self, parameters: &Parameters) -> Result<(), Problem> {
         let (name, id) = request::unit(parameters)?;
         let unit = self.tools.organizations.unit(id).await?;
@@ -239,53 +230,59 @@ impl Factory {
         Err(invalid(format!("The organizational unit {name} ({id}) {problem}.")).into())
     }
 
-    fn take_place(&self) -> Result<(), Refusal> {
+    fn take_slot(&self) -> Result<(), Refusal> {
         if self.tools.vending.start(Kind::AccountFactory) {
             return Ok(());
         }
         Err(Refusal::new("ResourceInUseException", IN_USE))
     }
 
-    /// Does what has begun after its time, and answers that it was accepted.
-    fn start(self: &Arc<Self>, begun: Begun) -> Value {
+    /// Schedules an accepted operation, and answers that it was accepted.
+    fn start(self: &Arc<Self>, pending: Pending) -> Value {
         let duration = self.tools.vending.duration();
-        let duration = match begun.change {
+        let duration = match pending.change {
             Change::Provision | Change::Update => duration,
             Change::Terminate => duration / TERMINATION,
         };
-        let record = lock(&self.store).record(&begun.record);
+        let record = lock(&self.store).record(&pending.record);
         let this = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(duration).await;
-            this.finish(&begun).await;
+            this.finish(&pending).await;
         });
         let mut answer = json!({"RecordDetail": record});
         answer["RecordDetail"]["Status"] = json!("CREATED");
         answer
     }
 
-    async fn finish(&self, begun: &Begun) {
-        let ending = self.work(begun).await.unwrap_or_else(|unreachable| {
-            let account = begun.product.account.clone();
-            Ending::Failed {
+    async fn finish(&self, pending: &Pending) {
+        let work = Work {
+            management: &self.management,
+            region: &self.region,
+            tools: &self.tools,
+            store: &self.store,
+        };
+        let outcome = work.run(pending).await.unwrap_or_else(|unreachable| {
+            let account = pending.product.account.clone();
+            Outcome::Failed {
                 keeps: account.is_some(),
                 account,
                 message: unreachable.to_string(),
             }
         });
         let now = clock::now();
-        lock(&self.store).end(begun, &ending, now);
-        let failed = matches!(ending, Ending::Failed { .. });
+        lock(&self.store).end(pending, &outcome, now);
+        let failed = matches!(outcome, Outcome::Failed { .. });
         self.tools.vending.end(Kind::AccountFactory, !failed);
-        // Last, so that whoever hears of it finds everything as it says.
-        if let Some(event) = lifecycle::event(self.home(), begun, &ending, now) {
+        // Last, so that a receiver of the event finds the final state.
+        if let Some(event) = lifecycle::event(self.home(), pending, &outcome, now) {
             self.tools.delivery.send(&event);
         }
     }
 
-    fn describe_record(&self, ask: &Value) -> Result<Value, Refusal> {
-        let id = ask["Id"].as_str().unwrap_or_default();
-        let page = RECORD.read(ask).map_err(invalid)?;
+    fn describe_record(&self, input: &Value) -> Result<Value, Refusal> {
+        let id = input["Id"].as_str().unwrap_or_default();
+        let page = RECORD.read(input).map_err(invalid)?;
         let store = lock(&self.store);
         let Some(record) = store.record(id) else {
             return Err(not_found(format!("Record {id} not found.")));
@@ -295,22 +292,22 @@ impl Factory {
         Ok(with_token(answer, next))
     }
 
-    fn describe_product(&self, ask: &Value) -> Result<Value, Refusal> {
+    fn describe_product(&self, input: &Value) -> Result<Value, Refusal> {
         let store = lock(&self.store);
-        let product = store.find(ask, "Id", "Name")?;
+        let product = store.find(input, "Id", "Name")?;
         Ok(json!({
             "ProvisionedProductDetail": store.detail(product),
             "CloudWatchDashboards": [],
         }))
     }
 
-    fn outputs(&self, ask: &Value) -> Result<Value, Refusal> {
-        let page = OUTPUTS.read(ask).map_err(invalid)?;
+    fn outputs(&self, input: &Value) -> Result<Value, Refusal> {
+        let page = OUTPUTS.read(input).map_err(invalid)?;
         let store = lock(&self.store);
-        let product = named(&store, ask)?;
+        let product = find_product(&store, input)?;
         let record = product.last_successful_record.as_deref();
         let mut outputs = store.outputs(record.unwrap_or_default());
-        if let Some(keys) = ask["OutputKeys"].as_array() {
+        if let Some(keys) = input["OutputKeys"].as_array() {
             let has = |key: &Value| outputs.iter().any(|it| it["OutputKey"] == *key);
             if let Some(key) = keys.iter().find(|key| !has(key)) {
                 let id = &product.id;
@@ -324,13 +321,12 @@ impl Factory {
         Ok(with_token(json!({"Outputs": outputs}), next))
     }
 
-    fn associate(&self, ask: &Value) -> Result<Value, Refusal> {
-        let portfolio = portfolio(ask)?;
-        let arn = ask["PrincipalARN"].as_str().unwrap_or_default();
-        let kind = ask["PrincipalType"].as_str().unwrap_or_default();
+    fn associate(&self, input: &Value) -> Result<Value, Refusal> {
+        let portfolio = portfolio(input)?;
+        let arn = input["PrincipalARN"].as_str().unwrap_or_default();
+        let kind = input["PrincipalType"].as_str().unwrap_or_default();
         if arn.is_empty() || !["IAM", "IAM_PATTERN"].contains(&kind) {
-            let message =
-                "PrincipalARN is required, and PrincipalType has to be IAM or IAM_PATTERN.";
+            let message = "PrincipalARN is required, and PrincipalType must be IAM or IAM_PATTERN.";
             return Err(invalid(message));
         }
         let principal = Principal {
@@ -345,9 +341,9 @@ impl Factory {
         Ok(json!({}))
     }
 
-    fn principals(&self, ask: &Value) -> Result<Value, Refusal> {
-        let portfolio = portfolio(ask)?;
-        let page = PRINCIPALS.read(ask).map_err(invalid)?;
+    fn principals(&self, input: &Value) -> Result<Value, Refusal> {
+        let portfolio = portfolio(input)?;
+        let page = PRINCIPALS.read(input).map_err(invalid)?;
         let principals = lock(&self.principals);
         let of_portfolio = principals.iter().filter(|it| it.portfolio == portfolio);
         let shown =
@@ -357,15 +353,15 @@ impl Factory {
     }
 }
 
-fn named<'a>(store: &'a Store, ask: &Value) -> Result<&'a Product, Refusal> {
-    store.find(ask, "ProvisionedProductId", "ProvisionedProductName")
+fn find_product<'a>(store: &'a Store, input: &Value) -> Result<&'a Product, Refusal> {
+    store.find(input, "ProvisionedProductId", "ProvisionedProductName")
 }
 
-/// Refuses a product that is being changed.
+/// Fails if the product is being changed.
 fn check_status(product: &Product) -> Result<(), Refusal> {
     if product.status == Status::UnderChange {
         let message = format!(
-            "Provisioned product {} has the status UNDER_CHANGE. Wait until its operation has ended.",
+            "Provisioned product {} has the status UNDER_CHANGE. Wait until its operation has finished.",
             product.id
         );
         return Err(invalid(message));
@@ -373,30 +369,30 @@ fn check_status(product: &Product) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The artifact that an update names, if it names one.
-fn wanted_artifact(ask: &Value) -> Result<Option<&'static Artifact>, Refusal> {
-    let mut ask = ask.clone();
-    if ask["ProductId"].is_null() && ask["ProductName"].is_null() {
-        ask["ProductId"] = json!(catalog::ACCOUNT_FACTORY.id);
+/// The artifact that an update names, if any.
+fn named_artifact(input: &Value) -> Result<Option<&'static Artifact>, Refusal> {
+    let mut input = input.clone();
+    if input["ProductId"].is_null() && input["ProductName"].is_null() {
+        input["ProductId"] = json!(catalog::ACCOUNT_FACTORY.id);
     }
-    if ask["ProvisioningArtifactId"].is_null() && ask["ProvisioningArtifactName"].is_null() {
-        return catalog::product(&ask, "ProductId", "ProductName").map(|_| None);
+    if input["ProvisioningArtifactId"].is_null() && input["ProvisioningArtifactName"].is_null() {
+        return catalog::product(&input, "ProductId", "ProductName").map(|_| None);
     }
-    catalog::to_provision(&ask).map(Some)
+    catalog::to_provision(&input).map(Some)
 }
 
-fn tags(ask: &Value) -> Result<Value, Refusal> {
-    match &ask["Tags"] {
+fn tags(input: &Value) -> Result<Value, Refusal> {
+    match &input["Tags"] {
         Value::Null => Ok(json!([])),
         Value::Array(tags) if tags.len() <= TAGS => Ok(json!(tags)),
         _ => Err(invalid(format!(
-            "Tags has to be a list of at most {TAGS} tags."
+            "Tags must be a list of at most {TAGS} tags."
         ))),
     }
 }
 
-fn portfolio(ask: &Value) -> Result<&str, Refusal> {
-    let id = ask["PortfolioId"].as_str().unwrap_or_default();
+fn portfolio(input: &Value) -> Result<&str, Refusal> {
+    let id = input["PortfolioId"].as_str().unwrap_or_default();
     if catalog::has_portfolio(id) {
         return Ok(id);
     }

@@ -1,4 +1,4 @@
-//! Products, their artifacts and portfolios: what can be looked up before anything is provisioned.
+//! Products, artifacts and portfolios: everything that can be read before anything is provisioned.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const CREATED: u64 = 1_767_603_600;
 
 const TYPE: &str = "CLOUD_FORMATION_TEMPLATE";
 
-/// A product, with the one portfolio that it is in.
+/// A product, with its portfolio.
 #[derive(Debug)]
 pub(super) struct Product {
     pub(super) id: &'static str,
@@ -68,7 +68,7 @@ pub(super) const ACCOUNT_FACTORY: &Product = &Product {
     path: "lpv2-6tq4hzk3wd5nm",
 };
 
-/// What a search by name alone finds first, and is not Account Factory.
+/// A product that a search by name finds first, and that is not Account Factory.
 const OTHER: &Product = &Product {
     id: "prod-2hq6zlw4ny5fk",
     name: "AWS Control Tower Account Factory Sandbox",
@@ -89,7 +89,7 @@ const OTHER: &Product = &Product {
 
 const PRODUCTS: &[&Product] = &[OTHER, ACCOUNT_FACTORY];
 
-/// The keys that a search for products may filter by.
+/// The filter keys of a search for products.
 const FILTERS: &[&str] = &["FullTextSearch", "Owner", "ProductType", "SourceProductId"];
 
 const AS_ADMIN: Paging = Paging {
@@ -176,7 +176,7 @@ impl Artifact {
         })
     }
 
-    /// What `DescribeProduct` has more; it does not say which is active.
+    /// The additional members of `DescribeProduct`, which does not show the active artifact.
     fn with_guidance(&self) -> Value {
         let mut summary = self.summary();
         summary["Guidance"] = json!("DEFAULT");
@@ -191,19 +191,19 @@ impl Artifact {
     }
 }
 
-/// Answers an operation that only looks; `None` if it is none of these.
+/// Answers a read operation; `None` for any other.
 pub(super) fn answer(
     operation: &str,
-    ask: &Value,
+    input: &Value,
     (account, region): (&str, &str),
 ) -> Option<Result<Value, Refusal>> {
     Some(match operation {
         "SearchProductsAsAdmin" => {
             let key = "ProductViewDetails";
-            search(ask, &AS_ADMIN, key, |it| it.detail(account, region))
+            search(input, &AS_ADMIN, key, |it| it.detail(account, region))
         }
-        "SearchProducts" => search(ask, &AS_USER, "ProductViewSummaries", Product::summary),
-        "DescribeProductAsAdmin" => product(ask, "Id", "Name").map(|product| {
+        "SearchProducts" => search(input, &AS_USER, "ProductViewSummaries", Product::summary),
+        "DescribeProductAsAdmin" => product(input, "Id", "Name").map(|product| {
             json!({
                 "ProductViewDetail": product.detail(account, region),
                 "ProvisioningArtifactSummaries": product.artifacts(Artifact::summary),
@@ -212,7 +212,7 @@ pub(super) fn answer(
                 "Budgets": [],
             })
         }),
-        "DescribeProduct" => product(ask, "Id", "Name").map(|product| {
+        "DescribeProduct" => product(input, "Id", "Name").map(|product| {
             json!({
                 "ProductViewSummary": product.summary(),
                 "ProvisioningArtifacts": product.artifacts(Artifact::with_guidance),
@@ -220,11 +220,11 @@ pub(super) fn answer(
                 "LaunchPaths": [product.path()],
             })
         }),
-        "ListProvisioningArtifacts" => product(ask, "ProductId", "").map(
+        "ListProvisioningArtifacts" => product(input, "ProductId", "").map(
             |product| json!({"ProvisioningArtifactDetails": product.artifacts(Artifact::detail)}),
         ),
-        "DescribeProvisioningArtifact" => product(ask, "ProductId", "ProductName")
-            .and_then(|product| artifact(product, ask))
+        "DescribeProvisioningArtifact" => product(input, "ProductId", "ProductName")
+            .and_then(|product| artifact(product, input))
             .map(|artifact| {
                 json!({
                     "ProvisioningArtifactDetail": artifact.detail(),
@@ -232,50 +232,50 @@ pub(super) fn answer(
                     "Status": "AVAILABLE",
                 })
             }),
-        "ListLaunchPaths" => launch_paths(ask),
-        "ListPortfolios" => portfolios(ask, account, region),
+        "ListLaunchPaths" => launch_paths(input),
+        "ListPortfolios" => portfolios(input, account, region),
         _ => return None,
     })
 }
 
 /// The product that a request names by id or by name.
-pub(super) fn product(ask: &Value, id: &str, name: &str) -> Result<&'static Product, Refusal> {
-    let (key, wanted) = one_of(ask, id, name)?;
+pub(super) fn product(input: &Value, id: &str, name: &str) -> Result<&'static Product, Refusal> {
+    let (key, name) = one_of(input, id, name)?;
     let found = PRODUCTS.iter().copied().find(|it| match key {
-        _ if key == id => it.id == wanted,
-        _ => it.name == wanted,
+        _ if key == id => it.id == name,
+        _ => it.name == name,
     });
     found.ok_or_else(|| {
         let by = if key == id { "id" } else { "name" };
-        not_found(format!("Product with {by} {wanted} not found"))
+        not_found(format!("Product with {by} {name} not found"))
     })
 }
 
 /// The artifact that a request names by id or by name.
 pub(super) fn artifact(
     product: &'static Product,
-    ask: &Value,
+    input: &Value,
 ) -> Result<&'static Artifact, Refusal> {
     let (id, name) = ("ProvisioningArtifactId", "ProvisioningArtifactName");
-    let (key, wanted) = one_of(ask, id, name)?;
+    let (key, name) = one_of(input, id, name)?;
     let found = product.artifacts.iter().find(|it| match key {
-        _ if key == id => it.id == wanted,
-        _ => it.name == wanted,
+        _ if key == id => it.id == name,
+        _ => it.name == name,
     });
-    let missing = || not_found(format!("Provisioning artifact {wanted} not found"));
+    let missing = || not_found(format!("Provisioning artifact {name} not found"));
     found.ok_or_else(missing)
 }
 
-/// The product and the artifact that are to be provisioned.
-pub(super) fn to_provision(ask: &Value) -> Result<&'static Artifact, Refusal> {
-    let product = product(ask, "ProductId", "ProductName")?;
+/// The product and the artifact to provision.
+pub(super) fn to_provision(input: &Value) -> Result<&'static Artifact, Refusal> {
+    let product = product(input, "ProductId", "ProductName")?;
     if product.id != ACCOUNT_FACTORY.id {
         let id = product.id;
         return Err(not_found(format!(
             "No launch paths found for resource: {id}"
         )));
     }
-    let artifact = artifact(product, ask)?;
+    let artifact = artifact(product, input)?;
     if !artifact.active {
         let message = format!(
             "Provisioning artifact {} is not active. Choose the active one.",
@@ -289,14 +289,14 @@ pub(super) fn to_provision(ask: &Value) -> Result<&'static Artifact, Refusal> {
     ];
     match paths
         .iter()
-        .find(|(key, path)| !ask[*key].is_null() && ask[*key] != *path)
+        .find(|(key, path)| !input[*key].is_null() && input[*key] != *path)
     {
-        Some((key, _)) => Err(not_found(format!("{key} {} not found", ask[*key]))),
+        Some((key, _)) => Err(not_found(format!("{key} {} not found", input[*key]))),
         None => Ok(artifact),
     }
 }
 
-/// Whether there is a portfolio with this id.
+/// Whether a portfolio with this id exists.
 pub(super) fn has_portfolio(id: &str) -> bool {
     PRODUCTS.iter().any(|it| it.portfolio.id == id)
 }
@@ -309,33 +309,33 @@ pub(super) fn not_found(message: impl Into<String>) -> Refusal {
     Refusal::new("ResourceNotFoundException", message)
 }
 
-/// The member that names something: its id or its name, never both.
+/// The member that identifies an object: its id or its name, never both.
 pub(super) fn one_of<'a>(
-    ask: &'a Value,
+    input: &'a Value,
     id: &'a str,
     name: &'a str,
 ) -> Result<(&'a str, &'a str), Refusal> {
-    match (ask[id].as_str(), ask[name].as_str()) {
-        (Some(wanted), None) => Ok((id, wanted)),
-        (None, Some(wanted)) => Ok((name, wanted)),
+    match (input[id].as_str(), input[name].as_str()) {
+        (Some(name), None) => Ok((id, name)),
+        (None, Some(name)) => Ok((name, name)),
         _ if name.is_empty() => Err(invalid(format!("{id} is required."))),
         _ => Err(invalid(format!("Give {id} or {name}, but not both."))),
     }
 }
 
 fn search(
-    ask: &Value,
+    input: &Value,
     paging: &Paging,
     key: &str,
     describe: impl Fn(&Product) -> Value,
 ) -> Result<Value, Refusal> {
-    let page = paging.read(ask).map_err(invalid)?;
+    let page = paging.read(input).map_err(invalid)?;
     let none = serde_json::Map::new();
-    let filters = ask["Filters"].as_object().unwrap_or(&none);
+    let filters = input["Filters"].as_object().unwrap_or(&none);
     if let Some(unknown) = filters.keys().find(|it| !FILTERS.contains(&it.as_str())) {
         return Err(invalid(format!("{unknown} is not a filter of products.")));
     }
-    let portfolio = &ask["PortfolioId"];
+    let portfolio = &input["PortfolioId"];
     let found = PRODUCTS.iter().filter(|product| {
         let mut filters = filters.iter();
         (portfolio.is_null() || *portfolio == product.portfolio.id)
@@ -348,9 +348,9 @@ fn search(
     Ok(with_token(json!({key: products}), next))
 }
 
-fn launch_paths(ask: &Value) -> Result<Value, Refusal> {
-    let product = product(ask, "ProductId", "")?;
-    let page = PATHS.read(ask).map_err(invalid)?;
+fn launch_paths(input: &Value) -> Result<Value, Refusal> {
+    let product = product(input, "ProductId", "")?;
+    let page = PATHS.read(input).map_err(invalid)?;
     let mut path = product.path();
     path["ConstraintSummaries"] = json!([]);
     path["Tags"] = json!([]);
@@ -358,8 +358,8 @@ fn launch_paths(ask: &Value) -> Result<Value, Refusal> {
     Ok(with_token(json!({"LaunchPathSummaries": paths}), next))
 }
 
-fn portfolios(ask: &Value, account: &str, region: &str) -> Result<Value, Refusal> {
-    let page = PORTFOLIOS.read(ask).map_err(invalid)?;
+fn portfolios(input: &Value, account: &str, region: &str) -> Result<Value, Refusal> {
+    let page = PORTFOLIOS.read(input).map_err(invalid)?;
     let all = PRODUCTS.iter().map(|it| {
         let portfolio = &it.portfolio;
         let id = portfolio.id;
@@ -376,7 +376,7 @@ fn portfolios(ask: &Value, account: &str, region: &str) -> Result<Value, Refusal
     Ok(with_token(json!({"PortfolioDetails": portfolios}), next))
 }
 
-/// An answer with the token of the next page, if there is one.
+/// An answer with the token of the next page, if any.
 pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
     if let Some(token) = next {
         answer["NextPageToken"] = json!(token);
@@ -388,18 +388,18 @@ pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
 mod tests {
     use super::*;
 
-    fn ask(operation: &str, ask: &Value) -> Result<Value, Refusal> {
-        answer(operation, ask, ("999988887777", "eu-west-1")).unwrap()
+    fn call(operation: &str, input: &Value) -> Result<Value, Refusal> {
+        answer(operation, input, ("999988887777", "eu-west-1")).unwrap()
     }
 
     fn code(operation: &str, request: &Value) -> String {
-        ask(operation, request).unwrap_err().code
+        call(operation, request).unwrap_err().code
     }
 
     #[test]
     fn a_search_by_owner_finds_account_factory_only() {
         let request = json!({"Filters": {"Owner": ["AWS Control Tower"]}});
-        let found = ask("SearchProductsAsAdmin", &request).unwrap();
+        let found = call("SearchProductsAsAdmin", &request).unwrap();
         let details = found["ProductViewDetails"].as_array().unwrap();
         assert_eq!(details.len(), 1);
         let summary = &details[0]["ProductViewSummary"];
@@ -414,7 +414,7 @@ mod tests {
             "PageSize": 1,
         });
         for id in [OTHER.id, ACCOUNT_FACTORY.id] {
-            let page = ask("SearchProducts", &request).unwrap();
+            let page = call("SearchProducts", &request).unwrap();
             assert_eq!(page["ProductViewSummaries"][0]["ProductId"], id);
             request["PageToken"] = page["NextPageToken"].clone();
         }
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn one_of_three_artifacts_is_active() {
         let request = json!({"Name": ACCOUNT_FACTORY.name});
-        let described = ask("DescribeProductAsAdmin", &request).unwrap();
+        let described = call("DescribeProductAsAdmin", &request).unwrap();
         let artifacts = described["ProvisioningArtifactSummaries"]
             .as_array()
             .unwrap();
@@ -439,17 +439,17 @@ mod tests {
                 "ProductId": ACCOUNT_FACTORY.id,
                 "ProvisioningArtifactId": it["Id"],
             });
-            let artifact = ask("DescribeProvisioningArtifact", &request).unwrap();
+            let artifact = call("DescribeProvisioningArtifact", &request).unwrap();
             artifact["ProvisioningArtifactDetail"]["Active"] == true
         });
         assert_eq!(active.count(), 1);
         let request = json!({"ProductId": ACCOUNT_FACTORY.id});
-        let listed = ask("ListProvisioningArtifacts", &request).unwrap();
+        let listed = call("ListProvisioningArtifacts", &request).unwrap();
         assert_eq!(listed["ProvisioningArtifactDetails"][1]["Active"], true);
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn missing_objects_are_not_found() {
         let cases = [
             (
                 "DescribeProduct",
@@ -505,7 +505,7 @@ mod tests {
 
     #[test]
     fn the_portfolio_has_the_name_that_control_tower_gives_it() {
-        let listed = ask("ListPortfolios", &json!({})).unwrap();
+        let listed = call("ListPortfolios", &json!({})).unwrap();
         let names: Vec<&Value> = listed["PortfolioDetails"]
             .as_array()
             .unwrap()

@@ -1,4 +1,4 @@
-//! `SearchProvisionedProducts`: what a query means, and pages of what it finds.
+//! `SearchProvisionedProducts`: queries, sorting and pages.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const PAGING: Paging = Paging {
 
 const QUERY: &str = "SearchQuery";
 
-/// Fields of a query, and the members that they are about.
+/// Fields of a query, and the members that they match.
 const FIELDS: &[(&str, &str)] = &[
     ("arn", "Arn"),
     ("createdTime", "CreatedTime"),
@@ -42,13 +42,13 @@ const FIELDS: &[(&str, &str)] = &[
     ("userArnSession", "UserArnSession"),
 ];
 
-/// What the result can be sorted by.
+/// The sort keys.
 const SORTS: &[&str] = &["arn", "createdTime", "id", "lastRecordId", "name"];
 
 /// One condition.
 #[derive(Debug, PartialEq, Eq)]
 struct Term {
-    /// `None` looks into every member.
+    /// `None` matches every member.
     member: Option<&'static str>,
     value: String,
 }
@@ -70,7 +70,7 @@ impl Term {
         })
     }
 
-    /// A name is found by a part of it, as by a search index; anything else has to be equal.
+    /// A name matches by a part of it, as in a search index; any other member must be equal.
     fn finds(&self, attributes: &Value) -> bool {
         let part = |value: &Value| text(value).contains(&self.value);
         match self.member {
@@ -82,14 +82,12 @@ impl Term {
 }
 
 /// Answers a search.
-pub(super) fn search(store: &Store, ask: &Value) -> Result<Value, Refusal> {
-    let page = PAGING.read(ask).map_err(invalid)?;
-    let terms = terms(&ask["Filters"])?;
-    let value = ask["AccessLevelFilter"]["Value"].as_str();
+pub(super) fn search(store: &Store, input: &Value) -> Result<Value, Refusal> {
+    let page = PAGING.read(input).map_err(invalid)?;
+    let terms = terms(&input["Filters"])?;
+    let value = input["AccessLevelFilter"]["Value"].as_str();
     if value.is_some_and(|it| !it.eq_ignore_ascii_case("self")) {
-        return Err(invalid(
-            "The value of an access level filter has to be self.",
-        ));
+        return Err(invalid("The value of an access level filter must be self."));
     }
     let products = store.products().iter();
     let all = products.map(|it| (it.number, store.attributes(it)));
@@ -97,7 +95,7 @@ pub(super) fn search(store: &Store, ask: &Value) -> Result<Value, Refusal> {
         .filter(|(_, attributes)| terms.iter().all(|term| term.finds(attributes)))
         .collect();
     let total = found.len();
-    sort(ask, &mut found)?;
+    sort(input, &mut found)?;
     let (products, next) = PAGING.cut(page, found);
     let answer = json!({"ProvisionedProducts": products, "TotalResultsCount": total});
     Ok(with_token(answer, next))
@@ -115,15 +113,15 @@ fn terms(filters: &Value) -> Result<Vec<Term>, Refusal> {
     texts.map(Term::read).collect()
 }
 
-/// Puts the result in order, with keys that ascend in it.
-fn sort(ask: &Value, found: &mut [(u64, Value)]) -> Result<(), Refusal> {
-    if let Some(by) = ask["SortBy"].as_str() {
+/// Sorts the result, with ascending keys.
+fn sort(input: &Value, found: &mut [(u64, Value)]) -> Result<(), Refusal> {
+    if let Some(by) = input["SortBy"].as_str() {
         let field = FIELDS.iter().find(|it| it.0 == by && SORTS.contains(&by));
         let Some((_, member)) = field else {
             return Err(invalid(format!("The result cannot be sorted by {by}.")));
         };
         found.sort_by_key(|(_, attributes)| text(&attributes[*member]));
-        if ask["SortOrder"] == "DESCENDING" {
+        if input["SortOrder"] == "DESCENDING" {
             found.reverse();
         }
         for (key, (number, _)) in (0..).zip(found) {
@@ -148,7 +146,7 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::store::tests::store;
+    use crate::account_factory::store::tests::store;
 
     fn names(answer: &Value) -> Vec<&str> {
         let products = answer["ProvisionedProducts"].as_array().unwrap();
@@ -160,8 +158,8 @@ mod tests {
 
     fn found(queries: &Value) -> Vec<String> {
         let store = store(&["pay-dev", "pay-prod", "shop"]);
-        let ask = json!({"Filters": {"SearchQuery": queries}});
-        let answer = search(&store, &ask).unwrap();
+        let input = json!({"Filters": {"SearchQuery": queries}});
+        let answer = search(&store, &input).unwrap();
         names(&answer).into_iter().map(str::to_owned).collect()
     }
 
@@ -189,32 +187,32 @@ mod tests {
     }
 
     #[test]
-    fn results_come_in_pages() {
+    fn results_are_paginated() {
         let store = store(&["c", "a", "b"]);
-        let mut ask = json!({"PageSize": 2});
-        let first = search(&store, &ask).unwrap();
+        let mut input = json!({"PageSize": 2});
+        let first = search(&store, &input).unwrap();
         assert_eq!(names(&first), ["c", "a"]);
         assert_eq!(first["TotalResultsCount"], 3);
-        ask["PageToken"] = first["NextPageToken"].clone();
-        let second = search(&store, &ask).unwrap();
+        input["PageToken"] = first["NextPageToken"].clone();
+        let second = search(&store, &input).unwrap();
         assert_eq!(names(&second), ["b"]);
         assert_eq!(second.get("NextPageToken"), None);
-        let ask = json!({"SortBy": "name", "SortOrder": "DESCENDING"});
-        assert_eq!(names(&search(&store, &ask).unwrap()), ["c", "b", "a"]);
+        let input = json!({"SortBy": "name", "SortOrder": "DESCENDING"});
+        assert_eq!(names(&search(&store, &input).unwrap()), ["c", "b", "a"]);
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn an_unreadable_request_is_refused() {
         let store = store(&[]);
-        for ask in [
+        for input in [
             json!({"Filters": {"Type": ["CONTROL_TOWER_ACCOUNT"]}}),
             json!({"Filters": {"SearchQuery": ["email:a@example.com"]}}),
             json!({"SortBy": "status"}),
             json!({"PageSize": 101}),
             json!({"AccessLevelFilter": {"Key": "Account", "Value": "all"}}),
         ] {
-            let refusal = search(&store, &ask).unwrap_err();
-            assert_eq!(refusal.code, "InvalidParametersException", "{ask}");
+            let refusal = search(&store, &input).unwrap_err();
+            assert_eq!(refusal.code, "InvalidParametersException", "{input}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Provisioned products and the records of what was done with them.
+//! Provisioned products, and the records of their operations.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use crate::reply::Refusal;
 
 pub(super) const TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 
-/// The code of a record's error; what went wrong is in its description.
+/// The code of a record's error; the description explains it.
 const ERROR_CODE: &str = "OperationFailed";
 
-/// How long the random part of an id is.
+/// The length of the random part of an id.
 const ID_LENGTH: usize = 13;
 
-/// What is done with a provisioned product.
+/// An operation on a provisioned product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Provision,
@@ -56,15 +56,15 @@ impl Status {
     }
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// This account is as it was asked for.
-    Done { account: String },
-    /// The provisioned product is no more.
-    Gone,
+pub(super) enum Outcome {
+    /// The account is as requested.
+    Succeeded { account: String },
+    /// The provisioned product no longer exists.
+    Terminated,
     Failed {
-        /// The account that it was about, if there is one.
+        /// The account, if it exists.
         account: Option<String>,
         /// Whether the provisioned product keeps that account, and can be updated.
         keeps: bool,
@@ -89,7 +89,7 @@ pub(super) struct Product {
     user: String,
     last_record: String,
     last_provisioning_record: String,
-    /// Set once the account was enrolled.
+    /// Set after the account was enrolled.
     pub(super) last_successful_record: Option<String>,
 }
 
@@ -107,11 +107,11 @@ struct Record {
     artifact: &'static Artifact,
     tags: Value,
     token: String,
-    /// What has to be the same when the token comes again.
-    wish: Value,
+    /// The input that must be the same if the token is repeated.
+    fingerprint: Value,
 }
 
-/// A product that is to be provisioned.
+/// A product to provision.
 #[derive(Debug)]
 pub(super) struct New {
     pub(super) name: String,
@@ -123,24 +123,24 @@ pub(super) struct New {
 }
 
 impl New {
-    pub(super) fn wish(&self) -> Value {
+    pub(super) fn fingerprint(&self) -> Value {
         json!([self.name, self.artifact.id, self.parameters])
     }
 }
 
-/// A change that has begun.
+/// An accepted operation.
 #[derive(Debug, Clone)]
-pub(super) struct Begun {
+pub(super) struct Pending {
     pub(super) record: String,
     pub(super) change: Change,
-    /// As it was before.
+    /// The product before the operation.
     pub(super) product: Product,
-    /// As it is to be.
+    /// The requested parameters.
     pub(super) parameters: Parameters,
     pub(super) requested: Timestamp,
 }
 
-/// All of them.
+/// All provisioned products and records.
 #[derive(Debug)]
 pub(super) struct Store {
     account: String,
@@ -161,25 +161,25 @@ impl Store {
         }
     }
 
-    /// `RecordDetail` of an earlier request with this token; one that wanted something else is refused.
+    /// `RecordDetail` of an earlier request with this token; fails if its input differs.
     pub(super) fn repeated(
         &self,
         change: Change,
         token: &str,
-        wish: &Value,
+        fingerprint: &Value,
     ) -> Result<Option<Value>, Refusal> {
         let mut records = self.records.values();
         let Some(record) = records.find(|it| it.change == change && it.token == token) else {
             return Ok(None);
         };
-        if record.wish != *wish {
+        if record.fingerprint != *fingerprint {
             let message = format!("The token {token} was used with other parameters.");
             return Err(invalid(message));
         }
         Ok(Some(record_detail(record)))
     }
 
-    /// Refuses a name that is taken.
+    /// Fails if the name is taken.
     pub(super) fn name_is_free(&self, name: &str) -> Result<(), Refusal> {
         if self.products.iter().any(|it| it.name == name) {
             let message = format!("A provisioned product named {name} already exists.");
@@ -189,9 +189,9 @@ impl Store {
     }
 
     /// Starts to provision.
-    pub(super) fn provision(&mut self, new: New, now: Timestamp) -> Begun {
+    pub(super) fn provision(&mut self, new: New, now: Timestamp) -> Pending {
         self.number += 1;
-        let wish = new.wish();
+        let fingerprint = new.fingerprint();
         let product = Product {
             number: self.number,
             id: random_id("pp"),
@@ -209,42 +209,42 @@ impl Store {
             last_provisioning_record: String::new(),
             last_successful_record: None,
         };
-        let place = self.products.len();
+        let index = self.products.len();
         self.products.push(product);
         let record = self.begin(
-            place,
+            index,
             Change::Provision,
             new.artifact,
-            (new.token, wish),
+            (new.token, fingerprint),
             now,
         );
-        Begun {
+        Pending {
             record,
             change: Change::Provision,
-            product: self.products[place].clone(),
+            product: self.products[index].clone(),
             parameters: new.parameters,
             requested: now,
         }
     }
 
-    /// Starts to change a product, by its id, that `find` gave.
+    /// Starts to change a product that `find` returned, by its id.
     pub(super) fn change(
         &mut self,
         change: Change,
         product: Product,
         artifact: Option<&'static Artifact>,
         parameters: Parameters,
-        (token, wish): (String, Value),
+        (token, fingerprint): (String, Value),
         now: Timestamp,
-    ) -> Begun {
+    ) -> Pending {
         let artifact = artifact.unwrap_or(product.artifact);
-        let place = self.products.iter().position(|it| it.id == product.id);
-        let record = match place {
-            Some(place) => self.begin(place, change, artifact, (token, wish), now),
-            // The caller holds the lock under which it was found.
+        let index = self.products.iter().position(|it| it.id == product.id);
+        let record = match index {
+            Some(index) => self.begin(index, change, artifact, (token, fingerprint), now),
+            // The caller still holds the lock under which it was found.
             None => String::new(),
         };
-        Begun {
+        Pending {
             record,
             change,
             product,
@@ -255,13 +255,13 @@ impl Store {
 
     fn begin(
         &mut self,
-        place: usize,
+        index: usize,
         change: Change,
         artifact: &'static Artifact,
-        (token, wish): (String, Value),
+        (token, fingerprint): (String, Value),
         now: Timestamp,
     ) -> String {
-        let product = &mut self.products[place];
+        let product = &mut self.products[index];
         let id = random_id("rec");
         product.status = Status::UnderChange;
         product.message = None;
@@ -282,15 +282,15 @@ impl Store {
             artifact,
             tags: product.tags.clone(),
             token,
-            wish,
+            fingerprint,
         };
         self.records.insert(id.clone(), record);
         id
     }
 
-    /// Ends what has begun.
-    pub(super) fn end(&mut self, begun: &Begun, ending: &Ending, now: Timestamp) {
-        let Some(record) = self.records.get_mut(&begun.record) else {
+    /// Finishes an operation.
+    pub(super) fn end(&mut self, pending: &Pending, outcome: &Outcome, now: Timestamp) {
+        let Some(record) = self.records.get_mut(&pending.record) else {
             return;
         };
         let product = self.products.iter_mut().find(|it| it.id == record.product);
@@ -298,22 +298,22 @@ impl Store {
             return;
         };
         record.updated = now;
-        match ending {
-            Ending::Done { account } => {
+        match outcome {
+            Outcome::Succeeded { account } => {
                 record.status = "SUCCEEDED";
-                record.outputs = outputs(&begun.parameters, account);
+                record.outputs = outputs(&pending.parameters, account);
                 product.status = Status::Available;
                 product.account = Some(account.clone());
-                product.parameters.clone_from(&begun.parameters);
+                product.parameters.clone_from(&pending.parameters);
                 product.artifact = record.artifact;
                 product.last_successful_record = Some(record.id.clone());
             }
-            Ending::Gone => {
+            Outcome::Terminated => {
                 record.status = "SUCCEEDED";
                 let id = product.id.clone();
                 self.products.retain(|it| it.id != id);
             }
-            Ending::Failed {
+            Outcome::Failed {
                 account,
                 keeps,
                 message,
@@ -332,8 +332,8 @@ impl Store {
     }
 
     /// The product that a request names by id, by name or by ARN.
-    pub(super) fn find(&self, ask: &Value, id: &str, name: &str) -> Result<&Product, Refusal> {
-        let (key, wanted) = one_of(ask, id, name)?;
+    pub(super) fn find(&self, input: &Value, id: &str, name: &str) -> Result<&Product, Refusal> {
+        let (key, wanted) = one_of(input, id, name)?;
         let found = self.products.iter().find(|it| match key {
             _ if key == id => it.id == wanted,
             _ => it.name == wanted || self.arn(it) == wanted,
@@ -341,7 +341,7 @@ impl Store {
         found.ok_or_else(|| not_found(format!("Provisioned product {wanted} not found.")))
     }
 
-    /// The accounts that an operation has succeeded for.
+    /// The accounts with a successful operation.
     pub(super) fn enrolled(&self) -> Vec<String> {
         let done = self
             .products
@@ -355,7 +355,7 @@ impl Store {
         &self.products
     }
 
-    /// Whether an account is already enrolled by another product than this one.
+    /// Whether another product has enrolled an account.
     pub(super) fn is_enrolled(&self, account: &str, but: &str) -> bool {
         self.products.iter().any(|it| {
             it.id != but
@@ -378,7 +378,7 @@ impl Store {
             .collect()
     }
 
-    /// What `DescribeProvisionedProduct` gives: not the account's id.
+    /// The product in the form of `DescribeProvisionedProduct`, which lacks the account's id.
     pub(super) fn detail(&self, product: &Product) -> Value {
         let mut detail = json!({
             "Name": product.name,
@@ -402,7 +402,7 @@ impl Store {
         detail
     }
 
-    /// What `SearchProvisionedProducts` gives.
+    /// The product in the form of `SearchProvisionedProducts`.
     pub(super) fn attributes(&self, product: &Product) -> Value {
         let mut attributes = self.detail(product);
         attributes["Tags"] = product.tags.clone();
@@ -469,22 +469,22 @@ fn seconds(time: Timestamp) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::factory::catalog;
-    use crate::factory::request::tests::sample;
+    use crate::account_factory::catalog;
+    use crate::account_factory::request::tests::sample;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_772_000_000).unwrap()
     }
 
     pub(crate) fn new(name: &str, token: &str) -> New {
-        let ask = json!({
+        let input = json!({
             "ProductName": ACCOUNT_FACTORY.name,
             "ProvisioningArtifactName": "AWS Control Tower Account Factory",
         });
         New {
             name: name.to_owned(),
             token: token.to_owned(),
-            artifact: catalog::to_provision(&ask).unwrap(),
+            artifact: catalog::to_provision(&input).unwrap(),
             parameters: request::parameters(&sample()).unwrap(),
             tags: json!([]),
             user: "arn:aws:iam::999988887777:root".to_owned(),
@@ -495,24 +495,24 @@ pub(super) mod tests {
     pub(crate) fn store(names: &[&str]) -> Store {
         let mut store = Store::new("999988887777", "eu-west-1");
         for (number, name) in (1..).zip(names) {
-            let begun = store.provision(new(name, name), now());
+            let pending = store.provision(new(name, name), now());
             let account = format!("{number:012}");
-            store.end(&begun, &Ending::Done { account }, now());
+            store.end(&pending, &Outcome::Succeeded { account }, now());
         }
         store
     }
 
     fn status(store: &Store, name: &str) -> Value {
-        let ask = json!({"Name": name});
-        let product = store.find(&ask, "Id", "Name").unwrap();
+        let input = json!({"Name": name});
+        let product = store.find(&input, "Id", "Name").unwrap();
         store.attributes(product)
     }
 
     #[test]
     fn a_product_is_under_change_and_then_available() {
         let mut store = store(&[]);
-        let begun = store.provision(new("a", "t"), now());
-        let record = store.record(&begun.record).unwrap();
+        let pending = store.provision(new("a", "t"), now());
+        let record = store.record(&pending.record).unwrap();
         assert_eq!(record["Status"], "IN_PROGRESS");
         assert_eq!(record["RecordType"], "PROVISION_PRODUCT");
         assert_eq!(record["ProvisionedProductType"], "CONTROL_TOWER_ACCOUNT");
@@ -521,42 +521,45 @@ pub(super) mod tests {
         assert_eq!(before.get("PhysicalId"), None);
 
         let account = "111122223333".to_owned();
-        store.end(&begun, &Ending::Done { account }, now());
-        assert_eq!(store.record(&begun.record).unwrap()["Status"], "SUCCEEDED");
+        store.end(&pending, &Outcome::Succeeded { account }, now());
+        assert_eq!(
+            store.record(&pending.record).unwrap()["Status"],
+            "SUCCEEDED"
+        );
         let after = status(&store, "a");
         assert_eq!(after["Status"], "AVAILABLE");
         assert_eq!(after["PhysicalId"], "111122223333");
         assert_eq!(
             after["LastSuccessfulProvisioningRecordId"],
-            begun.record.as_str()
+            pending.record.as_str()
         );
-        let outputs = store.outputs(&begun.record);
+        let outputs = store.outputs(&pending.record);
         assert_eq!(
             outputs[0],
             json!({"OutputKey": "AccountId", "OutputValue": "111122223333"})
         );
         assert_eq!(outputs[1]["OutputValue"], "aws+payments-dev@example.com");
         assert!(store.is_enrolled("111122223333", "pp-other"));
-        assert!(!store.is_enrolled("111122223333", &begun.product.id));
+        assert!(!store.is_enrolled("111122223333", &pending.product.id));
     }
 
     #[test]
     fn a_failure_leaves_an_error_or_a_tainted_product() {
         let mut store = store(&[]);
         for (name, keeps, expected) in [("a", false, "ERROR"), ("b", true, "TAINTED")] {
-            let begun = store.provision(new(name, name), now());
-            let ending = Ending::Failed {
+            let pending = store.provision(new(name, name), now());
+            let outcome = Outcome::Failed {
                 account: Some("111122223333".to_owned()),
                 keeps,
                 message: "no".to_owned(),
             };
-            store.end(&begun, &ending, now());
+            store.end(&pending, &outcome, now());
             let after = status(&store, name);
             assert_eq!(after["Status"], expected);
             assert_eq!(after["StatusMessage"], "no");
             assert_eq!(after.get("PhysicalId").is_some(), keeps);
             assert_eq!(after.get("LastSuccessfulProvisioningRecordId"), None);
-            let record = store.record(&begun.record).unwrap();
+            let record = store.record(&pending.record).unwrap();
             assert_eq!(record["Status"], "FAILED");
             assert_eq!(record["RecordErrors"][0]["Description"], "no");
         }
@@ -564,26 +567,26 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_token_gives_its_record_again_and_a_name_is_taken_once() {
+    fn a_repeated_token_returns_its_record_and_a_name_is_unique() {
         let mut store = store(&[]);
-        let begun = store.provision(new("a", "t"), now());
-        let wish = new("a", "t").wish();
+        let pending = store.provision(new("a", "t"), now());
+        let fingerprint = new("a", "t").fingerprint();
         let again = store
-            .repeated(Change::Provision, "t", &wish)
+            .repeated(Change::Provision, "t", &fingerprint)
             .unwrap()
             .unwrap();
-        assert_eq!(again["RecordId"], begun.record.as_str());
-        let other = new("b", "t").wish();
+        assert_eq!(again["RecordId"], pending.record.as_str());
+        let other = new("b", "t").fingerprint();
         store.repeated(Change::Provision, "t", &other).unwrap_err();
         assert!(
             store
-                .repeated(Change::Update, "t", &wish)
+                .repeated(Change::Update, "t", &fingerprint)
                 .unwrap()
                 .is_none()
         );
         assert!(
             store
-                .repeated(Change::Provision, "u", &wish)
+                .repeated(Change::Provision, "u", &fingerprint)
                 .unwrap()
                 .is_none()
         );
@@ -593,18 +596,28 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_terminated_product_is_gone_and_its_records_stay() {
+    fn a_terminated_product_is_deleted_and_its_records_stay() {
         let mut store = store(&["a"]);
         let product = store.products()[0].clone();
         let parameters = product.parameters.clone();
-        let wish = ("t".to_owned(), Value::Null);
-        let begun = store.change(Change::Terminate, product, None, parameters, wish, now());
+        let fingerprint = ("t".to_owned(), Value::Null);
+        let pending = store.change(
+            Change::Terminate,
+            product,
+            None,
+            parameters,
+            fingerprint,
+            now(),
+        );
         assert_eq!(status(&store, "a")["Status"], "UNDER_CHANGE");
-        store.end(&begun, &Ending::Gone, now());
+        store.end(&pending, &Outcome::Terminated, now());
         assert!(store.products().is_empty());
-        assert_eq!(store.record(&begun.record).unwrap()["Status"], "SUCCEEDED");
+        assert_eq!(
+            store.record(&pending.record).unwrap()["Status"],
+            "SUCCEEDED"
+        );
         let refusal = store
-            .find(&json!({"Id": begun.product.id}), "Id", "Name")
+            .find(&json!({"Id": pending.product.id}), "Id", "Name")
             .unwrap_err();
         assert_eq!(refusal.code, "ResourceNotFoundException");
     }
@@ -614,14 +627,21 @@ pub(super) mod tests {
         let mut store = store(&["a"]);
         let product = store.products()[0].clone();
         let parameters = product.parameters.clone();
-        let wish = ("t".to_owned(), Value::Null);
-        let begun = store.change(Change::Update, product, None, parameters, wish, now());
-        let ending = Ending::Failed {
-            account: begun.product.account.clone(),
+        let fingerprint = ("t".to_owned(), Value::Null);
+        let pending = store.change(
+            Change::Update,
+            product,
+            None,
+            parameters,
+            fingerprint,
+            now(),
+        );
+        let outcome = Outcome::Failed {
+            account: pending.product.account.clone(),
             keeps: true,
             message: "no".to_owned(),
         };
-        store.end(&begun, &ending, now());
+        store.end(&pending, &outcome, now());
         let after = status(&store, "a");
         assert_eq!(after["Status"], "TAINTED");
         assert_eq!(after["PhysicalId"], "000000000001");

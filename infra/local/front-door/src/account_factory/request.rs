@@ -1,4 +1,4 @@
-//! What a request to provision or update says, and what Service Catalog and Account Factory refuse of it.
+//! Reads a request to provision or update, with the checks of Service Catalog and Account Factory.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(super) const NAME: &str = "AccountName";
 pub(super) const UNIT: &str = "ManagedOrganizationalUnit";
 pub(super) const SSO_EMAIL: &str = "SSOUserEmail";
 
-/// Parameters of Account Factory; all have to be given.
+/// Parameters of Account Factory; all are required.
 const KEYS: &[&str] = &[
     EMAIL,
     NAME,
@@ -27,24 +27,24 @@ const FIXED: &[&str] = &[EMAIL, NAME];
 
 const NAME_LENGTH: usize = 128;
 const VALUE_LENGTH: usize = 4_096;
-/// Organizations takes no longer name; Account Factory notices before it asks.
+/// The longest account name of Organizations, which Account Factory checks in advance.
 const ACCOUNT_NAME_LENGTH: usize = 50;
 
 /// Parameters by key.
 pub(super) type Parameters = BTreeMap<String, String>;
 
 /// The name of the provisioned product.
-pub(super) fn name(ask: &Value) -> Result<String, Refusal> {
-    pattern(ask, "ProvisionedProductName", "._-")
+pub(super) fn name(input: &Value) -> Result<String, Refusal> {
+    pattern(input, "ProvisionedProductName", "._-")
 }
 
 /// An idempotency token.
-pub(super) fn token(ask: &Value, member: &str) -> Result<String, Refusal> {
-    pattern(ask, member, "_-")
+pub(super) fn token(input: &Value, member: &str) -> Result<String, Refusal> {
+    pattern(input, member, "_-")
 }
 
-fn pattern(ask: &Value, member: &str, marks: &str) -> Result<String, Refusal> {
-    let text = ask[member].as_str().unwrap_or_default();
+fn pattern(input: &Value, member: &str, marks: &str) -> Result<String, Refusal> {
+    let text = input[member].as_str().unwrap_or_default();
     let rest = |it: char| it.is_ascii_alphanumeric() || marks.contains(it);
     let is_good = text.len() <= NAME_LENGTH
         && text.starts_with(|it: char| it.is_ascii_alphanumeric())
@@ -53,13 +53,13 @@ fn pattern(ask: &Value, member: &str, marks: &str) -> Result<String, Refusal> {
         return Ok(text.to_owned());
     }
     Err(invalid(format!(
-        "{member} has to match [a-zA-Z0-9][a-zA-Z0-9{marks}]* and to be 1 to {NAME_LENGTH} characters long."
+        "{member} must match [a-zA-Z0-9][a-zA-Z0-9{marks}]* and be 1 to {NAME_LENGTH} characters long."
     )))
 }
 
 /// The parameters of a new account.
-pub(super) fn parameters(ask: &Value) -> Result<Parameters, Refusal> {
-    let given = given(ask, None)?;
+pub(super) fn parameters(input: &Value) -> Result<Parameters, Refusal> {
+    let given = given(input, None)?;
     let missing = KEYS.iter().find(|it| !given.contains_key(**it));
     match missing {
         Some(key) => Err(invalid(format!("Parameter {key} is required."))),
@@ -67,10 +67,10 @@ pub(super) fn parameters(ask: &Value) -> Result<Parameters, Refusal> {
     }
 }
 
-/// The parameters of an update: what is not given stays.
-pub(super) fn updated(ask: &Value, previous: &Parameters) -> Result<Parameters, Refusal> {
+/// The parameters of an update: a missing parameter keeps its value.
+pub(super) fn updated(input: &Value, previous: &Parameters) -> Result<Parameters, Refusal> {
     let mut all = previous.clone();
-    all.extend(given(ask, Some(previous))?);
+    all.extend(given(input, Some(previous))?);
     let fixed = FIXED.iter().find(|it| all.get(**it) != previous.get(**it));
     match fixed {
         Some(key) => Err(invalid(format!("Parameter {key} cannot be changed."))),
@@ -78,9 +78,9 @@ pub(super) fn updated(ask: &Value, previous: &Parameters) -> Result<Parameters, 
     }
 }
 
-fn given(ask: &Value, previous: Option<&Parameters>) -> Result<Parameters, Refusal> {
+fn given(input: &Value, previous: Option<&Parameters>) -> Result<Parameters, Refusal> {
     let mut given = Parameters::new();
-    for parameter in ask["ProvisioningParameters"]
+    for parameter in input["ProvisioningParameters"]
         .as_array()
         .into_iter()
         .flatten()
@@ -99,7 +99,7 @@ fn given(ask: &Value, previous: Option<&Parameters>) -> Result<Parameters, Refus
             return Err(invalid(format!("Parameter {key} has no usable value.")));
         };
         if given.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(invalid(format!("Parameter {key} stands twice.")));
+            return Err(invalid(format!("Parameter {key} appears twice.")));
         }
     }
     Ok(given)
@@ -133,7 +133,7 @@ pub(super) fn unit(parameters: &Parameters) -> Result<(&str, &str), Refusal> {
         .filter(|(name, id)| !name.is_empty() && id.starts_with("ou-"));
     let refused = || {
         invalid(format!(
-            "Parameter {UNIT} has to be the name and the id of an organizational unit, such as Sandbox (ou-ab12-cdefgh34)."
+            "Parameter {UNIT} must be the name and the id of an organizational unit, such as Sandbox (ou-ab12-cdefgh34)."
         ))
     };
     parts.ok_or_else(refused)
@@ -176,40 +176,40 @@ pub(super) mod tests {
     }
 
     fn with(place: usize, value: &str) -> Value {
-        let mut ask = sample();
-        ask["ProvisioningParameters"][place]["Value"] = json!(value);
-        ask
+        let mut input = sample();
+        input["ProvisioningParameters"][place]["Value"] = json!(value);
+        input
     }
 
-    fn refused(ask: &Value) -> String {
-        let refusal = parameters(ask).unwrap_err();
+    fn refused(input: &Value) -> String {
+        let refusal = parameters(input).unwrap_err();
         assert_eq!(refusal.code, "InvalidParametersException");
         refusal.message
     }
 
     #[test]
-    fn all_six_parameters_are_needed_and_no_other() {
+    fn all_six_parameters_are_required_and_no_other() {
         let read = parameters(&sample()).unwrap();
         assert_eq!(unit(&read).unwrap(), ("Sandbox", "ou-ab12-cdefgh34"));
         for place in 0..6 {
-            let mut ask = sample();
-            let list = ask["ProvisioningParameters"].as_array_mut().unwrap();
+            let mut input = sample();
+            let list = input["ProvisioningParameters"].as_array_mut().unwrap();
             let removed = list.remove(place);
-            assert!(refused(&ask).contains(removed["Key"].as_str().unwrap()));
+            assert!(refused(&input).contains(removed["Key"].as_str().unwrap()));
         }
         for extra in [
             json!({"Key": "VPCOptions", "Value": "x"}),
             json!({"Key": "AccountName", "Value": "x"}),
         ] {
-            let mut ask = sample();
-            let list = ask["ProvisioningParameters"].as_array_mut().unwrap();
+            let mut input = sample();
+            let list = input["ProvisioningParameters"].as_array_mut().unwrap();
             list.push(extra);
-            refused(&ask);
+            refused(&input);
         }
     }
 
     #[test]
-    fn values_have_to_make_sense() {
+    fn values_are_validated() {
         for (place, value) in [
             (0, "not an address"),
             (0, "o'neil@example.com"),
@@ -250,7 +250,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_update_keeps_what_it_does_not_give() {
+    fn an_update_keeps_missing_parameters() {
         let previous = parameters(&sample()).unwrap();
         let update = json!({"ProvisioningParameters": [
             {"Key": "ManagedOrganizationalUnit", "Value": "Dev (ou-ab12-22222222)"},
@@ -266,8 +266,8 @@ pub(super) mod tests {
             json!([{"Key": "AccountName", "Value": "payments-dev", "UsePreviousValue": true}]),
             json!([{"Key": "Other", "Value": "x"}]),
         ] {
-            let ask = json!({"ProvisioningParameters": list});
-            updated(&ask, &previous).unwrap_err();
+            let input = json!({"ProvisioningParameters": list});
+            updated(&input, &previous).unwrap_err();
         }
         let first =
             json!({"ProvisioningParameters": [{"Key": "AccountName", "UsePreviousValue": true}]});

@@ -1,20 +1,20 @@
-//! The lifecycle events that Control Tower sends when it is done with an account.
+//! The lifecycle events that Control Tower sends after an account operation.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::request::{NAME, unit};
-use super::store::{Begun, Change, Ending};
+use super::store::{Change, Outcome, Pending};
 use crate::trail::{SERVICE_EVENT, entry, event_time};
 
 const EVENT_VERSION: &str = "1.05";
 const INVOKED_BY: &str = "AWS Internal";
 
-/// What stands in place of the id of an account that was never made.
+/// The placeholder for the id of an account that was never created.
 const NO_ACCOUNT: &str = "Not Available";
 
-/// An event's name, its member, and its message when all went well.
+/// An event's name, its member, and its message after a success.
 const CREATED: (&str, &str, &str) = (
     "CreateManagedAccount",
     "createManagedAccountStatus",
@@ -26,41 +26,41 @@ const UPDATED: (&str, &str, &str) = (
     "AWS Control Tower successfully updated a managed account.",
 );
 
-/// The event of a change that ended, as an entry of `PutEvents`; a termination has none.
+/// The event of a finished operation, as an entry of `PutEvents`; a termination has none.
 pub(super) fn event(
     (management, region): (&str, &str),
-    begun: &Begun,
-    ending: &Ending,
+    pending: &Pending,
+    outcome: &Outcome,
     now: Timestamp,
 ) -> Option<Value> {
-    let (name, member, success) = match begun.change {
+    let (name, member, success) = match pending.change {
         Change::Provision => CREATED,
         Change::Update => UPDATED,
         Change::Terminate => return None,
     };
-    let (state, message, account) = match ending {
-        Ending::Done { account } => ("SUCCEEDED", success, account.as_str()),
-        Ending::Failed {
+    let (state, message, account) = match outcome {
+        Outcome::Succeeded { account } => ("SUCCEEDED", success, account.as_str()),
+        Outcome::Failed {
             account, message, ..
         } => {
             let account = account.as_deref().unwrap_or(NO_ACCOUNT);
             ("FAILED", message.as_str(), account)
         }
-        Ending::Gone => return None,
+        Outcome::Terminated => return None,
     };
-    let (unit_name, unit_id) = unit(&begun.parameters).ok()?;
+    let (unit_name, unit_id) = unit(&pending.parameters).ok()?;
     let status = json!({
         "organizationalUnit": {
             "organizationalUnitName": unit_name,
             "organizationalUnitId": unit_id,
         },
         "account": {
-            "accountName": begun.parameters.get(NAME),
+            "accountName": pending.parameters.get(NAME),
             "accountId": account,
         },
         "state": state,
         "message": message,
-        "requestedTimestamp": status_time(begun.requested),
+        "requestedTimestamp": status_time(pending.requested),
         "completedTimestamp": status_time(now),
     });
     let detail = json!({
@@ -80,7 +80,7 @@ pub(super) fn event(
     Some(entry("controltower", SERVICE_EVENT, now, &detail))
 }
 
-/// Without a colon in the offset, so not as RFC 3339 has it.
+/// A time without a colon in its offset, unlike RFC 3339.
 fn status_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
 }
@@ -88,33 +88,33 @@ fn status_time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factory::store::Store;
-    use crate::factory::store::tests::new;
+    use crate::account_factory::store::Store;
+    use crate::account_factory::store::tests::new;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn begun(change: Change) -> Begun {
+    fn pending(change: Change) -> Pending {
         let mut store = Store::new("999900001111", "eu-west-1");
-        Begun {
+        Pending {
             change,
             ..store.provision(new("pay", "t"), at(1_772_361_300))
         }
     }
 
-    fn detail(change: Change, ending: &Ending) -> Value {
+    fn detail(change: Change, outcome: &Outcome) -> Value {
         let home = ("999900001111", "eu-west-1");
-        let entry = event(home, &begun(change), ending, at(1_772_362_800)).unwrap();
+        let entry = event(home, &pending(change), outcome, at(1_772_362_800)).unwrap();
         assert_eq!(entry["Source"], "aws.controltower");
         assert_eq!(entry["DetailType"], "AWS Service Event via CloudTrail");
         serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap()
     }
 
     #[test]
-    fn a_created_account_is_announced_as_control_tower_does() {
+    fn a_created_account_has_control_towers_event() {
         let account = "111122223333".to_owned();
-        let mut detail = detail(Change::Provision, &Ending::Done { account });
+        let mut detail = detail(Change::Provision, &Outcome::Succeeded { account });
         assert!(detail["eventID"].take().is_string());
         let expected = json!({
             "eventVersion": "1.05",
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_was_never_made_has_no_id() {
-        let ending = Ending::Failed {
+    fn an_account_that_was_never_created_has_no_id() {
+        let outcome = Outcome::Failed {
             account: None,
             keeps: false,
             message: "no".to_owned(),
         };
-        let detail = detail(Change::Provision, &ending);
+        let detail = detail(Change::Provision, &outcome);
         let status = &detail["serviceEventDetails"]["createManagedAccountStatus"];
         assert_eq!(status["account"]["accountId"], "Not Available");
         assert_eq!(
@@ -160,13 +160,18 @@ mod tests {
     }
 
     #[test]
-    fn an_update_has_an_event_of_its_own_and_an_end_none() {
+    fn an_update_has_its_own_event_and_a_termination_none() {
         let account = "111122223333".to_owned();
-        let done = Ending::Done { account };
+        let done = Outcome::Succeeded { account };
         let detail = detail(Change::Update, &done);
         assert_eq!(detail["eventName"], "UpdateManagedAccount");
         assert!(detail["serviceEventDetails"]["updateManagedAccountStatus"].is_object());
-        let gone = event(("", ""), &begun(Change::Terminate), &Ending::Gone, at(0));
+        let gone = event(
+            ("", ""),
+            &pending(Change::Terminate),
+            &Outcome::Terminated,
+            at(0),
+        );
         assert_eq!(gone, None);
     }
 }
