@@ -54,7 +54,8 @@ pub async fn run(function: impl Function) -> Result<(), Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
         let context = event.context;
         let invocation = Invocation::of(context.deadline(), &context.invoked_function_arn);
-        function.handle(event.payload, invocation).await
+        // Boxed: the compiler gives up on the layout of so many nested futures.
+        Box::pin(function.handle(event.payload, invocation)).await
     }))
     .await
 }
