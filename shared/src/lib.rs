@@ -4,11 +4,13 @@
 //! * [`ids`]: the newtypes that every other module speaks.
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
+//! * [`lifecycle`]: what AWS sends when an account operation has ended.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
-//! * [`alert`]: what is published for people (feature `alerts`).
+//! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
+//! * [`optimistic`]: writing a record that others write too.
 //! * [`once`]: idempotency records (feature `once`).
 //! * [`vending`]: the requested accounts, and what became of each (feature `vending`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
@@ -20,6 +22,8 @@
 pub mod account_directory;
 #[cfg(feature = "alerts")]
 pub mod alert;
+#[cfg(feature = "alerts")]
+pub mod alert_topics;
 pub mod aws;
 pub mod aws_error;
 #[cfg(feature = "enrichment")]
@@ -27,8 +31,10 @@ pub mod enrichment;
 pub mod ids;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod lifecycle;
 #[cfg(feature = "once")]
 pub mod once;
+pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -1,18 +1,18 @@
-//! What the template sets.
+//! The settings that the template passes.
 
 use std::time::Duration;
 
 use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
-use crate::burst::Limits;
+use crate::burst_window::BurstLimits;
 
-/// A summary waits in the queue for the end of its window: SQS holds a message back for so long.
+/// The longest delay of an SQS message: a summary waits in the queue until its window ends.
 const LONGEST_WINDOW: u32 = 900;
 
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `ALERTS_SENT_TABLE`: the table that remembers what was told.
+    /// `ALERTS_SENT_TABLE`: the table of published alerts.
     pub alerts_sent_table: String,
     /// `ACCOUNT_DIRECTORY_TABLE`: the account directory's table, if there is one.
     pub account_directory_table: Option<String>,
@@ -22,13 +22,13 @@ pub struct Config {
     pub error_topic: String,
     /// `CRITICAL_TOPIC_ARN`.
     pub critical_topic: String,
-    /// `ALERTS_QUEUE_URL`: the queue that the function works on, and sends its summaries to.
+    /// `ALERTS_QUEUE_URL`: the queue that messages come from and summaries are scheduled on.
     pub alerts_queue_url: String,
     /// `ALERT_RULES_PARAMETER`: the name of the SSM parameter that holds the rules, if there are any.
     pub rules_parameter: Option<String>,
-    /// `BURST_LIMIT` and `BURST_SECONDS`: so many like alerts within so long are told one by one
-    /// (default 5 within 300 s).
-    pub limits: Limits,
+    /// `BURST_LIMIT` and `BURST_SECONDS`: alerts of a burst that are published one by one, and its
+    /// window (default 5 within 300 s).
+    pub limits: BurstLimits,
 }
 
 impl Config {
@@ -46,7 +46,7 @@ impl Config {
             critical_topic: read.required("CRITICAL_TOPIC_ARN"),
             alerts_queue_url: read.required("ALERTS_QUEUE_URL"),
             rules_parameter: read.optional("ALERT_RULES_PARAMETER"),
-            limits: Limits {
+            limits: BurstLimits {
                 alerts: read.number("BURST_LIMIT", 5, 1..) as usize,
                 window: Duration::from_secs(
                     read.number("BURST_SECONDS", 300, 1..=LONGEST_WINDOW).into(),
@@ -85,7 +85,7 @@ mod tests {
                 critical_topic: "critical_topic_arn".to_owned(),
                 alerts_queue_url: "alerts_queue_url".to_owned(),
                 rules_parameter: None,
-                limits: Limits {
+                limits: BurstLimits {
                     alerts: 5,
                     window: Duration::from_mins(5),
                 },

@@ -47,7 +47,7 @@ impl Work for Refresher {
     const FUNCTION: &'static str = "directory-refresher";
     type Reason = TaskError;
 
-    /// Reads every account that the messages name once, then does what else they ask for.
+    /// Reads every account that the messages name once, then does their other tasks.
     async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, TaskError> {
         let counts = Counts::default();
         let tasks: Vec<Result<Vec<Task>, Malformed>> = messages.iter().map(tasks_in).collect();

@@ -38,7 +38,7 @@ pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Refresh
             SecurityHub::new(
                 client!(aws_sdk_securityhub, sdk, calls),
                 Pace::new(config.updates_per_second, UPDATE_BURST),
-                // Nobody else reads findings in bulk: the two invocations share the whole rate.
+                // No other function reads findings in bulk: the two invocations share the whole rate.
                 config.quota_shares.min(INVOCATIONS_AT_ONCE),
             )
         }),

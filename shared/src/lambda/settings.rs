@@ -12,7 +12,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Reads variables, one line for each setting, and notes the problems until [`finish`](Self::finish).
 ///
-/// A variable with a problem gives a placeholder, which nobody sees: `finish` then returns the error.
+/// A variable with a problem gives a placeholder, which is never used: `finish` then returns the error.
 pub struct Variables<'a> {
     lookup: Lookup<'a>,
     problems: RefCell<Vec<String>>,

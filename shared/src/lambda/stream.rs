@@ -1,4 +1,4 @@
-//! A function that reads the stream of a `DynamoDB` table beside its queue.
+//! A function that reads the stream of a DynamoDB table beside its queue.
 
 use aws_lambda_events::{dynamodb::EventRecord, sqs::SqsEvent};
 use serde_json::{Value, json};

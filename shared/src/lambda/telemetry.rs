@@ -59,9 +59,9 @@ impl Metrics {
         self
     }
 
-    /// Writes the line to standard output, where Lambda picks it up.
+    /// Writes the line to standard output, which Lambda forwards to CloudWatch.
     pub fn write(&self, epoch_ms: i64) {
-        // A closed standard output cannot be told anywhere.
+        // That standard output is closed cannot be reported anywhere.
         let _ = writeln!(std::io::stdout().lock(), "{}", self.line(epoch_ms));
     }
 

@@ -1,7 +1,7 @@
-//! A door on a port of its own, in front of an emulator that only keeps what it was sent.
+//! A front door on a port of its own, before an emulator that only stores its requests.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on has to fail where it stands"
+    reason = "a test fails where an unexpected value appears"
 )]
 
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ const MANAGEMENT: &str = "999988887777";
 const MEMBER: &str = "111122223333";
 const PRODUCT: &str = "arn:aws:securityhub:us-east-1:111122223333:product/111122223333/default";
 
-/// What the emulator was sent: path, headers, body.
+/// The requests to the emulator: path, headers, body.
 type Sent = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
 struct Local {
@@ -43,20 +43,22 @@ impl Answer {
     }
 }
 
-/// Knows no role, takes every event, and answers anything else with `passed`.
+/// Knows no role, accepts every event, and answers any other request with `passed`.
 async fn emulator(State(sent): State<Sent>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let is_put_events = parts
-        .headers
-        .get("x-amz-target")
-        .is_some_and(|it| it == "AWSEvents.PutEvents");
+    let target = parts.headers.get("x-amz-target").cloned();
     let text = String::from_utf8_lossy(&body).into_owned();
     let path = parts.uri.path_and_query().unwrap().to_string();
     sent.lock().unwrap().push((path, parts.headers, body));
     let mut response = Response::new(Body::from("passed"));
-    if is_put_events {
+    if target
+        .as_ref()
+        .is_some_and(|it| it == "AWSEvents.PutEvents")
+    {
         *response.body_mut() = Body::from(r#"{"FailedEntryCount":0,"Entries":[]}"#);
+    } else if target.is_some_and(|it| it == "AmazonSQS.AdvanceClock") {
+        *response.body_mut() = Body::from(r#"{"AdvancedSeconds":362}"#);
     } else if text.contains("Action=GetRole") {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -152,7 +154,7 @@ impl Local {
         self.send(request, body.to_string()).await
     }
 
-    /// The events that have reached the emulator, once there are `count`.
+    /// The events that reached the emulator, once there are `count`.
     async fn events(&self, count: usize) -> Vec<Value> {
         for _ in 0..200 {
             let sent = self.sent.lock().unwrap().clone();
@@ -188,7 +190,7 @@ fn finding(id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_finding_is_imported_found_updated_and_announced() {
+async fn a_finding_is_imported_found_updated_and_its_events_are_sent() {
     let local = start().await;
     let import = json!({"Findings": [finding("1"), {"Id": "2", "AwsAccountId": MEMBER}]});
     let imported = local
@@ -238,7 +240,7 @@ async fn a_finding_is_imported_found_updated_and_announced() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_out_of_order_is_refused_as_a_whole() {
+async fn a_call_with_an_invalid_list_is_refused_as_a_whole() {
     let local = start().await;
     let body = json!({"Findings": []});
     let answer = local
@@ -250,7 +252,7 @@ async fn a_call_that_is_out_of_order_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn fault_rules_strike_calls_and_findings_and_are_counted() {
+async fn fault_rules_affect_calls_and_findings_and_are_counted() {
     let local = start().await;
     let import = json!({"Findings": [finding("1")]});
     local
@@ -307,7 +309,7 @@ async fn fault_rules_strike_calls_and_findings_and_are_counted() {
 }
 
 #[tokio::test]
-async fn an_event_put_by_hand_brings_its_finding() {
+async fn an_event_from_a_client_imports_its_finding() {
     let local = start().await;
     let entry = json!({
         "Source": "aws.securityhub",
@@ -332,7 +334,7 @@ async fn an_event_put_by_hand_brings_its_finding() {
 }
 
 #[tokio::test]
-async fn changes_to_the_organization_are_announced() {
+async fn changes_to_the_organization_have_events() {
     let local = start().await;
     let rule = json!({
         "operation": "organizations.TagResource",
@@ -396,7 +398,7 @@ async fn changes_to_the_organization_are_announced() {
 }
 
 #[tokio::test]
-async fn other_calls_pass_as_they_came() {
+async fn other_calls_are_forwarded_unchanged() {
     let local = start().await;
     let request = local
         .signed(Method::PUT, "/bucket/a%20b?x-id=PutObject", "test", "s3")
@@ -449,7 +451,7 @@ async fn a_role_that_does_not_exist_is_not_assumed() {
 }
 
 #[tokio::test]
-async fn slack_keeps_what_it_was_sent() {
+async fn slack_stores_messages() {
     let local = start().await;
     let message = json!({"text": "root login"});
     let answer = local
@@ -472,7 +474,7 @@ async fn slack_keeps_what_it_was_sent() {
 }
 
 #[tokio::test]
-async fn slack_has_bad_days_on_demand() {
+async fn slack_has_outages_on_demand() {
     let local = start().await;
     let message = json!({"text": "root login"});
     let post = async || {
@@ -509,7 +511,7 @@ async fn slack_has_bad_days_on_demand() {
 
 #[tokio::test]
 async fn a_missing_emulator_is_named() {
-    // Nobody listens at a port that was free a moment ago.
+    // No program listens on a port that was free just before.
     let free = bind(0).await.unwrap().local_addr().unwrap();
     let local = open(format!("http://{free}"), Sent::default()).await;
     let answer = local
@@ -523,4 +525,25 @@ async fn a_missing_emulator_is_named() {
     );
     let health = local.control(Method::GET, "health", json!(null)).await;
     assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_queues_clock_moves_forward_and_says_by_how_much() {
+    let local = start().await;
+    let answer = local
+        .control(Method::POST, "clock", json!({ "seconds": 181 }))
+        .await;
+    assert_eq!(answer.json(), json!({ "advanced_seconds": 362 }));
+    let answer = local.control(Method::GET, "clock", json!(null)).await;
+    assert_eq!(answer.json(), json!({ "advanced_seconds": 362 }));
+    let back = json!({ "seconds": -1 });
+    let answer = local.control(Method::POST, "clock", back).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let sent = local.sent.lock().unwrap();
+    let bodies: Vec<_> = sent.iter().map(|(_, _, body)| &body[..]).collect();
+    assert_eq!(
+        bodies,
+        [br#"{"Seconds":181}"#.as_slice(), br#"{"Seconds":0}"#]
+    );
+    assert_eq!(sent[0].1["x-amz-target"], "AmazonSQS.AdvanceClock");
 }

@@ -1,7 +1,7 @@
-//! Accounts that are made, enrolled, moved and assigned through a door in front of a small organization.
+//! Accounts are created, enrolled, moved and assigned through a front door before a small organization.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on has to fail where it stands"
+    reason = "a test fails where an unexpected value appears"
 )]
 
 use std::sync::{Arc, Mutex};
@@ -24,11 +24,11 @@ const SANDBOX: &str = "ou-ab12-cdefgh34";
 const DEV: &str = "ou-ab12-22222222";
 const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
 const GROUP: &str = "0b1c2d3e-0000-1111-2222-333344445555";
-/// Longer than any test takes: what has begun does not end.
+/// Longer than any test: an operation with this duration never finishes.
 const NEVER: u64 = 600_000;
 const EXECUTION_ROLE: &str = "AWSControlTowerExecution";
 
-/// As much of moto and MiniStack as is asked for here.
+/// The calls of moto and MiniStack that these tests need.
 #[derive(Default)]
 struct World {
     accounts: Vec<Value>,
@@ -45,40 +45,40 @@ impl World {
         self.accounts.iter_mut().find(|it| it["Id"] == *id)
     }
 
-    /// The answer of a JSON operation; `None` for what is not there.
-    fn answer(&mut self, operation: &str, ask: &Value) -> Option<Value> {
+    /// The answer of a JSON operation; `None` if the object does not exist.
+    fn answer(&mut self, operation: &str, input: &Value) -> Option<Value> {
         let unit = |id: &str, name: &str| {
             let arn = format!("arn:aws:organizations::{MANAGEMENT}:ou/o-1/{id}");
             json!({"Id": id, "Name": name, "Arn": arn})
         };
         Some(match operation {
             "ListRoots" => json!({"Roots": [{"Id": ROOT, "Arn": "arn:root/o-1/r-ab12"}]}),
-            "ListOrganizationalUnitsForParent" if ask["ParentId"] == ROOT => {
+            "ListOrganizationalUnitsForParent" if input["ParentId"] == ROOT => {
                 json!({"OrganizationalUnits": [unit(SANDBOX, "Sandbox"), unit(DEV, "Dev")]})
             }
             "ListOrganizationalUnitsForParent" => json!({"OrganizationalUnits": []}),
-            "DescribeOrganizationalUnit" => match ask["OrganizationalUnitId"].as_str()? {
+            "DescribeOrganizationalUnit" => match input["OrganizationalUnitId"].as_str()? {
                 SANDBOX => json!({"OrganizationalUnit": unit(SANDBOX, "Sandbox")}),
                 DEV => json!({"OrganizationalUnit": unit(DEV, "Dev")}),
                 _ => return None,
             },
             "ListAccounts" => json!({"Accounts": self.accounts}),
             "ListParents" => {
-                let account = self.account(&ask["ChildId"])?;
+                let account = self.account(&input["ChildId"])?;
                 json!({"Parents": [{"Id": account["Parent"]}]})
             }
             "CreateAccount" => {
                 let id = format!("{:012}", self.accounts.len() + 1);
                 self.accounts.push(json!({
                     "Id": id,
-                    "Name": ask["AccountName"],
-                    "Email": ask["Email"],
+                    "Name": input["AccountName"],
+                    "Email": input["Email"],
                     "Status": "ACTIVE",
                     "Parent": ROOT,
                 }));
                 json!({"CreateAccountStatus": {
                     "Id": format!("car-{id}"),
-                    "AccountName": ask["AccountName"],
+                    "AccountName": input["AccountName"],
                     "State": "SUCCEEDED",
                     "AccountId": id,
                     "RequestedTimestamp": 1.0,
@@ -93,22 +93,22 @@ impl World {
                 json!({"CreateAccountStatuses": statuses.collect::<Vec<_>>()})
             }
             "MoveAccount" => {
-                let destination = ask["DestinationParentId"].clone();
-                self.account(&ask["AccountId"])?["Parent"] = destination;
+                let destination = input["DestinationParentId"].clone();
+                self.account(&input["AccountId"])?["Parent"] = destination;
                 json!({})
             }
             "ListInstances" => json!({"Instances": [
                 {"InstanceArn": INSTANCE, "IdentityStoreId": "d-1"},
             ]}),
-            "DescribePermissionSet" if ask["PermissionSetArn"] == "arn:ps" => json!({}),
-            "DescribeGroup" if ask["GroupId"] == GROUP => json!({"GroupId": GROUP}),
+            "DescribePermissionSet" if input["PermissionSetArn"] == "arn:ps" => json!({}),
+            "DescribeGroup" if input["GroupId"] == GROUP => json!({"GroupId": GROUP}),
             "ListAccountAssignments" => json!({"AccountAssignments": self.assignments}),
             "CreateAccountAssignment" => {
-                self.assignments.push(ask.clone());
+                self.assignments.push(input.clone());
                 json!({})
             }
             "PutEvents" => {
-                let entries = ask["Entries"].as_array()?;
+                let entries = input["Entries"].as_array()?;
                 self.events.extend(entries.iter().cloned());
                 json!({"FailedEntryCount": 0})
             }
@@ -147,8 +147,8 @@ async fn emulator(State(world): State<Shared>, request: Request) -> Response {
         return response;
     };
     let (_, operation) = target.rsplit_once('.').unwrap();
-    let ask = serde_json::from_slice(&body).unwrap();
-    let answer = world.answer(operation, &ask);
+    let input = serde_json::from_slice(&body).unwrap();
+    let answer = world.answer(operation, &input);
     if answer.is_none() {
         *response.status_mut() = StatusCode::BAD_REQUEST;
     }
@@ -161,7 +161,7 @@ struct Local {
     address: String,
     client: Client<HttpConnector, Full<Bytes>>,
     world: Shared,
-    /// What is needed to provision.
+    /// The ids that a request to provision needs.
     product: Value,
 }
 
@@ -193,7 +193,9 @@ async fn start(settings: Value) -> Local {
         product: Value::Null,
     };
     local.product = local.find_product().await;
-    let set = local.control(Method::POST, "factory", &settings).await;
+    let set = local
+        .control(Method::POST, "account-factory", &settings)
+        .await;
     assert!(set["settings"].is_object(), "{set}");
     local
 }
@@ -218,12 +220,12 @@ impl Local {
             .header("authorization", authorization)
     }
 
-    async fn call(&self, service: &str, operation: &str, ask: &Value) -> Answer {
+    async fn call(&self, service: &str, operation: &str, input: &Value) -> Answer {
         let request = self
             .signed("/", service)
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("Target.{operation}"));
-        match self.send(request, ask.to_string()).await {
+        match self.send(request, input.to_string()).await {
             (StatusCode::OK, answer) => Ok(answer),
             (_, error) => Err(error["__type"].as_str().unwrap().to_owned()),
         }
@@ -239,14 +241,14 @@ impl Local {
         self.control(Method::GET, path, &Value::Null).await
     }
 
-    /// Account Factory's product and its active artifact, as a function looks them up.
+    /// Account Factory's product and its active artifact, looked up as a function does.
     async fn find_product(&self) -> Value {
-        let ask = json!({"Filters": {"Owner": ["AWS Control Tower"]}});
-        let found = self.call("servicecatalog", "SearchProductsAsAdmin", &ask);
+        let input = json!({"Filters": {"Owner": ["AWS Control Tower"]}});
+        let found = self.call("servicecatalog", "SearchProductsAsAdmin", &input);
         let found = found.await.unwrap();
         let id = &found["ProductViewDetails"][0]["ProductViewSummary"]["ProductId"];
-        let ask = json!({"ProductId": id});
-        let listed = self.call("servicecatalog", "ListProvisioningArtifacts", &ask);
+        let input = json!({"ProductId": id});
+        let listed = self.call("servicecatalog", "ListProvisioningArtifacts", &input);
         let listed = listed.await.unwrap();
         let artifacts = listed["ProvisioningArtifactDetails"].as_array().unwrap();
         let active = artifacts.iter().find(|it| it["Active"] == true).unwrap();
@@ -254,10 +256,10 @@ impl Local {
     }
 
     async fn provision(&self, name: &str, email: &str, unit: &str) -> Answer {
-        let mut ask = self.product.clone();
-        ask["ProvisionedProductName"] = json!(name);
-        ask["ProvisionToken"] = json!(name);
-        ask["ProvisioningParameters"] = json!([
+        let mut input = self.product.clone();
+        input["ProvisionedProductName"] = json!(name);
+        input["ProvisionToken"] = json!(name);
+        input["ProvisioningParameters"] = json!([
             {"Key": "AccountEmail", "Value": email},
             {"Key": "AccountName", "Value": name},
             {"Key": "ManagedOrganizationalUnit", "Value": unit},
@@ -265,10 +267,11 @@ impl Local {
             {"Key": "SSOUserFirstName", "Value": "Ops"},
             {"Key": "SSOUserLastName", "Value": "Team"},
         ]);
-        self.call("servicecatalog", "ProvisionProduct", &ask).await
+        self.call("servicecatalog", "ProvisionProduct", &input)
+            .await
     }
 
-    /// Provisions into Sandbox and gives the record once it has ended.
+    /// Provisions into Sandbox and returns the finished record.
     async fn provisioned(&self, name: &str) -> Value {
         let email = format!("{name}@example.com");
         let answer = self.provision(name, &email, &sandbox()).await.unwrap();
@@ -276,9 +279,9 @@ impl Local {
     }
 
     async fn ended(&self, answer: &Value) -> Value {
-        let ask = json!({"Id": answer["RecordDetail"]["RecordId"]});
+        let input = json!({"Id": answer["RecordDetail"]["RecordId"]});
         for _ in 0..500 {
-            let record = self.call("servicecatalog", "DescribeRecord", &ask).await;
+            let record = self.call("servicecatalog", "DescribeRecord", &input).await;
             let record = record.unwrap();
             if record["RecordDetail"]["Status"] != "IN_PROGRESS" {
                 return record;
@@ -289,8 +292,8 @@ impl Local {
     }
 
     async fn product(&self, name: &str) -> Value {
-        let ask = json!({"Filters": {"SearchQuery": [format!("name:{name}")]}});
-        let found = self.call("servicecatalog", "SearchProvisionedProducts", &ask);
+        let input = json!({"Filters": {"SearchQuery": [format!("name:{name}")]}});
+        let found = self.call("servicecatalog", "SearchProvisionedProducts", &input);
         found.await.unwrap()["ProvisionedProducts"]
             .get(0)
             .cloned()
@@ -298,28 +301,28 @@ impl Local {
     }
 
     async fn change(&self, operation: &str, name: &str, token: &str) -> Answer {
-        let ask = json!({
+        let input = json!({
             "ProvisionedProductName": name,
             "UpdateToken": token,
             "TerminateToken": token,
         });
-        self.call("servicecatalog", operation, &ask).await
+        self.call("servicecatalog", operation, &input).await
     }
 
     async fn create_account(&self, email: &str) -> Answer {
-        let ask = json!({"AccountName": "pay", "Email": email});
-        let answer = self.call("organizations", "CreateAccount", &ask).await;
+        let input = json!({"AccountName": "pay", "Email": email});
+        let answer = self.call("organizations", "CreateAccount", &input).await;
         answer.map(|mut it| it["CreateAccountStatus"].take())
     }
 
     async fn account_status(&self, id: &Value) -> Value {
-        let ask = json!({"CreateAccountRequestId": id});
-        let answer = self.call("organizations", "DescribeCreateAccountStatus", &ask);
+        let input = json!({"CreateAccountRequestId": id});
+        let answer = self.call("organizations", "DescribeCreateAccountStatus", &input);
         answer.await.unwrap()["CreateAccountStatus"].take()
     }
 
     async fn assign(&self, account: &str, permission_set: &str) -> Answer {
-        let ask = json!({
+        let input = json!({
             "InstanceArn": INSTANCE,
             "TargetId": account,
             "TargetType": "AWS_ACCOUNT",
@@ -327,21 +330,21 @@ impl Local {
             "PrincipalType": "GROUP",
             "PrincipalId": GROUP,
         });
-        let answer = self.call("sso", "CreateAccountAssignment", &ask).await;
+        let answer = self.call("sso", "CreateAccountAssignment", &input).await;
         answer.map(|mut it| it["AccountAssignmentCreationStatus"].take())
     }
 
     async fn assignment_status(&self, status: &Value) -> Value {
-        let ask = json!({
+        let input = json!({
             "InstanceArn": INSTANCE,
             "AccountAssignmentCreationRequestId": status["RequestId"],
         });
         let name = "DescribeAccountAssignmentCreationStatus";
-        let answer = self.call("sso", name, &ask).await;
+        let answer = self.call("sso", name, &input).await;
         answer.unwrap()["AccountAssignmentCreationStatus"].take()
     }
 
-    /// Details of the events of this name, once there are so many.
+    /// Details of the events of this name, once there are `count`.
     async fn events(&self, name: &str, count: usize) -> Vec<Value> {
         for _ in 0..500 {
             let events: Vec<Value> = {
@@ -363,7 +366,7 @@ impl Local {
         world.account(account).unwrap()["Parent"].clone()
     }
 
-    /// An account that was there before Account Factory.
+    /// An account from before Account Factory.
     fn add_account(&self, id: &str, name: &str, status: &str) {
         let email = format!("{name}@example.com");
         let account =
@@ -387,7 +390,7 @@ fn status<'a>(event: &'a Value, member: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn an_account_is_made_and_stands_in_its_unit() {
+async fn an_account_is_created_in_its_unit() {
     let local = start(json!({"duration_ms": 1})).await;
     let answer = local.provision("pay", "pay@example.com", &sandbox()).await;
     let answer = answer.unwrap();
@@ -422,7 +425,7 @@ async fn an_account_is_made_and_stands_in_its_unit() {
 }
 
 #[tokio::test]
-async fn what_account_factory_cannot_take_is_refused_at_once() {
+async fn invalid_requests_to_account_factory_are_refused_at_once() {
     let local = start(json!({"duration_ms": NEVER, "at_once": 2, "unregistered": [DEV]})).await;
     for unit in [
         "Sandbox".to_owned(),
@@ -444,7 +447,7 @@ async fn what_account_factory_cannot_take_is_refused_at_once() {
         let refused = local.change(operation, "a", "t").await;
         assert_eq!(refused.unwrap_err(), "InvalidParametersException");
     }
-    let report = local.report("factory").await;
+    let report = local.report("account-factory").await;
     assert_eq!(
         (
             &report["running"],
@@ -497,7 +500,7 @@ async fn a_failure_leaves_an_error_to_terminate_or_an_account_to_update() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_there_is_enrolled_if_it_can_be() {
+async fn an_existing_account_is_enrolled_if_possible() {
     let local = start(json!({"duration_ms": 5})).await;
     local.add_account("111122223333", "old", "ACTIVE");
     local.add_account("444455556666", "closed", "SUSPENDED");
@@ -533,7 +536,7 @@ async fn an_account_that_is_there_is_enrolled_if_it_can_be() {
 }
 
 #[tokio::test]
-async fn events_come_twice_or_never() {
+async fn events_are_duplicated_or_lost() {
     let local = start(json!({"duration_ms": 1, "events_twice": true})).await;
     local.provisioned("a").await;
     let events = local.events("CreateManagedAccount", 2).await;
@@ -541,20 +544,22 @@ async fn events_come_twice_or_never() {
     assert_eq!(local.events("CreateAccountResult", 2).await.len(), 2);
     assert_eq!(local.events("MoveAccount", 1).await.len(), 1);
     let lost = json!({"events_lost": 1.0});
-    local.control(Method::PUT, "factory", &lost).await;
+    local.control(Method::PUT, "account-factory", &lost).await;
     local.provisioned("b").await;
-    // What comes after them has come, so they would have.
+    // Later events have arrived, so these would have.
     local.events("MoveAccount", 2).await;
-    local.control(Method::DELETE, "factory", &Value::Null).await;
     local
-        .control(Method::POST, "factory", &json!({"duration_ms": 1}))
+        .control(Method::DELETE, "account-factory", &Value::Null)
+        .await;
+    local
+        .control(Method::POST, "account-factory", &json!({"duration_ms": 1}))
         .await;
     local.provisioned("c").await;
     assert_eq!(local.events("CreateManagedAccount", 3).await.len(), 3);
 }
 
 #[tokio::test]
-async fn create_account_takes_its_time_if_a_test_says_so() {
+async fn create_account_is_asynchronous_if_a_test_sets_a_duration() {
     let local = start(json!({"create_account_ms": NEVER, "at_once": 2})).await;
     let first = local.create_account("pay@example.com").await.unwrap();
     assert_eq!(first["State"], "IN_PROGRESS");
@@ -563,7 +568,7 @@ async fn create_account_takes_its_time_if_a_test_says_so() {
     let refused = local.create_account("third@example.com").await;
     assert_eq!(refused.unwrap_err(), "TooManyRequestsException");
     assert!(local.world.lock().unwrap().accounts.is_empty());
-    let report = local.report("factory").await;
+    let report = local.report("account-factory").await;
     assert_eq!(
         (&report["running"], &report["refused_in_use"]),
         (&json!(2), &json!(1))
@@ -571,7 +576,7 @@ async fn create_account_takes_its_time_if_a_test_says_so() {
 }
 
 #[tokio::test]
-async fn an_address_that_was_asked_for_twice_gets_one_account() {
+async fn two_requests_with_one_address_create_one_account() {
     let local = start(json!({"create_account_ms": 5})).await;
     let first = local.create_account("pay@example.com").await.unwrap();
     let second = local.create_account("PAY@example.com").await.unwrap();
@@ -580,7 +585,7 @@ async fn an_address_that_was_asked_for_twice_gets_one_account() {
         local.account_status(&first["Id"]).await,
         local.account_status(&second["Id"]).await,
     ];
-    // Both had the same time, so either may have been the first to end.
+    // Both take the same time, so either may finish first.
     let of_state = |state: &str| ended.iter().find(|it| it["State"] == state).unwrap();
     let (created, failed) = (of_state("SUCCEEDED"), of_state("FAILED"));
     assert_eq!(failed["FailureReason"], "EMAIL_ALREADY_EXISTS");
@@ -608,12 +613,12 @@ async fn an_account_moves_from_where_it_is() {
     let local = start(json!({})).await;
     local.add_account("111122223333", "a", "ACTIVE");
     let move_to = async |source: &str, destination: &str| {
-        let ask = json!({
+        let input = json!({
             "AccountId": "111122223333",
             "SourceParentId": source,
             "DestinationParentId": destination,
         });
-        let answer = local.call("organizations", "MoveAccount", &ask).await;
+        let answer = local.call("organizations", "MoveAccount", &input).await;
         answer.map_or_else(|code| code, |_| "moved".to_owned())
     };
     assert_eq!(move_to(ROOT, SANDBOX).await, "moved");
@@ -636,7 +641,7 @@ async fn every_unit_is_registered_but_those_that_a_test_names() {
 }
 
 #[tokio::test]
-async fn so_many_assignments_are_outstanding_and_each_once() {
+async fn the_number_of_outstanding_assignments_is_limited_and_duplicates_are_refused() {
     let local = start(json!({})).await;
     let settings = json!({"duration_ms": NEVER, "at_once": 2});
     local.control(Method::POST, "assignments", &settings).await;
@@ -663,7 +668,7 @@ async fn so_many_assignments_are_outstanding_and_each_once() {
 }
 
 #[tokio::test]
-async fn an_assignment_is_made_after_its_time_or_fails() {
+async fn an_assignment_succeeds_or_fails_after_its_duration() {
     let local = start(json!({})).await;
     local.add_account("111122223333", "a", "ACTIVE");
     let fail = json!([{"account": "444455556666", "reason": "quota"}]);
