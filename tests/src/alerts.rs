@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alerter::{
-    event::Message,
-    kinds::{self, Reading},
+    event::Event,
+    kinds::{self, classifier::Classification},
 };
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -89,14 +89,10 @@ impl SampleEvent {
     /// The alert that `alerter` publishes, without any rule and without the account's name.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
-        let Message::Event(event) =
-            Message::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH)
-        else {
-            return None;
-        };
-        match kinds::read(&event) {
-            Reading::Tell(draft) => Some(draft.alert(None, draft.severity)),
-            Reading::Nothing => None,
+        let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
+        match kinds::classify(&event) {
+            Classification::Alert(draft) => Some(draft.alert(None, draft.severity)),
+            Classification::NotReported => None,
         }
     }
 
