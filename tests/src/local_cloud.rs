@@ -1,6 +1,10 @@
 //! The local cloud that `make up` starts: clients, faults, counts.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
@@ -74,6 +78,25 @@ impl Messages {
     #[must_use]
     pub const fn all(self) -> usize {
         self.visible + self.in_flight + self.delayed
+    }
+}
+
+/// The attributes of a queue.
+struct Attributes(HashMap<QueueAttributeName, String>);
+
+impl Attributes {
+    /// A number; 0 if it is missing.
+    fn count(&self, name: &QueueAttributeName) -> usize {
+        let text = self.0.get(name);
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    fn messages(&self) -> Messages {
+        Messages {
+            visible: self.count(&QueueAttributeName::ApproximateNumberOfMessages),
+            in_flight: self.count(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+            delayed: self.count(&QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+        }
     }
 }
 
@@ -370,23 +393,17 @@ impl LocalCloud {
     /// # Errors
     /// If the call fails.
     pub async fn messages(&self, queue_url: &str) -> Result<Messages> {
+        Ok(self.attributes(queue_url).await?.messages())
+    }
+
+    async fn attributes(&self, queue_url: &str) -> Result<Attributes> {
         let answer = aws_sdk_sqs::Client::new(&self.sdk)
             .get_queue_attributes()
             .queue_url(queue_url)
             .attribute_names(QueueAttributeName::All)
             .send()
             .await?;
-        let count = |name| {
-            answer
-                .attributes()
-                .and_then(|all| all.get(&name)?.parse::<usize>().ok())
-                .unwrap_or_default()
-        };
-        Ok(Messages {
-            visible: count(QueueAttributeName::ApproximateNumberOfMessages),
-            in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
-            delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
-        })
+        Ok(Attributes(answer.attributes.unwrap_or_default()))
     }
 
     /// Moves the queues' clock forward: every message becomes that much older.
@@ -398,6 +415,24 @@ impl LocalCloud {
         self.control(reqwest::Method::POST, "clock", Some(advance))
             .await
             .map(drop)
+    }
+
+    /// Lets the visibility timeouts of a killed function's messages pass, after checking that some are in flight.
+    ///
+    /// # Errors
+    /// If no message is in flight, or a call fails.
+    pub async fn pass_visibility_timeouts(&self, queues: &[&str]) -> Result<()> {
+        let mut longest = 0;
+        for queue in queues {
+            let attributes = self.attributes(self.output(queue)?).await?;
+            if attributes.messages().in_flight > 0 {
+                longest = longest.max(attributes.count(&QueueAttributeName::VisibilityTimeout));
+            }
+        }
+        ensure!(longest > 0, "no message is in flight in {queues:?}");
+        let seconds = u64::try_from(longest)? + 1;
+        println!("messages are in flight: {seconds} s of visibility timeouts are skipped");
+        self.advance_clock(Duration::from_secs(seconds)).await
     }
 
     /// Repeats `holds` until it is true, and skips visibility timeouts: once the messages of these queues are all in
@@ -527,9 +562,9 @@ struct Waiting {
 impl Waiting {
     /// How long the counts of messages must stay the same before the messages count as waiting: a running function
     /// would delete some of them.
-    const QUIET: Duration = Duration::from_secs(4);
+    const QUIET: Duration = Duration::from_secs(10);
     /// The first step of the clock. Each further step is twice as long, until a message becomes visible.
-    const FIRST_STEP: Duration = Duration::from_secs(15);
+    const FIRST_STEP: Duration = Duration::from_secs(30);
     const LONGEST_STEP: Duration = Duration::from_mins(4);
 
     const fn new(now: Instant) -> Self {
@@ -583,12 +618,12 @@ mod tests {
         let stuck = || vec![queue(0, 3, 0), queue(0, 0, 0)];
         assert_eq!(waiting.see(stuck(), start), None);
         assert_eq!(waiting.see(stuck(), start + QUIET / 2), None);
-        let first = Some(Duration::from_secs(15));
+        let first = Some(Duration::from_secs(30));
         assert_eq!(waiting.see(stuck(), start + QUIET), first);
         assert_eq!(waiting.see(stuck(), start + QUIET), None);
-        let second = Some(Duration::from_secs(30));
+        let second = Some(Duration::from_mins(1));
         assert_eq!(waiting.see(stuck(), start + QUIET * 2), second);
-        assert_eq!(waiting.skipped, Duration::from_secs(45));
+        assert_eq!(waiting.skipped, Duration::from_secs(90));
         // A message was processed: the steps start again.
         let fewer = || vec![queue(0, 2, 0), queue(0, 0, 0)];
         assert_eq!(waiting.see(fewer(), start + QUIET * 3), None);
