@@ -30,6 +30,8 @@ LINES = 1000
 # Of the picture's window.
 VISIBLE = 34
 MOST_BYTES = 150_000
+# Shown if the demo fails.
+LAST_LINES = 20
 
 # Seconds. Progress is looked at that often; a wait is shown that long at most; the end stays that long.
 BETWEEN_SNAPSHOTS = 0.5
@@ -64,7 +66,7 @@ def main():
         sys.exit("usage: recording.py FILE")
     snapshots, code = record(COMMAND)
     if code:
-        sys.exit(f"the demo failed with exit code {code}: nothing was recorded")
+        sys.exit(f"{last_lines(snapshots)}\nthe demo failed with exit code {code}: nothing was recorded")
     picture = draw(snapshots)
     problems = problems_of(picture)
     if problems:
@@ -117,6 +119,13 @@ def record(command):
     snapshots.append(snapshot(screen, time.monotonic() - started))
     print()
     return snapshots, process.wait()
+
+
+def last_lines(snapshots):
+    """The end of the output, as text."""
+    lines = {number: runs for _, changed in snapshots for number, runs in changed.items()}
+    shown = [" ".join(run[2] for run in lines[number]) for number in sorted(lines) if lines[number]]
+    return "\n".join(shown[-LAST_LINES:])
 
 
 def snapshot(screen, seconds):
