@@ -11,7 +11,7 @@ use orgkeeper_shared::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::assigner::{Assigner, Done, NotDone};
+use crate::assigner::{AssignError, AssignOutcome, Assigner};
 
 /// Messages worked on at once.
 const MESSAGES_AT_ONCE: usize = 5;
@@ -22,7 +22,7 @@ enum MessageError {
     #[error("the message is no task (line {line}, column {column})")]
     Unusable { line: usize, column: usize },
     #[error("the task was not done")]
-    NotDone(#[source] NotDone),
+    NotDone(#[source] AssignError),
     #[error("the invocation's time ran out first")]
     OutOfTime,
 }
@@ -73,16 +73,16 @@ impl Handler {
             .collect()
             .await;
 
-        let count = |of: Done| {
+        let count = |of: AssignOutcome| {
             let done = results
                 .iter()
                 .filter(|(_, done)| matches!(done, Ok(done) if *done == of));
             done.count() as u64
         };
         let (waiting, succeeded, failed) = (
-            count(Done::Waits),
-            count(Done::Succeeded),
-            count(Done::Failed),
+            count(AssignOutcome::Waiting),
+            count(AssignOutcome::Succeeded),
+            count(AssignOutcome::Failed),
         );
         let failures: Vec<_> = results
             .into_iter()
@@ -114,7 +114,11 @@ impl Handler {
         response
     }
 
-    async fn work_off(&self, message: &SqsMessage, until: Instant) -> Result<Done, MessageError> {
+    async fn work_off(
+        &self,
+        message: &SqsMessage,
+        until: Instant,
+    ) -> Result<AssignOutcome, MessageError> {
         let body = message.body.as_deref().unwrap_or_default();
         let AssignmentsTask::Assign(task) =
             serde_json::from_str(body).map_err(|error| MessageError::Unusable {

@@ -3,16 +3,12 @@
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     aws::{CallCounter, client},
+    gateway::identity_center::IdentityCenter,
     queue::Queue,
     vending::ledger::Ledger,
 };
 
-use crate::{
-    assigner::Assigner, config::Config, handler::Handler, identity_center::IdentityCenter,
-};
-
-/// Invocations at once (the template's `MaximumConcurrency`).
-const INVOCATIONS_AT_ONCE: u32 = 2;
+use crate::{assigner::Assigner, config::Config, handler::Handler};
 
 /// The handler that the function runs with. Makes no AWS call.
 #[must_use]
@@ -28,8 +24,8 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         ),
         identity_center: IdentityCenter::new(
             client!(aws_sdk_ssoadmin, sdk, calls),
-            config.instance.clone(),
-            INVOCATIONS_AT_ONCE,
+            config.instance.as_str().to_owned(),
+            config.quota_shares,
         ),
         queue: queue(),
         queue_url: config.assignments_queue_url.clone(),

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     incoming::{self, Message, Unusable},
-    pipeline::{NotDone, Pipeline},
+    pipeline::{Pipeline, PipelineError},
 };
 
 /// Messages worked on at once.
@@ -38,7 +38,7 @@ enum MessageError {
     #[error("the message cannot be understood")]
     Unusable(#[source] Unusable),
     #[error("the message was not done")]
-    NotDone(#[source] NotDone),
+    NotDone(#[source] PipelineError),
     #[error("the invocation's time ran out first")]
     OutOfTime,
 }
@@ -149,8 +149,8 @@ impl Handler {
             let of =
                 |ended: bool| requests().filter(move |request| request.status.ended() == ended);
             let assigning = of(false).filter(|request| request.status == Status::Assigning);
-            self.pipeline.hand_over(assigning).await?;
-            self.pipeline.finish_files(of(true)).await
+            self.pipeline.send_assign_tasks(assigning).await?;
+            self.pipeline.send_results_tasks(of(true)).await
         });
         match all_at_once.await {
             Ok(Ok(())) => {}
@@ -165,7 +165,12 @@ impl Handler {
         }
         for (number, request) in &changes {
             let Some(request) = request else { continue };
-            match timeout_at(clock.deadline, self.pipeline.tell(request, clock.now())).await {
+            match timeout_at(
+                clock.deadline,
+                self.pipeline.publish_outcome(request, clock.now()),
+            )
+            .await
+            {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the end of a request could not be told yet");
@@ -200,7 +205,7 @@ impl Handler {
         if let (Ok(Err(error)), Some(message)) = (turns, messages.first())
             && failed.is_empty()
         {
-            let reason = MessageError::NotDone(NotDone::Call(error));
+            let reason = MessageError::NotDone(PipelineError::Call(error));
             failed.push(Failure { message, reason });
         }
         let response = self
@@ -219,7 +224,7 @@ impl Handler {
                 .pipeline
                 .reconcile(clock.now())
                 .await
-                .map_err(NotDone::from),
+                .map_err(PipelineError::from),
             Message::Task(AccountEventsTask::Advance) | Message::Other => Ok(()),
         };
         done.map_err(MessageError::NotDone)
@@ -231,7 +236,7 @@ impl Handler {
         new: Vec<AccountRequest>,
         clock: &Clock,
     ) -> Result<(), AwsCallError> {
-        match self.pipeline.give_turns(new, || clock.now()).await {
+        match self.pipeline.start_waiting(new, || clock.now()).await {
             Ok(turns) => {
                 tracing::info!(turns, "requests had their turn");
                 Ok(())
@@ -241,7 +246,7 @@ impl Handler {
             Err(error) => {
                 tracing::warn!(%error, "requests wait for another turn");
                 self.pipeline
-                    .later(AccountEventsTask::Advance, TRY_AGAIN)
+                    .send_task(AccountEventsTask::Advance, TRY_AGAIN)
                     .await
             }
         }

@@ -55,7 +55,7 @@ pub fn message(message: &SqsMessage) -> Result<Message, Unusable> {
     }
 }
 
-/// A request that has come into another state.
+/// A request whose status has changed.
 ///
 /// `None` for every other change, and for an item that is no request: somebody changed it by hand.
 #[must_use]

@@ -1,9 +1,12 @@
 //! Every client, built once before the first invocation.
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert::Topics,
     aws::{CallCounter, client},
+    gateway::organizations::Organizations,
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
 };
@@ -11,10 +14,10 @@ use orgkeeper_shared::{
 use crate::{
     account_factory::AccountFactory,
     config::Config,
-    execution_role::ExecutionRole,
+    create_account::CreateAccount,
+    creator::AccountCreator,
+    gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
     handler::Handler,
-    maker::Maker,
-    organizations::{Accounts, NewAccounts},
     pipeline::{Pipeline, Queues},
 };
 
@@ -23,15 +26,18 @@ use crate::{
 pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    let organizations = client!(aws_sdk_organizations, sdk, calls);
-    let maker = match config.account_creation {
-        AccountCreation::AccountFactory => Maker::AccountFactory(AccountFactory::new(
-            client!(aws_sdk_servicecatalog, sdk, calls),
+    let organizations = Arc::new(Organizations::new(
+        client!(aws_sdk_organizations, sdk, calls),
+        config.quota_shares,
+    ));
+    let creator = match config.account_creation {
+        AccountCreation::AccountFactory => AccountCreator::AccountFactory(AccountFactory::new(
+            ServiceCatalog::new(client!(aws_sdk_servicecatalog, sdk, calls)),
             ExecutionRole::new(client!(aws_sdk_sts, sdk, calls), partition(config)),
-            Accounts::new(organizations.clone()),
+            Arc::clone(&organizations),
         )),
         AccountCreation::Organizations => {
-            Maker::Organizations(NewAccounts::new(organizations.clone()))
+            AccountCreator::Organizations(CreateAccount::new(Arc::clone(&organizations)))
         }
     };
     let pipeline = Pipeline {
@@ -41,8 +47,8 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             &config.accounts_table,
             &config.vending_state_table,
         ),
-        maker,
-        accounts: Accounts::new(organizations),
+        creator,
+        organizations,
         topics: Topics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),

@@ -10,9 +10,9 @@ use orgkeeper_shared::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    intake::{Intake, NotTakenIn},
     message::{self, Message, Unusable},
     results::Counts,
+    upload_processor::{UploadError, UploadProcessor},
 };
 
 /// Why a message was not done.
@@ -20,8 +20,8 @@ use crate::{
 enum NotDone {
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    #[error("the file was not taken in, or its results not written")]
-    NotTakenIn(#[from] NotTakenIn),
+    #[error("the file was not processed, or its results not written")]
+    Failed(#[from] UploadError),
     #[error("the invocation's time ran out first")]
     OutOfTime,
 }
@@ -30,7 +30,7 @@ impl Reason for NotDone {
     fn retryable(&self) -> bool {
         match self {
             Self::Unusable(_) => false,
-            Self::NotTakenIn(reason) => reason.retryable(),
+            Self::Failed(reason) => reason.retryable(),
             Self::OutOfTime => true,
         }
     }
@@ -39,17 +39,17 @@ impl Reason for NotDone {
 /// Works on one batch after another.
 #[derive(Debug)]
 pub struct Handler {
-    intake: Intake,
+    processor: UploadProcessor,
     queue: Queue,
     calls: CallCounter,
 }
 
 impl Handler {
-    /// A handler over `intake`, whose clients carry `calls`, for messages of `queue`.
+    /// A handler over `processor`, whose clients carry `calls`, for messages of `queue`.
     #[must_use]
-    pub fn new(intake: Intake, queue: Queue, calls: CallCounter) -> Self {
+    pub fn new(processor: UploadProcessor, queue: Queue, calls: CallCounter) -> Self {
         Self {
-            intake,
+            processor,
             queue,
             calls,
         }
@@ -89,16 +89,16 @@ impl Handler {
         invocation: &Invocation,
     ) -> Result<Counts, NotDone> {
         let body = message.body.as_deref().unwrap_or_default();
-        match message::read(body, self.intake.bucket.name())? {
-            Message::Upload(upload) if upload.is_for_us() => {
+        match message::read(body, self.processor.bucket.name())? {
+            Message::Upload(upload) if upload.is_file() => {
                 // People are told of one failure once, however often its message comes back.
                 let first_time = receives(message) == 1;
-                let counts = self.intake.take_in(&upload, invocation.now, first_time);
+                let counts = self.processor.process(&upload, invocation.now, first_time);
                 Ok(counts.await?)
             }
             Message::Upload(_) => Ok(Counts::default()),
             Message::Results(file) => {
-                self.intake.refresh_results(&file).await?;
+                self.processor.refresh_results(&file).await?;
                 Ok(Counts::default())
             }
         }

@@ -11,7 +11,7 @@ pub const RESULTS: &str = "results/";
 pub enum Message {
     /// A file has been uploaded.
     Upload(Upload),
-    /// The last request of a file has come to its end: its results are written again.
+    /// The last request of a file has ended: its results are written again.
     Results(FileId),
 }
 
@@ -28,7 +28,7 @@ pub struct Upload {
     pub sequencer: Option<String>,
 }
 
-/// What tells a version of an object from others.
+/// What identifies a version of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
     /// Its version id.
@@ -113,9 +113,9 @@ pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
 }
 
 impl Upload {
-    /// Whether it is a file at all: no result of ours, no folder.
+    /// Whether it is a file of accounts: neither results nor a folder.
     #[must_use]
-    pub fn is_for_us(&self) -> bool {
+    pub fn is_file(&self) -> bool {
         !self.file.key.starts_with(RESULTS) && !self.file.key.ends_with('/')
     }
 
@@ -138,7 +138,7 @@ pub fn is_csv(key: &str) -> bool {
         .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Where the results of the file with this key stand.
+/// The key of the results of the file with this key.
 #[must_use]
 pub fn results_key(key: &str) -> String {
     let extension = if is_csv(key) { "" } else { ".csv" };
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn later_uploads_are_told_from_earlier_ones() {
+    fn later_uploads_come_after_earlier_ones() {
         let upload = |sequencer: Option<&str>| Upload {
             file: FileId {
                 key: String::new(),

@@ -409,6 +409,7 @@ async fn handler(way: &'static str, wire: &Wire) -> Handler {
             "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
             "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
             "UPLOADS_QUEUE_URL" => UPLOADS,
+            "QUOTA_SHARES" => "0",
             _ => return None,
         };
         Some(value.to_owned())
@@ -1053,7 +1054,7 @@ async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
         (
             &told[1],
             ERROR,
-            "Account billing was not made",
+            "Account billing was not created",
             "account.failed",
         ),
     ] {
