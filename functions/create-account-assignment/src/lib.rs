@@ -5,7 +5,7 @@
 //! * [`progress`]: how far the assignments of a request are, and what is done next.
 //! * [`follow_up`]: the task that is sent again while assignments are in progress.
 //! * [`assigner`]: creating the assignments of a task through IAM Identity Center.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
+//! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod assigner;

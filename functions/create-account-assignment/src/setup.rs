@@ -4,15 +4,16 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     gateway::identity_center::IdentityCenter,
+    lambda::QueueFunction,
     queue::Queue,
     vending::ledger::Ledger,
 };
 
-use crate::{assigner::Assigner, config::Config, handler::Handler};
+use crate::{assigner::Assigner, config::Config};
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Assigner> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let assigner = Assigner {
@@ -31,5 +32,5 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         queue_url: config.assignments_queue_url.clone(),
         outstanding: config.outstanding,
     };
-    Handler::new(assigner, queue(), calls)
+    QueueFunction::new(assigner, queue(), calls)
 }

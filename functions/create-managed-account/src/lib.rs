@@ -8,7 +8,7 @@
 //! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
 //! * [`outcome_alert`]: the alert about the outcome of a request.
 //! * [`gateway`]: the AWS services that it calls.
-//! * [`handler`]: an event in, what has to come back out.
+//! * [`handler`]: a batch of the stream or of the queue in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod account_factory;

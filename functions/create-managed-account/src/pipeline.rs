@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::organizations::Organizations,
     ids::AccountId,
@@ -78,7 +78,7 @@ pub struct Pipeline {
     /// The organization's accounts.
     pub organizations: Arc<Organizations>,
     /// Where alerts are published.
-    pub topics: Topics,
+    pub topics: AlertTopics,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
@@ -504,7 +504,7 @@ impl Pipeline {
         now: Timestamp,
     ) -> Result<(), AwsCallError> {
         match outcome_alert::alert(ended, &self.region, now) {
-            Some(alert) => self.topics.tell(&alert).await,
+            Some(alert) => self.topics.publish(&alert).await,
             None => Ok(()),
         }
     }

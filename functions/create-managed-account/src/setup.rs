@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     gateway::organizations::Organizations,
+    lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
 };
@@ -17,13 +18,12 @@ use crate::{
     create_account::CreateAccount,
     creator::AccountCreator,
     gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
-    handler::Handler,
     pipeline::{Pipeline, Queues},
 };
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let organizations = Arc::new(Organizations::new(
@@ -49,7 +49,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         ),
         creator,
         organizations,
-        topics: Topics::new(
+        topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
             config.error_topic.clone(),
@@ -65,7 +65,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         reconcile_after: config.reconcile_after,
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
-    Handler::new(pipeline, queue(), calls)
+    StreamFunction(QueueFunction::new(pipeline, queue(), calls))
 }
 
 /// `aws`, `aws-cn`, …: every ARN of the function's own says it.

@@ -9,7 +9,7 @@
 //! * [`plan`]: what becomes of a row.
 //! * [`results`]: what the results file and the alert say.
 //! * [`upload_processor`]: processing an upload; [`gateway`]: the AWS services that it calls.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
+//! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod access;

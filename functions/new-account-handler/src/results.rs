@@ -23,7 +23,7 @@ pub struct Counts {
     /// Rows that it started.
     pub started: usize,
     /// Rows whose request was in progress already.
-    pub under_way: usize,
+    pub in_progress: usize,
     /// Rows that were done already.
     pub done: usize,
     /// Rows that were refused.
@@ -33,7 +33,7 @@ pub struct Counts {
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, more: Self) {
         self.started += more.started;
-        self.under_way += more.under_way;
+        self.in_progress += more.in_progress;
         self.done += more.done;
         self.refused += more.refused;
     }
@@ -45,7 +45,7 @@ impl Counts {
         let count = match request.status {
             _ if ours => &mut self.started,
             Status::Succeeded | Status::Failed => &mut self.done,
-            Status::Valid | Status::Provisioning | Status::Assigning => &mut self.under_way,
+            Status::Valid | Status::Provisioning | Status::Assigning => &mut self.in_progress,
         };
         *count += 1;
     }
@@ -140,11 +140,11 @@ impl UploadAlerts<'_> {
     pub fn rows(&self, counts: Counts, faults: &[String]) -> Alert {
         let Counts {
             started,
-            under_way,
+            in_progress,
             done,
             refused,
         } = counts;
-        let accepted = started + under_way + done;
+        let accepted = started + in_progress + done;
         let all = accepted + refused;
         let key = &self.file.key;
         let (severity, title) = match refused {
@@ -156,7 +156,7 @@ impl UploadAlerts<'_> {
         };
         let mut details = vec![
             ("Started", started.to_string()),
-            ("In progress already", under_way.to_string()),
+            ("In progress already", in_progress.to_string()),
             ("Done already", done.to_string()),
             ("Refused", refused.to_string()),
         ];

@@ -2,12 +2,13 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     gateway::{
         identity_center::{IdentityCenter, IdentityStore},
         organizations::Organizations,
     },
+    lambda::QueueFunction,
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
 };
@@ -16,13 +17,12 @@ use crate::{
     catalog::CatalogReader,
     config::Config,
     gateway::{bucket::Bucket, control_tower::ControlTower},
-    handler::Handler,
     upload_processor::UploadProcessor,
 };
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcessor> {
     let calls = CallCounter::default();
     let control_tower = match config.account_creation {
         AccountCreation::AccountFactory => {
@@ -59,7 +59,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             &config.accounts_table,
             &config.vending_state_table,
         ),
-        topics: Topics::new(
+        topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
             config.error_topic.clone(),
@@ -68,5 +68,5 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    Handler::new(processor, queue, calls)
+    QueueFunction::new(processor, queue, calls)
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws_error::AwsCallError,
     gateway::organizations::{OrganizationAccount, OrganizationalUnit, Organizations},
     queue::Reason,
@@ -112,7 +112,7 @@ pub struct UploadProcessor {
     /// What is known of each request.
     pub ledger: Ledger,
     /// Where alerts are published.
-    pub topics: Topics,
+    pub topics: AlertTopics,
     /// The Region that this runs in.
     pub region: String,
 }
@@ -157,16 +157,16 @@ impl UploadProcessor {
             }
         };
         self.bucket.write_results(upload, answers.write()).await?;
-        self.topics.tell(&alert).await?;
+        self.topics.publish(&alert).await?;
         let forget = (now + REMEMBERED).as_second();
         let progress = self.ledger.mark_processed(file, forget).await?;
-        if counts.started + counts.under_way > 0 {
+        if counts.started + counts.in_progress > 0 {
             self.finish(file, progress).await?;
         }
         tracing::info!(
             file.key = file.key,
             rows.started = counts.started,
-            rows.under_way = counts.under_way,
+            rows.in_progress = counts.in_progress,
             rows.done = counts.done,
             rows.refused = counts.refused,
             "file processed"
@@ -199,7 +199,7 @@ impl UploadProcessor {
         let results = File::refused(&reason).write();
         let mut outcomes = vec![self.bucket.write_results(upload, results).await];
         if publish {
-            outcomes.push(self.topics.tell(&alerts.failed(&reason)).await);
+            outcomes.push(self.topics.publish(&alerts.failed(&reason)).await);
         }
         for error in outcomes.into_iter().filter_map(Result::err) {
             tracing::error!(%error, file.key = alerts.file.key, "the failure could not be reported");

@@ -10,14 +10,13 @@ use std::{
     time::Duration,
 };
 
-use create_managed_account::{
-    config::Config,
-    handler::{Handler, UnknownEvent},
-    setup,
-};
+use create_managed_account::{config::Config, pipeline::Pipeline, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    invocation::Invocation,
+    lambda::{
+        Invocation,
+        stream::{StreamFunction, UnknownEvent},
+    },
     vending::request::{Access, AccountRequest, Status, Unit},
 };
 use orgkeeper_tests::{
@@ -393,12 +392,12 @@ fn aws(call: &Call) -> Answer {
 struct World {
     tables: Arc<Tables>,
     wire: Wire,
-    handler: Handler,
+    handler: StreamFunction<Pipeline>,
     now: Timestamp,
     remaining: Duration,
 }
 
-async fn handler(way: &'static str, wire: &Wire) -> Handler {
+async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
@@ -415,7 +414,7 @@ async fn handler(way: &'static str, wire: &Wire) -> Handler {
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    setup::handler(&config, &wire.sdk_config().await)
+    setup::function(&config, &wire.sdk_config().await)
 }
 
 /// A world that makes accounts in this `way` and holds these requests; `special` answers first.

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use new_account_handler::{config::Config, csv, setup};
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, account, record},
     vending::{
@@ -72,7 +72,7 @@ async fn returned(
         Some((*value).to_owned())
     };
     let config = Config::from_env(&lookup).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
         now: now(),
         remaining,
