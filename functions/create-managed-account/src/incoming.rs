@@ -159,7 +159,7 @@ mod tests {
             // A corrected row.
             (image("FAILED", 1), image("VALID", 2), true),
             (image("FAILED", 1), image("FAILED", 2), true),
-            // What stood there before was no request.
+            // The former item was no request.
             (json!({ "Status": { "S": "?" } }), image("VALID", 1), true),
             (image("VALID", 1), image("VALID", 1), false),
             (image("VALID", 1), image("PROVISIONING", 1), false),

@@ -356,7 +356,7 @@ mod tests {
             let mut changed = row(GOOD);
             changed.set(Column::AccountName, "wrong by now");
             match decided(&changed, Some(&held), &organization()) {
-                Decision::Exists(stands) => assert_eq!(*stands, held),
+                Decision::Exists(kept) => assert_eq!(*kept, held),
                 other => panic!("{other:?}"),
             }
         }
