@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
-use orgkeeper_shared::config::environment;
+use orgkeeper_shared::lambda::settings::environment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
