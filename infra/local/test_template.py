@@ -16,27 +16,30 @@ class Loops(unittest.TestCase):
     def setUpClass(cls):
         cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
         cls.resources = cls.template["Resources"]
-        cls.queues = cls.template["Mappings"]["Queues"]
+        existing = cls.template["Mappings"]["Existing"].items()
+        cls.queues = {queue: condition for condition, row in existing for queue in row.get("Queues", [])}
+        cls.rows = {function: condition for condition, row in existing for function in row["Functions"]}
         cls.functions = {name: one for name, one in cls.resources.items() if one["Type"] == FUNCTION}
 
     def test_each_queue_has_a_row_a_dead_letter_queue_an_alarm_and_outputs(self):
         queues = {name for name, one in self.resources.items() if one["Type"] == "AWS::SQS::Queue"}
         self.assertEqual(queues, {name + kind for name in self.queues for kind in ("Queue", "DeadLetterQueue")})
-        for name, row in self.queues.items():
+        self.assertEqual(set(self.queues), set(self.template["Mappings"]["Queues"]))
+        for name, condition in self.queues.items():
             with self.subTest(name):
                 queue, dead_letters = self.resources[f"{name}Queue"], self.resources[f"{name}DeadLetterQueue"]
                 alarm = self.resources[f"{name}DeadLetterAlarm"]
-                self.assertEqual({one["Condition"] for one in (queue, dead_letters, alarm)}, {row["Condition"]})
+                self.assertEqual({one["Condition"] for one in (queue, dead_letters, alarm)}, {condition})
                 self.assertEqual(
                     queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"], {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]})
                 self.assertEqual(
                     alarm["Properties"]["Dimensions"][0]["Value"], {"Fn::GetAtt": [f"{name}DeadLetterQueue", "QueueName"]})
                 for output, resource in ((f"{name}QueueUrl", f"{name}Queue"), (f"{name}DeadLetterQueueUrl", f"{name}DeadLetterQueue")):
                     self.assertEqual(self.template["Outputs"][output]["Value"], {"Ref": resource})
-                    self.assertEqual(self.template["Outputs"][output]["Condition"], row["Condition"])
+                    self.assertEqual(self.template["Outputs"][output]["Condition"], condition)
 
     def test_each_function_has_a_row_a_log_group_an_alarm_and_an_output(self):
-        self.assertEqual(set(self.functions), set(self.template["Mappings"]["Functions"]))
+        self.assertEqual({name: one["Condition"] for name, one in self.functions.items()}, self.rows)
         for name, function in self.functions.items():
             with self.subTest(name):
                 logs, alarm = self.resources[f"{name}Logs"], self.resources[f"{name}ErrorsAlarm"]

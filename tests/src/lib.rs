@@ -1,4 +1,4 @@
-//! What the tests and the benchmark of orgkeeper stand on.
+//! What the tests and the benchmark of orgkeeper share.
 //!
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
 //! * [`organization`]: such answers for a made-up organization; [`vending`]: for one that makes accounts.
@@ -6,13 +6,15 @@
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
 //! * [`documents`]: the commands in README.md and docs/.
-//! * [`template`]: what `template.yaml` and the files in `infra/` declare.
+//! * [`template`]: what `template.yaml` and the files in `infra/` declare; [`event_pattern`]: which events their rules
+//!   deliver.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
 
 pub mod alerts;
 pub mod documents;
+pub mod event_pattern;
 pub mod findings;
 pub mod local_cloud;
 pub mod organization;

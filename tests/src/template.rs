@@ -323,22 +323,28 @@ mod tests {
 Parameters:
   Speed: { Type: Number, Default: 4 }
 Mappings:
+  Existing:
+    Enrich: { Queues: [Findings] }
+    Alert: { Queues: [Alerts] }
   Queues:
-    Findings: { Condition: Enrich, Seconds: 660 }
-    Alerts: { Condition: Alert, Seconds: 180 }
+    Findings: { Seconds: 660 }
+    Alerts: { Seconds: 180 }
 Globals:
   Function: { MemorySize: 256 }
 Resources:
-  Fn::ForEach::Queues:
-    - Queue
-    - [Findings, Alerts]
-    - ${Queue}Queue:
-        Type: AWS::SQS::Queue
-        Condition: !FindInMap [Queues, !Ref Queue, Condition]
-        Properties:
-          VisibilityTimeout: !FindInMap [Queues, !Ref Queue, Seconds]
-          RedrivePolicy: { deadLetterTargetArn: !GetAtt [!Sub '${Queue}DeadLetterQueue', Arn] }
-          Tags: [{ Key: stack, Value: !Sub '${AWS::StackName}-${Queue}' }]
+  Fn::ForEach::EveryQueue:
+    - When
+    - [Enrich, Alert]
+    - Fn::ForEach::EveryQueueInside:
+        - Queue
+        - !FindInMap [Existing, !Ref When, Queues]
+        - ${Queue}Queue:
+            Type: AWS::SQS::Queue
+            Condition: !Ref When
+            Properties:
+              VisibilityTimeout: !FindInMap [Queues, !Ref Queue, Seconds]
+              RedrivePolicy: { deadLetterTargetArn: !GetAtt [!Sub '${Queue}DeadLetterQueue', Arn] }
+              Tags: [{ Key: stack, Value: !Sub '${AWS::StackName}-${Queue}' }]
   Worker:
     Type: AWS::Serverless::Function
     Properties:
@@ -350,7 +356,7 @@ Resources:
 ";
 
     #[test]
-    fn a_loop_makes_one_resource_for_each_item() {
+    fn loops_make_one_resource_for_each_item() {
         let template = Template::parse("test.yaml", LOOP).unwrap();
         let queues: Vec<_> = template.resources_of_type("AWS::SQS::Queue").collect();
         assert_eq!(

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     alert_preview::{AssumedAccount, Preview, SilencePreview, preview},
-    commands::Context,
+    context::Context,
     outcome::{CommandError, Outcome},
     output::{Format, print_json},
 };
@@ -24,6 +24,9 @@ const JSON_HINT: &str = "Give a file with one event of EventBridge, or with the 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show where an event would go and what people would read, under the given rules.
+    ///
+    /// Nothing is sent and nothing is stored: duplicates and bursts are shown like a first alert. Without FILE only the
+    /// rules are checked.
     Try(Try),
 }
 
@@ -35,8 +38,7 @@ impl Command {
     }
 }
 
-/// Nothing is sent and nothing is stored: duplicates and bursts are shown like a first alert. Without FILE only the
-/// rules are checked.
+/// The arguments of `orgkeeper alert try`.
 #[derive(Args)]
 pub(crate) struct Try {
     /// The rules, a TOML file. Without it there are none.

@@ -1,7 +1,7 @@
 //! An event, read leniently: a missing value is `None`, a number may be a text.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use orgkeeper_shared::{alert::one_line, ids::AccountId};
+use orgkeeper_shared::{alert::one_line, ids::AccountId, lifecycle::LifecycleEvent};
 use serde_json::Value;
 
 use crate::console;
@@ -145,6 +145,12 @@ impl Event {
             service: service.split('.').next().unwrap_or_default().to_owned(),
             operation,
         })
+    }
+
+    /// The lifecycle event of Control Tower or Organizations, if it is one.
+    #[must_use]
+    pub fn lifecycle(&self) -> Option<LifecycleEvent> {
+        LifecycleEvent::read(&self.json["detail"])
     }
 
     /// The id of the call, equal in every delivery; else the id of the event.

@@ -1,22 +1,20 @@
-//! A batch of messages in, the messages to be retried out.
+//! A batch of the alerts queue: which of its events are published, and which messages failed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use jiff::{SignedDuration, Timestamp};
+use aws_lambda_events::sqs::SqsMessage;
+use jiff::Timestamp;
 use orgkeeper_shared::{
     account_directory::table::{DirectoryTable, Stored},
     alert::AlertAccount,
-    aws::CallCounter,
     ids::AccountId,
-    invocation::Invocation,
-    queue::{Failure, Queue},
-    telemetry::Metrics,
+    lambda::{Outcomes, Time, Work},
+    queue::Failure,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use crate::{
     draft::Draft,
@@ -24,7 +22,6 @@ use crate::{
     message::Message,
     publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
     summary::Task,
-    time::Time,
 };
 
 /// How long an alert waits for the name of its account.
@@ -32,49 +29,26 @@ const LOOKUP: Duration = Duration::from_secs(1);
 
 /// Publishes the alerts of one batch after another.
 #[derive(Debug)]
-pub struct Handler {
+pub struct Alerter {
     publisher: AlertPublisher,
     directory: Option<DirectoryTable>,
-    queue: Queue,
-    calls: CallCounter,
 }
 
 /// The result of each message, by its index in the batch.
 type Results = BTreeMap<usize, Result<PublishOutcome, PublishError>>;
 
-impl Handler {
-    /// A handler over `publisher`, whose clients carry `calls`, for messages of `queue`. Account names come
-    /// from `directory`.
-    #[must_use]
-    pub fn new(
-        publisher: AlertPublisher,
-        directory: Option<DirectoryTable>,
-        queue: Queue,
-        calls: CallCounter,
-    ) -> Self {
-        Self {
-            publisher,
-            directory,
-            queue,
-            calls,
-        }
-    }
+impl Work for Alerter {
+    const FUNCTION: &'static str = "alerter";
+    type Reason = PublishError;
 
-    /// Publishes the alerts of a batch and names the messages that have to be retried.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let start = Instant::now();
-        let remaining = SignedDuration::try_from(invocation.remaining).unwrap_or_default();
-        let time = Time {
-            began: invocation.now,
-            end: invocation
-                .now
-                .saturating_add(remaining)
-                .unwrap_or(Timestamp::MAX),
-            deadline: start + invocation.time_to_work(),
-        };
+    async fn work<'a>(
+        &self,
+        messages: &'a [SqsMessage],
+        time: &Time,
+    ) -> Outcomes<'a, PublishError> {
         self.publisher.rules.refresh(time.began()).await;
 
-        let Batch { drafts, tasks } = classify(&event.records, time.began());
+        let Batch { drafts, tasks } = classify(messages, time.began());
         let unrecognized = drafts
             .iter()
             .filter(|(draft, _)| draft.kind == UNRECOGNIZED)
@@ -82,60 +56,50 @@ impl Handler {
         let mut results = Results::new();
         let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
         let alerts = self.with_accounts(drafts).await;
-        let published = self.publisher.publish_all(&alerts, &time).await;
+        let published = self.publisher.publish_all(&alerts, time).await;
         for (indices, result) in indices.into_iter().zip(published) {
             results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
         for (index, Task::Summary(summary)) in tasks {
-            let published = self.publisher.publish_summary(&summary, &time);
+            let published = self.publisher.publish_summary(&summary, time);
             let published = timeout_at(time.deadline(), published).await;
             results.insert(index, published.unwrap_or(Err(PublishError::OutOfTime)));
         }
 
         let count = |outcome: PublishOutcome| {
-            let outcomes = results
-                .values()
-                .filter(|result| matches!(result, Ok(it) if *it == outcome));
-            outcomes.count() as u64
+            let outcomes = results.values();
+            outcomes
+                .filter(|result| matches!(result, Ok(it) if *it == outcome))
+                .count()
         };
-        let (published, duplicates, summarized, silenced) = (
-            count(PublishOutcome::Published),
-            count(PublishOutcome::Duplicate),
-            count(PublishOutcome::Summarized),
-            count(PublishOutcome::Silenced),
-        );
-        let failures: Vec<_> = results
+        let counts = [
+            ("AlertsPublished", count(PublishOutcome::Published)),
+            ("AlertsDuplicate", count(PublishOutcome::Duplicate)),
+            ("AlertsSummarized", count(PublishOutcome::Summarized)),
+            ("AlertsSilenced", count(PublishOutcome::Silenced)),
+            ("AlertsUnrecognized", unrecognized),
+        ];
+        let failures = results.into_iter().filter_map(|(index, result)| {
+            let (reason, message) = (result.err()?, messages.get(index)?);
+            Some(Failure { message, reason })
+        });
+        let outcomes = Outcomes::new(failures.collect());
+        counts
             .into_iter()
-            .filter_map(|(index, result)| {
-                let reason = result.err()?;
-                let message = event.records.get(index)?;
-                Some(Failure { message, reason })
+            .fold(outcomes, |outcomes, (metric, value)| {
+                outcomes.count(metric, value)
             })
-            .collect();
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        Metrics::of("alerter")
-            .count("AlertsPublished", published)
-            .count("AlertsDuplicate", duplicates)
-            .count("AlertsSummarized", summarized)
-            .count("AlertsSilenced", silenced)
-            .count("AlertsUnrecognized", unrecognized as u64)
-            .count("MessagesReturned", failures.len() as u64)
-            .count("AwsCalls", self.calls.take())
-            .write(invocation.now.as_millisecond());
-        tracing::info!(
-            messages = event.records.len(),
-            messages.returned = failures.len(),
-            alerts.published = published,
-            alerts.duplicate = duplicates,
-            alerts.summarized = summarized,
-            alerts.silenced = silenced,
-            duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "batch processed"
-        );
-        response
+    }
+}
+
+impl Alerter {
+    /// An alerter over `publisher`. Account names come from `directory`.
+    #[must_use]
+    pub fn new(publisher: AlertPublisher, directory: Option<DirectoryTable>) -> Self {
+        Self {
+            publisher,
+            directory,
+        }
     }
 
     /// The drafts with the names of their accounts. If the directory does not answer, alerts have ids only.

@@ -30,7 +30,6 @@ pub mod rules_file;
 pub mod setup;
 pub mod summary;
 pub mod text;
-mod time;
 
 #[cfg(test)]
 mod samples;

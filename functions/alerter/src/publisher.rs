@@ -17,6 +17,7 @@ use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity},
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
+    lambda::Time,
     once::{Begin, Once},
     optimistic,
     queue::{Queue, Reason},
@@ -30,7 +31,6 @@ use crate::{
     gateway::sent_alerts::{SentAlerts, alert_record_id},
     summary::{Summary, Task, in_words},
     text::uncapitalized,
-    time::Time,
 };
 
 /// Bursts processed at once.

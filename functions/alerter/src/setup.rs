@@ -5,6 +5,7 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     once::Once,
     queue::Queue,
 };
@@ -13,7 +14,7 @@ use crate::{
     active_rules::ActiveRules,
     config::Config,
     gateway::{rules_parameter::RulesParameter, sent_alerts::SentAlerts},
-    handler::Handler,
+    handler::Alerter,
     publisher::AlertPublisher,
     rules::Rules,
 };
@@ -32,9 +33,9 @@ pub async fn rules(config: &Config, sdk: &SdkConfig) -> anyhow::Result<ActiveRul
     }
 }
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFunction<Alerter> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let publisher = AlertPublisher {
@@ -57,5 +58,5 @@ pub fn handler(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> Handler 
         .account_directory_table
         .clone()
         .map(|table| DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table));
-    Handler::new(publisher, directory, queue(), calls)
+    QueueFunction::new(Alerter::new(publisher, directory), queue(), calls)
 }

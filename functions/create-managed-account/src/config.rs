@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orgkeeper_shared::{
-    config::{ConfigError, Variables},
+    lambda::settings::{ConfigError, Lookup, Variables},
     vending::creation::AccountCreation,
 };
 
@@ -12,25 +12,28 @@ use orgkeeper_shared::{
 pub struct Config {
     /// `ACCOUNTS_TABLE`: the table of requested accounts.
     pub accounts_table: String,
-    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    /// `VENDING_STATE_TABLE`: the table of slots, names and open requests.
     pub vending_state_table: String,
-    /// `INFO_TOPIC_ARN`: where good news goes.
+    /// `INFO_TOPIC_ARN`: where successes are published.
     pub info_topic: String,
-    /// `ERROR_TOPIC_ARN`: where failures go.
+    /// `ERROR_TOPIC_ARN`: where failures are published.
     pub error_topic: String,
     /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
     pub account_creation: AccountCreation,
     /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of events and of the function's own tasks.
     pub account_events_queue_url: String,
-    /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose access is to be assigned.
+    /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose assignments are to be created.
     pub assignments_queue_url: String,
-    /// `UPLOADS_QUEUE_URL`: the queue of files, and of results to write again.
+    /// `UPLOADS_QUEUE_URL`: the queue of uploads, and of results to write again.
     pub uploads_queue_url: String,
-    /// `OPERATIONS_AT_ONCE`: account operations under way at once (default 5, Control Tower's limit).
+    /// `OPERATIONS_AT_ONCE`: the number of operation slots (default 5, Control Tower's limit).
     pub operations_at_once: u32,
-    /// `RECONCILE_AFTER_SECONDS`: how long an operation can be under way before the schedule asks AWS
-    /// about it (default 120).
+    /// `RECONCILE_AFTER_SECONDS`: how long an operation can go on without an event before the schedule asks
+    /// AWS about it (default 120).
     pub reconcile_after: Duration,
+    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rates of Organizations
+    /// (default 2, the invocations at once; 0: no pace).
+    pub quota_shares: u32,
 }
 
 impl Config {
@@ -38,31 +41,22 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let accounts_table = read.required("ACCOUNTS_TABLE");
-        let vending_state_table = read.required("VENDING_STATE_TABLE");
-        let info_topic = read.required("INFO_TOPIC_ARN");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let account_creation = read.optional("ACCOUNT_CREATION");
-        let account_events_queue_url = read.required("ACCOUNT_EVENTS_QUEUE_URL");
-        let assignments_queue_url = read.required("ASSIGNMENTS_QUEUE_URL");
-        let uploads_queue_url = read.required("UPLOADS_QUEUE_URL");
-        let operations_at_once = read.number_or("OPERATIONS_AT_ONCE", 5, 1);
-        let reconcile_after = read.number_or("RECONCILE_AFTER_SECONDS", 120, 1);
-        read.finish(|| {
-            Some(Self {
-                accounts_table: accounts_table?,
-                vending_state_table: vending_state_table?,
-                info_topic: info_topic?,
-                error_topic: error_topic?,
-                account_creation: account_creation?.unwrap_or(AccountCreation::AccountFactory),
-                account_events_queue_url: account_events_queue_url?,
-                assignments_queue_url: assignments_queue_url?,
-                uploads_queue_url: uploads_queue_url?,
-                operations_at_once: operations_at_once?,
-                reconcile_after: Duration::from_secs(reconcile_after?.into()),
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            accounts_table: read.required("ACCOUNTS_TABLE"),
+            vending_state_table: read.required("VENDING_STATE_TABLE"),
+            info_topic: read.required("INFO_TOPIC_ARN"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
+            account_events_queue_url: read.required("ACCOUNT_EVENTS_QUEUE_URL"),
+            assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
+            uploads_queue_url: read.required("UPLOADS_QUEUE_URL"),
+            operations_at_once: read.number("OPERATIONS_AT_ONCE", 5, 1..),
+            reconcile_after: Duration::from_secs(
+                read.number("RECONCILE_AFTER_SECONDS", 120, 1..).into(),
+            ),
+            quota_shares: read.number("QUOTA_SHARES", 2, ..),
         })
     }
 }
@@ -91,6 +85,7 @@ mod tests {
         assert_eq!(config.account_creation, AccountCreation::AccountFactory);
         assert_eq!(config.operations_at_once, 5);
         assert_eq!(config.reconcile_after, Duration::from_mins(2));
+        assert_eq!(config.quota_shares, 2);
         assert_eq!(config.uploads_queue_url, "uploads_queue_url");
     }
 

@@ -1,6 +1,9 @@
 //! What a message of the uploads queue asks for.
 
-use orgkeeper_shared::vending::file::FileId;
+use orgkeeper_shared::{
+    lambda::Malformed,
+    vending::{file::FileId, task::UploadsTask},
+};
 use serde::Deserialize;
 
 /// The folder of the results, which is not for uploads.
@@ -11,7 +14,7 @@ pub const RESULTS: &str = "results/";
 pub enum Message {
     /// A file has been uploaded.
     Upload(Upload),
-    /// The last request of a file has come to its end: its results are written again.
+    /// The last request of a file has ended: its results are written again.
     Results(FileId),
 }
 
@@ -28,7 +31,7 @@ pub struct Upload {
     pub sequencer: Option<String>,
 }
 
-/// What tells a version of an object from others.
+/// What identifies a version of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
     /// Its version id.
@@ -37,27 +40,19 @@ pub enum Version {
     Tag(String),
 }
 
-/// The message is none of the two, or is about another bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message is neither an upload to the accounts bucket nor a task")]
-pub struct Unusable;
+/// What is wrong with every other message.
+const NEITHER: &str = "it is neither an upload to the accounts bucket nor a task";
 
 /// A message as it comes. An event has much more; `detail` is as "Amazon S3 events" of the S3 user guide has it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Raw {
-    Task(Task),
+    Task(UploadsTask),
     Event {
         #[serde(rename = "detail-type")]
         detail_type: String,
         detail: Detail,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
-enum Task {
-    Results { key: String, version: String },
 }
 
 #[derive(Deserialize)]
@@ -86,9 +81,9 @@ struct Object {
 ///
 /// # Errors
 /// If it is no such message.
-pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
-    match serde_json::from_str(body).map_err(|_| Unusable)? {
-        Raw::Task(Task::Results { key, version }) => Ok(Message::Results(FileId { key, version })),
+pub fn read(body: &str, bucket: &str) -> Result<Message, Malformed> {
+    match serde_json::from_str(body).map_err(|_| NEITHER)? {
+        Raw::Task(UploadsTask::Results(file)) => Ok(Message::Results(file)),
         Raw::Event {
             detail_type,
             detail,
@@ -102,7 +97,7 @@ pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
             } = detail.object;
             // A bucket whose versioning is suspended calls every version "null".
             let version_id = version_id.filter(|id| id != "null").map(Version::Id);
-            let version = version_id.or(etag.map(Version::Tag)).ok_or(Unusable)?;
+            let version = version_id.or(etag.map(Version::Tag)).ok_or(NEITHER)?;
             let (Version::Id(text) | Version::Tag(text)) = &version;
             Ok(Message::Upload(Upload {
                 file: FileId {
@@ -114,14 +109,14 @@ pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
                 sequencer,
             }))
         }
-        Raw::Event { .. } => Err(Unusable),
+        Raw::Event { .. } => Err(NEITHER.into()),
     }
 }
 
 impl Upload {
-    /// Whether it is a file at all: no result of ours, no folder.
+    /// Whether it is a file of accounts: neither results nor a folder.
     #[must_use]
-    pub fn is_for_us(&self) -> bool {
+    pub fn is_file(&self) -> bool {
         !self.file.key.starts_with(RESULTS) && !self.file.key.ends_with('/')
     }
 
@@ -144,7 +139,7 @@ pub fn is_csv(key: &str) -> bool {
         .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Where the results of the file with this key stand.
+/// The key of the results of the file with this key.
 #[must_use]
 pub fn results_key(key: &str) -> String {
     let extension = if is_csv(key) { "" } else { ".csv" };
@@ -168,7 +163,7 @@ mod tests {
         assert_eq!(upload.file.key, "teams/new accounts.csv");
         assert_eq!(upload.version, Version::Id(upload.file.version.clone()));
         assert_eq!(upload.size, 617);
-        assert_eq!(read(event, BUCKET), Err(Unusable), "another bucket");
+        assert_eq!(read(event, BUCKET), Err(NEITHER.into()), "another bucket");
     }
 
     #[test]
@@ -189,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn later_uploads_are_told_from_earlier_ones() {
+    fn later_uploads_come_after_earlier_ones() {
         let upload = |sequencer: Option<&str>| Upload {
             file: FileId {
                 key: String::new(),
@@ -208,16 +203,13 @@ mod tests {
 
     #[test]
     fn a_task_is_read_and_nothing_else() {
-        let task = r#"{"task":"results","key":"a.csv","version":"v1"}"#;
-        assert_eq!(
-            read(task, BUCKET),
-            Ok(Message::Results(FileId {
-                key: "a.csv".to_owned(),
-                version: "v1".to_owned()
-            }))
-        );
+        let task = include_str!("../../../events/new-account-handler/results.json");
+        let Ok(Message::Results(file)) = read(task, BUCKET) else {
+            panic!("the sample is no task");
+        };
+        assert_eq!(file.key, "teams/new accounts.csv");
         for body in ["", "{}", r#"{"task":"other"}"#, "[]"] {
-            assert_eq!(read(body, BUCKET), Err(Unusable), "{body}");
+            assert_eq!(read(body, BUCKET), Err(NEITHER.into()), "{body}");
         }
     }
 

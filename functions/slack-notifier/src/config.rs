@@ -1,6 +1,6 @@
 //! The settings that the template passes.
 
-use orgkeeper_shared::config::{ConfigError, Variables};
+use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
 use crate::webhook_location::WebhookLocation;
 
@@ -31,40 +31,35 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let alerts_sent_table = read.required("ALERTS_SENT_TABLE");
-        let dead_letter_queue_url = read.required("SLACK_DEAD_LETTER_QUEUE_URL");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let chat_topic = read.optional::<String>("CHAT_TOPIC_ARN").flatten();
-        let location = read.optional::<String>("WEBHOOK_SECRET").flatten();
-        let target = match (chat_topic, location) {
-            (Some(topic), _) => Some(Target::AmazonQ(topic)),
-            (None, Some(text)) => {
-                let location = WebhookLocation::parse(&text);
-                if location.is_none() {
-                    // Its value is not repeated: it might be the address itself.
-                    read.refuse(
-                        "WEBHOOK_SECRET is malformed: the ARN of a secret in Secrets Manager, \
-                         ssm:<name of a parameter>, or a parameter's name that begins with /",
-                    );
-                }
-                location.map(Target::Webhook)
-            }
-            (None, None) => {
-                read.refuse("WEBHOOK_SECRET is not set, nor is CHAT_TOPIC_ARN");
-                None
-            }
-        };
-        read.finish(|| {
-            Some(Self {
-                alerts_sent_table: alerts_sent_table?,
-                dead_letter_queue_url: dead_letter_queue_url?,
-                error_topic: error_topic?,
-                target: target?,
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            alerts_sent_table: read.required("ALERTS_SENT_TABLE"),
+            dead_letter_queue_url: read.required("SLACK_DEAD_LETTER_QUEUE_URL"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            target: target(&read),
         })
     }
+}
+
+/// Amazon Q's topic if it is set, or else where the webhook's address is kept.
+fn target(read: &Variables<'_>) -> Target {
+    if let Some(topic) = read.optional("CHAT_TOPIC_ARN") {
+        return Target::AmazonQ(topic);
+    }
+    let Some(location) = read.optional::<String>("WEBHOOK_SECRET") else {
+        read.refuse("WEBHOOK_SECRET is not set, nor is CHAT_TOPIC_ARN");
+        return Target::AmazonQ(String::new());
+    };
+    let location = WebhookLocation::parse(&location).unwrap_or_else(|| {
+        // Its value is not repeated: it might be the address itself.
+        read.refuse(
+            "WEBHOOK_SECRET is malformed: it has to be the ARN of a secret in Secrets Manager, \
+             ssm:<name of a parameter>, or a parameter's name that begins with /",
+        );
+        WebhookLocation::Parameter(String::new())
+    });
+    Target::Webhook(location)
 }
 
 #[cfg(test)]

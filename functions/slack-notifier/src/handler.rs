@@ -1,17 +1,15 @@
-//! A batch of messages in, the messages to be retried out.
+//! A batch of the queue for Slack: which of its alerts are posted, and which messages failed.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
-    aws::CallCounter,
     aws_error::AwsCallError,
-    invocation::Invocation,
+    lambda::{Outcomes, Time, Work},
     once::{Begin, Once},
     queue::{Failure, Queue, Reason},
-    telemetry::Metrics,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -66,7 +64,7 @@ impl NotDelivered {
 /// A message that is retried.
 #[derive(Debug, thiserror::Error)]
 #[error("the alert was not posted")]
-struct Retry {
+pub struct Retry {
     #[source]
     why: NotDelivered,
     delay: Duration,
@@ -96,37 +94,16 @@ struct Posted<'a> {
     backoff: Option<Backoff>,
 }
 
-/// The time of an invocation.
-struct Clock<'a> {
-    start: Instant,
-    invocation: &'a Invocation,
-}
-
-impl Clock<'_> {
-    fn now(&self) -> Timestamp {
-        self.invocation.now + self.start.elapsed()
-    }
-
-    fn deadline(&self) -> Instant {
-        self.start + self.invocation.time_to_work()
-    }
-
-    /// Until when a post may be started.
-    fn start_until(&self) -> Instant {
-        self.start + self.invocation.time_to_work() * 2 / 3
-    }
-}
-
 /// Posts the alerts of one batch after another.
 #[derive(Debug)]
-pub struct Handler {
+pub struct SlackNotifier {
     /// Where messages are posted.
     pub channel: Channel,
     /// The idempotency records.
     pub once: Once,
     /// The backoff that all invocations share.
     pub backoff: SharedBackoff,
-    /// The queue that messages come from.
+    /// Sends to the dead-letter queue.
     pub queue: Queue,
     /// The URL of the queue for messages that cannot be posted.
     pub dead_letter_queue_url: String,
@@ -136,24 +113,21 @@ pub struct Handler {
     pub error_topic: String,
     /// What that mail says about this function.
     pub sender: Sender,
-    /// The calls of all clients.
-    pub calls: CallCounter,
 }
 
-impl Handler {
-    /// Posts the messages, the most severe first, and names those that have to be retried. A message that cannot
-    /// be posted at all is sent to the dead-letter queue.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let clock = Clock {
-            start: Instant::now(),
-            invocation: &invocation,
-        };
-        let Posted { results, backoff } = self.post_all(&event.records, &clock).await;
+impl Work for SlackNotifier {
+    const FUNCTION: &'static str = "slack-notifier";
+    type Reason = Retry;
+
+    /// Posts the messages, the most severe first. A message that cannot be posted at all is sent to the dead-letter
+    /// queue.
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Retry> {
+        let Posted { results, backoff } = self.post_all(messages, time).await;
         let count = |outcome: PostOutcome| {
-            let results = results
-                .iter()
-                .filter(|(.., it)| matches!(it, Ok(it) if *it == outcome));
-            results.count() as u64
+            let results = results.iter();
+            results
+                .filter(|(.., it)| matches!(it, Ok(it) if *it == outcome))
+                .count()
         };
         let (posted, duplicates) = (count(PostOutcome::Posted), count(PostOutcome::Duplicate));
 
@@ -161,19 +135,17 @@ impl Handler {
         let mut retried = Vec::new();
         for (record, message, result) in results {
             let Err(why) = result else { continue };
-            let too_old = sent(record, invocation.now) + MAX_AGE < invocation.now;
+            let too_old = sent(record, time.began()) + MAX_AGE < time.began();
             match why {
                 NotDelivered::NotPosted(why)
                     if let Some(failure) = DeliveryFailure::of(&why, too_old) =>
                 {
-                    undeliverable
-                        .entry(failure)
-                        .or_default()
-                        .push(Undeliverable {
-                            record,
-                            message,
-                            why,
-                        });
+                    let messages = undeliverable.entry(failure).or_default();
+                    messages.push(Undeliverable {
+                        record,
+                        message,
+                        why,
+                    });
                 }
                 why => retried.push((record, message, why)),
             }
@@ -181,61 +153,43 @@ impl Handler {
         let mut dead_lettered = 0;
         for (failure, messages) in undeliverable {
             let count = messages.len();
-            let unsent = self.dead_letter(failure, messages, &clock).await;
+            let unsent = self.dead_letter(failure, messages, time).await;
             dead_lettered += count - unsent.len();
             retried.extend(unsent);
         }
 
-        let now = clock.now();
-        let failures: Vec<_> = retried
-            .into_iter()
-            .map(|(message, content, why)| {
-                let severity = content.severity();
-                let left = backoff.map(|backoff| backoff.left(now, severity));
-                let wait = match (&why, left) {
-                    (NotDelivered::OutOfTime, _) => delay_of(severity),
-                    (NotDelivered::NotPosted(_), Some(left)) if !left.is_zero() => left,
-                    (NotDelivered::InProgress | NotDelivered::NotPosted(_), _) => {
-                        RETRY_DELAY + delay_of(severity)
-                    }
-                };
-                let delay = whole_seconds(wait);
-                let reason = Retry { why, delay };
-                Failure { message, reason }
-            })
-            .collect();
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        Metrics::of("slack-notifier")
+        let now = time.now();
+        let failures = retried.into_iter().map(|(message, content, why)| {
+            let severity = content.severity();
+            let left = backoff.map(|backoff| backoff.left(now, severity));
+            let wait = match (&why, left) {
+                (NotDelivered::OutOfTime, _) => delay_of(severity),
+                (NotDelivered::NotPosted(_), Some(left)) if !left.is_zero() => left,
+                (NotDelivered::InProgress | NotDelivered::NotPosted(_), _) => {
+                    RETRY_DELAY + delay_of(severity)
+                }
+            };
+            let delay = whole_seconds(wait);
+            let reason = Retry { why, delay };
+            Failure { message, reason }
+        });
+        Outcomes::new(failures.collect())
             .count("AlertsPosted", posted)
             .count("AlertsDuplicate", duplicates)
-            .count("AlertsDeadLettered", dead_lettered as u64)
-            .count("MessagesReturned", failures.len() as u64)
-            .count("AwsCalls", self.calls.take())
-            .write(invocation.now.as_millisecond());
-        tracing::info!(
-            messages = event.records.len(),
-            messages.posted = posted,
-            messages.returned = failures.len(),
-            messages.dead_lettered = dead_lettered,
-            messages.duplicate = duplicates,
-            duration_ms = u64::try_from(clock.start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "batch processed"
-        );
-        response
+            .count("AlertsDeadLettered", dead_lettered)
     }
+}
 
+impl SlackNotifier {
     /// Posts one message after the other, until one of them fails in a way that holds the rest back.
-    async fn post_all<'a>(&self, records: &'a [SqsMessage], clock: &Clock<'_>) -> Posted<'a> {
+    async fn post_all<'a>(&self, records: &'a [SqsMessage], time: &Time) -> Posted<'a> {
         let mut messages: Vec<(&SqsMessage, Message)> = records
             .iter()
-            .map(|record| (record, read(record, clock.invocation.now)))
+            .map(|record| (record, read(record, time.began())))
             .collect();
         messages.sort_by_key(|(_, message)| message.priority());
 
-        let read = timeout_at(clock.start_until(), self.backoff.read()).await;
+        let read = timeout_at(time.start_until(), self.backoff.read()).await;
         let mut backoff = read.unwrap_or(Ok(None)).unwrap_or_else(|error| {
             tracing::warn!(%error, "backoff not read, posting anyway");
             None
@@ -244,17 +198,17 @@ impl Handler {
         let mut results = Vec::with_capacity(messages.len());
         for (record, message) in messages {
             let waits = backoff
-                .is_some_and(|backoff| !backoff.left(clock.now(), message.severity()).is_zero());
-            if stopped.is_none() && Instant::now() >= clock.start_until() {
+                .is_some_and(|backoff| !backoff.left(time.now(), message.severity()).is_zero());
+            if stopped.is_none() && Instant::now() >= time.start_until() {
                 stopped = Some(NotDelivered::OutOfTime);
             }
             let result = match &stopped {
                 Some(why) => Err(why.clone()),
                 None if waits => Err(PostError::retryable("waiting for the backoff to end").into()),
                 None => {
-                    let posted = timeout_at(clock.deadline(), self.post(&message, clock)).await;
+                    let posted = timeout_at(time.deadline(), self.post(&message, time)).await;
                     let posted = posted.unwrap_or(Err(NotDelivered::OutOfTime));
-                    backoff = self.backoff_after(&posted, backoff, clock).await;
+                    backoff = self.backoff_after(&posted, backoff, time).await;
                     stopped = posted
                         .as_ref()
                         .err()
@@ -273,18 +227,18 @@ impl Handler {
         &self,
         result: &Result<PostOutcome, NotDelivered>,
         before: Option<Backoff>,
-        clock: &Clock<'_>,
+        time: &Time,
     ) -> Option<Backoff> {
         let backoff = match (result, before) {
             (Err(NotDelivered::NotPosted(PostError::Retryable { after, .. })), _) => {
-                Backoff::after(before, *after, clock.now())
+                Backoff::after(before, *after, time.now())
             }
             (Ok(PostOutcome::Posted), Some(before)) if before.attempts > 0 => {
                 before.after_success()
             }
             _ => return before,
         };
-        let written = timeout_at(clock.deadline(), self.backoff.write(backoff)).await;
+        let written = timeout_at(time.deadline(), self.backoff.write(backoff)).await;
         logged(
             written.unwrap_or(Ok(())),
             "backoff not written, other invocations do not wait",
@@ -293,13 +247,9 @@ impl Handler {
     }
 
     /// Posts a message, unless it was posted before.
-    async fn post(
-        &self,
-        message: &Message,
-        clock: &Clock<'_>,
-    ) -> Result<PostOutcome, NotDelivered> {
+    async fn post(&self, message: &Message, time: &Time) -> Result<PostOutcome, NotDelivered> {
         let id = message.record_id();
-        match self.claim(&id, clock).await {
+        match self.claim(&id, time).await {
             Ok(Begin::Begun) => {}
             Ok(Begin::Done) => return Ok(PostOutcome::Duplicate),
             Ok(Begin::Busy) => return Err(NotDelivered::InProgress),
@@ -324,7 +274,7 @@ impl Handler {
         &self,
         failure: DeliveryFailure,
         messages: Vec<Undeliverable<'a>>,
-        clock: &Clock<'_>,
+        time: &Time,
     ) -> Vec<(&'a SqsMessage, Message, NotDelivered)> {
         let why = messages
             .first()
@@ -333,7 +283,7 @@ impl Handler {
         let records: Vec<&SqsMessage> = messages.iter().map(|message| message.record).collect();
         let work = async {
             // The mail first: a message in the dead-letter queue does not cause it any more.
-            match self.mail(failure, &why, clock).await {
+            match self.mail(failure, &why, time).await {
                 Err(error) if error.retryable() => return Err(error),
                 mailed => logged(mailed, "mail not sent"),
             }
@@ -342,7 +292,7 @@ impl Handler {
                 .forward(&self.dead_letter_queue_url, &records)
                 .await)
         };
-        let unsent: Vec<&SqsMessage> = match timeout_at(clock.deadline(), work).await {
+        let unsent: Vec<&SqsMessage> = match timeout_at(time.deadline(), work).await {
             Ok(Ok(unsent)) => {
                 let unsent = unsent.into_iter().map(|(record, error)| {
                     logged(
@@ -383,14 +333,14 @@ impl Handler {
         &self,
         failure: DeliveryFailure,
         why: &str,
-        clock: &Clock<'_>,
+        time: &Time,
     ) -> Result<(), AwsCallError> {
-        let id = failure.record_id(clock.now());
-        if self.claim(&id, clock).await? != Begin::Begun {
+        let id = failure.record_id(time.now());
+        if self.claim(&id, time).await? != Begin::Begun {
             return Ok(());
         }
-        let account = clock.invocation.account.as_ref();
-        let mail = failure.mail(&self.sender, account, why, clock.now());
+        let account = time.invocation().account.as_ref();
+        let mail = failure.mail(&self.sender, account, why, time.now());
         let mailed = self.topics.publish_by_mail(&self.error_topic, &mail).await;
         let noted = match mailed {
             Ok(()) => self.once.done(&id).await,
@@ -404,9 +354,9 @@ impl Handler {
     }
 
     /// Claims a record until the invocation ends.
-    async fn claim(&self, id: &str, clock: &Clock<'_>) -> Result<Begin, AwsCallError> {
-        let now = clock.now();
-        let end = clock.invocation.now + clock.invocation.remaining;
+    async fn claim(&self, id: &str, time: &Time) -> Result<Begin, AwsCallError> {
+        let now = time.now();
+        let end = time.end();
         let expires = now + REMEMBERED;
         self.once
             .begin(

@@ -4,6 +4,7 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     once::Once,
     queue::Queue,
 };
@@ -16,12 +17,12 @@ use crate::{
         chat_topic::ChatTopic, shared_backoff::SharedBackoff, webhook::Webhook,
         webhook_secret::WebhookSecret,
     },
-    handler::Handler,
+    handler::SlackNotifier,
 };
 
-/// The handler that the function runs with. Makes no call.
+/// The function. Makes no call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<SlackNotifier> {
     let calls = CallCounter::default();
     let sns = || client!(aws_sdk_sns, sdk, calls);
     let (channel, target) = match &config.target {
@@ -44,14 +45,15 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     };
     let queue_url = &config.dead_letter_queue_url;
     let error_topic = || config.error_topic.clone();
-    Handler {
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let notifier = SlackNotifier {
         channel,
         once: Once::connect(sdk, &calls, &config.alerts_sent_table),
         backoff: SharedBackoff::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),
         ),
-        queue: Queue::new(client!(aws_sdk_sqs, sdk, calls)),
+        queue: queue(),
         dead_letter_queue_url: queue_url.clone(),
         // It publishes errors only.
         topics: AlertTopics::new(sns(), error_topic(), error_topic(), error_topic()),
@@ -61,6 +63,6 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             dead_letter_queue: queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
             region: sdk.region().map(ToString::to_string).unwrap_or_default(),
         },
-        calls,
-    }
+    };
+    QueueFunction::new(notifier, queue(), calls)
 }

@@ -1,19 +1,20 @@
-//! The way that accounts are made.
+//! How accounts are created.
 
 use std::str::FromStr;
 
-/// How accounts are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How accounts are created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountCreation {
     /// By Control Tower's Account Factory.
+    #[default]
     AccountFactory,
     /// By Organizations alone, without Control Tower.
     Organizations,
 }
 
-/// The text is no way to make accounts.
+/// The text is no way to create accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("accounts are made by account-factory or organizations")]
+#[error("accounts are created by account-factory or organizations")]
 pub struct UnknownAccountCreation;
 
 impl FromStr for AccountCreation {

@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alerter::{config::Config, handler::Handler, rules::Rules, setup};
+use alerter::{config::Config, handler::Alerter, rules::Rules, setup};
 use jiff::{SignedDuration, Timestamp};
-use orgkeeper_shared::{alert::Alert, invocation::Invocation};
+use orgkeeper_shared::{
+    alert::Alert,
+    lambda::{Invocation, QueueFunction},
+};
 use orgkeeper_tests::{
     organization::record,
     wire::{Answer, Call, Wire},
@@ -260,7 +263,7 @@ fn config(changed: &[(&str, &str)]) -> Config {
 
 struct Stage {
     world: Shared,
-    handler: Handler,
+    handler: QueueFunction<Alerter>,
     wire: Wire,
 }
 
@@ -275,7 +278,7 @@ impl Stage {
             .await
             .unwrap();
         let rules = Rules::parse(rules).unwrap();
-        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules.into());
+        let handler = setup::function(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
             handler,
@@ -354,7 +357,7 @@ fn refs(bodies: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_event_is_told_once_although_it_comes_twice() {
+async fn a_duplicate_event_is_published_once() {
     let stage = Stage::new().await;
     let event = sample!("root-sign-in");
     assert!(stage.batch(&[event, event], 0).await.is_empty());
@@ -382,7 +385,7 @@ async fn an_event_is_told_once_although_it_comes_twice() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_is_telling_comes_back_until_he_is_gone() {
+async fn a_claimed_alert_is_retried_until_the_claim_expires() {
     let stage = Stage::new().await;
     let event = sample!("root-sign-in");
     stage.fail(
@@ -401,7 +404,7 @@ async fn what_somebody_else_is_telling_comes_back_until_he_is_gone() {
 }
 
 #[tokio::test]
-async fn what_a_topic_refuses_for_now_comes_back_and_is_told() {
+async fn a_throttled_publish_is_retried() {
     let stage = Stage::new().await;
     stage.fail("critical", vec![throttled()]);
     let batch = [sample!("root-sign-in"), sample!("iam-change")];
@@ -414,7 +417,7 @@ async fn what_a_topic_refuses_for_now_comes_back_and_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_topic_refuses_for_good_goes_to_the_dead_letter_queue() {
+async fn a_permanent_publish_error_goes_to_the_dead_letter_queue() {
     let stage = Stage::new().await;
     stage.fail(
         "critical",
@@ -432,7 +435,7 @@ async fn what_a_topic_refuses_for_good_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_that_cannot_be_remembered() {
+async fn nothing_is_published_without_a_claim() {
     let stage = Stage::new().await;
     stage.fail("PutItem", vec![Answer::error(500, "InternalServerError")]);
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
@@ -442,7 +445,7 @@ async fn nothing_is_told_that_cannot_be_remembered() {
 }
 
 #[tokio::test]
-async fn a_silence_holds_until_its_last_day() {
+async fn a_silence_suppresses_until_its_last_day() {
     let rules = "[[silence]]\nkind = \"iam.change\"\nou = \"Root/Workloads\"\nreason = \"r\"\nuntil = 2026-03-01";
     let stage = Stage::with(rules).await;
     let batch = [sample!("iam-change"), sample!("trail-change")];
@@ -490,7 +493,7 @@ async fn a_route_that_fails_repeats_no_other() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_gone_keeps_nobody_else_from_hearing() {
+async fn a_deleted_topic_does_not_affect_the_routes() {
     let stage = Stage::with(&routes()).await;
     stage.fail("critical", vec![query_error(404, "NotFound")]);
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
@@ -509,7 +512,7 @@ async fn other_accounts_and_severities_take_no_route() {
 }
 
 #[tokio::test]
-async fn without_the_directory_accounts_have_their_ids() {
+async fn without_the_directory_alerts_name_account_ids() {
     let stage = Stage::new().await;
     stage.fail(
         "BatchGetItem",
@@ -521,7 +524,7 @@ async fn without_the_directory_accounts_have_their_ids() {
 }
 
 #[tokio::test]
-async fn a_directory_that_hangs_delays_nothing() {
+async fn a_slow_directory_does_not_delay_an_alert() {
     let stage = Stage::new().await;
     let late = Answer::ok(json!({})).after(Duration::from_secs(15));
     stage.fail("BatchGetItem", vec![late]);
@@ -546,7 +549,7 @@ async fn a_route_waits_for_the_directory_and_the_alert_does_not() {
 }
 
 #[tokio::test]
-async fn a_burst_is_told_as_a_number() {
+async fn a_burst_is_summarized() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 40);
     for (place, some) in events.chunks(10).enumerate() {
@@ -596,7 +599,7 @@ async fn a_burst_is_told_as_a_number() {
 }
 
 #[tokio::test]
-async fn what_is_not_alike_is_not_counted_together() {
+async fn different_alerts_are_different_bursts() {
     let stage = Stage::new().await;
     let mut batch = iam_changes(0, 3);
     for n in 3..6 {
@@ -620,7 +623,7 @@ async fn what_is_not_alike_is_not_counted_together() {
 }
 
 #[tokio::test]
-async fn a_critical_one_is_never_held_back() {
+async fn a_critical_alert_is_never_summarized() {
     let rules = "[severity]\n\"root.sign-in-failed\" = \"critical\"\n";
     let stage = Stage::with(rules).await;
     let batch: Vec<String> = (0..20)
@@ -666,7 +669,7 @@ async fn failed_sign_ins_of_root_are_critical_from_the_third_on() {
 }
 
 #[tokio::test]
-async fn a_count_that_cannot_be_kept_comes_back_and_counts_once() {
+async fn a_failed_write_of_a_burst_is_retried_and_counts_once() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 5);
     stage.fail("GetItem", vec![throttled_table()]);
@@ -695,7 +698,7 @@ fn throttled_table() -> Answer {
 }
 
 #[tokio::test]
-async fn whoever_is_overtaken_again_and_again_comes_back() {
+async fn a_writer_that_always_loses_is_retried() {
     let stage = Stage::new().await;
     stage.look().overtaken = 100;
     assert_eq!(stage.batch(&refs(&iam_changes(0, 1)), 0).await, [0]);
@@ -726,7 +729,7 @@ async fn a_crash_after_counting_counts_once() {
 }
 
 #[tokio::test]
-async fn a_summary_that_a_topic_refuses_comes_back_with_the_same_number() {
+async fn a_summary_that_a_topic_refuses_is_retried_with_the_same_count() {
     let stage = Stage::with(&routes()).await;
     assert!(stage.batch(&refs(&iam_changes(0, 8)), 0).await.is_empty());
     stage.look().told();
@@ -750,7 +753,7 @@ async fn a_summary_that_a_topic_refuses_comes_back_with_the_same_number() {
 }
 
 #[tokio::test]
-async fn guardduty_is_told_again_when_count_or_severity_rose() {
+async fn a_finding_is_published_again_when_its_level_rose() {
     let stage = Stage::new().await;
     let finding = |count: i64, severity: f64| {
         let finding = with(sample!("guardduty-medium"), "/detail/service/count", count);
@@ -782,7 +785,7 @@ async fn guardduty_is_told_again_when_count_or_severity_rose() {
 }
 
 #[tokio::test]
-async fn a_budget_is_told_once_in_its_period() {
+async fn a_budget_is_published_once_in_its_period() {
     let stage = Stage::new().await;
     let budget = |day: &str, threshold: &str, id: &str| {
         let mut envelope: Value = serde_json::from_str(sample!("budget-below")).unwrap();
@@ -827,7 +830,7 @@ async fn an_envelope_of_a_topic_and_an_event_are_both_read() {
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_told_as_it_came() {
+async fn an_unrecognized_message_is_published_unchanged() {
     let stage = Stage::new().await;
     let bodies = [
         "",
@@ -857,7 +860,7 @@ async fn what_nobody_knows_is_told_as_it_came() {
 }
 
 #[tokio::test]
-async fn an_event_of_300_kilobytes_is_told() {
+async fn an_event_of_300_kilobytes_is_published() {
     let stage = Stage::new().await;
     let large = with(
         sample!("iam-change"),
@@ -884,7 +887,7 @@ async fn an_event_of_300_kilobytes_is_told() {
 }
 
 #[tokio::test]
-async fn what_there_was_no_time_for_comes_back() {
+async fn an_alert_out_of_time_is_retried() {
     let stage = Stage::new().await;
     let late = Answer::ok(json!({})).after(Duration::from_secs(5));
     stage.fail("PutItem", vec![late]);
@@ -897,7 +900,7 @@ async fn what_there_was_no_time_for_comes_back() {
 }
 
 #[tokio::test]
-async fn no_news_is_acknowledged() {
+async fn an_event_that_is_not_reported_is_acknowledged() {
     let stage = Stage::new().await;
     let success = sample!("account-failed").replace("\"FAILED\"", "\"SUCCEEDED\"");
     assert!(stage.batch(&[&success], 0).await.is_empty());
@@ -905,10 +908,10 @@ async fn no_news_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn without_a_directory_none_is_asked() {
+async fn without_a_directory_no_directory_is_read() {
     let stage = Stage::new().await;
     let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
-    let handler = setup::handler(
+    let handler = setup::function(
         &config,
         &stage.wire.sdk_config().await,
         Rules::default().into(),
@@ -957,7 +960,7 @@ async fn rules_are_read_from_their_parameter() {
 }
 
 #[tokio::test]
-async fn other_rules_are_in_force_within_minutes_and_wrong_ones_never() {
+async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
     let silence = "[[silence]]\nkind = \"iam.change\"\nreason = \"r\"\nuntil = 2026-12-31\n";
     let texts = [silence, "[severity]\n\"iam.change\" = \"low\"\n", "", ""];
     let read = Arc::new(Mutex::new(0));
@@ -979,7 +982,7 @@ async fn other_rules_are_in_force_within_minutes_and_wrong_ones_never() {
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let sdk = wire.sdk_config().await;
     let rules = setup::rules(&config, &sdk).await.unwrap();
-    let handler = setup::handler(&config, &sdk, rules);
+    let handler = setup::function(&config, &sdk, rules);
     let stage = Stage {
         world,
         handler,

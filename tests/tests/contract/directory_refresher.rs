@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use directory_refresher::{config::Config, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     organization::{
         MANAGEMENT_ACCOUNT, Organization, TABLE, account, directory_item, finding, record,
@@ -44,7 +44,7 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await).await;
+    let function = setup::function(&config, &wire.sdk_config().await).await;
     let invocation = Invocation {
         now: now(),
         remaining: Duration::from_secs(30),
@@ -56,7 +56,7 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
         .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
         .collect();
     let event = json!({ "Records": records });
-    let response = handler
+    let response = function
         .handle(serde_json::from_value(event).unwrap(), invocation)
         .await;
     let mut returned: Vec<String> = response

@@ -11,9 +11,9 @@ use std::{
 };
 
 use aws_lambda_events::sqs::SqsEvent;
-use finding_enricher::{config::Config, handler::Handler, setup};
+use finding_enricher::{config::Config, handler::Enricher, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, Organization, TABLE, account, finding, imported, record},
     wire::{Answer, Call, Wire},
@@ -35,7 +35,7 @@ fn invocation() -> Invocation {
     }
 }
 
-async fn handler(wire: &Wire, settings: &[(&str, &str)]) -> Handler {
+async fn function(wire: &Wire, settings: &[(&str, &str)]) -> QueueFunction<Enricher> {
     let config = Config::from_env(&|name| {
         let set = settings.iter().find(|(of, _)| *of == name);
         match (set, name) {
@@ -46,7 +46,7 @@ async fn handler(wire: &Wire, settings: &[(&str, &str)]) -> Handler {
         }
     })
     .unwrap();
-    setup::handler(&config, &wire.sdk_config().await).await
+    setup::function(&config, &wire.sdk_config().await).await
 }
 
 fn batch(records: &[Value]) -> SqsEvent {
@@ -73,7 +73,7 @@ async fn run_with(
     records: &[Value],
     invocation: Invocation,
 ) -> BTreeSet<String> {
-    let response = handler(wire, settings)
+    let response = function(wire, settings)
         .await
         .handle(batch(records), invocation)
         .await;

@@ -1,6 +1,6 @@
 //! The organization: accounts that left, policies detached or changed, delegated administrators.
 
-use orgkeeper_shared::alert::Severity;
+use orgkeeper_shared::{alert::Severity, ids::AccountId, lifecycle::LifecycleEvent};
 
 use crate::{
     draft::Draft,
@@ -114,17 +114,13 @@ const DONE: &str = "If this was not planned, undo it and ask them. An account th
     guardrails; a detached policy no longer forbids anything below its target.";
 const NOT_DONE: &str = "Nothing was changed. Ask them if you do not expect this from them.";
 
-/// The event of an account that is no longer in the organization. The management account receives it.
-pub const DEPARTED: &str = "AccountDepartedOrganization";
 /// Departures that are reported by their call.
 const DEPARTED_BY_CALL: &[&str] = &["Removed", "Cleaned"];
 
 /// Classifies a departure. The call of an account that left by itself is recorded in that account, which may forward
 /// nothing any more.
-fn departed(event: &Event) -> Classification {
-    let detail = |name: &str| event.value(&format!("/detail/serviceEventDetails/{name}"));
-    let how = detail("departedMethod").unwrap_or_default();
-    if DEPARTED_BY_CALL.contains(&how.as_str()) {
+fn departed(event: &Event, account_id: Option<AccountId>, method: Option<&str>) -> Classification {
+    if method.is_some_and(|method| DEPARTED_BY_CALL.contains(&method)) {
         return Classification::NotReported;
     }
     let mut draft = Draft::of_call(
@@ -133,7 +129,7 @@ fn departed(event: &Event) -> Classification {
         "Account left the organization",
     );
     draft.before_account = ": ";
-    draft.account = detail("accountId").and_then(|account| account.parse().ok());
+    draft.account = account_id;
     draft.what_happened(
         "The account has left the organization, by a decision of somebody in the account.",
     );
@@ -143,11 +139,10 @@ fn departed(event: &Event) -> Classification {
 
 /// Classifies a change of the organization.
 fn classify(event: &Event) -> Option<Classification> {
-    let call = event.call()?;
-    if call.service == "organizations" && call.operation == DEPARTED {
-        return Some(departed(event));
+    if let Some(LifecycleEvent::AccountDeparted { account_id, method }) = event.lifecycle() {
+        return Some(departed(event, account_id, method.as_deref()));
     }
-    let words = call_words::find(CALLS, &call)?;
+    let words = call_words::find(CALLS, &event.call()?)?;
     let mut draft = Draft::of_call(event, CHANGE_OF_ORGANIZATION, words.what(event));
     // The change is about that account, not about the management account, which made the call.
     let request = |name: &str| event.value(&format!("/detail/requestParameters/{name}"));

@@ -9,7 +9,7 @@ use orgkeeper_shared::aws_error::{AwsCallError, Service};
 use crate::backoff::Backoff;
 
 /// The key of the item in the table of posted alerts.
-const ID: &str = "slack#backoff";
+const ID: &str = "slack#pause";
 /// How long the item outlives the backoff.
 const KEPT_SECONDS: i64 = 3_600;
 
