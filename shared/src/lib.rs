@@ -5,6 +5,7 @@
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`lifecycle`]: what AWS sends when an account operation has ended.
+//! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`).
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
@@ -12,7 +13,7 @@
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
 //! * [`optimistic`]: writing a record that others write too.
 //! * [`once`]: idempotency records (feature `once`).
-//! * [`vending`]: the requested accounts, and what became of each (feature `vending`).
+//! * [`vending`]: what is known of each account request (feature `vending`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
@@ -28,6 +29,7 @@ pub mod aws;
 pub mod aws_error;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
+pub mod gateway;
 pub mod ids;
 #[cfg(feature = "lambda")]
 pub mod lambda;

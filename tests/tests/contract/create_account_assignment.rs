@@ -11,7 +11,7 @@ use std::{
 };
 
 use create_account_assignment::{config::Config, setup};
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, account, record},
     wire::{Answer, Call, Wire},
@@ -285,7 +285,7 @@ async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
         now: "2026-03-01T10:15:31Z".parse().unwrap(),
         remaining,

@@ -10,14 +10,13 @@ use std::{
     time::Duration,
 };
 
-use create_managed_account::{
-    config::Config,
-    handler::{Handler, UnknownEvent},
-    setup,
-};
+use create_managed_account::{config::Config, pipeline::Pipeline, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    invocation::Invocation,
+    lambda::{
+        Invocation,
+        stream::{StreamFunction, UnknownEvent},
+    },
     vending::request::{Access, AccountRequest, Status, Unit},
 };
 use orgkeeper_tests::{
@@ -393,12 +392,12 @@ fn aws(call: &Call) -> Answer {
 struct World {
     tables: Arc<Tables>,
     wire: Wire,
-    handler: Handler,
+    handler: StreamFunction<Pipeline>,
     now: Timestamp,
     remaining: Duration,
 }
 
-async fn handler(way: &'static str, wire: &Wire) -> Handler {
+async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
@@ -409,12 +408,13 @@ async fn handler(way: &'static str, wire: &Wire) -> Handler {
             "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
             "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
             "UPLOADS_QUEUE_URL" => UPLOADS,
+            "QUOTA_SHARES" => "0",
             _ => return None,
         };
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    setup::handler(&config, &wire.sdk_config().await)
+    setup::function(&config, &wire.sdk_config().await)
 }
 
 /// A world that makes accounts in this `way` and holds these requests; `special` answers first.
@@ -1053,7 +1053,7 @@ async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
         (
             &told[1],
             ERROR,
-            "Account billing was not made",
+            "Account billing was not created",
             "account.failed",
         ),
     ] {

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use new_account_handler::{config::Config, csv, setup};
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     organization::{MANAGEMENT_ACCOUNT, account, record},
     vending::{
@@ -72,7 +72,7 @@ async fn returned(
         Some((*value).to_owned())
     };
     let config = Config::from_env(&lookup).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
         now: now(),
         remaining,
@@ -675,12 +675,12 @@ async fn a_denial_is_explained_once_and_the_message_kept() {
     assert_eq!(delays(&wire), [0], "to the dead-letter queue");
     assert_eq!(
         told(&vending),
-        [(ERROR.to_owned(), format!("{KEY} could not be taken in"))]
+        [(ERROR.to_owned(), format!("{KEY} could not be processed"))]
     );
     assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
     let words = &column(&vending, RESULTS, "ErrorMsg")[0];
     assert!(
-        words.starts_with("the file could not be taken in: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is mended"),
+        words.starts_with("the file could not be processed: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is fixed"),
         "{words}"
     );
     // On its way to the dead-letter queue it is not told again.
@@ -739,7 +739,7 @@ async fn a_name_that_is_under_way_is_taken() {
     assert_eq!(
         found,
         [
-            "line 2, AccountName: is the name of the account for aws+new-0@example.com, which is under way already",
+            "line 2, AccountName: is the name of the account for aws+new-0@example.com, which is in progress already",
             ""
         ]
     );
@@ -767,7 +767,7 @@ async fn a_request_under_way_is_followed() {
         json!(["v1#first.csv", format!("v3#{KEY}")])
     );
     assert_eq!(
-        vending.look().published[0].1["details"]["Under way already"],
+        vending.look().published[0].1["details"]["In progress already"],
         "1"
     );
     assert_eq!(told(&vending)[0].0, INFO);
@@ -777,7 +777,7 @@ async fn a_request_under_way_is_followed() {
     assert_eq!(
         found,
         [
-            "line 2, AccountEmail: is under way already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
+            "line 2, AccountEmail: is in progress already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
         ]
     );
     assert_eq!(progress(&vending, KEY, "v5"), ("0".to_owned(), true));
