@@ -9,7 +9,8 @@ use orgkeeper_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    AWS_CALL, Binary, Build, Figure, RUNS, Run, count, median, megabytes, milliseconds, now, start,
+    figure::{Figure, count, median, megabytes, milliseconds},
+    run::{AWS_CALL, Binary, Build, RUNS, Run, now, start},
 };
 
 /// Alerts of a run: each about another account, so that none is part of a burst.

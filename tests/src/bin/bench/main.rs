@@ -8,6 +8,8 @@
 //! `target/bench.json`. Exit code 1 if a figure is over its bound.
 
 mod alerts;
+mod figure;
+mod run;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,21 +20,20 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    organization::{Organization, TABLE, account, finding, imported, record},
-    runtime_api::Function,
-    template::{FunctionSettings, Template},
+    organization::{Organization, account, finding, imported, record},
+    template::Template,
     vending::{self, Vending},
     wire::{Answer, Wire},
 };
-use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::{
+    figure::{Figure, count, median, megabytes, milliseconds, print},
+    run::{AWS_CALL, Binary, Build, RUNS, Run, now, start},
+};
 
 const FINDINGS: usize = 1_000;
 const ACCOUNTS: usize = 50;
-const AWS_CALL: Duration = Duration::from_millis(10);
-/// Runs of which the median is reported.
-const RUNS: usize = 9;
-
 /// Accounts of a refresh.
 const REFRESHED: usize = 1_000;
 /// Findings of one account that are updated after a change to it.
@@ -43,48 +44,6 @@ const ROWS: usize = 1_000;
 /// Accounts and organizational units of the organization that its rows are validated against.
 const VENDING_ACCOUNTS: usize = 500;
 const VENDING_UNITS: usize = 16;
-
-/// One line of a table.
-#[derive(Serialize)]
-struct Figure {
-    name: &'static str,
-    measured: f64,
-    unit: &'static str,
-    /// The most that it may be, if there is a bound.
-    bound: Option<f64>,
-    /// The AWS sample in Python on the same bench, as published with the project's design.
-    sample_in_python: Option<f64>,
-    /// A bare Rust function on the same bench.
-    bare_rust: Option<f64>,
-}
-
-impl Figure {
-    fn new(name: &'static str, measured: f64, unit: &'static str) -> Self {
-        Self {
-            name,
-            measured,
-            unit,
-            bound: None,
-            sample_in_python: None,
-            bare_rust: None,
-        }
-    }
-
-    fn at_most(mut self, bound: f64) -> Self {
-        self.bound = Some(bound);
-        self
-    }
-
-    fn sample(mut self, figure: f64) -> Self {
-        self.sample_in_python = Some(figure);
-        self
-    }
-
-    fn bare(mut self, figure: f64) -> Self {
-        self.bare_rust = Some(figure);
-        self
-    }
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -384,15 +343,6 @@ async fn process_tasks(
     Ok(work)
 }
 
-/// What one start and its invocations took.
-#[derive(Default)]
-struct Run {
-    cold_start: Duration,
-    billed: Duration,
-    calls: usize,
-    peak_memory: u64,
-}
-
 /// Starts the function and invokes it with all findings as one batch, without pacing.
 async fn enrich(binary: &Binary, organization: Organization) -> Result<Run> {
     let wire = Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?;
@@ -416,62 +366,6 @@ async fn enrich(binary: &Binary, organization: Organization) -> Result<Run> {
     })
 }
 
-/// The functions as they were built, and the template that configures them.
-struct Build {
-    folder: PathBuf,
-    template: Template,
-}
-
-/// A function's binary, and what the template sets for it.
-struct Binary {
-    path: PathBuf,
-    /// The size of its zip, in bytes.
-    zip: u64,
-    settings: FunctionSettings,
-}
-
-impl Build {
-    /// The function of that folder in `functions/` and that logical id in the template.
-    fn function(&self, name: &str, logical_id: &str) -> Result<Binary> {
-        let zip = self.folder.join(format!("{name}.zip"));
-        Ok(Binary {
-            path: self.folder.join(name).join("bootstrap"),
-            zip: std::fs::metadata(&zip)
-                .with_context(|| format!("{} cannot be read", zip.display()))?
-                .len(),
-            settings: self.template.function(logical_id)?,
-        })
-    }
-}
-
-/// Starts a function whose AWS calls go to `wire`. Its variables are those of the template, without pacing of
-/// updates, and `more`.
-async fn start(binary: &Binary, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
-    let usual = [
-        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
-        ("UPDATES_PER_SECOND", "0"),
-        ("AWS_ENDPOINT_URL", wire.url()),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "111111111111"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_SESSION_TOKEN", "test"),
-    ];
-    let mut variables = binary.settings.variables.clone();
-    variables.extend(
-        usual
-            .iter()
-            .chain(more)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-    );
-    Function::start(
-        &binary.path,
-        &variables,
-        binary.settings.memory,
-        binary.settings.timeout,
-    )
-    .await
-}
-
 fn batch() -> Value {
     let records: Vec<Value> = (0..FINDINGS)
         .map(|n| {
@@ -481,50 +375,4 @@ fn batch() -> Value {
         })
         .collect();
     json!({ "Records": records })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the directory's entries must not be expired by the function's own clock"
-)]
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
-
-fn print(function: &str, figures: &[Figure]) {
-    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
-    println!(
-        "{function:<32} {:>12} {:>10} {:>16} {:>12}",
-        "measured", "at most", "Python sample *", "bare Rust *"
-    );
-    for figure in figures {
-        println!(
-            "{:<32} {:>12} {:>10} {:>16} {:>12}",
-            format!("{} {}", figure.name, figure.unit),
-            number(Some(figure.measured)),
-            number(figure.bound),
-            number(figure.sample_in_python),
-            number(figure.bare_rust)
-        );
-    }
-    println!();
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1_000_000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-fn count(calls: usize) -> f64 {
-    calls as f64
 }
