@@ -317,7 +317,7 @@ mod tests {
 Parameters:
   Speed: { Type: Number, Default: 4 }
 Mappings:
-  Existing:
+  ByCondition:
     Enrich: { Queues: [Findings] }
     Alert: { Queues: [Alerts] }
   Queues:
@@ -331,7 +331,7 @@ Resources:
     - [Enrich, Alert]
     - Fn::ForEach::EveryQueueInside:
         - Queue
-        - !FindInMap [Existing, !Ref When, Queues]
+        - !FindInMap [ByCondition, !Ref When, Queues]
         - ${Queue}Queue:
             Type: AWS::SQS::Queue
             Condition: !Ref When
