@@ -16,7 +16,7 @@ class Loops(unittest.TestCase):
     def setUpClass(cls):
         cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
         cls.resources = cls.template["Resources"]
-        existing = cls.template["Mappings"]["Existing"].items()
+        existing = cls.template["Mappings"]["ByCondition"].items()
         cls.queues = {queue: condition for condition, row in existing for queue in row.get("Queues", [])}
         cls.rows = {function: condition for condition, row in existing for function in row["Functions"]}
         cls.functions = {name: one for name, one in cls.resources.items() if one["Type"] == FUNCTION}

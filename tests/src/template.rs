@@ -323,7 +323,7 @@ mod tests {
 Parameters:
   Speed: { Type: Number, Default: 4 }
 Mappings:
-  Existing:
+  ByCondition:
     Enrich: { Queues: [Findings] }
     Alert: { Queues: [Alerts] }
   Queues:
@@ -337,7 +337,7 @@ Resources:
     - [Enrich, Alert]
     - Fn::ForEach::EveryQueueInside:
         - Queue
-        - !FindInMap [Existing, !Ref When, Queues]
+        - !FindInMap [ByCondition, !Ref When, Queues]
         - ${Queue}Queue:
             Type: AWS::SQS::Queue
             Condition: !Ref When
