@@ -323,9 +323,6 @@ mod tests {
 Parameters:
   Speed: { Type: Number, Default: 4 }
 Mappings:
-  ByCondition:
-    Enrich: { Queues: [Findings] }
-    Alert: { Queues: [Alerts] }
   Queues:
     Findings: { Seconds: 660 }
     Alerts: { Seconds: 180 }
@@ -333,18 +330,15 @@ Globals:
   Function: { MemorySize: 256 }
 Resources:
   Fn::ForEach::EveryQueue:
-    - When
-    - [Enrich, Alert]
-    - Fn::ForEach::EveryQueueInside:
-        - Queue
-        - !FindInMap [ByCondition, !Ref When, Queues]
-        - ${Queue}Queue:
-            Type: AWS::SQS::Queue
-            Condition: !Ref When
-            Properties:
-              VisibilityTimeout: !FindInMap [Queues, !Ref Queue, Seconds]
-              RedrivePolicy: { deadLetterTargetArn: !GetAtt [!Sub '${Queue}DeadLetterQueue', Arn] }
-              Tags: [{ Key: stack, Value: !Sub '${AWS::StackName}-${Queue}' }]
+    - Queue
+    - [Findings, Alerts]
+    - ${Queue}Queue:
+        Type: AWS::SQS::Queue
+        Condition: !Sub Has${Queue}
+        Properties:
+          VisibilityTimeout: !FindInMap [Queues, !Ref Queue, Seconds]
+          RedrivePolicy: { deadLetterTargetArn: !GetAtt [!Sub '${Queue}DeadLetterQueue', Arn] }
+          Tags: [{ Key: stack, Value: !Sub '${AWS::StackName}-${Queue}' }]
   Worker:
     Type: AWS::Serverless::Function
     Properties:
@@ -376,7 +370,7 @@ Resources:
             *template.resource("FindingsQueue").unwrap(),
             json!({
                 "Type": "AWS::SQS::Queue",
-                "Condition": "Enrich",
+                "Condition": "HasFindings",
                 "Properties": {
                     "VisibilityTimeout": 660,
                     "RedrivePolicy": { "deadLetterTargetArn": { "Fn::GetAtt": ["FindingsDeadLetterQueue", "Arn"] } },
