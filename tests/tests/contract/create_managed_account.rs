@@ -1919,7 +1919,7 @@ async fn an_account_that_cannot_be_moved_fails_with_its_id() {
     assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(
         denied.why("payments"),
-        "account 111122223333 was made, but could not be moved into Root/Workloads/Prod: You may not move it"
+        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You may not move it"
     );
 
     let busy = world(
