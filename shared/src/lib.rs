@@ -12,11 +12,11 @@
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
 //! * [`optimistic`]: writing a record that others write too.
-//! * [`once`]: idempotency records (feature `once`).
+//! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
-//! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
+//! Gateways ([`gateway`], [`security_hub`], …) speak the domain; an SDK
 //! type or error never leaves them.
 
 #[cfg(feature = "account-directory")]
@@ -30,12 +30,12 @@ pub mod aws_error;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
 pub mod gateway;
+#[cfg(feature = "idempotency")]
+pub mod idempotency;
 pub mod ids;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod lifecycle;
-#[cfg(feature = "once")]
-pub mod once;
 pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
@@ -44,7 +44,3 @@ pub mod queue;
 pub mod security_hub;
 #[cfg(feature = "vending")]
 pub mod vending;
-
-/// The former paths, until every function uses the harness.
-#[cfg(feature = "lambda")]
-pub use lambda::{settings as config, telemetry, time as invocation};

@@ -735,12 +735,10 @@ async fn after_a_day_of_failures_a_message_is_dead_lettered() {
 
 #[tokio::test]
 async fn a_message_that_cannot_be_dead_lettered_is_retried() {
-    let unsent = json!({ "Successful": [], "Failed":
-        [{ "Id": "0", "Code": "InternalError", "SenderFault": false }] });
     for answer in [
         Answer::error(500, "InternalError"),
         Answer::error(403, "AccessDenied"),
-        Answer::ok(unsent),
+        Answer::ok(unsent(&["0", "1", "2"])),
     ] {
         let aws = move |call: &Call| (call.operation == "SendMessageBatch").then(|| answer.clone());
         let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
@@ -748,6 +746,24 @@ async fn a_message_that_cannot_be_dead_lettered_is_retried() {
         assert_eq!(returned, back(&[("c", 5), ("e", 7), ("i", 9)]));
         assert_eq!(look(&local.world).mails().len(), 1);
     }
+}
+
+/// SQS's answer to a batched call, of which these entries failed.
+fn unsent(entries: &[&str]) -> Value {
+    let failed: Vec<Value> = entries
+        .iter()
+        .map(|id| json!({ "Id": id, "Code": "InternalError", "SenderFault": false }))
+        .collect();
+    json!({ "Successful": [], "Failed": failed })
+}
+
+#[tokio::test]
+async fn of_several_dead_lettered_messages_only_the_one_that_failed_is_retried() {
+    let aws =
+        |call: &Call| (call.operation == "SendMessageBatch").then(|| Answer::ok(unsent(&["1"])));
+    let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
+    let returned = local.handle(&three()).await;
+    assert_eq!(returned.len(), 1, "{returned:?}");
 }
 
 #[tokio::test]
