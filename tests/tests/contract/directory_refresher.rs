@@ -7,9 +7,9 @@ use directory_refresher::{config::Config, setup};
 use jiff::Timestamp;
 use orgkeeper_shared::invocation::Invocation;
 use orgkeeper_tests::{
-    organization::{
-        MANAGEMENT_ACCOUNT, Organization, TABLE, account, directory_item, finding, record,
-    },
+    dynamodb::ACCOUNT_DIRECTORY as TABLE,
+    organization::{MANAGEMENT_ACCOUNT, Organization, account, directory_item, finding},
+    sqs,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
@@ -50,22 +50,8 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
         remaining: Duration::from_secs(30),
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
-    let records: Vec<Value> = bodies
-        .iter()
-        .enumerate()
-        .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
-        .collect();
-    let event = json!({ "Records": records });
-    let response = handler
-        .handle(serde_json::from_value(event).unwrap(), invocation)
-        .await;
-    let mut returned: Vec<String> = response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect();
-    returned.sort();
-    returned
+    let event = sqs::event(&sqs::batch(bodies, 1));
+    sqs::returned(handler.handle(event, invocation).await)
 }
 
 /// A wire over an organization; `special` answers first.
@@ -85,14 +71,7 @@ async fn plain(organization: &Arc<Organization>) -> Wire {
 
 /// The tasks that were sent, with their delays in seconds.
 fn sent(wire: &Wire) -> Vec<(Value, i64)> {
-    wire.calls_of("SendMessageBatch")
-        .iter()
-        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
-        .map(|entry| {
-            let task = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-            (task, entry["DelaySeconds"].as_i64().unwrap_or_default())
-        })
-        .collect()
+    sqs::sent(wire, QUEUE_URL)
 }
 
 fn refresh(n: usize) -> Value {

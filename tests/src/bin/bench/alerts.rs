@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
     alerts::Happening,
-    organization::{Organization, account, record},
+    organization::{Organization, account},
+    sqs::record,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};

@@ -17,8 +17,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use orgkeeper_tests::{
-    organization::{Organization, TABLE, account, finding, imported, record},
+    dynamodb::{self, ACCOUNT_DIRECTORY},
+    organization::{Organization, account, finding, imported},
     runtime_api::Function,
+    sqs::record,
     vending::{self, Vending},
     wire::{Answer, Wire},
 };
@@ -266,8 +268,8 @@ async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
         &wire,
         &[
             ("ACCOUNTS_BUCKET", vending::BUCKET),
-            ("ACCOUNTS_TABLE", vending::ACCOUNTS),
-            ("VENDING_STATE_TABLE", vending::STATE),
+            ("ACCOUNTS_TABLE", dynamodb::ACCOUNTS),
+            ("VENDING_STATE_TABLE", dynamodb::VENDING_STATE),
             ("INFO_TOPIC_ARN", "arn:aws:sns:us-east-1:111111111111:info"),
             (
                 "ERROR_TOPIC_ARN",
@@ -412,7 +414,7 @@ async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
 /// Starts a function whose AWS is `wire`, with these variables beside the usual ones.
 async fn start(binary: &Path, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
     let usual = [
-        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
+        ("ACCOUNT_DIRECTORY_TABLE", ACCOUNT_DIRECTORY),
         ("UPDATES_PER_SECOND", "0"),
         ("AWS_ENDPOINT_URL", wire.url()),
         ("AWS_REGION", "us-east-1"),
