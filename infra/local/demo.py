@@ -1,6 +1,6 @@
-"""The whole story on the local cloud (`make demo`), a module for each chapter.
+"""The demo (`make demo`): every flow once on the local cloud, a module for each flow.
 
-Starts the local cloud unless it runs already, and then also stops it. Exit code 0 only if all of it happened.
+Starts the local cloud unless it runs already, and then also stops it. Exit code 0 only if every step succeeded.
 """
 
 import sys
@@ -10,26 +10,26 @@ import demo_alert
 import demo_enrich
 import demo_vend
 
-# What each chapter tells, and the function that plays it and returns whether it all happened.
-CHAPTERS = (
-    ("A CSV in, accounts and access out", demo_vend.play),
-    ("Security Hub tells of findings, and nobody knows whose accounts these are", demo_enrich.play),
-    ("Somebody signs in as the root user, and the people on call read it in words", demo_alert.play),
+# The title of each flow, and the function that runs it and returns whether every step succeeded.
+FLOWS = (
+    ("Vend: a CSV is uploaded, and accounts are created and assigned", demo_vend.run),
+    ("Enrich: Security Hub findings arrive, and get the name, owner and contact of their account", demo_enrich.run),
+    ("Alert: the root user signs in, and people read it in Slack and by e-mail", demo_alert.run),
 )
 
 
 def main():
-    """Plays the story; the exit code says whether it all happened."""
-    cloud.console.rule("1. A local AWS with an organization and the stack")
-    happened = True
+    """Runs every flow; the exit code says whether every step succeeded."""
+    cloud.console.rule("1. Start a local AWS with an example organization, and deploy the stack")
+    succeeded = True
     with cloud.being_up() as here:
-        for number, (title, play) in enumerate(CHAPTERS, 2):
+        for number, (title, run) in enumerate(FLOWS, 2):
             cloud.console.rule(f"{number}. {title}")
-            happened = play(here) and happened
+            succeeded = run(here) and succeeded
     cloud.console.print(
-        "[bold green]It all happened.[/]" if happened else
-        f"[bold red]Not everything happened.[/] Logs: {cloud.shown(cloud.LOGS)}")
-    return 0 if happened else 1
+        "[bold green]Every step succeeded.[/]" if succeeded else
+        f"[bold red]Some steps failed.[/] Logs: {cloud.shown(here.logs)}")
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

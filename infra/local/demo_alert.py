@@ -1,4 +1,4 @@
-"""A chapter of the demo: things happen that somebody has to know of, and reach Slack and the mail in words."""
+"""A flow of the demo: security and cost events arrive, and are published as alerts in Slack and by e-mail."""
 
 import json
 import time
@@ -18,11 +18,11 @@ import cloud
 EVENTS = cloud.ROOT / "events" / "alerter"
 # The accounts that the samples are about.
 ACCOUNTS_OF_SAMPLES = ("111122223333", "999900001111")
-# A burst: so many IAM changes of one role; so many of them are told one by one.
+# A burst: the IAM changes of one role, and how many of them are published before the rest is summarized.
 BURST = 12
-TOLD_ONE_BY_ONE = 5
+PUBLISHED_OF_BURST = 5
 
-# What this run's events are told apart from another's by.
+# Makes the ids of this run's events differ from those of every other run.
 RUN = uuid.uuid4()
 BUDGET = f"team-a-{RUN.hex[:4]}"
 
@@ -33,75 +33,75 @@ COLORS = {"CRITICAL": "red", "ERROR": "yellow", "INFO": "blue"}
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens: a sample event, the account, how often it is sent, and the titles that come of it."""
+    """A sample event, its account, how often it is sent, and the titles of the alerts that it causes."""
 
-    what: str
+    description: str
     sample: str
     account: str
     titles: tuple
     times: int = 1
-    # The same event again and again, or another one each time.
+    # Whether the same event is sent each time: a duplicate.
     same: bool = True
 
 
 STEPS = (
-    Step("Somebody signs in as the root user of payments-api-prod, without MFA. The event comes twice.",
+    Step("The root user of payments-api-prod signs in without MFA. The event is delivered twice.",
          "root-sign-in-without-mfa", "payments-api-prod",
          ("Root user signed in without MFA in payments-api-prod",), times=2),
-    Step("The trail of payments-ledger-prod is stopped.",
+    Step("Somebody stops the CloudTrail trail of payments-ledger-prod.",
          "trail-change", "payments-ledger-prod", ("Trail main stopped in payments-ledger-prod",)),
-    Step("AWS Budgets writes one of its mails: more was spent than planned.",
+    Step("AWS Budgets sends a notification: a budget is exceeded.",
          "budget-exceeded", "webshop-dev", (f"Budget {BUDGET} exceeded: $104.20 of $100.00 in webshop-dev",)),
-    Step(f"A role in webshop-dev makes {BURST} changes in IAM within a few seconds.",
+    Step(f"A role in webshop-dev makes {BURST} IAM changes within a few seconds.",
          "iam-change", "webshop-dev",
-         ("Policy AdministratorAccess attached to role app in webshop-dev",) * TOLD_ONE_BY_ONE
-         + (f"{BURST - TOLD_ONE_BY_ONE} more: IAM changes in webshop-dev within 10 seconds",),
+         ("Policy AdministratorAccess attached to role app in webshop-dev",) * PUBLISHED_OF_BURST
+         + (f"{BURST - PUBLISHED_OF_BURST} more: IAM changes in webshop-dev within 10 seconds",),
          times=BURST, same=False),
 )
 
 
-def play(here):
-    """Makes each step happen and shows what came of it; returns whether it was told, once."""
-    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
-    mails = cloud.STATE / "mail.jsonl"
+def run(here):
+    """Sends the events of each step and shows the alerts; returns whether each alert was published exactly once."""
+    accounts = cloud.read(here.state / "organization.json")["accounts"]
+    mails = here.state / "mail.jsonl"
     seen_mails = len(lines(mails))
     here.control("DELETE", "slack-answers")
     here.control("DELETE", "slack")
-    well = True
+    succeeded = True
     for step in STEPS:
-        cloud.console.print(f"\n[bold]{escape(step.what)}[/]")
+        cloud.console.print(f"\n[bold]{escape(step.description)}[/]")
         before = len(posts(here))
         started = time.monotonic()
         for number in range(step.times):
             send(here, sample(step, accounts[step.account], 0 if step.same else number))
-        well = show(step, here, before, started) and well
-    told = [json.loads(line) for line in lines(mails)[seen_mails:]]
-    cloud.console.rule("The same by e-mail")
+        succeeded = show(step, here, before, started) and succeeded
+    sent = [json.loads(line) for line in lines(mails)[seen_mails:]]
+    cloud.console.rule("The same alerts by e-mail")
     table = Table("to", "subject", box=None)
-    for mail in told:
+    for mail in sent:
         table.add_row(escape(mail["to"]), escape(mail["subject"]))
     cloud.console.print(table)
-    wanted = sorted(title for step in STEPS for title in step.titles)
-    return well and sorted(mail["subject"] for mail in told) == wanted
+    expected = sorted(title for step in STEPS for title in step.titles)
+    return succeeded and sorted(mail["subject"] for mail in sent) == expected
 
 
 def show(step, here, before, started):
-    """Waits for a step's messages and shows each kind of them once; returns whether exactly those came."""
+    """Waits for a step's messages and shows each different one once; returns whether exactly those were posted."""
     with Progress(TextColumn("messages in Slack"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                   console=cloud.console, disable=not cloud.console.is_terminal, transient=True) as progress:
         task = progress.add_task("", total=len(step.titles))
         while time.monotonic() - started < PATIENCE_SECONDS:
-            told = posts(here)[before:]
-            progress.update(task, completed=len(told))
-            if len(told) >= len(step.titles):
+            posted = posts(here)[before:]
+            progress.update(task, completed=len(posted))
+            if len(posted) >= len(step.titles):
                 break
             time.sleep(0.1)
     seconds = time.monotonic() - started
-    titles = [title_of(post) for post in told]
+    titles = [title_of(post) for post in posted]
     for title in dict.fromkeys(titles):
-        first = told[titles.index(title)]
+        first = posted[titles.index(title)]
         cloud.console.print(card(first, titles.count(title)))
-    cloud.console.print(f"In Slack {seconds:.1f} s after it happened.", style="dim")
+    cloud.console.print(f"Posted to Slack after {seconds:.1f} s.", style="dim")
     if sorted(titles) == sorted(step.titles):
         return True
     cloud.console.print(f"[red]Expected:[/] {escape(', '.join(step.titles))}")
@@ -109,13 +109,13 @@ def show(step, here, before, started):
 
 
 def card(post, count):
-    """A message as Slack shows it, as far as a terminal can."""
+    """A message about as Slack shows it."""
     grid = Table.grid()
     link = None
     for block in post["blocks"][1:]:
         match block:
             case {"type": "section", "fields": fields}:
-                # Labels and values take turns.
+                # Labels and values alternate.
                 facts = Table.grid(padding=(0, 2))
                 for label, value in zip(fields[::2], fields[1::2]):
                     facts.add_row(Text(label["text"].strip("*"), style="bold"), Text(value["text"]))
@@ -134,28 +134,28 @@ def card(post, count):
 
 
 def severity_of(post):
-    """The severity that stands in a message's header."""
+    """The severity in a message's header."""
     return post["blocks"][0]["text"]["text"].split(":")[0].split()[-1]
 
 
 def title_of(post):
-    """What a message's header says after the severity."""
+    """The title in a message's header, which follows the severity."""
     return post["blocks"][0]["text"]["text"].split(": ", 1)[1]
 
 
 def sample(step, account, number):
-    """A step's sample event about an account, known by ids of its own."""
+    """A step's sample event about an account, with ids of its own."""
     text = (EVENTS / f"{step.sample}.json").read_text(encoding="utf-8")
     for other in ACCOUNTS_OF_SAMPLES:
         text = text.replace(other, account)
     event = json.loads(text)
     now = datetime.now(timezone.utc)
     if "detail" in event:
-        # What CloudTrail knows an event by.
+        # CloudTrail's id of an event.
         event["detail"]["eventID"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{RUN}/{step.sample}/{number}"))
         event["detail"]["eventTime"] = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     else:
-        # A budget is told of once in its period.
+        # A budget causes one alert in its period.
         event["Message"] = event["Message"].replace("March 01, 2026", now.strftime("%B %d, %Y")).replace("team-a", BUDGET)
     return event
 
@@ -163,20 +163,20 @@ def sample(step, account, number):
 def send(here, event):
     """Sends an event as AWS does: through EventBridge, or on the topic of signals."""
     if "TopicArn" in event:
-        topic = cloud.read(cloud.STATE / "outputs.json")["SignalsTopicArn"]
+        topic = cloud.read(here.state / "outputs.json")["SignalsTopicArn"]
         here.client("sns").publish(TopicArn=topic, Subject=event["Subject"], Message=event["Message"])
         return
     answer = here.client("events").put_events(Entries=[{
         "Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}])
     if answer["FailedEntryCount"]:
-        raise cloud.Failed("an event was refused")
+        raise cloud.Failed("EventBridge refused an event")
 
 
 def posts(here):
-    """The messages that Slack was sent, oldest first."""
+    """The messages that were posted to Slack, oldest first."""
     return [message["body"] for message in here.control("GET", "slack")["messages"]]
 
 
 def lines(file):
-    """The lines of a file; none when it is not there."""
+    """The lines of a file; none if it does not exist."""
     return file.read_text(encoding="utf-8").splitlines() if file.exists() else []

@@ -1,4 +1,4 @@
-"""A chapter of the demo: findings come in and soon say whose account they are about."""
+"""A flow of the demo: findings arrive and are enriched with what is known about their account."""
 
 import json
 import textwrap
@@ -13,7 +13,7 @@ from rich.table import Table
 
 import cloud
 
-# Whose findings are sent, and what they say; None is the management account itself.
+# Account, control, severity and title of each finding; None is the management account.
 FINDINGS = (
     ("payments-api-prod", "S3.1", "MEDIUM", "S3 general purpose buckets should have block public access settings enabled"),
     ("payments-ledger-prod", "RDS.2", "CRITICAL", "RDS DB instances should prohibit public access"),
@@ -23,12 +23,12 @@ FINDINGS = (
     ("billing-reports", "S3.5", "MEDIUM", "S3 general purpose buckets should require requests to use SSL"),
     (None, "IAM.6", "CRITICAL", "Hardware MFA should be enabled for the root user"),
 )
-# The finding that a person has written on before.
+# The finding that already has a person's note and field.
 ANNOTATED = "webshop-dev"
 PERSONS_NOTE = {"Text": "Key belongs to the old deploy job, gone in May. SEC-1412", "UpdatedBy": "anna"}
 PERSONS_FIELDS = {"ticket": "SEC-1412"}
 
-# What every enriched finding has; the account's tags follow.
+# The fields of every enriched finding; the account's tags follow them.
 FIRST_FIELDS = ("AccountName", "OU", "OUPath", "enrichmentNotShown", "findingEnriched", "securityContact")
 FIELDS_SHOWN = 12
 CARD_WIDTH = 110
@@ -37,12 +37,12 @@ PATIENCE_SECONDS = 90
 EVENTS_PER_CALL = 10
 
 
-def play(here):
+def run(here):
     """Sends the findings, shows each before and after; returns whether all of them were enriched."""
-    accounts = cloud.read(cloud.STATE / "organization.json")["accounts"]
+    accounts = cloud.read(here.state / "organization.json")["accounts"]
     sent = {}
     for name, control, severity, title in FINDINGS:
-        finding = made_up_finding(accounts.get(name, cloud.MANAGEMENT_ACCOUNT), control, severity, title)
+        finding = sample_finding(accounts.get(name, cloud.MANAGEMENT_ACCOUNT), control, severity, title)
         if name == ANNOTATED:
             finding |= {"Note": {**PERSONS_NOTE, "UpdatedAt": now()}, "UserDefinedFields": PERSONS_FIELDS}
         sent[finding["Id"]] = finding
@@ -60,12 +60,12 @@ def play(here):
     missing = [finding for id, finding in sent.items() if id not in enriched]
     for finding in missing:
         cloud.console.print(f"[red]not enriched:[/] {finding['Title']} in {finding['AwsAccountId']}")
-    cloud.console.print(f"{len(enriched)} of {len(sent)} findings were enriched, {seconds:.1f} s after they were sent.")
+    cloud.console.print(f"{len(enriched)} of {len(sent)} findings were enriched within {seconds:.1f} s.")
     return not missing
 
 
-def made_up_finding(account, control, severity, title):
-    """A finding of a control, as Security Hub has it."""
+def sample_finding(account, control, severity, title):
+    """A failed finding of a control."""
     identity = f"arn:aws:securityhub:{cloud.REGION}:{account}:security-control/{control}/finding/{uuid.uuid4()}"
     return {
         "SchemaVersion": "2018-10-08",
@@ -94,11 +94,11 @@ def send(events, findings):
              "Detail": json.dumps({"findings": [finding]})}
             for finding in findings[start:start + EVENTS_PER_CALL]])
         if answer["FailedEntryCount"]:
-            raise cloud.Failed(f"{answer['FailedEntryCount']} events were refused")
+            raise cloud.Failed(f"{answer['FailedEntryCount']} events were refused by EventBridge")
 
 
 def wait_until_enriched(security_hub, sent):
-    """Looks until every finding is enriched or patience ends; returns the seconds and the enriched ones by id."""
+    """Waits until every finding is enriched or the time is over; returns the seconds and the enriched ones by id."""
     start = time.monotonic()
     enriched = {}
     with Progress(TextColumn("findings enriched"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -116,7 +116,7 @@ def wait_until_enriched(security_hub, sent):
 
 
 def card(finding):
-    """A finding as somebody reads it afterwards: the fields that rules work on, and the note."""
+    """The enriched finding: its user-defined fields and its note."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -134,5 +134,5 @@ def card(finding):
 
 
 def now():
-    """The time as findings carry it."""
+    """The current time in the format of findings."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""A chapter of the demo: a CSV is uploaded, and its accounts and who may work in them come out."""
+"""A flow of the demo: a CSV is uploaded, and its accounts are created and assigned."""
 
 import contextlib
 import csv
@@ -17,7 +17,7 @@ import organization
 
 COLUMNS = ("AccountName", "AccountEmail", "SSOUserEmail", "SSOUserFirstName", "SSOUserLastName", "OrgUnit")
 
-# Name, organizational unit and owner of each account that is asked for.
+# Name, organizational unit and owner of each requested account.
 ACCOUNTS = (
     ("checkout-prod", "Root/Workloads/Prod", "anna"),
     ("refunds-prod", "Root/Workloads/Prod/Payments", "maria"),
@@ -25,24 +25,24 @@ ACCOUNTS = (
     ("checkout-test", "Root/Workloads/Test", "juergen"),
     ("sandbox-maria", "Root/Sandbox", "maria"),
 )
-# What the row with two faults calls an address and an organizational unit.
-WRONG = {"AccountEmail": "marketing at example.com", "OrgUnit": "Marketing"}
+# The invalid cells of the row that fails.
+INVALID = {"AccountEmail": "marketing at example.com", "OrgUnit": "Marketing"}
 
-# The real thing takes half an hour.
-MAKING_MILLISECONDS = 3000
+# AWS takes half an hour.
+CREATION_MILLISECONDS = 3000
 PATIENCE_SECONDS = 120
 ENDED = ("SUCCEEDED", "FAILED")
-COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "ASSIGNING": "cyan", "PROVISIONING": "yellow"}
+COLORS = {"SUCCEEDED": "green", "FAILED": "red", "ASSIGNING": "cyan", "PROVISIONING": "yellow"}
 
 
 @dataclass
-class Wanted:
-    """A row of the file, and what became of it."""
+class Request:
+    """A row of the file, and the statuses of its request."""
 
     row: dict
     unit_path: str
-    # Status -> seconds after the upload, in the order in which it was seen.
-    passed: dict = field(default_factory=dict)
+    # Status -> seconds after the upload, in the order of their appearance.
+    statuses: dict = field(default_factory=dict)
     account: str = ""
 
     @property
@@ -57,46 +57,46 @@ class Wanted:
 
     @property
     def status(self):
-        """The last status; empty before the row was taken in."""
-        return next(reversed(self.passed), "")
+        """The last status; empty before the row was accepted."""
+        return next(reversed(self.statuses), "")
 
 
-def play(here):
-    """Uploads a file, watches its accounts being made and checks what came of it; returns whether all of it did."""
-    outputs = cloud.read(cloud.STATE / "outputs.json")
+def run(here):
+    """Uploads a file, watches its accounts being created and checks the outcome; returns whether all of it is right."""
+    outputs = cloud.read(here.state / "outputs.json")
     for name in ("AccountsBucketName", "AccountsTableName"):
         if name not in outputs:
             raise cloud.Failed(f"the stack has no output {name}: is the vend flow switched on?")
-    # New names, so that the story can be played again on the same cloud.
-    run = uuid.uuid4().hex[:6]
-    wanted = [Wanted(row_for(run, name, unit, owner), unit) for name, unit, owner in ACCOUNTS]
-    wrong = {**row_for(run, "marketing", "", "maria"), **WRONG}
-    file = f"accounts-{run}.csv"
-    rows = [*(one.row for one in wanted), wrong]
+    # New names, so that the demo can run again on the same cloud.
+    run_id = uuid.uuid4().hex[:6]
+    requests = [Request(row_for(run_id, name, unit, owner), unit) for name, unit, owner in ACCOUNTS]
+    invalid = {**row_for(run_id, "marketing", "", "maria"), **INVALID}
+    file = f"accounts-{run_id}.csv"
+    rows = [*(one.row for one in requests), invalid]
     cloud.console.print(table_of(rows, COLUMNS))
 
     cloud.console.rule("S3 -> new-account-handler -> create-managed-account -> create-account-assignment")
-    with making_takes(here, MAKING_MILLISECONDS):
+    with creation_takes(here, CREATION_MILLISECONDS):
         storage, start = here.client("s3"), time.monotonic()
         storage.put_object(Bucket=outputs["AccountsBucketName"], Key=file, Body=as_csv(rows), ContentType="text/csv")
-        watch(here.client("dynamodb"), outputs["AccountsTableName"], wanted, start)
+        watch(here.client("dynamodb"), outputs["AccountsTableName"], requests, start)
         results = wait_for_results(storage, outputs["AccountsBucketName"], f"results/{file}", rows, start)
 
     cloud.console.rule(f"results/{file}")
     if results:
         cloud.console.print(table_of(results, (*COLUMNS[:2], "OrgUnit", "Status", "AccountId", "ErrorMsg")))
-    checks = [all_succeeded(wanted), results_tell(results, wanted, wrong),
-              accounts_are_where_they_belong(here, wanted), group_has_access(here, wanted)]
+    checks = [all_succeeded(requests), results_are_complete(results, requests, invalid),
+              accounts_are_in_their_units(here, requests), group_has_access(here, requests)]
     return all(checks)
 
 
 # ---------------------------------------------------------------- the file
 
 
-def row_for(run, name, unit_path, owner):
+def row_for(run_id, name, unit_path, owner):
     """A row of the file."""
     given, family = organization.USERS[owner]
-    name = f"{name}-{run}"
+    name = f"{name}-{run_id}"
     values = (name, f"aws+{name}@example.com", f"{owner}@example.com", given, family, unit_path.rpartition("/")[2])
     return dict(zip(COLUMNS, values))
 
@@ -121,32 +121,32 @@ def table_of(rows, columns):
     return table
 
 
-# ---------------------------------------------------------------- while it happens
+# ---------------------------------------------------------------- progress
 
 
 @contextlib.contextmanager
-def making_takes(here, milliseconds):
-    """Account Factory takes that long meanwhile."""
-    here.control("POST", "factory", {"duration_ms": milliseconds})
+def creation_takes(here, milliseconds):
+    """Sets how long Account Factory takes for an account, within this context."""
+    here.control("POST", "account-factory", {"duration_ms": milliseconds})
     try:
         yield
     finally:
-        here.control("DELETE", "factory")
+        here.control("DELETE", "account-factory")
 
 
-def watch(database, table, wanted, start):
-    """Shows each status that the accounts pass, until all of them have ended or patience ends."""
+def watch(database, table, requests, start):
+    """Shows the statuses of the requests until all of them succeeded or failed, or the time is over."""
     terminal = cloud.console.is_terminal
-    with Live(progress_of(wanted), console=cloud.console) if terminal else contextlib.nullcontext() as live:
-        while any(one.status not in ENDED for one in wanted) and time.monotonic() - start < PATIENCE_SECONDS:
+    with Live(progress_of(requests), console=cloud.console) if terminal else contextlib.nullcontext() as live:
+        while any(one.status not in ENDED for one in requests) and time.monotonic() - start < PATIENCE_SECONDS:
             time.sleep(0.2)
-            items = read_items(database, table, [one.key for one in wanted])
-            for one in wanted:
+            items = read_items(database, table, [one.key for one in requests])
+            for one in requests:
                 changed = note_status(one, items.get(one.key, {}), time.monotonic() - start)
                 if changed and not terminal:
-                    cloud.console.print(f"{one.name} is {one.status} after {one.passed[one.status]:.1f} s")
+                    cloud.console.print(f"{one.name}: {one.status} after {one.statuses[one.status]:.1f} s")
             if terminal:
-                live.update(progress_of(wanted))
+                live.update(progress_of(requests))
 
 
 def read_items(database, table, keys):
@@ -159,28 +159,28 @@ def read_items(database, table, keys):
 
 
 def note_status(one, item, seconds):
-    """Keeps what the table says of an account; returns whether its status is another one than before."""
+    """Keeps the account id and status of an item; returns whether the status changed."""
     one.account = item.get("AccountId", one.account)
     status = item.get("Status", one.status)
     if status == one.status:
         return False
-    one.passed[status] = seconds
+    one.statuses[status] = seconds
     return True
 
 
-def progress_of(wanted):
-    """The accounts with the statuses that they passed, and when."""
+def progress_of(requests):
+    """The requests with their statuses, and when each was reached."""
     table = Table("account", "organizational unit", "id", "status", box=None)
-    for one in wanted:
-        passed = " ".join(
-            f"[{COLOURS.get(status, 'default')}]{status}[/] [dim]{seconds:.1f} s[/]"
-            for status, seconds in one.passed.items())
-        table.add_row(one.name, one.unit_path, one.account, passed or "[dim]waits[/]")
+    for one in requests:
+        statuses = " ".join(
+            f"[{COLORS.get(status, 'default')}]{status}[/] [dim]{seconds:.1f} s[/]"
+            for status, seconds in one.statuses.items())
+        table.add_row(one.name, one.unit_path, one.account, statuses or "[dim]waiting[/]")
     return table
 
 
 def wait_for_results(storage, bucket, key, rows, start):
-    """The rows of the results file, once it tells how each row of the file ended; what there is when patience ends."""
+    """The rows of the results file, once it has the outcome of every row; what it has when the time is over."""
     results = []
     while time.monotonic() - start < PATIENCE_SECONDS:
         try:
@@ -195,60 +195,60 @@ def wait_for_results(storage, bucket, key, rows, start):
     return results
 
 
-# ---------------------------------------------------------------- what came of it
+# ---------------------------------------------------------------- checks
 
 
-def say(happened, sentence):
-    """Prints whether something holds; returns it."""
-    cloud.console.print(f"[green]✓[/] {sentence}" if happened else f"[red]✗ not so:[/] {sentence}", soft_wrap=True)
-    return happened
+def check(passed, sentence):
+    """Prints whether a sentence is true; returns it."""
+    cloud.console.print(f"[green]✓[/] {sentence}" if passed else f"[red]✗ failed:[/] {sentence}", soft_wrap=True)
+    return passed
 
 
-def all_succeeded(wanted):
-    """Whether every account was made."""
-    made = [one for one in wanted if one.status == "SUCCEEDED"]
-    seconds = max((one.passed["SUCCEEDED"] for one in made), default=0)
-    return say(len(made) == len(wanted),
-               f"{len(made)} of {len(wanted)} accounts were made and handed over, {seconds:.1f} s after the upload.")
+def all_succeeded(requests):
+    """Whether every account was created and assigned."""
+    created = [one for one in requests if one.status == "SUCCEEDED"]
+    seconds = max((one.statuses["SUCCEEDED"] for one in created), default=0)
+    return check(len(created) == len(requests),
+                 f"{len(created)} of {len(requests)} accounts were created and assigned within {seconds:.1f} s.")
 
 
-def results_tell(results, wanted, wrong):
-    """Whether the results file tells of every account, and what was wrong with the row that was."""
+def results_are_complete(results, requests, invalid):
+    """Whether the results file has every account, and an error message for the invalid row."""
     found = {row.get("AccountName"): row for row in results}
-    told = [one for one in wanted if found.get(one.name, {}).get("AccountId") == one.account != ""]
-    message = (found.get(wrong["AccountName"]) or {}).get("ErrorMsg") or ""
-    return say(len(told) == len(wanted) and bool(message),
-               f"The results file names {len(told)} accounts, and of the wrong row it says:"
-               f" {escape(message) or 'nothing'}")
+    named = [one for one in requests if found.get(one.name, {}).get("AccountId") == one.account != ""]
+    message = (found.get(invalid["AccountName"]) or {}).get("ErrorMsg") or ""
+    return check(len(named) == len(requests) and bool(message),
+                 f"The results file has {len(named)} account ids, and an error message for the invalid row:"
+                 f" {escape(message) or 'none'}")
 
 
-def accounts_are_where_they_belong(here, wanted):
+def accounts_are_in_their_units(here, requests):
     """Whether each account is in the organization, in the organizational unit that its row names."""
     organizations = here.client("organizations")
-    units = cloud.read(cloud.STATE / "organization.json")["organizational_units"]
+    units = cloud.read(here.state / "organization.json")["organizational_units"]
     pages = organizations.get_paginator("list_accounts").paginate()
     emails = {account["Id"]: account["Email"].lower() for page in pages for account in page["Accounts"]}
-    there = [
-        one for one in wanted
+    placed = [
+        one for one in requests
         if emails.get(one.account) == one.key
         and organizations.list_parents(ChildId=one.account)["Parents"][0]["Id"] == units[one.unit_path]]
-    return say(len(there) == len(wanted),
-               f"{len(there)} of them are in the organization, each in its organizational unit.")
+    return check(len(placed) == len(requests),
+                 f"{len(placed)} accounts are in the organization, each in its organizational unit.")
 
 
-def group_has_access(here, wanted):
-    """Whether the group has its permission set on each account."""
-    center = cloud.read(cloud.STATE / "organization.json")["identity_center"]
-    client, happened = here.client("sso-admin"), True
+def group_has_access(here, requests):
+    """Whether the group has its permission set in each account."""
+    center = cloud.read(here.state / "organization.json")["identity_center"]
+    client, passed = here.client("sso-admin"), True
     for group, permission_set in organization.NEW_ACCOUNT_ACCESS:
         arn = center["permission_sets"][permission_set]
         pages = [
-            page for one in wanted if one.account
+            page for one in requests if one.account
             for page in client.get_paginator("list_account_assignments").paginate(
                 InstanceArn=center["instance_arn"], AccountId=one.account, PermissionSetArn=arn)]
         accounts = {
             assignment["AccountId"] for page in pages for assignment in page["AccountAssignments"]
             if assignment["PrincipalId"] == center["groups"][group]}
-        happened = say(accounts == {one.account for one in wanted},
-                       f"The group {group} has {permission_set} on {len(accounts)} of them.") and happened
-    return happened
+        passed = check(accounts == {one.account for one in requests},
+                       f"The group {group} has the permission set {permission_set} in {len(accounts)} accounts.") and passed
+    return passed

@@ -1,8 +1,8 @@
 """Starts MiniStack, patched, in the foreground: `ministack_launcher.py PORT STATE_DIR`.
 
-Everything that it keeps is under STATE_DIR, and nothing of an earlier run is read again. While a file `deliver-twice`
-is in STATE_DIR, everything is delivered twice (ministack_patches.py says how). `cloud.py` starts it; by hand it is
-useful to try one thing: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`.
+It stores everything under STATE_DIR and reads nothing of an earlier run. While a file `deliver-twice` exists in
+STATE_DIR, everything is delivered twice (ministack_patches.py says how). `cloud.py` starts it; to experiment, start it
+by hand: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main():
-    """Sets the environment, patches MiniStack and runs it until a signal ends it."""
+    """Sets the environment, patches MiniStack and runs it until a signal stops it."""
     options = parse_options()
     options.endpoint_url = options.endpoint_url or f"http://127.0.0.1:{options.port}"
     state = options.state_dir.resolve()
@@ -42,7 +42,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description="Start MiniStack with orgkeeper's patches.")
     parser.add_argument("port", type=int)
     parser.add_argument("state_dir", type=Path)
-    parser.add_argument("--endpoint-url", help="what functions get as AWS_ENDPOINT_URL (default: MiniStack itself)")
+    parser.add_argument("--endpoint-url", help="the AWS_ENDPOINT_URL of functions (default: MiniStack itself)")
     parser.add_argument("--management-account", default="111111111111",
                         help="the account of an access key that is not an account id (default: %(default)s)")
     parser.add_argument("--region", default="us-east-1")
@@ -50,7 +50,7 @@ def parse_options():
 
 
 def start_empty(state):
-    """Removes what an earlier run left in `state` and makes the directories of this one."""
+    """Removes the files of an earlier run from `state` and creates the directories of this one."""
     if (state / "ministack").exists():
         shutil.rmtree(state / "ministack")
     for name in ("tmp", "state", "s3"):
@@ -60,7 +60,7 @@ def start_empty(state):
 
 
 def ministack_environment(options, own_dir):
-    """MiniStack's settings, as environment variables. Its functions inherit them."""
+    """MiniStack's settings, as environment variables, which its functions inherit."""
     return {
         "GATEWAY_PORT": str(options.port),
         "BIND_HOST": "127.0.0.1",
@@ -74,12 +74,12 @@ def ministack_environment(options, own_dir):
         "TMPDIR": str(own_dir / "tmp"),
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
-        # AWS waits one and two minutes between the attempts of an asynchronous invocation.
+        # AWS waits one and two minutes before the retries of an asynchronous invocation.
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1",
-        # Listeners on fixed ports that nothing here uses.
+        # Unused listeners on fixed ports.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # No container is started, and none of somebody else's is looked at.
+        # No container is started or listed.
         "DOCKER_HOST": f"unix://{own_dir / 'no-docker.sock'}",
     }
 

@@ -1,9 +1,9 @@
-"""Where MiniStack differs from AWS in a way that orgkeeper notices, made as AWS does it.
+"""Patches of MiniStack, where it differs from AWS in a way that affects orgkeeper.
 
-MiniStack runs the template and the functions on this machine. Each function below mends one difference; its
-docstring says what AWS does, what MiniStack does and what is changed. `PATCHES` at the end lists them all with
+MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
+docstring says what AWS does, what MiniStack does and what the patch changes. `PATCHES` at the end lists them with
 the private functions of MiniStack that each one replaces or calls. `apply_all` compares these with the installed
-MiniStack before it changes anything, so that another version fails at start, by name, and not in a test.
+MiniStack before it changes anything, so that another version fails at the start, by name, and not in a test.
 
 Import this module only after the environment is set: MiniStack reads its settings while it is imported.
 """
@@ -30,23 +30,25 @@ from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler,
 
 MINISTACK_VERSION = "1.5.33"
 
-# Lambda refuses a request over 6 MB; what it adds around each message is about this much.
+# The limit of a request to Lambda, and about the size that Lambda adds to each message.
 INVOCATION_BYTES = 6 * 1024 * 1024
 RECORD_OVERHEAD_BYTES = 1024
 
-# MiniStack's poller looks at every queue this often even when nothing wakes it.
+# The interval at which MiniStack polls every queue, even if nothing wakes its poller.
 POLL_SECONDS = 1.0
 
-# AWS waits longer between attempts; the shape (a growing pause, a limit) is what matters here.
-FIRST_STREAM_PAUSE_SECONDS = 0.1
-LONGEST_STREAM_PAUSE_SECONDS = 2.0
+# AWS waits longer between retries; here only the growing delay and its limit matter.
+FIRST_STREAM_RETRY_SECONDS = 0.1
+LONGEST_STREAM_RETRY_SECONDS = 2.0
 
 LONGEST_MESSAGE_DELAY_SECONDS = 900
 LONGEST_SUBJECT = 99
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
-# How long after the first time something is delivered again, while `deliver-twice` is there.
+# The time between the first and the second delivery while `deliver-twice` exists.
 SECOND_DELIVERY_SECONDS = 0.5
+
+MESSAGE_TIMES = ("sent_at", "visible_at", "first_receive_at", "enqueued_at")
 
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
@@ -58,17 +60,17 @@ EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
 def accept_aws_sources(_settings):
     """AWS's own services publish events whose source begins with `aws.`; nobody else can.
 
-    MiniStack refuses such a source in PutEvents, so a test cannot play the part of Security Hub or of a sign-in.
+    MiniStack refuses such a source in PutEvents, so a test cannot send the events of Security Hub or of a sign-in.
     The patch accepts it.
     """
     eventbridge._put_events = functools.partial(eventbridge._put_events, allow_aws_source=True)
 
 
 def forward_to_other_accounts(_settings):
-    """AWS delivers an event to a bus in another account or region and keeps the event's account and region.
+    """AWS delivers an event to a bus in another account or Region and keeps the event's account and Region.
 
-    MiniStack drops it, and within an account it overwrites the event's region with that of the bus. The patch
-    continues on the target bus with the event as it was.
+    MiniStack drops it, and within an account it overwrites the event's Region with that of the bus. The patch
+    puts the unchanged event on the target bus.
     """
 
     def forward(spec, event, rule, event_path, target_input_payload=None):
@@ -89,14 +91,14 @@ def forward_to_other_accounts(_settings):
 
 
 def use_dead_letter_queue_of_target(_settings):
-    """AWS sends an event whose target does not exist (any more) to the target's dead-letter queue, with the reason.
+    """AWS sends an event whose target does not exist to the target's dead-letter queue, with the reason.
 
-    MiniStack logs a warning and the event is gone. The patch looks for the target first and sends the event to
-    the dead-letter queue when it is not there.
+    MiniStack logs a warning and drops the event. The patch looks for the target first, and sends the event to the
+    dead-letter queue if it does not exist.
     """
     deliver = eventbridge._invoke_target
 
-    def deliver_or_set_aside(target, event, rule, view=None):
+    def deliver_or_send_to_dead_letter_queue(target, event, rule, view=None):
         if target_exists(target["Arn"]):
             deliver(target, event, rule, view)
             return
@@ -105,11 +107,11 @@ def use_dead_letter_queue_of_target(_settings):
             view = view or eventbridge._pattern_event_view(event)
             send_to_dead_letter_queue(dead_letter_arn, target["Arn"], rule.get("Arn", ""), view.event_with_detail())
 
-    eventbridge._invoke_target = deliver_or_set_aside
+    eventbridge._invoke_target = deliver_or_send_to_dead_letter_queue
 
 
 def target_exists(arn):
-    """Whether a rule's target is there; a kind of target that nobody deletes counts as there."""
+    """Whether a rule's target exists; other kinds of targets count as existing."""
     spec = parse_arn(arn)
     if spec.service == "sqs":
         return sqs._queue_by_arn(arn) is not None
@@ -145,19 +147,19 @@ def send_to_dead_letter_queue(queue_arn, target_arn, rule_arn, event):
     lambda_svc._esm_wake.set()
 
 
-def look_at_schedules_every_second(_settings):
+def poll_schedules_every_second(_settings):
     """AWS fires a schedule within its minute, a one-time schedule within seconds.
 
-    MiniStack looks at its schedules every ten seconds. The patch makes that one second.
+    MiniStack polls its schedules every ten seconds. The patch polls every second.
     """
     eventbridge._SCHEDULER_TICK_INTERVAL = 1
     scheduler._SCHEDULE_TICK_INTERVAL = 1
 
 
-def tell_object_version(_settings):
+def add_object_version(_settings):
     """AWS puts `version-id` into the event of an object in a versioned bucket.
 
-    MiniStack puts it into bucket notifications but not into the EventBridge event. The patch adds it.
+    MiniStack puts it into bucket notifications but not into the EventBridge event. The patch adds it there.
     """
     fire = s3._fire_s3_event
     dispatch = eventbridge._dispatch_event
@@ -186,12 +188,12 @@ def tell_object_version(_settings):
 # ---------------------------------------------------------------- requests that AWS refuses
 
 
-def refuse_unclear_writes(_settings):
+def refuse_invalid_writes(_settings):
     """AWS refuses an update that names a section or a path twice, ends with a comma or writes an attribute of the key;
     and in each write a key that is not exactly the table's, an empty set and empty maps of names or values.
 
-    MiniStack takes the first three from everybody and all of them in transactions, so what works here could never
-    work there. The patch refuses them with AWS's words, before anything is written.
+    MiniStack accepts the first three in every call and all of them in transactions, so a write that works here could
+    fail on AWS. The patch refuses them with AWS's messages, before anything is written.
     """
     update_item = dynamodb._update_item
     write_transaction = dynamodb._transact_write_items
@@ -209,14 +211,14 @@ def refuse_unclear_writes(_settings):
 
 
 def refusal(kind, write):
-    """The answer to a write that AWS would refuse; None for any other."""
+    """The error for a write that AWS refuses; None for any other."""
     table = dynamodb._tables.get(write.get("TableName"))
     sentence = next(faults_of_write(kind, write, table), None) if table else None
     return sentence and error_response_json("ValidationException", sentence, 400)
 
 
 def faults_of_write(kind, write, table):
-    """What is wrong with one write, in the words of DynamoDB."""
+    """The errors of one write, as DynamoDB words them."""
     key_names = {table["pk_name"], table["sk_name"]} - {None}
     for field in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
         if write.get(field) == {}:
@@ -232,7 +234,7 @@ def faults_of_write(kind, write, table):
 
 
 def faults_of_update(expression, names, key_names):
-    """What is wrong with the sections and paths of an update expression."""
+    """The errors in the sections and paths of an update expression."""
     sections, paths = [], []
     for kind, text in dynamodb._tokenize(expression):
         if kind == "IDENT" and text.upper() in UPDATE_SECTIONS:
@@ -258,16 +260,16 @@ def faults_of_update(expression, names, key_names):
 
 
 def shown_path(path):
-    """A document path as DynamoDB's errors write it."""
+    """A document path in the form of DynamoDB's errors."""
     return "[" + ", ".join(map(str, path)) + "]"
 
 
-def refuse_unfit_messages(_settings):
+def refuse_invalid_messages(_settings):
     """AWS refuses a message to a topic that is empty, whose subject is too long or has control characters, or that
-    has MessageStructure=json and is not JSON with a text as `default`; and a message to a queue that is to wait
-    longer than 15 minutes.
+    has MessageStructure=json and is not JSON with a text as `default`; and a message to a queue with a delay of more
+    than 15 minutes.
 
-    MiniStack takes them all. The patch refuses them.
+    MiniStack accepts them all. The patch refuses them.
     """
     publish = sns.publish_internal
     send = sqs._act_send_message
@@ -293,7 +295,7 @@ def refuse_unfit_messages(_settings):
 
 
 def fault_of_message(message, subject, message_structure):
-    """What is wrong with a message to a topic, in the words of SNS; None when nothing is."""
+    """The error of a message to a topic, as SNS words it; None if it is valid."""
     if not message:
         return "Empty message"
     if subject and (len(subject) > LONGEST_SUBJECT or CONTROL_CHARACTER.search(subject)):
@@ -315,7 +317,7 @@ def fault_of_message(message, subject, message_structure):
 def invoke_asynchronously(_settings):
     """AWS invokes the function of a rule or of a topic asynchronously: two retries, then the failure destination.
 
-    MiniStack invokes it once and drops a failure. The patch takes MiniStack's own asynchronous invocation.
+    MiniStack invokes it once and ignores a failure. The patch uses MiniStack's own asynchronous invocation.
     """
 
     def start(function_arn, event):
@@ -343,7 +345,7 @@ def invoke_asynchronously(_settings):
 def keep_mail(settings):
     """AWS sends the text of a message to the e-mail subscriptions of its topic.
 
-    MiniStack drops it. The patch appends one JSON line for each mail to `mail.jsonl` in the state directory.
+    MiniStack drops the text. The patch appends one JSON line for each e-mail to `mail.jsonl` in the state directory.
     """
     fan_out = sns._fanout
     lock = threading.Lock()
@@ -379,8 +381,8 @@ def keep_mail(settings):
 def gather_batches(_settings):
     """AWS gathers up to BatchSize messages (10,000, or 6 MB) for at most the batching window, then invokes.
 
-    MiniStack takes at most ten messages, ignores the window, and sees a message that becomes visible again up to
-    a second late. It compares MaximumConcurrency without turning the text of a template into a number. The patch
+    MiniStack takes at most ten messages, ignores the window, and receives a message that becomes visible again up to
+    a second late. It compares MaximumConcurrency without converting the template's text to a number. The patch
     gathers as AWS does and wakes the poller when a window ends or a message becomes visible.
     """
     receive_fifo = sqs._receive_messages_for_esm
@@ -398,15 +400,15 @@ def gather_batches(_settings):
                 sqs._ensure_msg_fields(message)
             now = time.time()
             visible = [message for message in queue["messages"] if message["visible_at"] <= now]
-            wanted = fitting(visible, int(max_number))
+            count = fitting(visible, int(max_number))
             if not visible:
                 wake_poller_at(min((message["visible_at"] for message in queue["messages"]), default=None))
                 return []
             window_ends = min(message["visible_at"] for message in visible) + window
-            if wanted == len(visible) < int(max_number) and now < window_ends:
+            if count == len(visible) < int(max_number) and now < window_ends:
                 wake_poller_at(window_ends)
                 return []
-            return sqs._collect_msgs(queue, wanted, int(queue["attributes"].get("VisibilityTimeout", "30")))
+            return sqs._collect_msgs(queue, count, int(queue["attributes"].get("VisibilityTimeout", "30")))
 
     def concurrency_as_number(esm, func_rec, config, queue=None):
         scaling = esm.get("ScalingConfig") or {}
@@ -427,7 +429,7 @@ def batching_window(queue_arn):
 
 
 def fitting(messages, batch_size):
-    """How many of the first messages fit into one invocation."""
+    """How many messages, counted from the first, fit into one invocation."""
     free = INVOCATION_BYTES
     for count, message in enumerate(messages[:batch_size]):
         free -= len(message["body"].encode()) + RECORD_OVERHEAD_BYTES
@@ -437,17 +439,17 @@ def fitting(messages, batch_size):
 
 
 def wake_poller_at(moment):
-    """Wakes the poller at `moment` (epoch seconds), if that is before it looks by itself."""
+    """Wakes the poller at `moment` (epoch seconds), if that is before its next poll."""
     if moment is None or moment - time.time() >= POLL_SECONDS:
         return
     later(max(moment - time.time(), 0), lambda_svc._esm_wake.set)
 
 
-def believe_partial_failures(_settings):
+def honor_partial_failures(_settings):
     """AWS keeps the whole batch when a partial batch response names an empty or unknown message or is malformed.
 
-    MiniStack deletes every message that the response does not name, so a wrong response loses messages. The patch
-    deletes only what a well-formed response leaves out.
+    MiniStack deletes every message that the response does not name, so an invalid response loses messages. The patch
+    deletes only messages that a well-formed response does not name.
     """
 
     def run_batch(esm, func_rec, event, batch, queue_url, queue_name):
@@ -456,7 +458,7 @@ def believe_partial_failures(_settings):
         done = [message["receipt_handle"] for message in batch if message["id"] not in failed]
         sqs._delete_messages_for_esm(queue_url, set(done))
         if result.get("error"):
-            # A function that fails as a whole is not called again at once, as on AWS.
+            # AWS does not invoke a function again at once after the whole invocation failed.
             lambda_svc._esm_backoff_until[esm["UUID"]] = time.time() + lambda_svc._ESM_BACKOFF_SECONDS
         esm["LastProcessingResult"] = f"OK - {len(done)} records" if not failed else f"FAILED - {len(failed)} records"
 
@@ -464,7 +466,7 @@ def believe_partial_failures(_settings):
 
 
 def failed_items(mapping, result, identifiers):
-    """The identifiers of a batch that are to be tried again, after `result` of the function."""
+    """The identifiers of the batch that failed, by the function's result."""
     if result.get("error"):
         return set(identifiers)
     if "ReportBatchItemFailures" not in (mapping.get("FunctionResponseTypes") or []):
@@ -476,17 +478,55 @@ def failed_items(mapping, result, identifiers):
     return named if named <= set(identifiers) else set(identifiers)
 
 
+# ---------------------------------------------------------------- the queues' clock
+
+
+def move_queue_clock(_settings):
+    """AWS's clock cannot be moved: a visibility timeout of six minutes ends six minutes later.
+
+    A test cannot wait that long. The patch adds the SQS action `AdvanceClock`, which makes every message of every
+    queue `Seconds` older: visibility timeouts, delays, batching windows, retention and deduplication end that much
+    sooner. The time of day does not change, so a message that is sent afterwards waits its whole time. The answer is
+    the sum of all moves.
+    """
+    advanced = 0
+
+    def advance(data, _queue_url):
+        nonlocal advanced
+        seconds = int(data["Seconds"])
+        with sqs._queues_lock:
+            for queue in list(sqs._queues._data.values()):
+                for message in queue["messages"]:
+                    grow_older(message, seconds)
+                for sent in queue["dedup_cache"].values():
+                    sent["expire"] -= seconds
+        advanced += seconds
+        lambda_svc._esm_wake.set()
+        return {"AdvancedSeconds": advanced}
+
+    sqs._HANDLERS["AdvanceClock"] = advance
+
+
+def grow_older(message, seconds):
+    """Moves every time of a message into the past."""
+    sqs._ensure_msg_fields(message)
+    for name in MESSAGE_TIMES:
+        if message.get(name) is not None:
+            message[name] -= seconds
+    message["sys"]["SentTimestamp"] = str(int(message["sent_at"] * 1000))
+
+
 # ---------------------------------------------------------------- stream mappings
 
 
 def run_stream_batches(_settings):
     """AWS retries a failed stream batch from the first record that the function names (ReportBatchItemFailures), halves
-    it (BisectBatchOnFunctionError), gives up after MaximumRetryAttempts or MaximumRecordAgeInSeconds and then tells
-    the failure destination which records it gave up.
+    it (BisectBatchOnFunctionError), discards it after MaximumRetryAttempts or MaximumRecordAgeInSeconds and then sends
+    the discarded records to the failure destination.
 
-    MiniStack repeats the same batch for ever, and its poller waits for the function, so a slow stream function holds
-    up every queue. The patch runs a batch of a stream beside the poller, one at a time for each mapping, with all of
-    these settings and the batching window.
+    MiniStack retries the same batch for ever, and its poller waits for the function, so a slow stream function blocks
+    every queue. The patch runs stream batches outside the poller, one at a time for each mapping, with all of these
+    settings and the batching window.
     """
 
     def poll_streams():
@@ -497,7 +537,7 @@ def run_stream_batches(_settings):
 
 
 def start_stream_batch(account, region, mapping):
-    """Starts the next batch of one stream mapping, if there is one and none is running."""
+    """Starts the next batch of one stream mapping, if it has records and none is running."""
     spec = parse_arn(mapping["EventSourceArn"])
     if spec.service != "dynamodb" or not mapping.get("Enabled", True):
         return False
@@ -520,7 +560,7 @@ def start_stream_batch(account, region, mapping):
 
 
 def stream_position(mapping, table_name):
-    """Where this mapping reads on; the first time, where its StartingPosition says."""
+    """The position after the last batch of this mapping; before the first batch, its StartingPosition."""
     positions = lambda_svc._dynamodb_stream_positions
     with lambda_svc._dynamodb_stream_positions_lock:
         if mapping["UUID"] not in positions:
@@ -542,7 +582,7 @@ def still_gathering(mapping, records, batch_size):
 
 
 def run_stream_batch(mapping, function, records, position):
-    """Runs one batch to its end (done, or given up record by record) and moves the position behind it."""
+    """Runs one batch until all its records are processed or discarded, and moves the position behind it."""
     waiting = [(lambda_svc._apply_filter_criteria(records, mapping), 0)]
     while waiting and mapping["UUID"] in lambda_svc._esms:
         batch, retries = waiting.pop()
@@ -554,30 +594,30 @@ def run_stream_batch(mapping, function, records, position):
         if not failed:
             continue
         first = next(place for place, number in enumerate(numbers) if number in failed)
-        waiting.extend(what_to_try_again(mapping, function, batch[first:], first > 0, retries, result))
+        waiting.extend(retries_of(mapping, function, batch[first:], first > 0, retries, result))
     with lambda_svc._dynamodb_stream_positions_lock:
         lambda_svc._dynamodb_stream_positions[mapping["UUID"]] = position + len(records)
 
 
-def what_to_try_again(mapping, function, batch, moved_on, retries, result):
-    """The next batches, last one first, after `batch` failed at its first record."""
+def retries_of(mapping, function, batch, moved_on, retries, result):
+    """The batches to retry, in reverse order, after `batch` failed at its first record."""
     if moved_on:
         return [(batch, 0)]
     if mapping.get("BisectBatchOnFunctionError") and len(batch) > 1:
         # Halving does not count as a retry.
         middle = len(batch) // 2
         return [(batch[middle:], 0), (batch[:middle], retries)]
-    given_up = reason_to_give_up(mapping, batch, retries)
-    if given_up:
+    discard_reason = reason_to_discard(mapping, batch, retries)
+    if discard_reason:
         lambda_svc._send_ddb_stream_failure_record(
-            mapping, function, batch, mapping["EventSourceArn"], result, given_up)
+            mapping, function, batch, mapping["EventSourceArn"], result, discard_reason)
         return []
-    time.sleep(min(FIRST_STREAM_PAUSE_SECONDS * 2**retries, LONGEST_STREAM_PAUSE_SECONDS))
+    time.sleep(min(FIRST_STREAM_RETRY_SECONDS * 2**retries, LONGEST_STREAM_RETRY_SECONDS))
     return [(batch, retries + 1)]
 
 
-def reason_to_give_up(mapping, batch, retries):
-    """Why a failed batch is not tried again, in the words of the failure record; None to try again."""
+def reason_to_discard(mapping, batch, retries):
+    """Why a failed batch is not retried, as the failure record words it; None to retry it."""
     most_retries = int(mapping.get("MaximumRetryAttempts", -1))
     greatest_age = int(mapping.get("MaximumRecordAgeInSeconds", -1))
     if 0 <= most_retries <= retries:
@@ -592,16 +632,16 @@ def record_time(record):
     return float(record["dynamodb"].get("ApproximateCreationDateTime", 0))
 
 
-# ---------------------------------------------------------------- everything twice
+# ---------------------------------------------------------------- duplicates
 
 
 def deliver_twice(settings):
-    """AWS delivers at least once: an event, a message or a stream batch can come again, later and out of order.
+    """AWS delivers at least once: an event, a message or a stream batch can be delivered again, later and out of order.
 
-    MiniStack delivers once. The patch delivers twice while the file `deliver-twice` is in the state directory: an
-    event again to each target of a rule; a message that a mapping's function was done with again to that function,
-    behind newer ones and the last of a batch first; a stream batch again to its function, before the next one, as
-    its order demands. What comes again keeps its id, and a message its count of receives.
+    MiniStack delivers once. The patch delivers twice while the file `deliver-twice` exists in the state directory: an
+    event to each target of a rule; a message that a mapping's function has processed, after newer ones and in reverse
+    order; a stream batch, before the next one, because a stream keeps its order. A duplicate keeps its id, and a
+    message its receive count.
     """
     switch = Path(settings.deliver_twice_file)
     deliver_event = eventbridge._invoke_target
@@ -615,7 +655,7 @@ def deliver_twice(settings):
             again = contextvars.copy_context().run
             later(SECOND_DELIVERY_SECONDS, again, deliver_event, target, event, rule, view)
 
-    def give_messages_again(queue_url, receipt_handles):
+    def return_messages(queue_url, receipt_handles):
         queue = sqs._get_q(queue_url)
         if switch.exists() and not queue["is_fifo"]:
             with sqs._queues_lock:
@@ -632,19 +672,19 @@ def deliver_twice(settings):
         start_batch(identifier, run_twice if twice else run, *arguments)
 
     eventbridge._invoke_target = deliver_event_twice
-    sqs._delete_messages_for_esm = give_messages_again
+    sqs._delete_messages_for_esm = return_messages
     lambda_svc._dispatch_esm_batch = start_batch_twice
 
 
 def put_back(queue, receipt_handles):
-    """Puts messages back that were received once, the last one first; returns the receipt handles they had."""
+    """Returns messages to the queue after their first receive, in reverse order; returns their old receipt handles."""
     done = [message for message in queue["messages"] if message.get("receipt_handle") in receipt_handles]
     handles = set()
-    for message in reversed([message for message in done if not message.get("comes_again")]):
+    for message in reversed([message for message in done if not message.get("is_duplicate")]):
         handles.add(message["receipt_handle"])
         queue["messages"].remove(message)
         queue["messages"].append(message)
-        message["comes_again"] = True
+        message["is_duplicate"] = True
         message["receipt_handle"] = None
         message["receive_count"] -= 1
         message["visible_at"] = time.time() + SECOND_DELIVERY_SECONDS
@@ -652,7 +692,7 @@ def put_back(queue, receipt_handles):
 
 
 def later(seconds, function, *arguments):
-    """Calls a function once, after some seconds."""
+    """Calls a function after some seconds."""
     timer = threading.Timer(seconds, function, arguments)
     timer.daemon = True
     timer.start()
@@ -662,16 +702,16 @@ def later(seconds, function, *arguments):
 
 
 def name_queues_by_endpoint(settings):
-    """AWS names a queue by a URL of the endpoint that every client uses.
+    """AWS's queue URLs have the host of the endpoint that every client uses.
 
-    MiniStack's queue URLs carry its own port, so a client that takes them at their word goes past the front door.
-    The patch puts the endpoint's port into them.
+    MiniStack's queue URLs have its own port, so a client that calls them bypasses the front door. The patch puts the
+    endpoint's port into them.
     """
     sqs.DEFAULT_PORT = str(urlsplit(settings.endpoint_url).port)
 
 
-def answer_functions_at_once(_settings):
-    """AWS hands an event to a waiting function within about a millisecond.
+def disable_nagle(_settings):
+    """AWS sends an event to a waiting function within about a millisecond.
 
     MiniStack leaves Nagle's algorithm on, which costs 40 ms an invocation together with delayed acknowledgements.
     The patch turns it off.
@@ -687,10 +727,10 @@ def answer_functions_at_once(_settings):
 
 
 def do_not_wait_for_logs(_settings):
-    """AWS does not hold an answer back for the function's log.
+    """AWS does not delay an answer for the function's log.
 
-    MiniStack waits up to 50 ms for the first line of a function that prints nothing. The patch waits 5 ms; a line
-    that comes later is shown with the next invocation.
+    MiniStack waits up to 50 ms for the first line of a function that prints nothing. The patch waits 5 ms; a later
+    line appears with the next invocation.
     """
     drain = lambda_runtime.ProvidedWorker._drain_stderr_bounded
 
@@ -705,7 +745,7 @@ def do_not_wait_for_logs(_settings):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a patch needs to know about this run."""
+    """The settings of a run that patches need."""
 
     mail_file: str
     endpoint_url: str
@@ -714,7 +754,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Patch:
-    """A named difference: how it is mended, and what of MiniStack that replaces (`replaces`) or calls (`uses`)."""
+    """A named patch, and what of MiniStack it replaces (`replaces`) or calls (`uses`)."""
 
     name: str
     apply: Callable[[Settings], None]
@@ -762,7 +802,7 @@ PATCHES = (
     ),
     Patch(
         "schedules-every-second",
-        look_at_schedules_every_second,
+        poll_schedules_every_second,
         replaces=(
             "services.eventbridge._SCHEDULER_TICK_INTERVAL",
             "services.scheduler._SCHEDULE_TICK_INTERVAL",
@@ -770,7 +810,7 @@ PATCHES = (
     ),
     Patch(
         "object-version",
-        tell_object_version,
+        add_object_version,
         replaces=(
             "services.s3._fire_s3_event(bucket_name, key, event_name, size, etag, deletion_type, restore_event_data,"
             " version_id, sequencer, object_extra, record_extra)",
@@ -778,8 +818,8 @@ PATCHES = (
         ),
     ),
     Patch(
-        "unclear-writes",
-        refuse_unclear_writes,
+        "invalid-writes",
+        refuse_invalid_writes,
         replaces=(
             "services.dynamodb._update_item(data)",
             "services.dynamodb._transact_write_items(data)",
@@ -792,8 +832,8 @@ PATCHES = (
         ),
     ),
     Patch(
-        "unfit-messages",
-        refuse_unfit_messages,
+        "invalid-messages",
+        refuse_invalid_messages,
         replaces=(
             "services.sns.publish_internal(topic_arn, message, subject, message_structure, message_attributes,"
             " message_group_id, message_deduplication_id)",
@@ -845,7 +885,7 @@ PATCHES = (
     ),
     Patch(
         "queue-partial-failures",
-        believe_partial_failures,
+        honor_partial_failures,
         replaces=("services.lambda_svc._run_sqs_batch(esm, func_rec, event, batch, queue_url, queue_name)",),
         uses=(
             "services.sqs._delete_messages_for_esm(queue_url, receipt_handles)",
@@ -853,6 +893,12 @@ PATCHES = (
             "services.lambda_svc._ESM_BACKOFF_SECONDS",
             RUN,
         ),
+    ),
+    Patch(
+        "queue-clock",
+        move_queue_clock,
+        replaces=("services.sqs._HANDLERS",),
+        uses=("services.sqs._queues", QUEUES_LOCK, MESSAGE_FIELDS, WAKE),
     ),
     Patch(
         "stream-batches",
@@ -874,7 +920,7 @@ PATCHES = (
             TABLES, MAPPINGS, RUN, WAKE,
         ),
     ),
-    # Behind the others: it calls what they put in place.
+    # After the others, because it wraps their functions.
     Patch(
         "deliver-twice",
         deliver_twice,
@@ -892,7 +938,7 @@ PATCHES = (
     ),
     Patch(
         "function-api-delay",
-        answer_functions_at_once,
+        disable_nagle,
         replaces=("core.lambda_runtime.ProvidedWorker._build_handler_class(self, generation, pending)",),
     ),
     Patch(
@@ -906,31 +952,31 @@ PATCHES = (
 
 
 class WrongMiniStack(Exception):
-    """The installed MiniStack is not the one that the patches were written for."""
+    """The installed MiniStack is not the version that the patches were written for."""
 
 
 def apply_all(settings):
     """Checks every patch against the installed MiniStack, then applies them all."""
     for patch in PATCHES:
-        for wanted in patch.replaces + patch.uses:
-            check(patch.name, wanted)
+        for expected in patch.replaces + patch.uses:
+            check(patch.name, expected)
     for patch in PATCHES:
         patch.apply(settings)
 
 
-def check(patch_name, wanted):
-    """Raises unless MiniStack has what `wanted` names: a value, or a function with exactly these parameters."""
-    path = wanted.partition("(")[0]
+def check(patch_name, expected):
+    """Raises unless MiniStack has what `expected` names: a value, or a function with exactly these parameters."""
+    path = expected.partition("(")[0]
     found = describe(path)
-    if found != wanted:
+    if found != expected:
         raise WrongMiniStack(
             f"patch {patch_name} was written for MiniStack {MINISTACK_VERSION}, installed is {version('ministack')}:"
-            f" it needs {wanted}, found {found or 'nothing of that name'}"
+            f" it needs {expected}, found {found or 'nothing of that name'}"
         )
 
 
 def describe(path):
-    """`path` with its parameters if it is a function; None if MiniStack has no such thing."""
+    """`path`, with its parameters if it is a function; None if MiniStack does not have it."""
     package, module_name, *names = path.split(".")
     thing = importlib.import_module(f"ministack.{package}.{module_name}")
     for name in names:

@@ -1,7 +1,7 @@
-"""The example organization of the local cloud: what is in it, and how it is made.
+"""The example organization of the local cloud.
 
-The tables come first; `Builder` turns them into an organization with ids that are the same on every run, and returns
-these ids as a dictionary (`cloud.py` keeps it in target/local/organization.json).
+The tables say what it contains; `Builder` creates it, with the same ids on every run, and returns the ids as a
+dictionary (`cloud.py` writes it to organization.json).
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import boto3
 
-# Everybody who talks to the local cloud uses this key; the front door takes it for the management account.
+# The access key of every client of the local cloud; the front door takes it for the management account.
 ACCESS_KEY = "test"
 
 ORGANIZATIONAL_UNITS = (
@@ -43,7 +43,7 @@ class Account:
 
 
 def tags(environment, team, cost_center, **more):
-    """The three tags that every account of this organization should have, and others."""
+    """The three tags that every account of this organization has, and others."""
     return {"Environment": environment, "team": team, "CostCenter": cost_center, **more}
 
 
@@ -97,7 +97,7 @@ PERMISSION_SETS = {
     "DeveloperAccess": "What a team needs in its own accounts",
     "ReadOnlyAccess": "Look, do not touch",
 }
-# What the stack assigns on each new account: a group and its permission set.
+# The groups and permission sets that the stack assigns in each new account.
 NEW_ACCOUNT_ACCESS = (("platform-engineers", "AdministratorAccess"),)
 
 CONTACT_ROLE = "OrgkeeperContactReader"
@@ -105,7 +105,7 @@ STATUS_SECONDS = 20
 
 
 class Builder:
-    """Makes the organization through the endpoint, with moto seeded anew before each thing that gets an id."""
+    """Creates the organization through the endpoint, and seeds moto before each resource that gets an id."""
 
     def __init__(self, endpoint_url, moto_url, region, management_account):
         self.endpoint_url = endpoint_url
@@ -123,40 +123,40 @@ class Builder:
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key="test")
 
     def seed(self):
-        """Makes moto's next random ids known: once for each thing, since a poll more or less would shift them all."""
+        """Fixes moto's next random ids: before each resource, because one poll more or less would shift all later ids."""
         self.seeds += 1
         with urllib.request.urlopen(
                 urllib.request.Request(f"{self.moto_url}/moto-api/seed?a={self.seeds}", method="POST"), timeout=30):
             pass
 
-    def make(self):
-        """Makes everything in the tables; returns the ids."""
+    def create(self):
+        """Creates everything in the tables; returns the ids."""
         self.seed()
         organization = self.organizations.create_organization(FeatureSet="ALL")["Organization"]
-        units = self.make_units()
-        accounts = {account.name: self.make_account(account, units) for account in ACCOUNTS}
-        self.make_contacts(None, MANAGEMENT_CONTACTS)
+        units = self.create_units()
+        accounts = {account.name: self.create_account(account, units) for account in ACCOUNTS}
+        self.create_contacts(None, MANAGEMENT_CONTACTS)
         return {
             "management_account": self.management_account,
             "organization_id": organization["Id"],
             "root_id": units["Root"],
             "organizational_units": units,
             "accounts": accounts,
-            "identity_center": self.make_identity_center(),
-            "contact_role_arn": self.make_contact_role(),
+            "identity_center": self.create_identity_center(),
+            "contact_role_arn": self.create_contact_role(),
         }
 
-    def make_units(self):
+    def create_units(self):
         """The organizational units; returns path -> id, with the root."""
         units = {"Root": self.organizations.list_roots()["Roots"][0]["Id"]}
         for path in ORGANIZATIONAL_UNITS:
             parent, _, name = path.rpartition("/")
             self.seed()
-            made = self.organizations.create_organizational_unit(ParentId=units[parent], Name=name)
-            units[path] = made["OrganizationalUnit"]["Id"]
+            created = self.organizations.create_organizational_unit(ParentId=units[parent], Name=name)
+            units[path] = created["OrganizationalUnit"]["Id"]
         return units
 
-    def make_account(self, account, units):
+    def create_account(self, account, units):
         """One account in its organizational unit, with tags and contacts; returns its id."""
         self.seed()
         status = self.organizations.create_account(
@@ -166,7 +166,7 @@ class Builder:
         if account.path != "Root":
             self.organizations.move_account(
                 AccountId=identifier, SourceParentId=units["Root"], DestinationParentId=units[account.path])
-        self.make_contacts(identifier, account.contacts)
+        self.create_contacts(identifier, account.contacts)
         if account.primary_contact:
             self.contacts.put_contact_information(
                 AccountId=identifier, ContactInformation=address_of(account.primary_contact))
@@ -175,7 +175,7 @@ class Builder:
         return identifier
 
     def wait_for_account(self, request):
-        """Waits for CreateAccount to end; returns the account's id."""
+        """Waits until the account request has finished; returns the account's id."""
         deadline = time.monotonic() + STATUS_SECONDS
         while time.monotonic() < deadline:
             status = self.organizations.describe_create_account_status(CreateAccountRequestId=request)
@@ -183,23 +183,23 @@ class Builder:
             if status["State"] == "SUCCEEDED":
                 return status["AccountId"]
             if status["State"] == "FAILED":
-                raise RuntimeError(f"account {status['AccountName']} was not made: {status['FailureReason']}")
+                raise RuntimeError(f"account {status['AccountName']} was not created: {status['FailureReason']}")
             time.sleep(0.02)
         raise TimeoutError(f"account request {request} took longer than {STATUS_SECONDS} s")
 
-    def make_contacts(self, identifier, contacts):
-        """Alternate contacts of an account; None is the management account, which AWS wants unnamed."""
+    def create_contacts(self, identifier, contacts):
+        """Alternate contacts of an account; None is the management account, which the calls must not name."""
         of_account = {"AccountId": identifier} if identifier else {}
         for kind, (name, title, email, telephone) in contacts.items():
             self.contacts.put_alternate_contact(
                 AlternateContactType=kind, Name=name, Title=title, EmailAddress=email, PhoneNumber=telephone,
                 **of_account)
 
-    def make_identity_center(self):
+    def create_identity_center(self):
         """Users, groups and permission sets; returns their ids."""
         center, store = self.client("sso-admin"), self.client("identitystore")
         self.seed()
-        # moto has an instance for every account and region from the start and cannot make one.
+        # moto has an instance in every account and Region, and cannot create one.
         instance = center.list_instances()["Instances"][0]
         users, groups, permission_sets = {}, {}, {}
         for name, (given, family) in USERS.items():
@@ -230,8 +230,8 @@ class Builder:
             "permission_sets": permission_sets,
         }
 
-    def make_contact_role(self):
-        """The role in the management account that another account would take on to read contacts; returns its ARN."""
+    def create_contact_role(self):
+        """The role in the management account that another account would assume to read contacts; returns its ARN."""
         trust = {
             "Version": "2012-10-17",
             "Statement": [{
@@ -247,7 +247,7 @@ class Builder:
 
 
 def address_of(full_name):
-    """Primary contact information, as much as AWS demands."""
+    """Primary contact information with the required fields only."""
     return {
         "FullName": full_name,
         "CompanyName": "Example Corp",

@@ -1,4 +1,4 @@
-"""One smoke test for each patch in `ministack_patches.py`, on a MiniStack that the tests start and end themselves.
+"""One smoke test for each patch in `ministack_patches.py`, on a MiniStack that the tests start and stop.
 
     .venv/cloud/bin/python -m unittest discover -s infra/local
 """
@@ -30,7 +30,7 @@ REGION = "us-east-1"
 # Not MiniStack's own address, as behind the front door.
 ENDPOINT = "http://127.0.0.1:1"
 
-# A function that keeps each event with the time of its arrival, then does what its BEHAVIOUR says.
+# A function that writes each event with its arrival time to a file, then behaves as its BEHAVIOUR says.
 BOOTSTRAP = """#!{python}
 import http.client, json, os, sys, time
 
@@ -41,7 +41,7 @@ def keep(event):
 def answer(event):
     behaviour = os.environ["BEHAVIOUR"]
     if behaviour == "fail":
-        raise RuntimeError("as told")
+        raise RuntimeError("as configured")
     if behaviour == "slow":
         time.sleep(0.4)
     if behaviour == "name-unknown":
@@ -63,7 +63,7 @@ while True:
     try:
         api.request("POST", path + "/response", json.dumps(answer(event)))
     except RuntimeError as error:
-        api.request("POST", path + "/error", json.dumps({{"errorType": "Told", "errorMessage": str(error)}}))
+        api.request("POST", path + "/error", json.dumps({{"errorType": "Configured", "errorMessage": str(error)}}))
     api.getresponse().read()
 """
 
@@ -133,8 +133,17 @@ class Cloud:
                 QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"])
             found += answer.get("Messages", [])
         if len(found) < count:
-            raise AssertionError(f"{len(found)} of {count} messages came within {seconds} s")
+            raise AssertionError(f"{len(found)} of {count} messages arrived within {seconds} s")
         return found
+
+    def advance_clock(self, seconds):
+        """Makes every message that much older, as the front door does; returns the sum."""
+        request = urllib.request.Request(
+            self.url, method="POST", data=json.dumps({"Seconds": seconds}).encode(),
+            headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock",
+                     "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/sqs/aws4_request"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read())["AdvancedSeconds"]
 
     def function(self, name, behaviour):
         """Makes a function; returns its ARN."""
@@ -314,7 +323,7 @@ class Refusals(unittest.TestCase):
 
 
 class AsynchronousInvocations(unittest.TestCase):
-    """A failing function of a rule or topic is called three times; then its failure destination hears of it."""
+    """A failing function of a rule or topic is called three times; then its failure destination gets the event."""
 
     def fails_three_times(self, name, connect, send):
         url, destination = cloud.queue(f"{name}-failures")
@@ -398,6 +407,52 @@ class QueueMappings(unittest.TestCase):
         attributes = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         self.assertEqual(attributes["ApproximateNumberOfMessagesNotVisible"], "3")
 
+    def test_a_moved_clock_ends_visibility_timeouts_delays_and_retention(self):
+        client = cloud.client("sqs")
+        url, _arn = cloud.queue("clock", VisibilityTimeout="600", MessageRetentionPeriod="3600")
+
+        def counts():
+            names = ("", "NotVisible", "Delayed")
+            attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            return tuple(int(attributes[f"ApproximateNumberOfMessages{name}"]) for name in names)
+
+        client.send_message(QueueUrl=url, MessageBody="received")
+        self.assertEqual(len(cloud.messages(url)), 1)
+        client.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=900)
+        self.assertEqual(counts(), (0, 1, 1))
+        start = cloud.advance_clock(0)
+        self.assertEqual(cloud.advance_clock(590), start + 590)
+        self.assertEqual(counts(), (0, 1, 1))
+        cloud.advance_clock(10)
+        self.assertEqual(counts(), (1, 0, 1))
+        cloud.advance_clock(300)
+        self.assertEqual(counts(), (2, 0, 0))
+        # A message that is sent now waits its whole delay.
+        client.send_message(QueueUrl=url, MessageBody="new", DelaySeconds=10)
+        self.assertEqual(counts(), (2, 0, 1))
+        found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+        ages = [time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000 for message in found]
+        self.assertEqual([round(age / 100) for age in ages], [9, 9])
+        cloud.advance_clock(2690)
+        self.assertEqual(counts(), (3, 0, 0))
+        cloud.advance_clock(10)
+        self.assertEqual(counts(), (1, 0, 0))
+
+    def test_a_moved_clock_returns_the_messages_of_a_failed_invocation_and_ends_a_batching_window(self):
+        self.mapped("clock-fails", "fail", 1)
+        cloud.invocations("clock-fails")
+        time.sleep(1.5)
+        self.assertEqual(len(cloud.invocations("clock-fails")), 1)
+        cloud.advance_clock(30)
+        again = cloud.invocations("clock-fails", 2)[1]
+        self.assertEqual(again["event"]["Records"][0]["attributes"]["ApproximateReceiveCount"], "2")
+
+        self.mapped("clock-window", "keep", 1, BatchSize=20, MaximumBatchingWindowInSeconds=300)
+        time.sleep(1)
+        self.assertFalse((cloud.directory / "clock-window").exists(), "called before its window ended")
+        cloud.advance_clock(300)
+        cloud.invocations("clock-window")
+
     def test_queue_url_is_of_the_endpoint(self):
         url, _arn = cloud.queue("url")
         self.assertTrue(url.startswith(ENDPOINT + "/"), url)
@@ -435,18 +490,18 @@ def calls(name, count):
 class StreamMappings(unittest.TestCase):
     """Batches between a DynamoDB stream and its function."""
 
-    def test_poison_record_is_given_up_alone(self):
+    def test_poison_record_is_discarded_alone(self):
         url = mapped_table("partial", "poison", FunctionResponseTypes=["ReportBatchItemFailures"],
                           BisectBatchOnFunctionError=True, MaximumBatchingWindowInSeconds=1)
         put("partial", "a", "b", "poison", "c")
-        given_up = json.loads(cloud.messages(url, seconds=8)[0]["Body"])
-        self.assertEqual(given_up["requestContext"]["condition"], "RetryAttemptsExhausted")
-        self.assertEqual(given_up["DDBStreamBatchInfo"]["batchSize"], 1)
+        discarded = json.loads(cloud.messages(url, seconds=8)[0]["Body"])
+        self.assertEqual(discarded["requestContext"]["condition"], "RetryAttemptsExhausted")
+        self.assertEqual(discarded["DDBStreamBatchInfo"]["batchSize"], 1)
         self.assertEqual(
             calls("partial", 6),
             [["a", "b", "poison", "c"], ["poison", "c"], ["poison"], ["poison"], ["poison"], ["c"]])
 
-    def test_stream_goes_on_after_a_batch_that_fails_as_a_whole(self):
+    def test_stream_continues_after_a_batch_that_fails_as_a_whole(self):
         url = mapped_table("whole", "fail")
         put("whole", "a")
         cloud.messages(url, seconds=8)
@@ -455,7 +510,7 @@ class StreamMappings(unittest.TestCase):
 
 
 class Twice(unittest.TestCase):
-    """Everything twice while the file is there."""
+    """Everything is delivered twice while the file exists."""
 
     def setUp(self):
         switch = cloud.directory / "deliver-twice"
@@ -474,7 +529,7 @@ class Twice(unittest.TestCase):
         time.sleep(1)
         self.assertEqual(len(cloud.messages(url)), 1)
 
-    def test_messages_come_again_the_last_one_first_until_the_file_is_gone(self):
+    def test_messages_are_delivered_again_in_reverse_order_until_the_file_is_removed(self):
         url, arn = cloud.queue("again", RedrivePolicy=json.dumps(
             {"maxReceiveCount": 2, "deadLetterTargetArn": cloud.queue("again-dead")[1]}))
         cloud.function("again", "keep")
@@ -492,7 +547,7 @@ class Twice(unittest.TestCase):
         time.sleep(2)
         self.assertEqual(len(cloud.invocations("again", 3)), 3)
 
-    def test_stream_batch_comes_again_before_the_next(self):
+    def test_stream_batch_is_delivered_again_before_the_next(self):
         mapped_table("twice-stream", "keep", BatchSize=2, MaximumBatchingWindowInSeconds=1)
         put("twice-stream", "a", "b", "c")
         self.assertEqual(calls("twice-stream", 4), [["a", "b"], ["a", "b"], ["c"], ["c"]])

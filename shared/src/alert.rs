@@ -1,47 +1,42 @@
-//! An alert: what is told to people, and the topics that it is told on.
+//! An alert: a message for people, in one form for topics, mail and chat.
 
 use std::fmt;
 
-use aws_sdk_sns::{Client, types::MessageAttributeValue};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
     ser::SerializeMap,
 };
-use serde_json::json;
 
-use crate::{
-    aws_error::{AwsCallError, Service},
-    ids::AccountId,
-};
+use crate::ids::AccountId;
 
 /// Characters of an SNS subject: "up to 100", so that the last can say that it goes on.
 const SUBJECT_CHARACTERS: usize = 99;
 /// Bytes that a text may have: SNS takes 262,144 for a message, which holds it up to three times over as JSON.
 const TEXT_BYTES: usize = 40_000;
 
-/// The label of the detail that says what happened in a sentence: it stands right under the title.
+/// The label of the sentence that says what happened. It follows the title.
 pub const WHAT_HAPPENED: &str = "What happened";
-/// The label of the detail that says what to do: it stands under everything else.
+/// The label of the detail that says what to do. It follows everything else.
 pub const WHAT_TO_DO: &str = "What to do";
-/// The label of a message that nobody could put into words: it stands at the very end.
-pub const AS_IT_CAME: &str = "As it came";
+/// The label of an unrecognized message. It comes at the very end.
+pub const ORIGINAL_MESSAGE: &str = "Original message";
 
-/// How much it matters; each has its topic.
+/// How severe an alert is. Each severity has a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Good to know.
+    /// For information.
     Info,
-    /// Somebody has to do something.
+    /// Somebody has to act.
     Error,
-    /// Somebody has to do something now.
+    /// Somebody has to act now.
     Critical,
 }
 
 impl Severity {
-    /// The same as a word, as JSON has it.
+    /// The severity as a word, as in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -62,12 +57,12 @@ pub struct AlertAccount {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it stands, `Root/Workloads/Prod`.
+    /// The path of its organizational unit, `Root/Workloads/Prod`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ou_path: Option<String>,
 }
 
-/// Where the call came from that an alert is about.
+/// Where the call came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertSource {
@@ -75,7 +70,7 @@ pub struct AlertSource {
     pub ip: String,
 }
 
-/// Facts in the order in which they are read: a label and a text each. An object in JSON.
+/// Labels and texts, in the order in which people read them. An object in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details(pub Vec<(String, String)>);
 
@@ -122,15 +117,15 @@ impl<'de> Deserialize<'de> for Details {
     }
 }
 
-/// What is told, in one form for every reader.
+/// A message for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
-    /// How much it matters.
+    /// How severe it is.
     pub severity: Severity,
-    /// What kind of thing happened, `account.succeeded` say.
+    /// The kind of alert, for example `account.succeeded`.
     pub kind: String,
-    /// What happened, in a sentence.
+    /// What happened, in a few words.
     pub title: String,
     /// The account that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,15 +137,15 @@ pub struct Alert {
     /// Who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// From where, if that is an address.
+    /// The address that they did it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<AlertSource>,
-    /// Everything else, in the order in which it is read.
+    /// Everything else.
     pub details: Details,
     /// Where to look in the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The same for alerts that tell the same.
+    /// Equal for alerts that report the same thing.
     pub dedup_key: String,
 }
 
@@ -175,10 +170,10 @@ impl Alert {
 
     /// The alert as plain text that fits a phone: what happened, where, who, when, what to do.
     ///
-    /// Whatever a value holds, it makes no line that looks like one of these (see [`one_line`]).
+    /// No value can add a line that looks like one of these (see [`one_line`]).
     #[must_use]
     pub fn text(&self) -> String {
-        const PLACED: [&str; 3] = [WHAT_HAPPENED, WHAT_TO_DO, AS_IT_CAME];
+        const PLACED: [&str; 3] = [WHAT_HAPPENED, WHAT_TO_DO, ORIGINAL_MESSAGE];
         let mut lines = vec![one_line(&self.title), String::new()];
         for (_, text) in self.details_of(|label| label == WHAT_HAPPENED) {
             lines.extend([quoted(text), String::new()]);
@@ -217,7 +212,7 @@ impl Alert {
                 .iter()
                 .flat_map(|link| [String::new(), one_line(link)]),
         );
-        for (label, text) in self.details_of(|label| label == AS_IT_CAME) {
+        for (label, text) in self.details_of(|label| label == ORIGINAL_MESSAGE) {
             lines.extend([String::new(), format!("{label}: {}", quoted(text))]);
         }
         cut(lines.join("\n"))
@@ -232,8 +227,8 @@ impl Alert {
     }
 }
 
-/// A text on one line that shows what it holds: whatever breaks a line becomes a space, whatever
-/// is invisible or turns the direction of reading becomes `�`.
+/// A text on one line, without hidden characters: a line break becomes a space; an invisible character, or one
+/// that changes the direction of reading, becomes `�`.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     unbroken(text).trim().to_owned()
@@ -271,10 +266,10 @@ fn unbroken(text: &str) -> String {
     line
 }
 
-/// A text in which each line after the first is marked as belonging to it.
+/// A text in which each line after the first starts with `> `.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    // A line that ends the Windows way is a value that came from outside: no list of ours.
+    // Our own lists use `\n`. A `\r\n` comes from outside and becomes a space.
     let lines: Vec<String> = text
         .trim()
         .replace("\r\n", "\r")
@@ -284,117 +279,18 @@ pub fn quoted(text: &str) -> String {
     lines.join("\n> ")
 }
 
-/// Keeps a text within [`TEXT_BYTES`] and says so.
-fn cut(mut text: String) -> String {
-    const SAID: &str = "\n(cut here: the rest is too long for a message)";
+/// A text within [`TEXT_BYTES`]. A longer one is cut and marked.
+pub(crate) fn cut(mut text: String) -> String {
+    const MARK: &str = "\n(cut here: the rest is too long for a message)";
     if text.len() > TEXT_BYTES {
-        let mut end = TEXT_BYTES - SAID.len();
+        let mut end = TEXT_BYTES - MARK.len();
         while !text.is_char_boundary(end) {
             end -= 1;
         }
         text.truncate(end);
-        text.push_str(SAID);
+        text.push_str(MARK);
     }
     text
-}
-
-/// The topics that alerts are told on, by their ARNs.
-#[derive(Clone, Debug)]
-pub struct Topics {
-    client: Client,
-    /// Of [`Severity::Info`], [`Severity::Error`] and [`Severity::Critical`].
-    of_severity: [String; 3],
-}
-
-impl Topics {
-    /// A gateway over `client` to the topics with these ARNs. Where a function tells nothing critical,
-    /// that topic can be the one of errors.
-    #[must_use]
-    pub fn new(client: Client, info: String, error: String, critical: String) -> Self {
-        Self {
-            client,
-            of_severity: [info, error, critical],
-        }
-    }
-
-    /// Tells an alert once on the topic of its severity.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn tell(&self, alert: &Alert) -> Result<(), AwsCallError> {
-        self.tell_on(self.of(alert.severity), alert).await
-    }
-
-    /// The ARN of the topic of a severity.
-    #[must_use]
-    pub fn of(&self, severity: Severity) -> &str {
-        let [info, error, critical] = &self.of_severity;
-        match severity {
-            Severity::Info => info,
-            Severity::Error => error,
-            Severity::Critical => critical,
-        }
-    }
-
-    /// Tells an alert once on the topic with this ARN: as text to mail subscribers, as JSON to everybody else.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn tell_on(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
-        self.publish(topic, alert, None).await
-    }
-
-    /// Tells an alert once to the mail subscribers of the topic with this ARN: it carries the attribute
-    /// `audience`, which the subscription of the queue for Slack leaves out.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn tell_by_mail(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
-        self.publish(topic, alert, Some("mail")).await
-    }
-
-    async fn publish(
-        &self,
-        topic: &str,
-        alert: &Alert,
-        audience: Option<&str>,
-    ) -> Result<(), AwsCallError> {
-        let short = Alert {
-            title: cut(alert.title.clone()),
-            details: alert
-                .details
-                .0
-                .iter()
-                .map(|(label, text)| (label.clone(), cut(text.clone())))
-                .collect(),
-            ..alert.clone()
-        };
-        // A Value would sort the details.
-        let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
-        let message = json!({ "default": whole, "email": short.text() });
-        // A filter for what has no audience lets nothing through that has no attribute at all.
-        let attributes = [
-            ("severity", Some(alert.severity.word())),
-            ("audience", audience),
-        ];
-        let attributes = attributes.into_iter().filter_map(|(name, value)| {
-            let value = MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(value?);
-            Some((name.to_owned(), value.build().ok()?))
-        });
-        self.client
-            .publish()
-            .topic_arn(topic)
-            .subject(short.subject())
-            .message_structure("json")
-            .message(message.to_string())
-            .set_message_attributes(Some(attributes.collect()))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| AwsCallError::new(Service::Sns, "Publish", &error))
-    }
 }
 
 #[cfg(test)]
@@ -424,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_reads_from_the_top() {
+    fn the_text_has_its_order() {
         assert_eq!(
             alert().text(),
             "Account payments is ready\n\n\

@@ -72,7 +72,7 @@ pub use client;
 pub struct CallCounter(Arc<AtomicU64>);
 
 impl CallCounter {
-    /// The requests since the last time this was asked.
+    /// The requests since the last call of this.
     #[must_use]
     pub fn take(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! What became of a failed AWS call, decided in one place.
+//! Classifies a failed AWS call, in one place.
 
 use std::{error::Error, fmt};
 
@@ -50,11 +50,11 @@ pub enum AwsErrorClass {
     Unreachable,
     /// The service failed.
     ServiceFault,
-    /// Somebody else was changing the same thing.
+    /// Another caller was changing the same resource.
     Conflict,
     /// A condition of ours did not hold.
     ConditionFailed,
-    /// What was asked for does not exist.
+    /// The resource does not exist.
     NotFound,
     /// Permission is missing.
     Denied,
@@ -259,7 +259,7 @@ impl AwsCallError {
         }
     }
 
-    /// A call that AWS answered in part: what is left out can be asked for again.
+    /// A batched call of which AWS left a part undone: that part is retryable.
     #[must_use]
     pub fn unfinished(operation: &'static str) -> Self {
         Self {
@@ -270,13 +270,13 @@ impl AwsCallError {
         }
     }
 
-    /// A call that others were faster than: it can be made again.
+    /// A call that lost against concurrent changes: it is retryable.
     #[must_use]
     pub fn overtaken(operation: &'static str) -> Self {
         Self {
             operation,
             class: Conflict,
-            reason: "others change the same".to_owned(),
+            reason: "concurrent changes of the same item".to_owned(),
             words: Words::default(),
         }
     }
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn no_code_stands_twice() {
+    fn no_code_occurs_twice() {
         for (place, (code, _)) in CODES.iter().enumerate() {
             assert!(
                 CODES[..place].iter().all(|(other, _)| other != code),

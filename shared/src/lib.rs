@@ -2,16 +2,18 @@
 //!
 //! Read it in this order:
 //! * [`ids`]: the newtypes that every other module speaks.
-//! * [`config`], [`telemetry`] and [`invocation`]: what a `main.rs` needs.
+//! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
+//! * [`lifecycle`]: what AWS sends when an account operation has ended.
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
-//! * [`alert`]: what is told to people (feature `alerts`).
-//! * [`once`]: doing what comes twice once (feature `once`).
-//! * [`vending`]: what became of each requested account (feature `vending`).
-//! * [`queue`]: giving single messages of a batch back (feature `queue`).
+//! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
+//! * [`optimistic`]: writing a record that others write too.
+//! * [`once`]: idempotency records (feature `once`).
+//! * [`vending`]: the requested accounts, and what became of each (feature `vending`).
+//! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
 //! type or error never leaves them.
@@ -20,20 +22,27 @@
 pub mod account_directory;
 #[cfg(feature = "alerts")]
 pub mod alert;
+#[cfg(feature = "alerts")]
+pub mod alert_topics;
 pub mod aws;
 pub mod aws_error;
-pub mod config;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
 pub mod ids;
-pub mod invocation;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+pub mod lifecycle;
 #[cfg(feature = "once")]
 pub mod once;
+pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
-pub mod telemetry;
 #[cfg(feature = "vending")]
 pub mod vending;
+
+/// The former paths, until every function uses the harness.
+#[cfg(feature = "lambda")]
+pub use lambda::{settings as config, telemetry, time as invocation};

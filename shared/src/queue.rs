@@ -1,11 +1,14 @@
-//! The queue that a function works on: giving single messages of a batch back, sending new ones.
+//! The queue that a function works on: returning single messages of a batch to be retried, sending new ones.
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use aws_sdk_sqs::{
     Client,
-    types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+    types::{
+        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+        SendMessageBatchRequestEntry,
+    },
 };
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
@@ -16,24 +19,24 @@ use crate::aws_error::{AwsCallError, Service};
 const ENTRIES_PER_CALL: usize = 10;
 /// Bytes that all messages of a `SendMessageBatch` call may have together, wherever AWS's limit is lowest.
 const BYTES_PER_CALL: usize = 262_144;
-/// Visibility calls under way at once.
+/// Batched calls in progress at once.
 const CALLS_AT_ONCE: usize = 10;
-/// The longest a message stays away before it is tried again.
+/// The longest delay before a message is retried.
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
 
 /// The longest that a new message can be delayed (SQS, `DelaySeconds`).
 const LONGEST_SEND_DELAY: Duration = Duration::from_mins(15);
-/// Message ids named in a log line about many.
+/// Message ids named in a log line about several.
 const NAMED_IN_LOG: usize = 5;
 
-/// Why something was not done.
+/// Why something failed.
 pub trait Reason: Error {
-    /// Whether the same message can be done later.
+    /// Whether the same message can succeed later.
     fn retryable(&self) -> bool;
 
-    /// How long the message stays away that was received so often. One that can succeed later comes
-    /// back after a growing delay, one that cannot at once, so that it soon stands in the dead-letter
-    /// queue where somebody sees it.
+    /// The delay before a message that was received so often is received again. A retryable one has a
+    /// growing delay; a permanent one has none, so that it soon is in the dead-letter queue, where
+    /// somebody sees it.
     fn delay(&self, receives: u32) -> Duration {
         if self.retryable() {
             retry_delay(receives)
@@ -43,7 +46,7 @@ pub trait Reason: Error {
     }
 }
 
-/// A message that was not done, and why.
+/// A message that was not processed, and why.
 #[derive(Debug)]
 pub struct Failure<'a, R> {
     /// The message.
@@ -52,15 +55,15 @@ pub struct Failure<'a, R> {
     pub reason: R,
 }
 
-/// How long a message that can succeed later stays away, by how often it was received: 2 s, 6 s,
-/// 18 s, … up to five minutes. Eight receives (the queue's limit) span about 14 minutes.
+/// The delay before a retry, by how often the message was received: 2 s, 6 s, 18 s, … up to five
+/// minutes. Eight receives (the queue's limit) span about 14 minutes.
 #[must_use]
 pub fn retry_delay(receives: u32) -> Duration {
     let tries = receives.saturating_sub(1).min(10);
     Duration::from_secs(2 * 3_u64.pow(tries)).min(LONGEST_DELAY)
 }
 
-/// How often SQS has handed this message out, this time included.
+/// How often this message was received, this time included.
 #[must_use]
 pub fn receives(message: &SqsMessage) -> u32 {
     message
@@ -83,11 +86,11 @@ impl Queue {
         Self { client }
     }
 
-    /// Gives back the messages that were not done and answers for the batch: every one of them is
-    /// named, so that the queue's redrive policy moves one that comes back too often to the
+    /// Returns the messages that failed to the queue and answers for the batch: every one of them is
+    /// named, so that the queue's redrive policy moves one that is received too often to the
     /// dead-letter queue.
     ///
-    /// Each comes back after its reason's [`delay`](Reason::delay). Takes at most `time`.
+    /// Each is received again after its reason's [`delay`](Reason::delay). Takes at most `time`.
     pub async fn give_back<R: Reason>(
         &self,
         failures: &[Failure<'_, R>],
@@ -104,10 +107,10 @@ impl Queue {
         match timeout(time, self.return_after(&delays)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "messages come back after the queue's visibility timeout");
+                tracing::warn!(%error, "messages are retried after the queue's whole visibility timeout");
             }
             Err(_) => {
-                tracing::warn!("messages come back after the queue's visibility timeout");
+                tracing::warn!("messages are retried after the queue's whole visibility timeout");
             }
         }
         let mut response = SqsBatchResponse::default();
@@ -119,7 +122,7 @@ impl Queue {
         response
     }
 
-    /// Sends messages to the queue at `url`, each to be seen after its delay (15 minutes at most).
+    /// Sends messages to the queue at `url`, each to be received after its delay (15 minutes at most).
     ///
     /// # Errors
     /// If any of them may not have been sent; others may have been.
@@ -128,158 +131,163 @@ impl Queue {
         url: &str,
         messages: Vec<(String, Duration)>,
     ) -> Result<(), AwsCallError> {
-        let calls: Vec<_> = messages
-            .chunks(ENTRIES_PER_CALL)
-            .map(|chunk| self.send_chunk(url, chunk))
+        let messages: Vec<(&str, Duration)> = messages
+            .iter()
+            .map(|(body, delay)| (body.as_str(), *delay))
             .collect();
-        all(calls).await
+        first_error(self.send_in_batches(url, &messages).await)
     }
 
-    /// Sends messages on as they are to the queue at `url`, at once; gives those that may not have got
-    /// there.
+    /// Forwards messages as they are to the queue at `url`, without a delay; gives those that may not have
+    /// been sent.
     pub async fn forward<'a>(
         &self,
         url: &str,
         messages: &[&'a SqsMessage],
     ) -> Vec<(&'a SqsMessage, AwsCallError)> {
-        let calls: Vec<_> = chunks_of_bytes(messages)
-            .into_iter()
-            .map(async |chunk| {
-                let bodies: Vec<_> = chunk
-                    .iter()
-                    .map(|message| (message.body.clone().unwrap_or_default(), Duration::ZERO))
-                    .collect();
-                (chunk, self.send_chunk(url, &bodies).await)
-            })
+        let bodies: Vec<(&str, Duration)> = messages
+            .iter()
+            .map(|message| (message.body.as_deref().unwrap_or_default(), Duration::ZERO))
             .collect();
-        let results: Vec<_> = stream::iter(calls)
-            .buffer_unordered(CALLS_AT_ONCE)
-            .collect()
-            .await;
-        results
+        let unsent = self.send_in_batches(url, &bodies).await;
+        unsent
             .into_iter()
-            .filter_map(|(chunk, sent)| Some((chunk, sent.err()?)))
-            .flat_map(|(chunk, error)| {
-                let unsent = chunk.iter();
-                unsent.map(move |message| (*message, error.clone()))
-            })
+            .filter_map(|(place, error)| Some((*messages.get(place)?, error)))
             .collect()
     }
 
-    async fn send_chunk(
-        &self,
-        url: &str,
-        chunk: &[(String, Duration)],
-    ) -> Result<(), AwsCallError> {
+    async fn send_in_batches(&self, url: &str, messages: &[(&str, Duration)]) -> Vec<Unfinished> {
         const OPERATION: &str = "SendMessageBatch";
-        let entries = chunk
-            .iter()
-            .enumerate()
-            .filter_map(|(place, (body, delay))| {
+        let size = |(body, _): &(&str, Duration)| body.len();
+        in_batches(OPERATION, messages, size, async |batch| {
+            let entries = batch.iter().filter_map(|(place, (body, delay))| {
                 let delay = delay.min(&LONGEST_SEND_DELAY).as_secs();
                 SendMessageBatchRequestEntry::builder()
                     .id(place.to_string())
-                    .message_body(body)
+                    .message_body(*body)
                     .delay_seconds(i32::try_from(delay).unwrap_or_default())
                     .build()
                     .ok()
-            })
-            .collect();
-        let answer = self
-            .client
-            .send_message_batch()
-            .queue_url(url)
-            .set_entries(Some(entries))
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::Sqs, OPERATION, &error))?;
-        if answer.failed().is_empty() {
-            Ok(())
-        } else {
-            Err(AwsCallError::unfinished(OPERATION))
-        }
+            });
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(url)
+                .set_entries(Some(entries.collect()))
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::Sqs, OPERATION, &error))?;
+            Ok(answer.failed)
+        })
+        .await
     }
 
     /// Makes each of these messages visible again after its delay instead of after the queue's
     /// whole visibility timeout.
     async fn return_after(&self, messages: &[(&SqsMessage, Duration)]) -> Result<(), AwsCallError> {
-        let calls: Vec<_> = messages
-            .chunk_by(|(one, _), (other, _)| one.event_source_arn == other.event_source_arn)
-            .flat_map(|of_a_queue| of_a_queue.chunks(ENTRIES_PER_CALL))
-            .map(|chunk| self.return_chunk(chunk))
-            .collect();
-        all(calls).await
-    }
-
-    async fn return_chunk(&self, chunk: &[(&SqsMessage, Duration)]) -> Result<(), AwsCallError> {
         const OPERATION: &str = "ChangeMessageVisibilityBatch";
-        let Some(url) = chunk
-            .first()
-            .and_then(|(message, _)| message.event_source_arn.as_deref())
-            .and_then(queue_url)
-        else {
-            return Ok(());
-        };
-        let entries = chunk
-            .iter()
-            .enumerate()
-            .filter_map(|(place, (message, delay))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(place.to_string())
-                    .receipt_handle(message.receipt_handle.clone()?)
-                    .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX))
-                    .build()
-                    .ok()
-            })
-            .collect::<Vec<_>>();
-        let answer = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(url)
-            .set_entries(Some(entries))
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::Sqs, OPERATION, &error))?;
-        if answer.failed().is_empty() {
-            Ok(())
-        } else {
-            Err(AwsCallError::unfinished(OPERATION))
+        let of_a_queue = messages
+            .chunk_by(|(one, _), (other, _)| one.event_source_arn == other.event_source_arn);
+        let mut unfinished = Vec::new();
+        for messages in of_a_queue {
+            let Some(url) = messages
+                .first()
+                .and_then(|(message, _)| message.event_source_arn.as_deref())
+                .and_then(queue_url)
+            else {
+                continue;
+            };
+            let calls = in_batches(
+                OPERATION,
+                messages,
+                |_| 0,
+                async |batch| {
+                    let entries = batch.iter().filter_map(|(place, (message, delay))| {
+                        ChangeMessageVisibilityBatchRequestEntry::builder()
+                            .id(place.to_string())
+                            .receipt_handle(message.receipt_handle.clone()?)
+                            .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX))
+                            .build()
+                            .ok()
+                    });
+                    let answer = self
+                        .client
+                        .change_message_visibility_batch()
+                        .queue_url(&url)
+                        .set_entries(Some(entries.collect()))
+                        .send()
+                        .await
+                        .map_err(|error| AwsCallError::new(Service::Sqs, OPERATION, &error))?;
+                    Ok(answer.failed)
+                },
+            );
+            unfinished.extend(calls.await);
         }
+        first_error(unfinished)
     }
 }
 
-/// Makes the calls, a few at a time, every one of them; gives the first error.
-async fn all(
-    calls: Vec<impl Future<Output = Result<(), AwsCallError>>>,
-) -> Result<(), AwsCallError> {
-    let results: Vec<_> = stream::iter(calls)
+/// An entry that a batched call did not do: its place among all entries, and why.
+type Unfinished = (usize, AwsCallError);
+
+/// Makes a batched call for as many entries as fit into one, a few calls at a time, until every entry was
+/// part of one. `call` gets the entries with their places, which are their ids, and gives the entries that
+/// AWS names as failed.
+async fn in_batches<T>(
+    operation: &'static str,
+    entries: &[T],
+    size: impl Fn(&T) -> usize,
+    call: impl AsyncFn(&[(usize, &T)]) -> Result<Vec<BatchResultErrorEntry>, AwsCallError>,
+) -> Vec<Unfinished> {
+    let entries: Vec<(usize, &T)> = entries.iter().enumerate().collect();
+    let calls = batches(&entries, |(_, entry)| size(entry))
+        .into_iter()
+        .map(async |batch| {
+            let every = || batch.iter().map(|(place, _)| *place);
+            match call(batch).await {
+                Err(error) => every().map(|place| (place, error.clone())).collect(),
+                Ok(failed) => failed
+                    .iter()
+                    .filter_map(|entry| entry.id.parse().ok())
+                    .map(|place| (place, AwsCallError::unfinished(operation)))
+                    .collect::<Vec<_>>(),
+            }
+        });
+    let calls: Vec<_> = calls.collect();
+    let unfinished: Vec<_> = stream::iter(calls)
         .buffer_unordered(CALLS_AT_ONCE)
         .collect()
         .await;
-    results.into_iter().collect()
+    unfinished.into_iter().flatten().collect()
 }
 
-/// The messages in parts that fit into a call each.
-fn chunks_of_bytes<'m, 'a>(messages: &'m [&'a SqsMessage]) -> Vec<&'m [&'a SqsMessage]> {
-    let size = |message: &SqsMessage| message.body.as_ref().map_or(0, String::len);
-    let mut chunks = Vec::new();
-    let mut rest = messages;
+fn first_error(unfinished: Vec<Unfinished>) -> Result<(), AwsCallError> {
+    match unfinished.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The entries in parts that fit into a call each: ten of them, and 256 KB together.
+fn batches<T>(entries: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut batches = Vec::new();
+    let mut rest = entries;
     while !rest.is_empty() {
         let mut bytes = 0;
         let fitting = rest
             .iter()
             .take(ENTRIES_PER_CALL)
-            .take_while(|message| {
-                bytes += size(message);
+            .take_while(|entry| {
+                bytes += size(entry);
                 bytes <= BYTES_PER_CALL
             })
             .count();
-        // One that is too large by itself came in such a call, too.
-        let (chunk, later) = rest.split_at(fitting.max(1));
-        chunks.push(chunk);
+        // One that is too large by itself is a call of its own: AWS says what is wrong with it.
+        let (batch, later) = rest.split_at(fitting.max(1));
+        batches.push(batch);
         rest = later;
     }
-    chunks
+    batches
 }
 
 /// One line per reason, however many messages have it.
@@ -299,14 +307,14 @@ fn log<R: Reason>(failures: &[Failure<'_, R>]) {
                 error,
                 messages = count,
                 message.ids = named,
-                "tried again later"
+                "will be retried"
             );
         } else {
             tracing::error!(
                 error,
                 messages = count,
                 message.ids = named,
-                "on the way to the dead-letter queue"
+                "failed for good: goes to the dead-letter queue"
             );
         }
     }
@@ -349,21 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_on_fits_into_its_call() {
-        let message = |bytes: usize| {
-            let mut message = SqsMessage::default();
-            message.body = Some("x".repeat(bytes));
-            message
-        };
+    fn a_call_has_at_most_ten_entries_and_256_kb() {
         let sizes = [[1; 12].as_slice(), &[200_000, 62_144, 1, 500_000, 1]].concat();
-        let messages: Vec<_> = sizes.into_iter().map(message).collect();
-        let messages: Vec<&SqsMessage> = messages.iter().collect();
-        let chunks: Vec<usize> = chunks_of_bytes(&messages)
+        let lengths: Vec<usize> = batches(&sizes, |size| *size)
             .into_iter()
             .map(<[_]>::len)
             .collect();
-        assert_eq!(chunks, [10, 3, 2, 1, 1]);
-        assert_eq!(chunks_of_bytes(&[]).len(), 0);
+        assert_eq!(lengths, [10, 3, 2, 1, 1]);
+        assert!(batches(&[] as &[usize], |size| *size).is_empty());
     }
 
     #[test]

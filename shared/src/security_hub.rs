@@ -49,7 +49,7 @@ pub struct Finding {
     /// Who wrote the note and what it says, if there is one.
     pub note: Option<FindingNote>,
     /// When its event was sent, as in the envelope (RFC 3339 in UTC, so that text order is time
-    /// order); nothing for a finding that Security Hub was asked for.
+    /// order); empty for a finding that was read from Security Hub.
     pub seen_at: String,
 }
 
@@ -176,7 +176,7 @@ impl SecurityHub {
         })
     }
 
-    /// Makes the same update to up to [`FINDINGS_PER_UPDATE`] findings, none of them twice.
+    /// Makes the same update to up to [`FINDINGS_PER_UPDATE`] different findings.
     ///
     /// Gives the findings that were not updated, each with its reason.
     ///

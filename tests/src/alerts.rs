@@ -1,10 +1,10 @@
-//! Alerts on the local cloud: sending what they are about, reading what was told.
+//! Alerts on the local cloud: sends the events, reads the e-mails and the messages in Slack.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alerter::{
-    event::Message,
-    kinds::{self, Reading},
+    event::Event,
+    kinds::{self, classifier::Classification},
 };
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -17,33 +17,33 @@ use crate::local_cloud::LocalCloud;
 
 /// Entries that one `PutEvents` call takes.
 const EVENTS_PER_CALL: usize = 10;
-/// The accounts that the samples are about: each event is about one of its own instead.
+/// The accounts of the samples, which each event replaces by its own.
 const ACCOUNTS_OF_SAMPLES: [&str; 3] = ["111122223333", "999900001111", "000000000000"];
 
-/// A sample of `events/alerter/` made into an event of its own.
+/// An event made from a sample of `events/alerter/`, with ids of its own.
 #[derive(Clone, Debug)]
-pub struct Happening {
+pub struct SampleEvent {
     /// The sample's name.
     pub sample: &'static str,
-    /// The account that it is about, which no other is.
+    /// Its account.
     pub account: String,
     body: Value,
 }
 
-impl Happening {
-    /// The `number`th event of a run, about an account that no other is about.
+impl SampleEvent {
+    /// The `number`th event of a run, about an account of its own.
     ///
     /// # Errors
-    /// If there is no such sample.
+    /// If the sample does not exist.
     pub fn of(sample: &'static str, run: u64, number: usize) -> Result<Self> {
         let account = format!("{:06}{number:06}", 300_000 + run % 100_000);
         Self::about(sample, run, number, account)
     }
 
-    /// The same about this account.
+    /// The `number`th event of a run, about this account.
     ///
     /// # Errors
-    /// If there is no such sample.
+    /// If the sample does not exist.
     pub fn about(sample: &'static str, run: u64, number: usize, account: String) -> Result<Self> {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("../events/alerter")
@@ -54,8 +54,8 @@ impl Happening {
             text = text.replace(other, &account);
         }
         let id = format!("{:08x}{number:04x}", run & 0xffff_ffff);
-        // What an event is known by, in the samples of its kind.
-        for (known_by, instead) in [
+        // The ids by which the samples of each kind are deduplicated.
+        for (id_in_sample, instead) in [
             (
                 "-0000-4111-8222-",
                 format!("-{number:04x}-4{:03x}-8222-", run & 0xfff),
@@ -67,11 +67,11 @@ impl Happening {
                 "12345678-abcd-ef12-3456-",
                 format!("12345678-abcd-{number:04x}-{:04x}-", run & 0xffff),
             ),
-            // What tells it apart where its account is not in it.
+            // Where the event lacks its account, this identifies it.
             ("payments-dev", format!("payments-{account}")),
             ("i-0abc1234def567890", format!("i-{account}")),
         ] {
-            text = text.replace(known_by, &instead);
+            text = text.replace(id_in_sample, &instead);
         }
         Ok(Self {
             sample,
@@ -86,17 +86,13 @@ impl Happening {
         &self.body
     }
 
-    /// What `alerter` tells of it, without any rule and without the account's name.
+    /// The alert that `alerter` publishes, without any rule and without the account's name.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
-        let Message::Event(event) =
-            Message::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH)
-        else {
-            return None;
-        };
-        match kinds::read(&event) {
-            Reading::Tell(draft) => Some(draft.alert(None, draft.severity)),
-            Reading::Nothing => None,
+        let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
+        match kinds::classify(&event) {
+            Classification::Alert(draft) => Some(draft.alert(None, draft.severity)),
+            Classification::NotReported => None,
         }
     }
 
@@ -105,15 +101,19 @@ impl Happening {
     }
 }
 
-/// Sends what happened as AWS would: events on the default bus or, where another account forwards them, on the
-/// one of alerts; what Budgets, Cost Management and alarms say on the topic of signals.
+/// Sends events as AWS does: on the default bus or, if another account forwards them, on the bus of alerts;
+/// notifications of Budgets, Cost Management and alarms on the topic of signals.
 ///
 /// # Errors
 /// If a call fails or refuses an event.
-pub async fn send(cloud: &LocalCloud, happenings: &[Happening], forwarded: bool) -> Result<()> {
-    let (signals, events): (Vec<_>, Vec<_>) = happenings
+pub async fn send(
+    cloud: &LocalCloud,
+    sample_events: &[SampleEvent],
+    forwarded: bool,
+) -> Result<()> {
+    let (signals, events): (Vec<_>, Vec<_>) = sample_events
         .iter()
-        .partition(|happening| happening.text("TopicArn").is_some());
+        .partition(|event| event.text("TopicArn").is_some());
     let topics = aws_sdk_sns::Client::new(&cloud.sdk);
     for signal in signals {
         topics
@@ -154,14 +154,14 @@ pub async fn send(cloud: &LocalCloud, happenings: &[Happening], forwarded: bool)
     Ok(())
 }
 
-/// A mail, or a message in Slack.
+/// An e-mail, or a message in Slack.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Notification {
     /// When it arrived.
     pub time: Timestamp,
-    /// The mail's topic, by the name of its output or its own; nothing for Slack.
+    /// The topic of an e-mail, by the name of its output or its own name; empty for Slack.
     pub topic: String,
-    /// All that it says.
+    /// Its whole text.
     pub text: String,
 }
 
@@ -185,11 +185,11 @@ struct Post {
 }
 
 impl LocalCloud {
-    /// Every mail since the local cloud was started, oldest first.
+    /// Every e-mail since the local cloud was started, oldest first.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn mails(&self) -> Result<Vec<Told>> {
+    pub fn mails(&self) -> Result<Vec<Notification>> {
         let names: BTreeMap<&str, &str> = ["CriticalTopicArn", "ErrorTopicArn", "InfoTopicArn"]
             .into_iter()
             .filter_map(|name| Some((self.output(name).ok()?, name)))
@@ -201,7 +201,7 @@ impl LocalCloud {
                 let mail: Mail = serde_json::from_str(line)?;
                 let own = mail.topic.rsplit(':').next().unwrap_or_default();
                 let topic = names.get(mail.topic.as_str()).copied().unwrap_or(own);
-                Ok(Told {
+                Ok(Notification {
                     time: mail.time,
                     topic: topic.to_owned(),
                     text: format!("{}\n{}", mail.subject, mail.text),
@@ -214,18 +214,18 @@ impl LocalCloud {
     ///
     /// # Errors
     /// If the front door does not answer.
-    pub async fn slack(&self) -> Result<Vec<Told>> {
+    pub async fn slack(&self) -> Result<Vec<Notification>> {
         let answer = self.control(reqwest::Method::GET, "slack", None).await?;
         let posts: Posts = serde_json::from_str(&answer)?;
-        let told = posts.messages.into_iter().map(|post| Told {
+        let notifications = posts.messages.into_iter().map(|post| Notification {
             time: post.time,
             topic: String::new(),
             text: post.body.to_string(),
         });
-        Ok(told.collect())
+        Ok(notifications.collect())
     }
 
-    /// Forgets what was posted to Slack.
+    /// Removes every message from Slack.
     ///
     /// # Errors
     /// If the front door does not answer.
@@ -235,7 +235,7 @@ impl LocalCloud {
             .map(drop)
     }
 
-    /// Has Slack answer badly for a while; the front door's own documentation has the form. `None` makes it well.
+    /// Sets the answers of Slack for a while, as the front door documents them; `None` ends the outage.
     ///
     /// # Errors
     /// If the front door refuses it.

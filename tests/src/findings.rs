@@ -1,4 +1,4 @@
-//! Findings on the local cloud: sending their events, reading them back.
+//! Findings on the local cloud: sends their events, reads them.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::local_cloud::LocalCloud;
 /// Entries that one `PutEvents` call takes.
 const EVENTS_PER_CALL: usize = 10;
 
-/// A prefix for finding ids that no other run of a test uses.
+/// A prefix of ids that no other run of a test uses.
 #[must_use]
 pub fn unique(name: &str) -> String {
     format!("{name}-{:016x}-", rand::rng().random::<u64>())
 }
 
-/// Sends an event for each finding, as Security Hub would.
+/// Sends an event for each finding, as Security Hub does.
 ///
 /// # Errors
 /// If a call fails or refuses an event.

@@ -1,4 +1,4 @@
-//! What the tests and the benchmark of orgkeeper are built from.
+//! What the tests and the benchmark of orgkeeper share.
 //!
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
 //! * [`dynamodb`]: DynamoDB behind it, in the test's own process; [`sqs`]: the messages of a function.
@@ -7,17 +7,23 @@
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
+//! * [`documents`]: the commands in README.md and docs/.
+//! * [`template`]: what `template.yaml` and the files in `infra/` declare; [`event_pattern`]: which events their rules
+//!   deliver.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
 
 pub mod alerts;
+pub mod documents;
 pub mod dynamodb;
+pub mod event_pattern;
 pub mod findings;
 pub mod local_cloud;
 pub mod log;
 pub mod organization;
 pub mod runtime_api;
 pub mod sqs;
+pub mod template;
 pub mod vending;
 pub mod wire;

@@ -1,26 +1,34 @@
-//! The local cloud that `make up` starts: its clients, its faults, its counts.
+//! The local cloud that `make up` starts: clients, faults, counts.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
 use orgkeeper_shared::config::environment;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::Instant,
 };
 
-/// Faults and counts are the whole cloud's: one flow at a time.
+/// Faults and counts belong to the whole cloud: one flow at a time.
 static ONE_FLOW: Mutex<()> = Mutex::const_new(());
 /// Messages that one call receives.
 const RECEIVED_PER_CALL: i32 = 10;
+/// The interval of `eventually`.
+const POLL: Duration = Duration::from_millis(250);
+/// How long a call is slowed down, so that its function can be killed meanwhile.
+const SLOW_CALL: Duration = Duration::from_secs(5);
 
-/// What `make up` writes down about the example organization.
+/// What `make up` writes about the example organization.
 #[derive(Debug, Deserialize)]
-struct Written {
+struct ExampleOrganization {
     accounts: BTreeMap<String, String>,
     organizational_units: BTreeMap<String, String>,
     identity_center: IdentityCenter,
@@ -37,7 +45,7 @@ pub struct IdentityCenter {
     pub permission_sets: BTreeMap<String, String>,
 }
 
-/// The running local cloud, held by one flow until it is dropped.
+/// The running local cloud, which one flow holds until it drops it.
 pub struct LocalCloud {
     /// For clients of the management account.
     pub sdk: SdkConfig,
@@ -54,19 +62,58 @@ pub struct LocalCloud {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// How many calls of an operation the front door has seen.
+/// The messages of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// Those that can be received.
+    pub visible: usize,
+    /// Those that were received and are neither deleted nor visible again.
+    pub in_flight: usize,
+    /// Those whose delay has not passed.
+    pub delayed: usize,
+}
+
+impl Messages {
+    /// All of them.
+    #[must_use]
+    pub const fn all(self) -> usize {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
+/// The attributes of a queue.
+struct Attributes(HashMap<QueueAttributeName, String>);
+
+impl Attributes {
+    /// A number; 0 if it is missing.
+    fn count(&self, name: &QueueAttributeName) -> usize {
+        let text = self.0.get(name);
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    fn messages(&self) -> Messages {
+        Messages {
+            visible: self.count(&QueueAttributeName::ApproximateNumberOfMessages),
+            in_flight: self.count(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+            delayed: self.count(&QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+        }
+    }
+}
+
+/// The number of calls of an operation at the front door.
 #[derive(Debug, Default, Deserialize)]
 pub struct Calls {
     /// All of them.
     pub calls: u64,
-    /// Those that were answered with an error.
+    /// Those with an error as answer.
     pub refused: u64,
-    /// The most in any one second.
+    /// The maximum in one second.
     pub busiest_second: u64,
 }
 
 impl LocalCloud {
-    /// The local cloud on `ORGKEEPER_PORT` (4566 if not set), with no fault set and counts at zero.
+    /// The local cloud on `ORGKEEPER_PORT` (4566 if not set) of `ORGKEEPER_INSTANCE` (`local` if not set), with no
+    /// fault set and counts at zero.
     ///
     /// # Errors
     /// If it does not run.
@@ -79,22 +126,22 @@ impl LocalCloud {
                 .with_context(|| format!("the local cloud does not run on port {port}: make up"))
         };
         let outputs = serde_json::from_str(&read("outputs.json")?)?;
-        let written: Written = serde_json::from_str(&read("organization.json")?)?;
+        let organization: ExampleOrganization = serde_json::from_str(&read("organization.json")?)?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .endpoint_url(&endpoint)
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "local"))
-            // Faults strike the tests' own calls too.
+            // Faults affect the tests' own calls too.
             .retry_config(RetryConfig::standard().with_max_attempts(8))
             .load()
             .await;
         let cloud = Self {
             sdk,
             outputs,
-            accounts: written.accounts,
-            organizational_units: written.organizational_units,
-            identity_center: written.identity_center,
+            accounts: organization.accounts,
+            organizational_units: organization.organizational_units,
+            identity_center: organization.identity_center,
             endpoint,
             http: reqwest::Client::new(),
             _alone: alone,
@@ -110,7 +157,7 @@ impl LocalCloud {
     /// An output of the stack.
     ///
     /// # Errors
-    /// If the stack has none of that name.
+    /// If the stack has no output of that name.
     pub fn output(&self, name: &str) -> Result<&str> {
         self.outputs
             .get(name)
@@ -118,14 +165,22 @@ impl LocalCloud {
             .with_context(|| format!("the stack has no output {name}"))
     }
 
-    /// Sets a fault; the front door's own documentation has the form.
+    /// Sets a fault, as the front door documents it.
     ///
     /// # Errors
     /// If the front door refuses it.
     pub async fn set_fault(&self, fault: Value) -> Result<()> {
-        self.control(reqwest::Method::POST, "faults", Some(fault))
-            .await
-            .map(drop)
+        self.add_fault(fault).await.map(drop)
+    }
+
+    /// Sets a fault; returns its id.
+    async fn add_fault(&self, fault: Value) -> Result<String> {
+        let answer = self
+            .control(reqwest::Method::POST, "faults", Some(fault))
+            .await?;
+        let rule: Value = serde_json::from_str(&answer)?;
+        let id = rule["id"].as_str().context("a fault without an id")?;
+        Ok(id.to_owned())
     }
 
     /// Clears every fault.
@@ -138,7 +193,7 @@ impl LocalCloud {
             .map(drop)
     }
 
-    /// The calls of an operation, `securityhub.BatchUpdateFindings` say, since the flow began or the counts were reset.
+    /// The calls of an operation such as `securityhub.BatchUpdateFindings`, since the start of the flow or the last reset.
     ///
     /// # Errors
     /// If the front door does not answer.
@@ -178,26 +233,28 @@ impl LocalCloud {
         Ok(text)
     }
 
-    /// Sets how the Account Factory behaves; the front door's own documentation has the form.
+    /// Sets how Account Factory behaves, as the front door documents it.
     ///
     /// # Errors
     /// If the front door refuses it.
-    pub async fn set_factory(&self, settings: Value) -> Result<()> {
-        self.control(reqwest::Method::POST, "factory", Some(settings))
+    pub async fn set_account_factory(&self, settings: Value) -> Result<()> {
+        self.control(reqwest::Method::POST, "account-factory", Some(settings))
             .await
             .map(drop)
     }
 
-    /// What the Account Factory has counted.
+    /// The counts of Account Factory.
     ///
     /// # Errors
     /// If the front door does not answer.
-    pub async fn factory(&self) -> Result<Value> {
-        let answer = self.control(reqwest::Method::GET, "factory", None).await?;
+    pub async fn account_factory(&self) -> Result<Value> {
+        let answer = self
+            .control(reqwest::Method::GET, "account-factory", None)
+            .await?;
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// What has been counted of the assignments in IAM Identity Center.
+    /// The counts of account assignments in IAM Identity Center.
     ///
     /// # Errors
     /// If the front door does not answer.
@@ -208,21 +265,21 @@ impl LocalCloud {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Sets the Account Factory and the assignments back, their counts too.
+    /// Resets Account Factory and the assignments, with their counts.
     ///
     /// # Errors
     /// If the front door does not answer.
     pub async fn reset_vending(&self) -> Result<()> {
-        for what in ["factory", "assignments"] {
+        for what in ["account-factory", "assignments"] {
             self.control(reqwest::Method::DELETE, what, None).await?;
         }
         Ok(())
     }
 
-    /// Has every event, message and change of a table delivered twice, or no longer.
+    /// Switches the second delivery of every event, message and stream record on or off.
     ///
     /// # Errors
-    /// If the switch, a file that the local cloud looks at, cannot be set.
+    /// If the file that the local cloud checks cannot be written or removed.
     pub fn deliver_twice(&self, twice: bool) -> Result<()> {
         let switch = state_folder().join("deliver-twice");
         if twice {
@@ -244,16 +301,18 @@ impl LocalCloud {
             .args(["set", parameter])
             .output()
             .await?;
-        let said = String::from_utf8_lossy(&done.stdout);
-        ensure!(done.status.success(), "cloud.py set: {said}");
+        let output = String::from_utf8_lossy(&done.stdout);
+        ensure!(done.status.success(), "cloud.py set: {output}");
         Ok(())
     }
 
-    /// Kills every running process of these functions; gives their number.
+    /// Kills every process of these functions on this local cloud; returns the number of processes.
     ///
     /// # Errors
     /// If the processes cannot be listed or killed.
     pub fn kill(&self, functions: &[&str]) -> Result<usize> {
+        // Another local cloud on this machine has functions with the same names.
+        let here = format!("AWS_ENDPOINT_URL={}", self.endpoint);
         let names: Vec<String> = functions
             .iter()
             .map(|function| format!("AWS_LAMBDA_FUNCTION_NAME={function}"))
@@ -262,9 +321,12 @@ impl LocalCloud {
         for process in std::fs::read_dir("/proc")? {
             let path = process?.path();
             let environment = std::fs::read(path.join("environ")).unwrap_or_default();
-            let is_one = environment
-                .split(|byte| *byte == 0)
-                .any(|variable| names.iter().any(|name| name.as_bytes() == variable));
+            let has = |wanted: &str| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes())
+            };
+            let is_one = has(&here) && names.iter().any(|name| has(name));
             if let (true, Some(id)) = (is_one, path.file_name()) {
                 let ended = std::process::Command::new("kill")
                     .arg("-9")
@@ -276,7 +338,31 @@ impl LocalCloud {
         Ok(killed)
     }
 
-    /// The organization's accounts as they are now: name to id.
+    /// Kills these functions while one of them waits for the answer to a call of `operation`; returns the number of
+    /// processes.
+    ///
+    /// # Errors
+    /// If no such call is made within `patience`, or a call fails.
+    pub async fn kill_during(
+        &self,
+        operation: &str,
+        functions: &[&str],
+        patience: Duration,
+    ) -> Result<usize> {
+        let slow = json!({ "operation": operation, "delay_ms": SLOW_CALL.as_millis() });
+        let fault = self.add_fault(slow).await?;
+        let before = self.calls_of(operation).await?.calls;
+        eventually(operation, patience, async || {
+            Ok(self.calls_of(operation).await?.calls > before)
+        })
+        .await?;
+        let killed = self.kill(functions)?;
+        self.control(reqwest::Method::DELETE, &format!("faults/{fault}"), None)
+            .await?;
+        Ok(killed)
+    }
+
+    /// The organization's current accounts: name to id.
     ///
     /// # Errors
     /// If a call fails.
@@ -294,29 +380,113 @@ impl LocalCloud {
             .collect())
     }
 
-    /// The messages in a queue, in flight ones included.
+    /// The number of messages in a queue.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn depth(&self, queue_url: &str) -> Result<usize> {
+        Ok(self.messages(queue_url).await?.all())
+    }
+
+    /// The messages of a queue.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn messages(&self, queue_url: &str) -> Result<Messages> {
+        Ok(self.attributes(queue_url).await?.messages())
+    }
+
+    async fn attributes(&self, queue_url: &str) -> Result<Attributes> {
         let answer = aws_sdk_sqs::Client::new(&self.sdk)
             .get_queue_attributes()
             .queue_url(queue_url)
             .attribute_names(QueueAttributeName::All)
             .send()
             .await?;
-        let count = |name| {
-            answer
-                .attributes()
-                .and_then(|all| all.get(&name)?.parse::<usize>().ok())
-                .unwrap_or_default()
-        };
-        Ok(count(QueueAttributeName::ApproximateNumberOfMessages)
-            + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
-            + count(QueueAttributeName::ApproximateNumberOfMessagesDelayed))
+        Ok(Attributes(answer.attributes.unwrap_or_default()))
     }
 
-    /// Takes every message out of a queue and gives their bodies.
+    /// Moves the queues' clock forward: every message becomes that much older.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn advance_clock(&self, time: Duration) -> Result<()> {
+        let advance = json!({ "seconds": time.as_secs() });
+        self.control(reqwest::Method::POST, "clock", Some(advance))
+            .await
+            .map(drop)
+    }
+
+    /// Lets the visibility timeouts of a killed function's messages pass, after checking that some are in flight.
+    ///
+    /// # Errors
+    /// If no message is in flight, or a call fails.
+    pub async fn pass_visibility_timeouts(&self, queues: &[&str]) -> Result<()> {
+        let mut longest = 0;
+        for queue in queues {
+            let attributes = self.attributes(self.output(queue)?).await?;
+            if attributes.messages().in_flight > 0 {
+                longest = longest.max(attributes.count(&QueueAttributeName::VisibilityTimeout));
+            }
+        }
+        ensure!(longest > 0, "no message is in flight in {queues:?}");
+        let seconds = u64::try_from(longest)? + 1;
+        println!("messages are in flight: {seconds} s of visibility timeouts are skipped");
+        self.advance_clock(Duration::from_secs(seconds)).await
+    }
+
+    /// Repeats `holds` until it is true, and skips visibility timeouts: once the messages of these queues are all in
+    /// flight and have not become visible for a while, the queues' clock is moved forward.
+    ///
+    /// `patience` covers both the time that passes and the time that is skipped.
+    ///
+    /// # Errors
+    /// If it is not true within `patience`, or a call fails.
+    pub async fn eventually(
+        &self,
+        queues: &[&str],
+        what: &str,
+        patience: Duration,
+        mut holds: impl AsyncFnMut() -> Result<bool>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let mut waiting = Waiting::new(start);
+        while !holds().await? {
+            let elapsed = start.elapsed() + waiting.skipped;
+            ensure!(elapsed <= patience, "not within {patience:?}: {what}");
+            let mut seen = Vec::new();
+            for queue in queues {
+                seen.push(self.messages(self.output(queue)?).await?);
+            }
+            if let Some(step) = waiting.see(seen, Instant::now()) {
+                self.advance_clock(step).await?;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        if !waiting.skipped.is_zero() {
+            println!(
+                "{what}: after {:.1?}, and {:?} of visibility timeouts that were skipped",
+                start.elapsed(),
+                waiting.skipped
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits until a queue, by the name of its output, is empty.
+    ///
+    /// # Errors
+    /// If it is not within `patience`, or a call fails.
+    pub async fn until_empty(&self, queue: &str, patience: Duration) -> Result<()> {
+        let url = self.output(queue)?;
+        let what = format!("{queue} is empty");
+        self.eventually(&[queue], &what, patience, async || {
+            Ok(self.depth(url).await? == 0)
+        })
+        .await
+    }
+
+    /// Deletes every message of a queue and returns the bodies.
     ///
     /// # Errors
     /// If a call fails.
@@ -347,15 +517,18 @@ impl LocalCloud {
     }
 }
 
-/// Where the local cloud keeps what it writes down.
+/// The folder where the local cloud of `ORGKEEPER_INSTANCE` keeps its state.
 pub(crate) fn state_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/local")
+    let instance = environment("ORGKEEPER_INSTANCE").unwrap_or_else(|| "local".to_owned());
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../target")
+        .join(instance)
 }
 
-/// Asks `holds` again and again until it says yes.
+/// Repeats `holds` until it is true.
 ///
 /// # Errors
-/// If it has not within `patience`, or fails.
+/// If it is not true within `patience`, or fails.
 pub async fn eventually(
     what: &str,
     patience: Duration,
@@ -366,7 +539,102 @@ pub async fn eventually(
         if start.elapsed() > patience {
             bail!("not within {patience:?}: {what}");
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
+}
+
+/// Whether flows use the larger numbers of `make soak`, which take too long for every change.
+#[must_use]
+pub fn soak() -> bool {
+    environment("ORGKEEPER_SOAK").is_some_and(|value| value == "1")
+}
+
+/// Detects that the messages of some queues only wait for their visibility timeouts.
+#[derive(Debug)]
+struct Waiting {
+    seen: Vec<Messages>,
+    since: Instant,
+    step: Duration,
+    skipped: Duration,
+}
+
+impl Waiting {
+    /// How long the counts of messages must stay the same before the messages count as waiting: a running function
+    /// would delete some of them.
+    const QUIET: Duration = Duration::from_secs(10);
+    /// The first step of the clock. Each further step is twice as long, until a message becomes visible.
+    const FIRST_STEP: Duration = Duration::from_secs(30);
+    const LONGEST_STEP: Duration = Duration::from_mins(4);
+
+    const fn new(now: Instant) -> Self {
+        Self {
+            seen: Vec::new(),
+            since: now,
+            step: Self::FIRST_STEP,
+            skipped: Duration::ZERO,
+        }
+    }
+
+    /// How far to move the clock after these counts.
+    fn see(&mut self, seen: Vec<Messages>, now: Instant) -> Option<Duration> {
+        if seen != self.seen {
+            self.seen = seen;
+            self.since = now;
+            self.step = Self::FIRST_STEP;
+            return None;
+        }
+        let waiting = seen.iter().any(|queue| queue.in_flight > 0)
+            && seen.iter().all(|queue| queue.visible + queue.delayed == 0);
+        if !waiting || now.duration_since(self.since) < Self::QUIET {
+            return None;
+        }
+        let step = self.step;
+        self.since = now;
+        self.step = (step * 2).min(Self::LONGEST_STEP);
+        self.skipped += step;
+        Some(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Duration = Waiting::QUIET;
+
+    fn queue(visible: usize, in_flight: usize, delayed: usize) -> Messages {
+        Messages {
+            visible,
+            in_flight,
+            delayed,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_clock_moves_only_while_every_message_is_in_flight_and_none_becomes_visible() {
+        let start = Instant::now();
+        let mut waiting = Waiting::new(start);
+        let stuck = || vec![queue(0, 3, 0), queue(0, 0, 0)];
+        assert_eq!(waiting.see(stuck(), start), None);
+        assert_eq!(waiting.see(stuck(), start + QUIET / 2), None);
+        let first = Some(Duration::from_secs(30));
+        assert_eq!(waiting.see(stuck(), start + QUIET), first);
+        assert_eq!(waiting.see(stuck(), start + QUIET), None);
+        let second = Some(Duration::from_mins(1));
+        assert_eq!(waiting.see(stuck(), start + QUIET * 2), second);
+        assert_eq!(waiting.skipped, Duration::from_secs(90));
+        // A message was processed: the steps start again.
+        let fewer = || vec![queue(0, 2, 0), queue(0, 0, 0)];
+        assert_eq!(waiting.see(fewer(), start + QUIET * 3), None);
+        assert_eq!(waiting.see(fewer(), start + QUIET * 4), first);
+        for busy in [
+            vec![queue(0, 2, 0), queue(1, 0, 0)],
+            vec![queue(0, 2, 0), queue(0, 0, 1)],
+            vec![queue(0, 0, 0), queue(0, 0, 0)],
+        ] {
+            assert_eq!(waiting.see(busy.clone(), start + QUIET * 5), None);
+            assert_eq!(waiting.see(busy, start + QUIET * 7), None);
+        }
+    }
 }

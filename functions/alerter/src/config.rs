@@ -1,18 +1,18 @@
-//! What the template sets.
+//! The settings that the template passes.
 
 use std::time::Duration;
 
-use orgkeeper_shared::config::{ConfigError, Variables};
+use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
-use crate::burst::Limits;
+use crate::burst_window::BurstLimits;
 
-/// A summary waits in the queue for the end of its window: SQS holds a message back for so long.
+/// The longest delay of an SQS message: a summary waits in the queue until its window ends.
 const LONGEST_WINDOW: u32 = 900;
 
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `ALERTS_SENT_TABLE`: the table that remembers what was told.
+    /// `ALERTS_SENT_TABLE`: the table of published alerts.
     pub alerts_sent_table: String,
     /// `ACCOUNT_DIRECTORY_TABLE`: the account directory's table, if there is one.
     pub account_directory_table: Option<String>,
@@ -22,13 +22,13 @@ pub struct Config {
     pub error_topic: String,
     /// `CRITICAL_TOPIC_ARN`.
     pub critical_topic: String,
-    /// `ALERTS_QUEUE_URL`: the queue that the function works on, and sends its summaries to.
+    /// `ALERTS_QUEUE_URL`: the queue that messages come from and summaries are scheduled on.
     pub alerts_queue_url: String,
     /// `ALERT_RULES_PARAMETER`: the name of the SSM parameter that holds the rules, if there are any.
     pub rules_parameter: Option<String>,
-    /// `BURST_LIMIT` and `BURST_SECONDS`: so many like alerts within so long are told one by one
-    /// (default 5 within 300 s).
-    pub limits: Limits,
+    /// `BURST_LIMIT` and `BURST_SECONDS`: alerts of a burst that are published one by one, and its
+    /// window (default 5 within 300 s).
+    pub limits: BurstLimits,
 }
 
 impl Config {
@@ -36,34 +36,22 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let alerts_sent_table = read.required("ALERTS_SENT_TABLE");
-        let account_directory_table = read.optional("ACCOUNT_DIRECTORY_TABLE");
-        let info_topic = read.required("INFO_TOPIC_ARN");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let critical_topic = read.required("CRITICAL_TOPIC_ARN");
-        let alerts_queue_url = read.required("ALERTS_QUEUE_URL");
-        let rules_parameter = read.optional("ALERT_RULES_PARAMETER");
-        let limit = read.number_or("BURST_LIMIT", 5, 1);
-        let seconds = read.number_or("BURST_SECONDS", 300, 1);
-        if seconds.is_some_and(|seconds| seconds > LONGEST_WINDOW) {
-            read.refuse(&format!("BURST_SECONDS: {LONGEST_WINDOW} is the most"));
-        }
-        read.finish(|| {
-            Some(Self {
-                alerts_sent_table: alerts_sent_table?,
-                account_directory_table: account_directory_table?,
-                info_topic: info_topic?,
-                error_topic: error_topic?,
-                critical_topic: critical_topic?,
-                alerts_queue_url: alerts_queue_url?,
-                rules_parameter: rules_parameter?,
-                limits: Limits {
-                    alerts: limit? as usize,
-                    window: Duration::from_secs(seconds?.into()),
-                },
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            alerts_sent_table: read.required("ALERTS_SENT_TABLE"),
+            account_directory_table: read.optional("ACCOUNT_DIRECTORY_TABLE"),
+            info_topic: read.required("INFO_TOPIC_ARN"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            critical_topic: read.required("CRITICAL_TOPIC_ARN"),
+            alerts_queue_url: read.required("ALERTS_QUEUE_URL"),
+            rules_parameter: read.optional("ALERT_RULES_PARAMETER"),
+            limits: BurstLimits {
+                alerts: read.number("BURST_LIMIT", 5, 1..) as usize,
+                window: Duration::from_secs(
+                    read.number("BURST_SECONDS", 300, 1..=LONGEST_WINDOW).into(),
+                ),
+            },
         })
     }
 }
@@ -97,7 +85,7 @@ mod tests {
                 critical_topic: "critical_topic_arn".to_owned(),
                 alerts_queue_url: "alerts_queue_url".to_owned(),
                 rules_parameter: None,
-                limits: Limits {
+                limits: BurstLimits {
                     alerts: 5,
                     window: Duration::from_mins(5),
                 },
@@ -123,8 +111,8 @@ mod tests {
             "ERROR_TOPIC_ARN is not set",
             "CRITICAL_TOPIC_ARN is not set",
             "ALERTS_QUEUE_URL is not set",
-            "BURST_LIMIT is 0: 1 is the least",
-            "BURST_SECONDS: 900 is the most",
+            "BURST_LIMIT is 0: at least 1 is allowed",
+            "BURST_SECONDS is 901: 1 to 900 is allowed",
         ] {
             assert!(error.contains(problem), "{error}");
         }

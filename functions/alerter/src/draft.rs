@@ -1,105 +1,98 @@
-//! What is told of an event, before it is known whose account it is and what the rules say.
-
-use std::fmt;
+//! An alert before rules and account names are applied.
 
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::{
-        Alert, AlertAccount, AlertSource, Details, Severity, WHAT_HAPPENED, WHAT_TO_DO, one_line,
-    },
+    alert::{Alert, AlertAccount, AlertSource, Details, Severity, WHAT_HAPPENED, WHAT_TO_DO},
     ids::AccountId,
 };
 
 use crate::{
+    actor::{self, Actor},
     console,
     event::Event,
-    kinds::Kind,
-    who::{self, Who},
+    kind::Kind,
+    text::{fit, title},
 };
 
-/// Characters of a title: what fits a phone's list of mails, and a subject of SNS.
-const TITLE_CHARACTERS: usize = 90;
-/// Characters of an account's name in a title: half of it is left to what happened.
-const ACCOUNT_CHARACTERS: usize = 45;
-/// Characters of a detail: longer ones are cut, and say so.
+/// Characters of a detail. A longer one is cut and marked.
 const DETAIL_CHARACTERS: usize = 1_000;
 
-/// How often and how gravely something was seen that is told again only when that rose.
+/// How often something was seen and how severe it is. It is reported again only when one of them rose.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// How often.
+    /// How often it was seen.
     pub count: f64,
-    /// How gravely.
+    /// Its severity, in the unit of its service.
     pub severity: f64,
 }
 
 impl Level {
-    /// Whether this is news to somebody who has heard of `told`.
+    /// Whether one of the two is higher than in `published`.
     #[must_use]
-    pub fn rose_above(&self, told: &Self) -> bool {
-        self.count > told.count || self.severity > told.severity
+    pub fn rose_above(&self, published: &Self) -> bool {
+        self.count > published.count || self.severity > published.severity
     }
 }
 
-/// What is told of an event.
+/// An alert before rules and account names are applied.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What kind of thing happened.
+    /// The kind of alert.
     pub kind: Kind,
-    /// How much it matters by itself.
+    /// The severity, unless a rule sets another one for the kind.
     pub severity: Severity,
-    /// Whether that stands, whatever a rule says of the kind.
-    pub stands: bool,
-    /// What happened, in a few words; the title says where as well.
-    pub what: String,
-    /// What stands between that and the account in a title.
+    /// Whether rules for the kind leave the severity alone.
+    pub severity_is_fixed: bool,
+    /// What happened, in a few words. The title adds the account.
+    pub headline: String,
+    /// The words between headline and account in the title.
     pub before_account: &'static str,
-    /// The account that it is about.
+    /// The account that the alert is about.
     pub account: Option<AccountId>,
     /// Where it happened.
     pub region: String,
     /// When it happened.
     pub time: Timestamp,
-    /// Who did it.
-    pub who: Option<Who>,
-    /// What they did it with.
+    /// Who made the call.
+    pub actor: Option<Actor>,
+    /// The program that the call was made with.
     pub tool: Option<String>,
-    /// The address that it came from.
-    pub address: Option<String>,
-    /// Everything else, by labels.
+    /// The address that the call came from.
+    pub source_ip: Option<String>,
+    /// Everything else, as labels and texts.
     pub details: Vec<(&'static str, String)>,
-    /// Where to look.
+    /// Where to look in the console.
     pub link: Option<String>,
-    /// What is the same for events that tell the same.
+    /// Equal for events that report the same thing. With the kind it makes the deduplication key.
     pub key: String,
-    /// What is the same, beside kind, severity and account, for events that are alike.
-    pub like: String,
-    /// From which one alike within a burst's window on it is critical.
+    /// Alerts of one kind, severity and account with the same value count as one burst.
+    pub burst_key: String,
+    /// The position in a burst from which an alert is critical.
     pub critical_from: Option<usize>,
-    /// The thing that is told again only when its level rose, and the level.
+    /// The thing that is reported again only when its level rose, and the level.
     pub level: Option<(String, Level)>,
 }
 
 impl Draft {
-    /// A draft with what an event of any kind can say.
+    /// A draft with the fields that every event has.
     #[must_use]
-    pub fn of(event: &Event, kind: Kind, what: impl Into<String>) -> Self {
+    pub fn of(event: &Event, kind: Kind, headline: impl Into<String>) -> Self {
         Self {
             kind,
-            severity: kind.severity(),
-            stands: false,
-            what: what.into(),
+            severity: kind.severity,
+            severity_is_fixed: false,
+            headline: headline.into(),
             before_account: " in ",
             account: event.account(&[]),
             region: event.region(&[]),
             time: event.time(&[]),
-            who: None,
+            actor: None,
             tool: None,
-            address: None,
+            source_ip: None,
             details: Vec::new(),
             link: None,
             key: event.id(),
-            like: String::new(),
+            burst_key: String::new(),
             critical_from: None,
             level: None,
         }
@@ -107,12 +100,12 @@ impl Draft {
 
     /// A draft about a call that CloudTrail recorded: who, from where, with what.
     #[must_use]
-    pub fn of_call(event: &Event, kind: Kind, what: impl Into<String>) -> Self {
-        let who = Who::of(event);
+    pub fn of_call(event: &Event, kind: Kind, headline: impl Into<String>) -> Self {
+        let actor = Actor::of(event);
         let region = event.region(&["/detail/awsRegion"]);
-        let principal = who.as_ref().and_then(|who| {
-            let principals = who.role.iter().chain(&who.principals);
-            principals.chain([&who.words]).next().cloned()
+        let principal = actor.as_ref().and_then(|actor| {
+            let principals = actor.role.iter().chain(&actor.principals);
+            principals.chain([&actor.description]).next().cloned()
         });
         Self {
             account: event.account(&[
@@ -123,22 +116,23 @@ impl Draft {
                 .value("/detail/eventID")
                 .map(|id| console::trail_event(&region, &id)),
             region,
-            address: who::address(event),
-            like: principal.unwrap_or_default(),
-            // A service has no tool.
-            tool: who::tool(event).filter(|_| who.as_ref().is_none_or(|who| who.service.is_none())),
-            who,
-            ..Self::of(event, kind, what)
+            source_ip: actor::source_ip(event),
+            burst_key: principal.unwrap_or_default(),
+            // The user agent of a service says nothing.
+            tool: actor::tool(event)
+                .filter(|_| actor.as_ref().is_none_or(|actor| actor.service.is_none())),
+            actor,
+            ..Self::of(event, kind, headline)
         }
     }
 
-    /// Adds what happened, in a sentence.
-    pub fn happened(&mut self, sentence: impl Into<String>) {
-        self.say(WHAT_HAPPENED, Some(sentence.into()));
+    /// Adds a sentence that says what happened.
+    pub fn what_happened(&mut self, sentence: impl Into<String>) {
+        self.detail(WHAT_HAPPENED, Some(sentence.into()));
     }
 
     /// Adds a detail, if there is one.
-    pub fn say(&mut self, label: &'static str, text: Option<String>) {
+    pub fn detail(&mut self, label: &'static str, text: Option<String>) {
         self.details.extend(text.map(|text| {
             let short = fit(&text, DETAIL_CHARACTERS);
             let cut = if short == text { "" } else { " (cut)" };
@@ -147,189 +141,54 @@ impl Draft {
     }
 
     /// Adds what to do next.
-    pub fn to_do(&mut self, next: &str) {
-        self.say(WHAT_TO_DO, Some(next.to_owned()));
+    pub fn what_to_do(&mut self, next: &str) {
+        self.detail(WHAT_TO_DO, Some(next.to_owned()));
     }
 
-    /// Makes it matter so much, whatever a rule says of the kind.
-    pub fn settle(&mut self, severity: Severity) {
+    /// Sets a severity that rules for the kind do not change.
+    pub fn fix_severity(&mut self, severity: Severity) {
         self.severity = severity;
-        self.stands = true;
+        self.severity_is_fixed = true;
     }
 
-    /// Whoever did it, in words; somebody if nothing says who.
+    /// Who made the call; "somebody" if that is unknown.
     #[must_use]
-    pub fn who(&self) -> &str {
-        self.who.as_ref().map_or("somebody", |who| &who.words)
+    pub fn actor_name(&self) -> &str {
+        self.actor
+            .as_ref()
+            .map_or("somebody", |actor| &actor.description)
     }
 
-    /// Whoever did it and with what, as far as it is known.
-    fn actor(&self) -> Option<String> {
-        let words = match &self.tool {
-            Some(tool) => format!("{} with {tool}", self.who()),
-            None => self.who.as_ref()?.words.clone(),
+    /// Who made the call and with what, as far as it is known.
+    fn actor_line(&self) -> Option<String> {
+        let line = match &self.tool {
+            Some(tool) => format!("{} with {tool}", self.actor_name()),
+            None => self.actor.as_ref()?.description.clone(),
         };
-        Some(fit(&words, DETAIL_CHARACTERS))
+        Some(fit(&line, DETAIL_CHARACTERS))
     }
 
-    /// What is the same for alerts that tell the same.
+    /// Equal for alerts that report the same thing.
     #[must_use]
     pub fn dedup_key(&self) -> String {
         format!("{}#{}", self.kind, self.key)
     }
 
-    /// The alert that this is about `account` with that severity.
+    /// The alert about `account` with that severity.
     #[must_use]
     pub fn alert(&self, account: Option<&AlertAccount>, severity: Severity) -> Alert {
         Alert {
             severity,
             kind: self.kind.to_string(),
-            title: title(&self.what, self.before_account, account, ""),
+            title: title(&self.headline, self.before_account, account, ""),
             account: account.cloned(),
             region: self.region.clone(),
             time: self.time,
-            actor: self.actor(),
-            source: self.address.clone().map(|ip| AlertSource { ip }),
+            actor: self.actor_line(),
+            source: self.source_ip.clone().map(|ip| AlertSource { ip }),
             details: self.details.iter().cloned().collect::<Details>(),
             link: self.link.clone(),
             dedup_key: self.dedup_key(),
         }
-    }
-}
-
-/// What happened and to which account, within the length of a title; `end` is never cut.
-#[must_use]
-pub fn title(what: &str, before: &str, account: Option<&AlertAccount>, end: &str) -> String {
-    let account = account.and_then(|account| {
-        let id = account.id.as_ref().map(ToString::to_string);
-        account.name.as_deref().map(one_line).or(id)
-    });
-    let end = match account {
-        Some(account) => format!("{before}{}{end}", fit(&account, ACCOUNT_CHARACTERS)),
-        None => end.to_owned(),
-    };
-    let left = TITLE_CHARACTERS.saturating_sub(end.chars().count());
-    format!("{}{end}", fit(&one_line(what), left))
-}
-
-/// A text within so many characters; one that is cut ends with `...`.
-#[must_use]
-pub fn fit(text: &str, characters: usize) -> String {
-    if text.chars().nth(characters).is_none() {
-        return text.to_owned();
-    }
-    let cut: String = text.chars().take(characters.saturating_sub(3)).collect();
-    format!("{}...", cut.trim_end())
-}
-
-/// The end of an ARN, a name as it is: `arn:aws:iam::aws:policy/Reader` -> `Reader`.
-#[must_use]
-pub fn name_of(text: &str) -> &str {
-    match text.strip_prefix("arn:") {
-        Some(arn) => arn.rsplit(['/', ':']).next().unwrap_or(arn),
-        None => text,
-    }
-}
-
-/// A text with its first letter in upper case.
-#[must_use]
-pub fn capitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
-}
-
-/// A text with its first letter in lower case, unless its first word is a name in capitals.
-#[must_use]
-pub fn uncapitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    match (characters.next(), characters.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(characters).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// A number as a person writes it: `8`, `8.5`, `1,001.25`.
-pub struct Plain(pub f64);
-
-impl fmt::Display for Plain {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.2}", self.0);
-        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-        let (sign, digits) = match whole.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", whole),
-        };
-        formatter.write_str(sign)?;
-        for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place).is_multiple_of(3) {
-                formatter.write_str(",")?;
-            }
-            write!(formatter, "{digit}")?;
-        }
-        match part.trim_end_matches('0') {
-            "" => Ok(()),
-            part => write!(formatter, ".{part}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account(name: &str) -> AlertAccount {
-        AlertAccount {
-            id: "111122223333".parse().ok(),
-            name: Some(name.to_owned()),
-            ou_path: None,
-        }
-    }
-
-    #[test]
-    fn a_title_says_where_and_fits() {
-        fn title(what: &str, account: Option<&AlertAccount>) -> String {
-            super::title(what, " in ", account, "")
-        }
-        assert_eq!(
-            title("User ana created", Some(&account("payments"))),
-            "User ana created in payments"
-        );
-        assert_eq!(title("User ana created", None), "User ana created");
-        let unnamed = AlertAccount {
-            name: None,
-            ..account("")
-        };
-        assert_eq!(title("x", Some(&unnamed)), "x in 111122223333");
-        let long = title(&"wörd ".repeat(40), Some(&account(&"ü".repeat(80))));
-        assert!((80..=TITLE_CHARACTERS).contains(&long.chars().count()));
-        assert!(
-            long.contains("... in üüü") && long.ends_with("ü..."),
-            "{long}"
-        );
-        assert_eq!(
-            title("a\nb", Some(&account("x\u{202e}y"))),
-            "a b in x\u{fffd}y"
-        );
-    }
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        let plain = |number| Plain(number).to_string();
-        assert_eq!(plain(8.0), "8");
-        assert_eq!(plain(8.5), "8.5");
-        assert_eq!(plain(1_001.256), "1,001.26");
-        assert_eq!(plain(-1_234_567.0), "-1,234,567");
-    }
-
-    #[test]
-    fn the_end_of_an_arn_is_its_name() {
-        assert_eq!(name_of("arn:aws:iam::aws:policy/job/Reader"), "Reader");
-        assert_eq!(name_of("arn:aws:sns:eu-west-1:111122223333:topic"), "topic");
-        assert_eq!(name_of("path/name"), "path/name");
     }
 }

@@ -1,29 +1,20 @@
-//! What came in a message, read leniently: whatever is missing is missing, a number may be a text.
+//! An event, read leniently: a missing value is `None`, a number may be a text.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use orgkeeper_shared::{alert::one_line, ids::AccountId};
+use orgkeeper_shared::{alert::one_line, ids::AccountId, lifecycle::LifecycleEvent};
 use serde_json::Value;
 
-use crate::{burst::Task, console};
+use crate::console;
 
 /// Characters that are read of a value; the longest ARNs are shorter.
 const VALUE_CHARACTERS: usize = 2_000;
 
-/// A message of the alerts queue.
-#[derive(Debug)]
-pub enum Message {
-    /// Something to do, sent by the function itself.
-    Task(Box<Task>),
-    /// Something that happened.
-    Event(Event),
-}
-
-/// Something that happened: an event of EventBridge, or what a service sent to a topic.
+/// An event of EventBridge, or a message that a service published to a topic.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The event; null for plain text.
     json: Value,
-    /// The same as it came.
+    /// The original text.
     text: String,
     subject: Option<String>,
     id: String,
@@ -39,61 +30,55 @@ pub struct Call {
     pub operation: String,
 }
 
-impl Message {
-    /// Reads a message's body. `id` is the message's own and `now` stands in where it says no time.
+impl Event {
+    /// Reads an event from a message's body, also from one that a topic wrapped. `id` is the message's own id.
+    /// `now` is the time of an event without one.
     #[must_use]
     pub fn read(body: &str, id: &str, now: Timestamp) -> Self {
         let json: Value = serde_json::from_str(body).unwrap_or_default();
-        if json.get("task").is_some()
-            && let Ok(task) = serde_json::from_str(body)
-        {
-            return Self::Task(task);
-        }
         let of_topic = ["Type", "TopicArn"]
             .iter()
             .all(|key| json.get(key).is_some());
         match json.get("Message").and_then(Value::as_str) {
-            Some(text) if of_topic => Self::Event(Event {
+            Some(text) if of_topic => Self {
                 json: serde_json::from_str(text).unwrap_or_default(),
                 text: text.to_owned(),
-                subject: said(json.get("Subject")),
-                id: said(json.get("MessageId")).unwrap_or_else(|| id.to_owned()),
-                sent: said(json.get("Timestamp"))
-                    .and_then(|time| time_of(&time))
+                subject: text_of(json.get("Subject")),
+                id: text_of(json.get("MessageId")).unwrap_or_else(|| id.to_owned()),
+                sent: text_of(json.get("Timestamp"))
+                    .and_then(|time| parse_time(&time))
                     .unwrap_or(now),
-            }),
-            _ => Self::Event(Event {
-                id: said(json.get("id")).unwrap_or_else(|| id.to_owned()),
+            },
+            _ => Self {
+                id: text_of(json.get("id")).unwrap_or_else(|| id.to_owned()),
                 json,
                 text: body.to_owned(),
                 subject: None,
                 sent: now,
-            }),
+            },
         }
     }
-}
 
-impl Event {
-    /// The value at a JSON pointer as a text on one line; nothing for an empty one.
+    /// The value at a JSON pointer as a text on one line; `None` for an empty one.
     #[must_use]
     pub fn value(&self, pointer: &str) -> Option<String> {
-        said(self.json.pointer(pointer))
+        text_of(self.json.pointer(pointer))
     }
 
-    /// The first of the pointers that leads to something.
+    /// The first value that one of the pointers leads to.
     #[must_use]
     pub fn first(&self, pointers: &[&str]) -> Option<String> {
         pointers.iter().find_map(|pointer| self.value(pointer))
     }
 
-    /// Whether the value at a JSON pointer reads so, in whatever case.
+    /// Whether the value at a JSON pointer equals `wanted`, ignoring case.
     #[must_use]
     pub fn is(&self, pointer: &str, wanted: &str) -> bool {
         self.value(pointer)
             .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
     }
 
-    /// The number at a JSON pointer, be it a number or a text.
+    /// The number at a JSON pointer, written as a number or as a text.
     #[must_use]
     pub fn number(&self, pointer: &str) -> Option<f64> {
         self.value(pointer)?
@@ -111,21 +96,21 @@ impl Event {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The first time that one of the pointers leads to; else when the event was sent.
+    /// The first time that one of the pointers leads to; else the time when the event was sent.
     #[must_use]
     pub fn time(&self, pointers: &[&str]) -> Timestamp {
         pointers
             .iter()
             .chain(&["/detail/eventTime", "/time"])
-            .find_map(|pointer| time_of(&self.value(pointer)?))
+            .find_map(|pointer| parse_time(&self.value(pointer)?))
             .unwrap_or(self.sent)
     }
 
-    /// The time at a JSON pointer for a person to read; as it came if it cannot be read.
+    /// The time at a JSON pointer, formatted for people; the original text if it cannot be parsed.
     #[must_use]
-    pub fn when(&self, pointer: &str) -> Option<String> {
+    pub fn readable_time(&self, pointer: &str) -> Option<String> {
         let text = self.value(pointer)?;
-        Some(time_of(&text).map_or(text, |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string()))
+        Some(parse_time(&text).map_or(text, |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string()))
     }
 
     /// The first account id that one of the pointers leads to, by itself or in an ARN.
@@ -134,7 +119,7 @@ impl Event {
         pointers
             .iter()
             .chain(&["/account"])
-            .find_map(|pointer| account_of(&self.value(pointer)?))
+            .find_map(|pointer| account_id_in(&self.value(pointer)?))
     }
 
     /// The first region that one of the pointers leads to.
@@ -150,7 +135,7 @@ impl Event {
             .unwrap_or_else(|| console::NO_REGION.to_owned())
     }
 
-    /// The call that CloudTrail recorded, if it is one.
+    /// The call, if CloudTrail recorded one.
     #[must_use]
     pub fn call(&self) -> Option<Call> {
         let operation = self.value("/detail/eventName")?;
@@ -162,35 +147,41 @@ impl Event {
         })
     }
 
-    /// The call's own id, the same however often it is delivered; else the event's.
+    /// The lifecycle event of Control Tower or Organizations, if it is one.
+    #[must_use]
+    pub fn lifecycle(&self) -> Option<LifecycleEvent> {
+        LifecycleEvent::read(&self.json["detail"])
+    }
+
+    /// The id of the call, equal in every delivery; else the id of the event.
     #[must_use]
     pub fn id(&self) -> String {
         self.value("/detail/eventID")
             .unwrap_or_else(|| self.id.clone())
     }
 
-    /// What came, as it came.
+    /// The original text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is plain text.
+    /// Whether it is plain text instead of JSON.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         !self.json.is_object()
     }
 
-    /// The subject that a service sent to a topic with it.
+    /// The subject that the service published with it.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 }
 
-/// A single value as a text on one line; nothing for an empty one.
+/// A single value as a text on one line; `None` for an empty one.
 #[must_use]
-pub fn said(value: Option<&Value>) -> Option<String> {
+pub fn text_of(value: Option<&Value>) -> Option<String> {
     let text = match value? {
         Value::String(text) => one_line(&short(text)),
         Value::Number(number) => number.to_string(),
@@ -206,13 +197,13 @@ fn short(text: &str) -> String {
 
 /// An account id, by itself or in an ARN.
 #[must_use]
-pub fn account_of(text: &str) -> Option<AccountId> {
+pub fn account_id_in(text: &str) -> Option<AccountId> {
     text.parse().ok().or_else(|| AccountId::from_arn(text).ok())
 }
 
-/// A time in one of the ways in which AWS writes it: RFC 3339, with an offset without a colon, and
-/// `Sat, 05 Jun 2016 15:10:09 GMT`, whose day of the week need not be right.
-fn time_of(text: &str) -> Option<Timestamp> {
+/// A time in one of the formats of AWS: RFC 3339, with an offset without a colon, and
+/// `Sat, 05 Jun 2016 15:10:09 GMT`, whose day of the week may be wrong.
+fn parse_time(text: &str) -> Option<Timestamp> {
     let offset = |text| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text);
     text.parse().or_else(|_| offset(text)).ok().or_else(|| {
         let time = text.split_once(", ")?.1.strip_suffix(" GMT")?;
@@ -230,10 +221,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Event {
-        match Message::read(body, "message", Timestamp::UNIX_EPOCH) {
-            Message::Event(event) => event,
-            Message::Task(task) => panic!("{task:?}"),
-        }
+        Event::read(body, "message", Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -277,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_read_all_the_same() {
+    fn an_empty_event_has_defaults() {
         for body in [
             "",
             "null",
@@ -298,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_the_ways_of_aws() {
-        let read = |text| time_of(text).map(|time| time.to_string());
+    fn every_time_format_of_aws_is_parsed() {
+        let read = |text| parse_time(text).map(|time| time.to_string());
         let noon = Some("2026-03-01T10:00:00.123Z".to_owned());
         assert_eq!(read("2026-03-01T10:00:00.123+0000"), noon);
         assert_eq!(read("2026-03-01T10:00:00.123Z"), noon);

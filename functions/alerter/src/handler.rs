@@ -1,197 +1,172 @@
-//! A batch of messages in, those that have to come back out.
+//! A batch of the alerts queue: which of its events are published, and which messages failed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use jiff::{SignedDuration, Timestamp};
+use aws_lambda_events::sqs::SqsMessage;
+use jiff::Timestamp;
 use orgkeeper_shared::{
     account_directory::table::{DirectoryTable, Stored},
     alert::AlertAccount,
-    aws::CallCounter,
     ids::AccountId,
-    invocation::Invocation,
-    queue::{Failure, Queue},
-    telemetry::Metrics,
+    lambda::{Outcomes, Time, Work},
+    queue::Failure,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use crate::{
-    burst::Task,
     draft::Draft,
-    event::Message,
-    kinds::{self, Kind, Reading},
-    teller::{Moment, News, NotTold, Outcome, Teller},
+    kinds::{self, classifier::Classification, unrecognized::UNRECOGNIZED},
+    message::Message,
+    publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
+    summary::Task,
 };
 
 /// How long an alert waits for the name of its account.
 const LOOKUP: Duration = Duration::from_secs(1);
 
-/// Tells the alerts of one batch after another.
+/// Publishes the alerts of one batch after another.
 #[derive(Debug)]
-pub struct Handler {
-    teller: Teller,
+pub struct Alerter {
+    publisher: AlertPublisher,
     directory: Option<DirectoryTable>,
-    queue: Queue,
-    calls: CallCounter,
 }
 
-/// What became of each message, by its place in the batch.
-type Results = BTreeMap<usize, Result<Outcome, NotTold>>;
+/// The result of each message, by its index in the batch.
+type Results = BTreeMap<usize, Result<PublishOutcome, PublishError>>;
 
-impl Handler {
-    /// A handler over `teller`, whose clients carry `calls`, for messages of `queue`; accounts have
-    /// the names that `directory` has for them.
-    #[must_use]
-    pub fn new(
-        teller: Teller,
-        directory: Option<DirectoryTable>,
-        queue: Queue,
-        calls: CallCounter,
-    ) -> Self {
-        Self {
-            teller,
-            directory,
-            queue,
-            calls,
-        }
-    }
+impl Work for Alerter {
+    const FUNCTION: &'static str = "alerter";
+    type Reason = PublishError;
 
-    /// Tells what the messages say and names those that have to come back.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let start = Instant::now();
-        let deadline = start + invocation.time_to_work();
-        let remaining = SignedDuration::try_from(invocation.remaining).unwrap_or_default();
-        let at = Moment {
-            now: invocation.now,
-            until: invocation
-                .now
-                .saturating_add(remaining)
-                .unwrap_or(Timestamp::MAX),
-        };
+    async fn work<'a>(
+        &self,
+        messages: &'a [SqsMessage],
+        time: &Time,
+    ) -> Outcomes<'a, PublishError> {
+        self.publisher.rules.refresh(time.began()).await;
 
-        self.teller.rules.refresh(at.now).await;
-
-        // Messages that tell the same are one piece of news.
-        let mut drafts: Vec<(Draft, Vec<usize>)> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
-        let mut tasks = Vec::new();
-        let mut results = Results::new();
-        for (place, message) in event.records.iter().enumerate() {
-            match read(message, at.now) {
-                Message::Task(task) => tasks.push((place, task)),
-                Message::Event(event) => match kinds::read(&event) {
-                    Reading::Nothing => {}
-                    Reading::Tell(draft) => {
-                        let same = *known.entry(draft.dedup_key()).or_insert(drafts.len());
-                        match drafts.get_mut(same) {
-                            Some((_, places)) => places.push(place),
-                            None => drafts.push((*draft, vec![place])),
-                        }
-                    }
-                },
-            }
-        }
+        let Batch { drafts, tasks } = classify(messages, time.began());
         let unrecognized = drafts
             .iter()
-            .filter(|(draft, _)| draft.kind == Kind::Unrecognized)
+            .filter(|(draft, _)| draft.kind == UNRECOGNIZED)
             .count();
-
-        let (drafts, places): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
-        let news = self.with_accounts(drafts).await;
-        let told = self.teller.tell(&news, at, deadline).await;
-        for (places, told) in places.into_iter().zip(told) {
-            results.extend(places.into_iter().map(|place| (place, told.clone())));
+        let mut results = Results::new();
+        let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
+        let alerts = self.with_accounts(drafts).await;
+        let published = self.publisher.publish_all(&alerts, time).await;
+        for (indices, result) in indices.into_iter().zip(published) {
+            results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
-        for (place, task) in tasks {
-            let Task::Summary(summary) = *task;
-            let told = timeout_at(deadline, self.teller.summarize(&summary, at)).await;
-            results.insert(place, told.unwrap_or(Err(NotTold::OutOfTime)));
+        for (index, Task::Summary(summary)) in tasks {
+            let published = self.publisher.publish_summary(&summary, time);
+            let published = timeout_at(time.deadline(), published).await;
+            results.insert(index, published.unwrap_or(Err(PublishError::OutOfTime)));
         }
 
-        let count = |of: Outcome| {
-            let outcomes = results
-                .values()
-                .filter(|result| matches!(result, Ok(it) if *it == of));
-            outcomes.count() as u64
+        let count = |outcome: PublishOutcome| {
+            let outcomes = results.values();
+            outcomes
+                .filter(|result| matches!(result, Ok(it) if *it == outcome))
+                .count()
         };
-        let (told, repeated, counted, silenced) = (
-            count(Outcome::Told),
-            count(Outcome::Repeated),
-            count(Outcome::Counted),
-            count(Outcome::Silenced),
-        );
-        let failures: Vec<_> = results
+        let counts = [
+            ("AlertsPublished", count(PublishOutcome::Published)),
+            ("AlertsDuplicate", count(PublishOutcome::Duplicate)),
+            ("AlertsSummarized", count(PublishOutcome::Summarized)),
+            ("AlertsSilenced", count(PublishOutcome::Silenced)),
+            ("AlertsUnrecognized", unrecognized),
+        ];
+        let failures = results.into_iter().filter_map(|(index, result)| {
+            let (reason, message) = (result.err()?, messages.get(index)?);
+            Some(Failure { message, reason })
+        });
+        let outcomes = Outcomes::new(failures.collect());
+        counts
             .into_iter()
-            .filter_map(|(place, result)| {
-                let reason = result.err()?;
-                let message = event.records.get(place)?;
-                Some(Failure { message, reason })
+            .fold(outcomes, |outcomes, (metric, value)| {
+                outcomes.count(metric, value)
             })
-            .collect();
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        Metrics::of("alerter")
-            .count("AlertsTold", told)
-            .count("AlertsRepeated", repeated)
-            .count("AlertsCounted", counted)
-            .count("AlertsSilenced", silenced)
-            .count("AlertsUnrecognized", unrecognized as u64)
-            .count("MessagesReturned", failures.len() as u64)
-            .count("AwsCalls", self.calls.take())
-            .write(invocation.now.as_millisecond());
-        tracing::info!(
-            messages = event.records.len(),
-            messages.returned = failures.len(),
-            alerts.told = told,
-            alerts.repeated = repeated,
-            alerts.counted = counted,
-            alerts.silenced = silenced,
-            duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "batch done"
-        );
-        response
+    }
+}
+
+impl Alerter {
+    /// An alerter over `publisher`. Account names come from `directory`.
+    #[must_use]
+    pub fn new(publisher: AlertPublisher, directory: Option<DirectoryTable>) -> Self {
+        Self {
+            publisher,
+            directory,
+        }
     }
 
-    /// What is told, with what the directory knows of the accounts: if it does not answer, their ids.
-    async fn with_accounts(&self, drafts: Vec<Draft>) -> Vec<News> {
+    /// The drafts with the names of their accounts. If the directory does not answer, alerts have ids only.
+    async fn with_accounts(&self, drafts: Vec<Draft>) -> Vec<PendingAlert> {
         let ids: BTreeSet<AccountId> = drafts
             .iter()
             .filter_map(|draft| draft.account.clone())
             .collect();
-        let mut late = false;
+        let mut timed_out = false;
         let stored = match &self.directory {
             Some(directory) if !ids.is_empty() => {
                 let read = timeout(LOOKUP, directory.read(&ids)).await;
-                late = read.is_err();
+                timed_out = read.is_err();
                 read.unwrap_or_default()
             }
             _ => HashMap::new(),
         };
         let failed = stored.values().filter(|stored| stored.is_err()).count();
-        if late || failed > 0 {
+        if timed_out || failed > 0 {
             tracing::warn!(
                 accounts = ids.len(),
-                late,
-                "accounts are told by their ids alone"
+                timed_out,
+                "account directory not read, alerts are published without account names"
             );
         }
         drafts
             .into_iter()
             .map(|draft| {
                 let stored = draft.account.as_ref().and_then(|id| stored.get(id));
-                News {
+                PendingAlert {
                     account: draft.account.clone().map(|id| named(id, stored)),
-                    unread: late || matches!(stored, Some(Err(_))),
+                    account_unread: timed_out || matches!(stored, Some(Err(_))),
                     draft,
                 }
             })
             .collect()
     }
+}
+
+/// The messages of a batch by what has to be done.
+#[derive(Default)]
+struct Batch {
+    /// Each alert with the indices of its messages: duplicates in a batch are one alert.
+    drafts: Vec<(Draft, Vec<usize>)>,
+    tasks: Vec<(usize, Task)>,
+}
+
+fn classify(records: &[SqsMessage], now: Timestamp) -> Batch {
+    let mut batch = Batch::default();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for (index, record) in records.iter().enumerate() {
+        match read(record, now) {
+            Message::Task(task) => batch.tasks.push((index, *task)),
+            Message::Event(event) => match kinds::classify(&event) {
+                Classification::NotReported => {}
+                Classification::Alert(draft) => {
+                    let next = batch.drafts.len();
+                    let at = *known.entry(draft.dedup_key()).or_insert(next);
+                    match batch.drafts.get_mut(at) {
+                        Some((_, indices)) => indices.push(index),
+                        None => batch.drafts.push((*draft, vec![index])),
+                    }
+                }
+            },
+        }
+    }
+    batch
 }
 
 fn read(message: &SqsMessage, now: Timestamp) -> Message {

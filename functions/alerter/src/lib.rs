@@ -1,30 +1,35 @@
-//! `alerter`: tells people in words what happened, each thing once, on the topic of its severity.
+//! `alerter`: publishes alerts about events, each once, on the topic of its severity.
 //!
 //! Read it in this order:
-//! * [`config`]: what the template sets; [`rules`]: severities, silences and routes, [`rulebook`]: those in
-//!   force.
-//! * [`event`]: what came in a message; [`who`]: who did it; [`console`]: where to look.
-//! * [`kinds`]: what it is, a file for each row of the table of alerts, [`unrecognized`] for the rest;
-//!   [`draft`]: the words that come of it.
-//! * [`burst`]: what is told at once and what is counted; [`sent`]: the table that remembers it.
-//! * [`teller`]: an alert in, told once; [`handler`]: a batch of messages in, those that have to come
-//!   back out.
-//! * [`setup`]: the clients that it works with.
+//! * [`config`]: the settings that the template passes.
+//! * [`message`]: a message of the queue, [`event`] or [`summary`] task. [`actor`]: who made a call.
+//!   [`console`]: links. [`text`]: titles, names and numbers.
+//! * [`kind`]: a kind of alert. [`draft`]: an alert before rules. [`kinds`]: what an event means, a file for
+//!   each subject.
+//! * [`rules`]: severities, silences and routes, read by [`rules_file`]. [`active_rules`]: those in force.
+//! * [`burst_window`]: which alerts are published, and which are summarized.
+//! * [`gateway`]: the files that call AWS.
+//! * [`publisher`]: publishes each alert once. [`handler`]: a batch of messages in, the messages to be retried
+//!   out. [`setup`]: the clients.
 
-pub mod burst;
+pub mod active_rules;
+pub mod actor;
+pub mod burst_window;
 pub mod config;
 pub mod console;
 pub mod draft;
 pub mod event;
+pub mod gateway;
 pub mod handler;
+pub mod kind;
 pub mod kinds;
-pub mod rulebook;
+pub mod message;
+pub mod publisher;
 pub mod rules;
-pub mod sent;
+pub mod rules_file;
 pub mod setup;
-pub mod teller;
-pub mod unrecognized;
-pub mod who;
+pub mod summary;
+pub mod text;
 
 #[cfg(test)]
 mod samples;

@@ -1,6 +1,6 @@
-//! What the samples of `events/alerter/` read like, and that whatever comes is told harmlessly.
+//! The samples of `events/alerter/` as alerts, and alerts about arbitrary input.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use jiff::Timestamp;
 use orgkeeper_shared::alert::{Alert, AlertAccount};
@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     draft::Draft,
-    event::Message,
-    kinds::{self, Reading},
+    event::Event,
+    kinds::{self, classifier::Classification},
     rules::Rules,
 };
 
@@ -44,12 +44,9 @@ fn account(draft: &Draft) -> Option<AlertAccount> {
 }
 
 fn drafted(body: &str) -> Option<Draft> {
-    let Message::Event(event) = Message::read(body, "message-1", Timestamp::UNIX_EPOCH) else {
-        panic!("a task");
-    };
-    match kinds::read(&event) {
-        Reading::Tell(draft) => Some(*draft),
-        Reading::Nothing => None,
+    match kinds::classify(&Event::read(body, "message-1", Timestamp::UNIX_EPOCH)) {
+        Classification::Alert(draft) => Some(*draft),
+        Classification::NotReported => None,
     }
 }
 
@@ -63,45 +60,16 @@ fn alert(body: &str) -> Alert {
 
 #[test]
 fn every_kind_has_a_sample() {
-    let told: Vec<String> = samples().iter().map(|(_, body)| alert(body).kind).collect();
-    for kind in kinds::Kind::names() {
-        assert!(told.iter().any(|told| told == kind), "{kind}");
-    }
-}
-
-/// A call that no rule lets through is never told.
-#[test]
-fn every_call_is_in_the_rules_of_eventbridge() {
-    let file = |path: &str| fs::read_to_string(folder().join("../..").join(path)).unwrap();
-    let own = file("template.yaml");
-    let others = file("infra/alert-events.yaml");
-    let names = |text: &str| -> BTreeSet<String> {
-        let words = text.split(|it: char| !it.is_ascii_alphanumeric());
-        words.map(str::to_owned).collect()
-    };
-    let (own, others) = (names(&own), names(&others));
-    for rules in [&own, &others] {
-        assert!(rules.contains(kinds::organization::DEPARTED));
-    }
-    for words in [
-        kinds::iam::CALLS,
-        kinds::trail::CALLS,
-        kinds::organization::CALLS,
-    ]
-    .concat()
-    {
-        assert!(own.contains(words.operation), "template.yaml: {words:?}");
-        assert!(
-            others.contains(words.operation),
-            "alert-events.yaml: {words:?}"
-        );
+    let sampled: Vec<String> = samples().iter().map(|(_, body)| alert(body).kind).collect();
+    for kind in kinds::all() {
+        assert!(sampled.iter().any(|sampled| sampled == kind.name), "{kind}");
     }
 }
 
 #[test]
-fn the_rules_of_the_sample_are_right() {
+fn the_sample_rules_are_correct() {
     let rules = fs::read_to_string(folder().join("rules.toml")).unwrap();
-    Rules::read(&rules).unwrap();
+    Rules::parse(&rules).unwrap();
 }
 
 #[test]
@@ -119,9 +87,9 @@ fn a_title_fits_and_nothing_is_raw() {
     }
 }
 
-/// The same sample with every value that says something taken away in turn is told all the same.
+/// Each sample without each of its values in turn is still an alert.
 #[test]
-fn whatever_is_missing_the_rest_is_told() {
+fn a_missing_value_prevents_no_alert() {
     for (name, body) in samples() {
         let sample: Value = serde_json::from_str(&body).unwrap();
         let mut pointers = Vec::new();
@@ -138,7 +106,7 @@ fn whatever_is_missing_the_rest_is_told() {
     }
 }
 
-/// A number that comes as a text, and a text that comes as a number, change nothing that is told.
+/// A number written as a text changes nothing in the alert.
 #[test]
 fn numbers_may_be_texts() {
     fn texts(value: &mut Value) {
@@ -173,7 +141,7 @@ fn walk(value: &Value, at: &mut String, pointers: &mut Vec<String>) {
 }
 
 #[test]
-fn an_event_of_300_kilobytes_is_cut_and_says_so() {
+fn an_event_of_300_kilobytes_is_cut_and_marked() {
     let mut event: Value = serde_json::from_str(include_str!(
         "../../../events/alerter/iam-change-denied.json"
     ))
@@ -195,11 +163,11 @@ fn an_event_of_300_kilobytes_is_cut_and_says_so() {
 }
 
 #[test]
-fn what_is_no_news_is_not_told() {
+fn some_events_are_not_reported() {
     let success = include_str!("../../../events/alerter/account-failed.json")
         .replace("\"FAILED\"", "\"SUCCEEDED\"");
     assert!(drafted(&success).is_none());
-    // The call that removed it was told.
+    // The call that removed it was reported.
     let removed = include_str!("../../../events/alerter/organization-change-departed.json")
         .replace("\"Left\"", "\"Removed\"");
     assert!(drafted(&removed).is_none());
@@ -244,19 +212,19 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_json_is_told(value in any_json()) {
+    fn any_json_becomes_an_alert(value in any_json()) {
         let text = alert(&value.to_string()).text();
         prop_assert!(text.contains("Unrecognized message"));
     }
 
     #[test]
-    fn any_text_is_told(body in "(?s).{0,200}") {
+    fn any_text_becomes_an_alert(body in "(?s).{0,200}") {
         prop_assert!(!alert(&body).text().is_empty());
     }
 
     /// Any value of any sample replaced by any other.
     #[test]
-    fn a_wrong_value_breaks_nothing(which in any::<prop::sample::Index>(),
+    fn a_wrong_value_prevents_no_alert(which in any::<prop::sample::Index>(),
                                     place in any::<prop::sample::Index>(),
                                     value in any_json()) {
         let samples = samples();
@@ -271,12 +239,12 @@ proptest! {
         prop_assert!(alert.text().len() < 20_000);
     }
 
-    /// However hostile every text of an event is, it makes no line that looks like one of ours.
+    /// No text of an event can add a line that looks like one of ours.
     #[test]
-    fn no_text_makes_a_line_of_ours(which in any::<prop::sample::Index>(), text in hostile()) {
+    fn no_text_can_forge_a_line(which in any::<prop::sample::Index>(), text in hostile()) {
         fn poison(value: &mut Value, key: &str, text: &str) {
             match value {
-                // What these say decides what the event is.
+                // These decide what the event is.
                 Value::String(_) if ["eventName", "eventSource", "detail-type", "source", "type",
                     "Type", "TopicArn", "state", "ConsoleLogin", "Message", "anomalyId"].contains(&key) => {}
                 Value::String(value) => value.push_str(text),
@@ -294,13 +262,13 @@ proptest! {
         let mut sample: Value = serde_json::from_str(body).unwrap();
         poison(&mut sample, "", &text);
         let alert = alert(&sample.to_string());
-        let told = alert.text();
+        let text = alert.text();
         for label in ONCE {
-            let lines = told.lines().filter(|line| line.starts_with(label)).count();
-            prop_assert!(lines <= 1, "{name}: {label} {told}");
+            let lines = text.lines().filter(|line| line.starts_with(label)).count();
+            prop_assert!(lines <= 1, "{name}: {label} {text}");
         }
         let controls = |it: char| it != '\n' && it.is_control() || ('\u{2028}'..='\u{202e}').contains(&it);
-        prop_assert!(!told.contains(controls), "{name}: {told:?}");
+        prop_assert!(!text.contains(controls), "{name}: {text:?}");
         prop_assert!(!alert.subject().contains(|it: char| !(' '..='~').contains(&it)));
     }
 }

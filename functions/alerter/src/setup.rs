@@ -1,41 +1,50 @@
-//! The rules, and every client, built once before the first invocation.
+//! The rules and the clients, created once before the first invocation.
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     once::Once,
     queue::Queue,
 };
 
 use crate::{
-    config::Config, handler::Handler, rulebook::Rulebook, rules::Rules, sent::Sent, teller::Teller,
+    active_rules::ActiveRules,
+    config::Config,
+    gateway::{rules_parameter::RulesParameter, sent_alerts::SentAlerts},
+    handler::Alerter,
+    publisher::AlertPublisher,
+    rules::Rules,
 };
 
 /// The rules of the parameter that the settings name; without one there are none.
 ///
 /// # Errors
-/// If they cannot be read or one is wrong: see [`Rulebook::open`].
-pub async fn rules(config: &Config, sdk: &SdkConfig) -> anyhow::Result<Rulebook> {
+/// If they cannot be read or one is wrong: see [`ActiveRules::load`].
+pub async fn rules(config: &Config, sdk: &SdkConfig) -> anyhow::Result<ActiveRules> {
     match &config.rules_parameter {
-        Some(name) => Rulebook::open(aws_sdk_ssm::Client::new(sdk), name.clone()).await,
+        Some(name) => {
+            let client = aws_sdk_ssm::Client::new(sdk);
+            ActiveRules::load(RulesParameter::new(client, name.clone())).await
+        }
         None => Ok(Rules::default().into()),
     }
 }
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig, rules: Rulebook) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFunction<Alerter> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    let teller = Teller {
+    let publisher = AlertPublisher {
         once: Once::connect(sdk, &calls, &config.alerts_sent_table),
-        sent: Sent::new(
+        sent_alerts: SentAlerts::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),
         ),
-        topics: Topics::new(
+        topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
             config.error_topic.clone(),
@@ -49,5 +58,5 @@ pub fn handler(config: &Config, sdk: &SdkConfig, rules: Rulebook) -> Handler {
         .account_directory_table
         .clone()
         .map(|table| DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table));
-    Handler::new(teller, directory, queue(), calls)
+    QueueFunction::new(Alerter::new(publisher, directory), queue(), calls)
 }

@@ -7,15 +7,17 @@ use orgkeeper_shared::{
     vending::{
         ledger::{Ledger, Outcome},
         request::{Access, AccountRequest, Status},
+        task::{AssignTask, AssignmentState, AssignmentsTask},
     },
 };
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     config::Outstanding,
+    follow_up::{follow_up, states_of},
     identity_center::IdentityCenter,
-    step::{Next, Step, got_on, next, places, to_ask},
-    task::{Assign, Task},
+    progress::{NextAction, has_ended, indexes, made_progress, next_action, to_request},
 };
 
 /// What became of a task.
@@ -40,9 +42,6 @@ pub enum NotDone {
     /// Somebody else keeps changing the request.
     #[error("the request was changed by somebody else meanwhile")]
     Overtaken,
-    /// The task cannot be written as JSON.
-    #[error("a task cannot be written")]
-    Unwritable(#[from] serde_json::Error),
 }
 
 impl Reason for NotDone {
@@ -50,7 +49,6 @@ impl Reason for NotDone {
         match self {
             Self::Call(error) => error.retryable(),
             Self::Overtaken => true,
-            Self::Unwritable(_) => false,
         }
     }
 }
@@ -77,7 +75,7 @@ impl Assigner {
     ///
     /// # Errors
     /// If its message has to come back.
-    pub async fn assign(&self, task: Assign, until: Instant) -> Result<Done, NotDone> {
+    pub async fn assign(&self, task: AssignTask, until: Instant) -> Result<Done, NotDone> {
         let Some(request) = self.under_way(&task).await? else {
             self.free_places(&task).await?;
             return Ok(Done::Already);
@@ -87,24 +85,26 @@ impl Assigner {
             let message = "the account's id is not in the table of accounts".to_owned();
             return self.end(&task, &request, Err(message)).await;
         };
-        let before = task.steps_of(request.access.len());
+        let before = states_of(&task, request.access.len());
         let mut steps = before.clone();
         let mut trouble = self.poll(&mut steps, until).await;
         let asking = self.ask(&task, account, &request.access, &mut steps, until);
         trouble = asking.await.or(trouble);
 
-        match next(&steps) {
-            Next::Succeed => self.end(&task, &request, Ok(())).await,
-            Next::Fail { place, reason } => {
-                let message = refusal(&request.access[place], reason);
+        match next_action(&steps) {
+            NextAction::Succeed => self.end(&task, &request, Ok(())).await,
+            NextAction::Fail { index, reason } => {
+                let message = refusal(&request.access[index], reason);
                 self.end(&task, &request, Err(message)).await
             }
-            Next::Wait => match trouble {
+            NextAction::Wait => match trouble {
                 // What is only busy never ends in the dead-letter queue, what is broken does.
-                Some(error) if !is_busy(&error) && !got_on(&before, &steps) => Err(error.into()),
+                Some(error) if !is_busy(&error) && !made_progress(&before, &steps) => {
+                    Err(error.into())
+                }
                 _ => {
                     self.free_ended(&task, &before, &mut steps).await;
-                    self.later(task.followed_by(steps)).await?;
+                    self.send_follow_up(&task, steps).await?;
                     Ok(Done::Waits)
                 }
             },
@@ -112,7 +112,7 @@ impl Assigner {
     }
 
     /// The request of a task, if its access is still to be assigned.
-    async fn under_way(&self, task: &Assign) -> Result<Option<AccountRequest>, AwsCallError> {
+    async fn under_way(&self, task: &AssignTask) -> Result<Option<AccountRequest>, AwsCallError> {
         let mut found = self.ledger.read([task.email.as_str()]).await?;
         Ok(found.remove(&task.email).filter(|request| {
             request.attempt == task.attempt && request.status == Status::Assigning
@@ -120,10 +120,12 @@ impl Assigner {
     }
 
     /// Asks what became of each access that was asked for; gives the last thing that went wrong.
-    async fn poll(&self, steps: &mut [Step], until: Instant) -> Option<AwsCallError> {
+    async fn poll(&self, steps: &mut [AssignmentState], until: Instant) -> Option<AwsCallError> {
         let mut trouble = None;
         for step in steps {
-            let Step::Asked(id) = &*step else { continue };
+            let AssignmentState::Requested(id) = &*step else {
+                continue;
+            };
             if Instant::now() >= until {
                 break;
             }
@@ -139,20 +141,20 @@ impl Assigner {
     /// went wrong.
     async fn ask(
         &self,
-        task: &Assign,
+        task: &AssignTask,
         account: &AccountId,
         accesses: &[Access],
-        steps: &mut [Step],
+        steps: &mut [AssignmentState],
         until: Instant,
     ) -> Option<AwsCallError> {
         let mut trouble = None;
-        for place in to_ask(steps) {
+        for place in to_request(steps) {
             if Instant::now() >= until {
                 break;
             }
             match self
                 .ledger
-                .hold_assignment(&task.token(place), self.outstanding.0)
+                .hold_assignment(&task.slot(place), self.outstanding.0)
                 .await
             {
                 Ok(true) => {}
@@ -161,8 +163,8 @@ impl Assigner {
                 Err(error) => return Some(error),
             }
             match or_refused(self.identity_center.ask(account, &accesses[place]).await) {
-                Ok(Step::Refused(reason)) => {
-                    steps[place] = Step::Refused(reason);
+                Ok(AssignmentState::Refused(reason)) => {
+                    steps[place] = AssignmentState::Refused(reason);
                     break;
                 }
                 Ok(now) => steps[place] = now,
@@ -177,7 +179,7 @@ impl Assigner {
     /// Ends a request, for the reason in `outcome` if it failed, and gives its places back.
     async fn end(
         &self,
-        task: &Assign,
+        task: &AssignTask,
         request: &AccountRequest,
         outcome: Result<(), String>,
     ) -> Result<Done, NotDone> {
@@ -202,19 +204,23 @@ impl Assigner {
     }
 
     /// Gives back every place that the task's request holds.
-    async fn free_places(&self, task: &Assign) -> Result<(), AwsCallError> {
+    async fn free_places(&self, task: &AssignTask) -> Result<(), AwsCallError> {
         let held = self.ledger.assignments().await?;
-        let own = task.tokens();
-        let own = held.into_iter().filter(|token| token.starts_with(&own));
+        let own = held.into_iter().filter(|slot| task.holds(slot));
         self.ledger.release_assignments(own).await
     }
 
     /// Gives back the places of the accesses that have just ended. One whose place is still held has
     /// not: it is looked at again.
-    async fn free_ended(&self, task: &Assign, before: &[Step], steps: &mut [Step]) {
-        let mut ended = places(steps, Step::ended);
-        ended.retain(|place| !before[*place].ended());
-        let tokens = ended.iter().map(|place| task.token(*place));
+    async fn free_ended(
+        &self,
+        task: &AssignTask,
+        before: &[AssignmentState],
+        steps: &mut [AssignmentState],
+    ) {
+        let mut ended = indexes(steps, has_ended);
+        ended.retain(|place| !has_ended(&before[*place]));
+        let tokens = ended.iter().map(|place| task.slot(*place));
         if let Err(error) = self.ledger.release_assignments(tokens).await {
             tracing::warn!(%error, "places among the assignments are given back later");
             for place in ended {
@@ -223,18 +229,27 @@ impl Assigner {
         }
     }
 
-    async fn later(&self, task: Assign) -> Result<(), NotDone> {
-        let delay = task.delay();
-        let body = serde_json::to_string(&Task::Assign(task))?;
-        let messages = vec![(body, delay)];
-        Ok(self.queue.send(&self.queue_url, messages).await?)
+    async fn send_follow_up(
+        &self,
+        task: &AssignTask,
+        states: Vec<AssignmentState>,
+    ) -> Result<(), AwsCallError> {
+        let (task, delay) = follow_up(task, states);
+        let message = json!(AssignmentsTask::Assign(task)).to_string();
+        self.queue
+            .send(&self.queue_url, vec![(message, delay)])
+            .await
     }
 }
 
 /// What asking again does not change is AWS's refusal.
-fn or_refused(answer: Result<Step, AwsCallError>) -> Result<Step, AwsCallError> {
+fn or_refused(
+    answer: Result<AssignmentState, AwsCallError>,
+) -> Result<AssignmentState, AwsCallError> {
     match answer {
-        Err(error) if !error.retryable() => Ok(Step::Refused(error.in_words().to_owned())),
+        Err(error) if !error.retryable() => {
+            Ok(AssignmentState::Refused(error.in_words().to_owned()))
+        }
         answer => answer,
     }
 }

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use orgkeeper_shared::config::{ConfigError, Variables};
+use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
 /// Requests for assignments that IAM Identity Center takes at once; it cannot be raised ("IAM
 /// Identity Center quotas").
 const QUOTA: u32 = 15;
 
-/// The ARN of an instance of IAM Identity Center.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The ARN of an instance of IAM Identity Center. Its default is the placeholder of a setting that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceArn(String);
 
 impl InstanceArn {
@@ -91,21 +91,14 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let accounts_table = read.required("ACCOUNTS_TABLE");
-        let vending_state_table = read.required("VENDING_STATE_TABLE");
-        let assignments_queue_url = read.required("ASSIGNMENTS_QUEUE_URL");
-        let instance = read.required("IDENTITY_CENTER_INSTANCE_ARN");
-        let outstanding = read.optional("OUTSTANDING_ASSIGNMENTS");
-        read.finish(|| {
-            Some(Self {
-                accounts_table: accounts_table?,
-                vending_state_table: vending_state_table?,
-                assignments_queue_url: assignments_queue_url?,
-                instance: instance?,
-                outstanding: outstanding?.unwrap_or_default(),
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            accounts_table: read.required("ACCOUNTS_TABLE"),
+            vending_state_table: read.required("VENDING_STATE_TABLE"),
+            assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
+            instance: read.required("IDENTITY_CENTER_INSTANCE_ARN"),
+            outstanding: read.optional("OUTSTANDING_ASSIGNMENTS").unwrap_or_default(),
         })
     }
 }

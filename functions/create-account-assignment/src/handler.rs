@@ -7,13 +7,11 @@ use orgkeeper_shared::{
     invocation::Invocation,
     queue::{Failure, Queue, Reason},
     telemetry::Metrics,
+    vending::task::AssignmentsTask,
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    assigner::{Assigner, Done, NotDone},
-    task::Task,
-};
+use crate::assigner::{Assigner, Done, NotDone};
 
 /// Messages worked on at once.
 const MESSAGES_AT_ONCE: usize = 5;
@@ -118,7 +116,7 @@ impl Handler {
 
     async fn work_off(&self, message: &SqsMessage, until: Instant) -> Result<Done, MessageError> {
         let body = message.body.as_deref().unwrap_or_default();
-        let Task::Assign(task) =
+        let AssignmentsTask::Assign(task) =
             serde_json::from_str(body).map_err(|error| MessageError::Unusable {
                 line: error.line(),
                 column: error.column(),

@@ -8,10 +8,10 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
     pace::{Pace, Quota},
-    vending::request::Access,
+    vending::{request::Access, task::AssignmentState},
 };
 
-use crate::{config::InstanceArn, step::Step};
+use crate::config::InstanceArn;
 
 /// Published rate of all operations of the service together ("IAM Identity Center quotas").
 const ALL_OPERATIONS: Quota = Quota {
@@ -42,7 +42,11 @@ impl IdentityCenter {
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn ask(&self, account: &AccountId, access: &Access) -> Result<Step, AwsCallError> {
+    pub async fn ask(
+        &self,
+        account: &AccountId,
+        access: &Access,
+    ) -> Result<AssignmentState, AwsCallError> {
         self.pace.wait().await;
         let answer = self
             .client
@@ -65,7 +69,7 @@ impl IdentityCenter {
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn outcome(&self, id: &str) -> Result<Step, AwsCallError> {
+    pub async fn outcome(&self, id: &str) -> Result<AssignmentState, AwsCallError> {
         self.pace.wait().await;
         let answer = self
             .client
@@ -80,7 +84,7 @@ impl IdentityCenter {
             });
         match answer {
             Ok(answer) => Ok(step_of(answer.account_assignment_creation_status, Some(id))),
-            Err(error) if error.class() == AwsErrorClass::NotFound => Ok(Step::Open),
+            Err(error) if error.class() == AwsErrorClass::NotFound => Ok(AssignmentState::Open),
             Err(error) => Err(error),
         }
     }
@@ -88,11 +92,14 @@ impl IdentityCenter {
 
 /// Where AWS's status puts an access whose request is `known` or named in it. Without an id nobody
 /// could ask for the outcome: it is open.
-fn step_of(status: Option<AccountAssignmentOperationStatus>, known: Option<&str>) -> Step {
+fn step_of(
+    status: Option<AccountAssignmentOperationStatus>,
+    known: Option<&str>,
+) -> AssignmentState {
     let status = status.unwrap_or_else(|| AccountAssignmentOperationStatus::builder().build());
     match status.status {
-        Some(StatusValues::Succeeded) => Step::Given,
-        Some(StatusValues::Failed) => Step::Refused(
+        Some(StatusValues::Succeeded) => AssignmentState::Created,
+        Some(StatusValues::Failed) => AssignmentState::Refused(
             status
                 .failure_reason
                 .unwrap_or_else(|| "AWS gives no reason".to_owned()),
@@ -100,7 +107,7 @@ fn step_of(status: Option<AccountAssignmentOperationStatus>, known: Option<&str>
         _ => status
             .request_id
             .or_else(|| known.map(str::to_owned))
-            .map_or(Step::Open, Step::Asked),
+            .map_or(AssignmentState::Open, AssignmentState::Requested),
     }
 }
 
@@ -119,13 +126,13 @@ mod tests {
                     .build(),
             )
         };
-        let asked = |id: &str| Step::Asked(id.to_owned());
-        let refused = |reason: &str| Step::Refused(reason.to_owned());
+        let asked = |id: &str| AssignmentState::Requested(id.to_owned());
+        let refused = |reason: &str| AssignmentState::Refused(reason.to_owned());
         let working = || Some(StatusValues::InProgress);
         for (status, known, step) in [
             (status(working(), Some("a"), None), None, asked("a")),
             (status(working(), None, None), Some("k"), asked("k")),
-            (status(working(), None, None), None, Step::Open),
+            (status(working(), None, None), None, AssignmentState::Open),
             (
                 status(Some(StatusValues::from("QUEUED")), Some("a"), None),
                 None,
@@ -134,7 +141,7 @@ mod tests {
             (
                 status(Some(StatusValues::Succeeded), Some("a"), None),
                 None,
-                Step::Given,
+                AssignmentState::Created,
             ),
             (
                 status(Some(StatusValues::Failed), Some("a"), Some("role quota")),
@@ -147,7 +154,7 @@ mod tests {
                 refused("AWS gives no reason"),
             ),
             (None, Some("k"), asked("k")),
-            (None, None, Step::Open),
+            (None, None, AssignmentState::Open),
         ] {
             assert_eq!(step_of(status.clone(), known), step, "{status:?}");
         }

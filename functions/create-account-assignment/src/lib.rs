@@ -2,8 +2,8 @@
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
-//! * [`task`]: the message of the assignments queue, which says how far a request is.
-//! * [`step`]: where each access stands, and what is done next.
+//! * [`progress`]: how far the assignments of a request are, and what is done next.
+//! * [`follow_up`]: the task that is sent again while assignments are in progress.
 //! * [`identity_center`]: asking IAM Identity Center for an access, and what became of it.
 //! * [`assigner`]: doing a task, which may send itself again.
 //! * [`handler`]: a batch of messages in, those that have to come back out.
@@ -11,8 +11,8 @@
 
 pub mod assigner;
 pub mod config;
+pub mod follow_up;
 pub mod handler;
 pub mod identity_center;
+pub mod progress;
 pub mod setup;
-pub mod step;
-pub mod task;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orgkeeper_shared::{
-    config::{ConfigError, Variables},
+    lambda::settings::{ConfigError, Lookup, Variables},
     vending::creation::AccountCreation,
 };
 
@@ -38,31 +38,21 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let accounts_table = read.required("ACCOUNTS_TABLE");
-        let vending_state_table = read.required("VENDING_STATE_TABLE");
-        let info_topic = read.required("INFO_TOPIC_ARN");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let account_creation = read.optional("ACCOUNT_CREATION");
-        let account_events_queue_url = read.required("ACCOUNT_EVENTS_QUEUE_URL");
-        let assignments_queue_url = read.required("ASSIGNMENTS_QUEUE_URL");
-        let uploads_queue_url = read.required("UPLOADS_QUEUE_URL");
-        let operations_at_once = read.number_or("OPERATIONS_AT_ONCE", 5, 1);
-        let reconcile_after = read.number_or("RECONCILE_AFTER_SECONDS", 120, 1);
-        read.finish(|| {
-            Some(Self {
-                accounts_table: accounts_table?,
-                vending_state_table: vending_state_table?,
-                info_topic: info_topic?,
-                error_topic: error_topic?,
-                account_creation: account_creation?.unwrap_or(AccountCreation::AccountFactory),
-                account_events_queue_url: account_events_queue_url?,
-                assignments_queue_url: assignments_queue_url?,
-                uploads_queue_url: uploads_queue_url?,
-                operations_at_once: operations_at_once?,
-                reconcile_after: Duration::from_secs(reconcile_after?.into()),
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            accounts_table: read.required("ACCOUNTS_TABLE"),
+            vending_state_table: read.required("VENDING_STATE_TABLE"),
+            info_topic: read.required("INFO_TOPIC_ARN"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
+            account_events_queue_url: read.required("ACCOUNT_EVENTS_QUEUE_URL"),
+            assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
+            uploads_queue_url: read.required("UPLOADS_QUEUE_URL"),
+            operations_at_once: read.number("OPERATIONS_AT_ONCE", 5, 1..),
+            reconcile_after: Duration::from_secs(
+                read.number("RECONCILE_AFTER_SECONDS", 120, 1..).into(),
+            ),
         })
     }
 }

@@ -14,13 +14,16 @@ use orgkeeper_shared::{
     invocation::Invocation,
     queue::{Failure, Queue, Reason},
     telemetry::Metrics,
-    vending::request::{AccountRequest, Status},
+    vending::{
+        request::{AccountRequest, Status},
+        task::AccountEventsTask,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    incoming::{self, Message, Task, Unusable},
+    incoming::{self, Message, Unusable},
     pipeline::{NotDone, Pipeline},
 };
 
@@ -209,13 +212,15 @@ impl Handler {
 
     async fn message(&self, message: &SqsMessage, clock: &Clock) -> Result<(), MessageError> {
         let done = match incoming::message(message).map_err(MessageError::Unusable)? {
-            Message::Ended(ended) => self.pipeline.ended(&ended, clock.now()).await,
-            Message::Task(Task::Reconcile) => self
+            Message::OperationEnded(ended) => {
+                self.pipeline.operation_ended(&ended, clock.now()).await
+            }
+            Message::Task(AccountEventsTask::Reconcile) => self
                 .pipeline
                 .reconcile(clock.now())
                 .await
                 .map_err(NotDone::from),
-            Message::Task(Task::Advance) | Message::Other => Ok(()),
+            Message::Task(AccountEventsTask::Advance) | Message::Other => Ok(()),
         };
         done.map_err(MessageError::NotDone)
     }
@@ -235,7 +240,9 @@ impl Handler {
             Err(error) if !error.retryable() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "requests wait for another turn");
-                self.pipeline.later(Task::Advance, TRY_AGAIN).await
+                self.pipeline
+                    .later(AccountEventsTask::Advance, TRY_AGAIN)
+                    .await
             }
         }
     }

@@ -1,31 +1,25 @@
 //! What starts the function: changes of the `Accounts` table, events, its own tasks.
 
 use aws_lambda_events::{dynamodb::EventRecord, sqs::SqsMessage};
-use orgkeeper_shared::vending::request::{AccountRequest, Status};
-use serde::{Deserialize, Serialize};
+use orgkeeper_shared::{
+    lifecycle::{LifecycleEvent, OperationEnded},
+    vending::{
+        request::{AccountRequest, Status},
+        task::AccountEventsTask,
+    },
+};
+use serde::Deserialize;
 use serde_json::Value;
-
-use crate::lifecycle::{self, Ended};
 
 /// A message of the account events queue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
     /// An account operation has ended.
-    Ended(Ended),
+    OperationEnded(OperationEnded),
     /// Something to do.
-    Task(Task),
+    Task(AccountEventsTask),
     /// Nothing that concerns requests.
     Other,
-}
-
-/// What the function is asked to do, by the schedule or by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
-pub enum Task {
-    /// Give waiting requests their turn.
-    Advance,
-    /// Ask AWS about operations that nothing was heard of, and give waiting requests their turn.
-    Reconcile,
 }
 
 /// The message is neither an event nor a task.
@@ -44,14 +38,16 @@ pub fn message(message: &SqsMessage) -> Result<Message, Unusable> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Body {
-        Task(Task),
+        Task(AccountEventsTask),
         Event { detail: Value },
     }
     match serde_json::from_str(message.body.as_deref().unwrap_or_default()) {
         Ok(Body::Task(task)) => Ok(Message::Task(task)),
-        Ok(Body::Event { detail }) => {
-            Ok(lifecycle::ended(&detail).map_or(Message::Other, Message::Ended))
-        }
+        Ok(Body::Event { detail }) => Ok(match LifecycleEvent::read(&detail) {
+            Some(LifecycleEvent::OperationEnded(ended)) => Message::OperationEnded(ended),
+            Some(LifecycleEvent::AccountJoined { .. } | LifecycleEvent::AccountDeparted { .. })
+            | None => Message::Other,
+        }),
         Err(error) => Err(Unusable {
             line: error.line(),
             column: error.column(),
@@ -122,21 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_read_as_they_are_written() {
-        for (task, text) in [
-            (Task::Advance, r#"{"task":"advance"}"#),
-            (Task::Reconcile, r#"{"task":"reconcile"}"#),
-        ] {
-            assert_eq!(serde_json::to_string(&task).unwrap(), text);
-            assert_eq!(read(text), Ok(Message::Task(task)));
-        }
+    fn a_task_is_read() {
+        let sample = include_str!("../../../events/create-managed-account/reconcile.json");
+        assert_eq!(
+            read(sample),
+            Ok(Message::Task(AccountEventsTask::Reconcile))
+        );
     }
 
     #[test]
     fn an_event_is_an_end_or_nothing_of_ours() {
         let created =
             include_str!("../../../events/create-managed-account/create-managed-account.json");
-        assert!(matches!(read(created), Ok(Message::Ended(_))));
+        assert!(matches!(read(created), Ok(Message::OperationEnded(_))));
         for other in [
             r#"{"detail":{}}"#,
             r#"{"detail":null}"#,

@@ -3,7 +3,6 @@
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`incoming`]: what starts the function: changes of the table, events, its own tasks.
-//! * [`lifecycle`]: what AWS says about the end of an account operation.
 //! * [`maker`]: how an account is made, by [`account_factory`] or by [`organizations`] alone.
 //! * [`pipeline`]: whose turn it is, and what every end leads to.
 //! * [`telling`]: the words for people.
@@ -15,7 +14,6 @@ pub mod config;
 pub mod execution_role;
 pub mod handler;
 pub mod incoming;
-pub mod lifecycle;
 pub mod maker;
 pub mod organizations;
 pub mod pipeline;

@@ -5,21 +5,21 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::future::join_all;
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
+    lifecycle::{self, Operation, OperationEnded},
     queue::{Queue, retry_delay},
     vending::{
         file::FileId,
         ledger::{Ledger, Outcome, Turn},
         request::{AccountRequest, Status},
+        task::{AccountEventsTask, AssignTask, AssignmentsTask, UploadsTask, email_of_slot},
     },
 };
 use serde_json::json;
 
 use crate::{
-    incoming::Task,
-    lifecycle::{End, Ended, Of},
     maker::{Maker, Ordered, Progress},
     organizations::Accounts,
     telling,
@@ -79,7 +79,7 @@ pub struct Pipeline {
     /// The organization's accounts.
     pub accounts: Accounts,
     /// Where people are told.
-    pub topics: Topics,
+    pub topics: AlertTopics,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
@@ -146,7 +146,8 @@ impl Pipeline {
             if let Some(error) = lost.first() {
                 let accounts = lost.len();
                 tracing::warn!(%error, accounts, "accounts may have been ordered: they are ordered again");
-                self.later(Task::Reconcile, ORDER_AGAIN).await?;
+                self.later(AccountEventsTask::Reconcile, ORDER_AGAIN)
+                    .await?;
             }
             if stopped? || none {
                 return Ok(turns);
@@ -179,39 +180,51 @@ impl Pipeline {
         }
     }
 
-    /// Takes in the end of an account operation. One that is not a request's is left alone.
+    /// Ends the operation of a request, as a lifecycle event reports it. Operations of others are ignored.
     ///
     /// # Errors
-    /// If it cannot be taken in now.
-    pub async fn ended(&self, ended: &Ended, now: Timestamp) -> Result<(), NotDone> {
+    /// If the request cannot be changed now.
+    pub async fn operation_ended(
+        &self,
+        ended: &OperationEnded,
+        now: Timestamp,
+    ) -> Result<(), NotDone> {
+        if ended.outcome == lifecycle::Outcome::Succeeded && ended.account_id.is_none() {
+            // It does not say which account succeeded: the schedule asks AWS.
+            return Ok(());
+        }
         let now = now.as_millisecond();
         for request in self.requests_of(ended).await? {
             let started = request.started_at.unwrap_or_default() / 1_000;
-            // What ended before its turn began was an earlier attempt.
-            if request.status != Status::Provisioning || ended.at < started {
+            // An event from before the operation started is about an earlier attempt.
+            if request.status != Status::Provisioning || ended.time.as_second() < started {
                 continue;
             }
-            match &ended.end {
-                End::Succeeded(account) => self.stands(&request, account, now).await?,
-                End::Failed {
-                    reason,
-                    account: Some(account),
-                } => {
-                    let (reason, account) = (reason.clone(), Some(account.clone()));
+            match (&ended.outcome, &ended.account_id) {
+                (lifecycle::Outcome::Succeeded, Some(account)) => {
+                    self.stands(&request, account, now).await?;
+                }
+                (lifecycle::Outcome::Succeeded, None) => {}
+                (lifecycle::Outcome::Failed { reason }, Some(account)) => {
+                    let (reason, account) = (in_words(reason.as_ref()), Some(account.clone()));
                     self.fail(&request, reason, account).await?;
                 }
                 // A name alone proves nothing: the operation itself has to say that it failed.
-                End::Failed {
-                    reason,
-                    account: None,
-                } => {
+                (lifecycle::Outcome::Failed { reason }, None) => {
                     let Some(operation) = &request.operation_id else {
                         return Err(NotDone::NotSettled);
                     };
-                    match (&ended.of, self.maker.progress(&request, operation).await?) {
+                    match (
+                        &ended.operation,
+                        self.maker.progress(&request, operation).await?,
+                    ) {
                         (_, Progress::UnderWay) => return Err(NotDone::NotSettled),
-                        (Of::ManagedAccount { .. }, Progress::Failed(_)) => {
-                            self.fail(&request, reason.clone(), None).await?;
+                        (
+                            Operation::CreateManagedAccount | Operation::UpdateManagedAccount,
+                            Progress::Failed(_),
+                        ) => {
+                            let reason = in_words(reason.as_ref());
+                            self.fail(&request, reason, None).await?;
                         }
                         (_, progress) => self.settle(&request, progress, now).await?,
                     }
@@ -221,18 +234,14 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The requests that the end of an operation can be about.
-    async fn requests_of(&self, ended: &Ended) -> Result<Vec<AccountRequest>, NotDone> {
-        let account = match &ended.end {
-            End::Succeeded(account) => Some(account),
-            End::Failed { account, .. } => account.as_ref(),
-        };
-        match (&ended.of, account) {
-            (Of::ManagedAccount { .. }, Some(account)) => {
+    /// The requests that a lifecycle event can be about.
+    async fn requests_of(&self, ended: &OperationEnded) -> Result<Vec<AccountRequest>, NotDone> {
+        match (&ended.operation, &ended.account_id) {
+            (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, Some(account)) => {
                 let email = match self.accounts.email(account).await {
                     Ok(email) => email,
                     Err(error) if error.class() == AwsErrorClass::NotFound => {
-                        tracing::warn!(%account, "the organization does not know the account");
+                        tracing::warn!(%account, "the organization has no such account");
                         return Ok(Vec::new());
                     }
                     Err(error) => return Err(error.into()),
@@ -240,19 +249,20 @@ impl Pipeline {
                 let found = self.ledger.read([email.as_str()]).await?;
                 Ok(found.into_values().collect())
             }
-            (Of::ManagedAccount { name }, None) => Ok(self
-                .under_way()
-                .await?
-                .into_iter()
-                .filter(|request| request.account_name.eq_ignore_ascii_case(name))
-                .collect()),
-            (Of::CreateAccount { request: id }, _) => {
+            (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, None) => {
+                let name = ended.account_name.as_deref().unwrap_or_default();
+                let mut in_progress = self.under_way().await?;
+                in_progress.retain(|request| request.account_name.eq_ignore_ascii_case(name));
+                Ok(in_progress)
+            }
+            (Operation::CreateAccount { request_id }, _) => {
                 let under_way = self.under_way().await?;
-                let its = |request: &&AccountRequest| request.operation_id.as_ref() == Some(id);
+                let its =
+                    |request: &&AccountRequest| request.operation_id.as_ref() == Some(request_id);
                 if let Some(request) = under_way.iter().find(its) {
                     return Ok(vec![request.clone()]);
                 }
-                // The event can be faster than the note of what AWS calls the operation.
+                // The event can arrive before the operation's id is stored.
                 let unnamed = |request: &AccountRequest| request.operation_id.is_none();
                 if under_way.iter().any(unnamed) {
                     Err(NotDone::NotSettled)
@@ -260,6 +270,7 @@ impl Pipeline {
                     Ok(Vec::new())
                 }
             }
+            (Operation::CloseAccount, _) => Ok(Vec::new()),
         }
     }
 
@@ -312,16 +323,14 @@ impl Pipeline {
     /// Gives back places among the assignments whose request is no longer at it.
     async fn release_left_assignments(&self) -> Result<(), AwsCallError> {
         let held = self.ledger.assignments().await?;
-        // A token begins with the request's key.
-        let email = |token: &str| token.split('#').next().unwrap_or_default().to_owned();
-        let emails: BTreeSet<String> = held.iter().map(|token| email(token)).collect();
-        let found = self.ledger.read(emails.iter().map(String::as_str)).await?;
-        let left = held.into_iter().filter(|token| {
+        let emails: BTreeSet<&str> = held.iter().map(|slot| email_of_slot(slot)).collect();
+        let found = self.ledger.read(emails).await?;
+        let left = held.iter().filter(|slot| {
             found
-                .get(&email(token))
+                .get(email_of_slot(slot))
                 .is_none_or(|request| request.status != Status::Assigning)
         });
-        self.ledger.release_assignments(left).await
+        self.ledger.release_assignments(left.cloned()).await
     }
 
     async fn settle(
@@ -410,7 +419,7 @@ impl Pipeline {
         let delay = retry_delay(request.put_back + 1);
         let queued_at = now + i64::try_from(delay.as_millis()).unwrap_or_default();
         if self.ledger.put_back(request, queued_at).await? {
-            self.later(Task::Advance, delay).await?;
+            self.later(AccountEventsTask::Advance, delay).await?;
         }
         Ok(())
     }
@@ -419,7 +428,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the message cannot be sent.
-    pub async fn later(&self, task: Task, delay: Duration) -> Result<(), AwsCallError> {
+    pub async fn later(
+        &self,
+        task: AccountEventsTask,
+        delay: Duration,
+    ) -> Result<(), AwsCallError> {
         let message = (json!(task).to_string(), delay);
         self.queue
             .send(&self.queues.account_events, vec![message])
@@ -436,12 +449,9 @@ impl Pipeline {
     ) -> Result<(), AwsCallError> {
         let messages = requests
             .map(|request| {
-                let task = json!({
-                    "task": "assign",
-                    "email": request.account_email,
-                    "attempt": request.attempt,
-                });
-                (task.to_string(), Duration::ZERO)
+                let task = AssignTask::first(&request.account_email, request.attempt);
+                let task = AssignmentsTask::Assign(task);
+                (json!(task).to_string(), Duration::ZERO)
             })
             .collect();
         self.queue.send(&self.queues.assignments, messages).await
@@ -464,8 +474,8 @@ impl Pipeline {
             .iter()
             .filter(|file| progress.get(file).is_some_and(|file| file.ended()))
             .map(|file| {
-                let task = json!({ "task": "results", "key": file.key, "version": file.version });
-                (task.to_string(), Duration::ZERO)
+                let task = UploadsTask::Results((*file).clone());
+                (json!(task).to_string(), Duration::ZERO)
             })
             .collect();
         self.queue.send(&self.queues.uploads, messages).await
@@ -477,8 +487,12 @@ impl Pipeline {
     /// If the call fails.
     pub async fn tell(&self, ended: &AccountRequest, now: Timestamp) -> Result<(), AwsCallError> {
         match telling::alert(ended, &self.region, now) {
-            Some(alert) => self.topics.tell(&alert).await,
+            Some(alert) => self.topics.publish(&alert).await,
             None => Ok(()),
         }
     }
+}
+
+fn in_words(reason: Option<&String>) -> String {
+    reason.map_or_else(|| "no reason was given".to_owned(), Clone::clone)
 }

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -43,7 +43,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         ),
         maker,
         accounts: Accounts::new(organizations),
-        topics: Topics::new(
+        topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
             config.error_topic.clone(),

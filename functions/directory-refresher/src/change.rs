@@ -7,9 +7,9 @@ use orgkeeper_shared::{
     enrichment::{fields::user_defined_fields, note::note},
 };
 
-/// Whether findings of the account say something else by the one entry than by the other.
+/// Whether findings of the account show something else with the new entry.
 #[must_use]
-pub fn shows_otherwise(old: &AccountEntry, new: &AccountEntry) -> bool {
+pub fn shows_difference(old: &AccountEntry, new: &AccountEntry) -> bool {
     fields(old) != fields(new) || note(None, old) != note(None, new)
 }
 

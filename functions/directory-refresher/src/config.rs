@@ -1,10 +1,8 @@
 //! What the template sets.
 
-use std::str::FromStr;
-
 use orgkeeper_shared::{
-    config::{ConfigError, Variables},
     ids::RoleArn,
+    lambda::settings::{ConfigError, Lookup, Variables},
 };
 
 /// The function's settings.
@@ -25,43 +23,20 @@ pub struct Config {
     pub enrich_findings: bool,
 }
 
-/// A switch as the template sets it.
-struct Switch(bool);
-
-impl FromStr for Switch {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "on" => Ok(Self(true)),
-            "off" => Ok(Self(false)),
-            _ => Err("neither on nor off"),
-        }
-    }
-}
-
 impl Config {
     /// Reads the settings by `lookup`, which gives a variable's value by its name.
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let account_directory_table = read.required("ACCOUNT_DIRECTORY_TABLE");
-        let directory_queue_url = read.required("DIRECTORY_QUEUE_URL");
-        let contact_role = read.optional("CONTACT_ROLE_ARN");
-        let updates_per_second = read.number_or("UPDATES_PER_SECOND", 2, 0);
-        let quota_shares = read.number_or("QUOTA_SHARES", 4, 0);
-        let enrich_findings = read.optional::<Switch>("ENRICH_FINDINGS");
-        read.finish(|| {
-            Some(Self {
-                account_directory_table: account_directory_table?,
-                directory_queue_url: directory_queue_url?,
-                contact_role: contact_role?,
-                updates_per_second: updates_per_second?,
-                quota_shares: quota_shares?,
-                enrich_findings: enrich_findings?.is_none_or(|switch| switch.0),
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            account_directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
+            directory_queue_url: read.required("DIRECTORY_QUEUE_URL"),
+            contact_role: read.optional("CONTACT_ROLE_ARN"),
+            updates_per_second: read.number("UPDATES_PER_SECOND", 2, ..),
+            quota_shares: read.number("QUOTA_SHARES", 4, ..),
+            enrich_findings: read.switch("ENRICH_FINDINGS", true),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What a change to the organization comes down to, in tasks.
+//! The tasks that follow from a change to the organization.
 //!
 //! The events are CloudTrail's, from the default bus of the management account or forwarded from
 //! there. One that changes nothing here gives no task; none is an error.
@@ -10,11 +10,11 @@ use crate::task::{Account, Part, Task};
 
 /// What an event is about.
 enum Subject {
-    /// An account, whose id stands at the first of these places; just this of it.
+    /// An account, whose id is at the first of these places; only this part of it.
     Account(&'static [&'static str], Option<Part>),
     /// An account as above, or else all of them: the place is not documented.
     AccountOrAll(&'static [&'static str]),
-    /// An organizational unit, whose id stands at this place.
+    /// An organizational unit, whose id is at this place.
     Unit(&'static str),
 }
 use Subject::{Account as OneAccount, AccountOrAll, Unit};
@@ -22,7 +22,7 @@ use Subject::{Account as OneAccount, AccountOrAll, Unit};
 const ORGANIZATIONS: &str = "organizations.amazonaws.com";
 const ACCOUNT: &str = "account.amazonaws.com";
 
-/// Where Account Management names the account: it is left out when an account is asked about itself.
+/// Where Account Management names the account: it is absent if an account called about itself.
 const OF_ACCOUNT_MANAGEMENT: &[&str] = &[
     "/requestParameters/accountId",
     "/recipientAccountId",
@@ -117,7 +117,7 @@ const EVENTS: &[(&str, &str, Subject)] = &[
     ),
 ];
 
-/// The tasks that an event's `detail` (a CloudTrail record) comes down to.
+/// The tasks that follow from an event's `detail` (a CloudTrail record).
 #[must_use]
 pub fn tasks(detail: &Value) -> Vec<Task> {
     // A call that was denied changed nothing.
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_unit_is_told_by_its_id() {
+    fn a_renamed_unit_is_named_by_its_id() {
         let renamed = organizations(
             "UpdateOrganizationalUnit",
             &json!({ "requestParameters": { "organizationalUnitId": "ou-ab12-cdefgh34", "name": "New" } }),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joined_is_looked_for_and_else_all_are_read() {
+    fn an_account_that_joined_is_read_or_else_all_are() {
         let joined = |more: Value| organizations("AccountJoinedOrganization", &more);
         assert_eq!(
             joined(json!({ "serviceEventDetails": { "accountId": ID } })),

@@ -1,13 +1,13 @@
-//! `directory-refresher`: keeps the account directory true, and the findings already enriched.
+//! `directory-refresher`: keeps the account directory and the enriched findings up to date.
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`task`]: the pieces of work that the directory queue holds.
-//! * [`event`]: what a change to the organization comes down to, in tasks.
+//! * [`event`]: the tasks that follow from a change to the organization.
 //! * [`change`]: what findings show of an account, before and after.
 //! * [`refresher`]: doing a task, which may send others.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
-//! * [`setup`]: the clients that it works with.
+//! * [`handler`]: a batch of messages, and which of them failed.
+//! * [`setup`]: the clients, built once.
 
 pub mod change;
 pub mod config;

@@ -1,10 +1,10 @@
-//! Doing a task, which may send others.
+//! Does a task, which may send others.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,28 +27,28 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    change::{fields, shows_otherwise},
+    change::{fields, shows_difference},
     task::{
         ACCOUNTS_PER_TASK, Account, BETWEEN_ACCOUNTS, BETWEEN_READS, BETWEEN_TASKS, MOST_RESTARTS,
-        Parts, Task, Wish,
+        Parts, RefreshRequest, Task,
     },
 };
 
-/// By then a changed entry is stored, so that its findings can be read.
+/// Delay until a changed entry is stored, so that its findings can be read.
 const UNTIL_STORED: Duration = Duration::from_secs(3);
-/// By then the last accounts of a whole refresh are read.
+/// Delay until the last accounts of a whole refresh are read.
 const UNTIL_ALL_READ: Duration = Duration::from_mins(2);
-/// Calls to AWS under way at once for one task.
+/// AWS calls in progress at once for one task.
 const CALLS_AT_ONCE: usize = 8;
 
-/// Why a task was not done.
+/// Why a task failed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDone {
+pub enum RefreshError {
     /// An AWS call failed.
     #[error("an AWS call failed")]
     Call(#[source] Arc<AwsCallError>),
-    /// Somebody else changed the entry meanwhile.
-    #[error("the entry of account {account} was changed by somebody else meanwhile")]
+    /// Another invocation changed the entry after it was read.
+    #[error("another invocation changed the entry of account {account} after it was read")]
     Overtaken {
         /// Whose entry.
         account: AccountId,
@@ -73,7 +73,7 @@ pub enum NotDone {
     Unwritable(#[source] serde_json::Error),
 }
 
-impl Reason for NotDone {
+impl Reason for RefreshError {
     fn retryable(&self) -> bool {
         match self {
             Self::Call(error) => error.retryable(),
@@ -84,35 +84,35 @@ impl Reason for NotDone {
     }
 }
 
-impl From<Arc<AwsCallError>> for NotDone {
+impl From<Arc<AwsCallError>> for RefreshError {
     fn from(error: Arc<AwsCallError>) -> Self {
         Self::Call(error)
     }
 }
 
-impl From<AwsCallError> for NotDone {
+impl From<AwsCallError> for RefreshError {
     fn from(error: AwsCallError) -> Self {
         Self::Call(Arc::new(error))
     }
 }
 
-/// What the tasks of an invocation came to.
+/// What the tasks of an invocation did.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Accounts read.
-    pub accounts_read: AtomicU64,
-    /// Entries that findings show otherwise now.
-    pub accounts_changed: AtomicU64,
+    pub accounts_read: AtomicUsize,
+    /// Entries whose findings have to show something else now.
+    pub accounts_changed: AtomicUsize,
     /// Accounts that the organization no longer has.
-    pub accounts_gone: AtomicU64,
-    /// Findings brought up to date.
-    pub findings_updated: AtomicU64,
-    /// Findings that were up to date.
-    pub findings_unchanged: AtomicU64,
+    pub accounts_gone: AtomicUsize,
+    /// Findings that were re-enriched.
+    pub findings_updated: AtomicUsize,
+    /// Findings that needed no update.
+    pub findings_unchanged: AtomicUsize,
 }
 
-fn add(counter: &AtomicU64, more: usize) {
-    counter.fetch_add(more as u64, Ordering::Relaxed);
+fn add(counter: &AtomicUsize, more: usize) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 /// Does tasks.
@@ -122,7 +122,7 @@ pub struct Refresher {
     pub table: DirectoryTable,
     /// The organization itself.
     pub live: LiveOrganization,
-    /// Where the findings are, if they are kept up with the directory.
+    /// Where the findings are, if they are re-enriched.
     pub security_hub: Option<SecurityHub>,
     /// Where the next tasks are sent.
     pub queue: Queue,
@@ -131,16 +131,16 @@ pub struct Refresher {
 }
 
 impl Refresher {
-    /// Does one task and sends what comes next.
+    /// Does one task and sends the next ones.
     ///
     /// # Errors
-    /// If the task has to be done again; what it has done by then does no harm twice.
+    /// If the task failed. It can be retried as a whole: every step is idempotent.
     pub async fn run(
         &self,
         task: Task,
         invocation: &Invocation,
         counts: &Counts,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), RefreshError> {
         // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
         match task {
             Task::RefreshAll {
@@ -152,7 +152,7 @@ impl Refresher {
                 let started_at = started_at.unwrap_or(invocation.now.as_second());
                 Box::pin(self.refresh_all(every_finding, next_token, started_at, restarts)).await
             }
-            // Gathered by the handler: what several messages want of an account is read once.
+            // Done by the handler: what several messages request of an account is read once.
             Task::Refresh { .. } => Ok(()),
             Task::RenameUnit { unit } => Box::pin(self.rename_unit(&unit, counts)).await,
             Task::FindGone { started_at } => Box::pin(self.find_gone(started_at)).await,
@@ -173,12 +173,15 @@ impl Refresher {
         }
     }
 
-    async fn send(&self, tasks: impl IntoIterator<Item = (Task, Duration)>) -> Result<(), NotDone> {
+    async fn send(
+        &self,
+        tasks: impl IntoIterator<Item = (Task, Duration)>,
+    ) -> Result<(), RefreshError> {
         let messages = tasks
             .into_iter()
             .map(|(task, delay)| Ok((serde_json::to_string(&task)?, delay)))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(NotDone::Unwritable)?;
+            .map_err(RefreshError::Unwritable)?;
         Ok(self.queue.send(&self.queue_url, messages).await?)
     }
 
@@ -188,7 +191,7 @@ impl Refresher {
         next_token: Option<String>,
         started_at: i64,
         restarts: u32,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), RefreshError> {
         let next = |next_token, restarts| Task::RefreshAll {
             every_finding,
             next_token,
@@ -197,7 +200,7 @@ impl Refresher {
         };
         let page = match self.live.page(next_token.clone()).await {
             // Start over, as part of the same refresh.
-            Err(error) if cursor_is_lost(&error, next_token.as_ref(), restarts) => {
+            Err(error) if token_expired(&error, next_token.as_ref(), restarts) => {
                 return self.send([(next(None, restarts + 1), BETWEEN_TASKS)]).await;
             }
             page => page?,
@@ -218,10 +221,10 @@ impl Refresher {
         self.send(tasks).await
     }
 
-    /// Accounts that the table holds and the refresh has not met are read one by one: who is not
-    /// there any more is then marked as gone.
-    async fn find_gone(&self, started_at: i64) -> Result<(), NotDone> {
-        let not_met: Vec<Account> = self
+    /// Reads the accounts that the table holds and the refresh did not list one by one: an account that
+    /// is no longer in the organization is then marked as gone.
+    async fn find_gone(&self, started_at: i64) -> Result<(), RefreshError> {
+        let not_listed: Vec<Account> = self
             .table
             .all()
             .await?
@@ -232,37 +235,40 @@ impl Refresher {
                 placement: None,
             })
             .collect();
-        self.send(spread(&not_met, false).0).await
+        self.send(spread(&not_listed, false).0).await
     }
 
-    /// Reads accounts once each, keeps what they say and sends their findings after it.
+    /// Reads each account once, stores its entry and sends the tasks that re-enrich its findings.
     ///
-    /// Gives each account as it is done; one whose read fails keeps its old entry.
+    /// Gives each account when it is stored; one whose read fails keeps its old entry.
     pub fn refresh<'a>(
         &'a self,
-        wishes: HashMap<AccountId, Wish>,
+        requests: HashMap<AccountId, RefreshRequest>,
         invocation: &'a Invocation,
         counts: &'a Counts,
-    ) -> impl Stream<Item = (AccountId, Result<(), NotDone>)> + 'a {
+    ) -> impl Stream<Item = (AccountId, Result<(), RefreshError>)> + 'a {
         let read_table = async move {
-            let ids: BTreeSet<AccountId> = wishes.keys().cloned().collect();
-            (self.table.read(&ids).await, wishes)
+            let ids: BTreeSet<AccountId> = requests.keys().cloned().collect();
+            (self.table.read(&ids).await, requests)
         };
-        stream::once(Box::pin(read_table)).flat_map(move |(mut stored, wishes)| {
-            let accounts = wishes.into_iter().enumerate().map(move |(place, wish)| {
-                let old = stored.remove(&wish.0);
-                Box::pin(async move {
-                    let (id, wish) = wish;
-                    let done = match old.transpose() {
-                        Ok(old) => {
-                            self.refresh_one(&id, old, wish, place, invocation, counts)
-                                .await
-                        }
-                        Err(error) => Err(error.into()),
-                    };
-                    (id, done)
-                })
-            });
+        stream::once(Box::pin(read_table)).flat_map(move |(mut stored, requests)| {
+            let accounts = requests
+                .into_iter()
+                .enumerate()
+                .map(move |(place, request)| {
+                    let old = stored.remove(&request.0);
+                    Box::pin(async move {
+                        let (id, request) = request;
+                        let done = match old.transpose() {
+                            Ok(old) => {
+                                self.refresh_one(&id, old, request, place, invocation, counts)
+                                    .await
+                            }
+                            Err(error) => Err(error.into()),
+                        };
+                        (id, done)
+                    })
+                });
             stream::iter(accounts).buffer_unordered(CALLS_AT_ONCE)
         })
     }
@@ -271,29 +277,29 @@ impl Refresher {
         &self,
         id: &AccountId,
         old: Option<AccountEntry>,
-        wish: Wish,
+        request: RefreshRequest,
         place: usize,
         invocation: &Invocation,
         counts: &Counts,
-    ) -> Result<(), NotDone> {
-        let standing = old.as_ref().filter(|old| old.gone_since.is_none());
-        let every_finding = wish.every_finding;
+    ) -> Result<(), RefreshError> {
+        let current = old.as_ref().filter(|old| old.gone_since.is_none());
+        let every_finding = request.every_finding;
         add(&counts.accounts_read, 1);
-        match self.read(id, standing, wish, invocation).await {
+        match self.read(id, current, request, invocation).await {
             Ok(new) => {
-                let otherwise = standing.is_none_or(|standing| shows_otherwise(standing, &new));
-                add(&counts.accounts_changed, usize::from(otherwise));
-                let show = otherwise || every_finding;
-                self.keep(vec![(old, new, show)], place).await
+                let differs = current.is_none_or(|current| shows_difference(current, &new));
+                add(&counts.accounts_changed, usize::from(differs));
+                let show = differs || every_finding;
+                self.store(vec![(old, new, show)], place).await
             }
-            Err(error) if error.class() == AwsErrorClass::NotFound => match standing {
+            Err(error) if error.class() == AwsErrorClass::NotFound => match current {
                 Some(gone) => {
                     add(&counts.accounts_gone, 1);
                     let new = AccountEntry {
                         gone_since: Some(invocation.now.as_second()),
                         ..gone.clone()
                     };
-                    self.keep(vec![(old, new, false)], place).await
+                    self.store(vec![(old, new, false)], place).await
                 }
                 // An event can be about an account that was never ours: it changes nothing.
                 None => Ok(()),
@@ -302,19 +308,19 @@ impl Refresher {
         }
     }
 
-    /// What the organization says of the account now: everything, or some parts on top of what
-    /// stands. A contact that may not be read leaves the one that stands.
+    /// What the organization says of the account now: everything, or some parts in place of those of
+    /// the old entry. A denied contact leaves the old one.
     async fn read(
         &self,
         id: &AccountId,
-        standing: Option<&AccountEntry>,
-        wish: Wish,
+        current: Option<&AccountEntry>,
+        request: RefreshRequest,
         invocation: &Invocation,
     ) -> Result<AccountEntry, Arc<AwsCallError>> {
         let caller = invocation.account.as_ref();
-        // A part needs something to stand on.
-        let parts = standing.map_or(Parts::ALL, |_| wish.parts);
-        let Placement { name, ou_path } = match (standing, wish.placement) {
+        // Without an old entry a part is not enough.
+        let parts = current.map_or(Parts::ALL, |_| request.parts);
+        let Placement { name, ou_path } = match (current, request.placement) {
             (_, Some(listed)) => listed,
             (Some(old), None) if !parts.placement => Placement {
                 name: old.name.clone(),
@@ -322,11 +328,11 @@ impl Refresher {
             },
             _ => self.live.placement(id).await?,
         };
-        let tags = match standing {
+        let tags = match current {
             Some(old) if !parts.tags => old.tags.clone(),
             _ => self.live.tags(id).await?,
         };
-        let old_contact = || standing.and_then(|old| old.security_contact.clone());
+        let old_contact = || current.and_then(|old| old.security_contact.clone());
         let security_contact = if parts.contact {
             match self.live.security_contact(id, caller).await? {
                 SecurityContact::Known(contact) => contact,
@@ -341,7 +347,7 @@ impl Refresher {
             ou_path,
             tags,
             security_contact,
-            refreshed_at: match standing {
+            refreshed_at: match current {
                 Some(old) if parts != Parts::ALL => old.refreshed_at,
                 _ => invocation.now.as_second(),
             },
@@ -352,13 +358,13 @@ impl Refresher {
 
     /// Stores entries, each with the one that it replaces and whether findings have to show it.
     ///
-    /// What findings have to show is sent first: should storing fail, the difference is found again.
+    /// The re-enrichment is sent first: should storing fail, the retry finds the difference again.
     /// `place` is how many were sent just before these: their reads are spread in time.
-    async fn keep(
+    async fn store(
         &self,
         entries: Vec<(Option<AccountEntry>, AccountEntry, bool)>,
         place: usize,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), RefreshError> {
         let shown = entries
             .iter()
             .filter(|(_, _, show)| *show && self.security_hub.is_some());
@@ -381,22 +387,22 @@ impl Refresher {
                 .store(new, known)
                 .await
                 .map_err(|error| match error.class() {
-                    AwsErrorClass::ConditionFailed => NotDone::Overtaken {
+                    AwsErrorClass::ConditionFailed => RefreshError::Overtaken {
                         account: new.account_id.clone(),
                     },
                     _ => error.into(),
                 })
         });
-        let results: Vec<Result<(), NotDone>> = stream::iter(stores)
+        let results: Vec<Result<(), RefreshError>> = stream::iter(stores)
             .buffer_unordered(CALLS_AT_ONCE)
             .collect()
             .await;
         results.into_iter().collect()
     }
 
-    async fn rename_unit(&self, unit: &OuId, counts: &Counts) -> Result<(), NotDone> {
+    async fn rename_unit(&self, unit: &OuId, counts: &Counts) -> Result<(), RefreshError> {
         let name = match self.live.ou_name_now(unit).await {
-            // Deleted since: nothing stands under it.
+            // Deleted since then: no account is in it.
             Err(error) if error.class() == AwsErrorClass::NotFound => return Ok(()),
             name => name?,
         };
@@ -417,7 +423,7 @@ impl Refresher {
             })
             .collect();
         add(&counts.accounts_changed, renamed.len());
-        self.keep(renamed, 0).await
+        self.store(renamed, 0).await
     }
 
     async fn re_enrich(
@@ -426,8 +432,8 @@ impl Refresher {
         next_token: Option<String>,
         restarts: u32,
         counts: &Counts,
-    ) -> Result<(), NotDone> {
-        // A task from before they were switched off.
+    ) -> Result<(), RefreshError> {
+        // A task from before enrichment was switched off.
         let Some(security_hub) = &self.security_hub else {
             return Ok(());
         };
@@ -441,7 +447,7 @@ impl Refresher {
             Some(Ok(entry)) if entry.gone_since.is_some() => return Ok(()),
             Some(Ok(entry)) if entry.version >= version => entry,
             Some(Err(error)) => return Err(error.into()),
-            Some(Ok(_)) | None => return Err(NotDone::NotStoredYet { account }),
+            Some(Ok(_)) | None => return Err(RefreshError::NotStoredYet { account }),
         };
         let next = |next_token, restarts| Task::ReEnrich {
             account: account.clone(),
@@ -451,8 +457,8 @@ impl Refresher {
             restarts,
         };
         let page = match security_hub.findings_of(&account, next_token.clone()).await {
-            // Start over: what is up to date is left alone.
-            Err(error) if cursor_is_lost(&error, next_token.as_ref(), restarts) => {
+            // Start over: a finding that is up to date is not updated again.
+            Err(error) if token_expired(&error, next_token.as_ref(), restarts) => {
                 return self.send([(next(None, restarts + 1), BETWEEN_READS)]).await;
             }
             page => page?,
@@ -468,13 +474,13 @@ impl Refresher {
                 .filter(|(_, reason)| reason.class != AwsErrorClass::NotFound);
             match failed.next() {
                 None => Ok(()),
-                Some((_, reason)) => Err(NotDone::Unprocessed {
+                Some((_, reason)) => Err(RefreshError::Unprocessed {
                     account: account.clone(),
                     reason,
                 }),
             }
         });
-        let results: Vec<Result<(), NotDone>> = stream::iter(updates)
+        let results: Vec<Result<(), RefreshError>> = stream::iter(updates)
             .buffer_unordered(CALLS_AT_ONCE)
             .collect()
             .await;
@@ -489,18 +495,17 @@ impl Refresher {
     }
 }
 
-/// An account whose findings have to follow, the fields that they had from it, and the version of
-/// its entry to wait for.
+/// An account whose findings are re-enriched, the fields that they had from its old entry, and the
+/// version of the entry to wait for.
 struct Changed {
     account: AccountId,
     was: BTreeMap<String, String>,
     version: u64,
 }
 
-/// Whether AWS refused a page because it no longer knows the cursor: worth starting over, but not for
-/// ever.
-fn cursor_is_lost(error: &AwsCallError, cursor: Option<&String>, restarts: u32) -> bool {
-    error.class() == AwsErrorClass::Refused && cursor.is_some() && restarts < MOST_RESTARTS
+/// Whether AWS refused a page because its token expired: the task starts over, a limited number of times.
+fn token_expired(error: &AwsCallError, token: Option<&String>, restarts: u32) -> bool {
+    error.class() == AwsErrorClass::Refused && token.is_some() && restarts < MOST_RESTARTS
 }
 
 /// Tasks for these accounts, spread in time, and when the next may come.

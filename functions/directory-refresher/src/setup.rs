@@ -4,12 +4,13 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     account_directory::{live::LiveOrganization, table::DirectoryTable},
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     pace::Pace,
     queue::Queue,
     security_hub::SecurityHub,
 };
 
-use crate::{config::Config, handler::Handler, refresher::Refresher};
+use crate::{config::Config, refresher::Refresher};
 
 /// `BatchUpdateFindings` calls at once after a pause.
 const UPDATE_BURST: u32 = 5;
@@ -17,8 +18,8 @@ const UPDATE_BURST: u32 = 5;
 /// Invocations at once (the template's `MaximumConcurrency`).
 const INVOCATIONS_AT_ONCE: u32 = 2;
 
-/// The handler that the function runs with. Makes no AWS call.
-pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+/// The function. Makes no AWS call.
+pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Refresher> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let refresher = Refresher {
@@ -37,12 +38,12 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             SecurityHub::new(
                 client!(aws_sdk_securityhub, sdk, calls),
                 Pace::new(config.updates_per_second, UPDATE_BURST),
-                // Nobody else reads findings in bulk: the two invocations share the whole rate.
+                // No other function reads findings in bulk: the two invocations share the whole rate.
                 config.quota_shares.min(INVOCATIONS_AT_ONCE),
             )
         }),
         queue: queue(),
         queue_url: config.directory_queue_url.clone(),
     };
-    Handler::new(refresher, queue(), calls)
+    QueueFunction::new(refresher, queue(), calls)
 }

@@ -1,8 +1,8 @@
 //! The pieces of work that the directory queue holds.
 //!
-//! A large organization takes longer than an invocation: each task does a little and sends what
-//! comes next, delayed so that the published rates are kept without a function that waits. What is
-//! lost with an invocation comes back with its message, and doing a task twice does no harm.
+//! A large organization takes longer than an invocation: each task does a little and sends the next
+//! one, delayed so that the published rates are kept without a function that waits. A message is retried
+//! if its invocation fails; every task is idempotent.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,14 +22,14 @@ pub const BETWEEN_READS: Duration = Duration::from_secs(1);
 /// Time between two accounts whose findings are read: `GetFindings` takes three calls a second.
 pub const BETWEEN_ACCOUNTS: Duration = Duration::from_millis(334);
 
-/// How often a task starts over because AWS no longer knows its cursor, before somebody has to look.
+/// How often a task starts over because AWS no longer accepts its page token, before it fails.
 pub const MOST_RESTARTS: u32 = 3;
 
 /// What of an account may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// Its name, or where it stands.
+    /// Its name, or its organizational unit.
     Placement,
     /// Its tags.
     Tags,
@@ -50,7 +50,7 @@ pub struct Account {
 /// What is to be read of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// Its name and where it stands.
+    /// Its name and its organizational unit.
     pub placement: bool,
     /// Its tags.
     pub tags: bool,
@@ -88,22 +88,22 @@ impl Parts {
     }
 }
 
-/// What the messages of a batch together want of one account: it is read once for all of them.
+/// What the messages of a batch together request of one account: it is read once for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct RefreshRequest {
     /// What is to be read.
     pub parts: Parts,
-    /// What a list of the organization said just now, if nobody knows of a later change.
+    /// What a list of the organization said just now, if no message says that it changed later.
     pub placement: Option<Placement>,
-    /// Look at the account's findings even if nothing has changed.
+    /// Re-enrich the account's findings even if nothing has changed.
     pub every_finding: bool,
 }
 
-impl Wish {
-    /// Both wishes as one.
+impl RefreshRequest {
+    /// Both requests as one.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        let listed = |wish: &Self| wish.placement.is_some() || !wish.parts.placement;
+        let listed = |one: &Self| one.placement.is_some() || !one.parts.placement;
         let placement = if listed(&self) && listed(&other) {
             self.placement.or(other.placement)
         } else {
@@ -127,7 +127,7 @@ impl Wish {
 pub enum Task {
     /// Read a page of the organization, and then the next.
     RefreshAll {
-        /// Look at the findings of every account, also of those that have not changed.
+        /// Re-enrich the findings of every account, also of those that have not changed.
         #[serde(default)]
         every_finding: bool,
         /// Where the last page ended.
@@ -147,7 +147,7 @@ pub enum Task {
         /// Just this of them; everything if it is not said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only: Option<Part>,
-        /// Look at their findings even if nothing has changed.
+        /// Re-enrich their findings even if nothing has changed.
         #[serde(default)]
         every_finding: bool,
     },
@@ -156,7 +156,7 @@ pub enum Task {
         /// Which.
         unit: OuId,
     },
-    /// Look for accounts that a whole refresh has not met.
+    /// Look for accounts that a whole refresh did not list.
     FindGone {
         /// When that refresh began, in seconds since 1970.
         started_at: i64,
@@ -206,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn wishes_for_one_account_are_read_once() {
-        let wish = |only, name: Option<&str>| Wish {
+    fn requests_for_one_account_are_read_once() {
+        let request = |only, name: Option<&str>| RefreshRequest {
             parts: Parts::of(only),
             placement: name.map(|name| Placement {
                 name: name.into(),
@@ -215,9 +215,9 @@ mod tests {
             }),
             every_finding: false,
         };
-        let tags = wish(Some(Part::Tags), None);
-        let moved = wish(Some(Part::Placement), None);
-        let listed = wish(None, Some("listed"));
+        let tags = request(Some(Part::Tags), None);
+        let moved = request(Some(Part::Placement), None);
+        let listed = request(None, Some("listed"));
         assert_eq!(tags.clone().with(listed.clone()), listed);
         // The list may have been read before the account was moved.
         assert_eq!(moved.clone().with(listed).placement, None);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use orgkeeper_shared::{
-    config::{ConfigError, Variables},
     ids::RoleArn,
+    lambda::settings::{ConfigError, Lookup, Variables},
 };
 
 /// The function's settings.
@@ -30,23 +30,17 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let account_directory_table = read.required("ACCOUNT_DIRECTORY_TABLE");
-        let contact_role = read.optional("CONTACT_ROLE_ARN");
-        let updates_per_second = read.number_or("UPDATES_PER_SECOND", 10, 0);
-        let update_burst = read.number_or("UPDATE_BURST", 30, 1);
-        let quota_shares = read.number_or("QUOTA_SHARES", 4, 0);
-        let max_age_hours = read.number_or("DIRECTORY_MAX_AGE_HOURS", 24, 1);
-        read.finish(|| {
-            Some(Self {
-                account_directory_table: account_directory_table?,
-                contact_role: contact_role?,
-                updates_per_second: updates_per_second?,
-                update_burst: update_burst?,
-                quota_shares: quota_shares?,
-                directory_max_age: Duration::from_hours(max_age_hours?.into()),
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            account_directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
+            contact_role: read.optional("CONTACT_ROLE_ARN"),
+            updates_per_second: read.number("UPDATES_PER_SECOND", 10, ..),
+            update_burst: read.number("UPDATE_BURST", 30, 1..),
+            quota_shares: read.number("QUOTA_SHARES", 4, ..),
+            directory_max_age: Duration::from_hours(
+                read.number("DIRECTORY_MAX_AGE_HOURS", 24, 1..).into(),
+            ),
         })
     }
 }

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_told_without_repeating_it() {
+    fn a_malformed_message_is_reported_without_repeating_it() {
         for (body, expected) in [
             (" ", "the message is empty"),
             ("secret", "(line 1, column 1)"),

@@ -1,4 +1,4 @@
-//! A batch of the findings queue in, the messages that have to come back out.
+//! A batch of the findings queue: which of its messages are enriched, and which failed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -6,50 +6,61 @@ use std::{
     time::Duration,
 };
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::SqsMessage;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use orgkeeper_shared::{
     account_directory::{AccountDirectory, Entries},
-    aws::CallCounter,
     aws_error::{AwsCallError, AwsErrorClass},
     enrichment::plan::{Plan, newest, plan},
     ids::{AccountId, FindingId},
-    invocation::Invocation,
-    queue::{Failure, Queue, Reason},
+    lambda::{Outcomes, Time, Work},
+    queue::{Failure, Reason},
     security_hub::{Finding, SecurityHub, Unprocessed},
-    telemetry::Metrics,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::finding::{Unusable, findings_in};
 
-/// `BatchUpdateFindings` calls under way at once.
+/// `BatchUpdateFindings` calls in progress at once.
 const UPDATES_AT_ONCE: usize = 8;
-/// An event can come before its finding can be found: so long it is worth another try.
+/// An event can arrive before its finding can be found: for so long it is retried.
 const YOUNG: Duration = Duration::from_mins(15);
 
 /// Why a finding was not enriched.
 #[derive(Clone, Debug, thiserror::Error)]
-enum NotEnriched {
+pub enum NotEnriched {
+    /// The message is no Security Hub event, or one of its findings lacks what is needed.
     #[error("the message cannot be understood")]
     Unusable(#[source] Unusable),
+    /// The finding's account is not in the organization.
     #[error("account {account} is not in the organization")]
-    ForeignAccount { account: AccountId },
+    ForeignAccount {
+        /// That account.
+        account: AccountId,
+    },
+    /// The finding's account could not be looked up.
     #[error("account {account} could not be looked up")]
     Lookup {
+        /// That account.
         account: AccountId,
+        /// Why.
         #[source]
         error: Arc<AwsCallError>,
     },
+    /// The update failed.
     #[error("the finding could not be updated")]
     Update(#[source] Arc<AwsCallError>),
+    /// Security Hub answered, but did not update this finding.
     #[error("the finding was not updated")]
     Unprocessed {
+        /// Why.
         #[source]
         reason: Unprocessed,
+        /// Whether the finding is so new that Security Hub may not find it yet.
         young: bool,
     },
+    /// The invocation's time ran out first.
     #[error("the invocation's time ran out first")]
     OutOfTime,
 }
@@ -68,100 +79,38 @@ impl Reason for NotEnriched {
 }
 
 /// What became of each finding; one that is not in here was not reached in time.
-type Outcomes = HashMap<FindingId, Result<(), NotEnriched>>;
+type Enriched = HashMap<FindingId, Result<(), NotEnriched>>;
 
 /// Enriches the findings of one batch after another.
 #[derive(Debug)]
-pub struct Handler {
+pub struct Enricher {
     directory: AccountDirectory,
     security_hub: SecurityHub,
-    queue: Queue,
-    calls: CallCounter,
 }
 
-impl Handler {
-    /// A handler over the gateways that it needs, whose clients carry `calls`.
+impl Enricher {
+    /// An enricher over the gateways that it needs.
     #[must_use]
-    pub fn new(
-        directory: AccountDirectory,
-        security_hub: SecurityHub,
-        queue: Queue,
-        calls: CallCounter,
-    ) -> Self {
+    pub fn new(directory: AccountDirectory, security_hub: SecurityHub) -> Self {
         Self {
             directory,
             security_hub,
-            queue,
-            calls,
         }
     }
 
-    /// Enriches every finding of every message and names the messages that have to come back:
-    /// those with a finding that was not enriched, whatever the reason. The queue's redrive policy
-    /// moves a message that comes back too often to the dead-letter queue.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let start = Instant::now();
-        let deadline = start + invocation.time_to_work();
-        // What was looked up by then can still be written on its findings.
-        let look_up_until = start + invocation.time_to_work() * 2 / 3;
-
-        let messages: Vec<(&SqsMessage, Result<Vec<Finding>, Unusable>)> = event
-            .records
-            .iter()
-            .map(|message| {
-                (
-                    message,
-                    findings_in(message.body.as_deref().unwrap_or_default()),
-                )
-            })
-            .collect();
-        let findings: Vec<&Finding> = newest(
-            messages
-                .iter()
-                .filter_map(|(_, findings)| findings.as_ref().ok())
-                .flatten(),
-        )
-        .collect();
-
-        let (entries, outcomes) = self
-            .enrich(&findings, &invocation, look_up_until, deadline)
-            .await;
-        let failures = failures(&messages, &outcomes);
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        self.metrics(&outcomes, findings.len(), &failures, &entries)
-            .write(invocation.now.as_millisecond());
-        tracing::info!(
-            messages = messages.len(),
-            findings = findings.len(),
-            messages.returned = failures.len(),
-            duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "batch done"
-        );
-        response
-    }
-
-    async fn enrich(
-        &self,
-        findings: &[&Finding],
-        invocation: &Invocation,
-        look_up_until: Instant,
-        deadline: Instant,
-    ) -> (Entries, Outcomes) {
-        let mut outcomes = Outcomes::new();
+    async fn enrich(&self, findings: &[&Finding], time: &Time) -> (Entries, Enriched) {
+        let mut outcomes = Enriched::new();
+        let now = time.began();
         let accounts: BTreeSet<AccountId> = findings
             .iter()
             .map(|finding| finding.account.clone())
             .collect();
-        let looked_up = self.directory.entries(
-            &accounts,
-            invocation.account.as_ref(),
-            invocation.now,
-            look_up_until,
-        );
-        let Ok(entries) = timeout_at(deadline, looked_up).await else {
+        // What is looked up by then can still be written on its findings.
+        let caller = time.invocation().account.as_ref();
+        let lookup = self
+            .directory
+            .entries(&accounts, caller, now, time.start_until());
+        let Ok(entries) = timeout_at(time.deadline(), lookup).await else {
             return (Entries::default(), outcomes);
         };
         for finding in findings {
@@ -191,14 +140,14 @@ impl Handler {
             (findings, self.security_hub.update(findings, update).await)
         }))
         .buffer_unordered(UPDATES_AT_ONCE);
-        while let Ok(Some((updated, answer))) = timeout_at(deadline, answers.next()).await {
+        while let Ok(Some((updated, answer))) = timeout_at(time.deadline(), answers.next()).await {
             match answer {
                 Ok(unprocessed) => {
                     outcomes.extend(updated.iter().map(|finding| (finding.clone(), Ok(()))));
                     for (finding, reason) in unprocessed {
                         let young = seen_at
                             .get(&finding)
-                            .is_none_or(|seen_at| is_young(seen_at, invocation.now));
+                            .is_none_or(|seen_at| is_young(seen_at, now));
                         outcomes.insert(finding, Err(NotEnriched::Unprocessed { reason, young }));
                     }
                 }
@@ -215,37 +164,50 @@ impl Handler {
         drop(answers);
         (entries, outcomes)
     }
+}
 
-    fn metrics(
-        &self,
-        outcomes: &Outcomes,
-        findings: usize,
-        failures: &[Failure<'_, NotEnriched>],
-        entries: &Entries,
-    ) -> Metrics {
+impl Work for Enricher {
+    const FUNCTION: &'static str = "finding-enricher";
+    type Reason = NotEnriched;
+
+    /// Enriches every finding of every message. A message fails if one of its findings was not enriched,
+    /// whatever the reason.
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, NotEnriched> {
+        let messages: Vec<(&SqsMessage, Result<Vec<Finding>, Unusable>)> = messages
+            .iter()
+            .map(|message| {
+                let body = message.body.as_deref().unwrap_or_default();
+                (message, findings_in(body))
+            })
+            .collect();
+        let readable = messages
+            .iter()
+            .filter_map(|(_, findings)| findings.as_ref().ok());
+        let findings: Vec<&Finding> = newest(readable.flatten()).collect();
+        let (entries, outcomes) = self.enrich(&findings, time).await;
+
         let enriched = outcomes.values().filter(|outcome| outcome.is_ok()).count();
         let failed = outcomes
             .values()
             .filter(|outcome| matches!(outcome, Err(reason) if !reason.retryable()))
             .count();
-        let unusable = failures
+        let malformed = messages
             .iter()
-            .filter(|failure| matches!(failure.reason, NotEnriched::Unusable(_)))
+            .filter(|(_, findings)| findings.is_err())
             .count();
-        Metrics::of("finding-enricher")
-            .count("FindingsEnriched", enriched as u64)
-            .count("FindingsRetried", (findings - enriched - failed) as u64)
-            .count("FindingsFailed", (failed + unusable) as u64)
-            .count("DirectoryHits", entries.hits as u64)
-            .count("DirectoryMisses", entries.misses as u64)
-            .count("AwsCalls", self.calls.take())
+        Outcomes::new(failures(&messages, &outcomes))
+            .count("FindingsEnriched", enriched)
+            .count("FindingsRetried", findings.len() - enriched - failed)
+            .count("FindingsFailed", failed + malformed)
+            .count("DirectoryHits", entries.hits)
+            .count("DirectoryMisses", entries.misses)
     }
 }
 
-/// The messages with a finding that was not enriched. Of several reasons one that passes counts.
+/// The messages with a finding that was not enriched. Of several reasons a retryable one counts.
 fn failures<'a>(
     messages: &[(&'a SqsMessage, Result<Vec<Finding>, Unusable>)],
-    outcomes: &Outcomes,
+    outcomes: &Enriched,
 ) -> Vec<Failure<'a, NotEnriched>> {
     messages
         .iter()

@@ -3,8 +3,8 @@
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`finding`]: what is read out of a message of the findings queue.
-//! * [`handler`]: a batch in, the messages that have to come back out.
-//! * [`setup`]: the clients that it works with.
+//! * [`handler`]: a batch of messages, and which of them failed.
+//! * [`setup`]: the clients, built once.
 
 pub mod config;
 pub mod finding;

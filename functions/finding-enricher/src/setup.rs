@@ -4,15 +4,16 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     account_directory::{AccountDirectory, live::LiveOrganization, table::DirectoryTable},
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     pace::Pace,
     queue::Queue,
     security_hub::SecurityHub,
 };
 
-use crate::{config::Config, handler::Handler};
+use crate::{config::Config, handler::Enricher};
 
-/// The handler that the function runs with. Makes no AWS call.
-pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+/// The function. Makes no AWS call.
+pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Enricher> {
     let calls = CallCounter::default();
     let directory = AccountDirectory::new(
         DirectoryTable::new(
@@ -34,5 +35,5 @@ pub async fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         config.quota_shares,
     );
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    Handler::new(directory, security_hub, queue, calls)
+    QueueFunction::new(Enricher::new(directory, security_hub), queue, calls)
 }

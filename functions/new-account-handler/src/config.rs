@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use orgkeeper_shared::{
-    config::{ConfigError, Variables},
+    lambda::settings::{ConfigError, Lookup, Variables},
     vending::creation::AccountCreation,
 };
 
@@ -68,35 +68,25 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let accounts_bucket = read.required("ACCOUNTS_BUCKET");
-        let accounts_table = read.required("ACCOUNTS_TABLE");
-        let vending_state_table = read.required("VENDING_STATE_TABLE");
-        let info_topic = read.required("INFO_TOPIC_ARN");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let account_creation = read.optional("ACCOUNT_CREATION");
-        let instance = read.optional::<String>("IDENTITY_CENTER_INSTANCE_ARN");
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        let instance = read.optional("IDENTITY_CENTER_INSTANCE_ARN");
         let assignments = read.optional::<Assignments>("ASSIGNMENTS");
-        let quota_shares = read.number_or("QUOTA_SHARES", 1, 0);
-        if let (Some(None), Some(Some(_))) = (&instance, &assignments) {
+        if instance.is_none() && assignments.is_some() {
             read.refuse("ASSIGNMENTS is set, but IDENTITY_CENTER_INSTANCE_ARN is not");
         }
-        read.finish(|| {
-            let assignments = assignments?.unwrap_or_default();
-            Some(Self {
-                accounts_bucket: accounts_bucket?,
-                accounts_table: accounts_table?,
-                vending_state_table: vending_state_table?,
-                info_topic: info_topic?,
-                error_topic: error_topic?,
-                account_creation: account_creation?.unwrap_or(AccountCreation::AccountFactory),
-                access: instance?.map(|instance| AccessConfig {
-                    instance,
-                    assignments,
-                }),
-                quota_shares: quota_shares?,
-            })
+        read.finish(Self {
+            accounts_bucket: read.required("ACCOUNTS_BUCKET"),
+            accounts_table: read.required("ACCOUNTS_TABLE"),
+            vending_state_table: read.required("VENDING_STATE_TABLE"),
+            info_topic: read.required("INFO_TOPIC_ARN"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
+            access: instance.map(|instance| AccessConfig {
+                instance,
+                assignments: assignments.unwrap_or_default(),
+            }),
+            quota_shares: read.number("QUOTA_SHARES", 1, ..),
         })
     }
 }

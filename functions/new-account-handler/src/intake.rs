@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws_error::AwsCallError,
     vending::{
         file::{FileId, FileProgress},
@@ -111,7 +111,7 @@ pub struct Intake {
     /// What became of each request.
     pub ledger: Ledger,
     /// Where people are told.
-    pub topics: Topics,
+    pub topics: AlertTopics,
     /// The region that this runs in.
     pub region: String,
 }
@@ -152,7 +152,7 @@ impl Intake {
             }
         };
         self.bucket.write_results(upload, answers.write()).await?;
-        self.topics.tell(&alert).await?;
+        self.topics.publish(&alert).await?;
         let forget = (now + REMEMBERED).as_second();
         let progress = self.ledger.taken_in(file, forget).await?;
         if counts.started + counts.under_way > 0 {
@@ -188,7 +188,7 @@ impl Intake {
         let results = File::refused(&reason).write();
         let mut outcomes = vec![self.bucket.write_results(upload, results).await];
         if tell {
-            outcomes.push(self.topics.tell(&about.impossible(&reason)).await);
+            outcomes.push(self.topics.publish(&about.impossible(&reason)).await);
         }
         for error in outcomes.into_iter().filter_map(Result::err) {
             tracing::error!(%error, file.key = about.file.key, "the uploader could not be told");

@@ -1,6 +1,6 @@
 //! What a message of the uploads queue asks for.
 
-use orgkeeper_shared::vending::file::FileId;
+use orgkeeper_shared::vending::{file::FileId, task::UploadsTask};
 use serde::Deserialize;
 
 /// The folder of the results, which is not for uploads.
@@ -46,18 +46,12 @@ pub struct Unusable;
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Raw {
-    Task(Task),
+    Task(UploadsTask),
     Event {
         #[serde(rename = "detail-type")]
         detail_type: String,
         detail: Detail,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
-enum Task {
-    Results { key: String, version: String },
 }
 
 #[derive(Deserialize)]
@@ -88,7 +82,7 @@ struct Object {
 /// If it is no such message.
 pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
     match serde_json::from_str(body).map_err(|_| Unusable)? {
-        Raw::Task(Task::Results { key, version }) => Ok(Message::Results(FileId { key, version })),
+        Raw::Task(UploadsTask::Results(file)) => Ok(Message::Results(file)),
         Raw::Event {
             detail_type,
             detail,
@@ -208,14 +202,11 @@ mod tests {
 
     #[test]
     fn a_task_is_read_and_nothing_else() {
-        let task = r#"{"task":"results","key":"a.csv","version":"v1"}"#;
-        assert_eq!(
-            read(task, BUCKET),
-            Ok(Message::Results(FileId {
-                key: "a.csv".to_owned(),
-                version: "v1".to_owned()
-            }))
-        );
+        let task = include_str!("../../../events/new-account-handler/results.json");
+        let Ok(Message::Results(file)) = read(task, BUCKET) else {
+            panic!("the sample is no task");
+        };
+        assert_eq!(file.key, "teams/new accounts.csv");
         for body in ["", "{}", r#"{"task":"other"}"#, "[]"] {
             assert_eq!(read(body, BUCKET), Err(Unusable), "{body}");
         }

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -53,7 +53,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             &config.accounts_table,
             &config.vending_state_table,
         ),
-        topics: Topics::new(
+        topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
             config.error_topic.clone(),

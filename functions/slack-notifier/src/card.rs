@@ -1,4 +1,4 @@
-//! What is shown of a message, in the order in which it is read.
+//! What is shown of a message, in reading order.
 
 use jiff::Timestamp;
 use orgkeeper_shared::alert::{
@@ -7,7 +7,7 @@ use orgkeeper_shared::alert::{
 
 use crate::message::{Content, Message};
 
-/// The longest link that a button of Slack's takes.
+/// The longest link of a button in Slack.
 const LINK: usize = 3_000;
 
 /// A fact with its label, or a paragraph without one.
@@ -19,16 +19,16 @@ pub struct Row {
     pub text: String,
 }
 
-/// A message as it is shown. Every text is harmless to look at, but not yet escaped for anybody.
+/// A message as it is shown. No text contains hidden characters, but none is escaped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// How much it matters.
+    /// How severe it is.
     pub severity: Severity,
     /// What it is about, in a line.
     pub title: String,
     /// Facts and paragraphs.
     pub rows: Vec<Row>,
-    /// What kind of thing it is.
+    /// The kind of alert.
     pub kind: String,
     /// Where, if that is known.
     pub region: String,
@@ -41,7 +41,7 @@ pub struct Card {
 }
 
 impl Card {
-    /// What is shown of a message.
+    /// The card of a message.
     #[must_use]
     pub fn of(message: &Message) -> Self {
         match &message.content {
@@ -58,7 +58,7 @@ impl Card {
                     }
                     _ => "Unrecognized message".to_owned(),
                 },
-                rows: vec![row("It reads", &quoted(text.trim()))],
+                rows: vec![row("Message", &quoted(text.trim()))],
                 kind: "unrecognized".to_owned(),
                 region: String::new(),
                 time: when(*time),
@@ -79,8 +79,8 @@ impl Card {
         let account = alert.account.as_ref().map(named).unwrap_or_default();
         let path = alert.account.as_ref().and_then(|it| it.ou_path.as_deref());
         let optional = |label: &str, text: Option<&str>| text.map(|it| row(label, &one_line(it)));
-        // A link that is none is shown rather than offered.
-        let (link, odd_link) = match alert.link.as_deref() {
+        // A malformed link is shown as text instead of a button.
+        let (link, malformed_link) = match alert.link.as_deref() {
             Some(link) if is_link(link) => (Some(link.to_owned()), None),
             other => (None, other),
         };
@@ -102,7 +102,7 @@ impl Card {
         rows.extend(
             details(|label| label == WHAT_TO_DO).map(|(label, text)| row(label, &quoted(text))),
         );
-        rows.extend(optional("Link", odd_link));
+        rows.extend(optional("Link", malformed_link));
         Self {
             severity: alert.severity,
             title: or_dash(one_line(&alert.title)),
@@ -115,13 +115,13 @@ impl Card {
         }
     }
 
-    /// How much it matters, in a word.
+    /// The severity in a word.
     #[must_use]
     pub fn severity_word(&self) -> &'static str {
         self.look().1
     }
 
-    /// How much it matters and what it is about, in a line.
+    /// Severity and title, in a line.
     #[must_use]
     pub fn headline(&self) -> String {
         let (sign, word) = self.look();
@@ -136,7 +136,7 @@ impl Card {
         }
     }
 
-    /// What kind of thing it is, where and when it happened.
+    /// Kind, region and time, in a line.
     #[must_use]
     pub fn footer(&self) -> String {
         let parts = [&self.kind, &self.region, &self.time].map(String::as_str);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_from_what_happened_to_what_to_do() {
+    fn rows_go_from_what_happened_to_what_to_do() {
         let alert = json!({
             "severity": "critical",
             "kind": "root.sign-in",
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_odd_is_shown_nevertheless() {
+    fn empty_and_malformed_values_are_shown() {
         let alert = json!({
             "severity": "info",
             "kind": "",
@@ -261,15 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_alert_says_so() {
+    fn anything_but_an_alert_is_unrecognized() {
         let card = card("line one\nline two");
         assert_eq!(card.headline(), "🟠 ERROR: Unrecognized message");
-        assert_eq!(rows(&card), [("It reads", "line one\n> line two")]);
+        assert_eq!(rows(&card), [("Message", "line one\n> line two")]);
         assert_eq!(card.footer(), "unrecognized · 1970-01-01 00:00:00 UTC");
     }
 
     #[test]
-    fn a_link_leads_to_a_page_and_nowhere_else() {
+    fn only_an_https_link_is_a_link() {
         for wrong in [
             "http://example.com/",
             "https://example.com/|click",

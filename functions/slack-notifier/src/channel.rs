@@ -1,38 +1,15 @@
-//! Where cards are posted, and what can come of it.
-
-use std::time::Duration;
+//! The channel that messages are posted to.
 
 use crate::{
-    blocks, card::Card, chat::ChatTopic, message::Message, notification::notification,
-    webhook::Webhook,
+    blocks,
+    card::Card,
+    gateway::{chat_topic::ChatTopic, webhook::Webhook},
+    message::Message,
+    notification::notification,
+    post_error::PostError,
 };
 
-/// Why a card was not posted. The texts name no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotPosted {
-    /// Nothing can be posted for a while.
-    #[error("{why}")]
-    Later {
-        /// How long, if it was said.
-        after: Option<Duration>,
-        /// What was answered.
-        why: String,
-    },
-    /// This card is not taken, others may be.
-    #[error("{why}")]
-    Refused {
-        /// What was answered.
-        why: String,
-    },
-    /// No card is taken, until a person has done something.
-    #[error("{why}")]
-    Closed {
-        /// What was answered.
-        why: String,
-    },
-}
-
-/// What cards are posted to.
+/// The channel that messages are posted to.
 #[derive(Debug)]
 pub enum Channel {
     /// An incoming webhook of Slack.
@@ -45,8 +22,8 @@ impl Channel {
     /// Posts a message.
     ///
     /// # Errors
-    /// If it was not posted, or if nobody knows.
-    pub async fn post(&self, message: &Message) -> Result<(), NotPosted> {
+    /// If it was not posted, or if that is unknown.
+    pub async fn post(&self, message: &Message) -> Result<(), PostError> {
         let card = Card::of(message);
         match self {
             Self::Webhook(webhook) => webhook.post(&blocks::message(&card).to_string()).await,

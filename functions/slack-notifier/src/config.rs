@@ -1,52 +1,14 @@
-//! What the template sets.
+//! The settings that the template passes.
 
-use orgkeeper_shared::config::{ConfigError, Variables};
+use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
-/// Where the address of the incoming webhook is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keeper {
-    /// A secret of AWS Secrets Manager, by its ARN.
-    Secret(String),
-    /// A parameter of AWS Systems Manager (a `SecureString`), by its name or ARN.
-    Parameter(String),
-}
-
-impl Keeper {
-    /// An ARN of either service, `ssm:<name>`, or a name that begins with `/`.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        if let Some(name) = text.strip_prefix("ssm:") {
-            return (!name.is_empty()).then(|| Self::Parameter(name.to_owned()));
-        }
-        if text.starts_with('/') {
-            return Some(Self::Parameter(text.to_owned()));
-        }
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        match parts[..] {
-            ["arn", _, "secretsmanager", _, _, resource] if resource.starts_with("secret:") => {
-                Some(Self::Secret(text.to_owned()))
-            }
-            ["arn", _, "ssm", _, _, resource] if resource.starts_with("parameter/") => {
-                Some(Self::Parameter(text.to_owned()))
-            }
-            _ => None,
-        }
-    }
-
-    /// How a person finds it.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Secret(name) | Self::Parameter(name) => name,
-        }
-    }
-}
+use crate::webhook_location::WebhookLocation;
 
 /// What alerts are posted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// An incoming webhook of Slack, whose address is kept there.
-    Webhook(Keeper),
+    /// An incoming webhook of Slack, whose address is stored there.
+    Webhook(WebhookLocation),
     /// The topic of Amazon Q Developer in chat applications, by its ARN.
     AmazonQ(String),
 }
@@ -54,11 +16,11 @@ pub enum Target {
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `ALERTS_SENT_TABLE`: the table of what was told.
+    /// `ALERTS_SENT_TABLE`: the table of posted alerts.
     pub alerts_sent_table: String,
-    /// `SLACK_DEAD_LETTER_QUEUE_URL`: the queue for what cannot be told.
+    /// `SLACK_DEAD_LETTER_QUEUE_URL`: the queue for messages that cannot be posted.
     pub dead_letter_queue_url: String,
-    /// `ERROR_TOPIC_ARN`: the topic whose mail says so.
+    /// `ERROR_TOPIC_ARN`: the topic for the mail about that.
     pub error_topic: String,
     /// `CHAT_TOPIC_ARN`, or else `WEBHOOK_SECRET`.
     pub target: Target,
@@ -69,40 +31,35 @@ impl Config {
     ///
     /// # Errors
     /// Names every missing or malformed variable.
-    pub fn from_env(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Variables::new(lookup);
-        let alerts_sent_table = read.required("ALERTS_SENT_TABLE");
-        let dead_letter_queue_url = read.required("SLACK_DEAD_LETTER_QUEUE_URL");
-        let error_topic = read.required("ERROR_TOPIC_ARN");
-        let chat_topic = read.optional::<String>("CHAT_TOPIC_ARN").flatten();
-        let keeper = read.optional::<String>("WEBHOOK_SECRET").flatten();
-        let target = match (chat_topic, keeper) {
-            (Some(topic), _) => Some(Target::AmazonQ(topic)),
-            (None, Some(text)) => {
-                let keeper = Keeper::read(&text);
-                if keeper.is_none() {
-                    // Its value is not repeated: it might be the address itself.
-                    read.refuse(
-                        "WEBHOOK_SECRET is malformed: the ARN of a secret in Secrets Manager, \
-                         ssm:<name of a parameter>, or a parameter's name that begins with /",
-                    );
-                }
-                keeper.map(Target::Webhook)
-            }
-            (None, None) => {
-                read.refuse("WEBHOOK_SECRET is not set, nor is CHAT_TOPIC_ARN");
-                None
-            }
-        };
-        read.finish(|| {
-            Some(Self {
-                alerts_sent_table: alerts_sent_table?,
-                dead_letter_queue_url: dead_letter_queue_url?,
-                error_topic: error_topic?,
-                target: target?,
-            })
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let read = Variables::new(lookup);
+        read.finish(Self {
+            alerts_sent_table: read.required("ALERTS_SENT_TABLE"),
+            dead_letter_queue_url: read.required("SLACK_DEAD_LETTER_QUEUE_URL"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
+            target: target(&read),
         })
     }
+}
+
+/// Amazon Q's topic if it is set, or else where the webhook's address is kept.
+fn target(read: &Variables<'_>) -> Target {
+    if let Some(topic) = read.optional("CHAT_TOPIC_ARN") {
+        return Target::AmazonQ(topic);
+    }
+    let Some(location) = read.optional::<String>("WEBHOOK_SECRET") else {
+        read.refuse("WEBHOOK_SECRET is not set, nor is CHAT_TOPIC_ARN");
+        return Target::AmazonQ(String::new());
+    };
+    let location = WebhookLocation::parse(&location).unwrap_or_else(|| {
+        // Its value is not repeated: it might be the address itself.
+        read.refuse(
+            "WEBHOOK_SECRET is malformed: it has to be the ARN of a secret in Secrets Manager, \
+             ssm:<name of a parameter>, or a parameter's name that begins with /",
+        );
+        WebhookLocation::Parameter(String::new())
+    });
+    Target::Webhook(location)
 }
 
 #[cfg(test)]
@@ -128,7 +85,7 @@ mod tests {
                 alerts_sent_table: "alerts_sent_table".to_owned(),
                 dead_letter_queue_url: "slack_dead_letter_queue_url".to_owned(),
                 error_topic: "error_topic_arn".to_owned(),
-                target: Target::Webhook(Keeper::Secret(SECRET.to_owned())),
+                target: Target::Webhook(WebhookLocation::Secret(SECRET.to_owned())),
             })
         );
     }
@@ -161,26 +118,5 @@ mod tests {
         let error = read(Some(address), None).unwrap_err().to_string();
         assert!(error.contains("WEBHOOK_SECRET is malformed"), "{error}");
         assert!(!error.contains("hooks.slack.com"), "{error}");
-    }
-
-    #[test]
-    fn an_address_is_kept_in_either_service() {
-        let parameter = |name: &str| Some(Keeper::Parameter(name.to_owned()));
-        assert_eq!(
-            Keeper::read("/orgkeeper/slack"),
-            parameter("/orgkeeper/slack")
-        );
-        assert_eq!(Keeper::read("ssm:slack"), parameter("slack"));
-        let arn = "arn:aws:ssm:eu-west-1:111122223333:parameter/orgkeeper/slack";
-        assert_eq!(Keeper::read(arn), parameter(arn));
-        for wrong in [
-            "slack",
-            "ssm:",
-            "arn:aws:sns:eu-west-1:1:secret:x",
-            "",
-            "http://x",
-        ] {
-            assert_eq!(Keeper::read(wrong), None, "{wrong}");
-        }
     }
 }

@@ -1,10 +1,9 @@
-//! Text that is not ours, made harmless where Slack would read more than text in it: it may hold
-//! whatever somebody named a user or a bucket. Characters that are not seen are gone before
-//! ([`orgkeeper_shared::alert::one_line`]).
+//! Escapes foreign text, so that Slack formats, links and mentions nothing in it: it may contain any name of a user
+//! or a bucket. Hidden characters were removed before ([`orgkeeper_shared::alert::one_line`]).
 
-/// What stands at the end of a text that was cut.
+/// The mark at the end of a text that was cut.
 pub const CUT: &str = "… (cut)";
-/// Characters that format text where markdown is read, and what looks like them.
+/// Characters that format text in markdown, and lookalikes of them.
 const FORMATTING: &[(char, char)] = &[
     ('*', '\u{2217}'),
     ('_', '\u{2cd}'),
@@ -13,8 +12,8 @@ const FORMATTING: &[(char, char)] = &[
     ('[', '\u{ff3b}'),
 ];
 
-/// The text without anything that formats or links where markdown is read. What a name is full of
-/// (`my_bucket`) stays as it is, so that it can be copied.
+/// The text without any formatting or link in markdown. Underscores in names (`my_bucket`) stay, so that the name can
+/// be copied.
 #[must_use]
 pub fn markdown(text: &str) -> String {
     let text = text.replace("://", ":\u{2215}\u{2215}");
@@ -34,14 +33,13 @@ pub fn markdown(text: &str) -> String {
     harmless
 }
 
-/// The length that counts against Slack's limits, at its longest: in UTF-16.
+/// The length that counts against Slack's limits, in UTF-16 units.
 #[must_use]
 pub fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// The text as Slack takes it, in which `&`, `<` and `>` are nothing but themselves; cut and said so
-/// if it is longer than `limit`.
+/// The text with `&`, `<` and `>` escaped for Slack. One that is longer than `limit` is cut and marked.
 #[must_use]
 pub fn fit(text: &str, limit: usize) -> String {
     let mut fitting = String::with_capacity(text.len());
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_slack_reads_as_its_own_is_escaped() {
+    fn mentions_and_links_are_escaped() {
         assert_eq!(
             fit("<!channel> & <@U1> <https://evil.example|here>", 100),
             "&lt;!channel&gt; &amp; &lt;@U1&gt; &lt;https://evil.example|here&gt;"
@@ -84,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_says_so() {
+    fn a_long_text_is_cut_and_marked() {
         assert_eq!(fit("0123456789", 10), "0123456789");
         assert_eq!(fit("01234567890", 10), "012… (cut)");
         assert_eq!(fit("a<<<<<<<", 13), "a&lt;… (cut)");
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_does_nothing() {
+    fn markdown_formats_nothing() {
         assert_eq!(markdown("*b* _i_ ~s~ `c`"), "∗b∗ ˍiˍ ∼s∼ ˋcˋ");
         assert_eq!(markdown("my_bucket_name"), "my_bucket_name");
         assert_eq!(

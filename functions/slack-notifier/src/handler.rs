@@ -1,77 +1,77 @@
-//! A batch of messages in, those that have to come back out.
+//! A batch of the queue for Slack: which of its alerts are posted, and which messages failed.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::Topics,
-    aws::CallCounter,
+    alert_topics::AlertTopics,
     aws_error::AwsCallError,
-    invocation::Invocation,
+    lambda::{Outcomes, Time, Work},
     once::{Begin, Once},
     queue::{Failure, Queue, Reason},
-    telemetry::Metrics,
 };
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    channel::{Channel, NotPosted},
+    backoff::{Backoff, delay_of, whole_seconds},
+    channel::Channel,
+    delivery_failure::{DeliveryFailure, Sender},
+    gateway::shared_backoff::SharedBackoff,
     message::Message,
-    pause::{Pause, behind, whole_seconds},
-    pauses::Pauses,
-    trouble::{Sender, Trouble},
+    post_error::PostError,
 };
 
-/// What still cannot be told after so long goes to the dead-letter queue.
-const TOO_OLD: Duration = Duration::from_hours(24);
-/// How long it is known what was told: longer than a message comes back.
+/// The age at which a message that could not be posted goes to the dead-letter queue.
+const MAX_AGE: Duration = Duration::from_hours(24);
+/// How long a posted alert is remembered: longer than a message is retried.
 const REMEMBERED: Duration = Duration::from_hours(48);
-/// How long a message stays away that nothing says anything about.
-const A_WHILE: Duration = Duration::from_secs(5);
+/// The delay of a message without a backoff.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How a message was told.
+/// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Now,
-    Before,
+enum PostOutcome {
+    Posted,
+    Duplicate,
 }
 
-/// Why a message was not told.
+/// Why a message was not delivered.
 #[derive(Clone, Debug, thiserror::Error)]
-enum NotTold {
-    #[error("another invocation is telling it")]
-    Busy,
+enum NotDelivered {
+    #[error("another invocation is posting it")]
+    InProgress,
     #[error("the invocation's time ran out first")]
     OutOfTime,
     #[error(transparent)]
-    NotPosted(#[from] NotPosted),
+    NotPosted(#[from] PostError),
 }
 
-impl NotTold {
-    /// Whether nothing else of the batch is tried.
-    fn stops(&self) -> bool {
+impl NotDelivered {
+    /// Whether the rest of the batch is left alone.
+    fn stops_batch(&self) -> bool {
         match self {
-            // For how long nothing is posted says the pause.
-            Self::Busy | Self::NotPosted(NotPosted::Refused { .. } | NotPosted::Later { .. }) => {
+            // After a retryable error the backoff holds the rest back.
+            Self::InProgress
+            | Self::NotPosted(PostError::MessageRefused { .. } | PostError::Retryable { .. }) => {
                 false
             }
-            Self::OutOfTime | Self::NotPosted(NotPosted::Closed { .. }) => true,
+            Self::OutOfTime | Self::NotPosted(PostError::ChannelUnavailable { .. }) => true,
         }
     }
 }
 
-/// A message that comes back.
+/// A message that is retried.
 #[derive(Debug, thiserror::Error)]
-#[error("not told")]
-struct Returned {
+#[error("the alert was not posted")]
+pub struct Retry {
     #[source]
-    why: NotTold,
+    why: NotDelivered,
     delay: Duration,
 }
 
-impl Reason for Returned {
-    /// What is for good does not come back: it is sent to the dead-letter queue.
+impl Reason for Retry {
+    /// Always: a permanent failure is sent to the dead-letter queue instead.
     fn retryable(&self) -> bool {
         true
     }
@@ -82,259 +82,232 @@ impl Reason for Returned {
 }
 
 /// A message for the dead-letter queue.
-struct Lost<'a> {
+struct Undeliverable<'a> {
     record: &'a SqsMessage,
     message: Message,
-    why: NotPosted,
+    why: PostError,
 }
 
-/// What every message of a batch came to, and the pause that it ended in.
-struct Outcome<'a> {
-    results: Vec<(&'a SqsMessage, Message, Result<Told, NotTold>)>,
-    pause: Option<Pause>,
+/// The result of each message of a batch, and the backoff afterwards.
+struct Posted<'a> {
+    results: Vec<(&'a SqsMessage, Message, Result<PostOutcome, NotDelivered>)>,
+    backoff: Option<Backoff>,
 }
 
-/// The time of an invocation.
-struct Clock<'a> {
-    start: Instant,
-    invocation: &'a Invocation,
-}
-
-impl Clock<'_> {
-    fn now(&self) -> Timestamp {
-        self.invocation.now + self.start.elapsed()
-    }
-
-    fn deadline(&self) -> Instant {
-        self.start + self.invocation.time_to_work()
-    }
-
-    /// What was begun by then can still be ended.
-    fn begin_until(&self) -> Instant {
-        self.start + self.invocation.time_to_work() * 2 / 3
-    }
-}
-
-/// Tells one batch after another.
+/// Posts the alerts of one batch after another.
 #[derive(Debug)]
-pub struct Handler {
+pub struct SlackNotifier {
     /// Where messages are posted.
     pub channel: Channel,
-    /// What was posted before.
+    /// The idempotency records.
     pub once: Once,
-    /// Whether nothing is posted for now.
-    pub pauses: Pauses,
-    /// The queue that messages come from.
+    /// The backoff that all invocations share.
+    pub backoff: SharedBackoff,
+    /// Sends to the dead-letter queue.
     pub queue: Queue,
-    /// The URL of the queue for what cannot be told.
+    /// The URL of the queue for messages that cannot be posted.
     pub dead_letter_queue_url: String,
-    /// Who tells of that by mail.
-    pub topics: Topics,
-    /// On which topic.
+    /// The topics for the mail about that.
+    pub topics: AlertTopics,
+    /// The topic that it is published on.
     pub error_topic: String,
-    /// What that mail says of this function.
+    /// What that mail says about this function.
     pub sender: Sender,
-    /// The calls of all clients.
-    pub calls: CallCounter,
 }
 
-impl Handler {
-    /// Posts the messages, the worst first, and names those that have to come back. What cannot be
-    /// posted at all is sent to the dead-letter queue.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let clock = Clock {
-            start: Instant::now(),
-            invocation: &invocation,
-        };
-        let Outcome { results, pause } = self.tell_all(&event.records, &clock).await;
-        let told = |how: Told| {
-            let results = results
-                .iter()
-                .filter(|(.., it)| matches!(it, Ok(it) if *it == how));
-            results.count() as u64
-        };
-        let (posted, posted_before) = (told(Told::Now), told(Told::Before));
+impl Work for SlackNotifier {
+    const FUNCTION: &'static str = "slack-notifier";
+    type Reason = Retry;
 
-        let mut lost: BTreeMap<Trouble, Vec<Lost<'_>>> = BTreeMap::new();
-        let mut returned = Vec::new();
+    /// Posts the messages, the most severe first. A message that cannot be posted at all is sent to the dead-letter
+    /// queue.
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Retry> {
+        let Posted { results, backoff } = self.post_all(messages, time).await;
+        let count = |outcome: PostOutcome| {
+            let results = results.iter();
+            results
+                .filter(|(.., it)| matches!(it, Ok(it) if *it == outcome))
+                .count()
+        };
+        let (posted, duplicates) = (count(PostOutcome::Posted), count(PostOutcome::Duplicate));
+
+        let mut undeliverable: BTreeMap<DeliveryFailure, Vec<Undeliverable<'_>>> = BTreeMap::new();
+        let mut retried = Vec::new();
         for (record, message, result) in results {
             let Err(why) = result else { continue };
-            let too_old = sent(record, invocation.now) + TOO_OLD < invocation.now;
+            let too_old = sent(record, time.began()) + MAX_AGE < time.began();
             match why {
-                NotTold::NotPosted(why) if let Some(trouble) = Trouble::of(&why, too_old) => {
-                    lost.entry(trouble).or_default().push(Lost {
+                NotDelivered::NotPosted(why)
+                    if let Some(failure) = DeliveryFailure::of(&why, too_old) =>
+                {
+                    let messages = undeliverable.entry(failure).or_default();
+                    messages.push(Undeliverable {
                         record,
                         message,
                         why,
                     });
                 }
-                why => returned.push((record, message, why)),
+                why => retried.push((record, message, why)),
             }
         }
-        let mut dead = 0;
-        for (trouble, lost) in lost {
-            let count = lost.len();
-            let unsent = self.bury(trouble, lost, &clock).await;
-            dead += count - unsent.len();
-            returned.extend(unsent);
+        let mut dead_lettered = 0;
+        for (failure, messages) in undeliverable {
+            let count = messages.len();
+            let unsent = self.dead_letter(failure, messages, time).await;
+            dead_lettered += count - unsent.len();
+            retried.extend(unsent);
         }
 
-        let now = clock.now();
-        let failures: Vec<_> = returned
-            .into_iter()
-            .map(|(message, content, why)| {
-                let severity = content.severity();
-                let left = pause.map(|pause| pause.left(now, severity));
-                let wait = match (&why, left) {
-                    (NotTold::OutOfTime, _) => behind(severity),
-                    (NotTold::NotPosted(_), Some(left)) if !left.is_zero() => left,
-                    (NotTold::Busy | NotTold::NotPosted(_), _) => A_WHILE + behind(severity),
-                };
-                let delay = whole_seconds(wait);
-                let reason = Returned { why, delay };
-                Failure { message, reason }
-            })
-            .collect();
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        Metrics::of("slack-notifier")
+        let now = time.now();
+        let failures = retried.into_iter().map(|(message, content, why)| {
+            let severity = content.severity();
+            let left = backoff.map(|backoff| backoff.left(now, severity));
+            let wait = match (&why, left) {
+                (NotDelivered::OutOfTime, _) => delay_of(severity),
+                (NotDelivered::NotPosted(_), Some(left)) if !left.is_zero() => left,
+                (NotDelivered::InProgress | NotDelivered::NotPosted(_), _) => {
+                    RETRY_DELAY + delay_of(severity)
+                }
+            };
+            let delay = whole_seconds(wait);
+            let reason = Retry { why, delay };
+            Failure { message, reason }
+        });
+        Outcomes::new(failures.collect())
             .count("AlertsPosted", posted)
-            .count("AlertsPostedBefore", posted_before)
-            .count("AlertsDeadLettered", dead as u64)
-            .count("MessagesReturned", failures.len() as u64)
-            .count("AwsCalls", self.calls.take())
-            .write(invocation.now.as_millisecond());
-        tracing::info!(
-            messages = event.records.len(),
-            messages.posted = posted,
-            messages.returned = failures.len(),
-            messages.dead = dead,
-            duration_ms = u64::try_from(clock.start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "batch done"
-        );
-        response
+            .count("AlertsDuplicate", duplicates)
+            .count("AlertsDeadLettered", dead_lettered)
     }
+}
 
-    /// Tells one message after the other until one of them says to wait.
-    async fn tell_all<'a>(&self, records: &'a [SqsMessage], clock: &Clock<'_>) -> Outcome<'a> {
+impl SlackNotifier {
+    /// Posts one message after the other, until one of them fails in a way that holds the rest back.
+    async fn post_all<'a>(&self, records: &'a [SqsMessage], time: &Time) -> Posted<'a> {
         let mut messages: Vec<(&SqsMessage, Message)> = records
             .iter()
-            .map(|record| (record, read(record, clock.invocation.now)))
+            .map(|record| (record, read(record, time.began())))
             .collect();
-        messages.sort_by_key(|(_, message)| message.turn());
+        messages.sort_by_key(|(_, message)| message.priority());
 
-        let read = timeout_at(clock.begin_until(), self.pauses.read()).await;
-        let mut pause = read.unwrap_or(Ok(None)).unwrap_or_else(|error| {
-            tracing::warn!(%error, "whether to wait is not known");
+        let read = timeout_at(time.start_until(), self.backoff.read()).await;
+        let mut backoff = read.unwrap_or(Ok(None)).unwrap_or_else(|error| {
+            tracing::warn!(%error, "backoff not read, posting anyway");
             None
         });
         let mut stopped = None;
         let mut results = Vec::with_capacity(messages.len());
         for (record, message) in messages {
-            let waits =
-                pause.is_some_and(|pause| !pause.left(clock.now(), message.severity()).is_zero());
-            if stopped.is_none() && Instant::now() >= clock.begin_until() {
-                stopped = Some(NotTold::OutOfTime);
+            let waits = backoff
+                .is_some_and(|backoff| !backoff.left(time.now(), message.severity()).is_zero());
+            if stopped.is_none() && Instant::now() >= time.start_until() {
+                stopped = Some(NotDelivered::OutOfTime);
             }
             let result = match &stopped {
                 Some(why) => Err(why.clone()),
-                None if waits => Err(waiting()),
+                None if waits => Err(PostError::retryable("waiting for the backoff to end").into()),
                 None => {
-                    let told = timeout_at(clock.deadline(), self.tell(&message, clock)).await;
-                    let told = told.unwrap_or(Err(NotTold::OutOfTime));
-                    pause = self.pause_after(&told, pause, clock).await;
-                    stopped = told.as_ref().err().filter(|why| why.stops()).cloned();
-                    told
+                    let posted = timeout_at(time.deadline(), self.post(&message, time)).await;
+                    let posted = posted.unwrap_or(Err(NotDelivered::OutOfTime));
+                    backoff = self.backoff_after(&posted, backoff, time).await;
+                    stopped = posted
+                        .as_ref()
+                        .err()
+                        .filter(|why| why.stops_batch())
+                        .cloned();
+                    posted
                 }
             };
             results.push((record, message, result));
         }
-        Outcome { results, pause }
+        Posted { results, backoff }
     }
 
-    /// The pause that there is once a message was told, or not.
-    async fn pause_after(
+    /// The backoff after this result.
+    async fn backoff_after(
         &self,
-        told: &Result<Told, NotTold>,
-        before: Option<Pause>,
-        clock: &Clock<'_>,
-    ) -> Option<Pause> {
-        let pause = match (told, before) {
-            (Err(NotTold::NotPosted(NotPosted::Later { after, .. })), _) => {
-                Pause::after(before, *after, clock.now())
+        result: &Result<PostOutcome, NotDelivered>,
+        before: Option<Backoff>,
+        time: &Time,
+    ) -> Option<Backoff> {
+        let backoff = match (result, before) {
+            (Err(NotDelivered::NotPosted(PostError::Retryable { after, .. })), _) => {
+                Backoff::after(before, *after, time.now())
             }
-            (Ok(Told::Now), Some(before)) if before.unset > 0 => before.ended(),
+            (Ok(PostOutcome::Posted), Some(before)) if before.attempts > 0 => {
+                before.after_success()
+            }
             _ => return before,
         };
-        let written = timeout_at(clock.deadline(), self.pauses.write(pause)).await;
+        let written = timeout_at(time.deadline(), self.backoff.write(backoff)).await;
         logged(
             written.unwrap_or(Ok(())),
-            "other invocations do not know how long to wait",
+            "backoff not written, other invocations do not wait",
         );
-        Some(pause)
+        Some(backoff)
     }
 
-    /// Tells a message, unless that was done before.
-    async fn tell(&self, message: &Message, clock: &Clock<'_>) -> Result<Told, NotTold> {
+    /// Posts a message, unless it was posted before.
+    async fn post(&self, message: &Message, time: &Time) -> Result<PostOutcome, NotDelivered> {
         let id = message.record_id();
-        match self.begin(&id, clock).await {
+        match self.claim(&id, time).await {
             Ok(Begin::Begun) => {}
-            Ok(Begin::Done) => return Ok(Told::Before),
-            Ok(Begin::Busy) => return Err(NotTold::Busy),
-            Err(error) => {
-                let why = error.to_string();
-                return Err(NotPosted::Later { after: None, why }.into());
-            }
+            Ok(Begin::Done) => return Ok(PostOutcome::Duplicate),
+            Ok(Begin::Busy) => return Err(NotDelivered::InProgress),
+            Err(error) => return Err(PostError::retryable(error.to_string()).into()),
         }
         if let Err(why) = self.channel.post(message).await {
             logged(
                 self.once.forget(&id).await,
-                "it is posted again later than need be",
+                "claim not released, the alert is retried when it expires",
             );
             return Err(why.into());
         }
         logged(
             self.once.done(&id).await,
-            "what comes once more is posted once more",
+            "record not completed, a duplicate would be posted",
         );
-        Ok(Told::Now)
+        Ok(PostOutcome::Posted)
     }
 
-    /// Sends messages to the dead-letter queue and says so by mail; gives those that have to come back.
-    async fn bury<'a>(
+    /// Sends messages to the dead-letter queue and sends a mail about it. Gives those that have to be retried.
+    async fn dead_letter<'a>(
         &self,
-        trouble: Trouble,
-        lost: Vec<Lost<'a>>,
-        clock: &Clock<'_>,
-    ) -> Vec<(&'a SqsMessage, Message, NotTold)> {
-        let why = lost
+        failure: DeliveryFailure,
+        messages: Vec<Undeliverable<'a>>,
+        time: &Time,
+    ) -> Vec<(&'a SqsMessage, Message, NotDelivered)> {
+        let why = messages
             .first()
             .map(|first| first.why.to_string())
             .unwrap_or_default();
-        let records: Vec<&SqsMessage> = lost.iter().map(|lost| lost.record).collect();
+        let records: Vec<&SqsMessage> = messages.iter().map(|message| message.record).collect();
         let work = async {
-            // First: what is in the queue does not bring the mail about any more.
-            match self.mail(trouble, &why, clock).await {
+            // The mail first: a message in the dead-letter queue does not cause it any more.
+            match self.mail(failure, &why, time).await {
                 Err(error) if error.retryable() => return Err(error),
-                mailed => logged(mailed, "nobody is told by mail"),
+                mailed => logged(mailed, "mail not sent"),
             }
             Ok(self
                 .queue
                 .forward(&self.dead_letter_queue_url, &records)
                 .await)
         };
-        let unsent: Vec<&SqsMessage> = match timeout_at(clock.deadline(), work).await {
+        let unsent: Vec<&SqsMessage> = match timeout_at(time.deadline(), work).await {
             Ok(Ok(unsent)) => {
                 let unsent = unsent.into_iter().map(|(record, error)| {
-                    logged(Err(error), "on its way to the dead-letter queue later");
+                    logged(
+                        Err(error),
+                        "message not sent to the dead-letter queue, it is retried",
+                    );
                     record
                 });
                 unsent.collect()
             }
             Ok(Err(error)) => {
-                logged(Err(error), "on their way to the dead-letter queue later");
+                logged(
+                    Err(error),
+                    "messages not sent to the dead-letter queue, they are retried",
+                );
                 records.clone()
             }
             Err(_) => records.clone(),
@@ -342,44 +315,48 @@ impl Handler {
         tracing::error!(
             error = why,
             messages = records.len() - unsent.len(),
-            "in the dead-letter queue"
+            "dead-lettered"
         );
-        lost.into_iter()
-            .filter(|lost| {
+        messages
+            .into_iter()
+            .filter(|message| {
                 unsent
                     .iter()
-                    .any(|unsent| std::ptr::eq(*unsent, lost.record))
+                    .any(|unsent| std::ptr::eq(*unsent, message.record))
             })
-            .map(|lost| (lost.record, lost.message, lost.why.into()))
+            .map(|message| (message.record, message.message, message.why.into()))
             .collect()
     }
 
-    /// Mails a trouble, unless that was done in this hour.
+    /// Sends the mail about a failure, unless it was sent in this hour.
     async fn mail(
         &self,
-        trouble: Trouble,
+        failure: DeliveryFailure,
         why: &str,
-        clock: &Clock<'_>,
+        time: &Time,
     ) -> Result<(), AwsCallError> {
-        let id = trouble.record_id(clock.now());
-        if self.begin(&id, clock).await? != Begin::Begun {
+        let id = failure.record_id(time.now());
+        if self.claim(&id, time).await? != Begin::Begun {
             return Ok(());
         }
-        let account = clock.invocation.account.as_ref();
-        let mail = trouble.mail(&self.sender, account, why, clock.now());
-        let mailed = self.topics.tell_by_mail(&self.error_topic, &mail).await;
+        let account = time.invocation().account.as_ref();
+        let mail = failure.mail(&self.sender, account, why, time.now());
+        let mailed = self.topics.publish_by_mail(&self.error_topic, &mail).await;
         let noted = match mailed {
             Ok(()) => self.once.done(&id).await,
             Err(_) => self.once.forget(&id).await,
         };
-        logged(noted, "this mail may come twice, or later");
+        logged(
+            noted,
+            "record of the mail not written, it may be sent twice or later",
+        );
         mailed
     }
 
-    /// Claims what the record stands for until the invocation ends.
-    async fn begin(&self, id: &str, clock: &Clock<'_>) -> Result<Begin, AwsCallError> {
-        let now = clock.now();
-        let end = clock.invocation.now + clock.invocation.remaining;
+    /// Claims a record until the invocation ends.
+    async fn claim(&self, id: &str, time: &Time) -> Result<Begin, AwsCallError> {
+        let now = time.now();
+        let end = time.end();
         let expires = now + REMEMBERED;
         self.once
             .begin(
@@ -392,13 +369,7 @@ impl Handler {
     }
 }
 
-/// Why nothing is tried in a pause.
-fn waiting() -> NotTold {
-    let why = "nothing is posted for a while".to_owned();
-    NotPosted::Later { after: None, why }.into()
-}
-
-/// Notes what went wrong on the side: nothing hangs on it but `consequence`.
+/// Logs a failure that has no other effect than `consequence`.
 fn logged(result: Result<(), AwsCallError>, consequence: &str) {
     if let Err(error) = result {
         tracing::warn!(%error, consequence);
@@ -411,7 +382,7 @@ fn read(record: &SqsMessage, now: Timestamp) -> Message {
     Message::read(body, id, sent(record, now))
 }
 
-/// When a message came into the queue.
+/// When a message was sent to the queue.
 fn sent(record: &SqsMessage, now: Timestamp) -> Timestamp {
     record
         .attributes

@@ -1,36 +1,32 @@
-//! `slack-notifier`: tells alerts in Slack, one after the other, the worst first.
+//! `slack-notifier`: posts alerts to Slack, one after the other, the most severe first.
 //!
 //! Read it in this order:
-//! * [`config`]: what the template sets.
-//! * [`message`]: a message of the queue: an alert, or what is none, and its turn.
-//! * [`card`]: what is shown of it, in the order in which it is read.
-//! * [`escape`]: text that is not ours, made harmless; [`blocks`]: a card as Slack takes it;
-//!   [`text`]: such a message on a terminal.
-//! * [`notification`]: a card as Amazon Q Developer in chat applications takes it.
-//! * [`channel`]: where cards are posted, and what can come of it; [`webhook`] with its [`address`],
-//!   [`chat`] for Amazon Q.
-//! * [`pause`]: how long nothing is posted; [`pauses`]: where every invocation reads that.
-//! * [`trouble`]: what cannot be told in Slack, told by mail.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
-//! * [`setup`]: the clients that it works with.
+//! * [`config`]: the settings that the template passes. [`webhook_location`]: one of them.
+//! * [`message`]: a message of the queue, an alert or anything else.
+//! * [`card`]: what is shown of it. [`escape`]: makes foreign text harmless. [`blocks`]: a card for Slack.
+//!   [`notification`]: a card for Amazon Q Developer in chat applications.
+//! * [`webhook_address`], [`slack_answer`], [`post_error`]: posting, as plain values.
+//! * [`backoff`]: how long nothing is posted. [`delivery_failure`]: what cannot be posted, and the mail about it.
+//! * [`gateway`]: the files that call AWS and Slack. [`channel`]: posts a message to one of two of them.
+//! * [`handler`]: a batch of messages in, the messages to be retried out. [`setup`]: the clients.
 //!
-//! No alert is posted twice: a record of each is begun before and done after. There is one exception. When
-//! nobody knows whether a post arrived (no answer in time, a crash in between), it is posted again: told
-//! twice rather than never.
+//! An alert is posted once: it has an idempotency record, claimed before the post and completed after it. There is
+//! one exception. If it is unknown whether a post arrived (no answer in time, a crash), the alert is posted again: a
+//! duplicate is better than a lost alert.
 
-pub mod address;
+pub mod backoff;
 pub mod blocks;
 pub mod card;
 pub mod channel;
-pub mod chat;
 pub mod config;
+pub mod delivery_failure;
 pub mod escape;
+pub mod gateway;
 pub mod handler;
 pub mod message;
 pub mod notification;
-pub mod pause;
-pub mod pauses;
+pub mod post_error;
 pub mod setup;
-pub mod text;
-pub mod trouble;
-pub mod webhook;
+pub mod slack_answer;
+pub mod webhook_address;
+pub mod webhook_location;

@@ -1,4 +1,4 @@
-//! A message of the queue: an alert, or what is none, and its turn.
+//! A message of the queue: an alert or anything else, and its priority.
 
 use std::cmp::Reverse;
 
@@ -7,16 +7,16 @@ use orgkeeper_shared::alert::{Alert, Severity};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// An alert.
     Alert(Box<Alert>),
-    /// Something else, which is told as it is.
+    /// Anything else. It is posted unchanged.
     Unrecognized {
-        /// What it is about, if its sender said so.
+        /// Its subject, if there is one.
         subject: Option<String>,
-        /// All of it.
+        /// The whole text.
         text: String,
         /// When it was sent.
         time: Timestamp,
@@ -26,13 +26,13 @@ pub enum Content {
 /// A message of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it says.
+    /// The content.
     pub content: Content,
-    /// The same for messages that say the same.
+    /// Equal for messages with the same content.
     key: String,
 }
 
-/// What SNS wraps a message in where a subscription is not raw.
+/// The envelope of SNS, where a subscription is not raw.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Envelope {
@@ -74,13 +74,13 @@ impl Message {
         }
     }
 
-    /// The id of its record of what was told: of one length, whatever the key.
+    /// The id of its idempotency record. Its length does not depend on the key.
     #[must_use]
     pub fn record_id(&self) -> String {
         format!("slack#{}", hex::encode(Sha256::digest(&self.key)))
     }
 
-    /// How much it matters. What nobody understands may matter.
+    /// Its severity. An unrecognized message may be important.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match &self.content {
@@ -89,9 +89,9 @@ impl Message {
         }
     }
 
-    /// Its turn: the worst first, of two that are as bad the older one.
+    /// Its priority: the most severe first, then the oldest.
     #[must_use]
-    pub fn turn(&self) -> (Reverse<Severity>, Timestamp) {
+    pub fn priority(&self) -> (Reverse<Severity>, Timestamp) {
         let time = match &self.content {
             Content::Alert(alert) => alert.time,
             Content::Unrecognized { time, .. } => *time,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_and_then_the_oldest_comes_first() {
+    fn the_most_severe_and_then_the_oldest_is_first() {
         let (early, late) = ("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z");
         let mut messages = [
             read(&alert("info", early, "1"), "a"),
@@ -132,7 +132,7 @@ mod tests {
             read(&alert("error", early, "4"), "d"),
             read(&alert("critical", early, "5"), "e"),
         ];
-        messages.sort_by_key(Message::turn);
+        messages.sort_by_key(Message::priority);
         let keys: Vec<_> = messages.iter().map(|it| it.key.as_str()).collect();
         assert_eq!(keys, ["5", "2", "c", "4", "1"]);
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_alert_is_kept_as_it_is() {
+    fn anything_else_is_kept_unchanged() {
         let wrapped = json!({
             "Type": "Notification",
             "MessageId": "sns-1",
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn what_says_the_same_has_the_same_record() {
+    fn messages_with_the_same_content_have_the_same_record() {
         let id = |key: &str, message: &str| {
             read(&alert("info", "2026-03-01T10:00:00Z", key), message).record_id()
         };
         assert_eq!(id("x", "a"), id("x", "b"));
         assert_ne!(id("x", "a"), id("y", "a"));
-        // Without a key every message stands for itself.
+        // Without a key no message is a duplicate.
         assert_ne!(id("", "a"), id("", "b"));
         assert_eq!(id(&"x".repeat(10_000), "a").len(), 6 + 64);
     }

@@ -1,7 +1,7 @@
-//! A card as Amazon Q Developer in chat applications takes it: a custom notification.
+//! A card for Amazon Q Developer in chat applications: a custom notification.
 //!
 //! Schema and limits: "Custom notifications using Amazon Q Developer in chat applications" in its
-//! administrator guide. What does not fit them is silently not shown.
+//! administrator guide. A notification above a limit is silently dropped.
 
 use serde_json::{Map, Value, json};
 
@@ -16,12 +16,12 @@ const DESCRIPTION: usize = 8_000;
 const NEXT_STEP: usize = 350;
 const KEYWORD: usize = 75;
 
-/// What has no published limit is kept short.
+/// Values without a published limit are kept short.
 const SHORT: usize = 250;
-/// A line of the description is not begun where less can be said.
+/// The least room for a line of the description.
 const LEAST: usize = 40;
 
-/// The message that the topic is sent; `id` names it.
+/// The message for the topic; `id` identifies it.
 #[must_use]
 pub fn notification(card: &Card, id: &str) -> Value {
     let keywords = [&card.kind, &card.account].map(|it| shown(it, KEYWORD));
@@ -75,7 +75,7 @@ fn description(card: &Card) -> String {
     lines.join("\n")
 }
 
-/// What custom actions can work with.
+/// Values for custom actions.
 fn context(card: &Card) -> Map<String, Value> {
     [
         ("severity", card.severity_word()),
@@ -88,7 +88,7 @@ fn context(card: &Card) -> Map<String, Value> {
     .collect()
 }
 
-/// Text that is not ours where markdown is read.
+/// Foreign text, escaped for markdown.
 fn shown(text: &str, limit: usize) -> String {
     fit(&markdown(text), limit)
 }
@@ -109,11 +109,11 @@ mod tests {
     #[test]
     fn an_alert_is_a_custom_notification() {
         let alert = include_str!("../../../events/slack-notifier/root-sign-in.json");
-        let mut told = notified(alert);
-        assert!(told["id"].as_str().unwrap().starts_with("slack#"));
-        told["id"] = Value::Null;
+        let mut notification = notified(alert);
+        assert!(notification["id"].as_str().unwrap().starts_with("slack#"));
+        notification["id"] = Value::Null;
         assert_eq!(
-            told,
+            notification,
             json!({
                 "version": "1.0",
                 "source": "custom",
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn a_hostile_alert_formats_and_mentions_nothing() {
         let alert = include_str!("../../../events/slack-notifier/hostile.json");
-        let told = notified(alert);
-        let description = told["content"]["description"].as_str().unwrap();
+        let notification = notified(alert);
+        let description = notification["content"]["description"].as_str().unwrap();
         assert!(!description.contains("<!channel>"), "{description}");
         assert!(!description.contains("<@"), "{description}");
         assert!(!description.contains("://"), "{description}");

@@ -1,38 +1,39 @@
-//! Every client, built once before the first invocation.
+//! The clients, created once before the first invocation.
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    alert::Topics,
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    lambda::QueueFunction,
     once::Once,
     queue::Queue,
 };
 
 use crate::{
-    address::Addresses,
     channel::Channel,
-    chat::ChatTopic,
     config::{Config, Target},
-    handler::Handler,
-    pauses::Pauses,
-    trouble::Sender,
-    webhook::Webhook,
+    delivery_failure::Sender,
+    gateway::{
+        chat_topic::ChatTopic, shared_backoff::SharedBackoff, webhook::Webhook,
+        webhook_secret::WebhookSecret,
+    },
+    handler::SlackNotifier,
 };
 
-/// The handler that the function runs with. Makes no call.
+/// The function. Makes no call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<SlackNotifier> {
     let calls = CallCounter::default();
     let sns = || client!(aws_sdk_sns, sdk, calls);
     let (channel, target) = match &config.target {
-        Target::Webhook(keeper) => {
-            let addresses = Addresses::new(
-                keeper.clone(),
+        Target::Webhook(location) => {
+            let secret = WebhookSecret::new(
+                location.clone(),
                 client!(aws_sdk_secretsmanager, sdk, calls),
                 client!(aws_sdk_ssm, sdk, calls),
             );
-            let webhook = Channel::Webhook(Webhook::new(addresses));
-            (webhook, keeper.name().to_owned())
+            let webhook = Channel::Webhook(Webhook::new(secret));
+            (webhook, location.name().to_owned())
         }
         Target::AmazonQ(topic) => {
             let topic = topic.clone();
@@ -44,23 +45,24 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
     };
     let queue_url = &config.dead_letter_queue_url;
     let error_topic = || config.error_topic.clone();
-    Handler {
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let notifier = SlackNotifier {
         channel,
         once: Once::connect(sdk, &calls, &config.alerts_sent_table),
-        pauses: Pauses::new(
+        backoff: SharedBackoff::new(
             client!(aws_sdk_dynamodb, sdk, calls),
-            &config.alerts_sent_table,
+            config.alerts_sent_table.clone(),
         ),
-        queue: Queue::new(client!(aws_sdk_sqs, sdk, calls)),
+        queue: queue(),
         dead_letter_queue_url: queue_url.clone(),
-        // It tells of errors only.
-        topics: Topics::new(sns(), error_topic(), error_topic(), error_topic()),
+        // It publishes errors only.
+        topics: AlertTopics::new(sns(), error_topic(), error_topic(), error_topic()),
         error_topic: error_topic(),
         sender: Sender {
             target,
             dead_letter_queue: queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
             region: sdk.region().map(ToString::to_string).unwrap_or_default(),
         },
-        calls,
-    }
+    };
+    QueueFunction::new(notifier, queue(), calls)
 }

@@ -1,4 +1,4 @@
-//! Whom to tell about an account: AWS Account Management.
+//! The contacts of an account: AWS Account Management.
 
 use aws_sdk_account::{Client, types::AlternateContactType};
 
@@ -9,7 +9,7 @@ use crate::{
     pace::{Pace, Quota},
 };
 
-/// Alternate contacts in the order in which they are asked for a security matter.
+/// Alternate contacts in the order in which they are responsible for security matters.
 const ORDER: [AlternateContactType; 2] = [
     AlternateContactType::Security,
     AlternateContactType::Operations,
@@ -18,7 +18,7 @@ const ORDER: [AlternateContactType; 2] = [
 /// What reading a security contact came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecurityContact {
-    /// The contact, or that nobody is named.
+    /// The contact, or that none is named.
     Known(Option<Contact>),
     /// It may not be read.
     Denied,
@@ -56,7 +56,7 @@ impl Contacts {
     /// The security contact of an account, or else the operations contact, or else the primary
     /// one.
     ///
-    /// An account is asked about itself without its id: the management account may not pass its
+    /// The calling account's own contacts are read without its id: the management account may not pass its
     /// own ("`GetAlternateContact`", parameter `AccountId`). `function_account` is the account that
     /// the function runs in, where that is known.
     ///

@@ -1,4 +1,4 @@
-//! What is known about an account: one shape, for whoever writes it and whoever reads it.
+//! What is known about an account: one shape for writers and readers.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -20,7 +20,7 @@ pub struct AccountEntry {
     /// All of its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Whom to tell about a security matter, if anybody is named.
+    /// The contact for security matters, if one is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_contact: Option<Contact>,
     /// When this was read from the organization, in seconds since 1970.
@@ -28,7 +28,7 @@ pub struct AccountEntry {
     /// Since when the organization does not have it any more, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<i64>,
-    /// Grows by one with each write: whoever changes an entry says which one he has read.
+    /// Grows by one with each write: a writer names the version that it has read.
     #[serde(default)]
     pub version: u64,
 }
@@ -74,7 +74,7 @@ impl fmt::Display for OuPath {
     }
 }
 
-/// Somebody to tell: an alternate contact, or the primary one (which has no e-mail address).
+/// A contact: an alternate one, or the primary one (which has no e-mail address).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Contact {

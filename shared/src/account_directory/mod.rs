@@ -1,8 +1,8 @@
-//! Whose account is it: the account directory.
+//! The account directory: what is known about each account.
 //!
 //! [`entry`] is the one shape of what is known about an account. [`table`] keeps entries, [`live`]
 //! reads them from the organization by way of [`organizations`] and [`contacts`];
-//! [`AccountDirectory`] asks the table first.
+//! [`AccountDirectory`] reads the table first.
 
 pub mod contacts;
 pub mod entry;
@@ -25,15 +25,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ids::AccountId;
 
-/// Accounts looked up live together: at the pace of the quotas a few seconds' work.
+/// Accounts looked up live together: at the pace of the quotas that takes a few seconds.
 const LOOKED_UP_AT_ONCE: usize = 10;
 
 /// What the directory answered for a batch of accounts.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// Every account that was asked for and answered in time.
+    /// The entry of each account that was read in time, or why it could not be read.
     pub by_account: HashMap<AccountId, Read<Arc<AccountEntry>>>,
-    /// Accounts that the table knew well enough.
+    /// Accounts with a fresh entry in the table.
     pub hits: usize,
     /// Accounts that were looked up live.
     pub misses: usize,
@@ -48,7 +48,7 @@ pub struct AccountDirectory {
 }
 
 impl AccountDirectory {
-    /// A directory whose entries are believed for `max_age`.
+    /// A directory whose entries are fresh for `max_age`.
     #[must_use]
     pub fn new(table: DirectoryTable, live: LiveOrganization, max_age: Duration) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl AccountDirectory {
             }
         }
         entries.misses = missing.len();
-        // A few at a time, each of them stored: what time does not allow starts from there.
+        // A few at a time, each of them stored: the next invocation reads only the rest.
         for some in missing.chunks(LOOKED_UP_AT_ONCE) {
             let Ok(read) = timeout_at(until, self.live.entries(some, caller, now)).await else {
                 break;
@@ -112,7 +112,7 @@ impl AccountDirectory {
         entries
     }
 
-    /// Stores an entry; it is good all the same if that fails, and looked up again next time.
+    /// Stores an entry. If that fails the entry is used all the same, and looked up again next time.
     async fn store(&self, entry: &AccountEntry, known: Option<u64>) {
         if let Err(error) = self.table.store(entry, known).await {
             tracing::warn!(account.id = %entry.account_id, %error, "the directory entry was not stored");

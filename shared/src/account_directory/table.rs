@@ -18,7 +18,7 @@ use crate::{
 
 /// Keys that one `BatchGetItem` takes (its API reference).
 const KEYS_PER_READ: usize = 100;
-/// How often keys that DynamoDB left unprocessed are asked for again.
+/// How often keys that DynamoDB left unprocessed are read again.
 const TRIES: usize = 3;
 /// The table's key.
 const KEY: &str = "AccountId";
@@ -118,8 +118,8 @@ impl DirectoryTable {
     /// Stores an entry over the one of version `known` (`None`: over none) as the next version.
     ///
     /// # Errors
-    /// If the call fails; [`ConditionFailed`](crate::aws_error::AwsErrorClass::ConditionFailed) if somebody else has
-    /// changed the entry meanwhile.
+    /// If the call fails; [`ConditionFailed`](crate::aws_error::AwsErrorClass::ConditionFailed) if another
+    /// writer has changed the entry since.
     pub async fn store(
         &self,
         entry: &AccountEntry,

@@ -35,7 +35,7 @@ pub struct Fields {
 /// The fields of a finding that has `existing` ones and is about the account of `entry`.
 ///
 /// What was there stays. Ours follow in a fixed order (the reserved names, then the tags by name)
-/// as far as there is room. A tag whose name is reserved, or taken by somebody else's field, goes
+/// as far as there is room. A tag whose name is reserved, or used by another party's field, goes
 /// under `tag:<name>`.
 #[must_use]
 pub fn user_defined_fields(existing: &BTreeMap<String, String>, entry: &AccountEntry) -> Fields {
@@ -59,7 +59,7 @@ pub fn user_defined_fields(existing: &BTreeMap<String, String>, entry: &AccountE
             .map(|contact| ("securityContact".to_owned(), contact.to_string())),
     );
     let before_tags = ours.len();
-    // What each name stands for so far: somebody else's field or an earlier tag.
+    // The names that are in use so far: another party's field or an earlier tag.
     let mut claimed = map.clone();
     for (tag, value) in &entry.tags {
         let whole = clean(tag);
@@ -174,7 +174,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_account_is_told_and_what_was_there_stays() {
+    fn the_account_is_named_and_existing_fields_are_kept() {
         let fields = user_defined_fields(
             &map(&[("ticket", "SEC-1")]),
             &entry(&[("Environment", "PROD"), ("team", "payments")]),
@@ -213,7 +213,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_tag_takes_nobodys_name() {
+    fn a_tag_never_replaces_another_partys_field() {
         let entry = entry(&[("OU", "x"), ("findingEnriched", "False"), ("team", "new")]);
         let first = user_defined_fields(&map(&[("team", "theirs")]), &entry);
         assert_eq!(first.map["OU"], "Prod");
@@ -240,7 +240,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_empty_tag_is_told_as_not_shown() {
+    fn an_empty_tag_is_reported_as_not_shown() {
         let fields = user_defined_fields(&BTreeMap::new(), &entry(&[("flag", "")]));
         assert_eq!(fields.not_shown, ["flag"]);
         assert_eq!(fields.map[NOT_SHOWN], "not shown or cut: flag");

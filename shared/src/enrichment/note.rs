@@ -7,12 +7,12 @@ use crate::{
 
 use super::text::{clean, cut};
 
-/// Who writes our notes; a note by anybody else is a person's and stays.
+/// The author of our notes; a note by any other author is a person's and is kept.
 pub const AUTHOR: &str = "orgkeeper/finding-enricher";
 /// The most that one name or contact takes of the note, so that each has its place in it.
 const PART_CHARS: usize = 120;
 
-/// The note to put on a finding: `None` where a note of somebody else's stands, or ours as it would be.
+/// The note to put on a finding: `None` if the finding has another author's note, or already ours.
 #[must_use]
 pub fn note(existing: Option<&FindingNote>, entry: &AccountEntry) -> Option<Note> {
     let text = text(entry);

@@ -16,15 +16,15 @@ use super::{fields::user_defined_fields, note::note};
 /// What a batch of findings comes down to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Each update with the findings that get it, at most [`FINDINGS_PER_UPDATE`] a time, none twice.
+    /// Each update with the findings that get it, at most [`FINDINGS_PER_UPDATE`] different ones a time.
     pub updates: Vec<(FindingUpdate, Vec<FindingId>)>,
     /// Findings that say already what they would be made to say.
     pub unchanged: Vec<FindingId>,
 }
 
-/// Each finding once, as the newest of its events tells of it.
+/// Each finding once, as its newest event has it.
 ///
-/// Events come twice and out of order. Of two of the same second the one with more on it is newer:
+/// Events are duplicated and arrive out of order. Of two of the same second the one with more on it is newer:
 /// what a person adds stays.
 pub fn newest<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
@@ -53,8 +53,8 @@ pub fn newest<'a>(
 
 /// Groups findings by the update that they get; an account that `entry_of` does not know is left out.
 ///
-/// `ours` are fields that an earlier entry of the account put on findings: where one still stands
-/// as it was put, it gives way.
+/// `ours` are fields that an earlier entry of the account put on findings: one that is unchanged since then
+/// is replaced.
 pub fn plan<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
     ours: &BTreeMap<String, String>,
@@ -139,7 +139,7 @@ mod tests {
         for order in [[&old, &new, &old], [&new, &old, &new]] {
             assert_eq!(newest(order).collect::<Vec<_>>(), [&new]);
         }
-        // The same second: the one that somebody wrote on.
+        // The same second: the one with a person's note.
         let same = finding("a", "2026-03-01T10:00:01Z");
         assert_eq!(newest([&new, &same]).collect::<Vec<_>>(), [&new]);
     }

@@ -1,12 +1,12 @@
 //! Text that fits: cut the same way every time.
 
-/// What stands where text was cut.
+/// The mark for text that was cut.
 const CUT: char = '…';
 
 /// The text without control characters and without space around it.
 ///
 /// Tags and names are anybody's text; Security Hub wants a visible character in every value, and a
-/// line break in a note is no help to whoever reads it in a table.
+/// line break in a note does not help a reader of a table.
 #[must_use]
 pub(super) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 /// How accounts are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountCreation {
     /// By Control Tower's Account Factory.
+    #[default]
     AccountFactory,
     /// By Organizations alone, without Control Tower.
     Organizations,

@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alerter::{config::Config, handler::Handler, rules::Rules, setup};
+use alerter::{config::Config, handler::Alerter, rules::Rules, setup};
 use jiff::{SignedDuration, Timestamp};
-use orgkeeper_shared::{alert::Alert, invocation::Invocation};
+use orgkeeper_shared::{
+    alert::Alert,
+    lambda::{Invocation, QueueFunction},
+};
 use orgkeeper_tests::{
     dynamodb::{ACCOUNT_DIRECTORY as DIRECTORY, ALERTS_SENT as SENT, DynamoDb},
     sqs::{self, record},
@@ -172,7 +175,7 @@ fn directory_entry() -> Value {
 struct Stage {
     world: Shared,
     tables: Arc<DynamoDb>,
-    handler: Handler,
+    handler: QueueFunction<Alerter>,
     wire: Wire,
 }
 
@@ -185,8 +188,8 @@ impl Stage {
         let wire = Wire::start(move |call| look(&answering).answer(call, &stored))
             .await
             .unwrap();
-        let rules = Rules::read(rules).unwrap();
-        let handler = setup::handler(&config(&[]), &wire.sdk_config().await, rules.into());
+        let rules = Rules::parse(rules).unwrap();
+        let handler = setup::function(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
             tables,
@@ -267,7 +270,7 @@ fn refs(bodies: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_event_is_told_once_although_it_comes_twice() {
+async fn a_duplicate_event_is_published_once() {
     let stage = Stage::new().await;
     let event = sample!("root-sign-in");
     assert!(stage.batch(&[event, event], 0).await.is_empty());
@@ -286,7 +289,7 @@ async fn an_event_is_told_once_although_it_comes_twice() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_is_telling_comes_back_until_he_is_gone() {
+async fn a_claimed_alert_is_retried_until_the_claim_expires() {
     let stage = Stage::new().await;
     let event = sample!("root-sign-in");
     stage.fail(
@@ -305,7 +308,7 @@ async fn what_somebody_else_is_telling_comes_back_until_he_is_gone() {
 }
 
 #[tokio::test]
-async fn what_a_topic_refuses_for_now_comes_back_and_is_told() {
+async fn a_throttled_publish_is_retried() {
     let stage = Stage::new().await;
     stage.fail("critical", vec![throttled()]);
     let batch = [sample!("root-sign-in"), sample!("iam-change")];
@@ -318,7 +321,7 @@ async fn what_a_topic_refuses_for_now_comes_back_and_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_topic_refuses_for_good_goes_to_the_dead_letter_queue() {
+async fn a_permanent_publish_error_goes_to_the_dead_letter_queue() {
     let stage = Stage::new().await;
     stage.fail(
         "critical",
@@ -336,7 +339,7 @@ async fn what_a_topic_refuses_for_good_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_that_cannot_be_remembered() {
+async fn nothing_is_published_without_a_claim() {
     let stage = Stage::new().await;
     stage.fail("PutItem", vec![Answer::error(500, "InternalServerError")]);
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
@@ -346,7 +349,7 @@ async fn nothing_is_told_that_cannot_be_remembered() {
 }
 
 #[tokio::test]
-async fn a_silence_holds_until_its_last_day() {
+async fn a_silence_suppresses_until_its_last_day() {
     let rules = "[[silence]]\nkind = \"iam.change\"\nou = \"Root/Workloads\"\nreason = \"r\"\nuntil = 2026-03-01";
     let stage = Stage::with(rules).await;
     let batch = [sample!("iam-change"), sample!("trail-change")];
@@ -394,7 +397,7 @@ async fn a_route_that_fails_repeats_no_other() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_gone_keeps_nobody_else_from_hearing() {
+async fn a_deleted_topic_does_not_affect_the_routes() {
     let stage = Stage::with(&routes()).await;
     stage.fail("critical", vec![Answer::query_error(404, "NotFound")]);
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
@@ -413,7 +416,7 @@ async fn other_accounts_and_severities_take_no_route() {
 }
 
 #[tokio::test]
-async fn without_the_directory_accounts_have_their_ids() {
+async fn without_the_directory_alerts_name_account_ids() {
     let stage = Stage::new().await;
     stage.fail(
         "BatchGetItem",
@@ -425,7 +428,7 @@ async fn without_the_directory_accounts_have_their_ids() {
 }
 
 #[tokio::test]
-async fn a_directory_that_hangs_delays_nothing() {
+async fn a_slow_directory_does_not_delay_an_alert() {
     let stage = Stage::new().await;
     let late = Answer::ok(json!({})).after(Duration::from_secs(15));
     stage.fail("BatchGetItem", vec![late]);
@@ -450,7 +453,7 @@ async fn a_route_waits_for_the_directory_and_the_alert_does_not() {
 }
 
 #[tokio::test]
-async fn a_burst_is_told_as_a_number() {
+async fn a_burst_is_summarized() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 40);
     for (place, some) in events.chunks(10).enumerate() {
@@ -500,7 +503,7 @@ async fn a_burst_is_told_as_a_number() {
 }
 
 #[tokio::test]
-async fn what_is_not_alike_is_not_counted_together() {
+async fn different_alerts_are_different_bursts() {
     let stage = Stage::new().await;
     let mut batch = iam_changes(0, 3);
     for n in 3..6 {
@@ -524,7 +527,7 @@ async fn what_is_not_alike_is_not_counted_together() {
 }
 
 #[tokio::test]
-async fn a_critical_one_is_never_held_back() {
+async fn a_critical_alert_is_never_summarized() {
     let rules = "[severity]\n\"root.sign-in-failed\" = \"critical\"\n";
     let stage = Stage::with(rules).await;
     let batch: Vec<String> = (0..20)
@@ -570,7 +573,7 @@ async fn failed_sign_ins_of_root_are_critical_from_the_third_on() {
 }
 
 #[tokio::test]
-async fn a_count_that_cannot_be_kept_comes_back_and_counts_once() {
+async fn a_failed_write_of_a_burst_is_retried_and_counts_once() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 5);
     stage.fail("GetItem", vec![throttled_table()]);
@@ -599,7 +602,7 @@ fn throttled_table() -> Answer {
 }
 
 #[tokio::test]
-async fn whoever_is_overtaken_again_and_again_comes_back() {
+async fn a_writer_that_always_loses_is_retried() {
     let stage = Stage::new().await;
     stage.look().overtaken = 100;
     assert_eq!(stage.batch(&refs(&iam_changes(0, 1)), 0).await, [0]);
@@ -630,7 +633,7 @@ async fn a_crash_after_counting_counts_once() {
 }
 
 #[tokio::test]
-async fn a_summary_that_a_topic_refuses_comes_back_with_the_same_number() {
+async fn a_summary_that_a_topic_refuses_is_retried_with_the_same_count() {
     let stage = Stage::with(&routes()).await;
     assert!(stage.batch(&refs(&iam_changes(0, 8)), 0).await.is_empty());
     stage.look().told();
@@ -654,7 +657,7 @@ async fn a_summary_that_a_topic_refuses_comes_back_with_the_same_number() {
 }
 
 #[tokio::test]
-async fn guardduty_is_told_again_when_count_or_severity_rose() {
+async fn a_finding_is_published_again_when_its_level_rose() {
     let stage = Stage::new().await;
     let finding = |count: i64, severity: f64| {
         let finding = with(sample!("guardduty-medium"), "/detail/service/count", count);
@@ -686,7 +689,7 @@ async fn guardduty_is_told_again_when_count_or_severity_rose() {
 }
 
 #[tokio::test]
-async fn a_budget_is_told_once_in_its_period() {
+async fn a_budget_is_published_once_in_its_period() {
     let stage = Stage::new().await;
     let budget = |day: &str, threshold: &str, id: &str| {
         let mut envelope: Value = serde_json::from_str(sample!("budget-below")).unwrap();
@@ -731,7 +734,7 @@ async fn an_envelope_of_a_topic_and_an_event_are_both_read() {
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_told_as_it_came() {
+async fn an_unrecognized_message_is_published_unchanged() {
     let stage = Stage::new().await;
     let bodies = [
         "",
@@ -755,13 +758,13 @@ async fn what_nobody_knows_is_told_as_it_came() {
             .look()
             .mails
             .iter()
-            .any(|mail| mail.contains("\nAs it came: "))
+            .any(|mail| mail.contains("\nOriginal message: "))
     );
     assert_eq!(stage.look().ordered.len(), 1);
 }
 
 #[tokio::test]
-async fn an_event_of_300_kilobytes_is_told() {
+async fn an_event_of_300_kilobytes_is_published() {
     let stage = Stage::new().await;
     let large = with(
         sample!("iam-change"),
@@ -788,7 +791,7 @@ async fn an_event_of_300_kilobytes_is_told() {
 }
 
 #[tokio::test]
-async fn what_there_was_no_time_for_comes_back() {
+async fn an_alert_out_of_time_is_retried() {
     let stage = Stage::new().await;
     let late = Answer::ok(json!({})).after(Duration::from_secs(5));
     stage.fail("PutItem", vec![late]);
@@ -801,7 +804,7 @@ async fn what_there_was_no_time_for_comes_back() {
 }
 
 #[tokio::test]
-async fn no_news_is_acknowledged() {
+async fn an_event_that_is_not_reported_is_acknowledged() {
     let stage = Stage::new().await;
     let success = sample!("account-failed").replace("\"FAILED\"", "\"SUCCEEDED\"");
     assert!(stage.batch(&[&success], 0).await.is_empty());
@@ -809,10 +812,10 @@ async fn no_news_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn without_a_directory_none_is_asked() {
+async fn without_a_directory_no_directory_is_read() {
     let stage = Stage::new().await;
     let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
-    let handler = setup::handler(
+    let handler = setup::function(
         &config,
         &stage.wire.sdk_config().await,
         Rules::default().into(),
@@ -836,7 +839,7 @@ async fn started(answer: Answer) -> Result<Rules, String> {
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let rules = setup::rules(&config, &wire.sdk_config().await).await;
     let rules = rules.map_err(|error| format!("{error:#}"))?;
-    Ok((*rules.in_force()).clone())
+    Ok((*rules.current()).clone())
 }
 
 #[tokio::test]
@@ -845,7 +848,7 @@ async fn rules_are_read_from_their_parameter() {
     let text = include_str!("../../../events/alerter/rules.toml");
     assert_eq!(
         started(parameter(text)).await,
-        Ok(Rules::read(text).unwrap())
+        Ok(Rules::parse(text).unwrap())
     );
     let wrong = started(parameter("\n[severity]\n\"iam.change\" = \"low\"\n")).await;
     let wrong = wrong.unwrap_err();
@@ -861,7 +864,7 @@ async fn rules_are_read_from_their_parameter() {
 }
 
 #[tokio::test]
-async fn other_rules_are_in_force_within_minutes_and_wrong_ones_never() {
+async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
     let silence = "[[silence]]\nkind = \"iam.change\"\nreason = \"r\"\nuntil = 2026-12-31\n";
     let texts = [silence, "[severity]\n\"iam.change\" = \"low\"\n", "", ""];
     let read = Arc::new(Mutex::new(0));
@@ -885,7 +888,7 @@ async fn other_rules_are_in_force_within_minutes_and_wrong_ones_never() {
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let sdk = wire.sdk_config().await;
     let rules = setup::rules(&config, &sdk).await.unwrap();
-    let handler = setup::handler(&config, &sdk, rules);
+    let handler = setup::function(&config, &sdk, rules);
     let stage = Stage {
         world,
         tables,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use directory_refresher::{config::Config, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     dynamodb::ACCOUNT_DIRECTORY as TABLE,
     organization::{MANAGEMENT_ACCOUNT, Organization, account, directory_item, finding},
@@ -44,14 +44,14 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await).await;
+    let function = setup::function(&config, &wire.sdk_config().await).await;
     let invocation = Invocation {
         now: now(),
         remaining: Duration::from_secs(30),
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
     let event = sqs::event(&sqs::batch(bodies, 1));
-    sqs::returned(handler.handle(event, invocation).await)
+    sqs::returned(function.handle(event, invocation).await)
 }
 
 /// A wire over an organization; `special` answers first.

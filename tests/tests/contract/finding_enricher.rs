@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use finding_enricher::{config::Config, handler::Handler, setup};
+use finding_enricher::{config::Config, handler::Enricher, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
     dynamodb::ACCOUNT_DIRECTORY as TABLE,
     log::CapturedLog,
@@ -37,7 +37,7 @@ fn invocation() -> Invocation {
     }
 }
 
-async fn handler(wire: &Wire, settings: &[(&str, &str)]) -> Handler {
+async fn function(wire: &Wire, settings: &[(&str, &str)]) -> QueueFunction<Enricher> {
     let config = Config::from_env(&|name| {
         let set = settings.iter().find(|(of, _)| *of == name);
         match (set, name) {
@@ -48,7 +48,7 @@ async fn handler(wire: &Wire, settings: &[(&str, &str)]) -> Handler {
         }
     })
     .unwrap();
-    setup::handler(&config, &wire.sdk_config().await).await
+    setup::function(&config, &wire.sdk_config().await).await
 }
 
 /// A message with one finding, both called `id`, about the `n`th account.
@@ -71,7 +71,7 @@ async fn run_with(
     records: &[Value],
     invocation: Invocation,
 ) -> BTreeSet<String> {
-    let response = handler(wire, settings)
+    let response = function(wire, settings)
         .await
         .handle(sqs::event(records), invocation)
         .await;

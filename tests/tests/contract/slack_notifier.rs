@@ -9,7 +9,8 @@ use std::{
 };
 
 use jiff::Timestamp;
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_cli::slack_text::text;
+use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
     dynamodb::{ALERTS_SENT as TABLE, DynamoDb},
     log::CapturedLog,
@@ -18,7 +19,7 @@ use orgkeeper_tests::{
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
-use slack_notifier::{config::Config, handler::Handler, setup, text::text};
+use slack_notifier::{config::Config, handler::SlackNotifier, setup};
 
 const DEAD_LETTERS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/slack-dead-letters";
 const ERROR_TOPIC: &str = "arn:aws:sns:us-east-1:111111111111:error";
@@ -128,7 +129,7 @@ struct Local {
     tables: Arc<DynamoDb>,
     aws: Wire,
     slack: Wire,
-    handler: Handler,
+    handler: QueueFunction<SlackNotifier>,
 }
 
 /// What comes of a batch: the ids that come back, each with the seconds that it stays away.
@@ -183,7 +184,7 @@ async fn local_with(
     })
     .await
     .unwrap();
-    let handler = setup::handler(&config(settings), &aws.sdk_config().await);
+    let handler = setup::function(&config(settings), &aws.sdk_config().await);
     Local {
         world,
         tables,
@@ -222,13 +223,13 @@ impl Local {
         states
     }
 
-    async fn another_handler(&self) -> Handler {
-        setup::handler(&config(&[]), &self.aws.sdk_config().await)
+    async fn another_handler(&self) -> QueueFunction<SlackNotifier> {
+        setup::function(&config(&[]), &self.aws.sdk_config().await)
     }
 
     async fn handle_by(
         &self,
-        handler: &Handler,
+        handler: &QueueFunction<SlackNotifier>,
         records: &[Value],
         now: &str,
         remaining: Duration,
@@ -316,7 +317,7 @@ fn first(times: usize, answer: Answer) -> impl Fn(usize) -> Option<Answer> {
 }
 
 #[tokio::test]
-async fn the_worst_is_posted_first() {
+async fn the_most_severe_is_posted_first() {
     let local = local(|_| None).await;
     let wrapped = json!({
         "Type": "Notification",
@@ -352,7 +353,7 @@ async fn the_worst_is_posted_first() {
     assert_eq!(
         text(message),
         "🟠 ERROR: Unrecognized message\n  \
-         It reads        what <!channel> is this?\n  \
+         Message         what <!channel> is this?\n  \
          (unrecognized · 2026-03-01 10:15:10 UTC)\n"
     );
     assert!(!message.to_string().contains("<!channel>"));
@@ -365,7 +366,7 @@ async fn the_worst_is_posted_first() {
 }
 
 #[tokio::test]
-async fn what_comes_twice_is_posted_once() {
+async fn a_duplicate_is_posted_once() {
     let local = local(|_| None).await;
     let batch = [
         message("a", &alert("error", "the same")),
@@ -379,7 +380,7 @@ async fn what_comes_twice_is_posted_once() {
 }
 
 #[tokio::test]
-async fn what_another_invocation_is_posting_comes_back() {
+async fn an_alert_claimed_by_another_invocation_is_retried() {
     let local = local(|_| None).await;
     assert_eq!(local.handle(&three()).await, []);
     let until = |time: &str| {
@@ -406,7 +407,7 @@ async fn what_another_invocation_is_posting_comes_back() {
 }
 
 #[tokio::test]
-async fn slack_says_how_long_to_wait() {
+async fn a_throttled_post_waits_as_long_as_slack_says() {
     let busy = Answer::xml(429, "rate_limited").with_header("retry-after", "7");
     let local = local(move |n| (n == 2).then(|| busy.clone())).await;
     let mut batch = three();
@@ -492,7 +493,7 @@ async fn flood(batch_size: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_flood_comes_in_its_order_once_slack_is_well_again() {
+async fn a_flood_is_posted_in_order_after_an_outage() {
     for batch_size in [10, 1_000] {
         let titles = flood(batch_size).await;
         let severities: Vec<&str> = titles
@@ -513,7 +514,7 @@ async fn a_flood_comes_in_its_order_once_slack_is_well_again() {
 }
 
 #[tokio::test]
-async fn without_a_time_the_pauses_grow() {
+async fn without_a_retry_time_the_backoff_grows() {
     for answer in [
         Answer::xml(429, "rate_limited"),
         Answer::xml(429, "").with_header("retry-after", "soon"),
@@ -539,7 +540,7 @@ async fn without_a_time_the_pauses_grow() {
 }
 
 #[tokio::test]
-async fn without_an_answer_it_is_posted_again() {
+async fn without_an_answer_the_alert_is_posted_again() {
     let slow = Answer::xml(200, "ok").after(Duration::from_secs(8));
     let local = local(first(1, slow)).await;
     let returned = local.handle(&three()).await;
@@ -551,7 +552,7 @@ async fn without_an_answer_it_is_posted_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_is_tried_later() {
+async fn an_unreachable_slack_is_retried() {
     let local = local(|_| None).await;
     // Nobody listens at a port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -563,7 +564,7 @@ async fn what_cannot_be_reached_is_tried_later() {
 }
 
 #[tokio::test]
-async fn an_address_that_was_changed_is_read_again() {
+async fn a_replaced_address_is_read_again() {
     for status in [403, 404, 410] {
         let old = move |call: &Call, _: usize| {
             (!call.uri.ends_with("/new")).then(|| Answer::xml(status, "no_service"))
@@ -580,7 +581,7 @@ async fn an_address_that_was_changed_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_gone_is_told_by_one_mail() {
+async fn a_deleted_webhook_sends_one_mail() {
     let local = local(|n| (n <= 9).then(|| Answer::xml(404, "no_service"))).await;
     assert_eq!(local.handle(&three()).await, []);
     {
@@ -627,7 +628,7 @@ async fn a_webhook_that_is_gone_is_told_by_one_mail() {
 }
 
 #[tokio::test]
-async fn many_lost_messages_are_sent_on_in_parts() {
+async fn many_messages_are_dead_lettered_in_parts() {
     let local = local(|_| Some(Answer::xml(404, "no_service"))).await;
     let batch: Vec<Value> = (0..200)
         .map(|n| message(&n.to_string(), &alert("error", &format!("alert {n}"))))
@@ -640,7 +641,7 @@ async fn many_lost_messages_are_sent_on_in_parts() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_refused_holds_no_other_up() {
+async fn a_refused_message_does_not_stop_the_others() {
     let local = local(|n| (n == 2).then(|| Answer::xml(400, "invalid_payload"))).await;
     assert_eq!(local.handle(&three()).await, []);
     let world = look(&local.world);
@@ -652,7 +653,7 @@ async fn a_message_that_is_refused_holds_no_other_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_posted_for_a_day_is_lost() {
+async fn after_a_day_of_failures_a_message_is_dead_lettered() {
     let local = local(|_| Some(Answer::xml(500, "rollup_error"))).await;
     let body = alert("error", "an old one").to_string();
     let batch = [
@@ -678,7 +679,7 @@ async fn what_cannot_be_posted_for_a_day_is_lost() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_on_comes_back() {
+async fn a_message_that_cannot_be_dead_lettered_is_retried() {
     let unsent = json!({ "Successful": [], "Failed":
         [{ "Id": "0", "Code": "InternalError", "SenderFault": false }] });
     for answer in [
@@ -737,7 +738,7 @@ async fn the_address_can_be_a_parameter() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_read_now_is_read_later() {
+async fn an_unreadable_address_is_retried() {
     let local = local_but("GetSecretValue", Answer::error(400, "ThrottlingException")).await;
     let returned = local.handle(&three()).await;
     assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
@@ -780,7 +781,7 @@ async fn without_an_address_nothing_can_be_posted() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_posted_before_waits_for_the_table() {
+async fn nothing_is_posted_without_a_claim() {
     for answer in [
         Answer::error(500, "InternalServerError"),
         Answer::error(400, "AccessDeniedException"),
@@ -793,7 +794,7 @@ async fn what_may_have_been_posted_before_waits_for_the_table() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_on_the_side_holds_nothing_up() {
+async fn failures_of_secondary_calls_do_not_stop_a_post() {
     for operation in ["GetItem", "UpdateItem", "DeleteItem"] {
         let local = local_but(operation, Answer::error(500, "InternalServerError")).await;
         assert_eq!(local.handle(&three()).await, [], "{operation}");
@@ -818,7 +819,7 @@ async fn what_goes_wrong_on_the_side_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn what_there_is_no_time_for_comes_back() {
+async fn an_alert_out_of_time_is_retried() {
     let slow = Answer::xml(200, "ok").after(Duration::from_millis(1_200));
     let local = local(first(9, slow)).await;
     let mut batch = three();
@@ -846,7 +847,7 @@ async fn an_invocation_that_runs_out_of_time_leaves_its_claim() {
 const AMAZON_Q: &[(&str, &str)] = &[("CHAT_TOPIC_ARN", CHAT_TOPIC), ("WEBHOOK_SECRET", "")];
 
 #[tokio::test]
-async fn amazon_q_is_told_on_its_topic() {
+async fn amazon_q_receives_alerts_on_its_topic() {
     let local = local_with(AMAZON_Q, |_| None, |_, _| None).await;
     assert_eq!(local.handle(&three()).await, []);
     assert_eq!(local.handle(&three()).await, []);
@@ -878,7 +879,7 @@ async fn amazon_q_is_told_on_its_topic() {
 }
 
 #[tokio::test]
-async fn amazon_q_has_bad_days_too() {
+async fn failures_of_amazon_q_are_retried_or_dead_lettered() {
     let waiting = back(&[("c", 1), ("e", 3), ("i", 5)]);
     for (status, code, returned, dead, mail) in [
         (429, "Throttling", waiting.clone(), 0, None),

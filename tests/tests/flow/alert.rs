@@ -1,4 +1,4 @@
-//! Alerts on the local cloud, with the deployed template: from what AWS sends to mail and Slack.
+//! The alert flow on the local cloud, with the deployed template: from AWS's events to e-mail and Slack.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use orgkeeper_tests::{
-    alerts::{Happening, Told, send},
+    alerts::{Notification, SampleEvent, send},
     local_cloud::{LocalCloud, eventually},
 };
 use rand::seq::SliceRandom as _;
 use serde_json::json;
 
-/// Where each sample belongs.
+/// The topic of each sample's alert.
 const TOPICS: &[(&str, &[&str])] = &[
     (
         "CriticalTopicArn",
@@ -71,34 +71,37 @@ const TOPICS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// No rule of the default bus lets it through: it comes from an account whose rules do.
+/// No EventBridge rule of the default bus matches this sample: another account forwards it.
 const FORWARDED_ONLY: &str = "unrecognized";
 
-/// Events of the first flow, and how many a second.
+/// Events of the first test, and how many are sent in a second.
 const EVENTS: usize = 500;
-const A_SECOND: u32 = 8;
-/// Alerts of those where Slack is unwell.
+const EVENTS_PER_SECOND: u32 = 8;
+/// Alerts of the tests with an outage of Slack.
 const ALERTS: usize = 200;
-/// In which everything has to be told at the latest; how long it really takes is printed.
+/// The longest time until everything is published; the tests print the real one.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// A number that no other run has.
+/// A random number for the ids of this run.
 fn run() -> u64 {
     rand::random()
 }
 
-/// What was told of each, by its account.
-fn by_account(told: Vec<Told>, happenings: &[Happening]) -> BTreeMap<String, Vec<Told>> {
-    let mut found: BTreeMap<String, Vec<Told>> = happenings
+/// The notifications about each event, by its account.
+fn by_account(
+    notifications: Vec<Notification>,
+    events: &[SampleEvent],
+) -> BTreeMap<String, Vec<Notification>> {
+    let mut found: BTreeMap<String, Vec<Notification>> = events
         .iter()
-        .map(|happening| (happening.account.clone(), Vec::new()))
+        .map(|event| (event.account.clone(), Vec::new()))
         .collect();
-    for told in told {
+    for notification in notifications {
         let about = found
             .iter_mut()
-            .find(|(account, _)| told.text.contains(account.as_str()));
+            .find(|(account, _)| notification.text.contains(account.as_str()));
         if let Some((_, all)) = about {
-            all.push(told);
+            all.push(notification);
         }
     }
     found
@@ -106,31 +109,28 @@ fn by_account(told: Vec<Told>, happenings: &[Happening]) -> BTreeMap<String, Vec
 
 async fn in_slack(
     cloud: &LocalCloud,
-    happenings: &[Happening],
-) -> Result<BTreeMap<String, Vec<Told>>> {
-    Ok(by_account(cloud.slack().await?, happenings))
+    events: &[SampleEvent],
+) -> Result<BTreeMap<String, Vec<Notification>>> {
+    Ok(by_account(cloud.slack().await?, events))
 }
 
-/// Waits for as many messages in Slack as there are alerts, and names the kinds of those that are not there.
-async fn all_in_slack(cloud: &LocalCloud, happenings: &[Happening]) -> Result<()> {
+/// Waits until Slack has as many messages as there are events; the error names the samples of the missing ones.
+async fn all_in_slack(cloud: &LocalCloud, events: &[SampleEvent]) -> Result<()> {
     let all = eventually("every alert is in Slack", PATIENCE, async || {
-        Ok(cloud.slack().await?.len() >= happenings.len())
+        Ok(cloud.slack().await?.len() >= events.len())
     })
     .await;
-    let found = in_slack(cloud, happenings).await?;
-    let missing = happenings
+    let found = in_slack(cloud, events).await?;
+    let missing = events
         .iter()
-        .filter(|happening| found[&happening.account].is_empty());
-    let samples: BTreeSet<&str> = missing.map(|happening| happening.sample).collect();
-    all.with_context(|| format!("of {samples:?} some are missing"))
+        .filter(|event| found[&event.account].is_empty());
+    let samples: BTreeSet<&str> = missing.map(|event| event.sample).collect();
+    all.with_context(|| format!("missing: some of {samples:?}"))
 }
 
-async fn drained(cloud: &LocalCloud) -> Result<()> {
+async fn queues_are_empty(cloud: &LocalCloud) -> Result<()> {
     for queue in ["AlertsQueueUrl", "SlackQueueUrl"] {
-        eventually(queue, PATIENCE, async || {
-            Ok(cloud.depth(cloud.output(queue)?).await? == 0)
-        })
-        .await?;
+        cloud.until_empty(queue, PATIENCE).await?;
     }
     Ok(())
 }
@@ -142,13 +142,14 @@ async fn no_dead_letters(cloud: &LocalCloud) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds at this part of all of them.
-fn percentile(latencies: &[i64], part: usize) -> i64 {
-    latencies[(latencies.len() * part / 100).min(latencies.len() - 1)]
+/// The latency in milliseconds at a percentile.
+fn percentile(latencies: &[i64], percent: usize) -> i64 {
+    latencies[(latencies.len() * percent / 100).min(latencies.len() - 1)]
 }
 
 #[tokio::test]
-async fn every_kind_is_told_on_its_topic_and_in_slack_once_though_it_comes_twice() -> Result<()> {
+async fn every_kind_is_published_once_to_its_topic_and_slack_although_each_event_is_delivered_twice()
+-> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud.clear_slack().await?;
     let kinds: Vec<(&str, &str)> = TOPICS
@@ -157,43 +158,43 @@ async fn every_kind_is_told_on_its_topic_and_in_slack_once_though_it_comes_twice
         .collect();
     let topics: BTreeMap<&str, &str> = kinds.iter().copied().collect();
     let run = run();
-    let mut happenings = (0..EVENTS)
-        .map(|number| Happening::of(kinds[number % kinds.len()].0, run, number))
+    let mut events = (0..EVENTS)
+        .map(|number| SampleEvent::of(kinds[number % kinds.len()].0, run, number))
         .collect::<Result<Vec<_>>>()?;
-    // An alert's like comes some seconds later at the soonest, so that none is part of a burst.
-    happenings
+    // Events of the same kind are seconds apart, so that none is part of a burst.
+    events
         .chunks_mut(kinds.len())
         .for_each(|chunk| chunk.shuffle(&mut rand::rng()));
 
     cloud.deliver_twice(true)?;
     let mut sent: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    let mut beat = tokio::time::interval(Duration::from_secs(1) / A_SECOND);
-    for (number, happening) in happenings.iter().enumerate() {
-        beat.tick().await;
+    let mut interval = tokio::time::interval(Duration::from_secs(1) / EVENTS_PER_SECOND);
+    for (number, event) in events.iter().enumerate() {
+        interval.tick().await;
         #[expect(
             clippy::disallowed_methods,
-            reason = "the time that a mail and a post are compared to"
+            reason = "the arrival times of e-mails and posts are compared to it"
         )]
-        sent.insert(&happening.account, Timestamp::now());
-        let forwarded = happening.sample == FORWARDED_ONLY || number % 3 == 0;
-        send(&cloud, std::slice::from_ref(happening), forwarded).await?;
+        sent.insert(&event.account, Timestamp::now());
+        let forwarded = event.sample == FORWARDED_ONLY || number % 3 == 0;
+        send(&cloud, std::slice::from_ref(event), forwarded).await?;
     }
-    all_in_slack(&cloud, &happenings).await?;
-    drained(&cloud).await?;
+    all_in_slack(&cloud, &events).await?;
+    queues_are_empty(&cloud).await?;
     cloud.deliver_twice(false)?;
 
-    let mails = by_account(cloud.mails()?, &happenings);
-    let posts = in_slack(&cloud, &happenings).await?;
+    let mails = by_account(cloud.mails()?, &events);
+    let posts = in_slack(&cloud, &events).await?;
     let mut by_mail = Vec::new();
     let mut by_slack = Vec::new();
-    for Happening {
+    for SampleEvent {
         sample, account, ..
-    } in &happenings
+    } in &events
     {
         let (mails, posts) = (&mails[account], &posts[account]);
         ensure!(
             mails.len() == 1,
-            "{sample}: {} mails: {mails:?}",
+            "{sample}: {} e-mails: {mails:?}",
             mails.len()
         );
         ensure!(
@@ -206,7 +207,12 @@ async fn every_kind_is_told_on_its_topic_and_in_slack_once_though_it_comes_twice
             "{sample}: {}",
             mails[0].topic
         );
-        let since = |told: &Told| told.time.duration_since(sent[account.as_str()]).as_millis();
+        let since = |notification: &Notification| {
+            notification
+                .time
+                .duration_since(sent[account.as_str()])
+                .as_millis()
+        };
         by_mail.push(i64::try_from(since(&mails[0]))?);
         by_slack.push(i64::try_from(since(&posts[0]))?);
     }
@@ -214,7 +220,7 @@ async fn every_kind_is_told_on_its_topic_and_in_slack_once_though_it_comes_twice
     by_mail.sort_unstable();
     by_slack.sort_unstable();
     println!(
-        "{EVENTS} events of {} kinds, each delivered twice: mail after {} ms (median), {} ms (p99); \
+        "{EVENTS} events of {} kinds, each delivered twice: e-mail after {} ms (median), {} ms (p99); \
          Slack after {} ms (median), {} ms (p99), {} ms (slowest)",
         kinds.len(),
         percentile(&by_mail, 50),
@@ -226,20 +232,21 @@ async fn every_kind_is_told_on_its_topic_and_in_slack_once_though_it_comes_twice
     Ok(())
 }
 
-/// A third of them critical, a third errors, a third information, in any order.
-fn mixed(run: u64) -> Result<Vec<Happening>> {
-    let mut happenings = (0..ALERTS)
+/// A third critical, a third errors, a third information, in random order.
+fn mixed(run: u64) -> Result<Vec<SampleEvent>> {
+    let mut events = (0..ALERTS)
         .map(|number| {
             let sample = ["root-sign-in", "iam-change", "iam-change-deployment"][number % 3];
-            Happening::of(sample, run, number)
+            SampleEvent::of(sample, run, number)
         })
         .collect::<Result<Vec<_>>>()?;
-    happenings.shuffle(&mut rand::rng());
-    Ok(happenings)
+    events.shuffle(&mut rand::rng());
+    Ok(events)
 }
 
 #[tokio::test]
-async fn alerts_outlast_a_slack_that_is_unwell_the_worst_first_and_none_twice() -> Result<()> {
+async fn alerts_survive_an_outage_of_slack_in_order_of_severity_and_without_duplicates()
+-> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud.clear_slack().await?;
     cloud
@@ -249,14 +256,14 @@ async fn alerts_outlast_a_slack_that_is_unwell_the_worst_first_and_none_twice() 
         ])))
         .await?;
     let start = Instant::now();
-    let happenings = mixed(run())?;
-    send(&cloud, &happenings, false).await?;
-    all_in_slack(&cloud, &happenings).await?;
+    let events = mixed(run())?;
+    send(&cloud, &events, false).await?;
+    all_in_slack(&cloud, &events).await?;
     let took = start.elapsed();
-    drained(&cloud).await?;
+    queues_are_empty(&cloud).await?;
 
     let posts = cloud.slack().await?;
-    for (account, posts) in by_account(posts.clone(), &happenings) {
+    for (account, posts) in by_account(posts.clone(), &events) {
         ensure!(posts.len() == 1, "{account}: {posts:?}");
     }
     let severities: Vec<usize> = posts
@@ -272,15 +279,15 @@ async fn alerts_outlast_a_slack_that_is_unwell_the_worst_first_and_none_twice() 
     no_dead_letters(&cloud).await?;
     let calls = cloud.calls_of("slack.Post").await?;
     println!(
-        "{ALERTS} alerts, Slack unwell for 25 s: all there after {:.1} s in order of severity, {} posts for {ALERTS}",
+        "{ALERTS} alerts, Slack out of order for 25 s: all posted after {:.1} s in order of severity, with {} posts",
         took.as_secs_f64(),
         calls.calls
     );
     Ok(())
 }
 
-/// Forgets which mails were sent about Slack, as an hour would.
-async fn forget_mails_about_slack(cloud: &LocalCloud) -> Result<()> {
+/// Deletes the records of e-mails about Slack, which otherwise expire after an hour.
+async fn delete_records_of_mails_about_slack(cloud: &LocalCloud) -> Result<()> {
     let tables = aws_sdk_dynamodb::Client::new(&cloud.sdk);
     let names = tables
         .list_tables()
@@ -291,7 +298,7 @@ async fn forget_mails_about_slack(cloud: &LocalCloud) -> Result<()> {
     let table = names
         .iter()
         .find(|name| name.contains("AlertsSent"))
-        .context("no table of what was told")?;
+        .context("no table AlertsSent")?;
     let mut pages = tables
         .scan()
         .table_name(table)
@@ -311,29 +318,30 @@ async fn forget_mails_about_slack(cloud: &LocalCloud) -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_the_webhook_gone_every_alert_is_kept_and_one_mail_says_so() -> Result<()> {
+async fn without_the_webhook_every_alert_reaches_the_dead_letter_queue_and_one_mail_reports_it()
+-> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud.clear_slack().await?;
-    forget_mails_about_slack(&cloud).await?;
+    delete_records_of_mails_about_slack(&cloud).await?;
     let dead = cloud.output("SlackDeadLetterQueueUrl")?;
     cloud.drain(dead).await?;
     let mails_before = cloud.mails()?.len();
     cloud.slack_answers(Some(json!({ "status": 404 }))).await?;
-    let happenings = mixed(run())?;
-    send(&cloud, &happenings, false).await?;
+    let events = mixed(run())?;
+    send(&cloud, &events, false).await?;
     eventually("all in the dead-letter queue", PATIENCE, async || {
         Ok(cloud.depth(dead).await? >= ALERTS)
     })
     .await?;
-    drained(&cloud).await?;
+    queues_are_empty(&cloud).await?;
     cloud.slack_answers(None).await?;
 
     ensure!(cloud.slack().await?.is_empty());
-    let kept: Vec<Told> = cloud
+    let kept: Vec<Notification> = cloud
         .drain(dead)
         .await?
         .into_iter()
-        .map(|text| Told {
+        .map(|text| Notification {
             time: Timestamp::UNIX_EPOCH,
             topic: String::new(),
             text,
@@ -344,11 +352,11 @@ async fn with_the_webhook_gone_every_alert_is_kept_and_one_mail_says_so() -> Res
         "{} in the dead-letter queue",
         kept.len()
     );
-    for (account, kept) in by_account(kept, &happenings) {
+    for (account, kept) in by_account(kept, &events) {
         ensure!(kept.len() == 1, "{account}: {kept:?}");
     }
     let mails = cloud.mails()?.split_off(mails_before);
-    let about_slack: Vec<&Told> = mails
+    let about_slack: Vec<&Notification> = mails
         .iter()
         .filter(|mail| mail.text.contains("Alerts do not reach Slack"))
         .collect();
@@ -359,18 +367,18 @@ async fn with_the_webhook_gone_every_alert_is_kept_and_one_mail_says_so() -> Res
             .text
             .contains("Slack answered 404 (no_service)")
     );
-    // Whoever reads mail has heard of every alert.
-    for (account, mails) in by_account(mails, &happenings) {
+    // Every alert was sent by e-mail nevertheless.
+    for (account, mails) in by_account(mails, &events) {
         ensure!(mails.len() == 1, "{account}: {mails:?}");
     }
     println!(
-        "{ALERTS} alerts, the webhook gone: {ALERTS} in the dead-letter queue, 1 mail that says so"
+        "{ALERTS} alerts without a webhook: {ALERTS} in the dead-letter queue, 1 e-mail about it"
     );
     Ok(())
 }
 
-/// Has the directory read these accounts, so that they have names and units.
-async fn know(cloud: &LocalCloud, accounts: &[&String]) -> Result<()> {
+/// Refreshes these accounts in the directory, so that alerts have their names and organizational units.
+async fn refresh(cloud: &LocalCloud, accounts: &[&String]) -> Result<()> {
     let accounts: Vec<_> = accounts.iter().map(|id| json!({ "id": id })).collect();
     aws_sdk_sqs::Client::new(&cloud.sdk)
         .send_message()
@@ -378,22 +386,20 @@ async fn know(cloud: &LocalCloud, accounts: &[&String]) -> Result<()> {
         .message_body(json!({ "task": "refresh", "accounts": accounts }).to_string())
         .send()
         .await?;
-    eventually("the directory is read", PATIENCE, async || {
-        Ok(cloud.depth(cloud.output("DirectoryQueueUrl")?).await? == 0)
-    })
-    .await
+    cloud.until_empty("DirectoryQueueUrl", PATIENCE).await
 }
 
 #[tokio::test]
-async fn another_party_hears_of_its_accounts_and_what_is_silenced_is_not_told() -> Result<()> {
+async fn another_team_gets_the_alerts_of_its_accounts_and_a_silenced_alert_is_not_published()
+-> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud.clear_slack().await?;
     let [theirs, sandbox, other] =
         ["webshop-test", "sandbox-anna", "webshop-prod"].map(|name| cloud.accounts[name].clone());
-    know(&cloud, &[&theirs, &sandbox, &other]).await?;
+    refresh(&cloud, &[&theirs, &sandbox, &other]).await?;
     let mails_before = cloud.mails()?.len();
     let run = run();
-    let happenings = [
+    let events = [
         ("root-sign-in", &theirs),
         ("iam-change", &sandbox),
         ("root-sign-in", &sandbox),
@@ -401,18 +407,18 @@ async fn another_party_hears_of_its_accounts_and_what_is_silenced_is_not_told() 
     ]
     .into_iter()
     .enumerate()
-    .map(|(number, (sample, account))| Happening::about(sample, run, number, account.clone()))
+    .map(|(number, (sample, account))| SampleEvent::about(sample, run, number, account.clone()))
     .collect::<Result<Vec<_>>>()?;
-    send(&cloud, &happenings, false).await?;
-    eventually("three are told", PATIENCE, async || {
+    send(&cloud, &events, false).await?;
+    eventually("three alerts are in Slack", PATIENCE, async || {
         Ok(cloud.slack().await?.len() >= 3)
     })
     .await?;
-    drained(&cloud).await?;
+    queues_are_empty(&cloud).await?;
 
     ensure!(
         cloud.slack().await?.len() == 3,
-        "the other party's topic is not Slack's"
+        "an alert of the other team's topic is in Slack"
     );
     let mut mails: Vec<(String, String)> = cloud
         .mails()?
@@ -444,37 +450,37 @@ async fn another_party_hears_of_its_accounts_and_what_is_silenced_is_not_told() 
 }
 
 #[tokio::test]
-async fn of_a_flood_the_first_are_told_and_one_summary_counts_the_rest() -> Result<()> {
-    const FLOOD: usize = 40;
+async fn of_a_burst_the_first_alerts_are_published_and_one_summary_counts_the_rest() -> Result<()> {
+    const BURST: usize = 40;
     let cloud = LocalCloud::attach().await?;
     cloud.clear_slack().await?;
     let run = run();
     let account = cloud.accounts["payments-api-prod"].clone();
-    know(&cloud, &[&account]).await?;
-    let mut flood = (0..FLOOD)
-        .map(|number| Happening::about("iam-change", run, number, account.clone()))
+    refresh(&cloud, &[&account]).await?;
+    let mut burst = (0..BURST)
+        .map(|number| SampleEvent::about("iam-change", run, number, account.clone()))
         .collect::<Result<Vec<_>>>()?;
-    flood.push(Happening::about(
+    burst.push(SampleEvent::about(
         "root-sign-in",
         run,
-        FLOOD,
+        BURST,
         account.clone(),
     )?);
-    send(&cloud, &flood, false).await?;
-    eventually("a summary is told", PATIENCE, async || {
+    send(&cloud, &burst, false).await?;
+    eventually("a summary is in Slack", PATIENCE, async || {
         let posts = cloud.slack().await?;
         Ok(posts
             .iter()
             .any(|post| post.text.contains(" more: IAM changes")))
     })
     .await?;
-    drained(&cloud).await?;
+    queues_are_empty(&cloud).await?;
 
     let posts = cloud.slack().await?;
     let with = |text: &str| posts.iter().filter(|post| post.text.contains(text)).count();
     let summary = format!(
         "{} more: IAM changes in payments-api-prod within 10 seconds",
-        FLOOD - 5
+        BURST - 5
     );
     ensure!(with(&summary) == 1, "{posts:?}");
     ensure!(with("ERROR: ") == 5 + 1, "{posts:?}");

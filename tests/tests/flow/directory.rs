@@ -10,15 +10,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_organizations::types::Tag;
 use orgkeeper_tests::{
     findings::{field, findings, send, unique},
-    local_cloud::{LocalCloud, eventually},
+    local_cloud::{LocalCloud, eventually, soak},
     organization::finding,
 };
 use serde_json::{Value, json};
 
-/// How long a whole refresh may take: five accounts every two seconds, also those of other tests, and a
-/// killed function's messages back after the queue's visibility timeout.
+/// The longest time of a refresh: five accounts every two seconds, with those of other tests, and the visibility
+/// timeout of a killed function's messages.
 const PATIENCE: Duration = Duration::from_mins(20);
-const FLEET: usize = 300;
+/// The function's queue.
+const QUEUE: &str = "DirectoryQueueUrl";
+/// Accounts to read, and those of the long test (`make soak`).
+const ACCOUNTS: usize = 120;
+const SOAK_ACCOUNTS: usize = 300;
 const FINDINGS: usize = 2_000;
 
 /// Published rates ("Quotas for AWS Organizations", "Quotas for AWS Account Management", Security
@@ -35,20 +39,20 @@ const RATES: [(&str, u64, u64); 7] = [
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 
-/// Accounts in nested organizational units, made once per local cloud: names to ids.
+/// Accounts in nested organizational units, created once per local cloud: names to ids.
 struct Fleet {
     accounts: BTreeMap<String, String>,
     units: BTreeMap<&'static str, String>,
 }
 
-/// Unit, and the unit above it.
+/// Organizational units, each with its parent.
 const UNITS: [(&str, Option<&str>); 4] = [
     ("Fleet", None),
     ("North", Some("Fleet")),
     ("South", Some("Fleet")),
     ("Harbour", Some("South")),
 ];
-/// Units that hold accounts, in turn.
+/// Organizational units of the accounts, in turn.
 const HOLDING: [&str; 3] = ["North", "South", "Harbour"];
 
 async fn fleet(cloud: &LocalCloud) -> Result<Fleet> {
@@ -91,7 +95,8 @@ async fn fleet(cloud: &LocalCloud) -> Result<Fleet> {
     }
     let mut accounts = cloud.accounts_now().await?;
     accounts.retain(|name, _| name.starts_with("fleet-"));
-    for n in 0..FLEET {
+    let count = if soak() { SOAK_ACCOUNTS } else { ACCOUNTS };
+    for n in 0..count {
         let name = format!("fleet-{n:03}");
         if accounts.contains_key(&name) {
             continue;
@@ -154,11 +159,6 @@ fn refreshed_at(item: &Item) -> i64 {
         .unwrap_or_default()
 }
 
-async fn queue_empty(cloud: &LocalCloud, what: &str) -> Result<()> {
-    let queue = cloud.output("DirectoryQueueUrl")?;
-    eventually(what, PATIENCE, async || Ok(cloud.depth(queue).await? == 0)).await
-}
-
 async fn start(cloud: &LocalCloud, task: &Value) -> Result<()> {
     aws_sdk_sqs::Client::new(&cloud.sdk)
         .send_message()
@@ -193,13 +193,13 @@ async fn under_the_published_rates(cloud: &LocalCloud, seconds: u64) -> Result<(
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "entries carry the function's own time of day"
+    reason = "entries have the time of the function's own clock"
 )]
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// What a finding shows, without the time of its note.
+/// The fields and the note of a finding, without the note's time.
 fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<String, String> {
     let mut shown: BTreeMap<String, String> = finding
         .user_defined_fields()
@@ -212,11 +212,11 @@ fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<S
     shown
 }
 
-/// Two thousand findings of every second account, enriched; one of them has a person's note on it.
+/// Sends findings of every second account and waits until they are enriched; one has a person's note.
 async fn enriched_findings(cloud: &LocalCloud, prefix: &str, accounts: &[&String]) -> Result<()> {
     let sent: Vec<Value> = (0..FINDINGS)
         .map(|n| {
-            let mut finding = finding(&format!("{prefix}{n:04}"), accounts[n * 2 % FLEET]);
+            let mut finding = finding(&format!("{prefix}{n:04}"), accounts[n * 2 % accounts.len()]);
             if n == 0 {
                 finding["Note"] = json!({ "Text": "mine", "UpdatedBy": "ana",
                     "UpdatedAt": "2026-03-01T10:00:00.000Z" });
@@ -236,7 +236,7 @@ async fn enriched_findings(cloud: &LocalCloud, prefix: &str, accounts: &[&String
     .await
 }
 
-/// A unit renamed, an account moved, one tagged and untagged, one with another contact.
+/// An organizational unit renamed, an account moved, one tagged and untagged, one with another contact.
 struct Changes<'a> {
     mark: String,
     harbour: String,
@@ -250,7 +250,7 @@ impl<'a> Changes<'a> {
     fn new(prefix: &str, accounts: &[&'a String]) -> Self {
         // Only every second account has findings.
         let of_unit = |unit: &str| {
-            (0..FLEET)
+            (0..accounts.len())
                 .filter(|n| n % 2 == 0 && HOLDING[n % HOLDING.len()] == unit)
                 .map(|n| accounts[n])
                 .collect::<Vec<_>>()
@@ -260,7 +260,7 @@ impl<'a> Changes<'a> {
             mark: prefix.trim_end_matches('-').to_owned(),
             harbour: format!("Harbour {}", &prefix[6..10]),
             in_harbour: of_unit("Harbour").into_iter().collect(),
-            // The one with the finding that a person wrote on.
+            // The account of the finding with a person's note.
             moved: north[0],
             tagged: south[1],
             contacted: south[2],
@@ -319,12 +319,12 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    fn concern(&self, account: &String) -> bool {
+    fn affect(&self, account: &String) -> bool {
         self.in_harbour.contains(account)
             || [self.moved, self.tagged, self.contacted].contains(&account)
     }
 
-    /// Whether a finding of this account shows what has become of it.
+    /// Whether a finding of this account shows the change.
     fn shown_by(&self, account: &String, shown: &BTreeMap<String, String>) -> bool {
         let is = |name: &str, value: &str| shown.get(name).is_some_and(|shown| shown == value);
         if self.in_harbour.contains(account) {
@@ -357,13 +357,13 @@ async fn rename(cloud: &LocalCloud, fleet: &Fleet, name: &str) -> Result<()> {
 async fn the_directory_follows_the_organization_and_findings_follow_the_directory() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
     let fleet = fleet(&cloud).await?;
-    // New accounts come by their events alone.
+    // New accounts reach the directory by their events alone.
     eventually("every account is in the directory", PATIENCE, async || {
         let directory = directory(&cloud).await?;
         Ok(fleet.accounts.values().all(|id| directory.contains_key(id)))
     })
     .await?;
-    queue_empty(&cloud, "the new accounts are done").await?;
+    cloud.until_empty(QUEUE, PATIENCE).await?;
     let prefix = unique("fleet");
     let accounts: Vec<&String> = fleet.accounts.values().collect();
     enriched_findings(&cloud, &prefix, &accounts).await?;
@@ -382,14 +382,14 @@ async fn the_directory_follows_the_organization_and_findings_follow_the_director
         }))
     })
     .await?;
-    println!("changes shown after {:.1?}", changed_at.elapsed());
+    println!("changes visible after {:.1?}", changed_at.elapsed());
     let look_ups = cloud.calls_of("securityhub.GetFindings").await?.calls;
-    queue_empty(&cloud, "nothing is left to do").await?;
+    cloud.until_empty(QUEUE, PATIENCE).await?;
 
     let mut affected = BTreeSet::new();
     for (id, finding) in findings(&cloud, &prefix).await? {
         let account = finding.aws_account_id.clone().unwrap_or_default();
-        if changes.concern(&account) {
+        if changes.affect(&account) {
             affected.insert(account);
         } else {
             assert_eq!(shown(&finding), shown(&before[&id]), "{id} is not affected");
@@ -412,11 +412,11 @@ async fn the_directory_follows_the_organization_and_findings_follow_the_director
     assert_eq!(calls("organizations.DescribeAccount").await?, 1);
     // The renamed unit, and the one that the account was moved to.
     assert!(calls("organizations.DescribeOrganizationalUnit").await? <= 2);
-    // Tagged and untagged: one read or two, as the events come.
+    // Tagged and untagged: one read or two, depending on the batches.
     assert!(calls("organizations.ListTagsForResource").await? <= 2);
     assert_eq!(calls("account.GetAlternateContact").await?, 1);
     assert_eq!(calls("account.GetContactInformation").await?, 0);
-    // The findings of an account share a call; one account changed twice, one has a finding of its own kind.
+    // One call for the findings of an account, and two more: one account changed twice, one has a finding with a note.
     let most = affected.len() as u64 + 2;
     assert!(
         calls("securityhub.BatchUpdateFindings").await? <= most,
@@ -425,14 +425,14 @@ async fn the_directory_follows_the_organization_and_findings_follow_the_director
 
     // For the next run on this cloud.
     changes.undo(&cloud, &fleet).await?;
-    queue_empty(&cloud, "the changes are undone").await
+    cloud.until_empty(QUEUE, PATIENCE).await
 }
 
 #[tokio::test]
-async fn a_whole_refresh_survives_a_crash_a_twin_and_throttling() -> Result<()> {
+async fn a_whole_refresh_survives_a_crash_a_duplicate_and_throttling() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
     let fleet = fleet(&cloud).await?;
-    queue_empty(&cloud, "the new accounts are done").await?;
+    cloud.until_empty(QUEUE, PATIENCE).await?;
     let dead = cloud.output("DirectoryDeadLetterQueueUrl")?;
     cloud.drain(dead).await?;
     cloud
@@ -454,21 +454,27 @@ async fn a_whole_refresh_survives_a_crash_a_twin_and_throttling() -> Result<()> 
         };
         Ok::<_, anyhow::Error>(fleet.accounts.values().filter(|id| fresh(id)).count())
     };
+    let count = fleet.accounts.len();
     eventually("half of the accounts are read", PATIENCE, async || {
-        Ok(refreshed().await? >= FLEET / 2)
+        Ok(refreshed().await? >= count / 2)
     })
     .await?;
-    let killed = cloud.kill(&[cloud.output("DirectoryRefresherFunctionName")?])?;
+    let function = cloud.output("DirectoryRefresherFunctionName")?;
+    let killed = cloud
+        .kill_during("organizations.ListTagsForResource", &[function], PATIENCE)
+        .await?;
     assert!(killed > 0, "the function was not running");
-    eventually("every account is read", PATIENCE, async || {
-        Ok(refreshed().await? == FLEET)
-    })
-    .await?;
+    cloud.pass_visibility_timeouts(&[QUEUE]).await?;
+    cloud
+        .eventually(&[QUEUE], "every account is read", PATIENCE, async || {
+            Ok(refreshed().await? == count)
+        })
+        .await?;
     let seconds = u64::try_from(now() - started_at)?;
-    println!("{FLEET} accounts read after {seconds} s, {killed} killed");
+    println!("{count} accounts read after {seconds} s, {killed} killed");
     under_the_published_rates(&cloud, seconds).await?;
     let throttled = cloud.calls_of("organizations.ListTagsForResource").await?;
-    assert!(throttled.refused > 0, "the fault was never met");
+    assert!(throttled.refused > 0, "no call was throttled");
     assert_eq!(cloud.depth(dead).await?, 0);
     cloud.clear_faults().await
 }

@@ -17,8 +17,8 @@ use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_mins(4);
-/// The queue's eight receives span some 14 minutes; a message that fails five times stays 242 s.
-const UNTIL_DRAINED: Duration = Duration::from_mins(15);
+/// The queue's eight receives span some 14 minutes; a message that fails five times is invisible for 242 s.
+const UNTIL_EMPTY: Duration = Duration::from_mins(15);
 
 fn enriched(finding: &AwsSecurityFinding) -> bool {
     field(finding, "findingEnriched") == Some("True")
@@ -32,7 +32,7 @@ async fn all_enriched(cloud: &LocalCloud, prefix: &str, count: usize) -> Result<
     .await
 }
 
-/// Accounts for a large flow, made once per local cloud: name to id.
+/// Accounts for a large flow, created once per local cloud: name to id.
 async fn many_accounts(cloud: &LocalCloud, count: usize) -> Result<BTreeMap<String, String>> {
     let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
     let known = cloud.accounts_now().await?;
@@ -63,7 +63,8 @@ async fn many_accounts(cloud: &LocalCloud, count: usize) -> Result<BTreeMap<Stri
 }
 
 #[tokio::test]
-async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Result<()> {
+async fn a_thousand_findings_are_enriched_through_duplicates_throttling_and_conflicts() -> Result<()>
+{
     const FINDINGS: usize = 1_000;
     let cloud = LocalCloud::attach().await?;
     let accounts: Vec<(String, String)> = many_accounts(&cloud, 50).await?.into_iter().collect();
@@ -87,10 +88,7 @@ async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Re
     sent.shuffle(&mut rand::rng());
     send(&cloud, &sent).await?;
     all_enriched(&cloud, &prefix, FINDINGS).await?;
-    eventually("the queue is empty", UNTIL_DRAINED, async || {
-        Ok(cloud.depth(cloud.output("FindingsQueueUrl")?).await? == 0)
-    })
-    .await?;
+    cloud.until_empty("FindingsQueueUrl", UNTIL_EMPTY).await?;
 
     for (id, finding) in findings(&cloud, &prefix).await? {
         let n: usize = id.trim_start_matches(&prefix).parse()?;
@@ -106,7 +104,7 @@ async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Re
     let dead = cloud.output("FindingsDeadLetterQueueUrl")?;
     assert_eq!(cloud.depth(dead).await?, 0);
     let updates = cloud.calls_of("securityhub.BatchUpdateFindings").await?;
-    assert!(updates.refused > 0, "the fault was never met: {updates:?}");
+    assert!(updates.refused > 0, "no call was throttled: {updates:?}");
     println!(
         "{FINDINGS} findings, {} events: {} BatchUpdateFindings calls, {} of them refused, {} in the busiest second",
         sent.len(),
@@ -118,7 +116,7 @@ async fn a_thousand_findings_twice_each_through_throttling_and_conflicts() -> Re
 }
 
 #[tokio::test]
-async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Result<()> {
+async fn invalid_messages_among_valid_ones_reach_the_dead_letter_queue() -> Result<()> {
     const GOOD: usize = 200;
     let cloud = LocalCloud::attach().await?;
     let dead = cloud.output("FindingsDeadLetterQueueUrl")?;
@@ -128,7 +126,7 @@ async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Res
     let good = |n: usize| finding(&format!("{prefix}{n}"), accounts[n % accounts.len()]);
     let event = |finding: Value| imported("2026-03-01T10:15:30Z", &[finding]).to_string();
 
-    let unusable: BTreeSet<String> = (0..20)
+    let invalid: BTreeSet<String> = (0..20)
         .map(|n| match n % 5 {
             0 => format!("not json {n}"),
             1 => json!({ "detail": { "findings": [] }, "n": n }).to_string(),
@@ -145,12 +143,12 @@ async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Res
             _ => event(good(2_000 + n)).split_off(n),
         })
         .collect();
-    assert_eq!(unusable.len(), 20);
+    assert_eq!(invalid.len(), 20);
     let mut bodies: Vec<String> = (0..GOOD).map(|n| event(good(n))).collect();
-    bodies.extend(unusable.iter().cloned());
+    bodies.extend(invalid.iter().cloned());
     bodies.shuffle(&mut rand::rng());
 
-    // The findings exist, as they do where an event tells of them; their own events enrich none.
+    // The findings exist, as they do on AWS; archived, so that their own events enrich none.
     let stored: Vec<Value> = (0..GOOD)
         .map(|n| {
             let mut stored = good(n);
@@ -169,21 +167,18 @@ async fn unusable_messages_among_good_ones_end_in_the_dead_letter_queue() -> Res
             .await?;
     }
     all_enriched(&cloud, &prefix, GOOD).await?;
-    eventually("the queue is empty", UNTIL_DRAINED, async || {
-        Ok(cloud.depth(cloud.output("FindingsQueueUrl")?).await? == 0)
-    })
-    .await?;
+    cloud.until_empty("FindingsQueueUrl", UNTIL_EMPTY).await?;
     let in_dead_letter_queue: Vec<String> = cloud.drain(dead).await?;
     assert_eq!(in_dead_letter_queue.len(), 20);
     assert_eq!(
         in_dead_letter_queue.into_iter().collect::<BTreeSet<_>>(),
-        unusable
+        invalid
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn an_imported_finding_is_enriched_whatever_its_product_and_keeps_what_people_wrote()
+async fn an_imported_finding_of_any_product_is_enriched_and_keeps_a_persons_note_and_fields()
 -> Result<()> {
     let cloud = LocalCloud::attach().await?;
     let hub = aws_sdk_securityhub::Client::new(&cloud.sdk);

@@ -2,5 +2,6 @@
 
 mod alert;
 mod directory;
+mod documents;
 mod enrich;
 mod vend;

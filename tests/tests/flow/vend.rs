@@ -1,4 +1,4 @@
-//! Accounts by CSV on the local cloud, with the deployed template.
+//! The vend flow on the local cloud, with the deployed template.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,20 +13,19 @@ use orgkeeper_tests::{
 };
 use serde_json::json;
 
-/// Rows of the file that everything is tried with.
+/// Rows of a file.
 const ROWS: usize = 40;
-/// How long the made-up Account Factory takes for an account.
+/// How long the local Account Factory takes for an account.
 const ACCOUNT_TIME: Duration = Duration::from_secs(5);
-/// Accounts that may be made at once.
+/// Account operations that may run at once.
 const AT_ONCE: u64 = 5;
-/// Assignments that may be under way at once.
+/// Assignments that may be outstanding at once.
 const ASSIGNMENTS_AT_ONCE: u64 = 15;
-/// In which all rows have to be done when nothing goes wrong: one by one they take 200 s.
+/// The longest time of all rows without faults; one by one they take 200 s.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// In which they have to be when everything does: a killed function's messages come back after the queue's
-/// visibility timeout.
+/// The longest time with faults, which includes the visibility timeout of a killed function's messages.
 const LONG_PATIENCE: Duration = Duration::from_mins(8);
-/// Organizational units of the example organization, each written in another of the ways that a file may.
+/// Organizational units of the example organization; a file writes them in three ways.
 const UNITS: [&str; 4] = [
     "Root/Sandbox",
     "Root/Workloads/Dev",
@@ -39,31 +38,51 @@ const FUNCTIONS: [&str; 3] = [
     "CreateManagedAccountFunctionName",
     "CreateAccountAssignmentFunctionName",
 ];
-/// Where what could not be done ends up.
+/// Their queues.
+const QUEUES: [&str; 3] = [
+    "UploadsQueueUrl",
+    "AccountEventsQueueUrl",
+    "AssignmentsQueueUrl",
+];
+/// Their dead-letter queues.
 const DEAD_LETTERS: [&str; 3] = [
     "UploadsDeadLetterQueueUrl",
     "AccountEventsDeadLetterQueueUrl",
     "AssignmentsDeadLetterQueueUrl",
 ];
-/// What a fifth of the calls to is refused when everything goes wrong.
+/// Operations that are throttled in a fifth of the calls, in the test with faults.
 const THROTTLED: [&str; 3] = ["servicecatalog.*", "sso.*", "dynamodb.*"];
 const HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Status,AccountId,";
 
-/// A row that is to become an account.
+/// Requests by the e-mail address of their account, with their attributes.
+type Requests = BTreeMap<String, BTreeMap<String, String>>;
+
+/// A row of a file: a requested account.
 struct Row {
     name: String,
     email: String,
     unit: &'static str,
 }
 
-/// A file of rows, and the rows.
+/// A file and its rows.
 struct File {
     key: String,
     rows: Vec<Row>,
     text: String,
 }
 
-/// A file of good rows that no other run has.
+impl File {
+    /// How many rows have a request with this status.
+    fn count(&self, requests: &Requests, status: &str) -> usize {
+        self.rows
+            .iter()
+            .filter_map(|row| requests.get(&row.email.to_lowercase()))
+            .filter(|request| request["Status"] == status)
+            .count()
+    }
+}
+
+/// A file of valid rows that no other run has.
 fn file(cloud: &LocalCloud, count: usize, last_column: &str) -> File {
     let run = unique("v").replace("v-", "");
     let run = &run[..8];
@@ -71,7 +90,7 @@ fn file(cloud: &LocalCloud, count: usize, last_column: &str) -> File {
     let rows: Vec<Row> = (0..count)
         .map(|n| Row {
             name: format!("vend-{run}-{n:03}"),
-            // The table's key is in lower case, whatever the file says.
+            // In upper and lower case: the table's key is in lower case.
             email: format!("AWS+vend-{run}-{n:03}@Example.com"),
             unit: UNITS[n % UNITS.len()],
         })
@@ -120,7 +139,7 @@ fn s3(cloud: &LocalCloud) -> aws_sdk_s3::Config {
         .build()
 }
 
-/// The results of a file, row by row, column to cell; none while there are no results.
+/// The rows of a results file, column to cell; none before it exists.
 async fn results(cloud: &LocalCloud, key: &str) -> Result<Vec<BTreeMap<String, String>>> {
     let answer = aws_sdk_s3::Client::from_conf(s3(cloud))
         .get_object()
@@ -138,7 +157,7 @@ async fn results(cloud: &LocalCloud, key: &str) -> Result<Vec<BTreeMap<String, S
 }
 
 /// The table's requests by their key.
-async fn requests(cloud: &LocalCloud) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+async fn requests(cloud: &LocalCloud) -> Result<Requests> {
     let items = aws_sdk_dynamodb::Client::new(&cloud.sdk)
         .scan()
         .table_name(cloud.output("AccountsTableName")?)
@@ -162,26 +181,23 @@ async fn requests(cloud: &LocalCloud) -> Result<BTreeMap<String, BTreeMap<String
         .collect())
 }
 
-/// Waits until every row has the status, and the results say so.
-async fn all_end(cloud: &LocalCloud, file: &File, patience: Duration) -> Result<()> {
+/// Waits until every row has succeeded; visibility timeouts of these queues are skipped.
+async fn all_end(
+    cloud: &LocalCloud,
+    file: &File,
+    patience: Duration,
+    queues: &[&str],
+) -> Result<()> {
     let start = Instant::now();
     let mut shown = 0;
-    eventually("every row succeeds", patience, async || {
+    let holds = async || {
         let requests = requests(cloud).await?;
-        let count = |status: &str| {
-            let is = |row: &&Row| {
-                requests
-                    .get(&row.email.to_lowercase())
-                    .is_some_and(|request| request["Status"] == status)
-            };
-            file.rows.iter().filter(is).count()
-        };
         ensure!(
-            count("FAILED") == 0,
+            file.count(&requests, "FAILED") == 0,
             "a row failed: {:?}",
             failed(&requests, file)
         );
-        let done = count("SUCCEEDED");
+        let done = file.count(&requests, "SUCCEEDED");
         if done / 10 > shown {
             shown = done / 10;
             println!(
@@ -191,13 +207,15 @@ async fn all_end(cloud: &LocalCloud, file: &File, patience: Duration) -> Result<
             );
         }
         Ok(done == file.rows.len())
-    })
-    .await?;
+    };
+    cloud
+        .eventually(queues, "every row succeeds", patience, holds)
+        .await?;
     println!("all {} rows after {:.1?}", file.rows.len(), start.elapsed());
     Ok(())
 }
 
-fn failed(requests: &BTreeMap<String, BTreeMap<String, String>>, file: &File) -> Vec<String> {
+fn failed(requests: &Requests, file: &File) -> Vec<String> {
     file.rows
         .iter()
         .filter_map(|row| requests.get(&row.email.to_lowercase()))
@@ -206,9 +224,9 @@ fn failed(requests: &BTreeMap<String, BTreeMap<String, String>>, file: &File) ->
         .collect()
 }
 
-/// Every account is in the organization once, in its unit, and the group has its permission set on it;
-/// the results say the same.
-async fn everything_stands(cloud: &LocalCloud, file: &File) -> Result<()> {
+/// Checks that every account is in the organization once, in its organizational unit and with its assignment, and that
+/// the results file agrees.
+async fn everything_is_created(cloud: &LocalCloud, file: &File) -> Result<()> {
     let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
     let accounts = organizations
         .list_accounts()
@@ -229,7 +247,7 @@ async fn everything_stands(cloud: &LocalCloud, file: &File) -> Result<()> {
         by_email.entry(email).or_default().push(account);
     }
     let key = &file.key;
-    eventually("the results are written again", PATIENCE, async || {
+    eventually("the results file is complete", PATIENCE, async || {
         let results = results(cloud, key).await?;
         Ok(results.len() == file.rows.len()
             && results.iter().all(|row| row["Status"] == "SUCCEEDED"))
@@ -238,14 +256,14 @@ async fn everything_stands(cloud: &LocalCloud, file: &File) -> Result<()> {
     let results = results(cloud, key).await?;
     let requests = requests(cloud).await?;
     for (row, result) in file.rows.iter().zip(&results) {
-        let made = &by_email[&row.email.to_lowercase()];
+        let created = &by_email[&row.email.to_lowercase()];
         ensure!(
-            made.len() == 1,
-            "{} was made {} times",
+            created.len() == 1,
+            "{} was created {} times",
             row.name,
-            made.len()
+            created.len()
         );
-        let (id, name) = &made[0];
+        let (id, name) = &created[0];
         assert_eq!(name, &row.name);
         assert_eq!(&requests[&row.email.to_lowercase()]["AccountId"], id);
         assert_eq!(&result["AccountName"], name);
@@ -256,7 +274,7 @@ async fn everything_stands(cloud: &LocalCloud, file: &File) -> Result<()> {
         assert_eq!(
             parent,
             Some(cloud.organizational_units[row.unit].as_str()),
-            "{name} stands where it should"
+            "{name} is in its organizational unit"
         );
         has_access(cloud, id).await?;
     }
@@ -282,7 +300,7 @@ async fn has_access(cloud: &LocalCloud, account: &str) -> Result<()> {
     Ok(())
 }
 
-async fn nothing_is_left(cloud: &LocalCloud) -> Result<()> {
+async fn no_dead_letters(cloud: &LocalCloud) -> Result<()> {
     for queue in DEAD_LETTERS {
         let url = cloud.output(queue)?;
         let depth = cloud.depth(url).await?;
@@ -295,31 +313,31 @@ async fn nothing_is_left(cloud: &LocalCloud) -> Result<()> {
 async fn forty_rows_five_at_a_time() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud
-        .set_factory(json!({ "duration_ms": ACCOUNT_TIME.as_millis() }))
+        .set_account_factory(json!({ "duration_ms": ACCOUNT_TIME.as_millis() }))
         .await?;
     let file = file(&cloud, ROWS, "ErrroMsg");
     upload(&cloud, &file.key, &file.text).await?;
-    all_end(&cloud, &file, PATIENCE).await?;
-    let counts = cloud.factory().await?;
-    println!("factory: {counts}");
+    all_end(&cloud, &file, PATIENCE, &[]).await?;
+    let counts = cloud.account_factory().await?;
+    println!("account factory: {counts}");
     assert_eq!(counts["most_at_once"], AT_ONCE);
     assert_eq!(counts["refused_in_use"], 0);
-    everything_stands(&cloud, &file).await?;
-    nothing_is_left(&cloud).await?;
+    everything_is_created(&cloud, &file).await?;
+    no_dead_letters(&cloud).await?;
 
     // The same file again changes nothing.
     let before = requests(&cloud).await?;
     upload(&cloud, &file.key, &file.text).await?;
-    everything_stands(&cloud, &file).await?;
+    everything_is_created(&cloud, &file).await?;
     assert_eq!(requests(&cloud).await?, before);
     cloud.reset_vending().await
 }
 
 #[tokio::test]
-async fn forty_rows_although_everything_goes_wrong() -> Result<()> {
+async fn forty_rows_through_lost_and_duplicate_events_throttling_and_a_crash() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
     cloud
-        .set_factory(json!({
+        .set_account_factory(json!({
             "duration_ms": ACCOUNT_TIME.as_millis(),
             "events_lost": 0.1,
         }))
@@ -335,43 +353,36 @@ async fn forty_rows_although_everything_goes_wrong() -> Result<()> {
     cloud.deliver_twice(true)?;
     let file = file(&cloud, ROWS, "ErrorMsg");
     upload(&cloud, &file.key, &file.text).await?;
-    let middle = || async {
-        let requests = requests(&cloud).await.unwrap_or_default();
-        let done = file.rows.iter().filter(|row| {
-            requests
-                .get(&row.email.to_lowercase())
-                .is_some_and(|request| request["Status"] == "SUCCEEDED")
-        });
-        done.count() >= ROWS / 3
-    };
-    eventually(
-        "a third is done",
-        LONG_PATIENCE,
-        async || Ok(middle().await),
-    )
+    eventually("a third has succeeded", LONG_PATIENCE, async || {
+        let requests = requests(&cloud).await?;
+        Ok(file.count(&requests, "SUCCEEDED") >= ROWS / 3)
+    })
     .await?;
     let names = FUNCTIONS
         .iter()
         .map(|name| cloud.output(name))
         .collect::<Result<Vec<_>>>()?;
-    let killed = cloud.kill(&names)?;
+    let killed = cloud
+        .kill_during("sso.CreateAccountAssignment", &names, LONG_PATIENCE)
+        .await?;
     println!("{killed} functions killed");
     assert!(killed > 0, "no function was running");
-    all_end(&cloud, &file, LONG_PATIENCE).await?;
+    cloud.pass_visibility_timeouts(&QUEUES).await?;
+    all_end(&cloud, &file, LONG_PATIENCE, &QUEUES).await?;
     cloud.clear_faults().await?;
-    let counts = cloud.factory().await?;
+    let counts = cloud.account_factory().await?;
     let assignments = cloud.assignments().await?;
-    println!("factory: {counts}\nassignments: {assignments}");
+    println!("account factory: {counts}\nassignments: {assignments}");
     assert!(counts["most_at_once"].as_u64() <= Some(AT_ONCE));
     assert!(assignments["most_outstanding"].as_u64() <= Some(ASSIGNMENTS_AT_ONCE));
-    everything_stands(&cloud, &file).await?;
+    everything_is_created(&cloud, &file).await?;
     cloud.deliver_twice(false)?;
-    nothing_is_left(&cloud).await?;
+    no_dead_letters(&cloud).await?;
     cloud.reset_vending().await
 }
 
-/// What is wrong with a row, as the file has it, and words that have to be in its `ErrorMsg`.
-const WRONG: [(&str, &str, &str); 20] = [
+/// Invalid cells: column, cell, and words in the `ErrorMsg`.
+const INVALID: [(&str, &str, &str); 20] = [
     ("AccountName", "", "AccountName"),
     ("AccountName", "white space", "AccountName"),
     (
@@ -399,9 +410,11 @@ const WRONG: [(&str, &str, &str); 20] = [
 ];
 
 #[tokio::test]
-async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
+async fn of_310_rows_250_are_vended_and_60_get_an_error_message() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
-    cloud.set_factory(json!({ "duration_ms": 100 })).await?;
+    cloud
+        .set_account_factory(json!({ "duration_ms": 100 }))
+        .await?;
     let mut file = file(&cloud, 310, "ErrorMsg");
     let mut reader = csv::Reader::from_reader(file.text.trim_start_matches('\u{feff}').as_bytes());
     let header = reader.headers()?.clone();
@@ -409,11 +422,11 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
         .records()
         .map(|row| Ok(row?.iter().map(str::to_owned).collect()))
         .collect::<Result<_>>()?;
-    // Each of the twenty faults three times, every fifth row; never the first, which others repeat.
-    let wrong: BTreeMap<usize, usize> = (0..60).map(|n| (n * 5 + 3, n % WRONG.len())).collect();
+    // Each of the twenty invalid cells three times, in every fifth row; never the first row, which others repeat.
+    let invalid: BTreeMap<usize, usize> = (0..60).map(|n| (n * 5 + 3, n % INVALID.len())).collect();
     let first = rows[0][2].clone();
-    for (&place, &fault) in &wrong {
-        let (column, cell, _) = WRONG[fault];
+    for (&place, &fault) in &invalid {
+        let (column, cell, _) = INVALID[fault];
         let column = header
             .iter()
             .position(|name| name == column)
@@ -431,14 +444,14 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
     let text = String::from_utf8(writer.into_inner()?)?;
     upload(&cloud, &file.key, &text).await?;
 
-    eventually("the file is taken in", PATIENCE, async || {
+    eventually("the results file exists", PATIENCE, async || {
         Ok(results(&cloud, &file.key).await?.len() == rows.len())
     })
     .await?;
-    let explained = results(&cloud, &file.key).await?;
-    for (&place, &fault) in &wrong {
-        let (column, cell, words) = WRONG[fault];
-        let result = &explained[place];
+    let first_results = results(&cloud, &file.key).await?;
+    for (&place, &fault) in &invalid {
+        let (column, cell, words) = INVALID[fault];
+        let result = &first_results[place];
         let message = &result["ErrorMsg"];
         assert_eq!(result["Status"], "FAILED", "{column} {cell:?}");
         for part in [
@@ -449,7 +462,7 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
             assert!(message.contains(&part), "{column} {cell:?}: {message}");
         }
     }
-    for row in &explained {
+    for row in &first_results {
         for cell in row.values() {
             assert!(
                 !cell.starts_with(['=', '+', '-', '@']),
@@ -460,17 +473,17 @@ async fn of_310_rows_250_are_vended_and_60_explained() -> Result<()> {
     let mut place = 0;
     file.rows.retain(|_| {
         place += 1;
-        !wrong.contains_key(&(place - 1))
+        !invalid.contains_key(&(place - 1))
     });
     assert_eq!(file.rows.len(), 250);
-    all_end(&cloud, &file, LONG_PATIENCE).await?;
-    eventually("the results are written again", PATIENCE, async || {
+    all_end(&cloud, &file, LONG_PATIENCE, &[]).await?;
+    eventually("the results file is complete", PATIENCE, async || {
         let results = results(&cloud, &file.key).await?;
         let ended = |status: &str| results.iter().filter(|row| row["Status"] == status).count();
         Ok(ended("SUCCEEDED") == 250 && ended("FAILED") == 60)
     })
     .await?;
-    nothing_is_left(&cloud).await?;
+    no_dead_letters(&cloud).await?;
     cloud.reset_vending().await
 }
 
@@ -485,15 +498,15 @@ async fn forty_rows_without_control_tower() -> Result<()> {
 
 async fn by_organizations(cloud: &LocalCloud) -> Result<()> {
     cloud
-        .set_factory(json!({ "create_account_ms": ACCOUNT_TIME.as_millis() }))
+        .set_account_factory(json!({ "create_account_ms": ACCOUNT_TIME.as_millis() }))
         .await?;
     let file = file(cloud, ROWS, "ErrorMsg");
     upload(cloud, &file.key, &file.text).await?;
-    all_end(cloud, &file, PATIENCE).await?;
-    let counts = cloud.factory().await?;
-    println!("factory: {counts}");
+    all_end(cloud, &file, PATIENCE, &[]).await?;
+    let counts = cloud.account_factory().await?;
+    println!("account factory: {counts}");
     assert_eq!(counts["most_at_once"], AT_ONCE);
-    everything_stands(cloud, &file).await?;
-    nothing_is_left(cloud).await?;
+    everything_is_created(cloud, &file).await?;
+    no_dead_letters(cloud).await?;
     cloud.reset_vending().await
 }

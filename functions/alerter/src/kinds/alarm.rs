@@ -5,15 +5,24 @@ use orgkeeper_shared::alert::Severity;
 use crate::{
     console,
     draft::Draft,
-    event::{Event, said},
-    kinds::{Kind, Reading},
+    event::{Event, text_of},
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
 };
 
-const WENT_OFF: &str = "See what the alarm's description and reason name, and look at its metric. A dead-letter \
-    queue: read the oldest message, put right what it failed for, then redrive it.";
-const NO_DATA: &str = "See whether what the alarm watches still runs: nothing was measured.";
+/// An alarm of CloudWatch.
+pub(super) const ALARM: Kind = Kind::new("cloudwatch.alarm", Severity::Error, "CloudWatch alarms");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[ALARM],
+    calls: &[],
+    classify,
+};
 
-/// Where a message keeps what it says: sent to a topic, and as an event.
+const WENT_OFF: &str = "Read the alarm's description and reason, and look at its metric. For a dead-letter queue: \
+    read the oldest message, correct the cause of its failure, then redrive the queue.";
+const NO_DATA: &str = "Check whether the watched resource still runs: it sent no data.";
+
+/// Where a message has its values: published to a topic, and as an event.
 struct Places {
     name: &'static str,
     arn: &'static str,
@@ -41,42 +50,43 @@ const OF_AN_EVENT: Places = Places {
     time: "/detail/state/timestamp",
 };
 
-/// Reads a change of an alarm's state.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies a change of an alarm's state.
+fn classify(event: &Event) -> Option<Classification> {
     let places = [OF_A_TOPIC, OF_AN_EVENT]
         .into_iter()
         .find(|places| event.value(places.name).is_some() && event.value(places.state).is_some())?;
     let name = event.value(places.name)?;
     let state = event.value(places.state)?;
     let (what, to_do) = match state.as_str() {
-        "OK" => (format!("Alarm {name} is over"), None),
+        "OK" => (format!("Alarm {name} is OK again"), None),
         "INSUFFICIENT_DATA" => (format!("Alarm {name} has no data"), Some(NO_DATA)),
         _ => (format!("Alarm {name} went off"), Some(WENT_OFF)),
     };
     let arn = event.value(places.arn);
     let part = |place| arn.as_deref()?.split(':').nth(place);
-    let mut draft = Draft::of(event, Kind::CloudWatchAlarm, what);
+    let mut draft = Draft::of(event, ALARM, what);
     draft.account = event.account(&[places.arn, "/AWSAccountId"]);
     if let Some(region) = part(3).filter(|region| console::is_region(region)) {
         region.clone_into(&mut draft.region);
     }
     draft.time = event.time(&[places.time]);
     let description = event.value(places.description);
-    draft.happened(description.unwrap_or_else(|| format!("The alarm's state is {state} now.")));
-    draft.say("Reason", event.value(places.reason));
-    draft.say("Metric", metric(event));
+    draft
+        .what_happened(description.unwrap_or_else(|| format!("The alarm's state is {state} now.")));
+    draft.detail("Reason", event.value(places.reason));
+    draft.detail("Metric", metric(event));
     if state == "OK" || state == "INSUFFICIENT_DATA" {
-        draft.settle(Severity::Info);
+        draft.fix_severity(Severity::Info);
     }
     if let Some(to_do) = to_do {
-        draft.to_do(to_do);
+        draft.what_to_do(to_do);
     }
     draft.link = Some(console::alarm(&draft.region, &name));
     let which = arn.unwrap_or_else(|| format!("{name}#{}", account(&draft)));
     let since = event.value(places.time);
-    // Without its time two changes of an alarm cannot be told apart but by the message.
+    // Without its time, only the message distinguishes two changes of an alarm.
     draft.key = format!("{which}#{}", since.unwrap_or_else(|| event.id()));
-    draft.like = state;
+    draft.burst_key = state;
     Some(draft.into())
 }
 
@@ -98,8 +108,8 @@ fn metric(event: &Event) -> Option<String> {
         .filter_map(|dimension| {
             Some(format!(
                 "{} {}",
-                said(dimension.get("name"))?,
-                said(dimension.get("value"))?
+                text_of(dimension.get("name"))?,
+                text_of(dimension.get("value"))?
             ))
         })
         .collect();

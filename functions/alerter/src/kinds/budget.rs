@@ -1,25 +1,46 @@
-//! Budgets, which AWS tells of in plain text, and cost anomalies.
+//! Notices of AWS Budgets, which are plain text, and cost anomalies.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
-    draft::{Draft, Plain, fit},
-    event::{Event, account_of, said},
-    kinds::{Kind, Reading},
+    draft::Draft,
+    event::{Event, account_id_in, text_of},
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
+    text::{ReadableNumber, fit},
 };
 
-/// Causes of an anomaly that are named.
+/// A budget is used up.
+const EXCEEDED: Kind = Kind::new("budget.exceeded", Severity::Error, "exceeded budgets");
+/// A budget is forecast to be used up.
+const FORECAST: Kind = Kind::new(
+    "budget.forecast",
+    Severity::Error,
+    "budgets that are forecast to be exceeded",
+);
+/// A budget passed a threshold below its amount.
+const BELOW: Kind = Kind::new("budget.below", Severity::Info, "budget thresholds");
+/// Unexpected costs.
+const ANOMALY: Kind = Kind::new("cost.anomaly", Severity::Error, "cost anomalies");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[EXCEEDED, FORECAST, BELOW, ANOMALY],
+    calls: &[],
+    classify: |event| classify_budget(event).or_else(|| classify_anomaly(event)),
+};
+
+/// Causes that are named.
 const CAUSES: usize = 3;
 
-const EXCEEDED: &str = "Find in Cost Explorer what costs more than planned, stop what nobody needs, or raise the \
+const EXCEEDED_TO_DO: &str = "Find in Cost Explorer what costs more than planned, stop what is not needed, or raise the \
     budget.";
-const FORECAST: &str =
+const FORECAST_TO_DO: &str =
     "Find in Cost Explorer what grows, and stop it before the budget is used up.";
-const UNEXPECTED: &str = "Open the anomaly, ask the account's owner whether they know what it names, and stop it \
-    if nobody does: it can be somebody else's use of your credentials.";
+const ANOMALY_TO_DO: &str = "Open the anomaly, ask the account's owner whether they know what it names, and stop it \
+    if they do not: it can be a stranger who uses your credentials.";
 
-/// What AWS Budgets writes.
+/// A notice of AWS Budgets.
 struct Notice<'t> {
     text: &'t str,
 }
@@ -54,8 +75,8 @@ impl<'t> Notice<'t> {
     }
 }
 
-/// Reads a notice of AWS Budgets.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies a notice of AWS Budgets.
+fn classify_budget(event: &Event) -> Option<Classification> {
     if !event.is_plain() {
         return None;
     }
@@ -74,12 +95,12 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
         .zip(budgeted.and_then(number))
         .filter(|(_, budgeted)| *budgeted > 0.0)
         .map(|(amount, budgeted)| amount / budgeted);
-    // A budget of use (of reservations, say) is told of when it is under its threshold.
+    // A budget for usage, for example of reservations, alerts below its threshold.
     let wants_more = threshold.starts_with('<');
     let kind = match share {
-        Some(share) if share < 1.0 && !wants_more => Kind::BudgetBelow,
-        _ if forecast => Kind::BudgetForecast,
-        _ => Kind::BudgetExceeded,
+        Some(share) if share < 1.0 && !wants_more => BELOW,
+        _ if forecast => FORECAST,
+        _ => EXCEEDED,
     };
     let short = fit(name, 40);
     let of = match (amount, budgeted) {
@@ -89,22 +110,22 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
     };
     let what = match kind {
         _ if wants_more => format!("Budget {short} is under its threshold{of}"),
-        Kind::BudgetBelow if forecast => format!("Budget {short} forecast{of}"),
-        Kind::BudgetBelow => format!("Budget {short} passed a threshold{of}"),
-        Kind::BudgetForecast => format!("Budget {short} will be exceeded{of}"),
+        BELOW if forecast => format!("Budget {short} forecast{of}"),
+        BELOW => format!("Budget {short} passed a threshold{of}"),
+        FORECAST => format!("Budget {short} will be exceeded{of}"),
         _ => format!("Budget {short} exceeded{of}"),
     };
     let mut draft = Draft::of(event, kind, what);
     let day = notice.day();
-    draft.account = notice.account().and_then(account_of);
-    draft.happened(sentence(name, forecast, amount, threshold, share));
-    draft.say("Type", notice.line("Budget Type").map(str::to_owned));
-    draft.say("Budgeted", budgeted.map(str::to_owned));
+    draft.account = notice.account().and_then(account_id_in);
+    draft.what_happened(sentence(name, forecast, amount, threshold, share));
+    draft.detail("Type", notice.line("Budget Type").map(str::to_owned));
+    draft.detail("Budgeted", budgeted.map(str::to_owned));
     let label = if forecast { "Forecast" } else { "So far" };
-    draft.say(label, amount.map(str::to_owned));
+    draft.detail(label, amount.map(str::to_owned));
     match kind {
-        Kind::BudgetForecast => draft.to_do(FORECAST),
-        Kind::BudgetExceeded => draft.to_do(EXCEEDED),
+        FORECAST => draft.what_to_do(FORECAST_TO_DO),
+        EXCEEDED => draft.what_to_do(EXCEEDED_TO_DO),
         _ => {}
     }
     draft.link = Some(console::budgets());
@@ -125,14 +146,14 @@ fn sentence(
     threshold: &str,
     share: Option<f64>,
 ) -> String {
-    let amount = amount.unwrap_or("an amount that is not said");
-    let stands = if forecast {
+    let amount = amount.unwrap_or("an unknown amount");
+    let amount = if forecast {
         format!("AWS expects {amount} for budget {name} by the end of its period")
     } else {
-        format!("Budget {name} stands at {amount}")
+        format!("Budget {name} is at {amount}")
     };
     let share = share.map_or(String::new(), |share| {
-        format!(", {} % of it", Plain((share * 100.0).round()))
+        format!(", {} % of it", ReadableNumber((share * 100.0).round()))
     });
     let asked = if threshold.is_empty() {
         String::new()
@@ -140,12 +161,12 @@ fn sentence(
         let threshold = threshold
             .replacen('>', "above", 1)
             .replacen('<', "below", 1);
-        format!("; you asked to be told {threshold}")
+        format!("; this alert is for {threshold}")
     };
-    format!("{stands}{share}{asked}.")
+    format!("{amount}{share}{asked}.")
 }
 
-/// Which period a notice is about: a budget is told of once in each.
+/// The period of a notice: a budget has one alert in each.
 fn period(day: Option<Date>, time: Timestamp, daily: bool) -> String {
     let day = day.unwrap_or_else(|| time.to_zoned(TimeZone::UTC).date());
     let format = if daily { "%Y-%m-%d" } else { "%Y-%m" };
@@ -163,8 +184,8 @@ fn number(amount: &str) -> Option<f64> {
     digits.parse().ok()
 }
 
-/// Reads a cost anomaly, from a topic or as an event.
-pub(super) fn read_anomaly(event: &Event) -> Option<Reading> {
+/// Classifies a cost anomaly, from a topic or as an event.
+fn classify_anomaly(event: &Event) -> Option<Classification> {
     let start = ["", "/detail"]
         .into_iter()
         .find(|start| event.value(&format!("{start}/anomalyId")).is_some())?;
@@ -177,13 +198,13 @@ pub(super) fn read_anomaly(event: &Event) -> Option<Reading> {
         Some(more) => format!("Cost anomaly{of}: {more} more than expected"),
         None => format!("Cost anomaly{of}"),
     };
-    let mut draft = Draft::of(event, Kind::CostAnomaly, what);
+    let mut draft = Draft::of(event, ANOMALY, what);
     let at = |name: &str| format!("{start}/{name}");
     let (cause, payer) = (at("rootCauses/0/linkedAccount"), at("accountId"));
     draft.account = event.account(&[&cause, &payer]);
     draft.region = event.region(&[&at("rootCauses/0/region")]);
     let began = at("anomalyStartDate");
-    draft.happened(match &more {
+    draft.what_happened(match &more {
         Some(more) => format!(
             "AWS charged {more} more than it expected{}.",
             since(field("anomalyStartDate"))
@@ -193,16 +214,16 @@ pub(super) fn read_anomaly(event: &Event) -> Option<Reading> {
             since(field("anomalyStartDate"))
         ),
     });
-    draft.say("Spent", money("totalActualSpend"));
-    draft.say("Expected", money("totalExpectedSpend"));
-    draft.say("Causes", causes(event, &at("rootCauses")));
-    draft.say("Monitor", field("monitorName"));
-    draft.to_do(UNEXPECTED);
+    draft.detail("Spent", money("totalActualSpend"));
+    draft.detail("Expected", money("totalExpectedSpend"));
+    draft.detail("Causes", causes(event, &at("rootCauses")));
+    draft.detail("Monitor", field("monitorName"));
+    draft.what_to_do(ANOMALY_TO_DO);
     draft.link = field("anomalyDetailsLink")
         .and_then(console::trusted)
         .or_else(|| Some(console::anomalies()));
     draft.key = field("anomalyId")?;
-    // The day is all that it says; a message's own time is closer.
+    // The anomaly has a day only: the time of the message is closer.
     draft.time = event.time(&[]).max(event.time(&[&began]));
     Some(draft.into())
 }
@@ -214,7 +235,7 @@ fn since(start: Option<String>) -> String {
 }
 
 fn dollars(amount: f64) -> String {
-    format!("${}", Plain(amount))
+    format!("${}", ReadableNumber(amount))
 }
 
 fn causes(event: &Event, pointer: &str) -> Option<String> {
@@ -232,7 +253,7 @@ fn causes(event: &Event, pointer: &str) -> Option<String> {
             ];
             let parts: Vec<String> = parts
                 .iter()
-                .filter_map(|part| said(cause.get(part)))
+                .filter_map(|part| text_of(cause.get(part)))
                 .collect();
             parts.join(", ")
         })

@@ -1,56 +1,60 @@
-//! Control Tower could not make or change an account.
+//! Account operations of Control Tower that failed.
+
+use orgkeeper_shared::{
+    alert::{Severity, one_line},
+    lifecycle::{LifecycleEvent, Operation, Outcome},
+};
 
 use crate::{
     console,
     draft::Draft,
-    event::{Call, Event},
-    kinds::{Kind, Reading},
+    event::Event,
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
 };
 
-/// The events about accounts, where they keep what they say, and what was to be done.
-const EVENTS: &[(&str, &str, &str)] = &[
-    ("CreateManagedAccount", "createManagedAccountStatus", "make"),
-    (
-        "UpdateManagedAccount",
-        "updateManagedAccountStatus",
-        "update",
-    ),
-];
+/// Control Tower could not create or update an account.
+const FAILED: Kind = Kind::new("account.failed", Severity::Error, "failed accounts");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[FAILED],
+    calls: &[],
+    classify,
+};
 
-const TO_DO: &str = "Open the account in Control Tower, put right what it names, and update or terminate the \
-    provisioned product. If it came from accounts.csv, correct the row and upload the file again.";
+const TO_DO: &str = "Open the account in Control Tower, correct the cause, and update or terminate the \
+    provisioned product. If it was requested by accounts.csv, correct the row and upload the file again.";
 
-/// Reads how an account operation ended; a success is no news.
-pub(super) fn read(event: &Event) -> Option<Reading> {
-    let Call { service, operation } = event.call()?;
-    if service != "controltower" {
+/// Classifies the end of an account operation. A success is not reported.
+fn classify(event: &Event) -> Option<Classification> {
+    let LifecycleEvent::OperationEnded(ended) = event.lifecycle()? else {
         return None;
-    }
-    let (_, key, verb) = EVENTS.iter().find(|(name, ..)| *name == operation)?;
-    let status = |name: &str| event.value(&format!("/detail/serviceEventDetails/{key}/{name}"));
-    match status("state")?.to_ascii_uppercase().as_str() {
-        "FAILED" => {}
-        "SUCCEEDED" => return Some(Reading::Nothing),
-        _ => return None,
-    }
-    let name = status("account/accountName");
-    let what = match &name {
-        Some(name) => format!("Control Tower could not {verb} account {name}"),
-        None => format!("Control Tower could not {verb} an account"),
     };
-    let mut draft = Draft::of(event, Kind::AccountFailed, what);
-    // An account that was never made is "Not Available".
-    let account = status("account/accountId");
-    draft.account = account.and_then(|account| account.parse().ok());
-    let unit = status("organizationalUnit/organizationalUnitName");
-    let in_unit = unit.map_or(String::new(), |unit| {
-        format!(" in organizational unit {unit}")
+    let verb = match ended.operation {
+        Operation::CreateManagedAccount => "create",
+        Operation::UpdateManagedAccount => "update",
+        Operation::CreateAccount { .. } | Operation::CloseAccount => return None,
+    };
+    let Outcome::Failed { reason } = ended.outcome else {
+        return Some(Classification::NotReported);
+    };
+    let line = |text: String| one_line(&text);
+    let account = ended.account_name.map_or("an account".to_owned(), |name| {
+        format!("account {}", one_line(&name))
     });
-    draft.happened(format!(
-        "Somebody asked for this account{in_unit}, and the operation failed."
+    let mut draft = Draft::of(
+        event,
+        FAILED,
+        format!("Control Tower could not {verb} {account}"),
+    );
+    draft.account = ended.account_id;
+    let in_unit = ended.organizational_unit.map_or(String::new(), |unit| {
+        format!(" in organizational unit {}", one_line(&unit))
+    });
+    draft.what_happened(format!(
+        "This account was requested{in_unit}, and the operation failed."
     ));
-    draft.say("Why", status("message"));
-    draft.to_do(TO_DO);
+    draft.detail("Reason", reason.map(line));
+    draft.what_to_do(TO_DO);
     draft.link = Some(console::control_tower(&draft.region));
     Some(draft.into())
 }

@@ -1,16 +1,26 @@
-//! Findings of GuardDuty. It tells one again whenever it saw it again: that is news if it was seen more
-//! often, or is graver.
+//! Findings of GuardDuty. It sends a finding again when it sees it again. Only a higher count or severity is
+//! reported.
 
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
-    draft::{Draft, Level, Plain, name_of},
+    draft::{Draft, Level},
     event::Event,
-    kinds::{Kind, Reading},
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
+    text::{ReadableNumber, name_of},
 };
 
-/// The least severity of each of GuardDuty's words for it, and how much it matters here.
+/// A finding of GuardDuty.
+const FINDING: Kind = Kind::new("guardduty.finding", Severity::Error, "GuardDuty findings");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[FINDING],
+    calls: &[],
+    classify,
+};
+
+/// GuardDuty's severities: the minimum, the word, and the severity here.
 const SEVERITIES: &[(f64, &str, Severity)] = &[
     (9.0, "critical", Severity::Critical),
     (7.0, "high", Severity::Critical),
@@ -18,7 +28,7 @@ const SEVERITIES: &[(f64, &str, Severity)] = &[
     (f64::MIN, "low", Severity::Info),
 ];
 
-/// Where a finding names what it is about, by the name's label.
+/// Where a finding names its resource, with a label.
 const RESOURCES: &[(&str, &str)] = &[
     ("user", "accessKeyDetails/userName"),
     ("instance", "instanceDetails/instanceId"),
@@ -30,14 +40,13 @@ const RESOURCES: &[(&str, &str)] = &[
     ("container", "containerDetails/name"),
 ];
 
-const LOOK: &str = "Open the finding, see what it is about and whether somebody knows of it. If nobody does: \
-    cut the resource off (revoke its credentials, isolate it) before you look further.";
-const LATER: &str =
-    "Open the finding within the day, and see whether somebody knows of what it is about.";
-const KNOWN: &str = "Nothing: somebody has archived this finding.";
+const LOOK: &str = "Open the finding, and ask the account's owner about it. If it is not explained: isolate the \
+    resource and revoke its credentials before you investigate.";
+const LATER: &str = "Open the finding today, and ask the account's owner about it.";
+const KNOWN: &str = "Nothing: this finding is archived.";
 
-/// Reads a finding.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies a finding.
+fn classify(event: &Event) -> Option<Classification> {
     let is_finding = event.is("/detail-type", "GuardDuty Finding")
         || event.is("/detail/service/serviceName", "guardduty");
     if !is_finding {
@@ -50,31 +59,31 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
     let about = detail("title").or_else(|| detail("type"));
     let about = about.unwrap_or_else(|| "a finding without a title".to_owned());
     let what = format!("GuardDuty {word}").trim_end().to_owned();
-    let mut draft = Draft::of(event, Kind::GuardDutyFinding, format!("{what}: {about}"));
+    let mut draft = Draft::of(event, FINDING, format!("{what}: {about}"));
     if let Some((.., severity)) = row {
         draft.severity = *severity;
     }
     draft.account = event.account(&["/detail/accountId", "/detail/arn"]);
     draft.region = event.region(&["/detail/region"]);
     draft.time = event.time(&["/detail/service/eventLastSeen", "/detail/updatedAt"]);
-    draft.happened(detail("description").unwrap_or(about));
-    draft.say(
+    draft.what_happened(detail("description").unwrap_or(about));
+    draft.detail(
         "Severity",
-        number.map(|number| format!("{} ({word})", Plain(number))),
+        number.map(|number| format!("{} ({word})", ReadableNumber(number))),
     );
-    draft.say("Finding", detail("type"));
-    draft.say("About", resource(event));
+    draft.detail("Finding", detail("type"));
+    draft.detail("About", resource(event));
     let count = event.number("/detail/service/count");
-    draft.say("Seen", count.map(|count| times(count, event)));
-    draft.address = remote_address(event);
-    draft.like = detail("type").unwrap_or_default();
+    draft.detail("Seen", count.map(|count| times(count, event)));
+    draft.source_ip = remote_address(event);
+    draft.burst_key = detail("type").unwrap_or_default();
     if event.is("/detail/service/archived", "true") {
-        draft.settle(Severity::Info);
-        draft.to_do(KNOWN);
+        draft.fix_severity(Severity::Info);
+        draft.what_to_do(KNOWN);
     } else if draft.severity == Severity::Info {
-        draft.to_do(LATER);
+        draft.what_to_do(LATER);
     } else {
-        draft.to_do(LOOK);
+        draft.what_to_do(LOOK);
     }
     if let Some(id) = detail("id").or_else(|| Some(name_of(&detail("arn")?).to_owned())) {
         let level = Level {
@@ -90,11 +99,11 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
 
 fn times(count: f64, event: &Event) -> String {
     let times = if count > 1.0 {
-        format!("{} times", Plain(count))
+        format!("{} times", ReadableNumber(count))
     } else {
         "once".to_owned()
     };
-    match event.when("/detail/service/eventFirstSeen") {
+    match event.readable_time("/detail/service/eventFirstSeen") {
         Some(first) if count > 1.0 => format!("{times} since {first}"),
         _ => times,
     }
@@ -114,7 +123,7 @@ fn resource(event: &Event) -> Option<String> {
     }
 }
 
-/// The other side's address, by the kind of action.
+/// The remote address, by the kind of action.
 fn remote_address(event: &Event) -> Option<String> {
     const ACTIONS: &[&str] = &[
         "awsApiCallAction",

@@ -4,15 +4,25 @@ use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
-    draft::{Draft, name_of},
-    event::{Event, said},
-    kinds::{Kind, Reading},
+    draft::Draft,
+    event::{Event, text_of},
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
+    text::name_of,
 };
 
-/// Resources that are named of many.
+/// An event of AWS Health.
+const HEALTH: Kind = Kind::new("health.event", Severity::Info, "AWS Health events");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[HEALTH],
+    calls: &[],
+    classify,
+};
+
+/// Resources that are named.
 const NAMED: usize = 10;
 
-/// What an event is about, by its category; whether somebody has to act on it while it is open.
+/// Words for each category of event, and whether an open event needs action.
 const CATEGORIES: &[(&str, &str, bool)] = &[
     ("issue", "issue", true),
     ("investigation", "problem under investigation", true),
@@ -20,14 +30,14 @@ const CATEGORIES: &[(&str, &str, bool)] = &[
     ("accountNotification", "notification", false),
 ];
 
-const ABUSE: &str = "Answer AWS in the time that it gives: it can close what is reported. Find the resource, \
-    and who put there what is reported.";
+const ABUSE: &str = "Answer AWS before its deadline: it can suspend what it reported. Find the resource, and who \
+    runs it.";
 const ISSUE: &str =
-    "See whether what you run there suffers, and follow the event until AWS closes it.";
+    "Check whether your workloads there are affected, and follow the event until AWS closes it.";
 const READ: &str = "Read it, and do what it asks for by its date.";
 
-/// Reads an event of AWS Health.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies an event of AWS Health.
+fn classify(event: &Event) -> Option<Classification> {
     let abuse = event.is("/detail-type", "AWS Health Abuse Event");
     let is_health = abuse || event.is("/source", "aws.health");
     if !is_health {
@@ -46,50 +56,50 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
         (false, true) => format!("AWS Health: {service} {words} is over"),
         (false, false) => format!("AWS Health: {service} {words}"),
     };
-    let mut draft = Draft::of(event, Kind::HealthEvent, what);
+    let mut draft = Draft::of(event, HEALTH, what);
     draft.account = event.account(&["/detail/affectedAccount"]);
     draft.region = event.region(&["/detail/eventRegion"]);
     draft.time = event.time(&["/detail/lastUpdatedTime", "/detail/startTime"]);
     if (matters || abuse) && !closed {
         draft.severity = Severity::Error;
     } else if closed {
-        draft.settle(Severity::Info);
+        draft.fix_severity(Severity::Info);
     }
-    draft.happened(description(event).unwrap_or_else(|| format!("AWS tells of a {words}.")));
-    draft.say("Event", detail("eventTypeCode"));
-    draft.say("Resources", resources(event));
-    draft.say("Begins", event.when("/detail/startTime"));
-    draft.say("Ends", event.when("/detail/endTime"));
+    draft.what_happened(description(event).unwrap_or_else(|| format!("AWS reports a {words}.")));
+    draft.detail("Event", detail("eventTypeCode"));
+    draft.detail("Resources", resources(event));
+    draft.detail("Begins", event.readable_time("/detail/startTime"));
+    draft.detail("Ends", event.readable_time("/detail/endTime"));
     match (abuse, matters, closed) {
-        (true, ..) => draft.to_do(ABUSE),
-        (false, true, false) => draft.to_do(ISSUE),
-        (false, false, false) => draft.to_do(READ),
+        (true, ..) => draft.what_to_do(ABUSE),
+        (false, true, false) => draft.what_to_do(ISSUE),
+        (false, false, false) => draft.what_to_do(READ),
         (false, _, true) => {}
     }
     let arn = detail("eventArn");
     draft.link = arn.as_deref().map(console::health_event);
-    // The same is sent to a second region, and page by page.
-    let told = detail("communicationId").or_else(|| {
+    // AWS sends an event to a second Region too, and in pages.
+    let report = detail("communicationId").or_else(|| {
         let arn = arn?;
         let status = detail("statusCode").unwrap_or_default();
         let updated = detail("lastUpdatedTime").unwrap_or_default();
         Some(format!("{arn}#{status}#{updated}"))
     });
-    if let Some(told) = told {
+    if let Some(report) = report {
         let account = draft.account.as_ref().map(ToString::to_string);
-        draft.key = format!("{told}#{}", account.unwrap_or_default());
+        draft.key = format!("{report}#{}", account.unwrap_or_default());
     }
-    draft.like = detail("eventTypeCode").unwrap_or_default();
+    draft.burst_key = detail("eventTypeCode").unwrap_or_default();
     Some(draft.into())
 }
 
-/// What AWS says of it, in English if it does so in English.
+/// AWS's description, in English if there is one.
 fn description(event: &Event) -> Option<String> {
     let descriptions = event.elements("/detail/eventDescription");
     let english = descriptions.iter().find(|description| {
-        said(description.get("language")).is_some_and(|language| language.starts_with("en"))
+        text_of(description.get("language")).is_some_and(|language| language.starts_with("en"))
     });
-    said(english.or(descriptions.first())?.get("latestDescription"))
+    text_of(english.or(descriptions.first())?.get("latestDescription"))
 }
 
 fn resources(event: &Event) -> Option<String> {
@@ -97,7 +107,7 @@ fn resources(event: &Event) -> Option<String> {
     let names: Vec<String> = entities
         .iter()
         .take(NAMED)
-        .filter_map(|entity| Some(name_of(&said(entity.get("entityValue"))?).to_owned()))
+        .filter_map(|entity| Some(name_of(&text_of(entity.get("entityValue"))?).to_owned()))
         .collect();
     let more = match entities.len().saturating_sub(NAMED) {
         0 => String::new(),

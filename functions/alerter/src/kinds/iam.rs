@@ -1,14 +1,23 @@
-//! Who may do what changed: policies, users, keys, passwords, MFA devices, trust, identity providers.
+//! Changes of who may do what: policies, users, keys, passwords, MFA devices, trust, identity providers.
 
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
     draft::Draft,
     event::Event,
+    kind::Kind,
     kinds::{
-        Kind, Reading,
-        words::{self, Next, Words, say_call},
+        call_words::{self, CallWords, NextSteps, describe_call},
+        classifier::{Classification, Classifier},
     },
+};
+
+/// Who may do what changed.
+pub(crate) const IAM_CHANGE: Kind = Kind::new("iam.change", Severity::Error, "IAM changes");
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[IAM_CHANGE],
+    calls: CALLS,
+    classify,
 };
 
 const fn iam(
@@ -16,11 +25,11 @@ const fn iam(
     verb: [&'static str; 2],
     object: &'static str,
     rest: &'static str,
-) -> Words {
-    words::row("iam", operation, verb, object, rest)
+) -> CallWords {
+    call_words::row("iam", operation, verb, object, rest)
 }
 
-/// A user changed the password that they have: everyday life, told for the record.
+/// A user changed their own password: only information.
 const OWN_PASSWORD: &str = "ChangePassword";
 
 const ADD: [&str; 2] = ["add", "added"];
@@ -32,8 +41,8 @@ const DETACH: [&str; 2] = ["detach", "detached"];
 const REMOVE: [&str; 2] = ["remove", "removed"];
 const SET: [&str; 2] = ["set", "set"];
 
-/// The calls that are told. EventBridge's rule has to name the same ones.
-pub const CALLS: &[Words] = &[
+/// The calls that are reported.
+pub const CALLS: &[CallWords] = &[
     // Policies.
     iam(
         "AttachRolePolicy",
@@ -315,24 +324,24 @@ pub const CALLS: &[Words] = &[
     ),
 ];
 
-const DONE: &str = "If you do not expect this from them, ask. If nobody knows: undo it, deactivate their keys \
-    or revoke the role's sessions, and look in CloudTrail for what else they did.";
-const DENIED: &str = "Nothing was changed. Ask them: denials where nobody expects any can be somebody who \
-    tries out stolen credentials.";
+const DONE: &str = "If you do not expect this from them, ask. If it was not planned: undo it, deactivate their keys \
+    or revoke the role's sessions, and check in CloudTrail what else they did.";
+const DENIED: &str = "Nothing was changed. Ask them: an unexpected denial can be somebody who tries \
+    stolen credentials.";
 const FAILED: &str = "Nothing was changed. Ask them if you do not expect this from them.";
 
-/// Reads a change of who may do what.
-pub(super) fn read(event: &Event) -> Option<Reading> {
-    let words = words::find(CALLS, &event.call()?)?;
-    let mut draft = Draft::of_call(event, Kind::IamChange, words.what(event));
-    let next = Next {
+/// Classifies a change of who may do what.
+fn classify(event: &Event) -> Option<Classification> {
+    let words = call_words::find(CALLS, &event.call()?)?;
+    let mut draft = Draft::of_call(event, IAM_CHANGE, words.what(event));
+    let next = NextSteps {
         done: DONE,
         denied: DENIED,
         failed: FAILED,
     };
-    say_call(&mut draft, words, event, next);
+    describe_call(&mut draft, words, event, next);
     if words.operation == OWN_PASSWORD {
-        draft.settle(Severity::Info);
+        draft.fix_severity(Severity::Info);
     }
     Some(draft.into())
 }

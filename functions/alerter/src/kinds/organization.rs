@@ -1,12 +1,27 @@
 //! The organization: accounts that left, policies detached or changed, delegated administrators.
 
+use orgkeeper_shared::{alert::Severity, ids::AccountId, lifecycle::LifecycleEvent};
+
 use crate::{
     draft::Draft,
     event::Event,
+    kind::Kind,
     kinds::{
-        Kind, Reading,
-        words::{self, Next, Words, say_call},
+        call_words::{self, CallWords, NextSteps, describe_call},
+        classifier::{Classification, Classifier},
     },
+};
+
+/// The organization changed.
+const CHANGE_OF_ORGANIZATION: Kind = Kind::new(
+    "organization.change",
+    Severity::Error,
+    "changes of the organization",
+);
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[CHANGE_OF_ORGANIZATION],
+    calls: CALLS,
+    classify,
 };
 
 const fn organizations(
@@ -14,8 +29,8 @@ const fn organizations(
     verb: [&'static str; 2],
     object: &'static str,
     rest: &'static str,
-) -> Words {
-    words::row("organizations", operation, verb, object, rest)
+) -> CallWords {
+    call_words::row("organizations", operation, verb, object, rest)
 }
 
 const ATTACH: [&str; 2] = ["attach", "attached"];
@@ -27,8 +42,8 @@ const DISABLE: [&str; 2] = ["disable", "disabled"];
 const REMOVE: [&str; 2] = ["remove", "removed"];
 const SET: [&str; 2] = ["set", "set"];
 
-/// The calls that are told. EventBridge's rule has to name the same ones.
-pub const CALLS: &[Words] = &[
+/// The calls that are reported.
+pub const CALLS: &[CallWords] = &[
     organizations(
         "LeaveOrganization",
         REMOVE,
@@ -96,43 +111,40 @@ pub const CALLS: &[Words] = &[
 ];
 
 const DONE: &str = "If this was not planned, undo it and ask them. An account that left is outside of all \
-    guardrails; a detached policy opens what it forbade in everything below.";
+    guardrails; a detached policy no longer forbids anything below its target.";
 const NOT_DONE: &str = "Nothing was changed. Ask them if you do not expect this from them.";
 
-/// The event of an account that is no longer in the organization, in the management account.
-pub const DEPARTED: &str = "AccountDepartedOrganization";
-/// Departures that a call was told of before.
+/// Departures that are reported by their call.
 const DEPARTED_BY_CALL: &[&str] = &["Removed", "Cleaned"];
 
-/// Reads that an account is gone; one that left by itself made its call in its own account, which may
-/// forward nothing any more.
-fn departed(event: &Event) -> Reading {
-    let detail = |name: &str| event.value(&format!("/detail/serviceEventDetails/{name}"));
-    let how = detail("departedMethod").unwrap_or_default();
-    if DEPARTED_BY_CALL.contains(&how.as_str()) {
-        return Reading::Nothing;
+/// Classifies a departure. The call of an account that left by itself is recorded in that account, which may forward
+/// nothing any more.
+fn departed(event: &Event, account_id: Option<AccountId>, method: Option<&str>) -> Classification {
+    if method.is_some_and(|method| DEPARTED_BY_CALL.contains(&method)) {
+        return Classification::NotReported;
     }
     let mut draft = Draft::of_call(
         event,
-        Kind::OrganizationChange,
+        CHANGE_OF_ORGANIZATION,
         "Account left the organization",
     );
     draft.before_account = ": ";
-    draft.account = detail("accountId").and_then(|account| account.parse().ok());
-    draft.happened("The account has left the organization: somebody in it decided so.");
-    draft.to_do(DONE);
+    draft.account = account_id;
+    draft.what_happened(
+        "The account has left the organization, by a decision of somebody in the account.",
+    );
+    draft.what_to_do(DONE);
     draft.into()
 }
 
-/// Reads a change of the organization.
-pub(super) fn read(event: &Event) -> Option<Reading> {
-    let call = event.call()?;
-    if call.service == "organizations" && call.operation == DEPARTED {
-        return Some(departed(event));
+/// Classifies a change of the organization.
+fn classify(event: &Event) -> Option<Classification> {
+    if let Some(LifecycleEvent::AccountDeparted { account_id, method }) = event.lifecycle() {
+        return Some(departed(event, account_id, method.as_deref()));
     }
-    let words = words::find(CALLS, &call)?;
-    let mut draft = Draft::of_call(event, Kind::OrganizationChange, words.what(event));
-    // The change concerns that account, not the management account that it was made in.
+    let words = call_words::find(CALLS, &event.call()?)?;
+    let mut draft = Draft::of_call(event, CHANGE_OF_ORGANIZATION, words.what(event));
+    // The change is about that account, not about the management account, which made the call.
     let request = |name: &str| event.value(&format!("/detail/requestParameters/{name}"));
     let concerned = request("accountId").or_else(|| request("targetId"));
     let concerned = concerned.and_then(|account| account.parse().ok());
@@ -140,11 +152,11 @@ pub(super) fn read(event: &Event) -> Option<Reading> {
         draft.before_account = ": ";
     }
     draft.account = concerned.or(draft.account);
-    let next = Next {
+    let next = NextSteps {
         done: DONE,
         denied: NOT_DONE,
         failed: NOT_DONE,
     };
-    say_call(&mut draft, words, event, next);
+    describe_call(&mut draft, words, event, next);
     Some(draft.into())
 }

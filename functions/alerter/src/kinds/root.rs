@@ -1,19 +1,40 @@
-//! The root user's credentials: what was done with them, and changes to them.
+//! Calls of the root user, and changes to its credentials.
 
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
-    draft::{Draft, capitalized, name_of, uncapitalized},
+    actor::{Actor, RootAccess},
+    draft::Draft,
     event::{Call, Event},
+    kind::Kind,
     kinds::{
-        Kind, Reading, iam, organization, trail,
-        words::{self, Outcome, say_outcome},
+        call_words::{self, CallOutcome, add_failure_reason},
+        classifier::{Classification, Classifier},
+        iam, organization, trail,
     },
-    who::{Root, Who},
+    text::{capitalized, name_of, uncapitalized},
+};
+
+/// A call with the root user's credentials.
+const USE: Kind = Kind::new(
+    "root.use",
+    Severity::Critical,
+    "calls in the root user's name",
+);
+/// The root user's credentials changed.
+const CREDENTIALS: Kind = Kind::new(
+    "root.credentials",
+    Severity::Critical,
+    "changes of the root user's credentials",
+);
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[USE, CREDENTIALS],
+    calls: &[],
+    classify,
 };
 
 /// Calls that change the root user's own credentials, and what they did.
-const CREDENTIALS: &[(&str, &str, &str)] = &[
+const CREDENTIAL_CALLS: &[(&str, &str, &str)] = &[
     ("iam", "ChangePassword", "Root password changed"),
     (
         "iam",
@@ -83,51 +104,51 @@ const CREDENTIALS: &[(&str, &str, &str)] = &[
     ("signin", "EmailUpdated", "Root e-mail address changed"),
 ];
 
-const LOCK: &str = "If nobody announced this, ask the account's owner now. If it was not them: recover \
-    the root password by its e-mail address, remove MFA devices and access keys that nobody knows, and \
-    undo in CloudTrail's list what was done since.";
-const BY_A_SERVICE: &str = "Nothing, unless nobody knows why this service works for the root user.";
-const BY_A_SESSION: &str = "Ask whoever manages central root access whether this task was planned. If not, \
-    find in CloudTrail of the management account who called AssumeRoot, and lock them out.";
+const LOCK: &str = "If this was not announced, ask the account's owner now. If it was not them: recover \
+    the root password by its e-mail address, remove unknown MFA devices and access keys, and undo what \
+    CloudTrail shows since then.";
+const BY_A_SERVICE: &str = "Nothing, if you know why this service acts for the root user. Otherwise ask the account's owner.";
+const BY_A_SESSION: &str = "Ask the people who manage central root access whether this task was planned. If \
+    not, find in CloudTrail of the management account who called AssumeRoot, and revoke their access.";
 
-/// Reads whatever was done as the root user, and the start of central root sessions.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies every call of the root user, and the start of central root sessions.
+fn classify(event: &Event) -> Option<Classification> {
     let call = event.call()?;
     if call.service == "sts" && call.operation == "AssumeRoot" {
         return Some(session_started(event).into());
     }
-    let who = Who::of(event).filter(|who| who.root != Root::No)?;
-    let change = CREDENTIALS
+    let actor = Actor::of(event).filter(|actor| actor.root_access != RootAccess::NotRoot)?;
+    let change = CREDENTIAL_CALLS
         .iter()
         .find(|(service, operation, _)| *service == call.service && *operation == call.operation)
         .filter(|_| concerns_root_itself(event));
     let mut draft = match change {
         Some((_, _, what)) => {
-            let what = match Outcome::of(event) {
-                Outcome::Done => (*what).to_owned(),
-                Outcome::Denied => format!("Denied: root credentials, {}", call.operation),
-                Outcome::Failed => format!("Failed: root credentials, {}", call.operation),
+            let what = match CallOutcome::of(event) {
+                CallOutcome::Done => (*what).to_owned(),
+                CallOutcome::Denied => format!("Denied: root credentials, {}", call.operation),
+                CallOutcome::Failed => format!("Failed: root credentials, {}", call.operation),
             };
             credentials(event, &call, what)
         }
-        None => used(event, &call, &who),
+        None => used(event, &call, &actor),
     };
-    say_outcome(&mut draft, event);
-    match who.root {
-        Root::Service => {
-            draft.settle(Severity::Info);
-            draft.to_do(BY_A_SERVICE);
+    add_failure_reason(&mut draft, event);
+    match actor.root_access {
+        RootAccess::Service => {
+            draft.fix_severity(Severity::Info);
+            draft.what_to_do(BY_A_SERVICE);
         }
-        Root::Session => {
-            draft.settle(Severity::Error);
-            draft.to_do(BY_A_SESSION);
+        RootAccess::CentralSession => {
+            draft.fix_severity(Severity::Error);
+            draft.what_to_do(BY_A_SESSION);
         }
-        Root::Oneself | Root::No => draft.to_do(LOCK),
+        RootAccess::Credentials | RootAccess::NotRoot => draft.what_to_do(LOCK),
     }
     Some(draft.into())
 }
 
-/// A user whose credentials the root user changes is named in the request.
+/// Whether the call is about the root user: a request about another user names that user.
 fn concerns_root_itself(event: &Event) -> bool {
     event
         .value("/detail/requestParameters/userName")
@@ -135,87 +156,87 @@ fn concerns_root_itself(event: &Event) -> bool {
 }
 
 fn credentials(event: &Event, call: &Call, what: String) -> Draft {
-    let mut draft = Draft::of_call(event, Kind::RootCredentials, what);
+    let mut draft = Draft::of_call(event, CREDENTIALS, what);
     if call.service == "signin" {
-        // Nobody has signed in yet: it says root, whoever it is.
-        draft.who = None;
+        // Before a sign-in the event says root, whoever it is.
+        draft.actor = None;
     }
     let Call { service, operation } = call;
-    let end = match Outcome::of(event) {
-        Outcome::Done => ".",
-        Outcome::Denied => ", and was denied.",
-        Outcome::Failed => ", which failed.",
+    let end = match CallOutcome::of(event) {
+        CallOutcome::Done => ".",
+        CallOutcome::Denied => ", and was denied.",
+        CallOutcome::Failed => ", which failed.",
     };
-    draft.happened(format!(
+    draft.what_happened(format!(
         "This concerns the root user's own credentials: {} called {service} {operation}{end}",
-        draft.who()
+        draft.actor_name()
     ));
     draft
 }
 
-fn used(event: &Event, call: &Call, who: &Who) -> Draft {
-    let by = match who.root {
-        Root::Service => "AWS service as root",
-        Root::Session => "Central root session",
-        Root::Oneself | Root::No => "Root user",
+fn used(event: &Event, call: &Call, actor: &Actor) -> Draft {
+    let by = match actor.root_access {
+        RootAccess::Service => "AWS service as root",
+        RootAccess::CentralSession => "Central root session",
+        RootAccess::Credentials | RootAccess::NotRoot => "Root user",
     };
     let words = [trail::CALLS, iam::CALLS, organization::CALLS]
         .iter()
-        .find_map(|table| words::find(table, call));
+        .find_map(|table| call_words::find(table, call));
     let Call { service, operation } = call;
     let (what, sentence) = if let Some(words) = words {
         (
             format!("{by}: {}", uncapitalized(&words.what(event))),
-            words.sentence(event, &who.words),
+            words.sentence(event, &actor.description),
         )
     } else {
-        let who = capitalized(&who.words);
+        let who = capitalized(&actor.description);
         let tried = format!("{who} tried to call {service} {operation}");
-        match Outcome::of(event) {
-            Outcome::Done => (
+        match CallOutcome::of(event) {
+            CallOutcome::Done => (
                 format!("{by} called {service} {operation}"),
                 format!("{who} called {service} {operation}."),
             ),
-            Outcome::Denied => (
+            CallOutcome::Denied => (
                 format!("{by}, denied: {service} {operation}"),
                 format!("{tried}, and was denied."),
             ),
-            Outcome::Failed => (
+            CallOutcome::Failed => (
                 format!("{by}, failed: {service} {operation}"),
                 format!("{tried}, which failed."),
             ),
         }
     };
-    let mut draft = Draft::of_call(event, Kind::RootUse, what);
-    draft.happened(sentence);
+    let mut draft = Draft::of_call(event, USE, what);
+    draft.what_happened(sentence);
     draft
 }
 
-/// `sts:AssumeRoot`: somebody in the management account begins a task as a member's root user.
+/// `sts:AssumeRoot`: somebody in the management account starts a task as a member's root user.
 fn session_started(event: &Event) -> Draft {
-    let start = match Outcome::of(event) {
-        Outcome::Done => "",
-        Outcome::Denied => "Denied: ",
-        Outcome::Failed => "Failed: ",
+    let start = match CallOutcome::of(event) {
+        CallOutcome::Done => "",
+        CallOutcome::Denied => "Denied: ",
+        CallOutcome::Failed => "Failed: ",
     };
     let mut draft = Draft::of_call(
         event,
-        Kind::RootUse,
+        USE,
         format!("{start}central root session opened (AssumeRoot)"),
     );
     if start.is_empty() {
-        draft.what = capitalized(&draft.what);
+        draft.headline = capitalized(&draft.headline);
     }
     let target = "/detail/requestParameters/targetPrincipal";
     draft.account = event.account(&[target]).or(draft.account);
-    draft.happened(format!(
+    draft.what_happened(format!(
         "{} asked for a session as the root user of a member account, limited to one task.",
-        capitalized(draft.who())
+        capitalized(draft.actor_name())
     ));
     let task = event.value("/detail/requestParameters/taskPolicyArn/arn");
-    draft.say("Task", task.map(|task| name_of(&task).to_owned()));
-    say_outcome(&mut draft, event);
-    draft.settle(Severity::Error);
-    draft.to_do(BY_A_SESSION);
+    draft.detail("Task", task.map(|task| name_of(&task).to_owned()));
+    add_failure_reason(&mut draft, event);
+    draft.fix_severity(Severity::Error);
+    draft.what_to_do(BY_A_SESSION);
     draft
 }

@@ -1,32 +1,53 @@
-//! Somebody signed in to the console as the root user, or tried to.
+//! Sign-ins to the console as the root user, also failed ones.
+
+use orgkeeper_shared::alert::Severity;
 
 use crate::{
     draft::Draft,
     event::Event,
-    kinds::{Kind, Reading},
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
 };
 
-/// Within a burst's window the third failure is no slip of the finger any more.
+/// The root user signed in.
+const SIGN_IN: Kind = Kind::new(
+    "root.sign-in",
+    Severity::Critical,
+    "sign-ins of the root user",
+);
+/// A sign-in as the root user failed.
+const SIGN_IN_FAILED: Kind = Kind::new(
+    "root.sign-in-failed",
+    Severity::Error,
+    "failed sign-ins of the root user",
+);
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[SIGN_IN, SIGN_IN_FAILED],
+    calls: &[],
+    classify,
+};
+
+/// The third failure within a burst's window is no typing error any more.
 const FAILURES: usize = 3;
 
 const SERVICE: &str = "signin.amazonaws.com";
 
-const SIGNED_IN: &str = "If nobody announced this, ask the account's owner now. If it was not them: \
-    recover the root password by its e-mail address, remove MFA devices and access keys that nobody \
-    knows, and look in CloudTrail for what was done since.";
-const NO_MFA: &str = "If nobody announced this, ask the account's owner now. If it was not them: \
-    recover the root password by its e-mail address, and look in CloudTrail for what was done since. \
+const SIGNED_IN: &str = "If this was not announced, ask the account's owner now. If it was not them: \
+    recover the root password by its e-mail address, remove MFA devices and access keys that are \
+    unknown, and check in CloudTrail what was done since.";
+const NO_MFA: &str = "If this was not announced, ask the account's owner now. If it was not them: \
+    recover the root password by its e-mail address, and check in CloudTrail what was done since. \
     If it was: have MFA set up for the root user today.";
-const FAILED: &str = "Ask the account's owner whether it was them. If not, see that the root user's \
+const FAILED: &str = "Ask the account's owner whether it was them. If not, check that the root user's \
     password is strong and MFA is on, and watch for further attempts.";
 
-/// Reads a sign-in; the detail type has two spellings, so that the call itself decides.
-pub(super) fn read(event: &Event) -> Option<Reading> {
+/// Classifies a sign-in. The detail type has two spellings, so the call itself decides.
+fn classify(event: &Event) -> Option<Classification> {
     let outcome = event.value("/detail/responseElements/ConsoleLogin");
     let operation = event.value("/detail/eventName");
-    // An IAM user is asked for its MFA code.
+    // The prompt for the MFA code of an IAM user.
     if operation.as_deref() == Some("CheckMfa") && event.is("/detail/eventSource", SERVICE) {
-        return Some(Reading::Nothing);
+        return Some(Classification::NotReported);
     }
     let is_sign_in = match operation {
         Some(operation) => operation == "ConsoleLogin",
@@ -57,29 +78,27 @@ fn success(event: &Event) -> Draft {
         Some(_) => (" without MFA", NO_MFA),
         None => ("", SIGNED_IN),
     };
-    let mut draft = Draft::of_call(
-        event,
-        Kind::RootSignIn,
-        format!("Root user signed in{with}"),
-    );
-    draft.happened(format!(
+    let mut draft = Draft::of_call(event, SIGN_IN, format!("Root user signed in{with}"));
+    draft.what_happened(format!(
         "Somebody signed in to the AWS console as the root user{with}. The root user may do everything \
          in this account, and no policy limits it."
     ));
-    draft.say("MFA", mfa);
-    draft.to_do(to_do);
+    draft.detail("MFA", mfa);
+    draft.what_to_do(to_do);
     draft
 }
 
 fn failure(event: &Event, error: Option<String>) -> Draft {
-    let mut draft = Draft::of_call(event, Kind::RootSignInFailed, "Root sign-in failed");
-    draft.happened("Somebody tried to sign in to the AWS console as the root user, and failed.");
-    draft.say("Failed", error);
-    draft.say("MFA", event.value("/detail/additionalEventData/MFAUsed"));
-    draft.to_do(FAILED);
+    let mut draft = Draft::of_call(event, SIGN_IN_FAILED, "Root sign-in failed");
+    draft.what_happened(
+        "Somebody tried to sign in to the AWS console as the root user, and failed.",
+    );
+    draft.detail("Failed", error);
+    draft.detail("MFA", event.value("/detail/additionalEventData/MFAUsed"));
+    draft.what_to_do(FAILED);
     draft.critical_from = Some(FAILURES);
-    // It says root, whoever it is.
-    draft.who = None;
-    draft.like = String::new();
+    // The event says root, whoever tried.
+    draft.actor = None;
+    draft.burst_key = String::new();
     draft
 }

@@ -1,12 +1,27 @@
 //! The audit trail: CloudTrail, Config, GuardDuty or Security Hub stopped, deleted or altered.
 
+use orgkeeper_shared::alert::Severity;
+
 use crate::{
     draft::Draft,
     event::Event,
+    kind::Kind,
     kinds::{
-        Kind, Reading,
-        words::{self, Next, Words, row, say_call},
+        call_words::{self, CallWords, NextSteps, describe_call, row},
+        classifier::{Classification, Classifier},
     },
+};
+
+/// What is recorded of calls and resources changed.
+const TRAIL_CHANGE: Kind = Kind::new(
+    "trail.change",
+    Severity::Critical,
+    "changes of the audit trail",
+);
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kinds: &[TRAIL_CHANGE],
+    calls: CALLS,
+    classify,
 };
 
 const CHANGE: [&str; 2] = ["change", "changed"];
@@ -19,8 +34,8 @@ const STOP: [&str; 2] = ["stop", "stopped"];
 const RECORDER: &str = "Config recorder {configurationRecorderName}";
 const DETECTOR: &str = "GuardDuty detector {detectorId}";
 
-/// The calls that are told. EventBridge's rule has to name the same ones.
-pub const CALLS: &[Words] = &[
+/// The calls that are reported.
+pub const CALLS: &[CallWords] = &[
     row("cloudtrail", "StopLogging", STOP, "trail {name}", ""),
     row("cloudtrail", "DeleteTrail", DELETE, "trail {name}", ""),
     row("cloudtrail", "UpdateTrail", CHANGE, "trail {name}", ""),
@@ -288,20 +303,20 @@ pub const CALLS: &[Words] = &[
     ),
 ];
 
-const DONE: &str = "Put it back on now, unless it was announced. Then find out what was done while nothing \
-    was recorded, and lock out whoever did it.";
-const NOT_DONE: &str = "Nothing was changed, but somebody tried. Ask them now; if nobody knows, lock them out \
-    and look in CloudTrail for what else they did.";
+const DONE: &str = "If this was not planned, switch it on again now. Then find out what was done while nothing \
+    was recorded, and revoke the access of the person who did it.";
+const NOT_DONE: &str = "Nothing was changed, but somebody tried. Ask them now. If it was not planned, revoke \
+    their access and check in CloudTrail what else they did.";
 
-/// Reads a change of what is recorded.
-pub(super) fn read(event: &Event) -> Option<Reading> {
-    let words = words::find(CALLS, &event.call()?)?;
-    let mut draft = Draft::of_call(event, Kind::TrailChange, words.what(event));
-    let next = Next {
+/// Classifies a change of what is recorded.
+fn classify(event: &Event) -> Option<Classification> {
+    let words = call_words::find(CALLS, &event.call()?)?;
+    let mut draft = Draft::of_call(event, TRAIL_CHANGE, words.what(event));
+    let next = NextSteps {
         done: DONE,
         denied: NOT_DONE,
         failed: NOT_DONE,
     };
-    say_call(&mut draft, words, event, next);
+    describe_call(&mut draft, words, event, next);
     Some(draft.into())
 }

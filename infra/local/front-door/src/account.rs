@@ -1,4 +1,4 @@
-//! Account Management: whose contacts a call is about, and the contact information that moto has not.
+//! Account Management: the account that a call is about, and the contact information, which moto lacks.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use crate::lock::lock;
 use crate::operation::Operation;
 use crate::reply::{Refusal, success};
 
-/// The management account's own contacts are reached without `AccountId` only.
+/// AWS's error for a call that names the management account: its contacts are reached without `AccountId` only.
 const OWN_ID: (&str, &str) = (
     "AccessDeniedException",
     "User is not authorized to perform this operation (The management account can only be managed using the standalone context from the management account.)",
@@ -31,7 +31,7 @@ const REQUIRED: &[&str] = &[
     "PostalCode",
 ];
 
-/// Account Management, with moto behind it for the alternate contacts.
+/// Account Management; moto stores the alternate contacts.
 #[derive(Debug)]
 pub(crate) struct AccountManagement {
     moto: Backend,
@@ -56,19 +56,19 @@ impl AccountManagement {
         parts: &mut Parts,
         body: Bytes,
     ) -> Result<Response, Unreachable> {
-        let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let account = match subject(&ask, &caller.account, &self.management) {
+        let input: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let account = match subject(&input, &caller.account, &self.management) {
             Ok(account) => account,
             Err(refusal) => return Ok(refusal.response(operation)),
         };
         let own = match operation.name.as_str() {
             "GetContactInformation" => self.information(account),
-            "PutContactInformation" => self.keep_information(account, &ask),
+            "PutContactInformation" => self.store_information(account, &input),
             _ => {
                 if let Ok(value) = HeaderValue::from_str(account) {
                     parts.headers.insert(MOTO_ACCOUNT, value);
                 }
-                let answer = self.moto.ask(parts, body).await?;
+                let answer = self.moto.forward_and_read(parts, body).await?;
                 return Ok(match error_of(&answer) {
                     Some(refusal) => refusal.response(operation),
                     None => answer.into_response(),
@@ -89,8 +89,8 @@ impl AccountManagement {
         }
     }
 
-    fn keep_information(&self, account: &str, ask: &Value) -> Result<Value, Refusal> {
-        let information = &ask["ContactInformation"];
+    fn store_information(&self, account: &str, input: &Value) -> Result<Value, Refusal> {
+        let information = &input["ContactInformation"];
         let missing = REQUIRED.iter().find(|it| !information[**it].is_string());
         if let Some(name) = missing {
             let message = format!("ContactInformation.{name} is required.");
@@ -102,8 +102,8 @@ impl AccountManagement {
 }
 
 /// The account that a call is about.
-fn subject<'a>(ask: &'a Value, caller: &'a str, management: &str) -> Result<&'a str, Refusal> {
-    match ask["AccountId"].as_str() {
+fn subject<'a>(input: &'a Value, caller: &'a str, management: &str) -> Result<&'a str, Refusal> {
+    match input["AccountId"].as_str() {
         Some(named) if named == caller && caller == management => {
             Err(Refusal::new(OWN_ID.0, OWN_ID.1))
         }
@@ -112,7 +112,7 @@ fn subject<'a>(ask: &'a Value, caller: &'a str, management: &str) -> Result<&'a 
     }
 }
 
-/// moto answers this REST service's errors as those of a JSON-RPC one.
+/// Converts an error: moto returns those of this REST service in the form of a JSON-RPC service.
 fn error_of(answer: &Answer) -> Option<Refusal> {
     let json = answer.json();
     let code = json["__type"].as_str()?;

@@ -1,4 +1,4 @@
-//! The HTTP client that reaches the emulators behind the door.
+//! The HTTP client for the emulators behind the front door.
 
 use std::error::Error;
 use std::fmt;
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use crate::reply::json_answer;
 use crate::scope::authorization;
 
-/// The header by which moto learns whose call it is.
+/// The header that tells moto the caller's account.
 pub(crate) const MOTO_ACCOUNT: HeaderName = HeaderName::from_static("x-moto-account-id");
 
-/// Headers that belong to one hop of a connection, never to the message.
+/// Headers of a single connection, which are not forwarded.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "expect",
@@ -32,10 +32,10 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
-/// Shorter than an emulator keeps an idle connection, so none is used just as it closes.
+/// Shorter than the emulators' own idle timeouts, so that no connection is used while it is being closed.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// An emulator is on this machine: if it has not taken the connection by then, it will not.
+/// An emulator on this machine accepts a connection at once or not at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// One emulator.
@@ -54,7 +54,7 @@ pub(crate) struct Unreachable {
     reason: String,
 }
 
-/// A call that the door makes for itself.
+/// A call that the front door makes by itself.
 #[derive(Debug)]
 pub(crate) struct OwnCall<'a> {
     pub(crate) account: &'a str,
@@ -66,7 +66,7 @@ pub(crate) struct OwnCall<'a> {
     pub(crate) body: String,
 }
 
-/// An answer that was read to its end.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -91,7 +91,7 @@ impl Backend {
         }
     }
 
-    /// Passes a request on with its headers and body as they came.
+    /// Forwards a request with its headers and body unchanged.
     pub(crate) async fn forward(
         &self,
         parts: &Parts,
@@ -105,15 +105,19 @@ impl Backend {
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Passes a request on and reads the whole answer.
-    pub(crate) async fn ask(&self, parts: &Parts, body: Bytes) -> Result<Answer, Unreachable> {
+    /// Forwards a request and reads the whole answer.
+    pub(crate) async fn forward_and_read(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Answer, Unreachable> {
         self.read(self.forward(parts, body).await?).await
     }
 
-    /// Makes a call of the door's own.
+    /// Makes a call of the front door's own.
     pub(crate) async fn call(&self, call: OwnCall<'_>) -> Result<Answer, Unreachable> {
         let authorization = authorization(call.account, call.region, call.service);
-        // MiniStack does not look at the header that is meant for moto.
+        // MiniStack ignores the header for moto.
         let texts = [
             (AUTHORIZATION, authorization.as_str()),
             (CONTENT_TYPE, call.content_type),
@@ -132,7 +136,7 @@ impl Backend {
         self.read(response).await
     }
 
-    /// Whether it answers at all; what it answers does not matter.
+    /// Whether it answers, with any status.
     pub(crate) async fn health(&self, path: &str) -> Result<(), Unreachable> {
         let answer = self.send(&Method::GET, path, HeaderMap::new(), Bytes::new());
         match tokio::time::timeout(CONNECT, answer).await {
@@ -159,7 +163,7 @@ impl Backend {
             .map_err(|error| self.unreachable(&error))
     }
 
-    /// Reads an answer to its end.
+    /// Reads the whole body of an answer.
     pub(crate) async fn read(&self, response: Response) -> Result<Answer, Unreachable> {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|it| self.unreachable(&it))?;
@@ -191,7 +195,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The answer as it came.
+    /// The unchanged answer.
     pub(crate) fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
@@ -208,7 +212,7 @@ impl Answer {
 }
 
 impl Unreachable {
-    /// 502 that says which emulator is missing.
+    /// A 502 that names the unreachable emulator.
     pub(crate) fn response(&self) -> Response {
         let message = self.to_string();
         tracing::warn!("{message}");
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_hop_are_left_behind() {
+    fn headers_of_the_connection_are_not_forwarded() {
         let names = ["host", "expect", "x-amz-date", "transfer-encoding"];
         let all = names.map(|it| (HeaderName::from_static(it), HeaderValue::from_static("x")));
         let kept = end_to_end(&HeaderMap::from_iter(all));

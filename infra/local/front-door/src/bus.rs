@@ -1,4 +1,4 @@
-//! The event bus on which the door puts the events of the services that it answers for.
+//! Sends the events of the front door's own services to the event bus in `MiniStack`.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::backend::{Answer, Backend, OwnCall, Unreachable};
 
-/// Events that may wait; beyond it the newest are dropped, and said so.
+/// Capacity of the queue; further events are dropped, with a log line.
 const WAITING: usize = 20_000;
 
-/// The most that one `PutEvents` call takes.
+/// Limit of entries in one `PutEvents` call.
 const PER_CALL: usize = 10;
 
-/// Waits between attempts to send; after the last the events are dropped, and said so.
+/// Delays between retries; after the last one the events are dropped, with a log line.
 const PAUSES: &[Duration] = &[
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
 ];
 
-/// The way to one account's default event bus.
+/// The default event bus of one account.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
     queue: Sender<Value>,
 }
 
 impl Bus {
-    /// Opens the way: a task sends what is queued, so that no answer waits for an event.
+    /// Starts the task that sends queued events, so that no answer waits for an event.
     pub(crate) fn open(ministack: Backend, account: &str, region: &str) -> Self {
         let (queue, waiting) = channel(WAITING);
         let sending = Sending {
@@ -67,7 +67,7 @@ impl Sending {
         loop {
             let problem = match self.put(entries).await {
                 Ok(answer) if answer.status.is_success() => {
-                    // An entry that was refused would be refused again.
+                    // A retry of a refused entry would be refused again.
                     let failed = answer.json()["FailedEntryCount"].as_u64().unwrap_or(0);
                     if failed > 0 {
                         tracing::warn!(failed, "MiniStack refused events");

@@ -1,4 +1,4 @@
-//! Whose account a call is made by.
+//! The account and ARN of a caller, by access key.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use crate::lock::lock;
 use crate::scope::is_account_id;
 
-/// Somebody who calls.
+/// The caller of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) account: String,
     pub(crate) arn: String,
 }
 
-/// The access keys of assumed roles, as STS handed them out.
+/// The access keys of assumed roles that STS has returned.
 #[derive(Debug)]
 pub(crate) struct Callers {
     management: String,
@@ -28,13 +28,13 @@ impl Callers {
         }
     }
 
-    /// Remembers a session that STS has opened.
-    pub(crate) fn remember(&self, access_key: String, caller: Caller) {
+    /// Stores the access key of an assumed role.
+    pub(crate) fn store(&self, access_key: String, caller: Caller) {
         lock(&self.sessions).insert(access_key, caller);
     }
 
-    /// A key of 12 digits is the account itself; a key that nobody handed out is the management
-    /// account's, so that `test` works.
+    /// A key of 12 digits is an account id; an unknown key belongs to the management account, so
+    /// that `test` works.
     pub(crate) fn of(&self, access_key: Option<&str>) -> Caller {
         let account = match access_key {
             Some(key) if is_account_id(key) => key,
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_tells_the_account() {
+    fn a_key_identifies_the_account() {
         let callers = Callers::new("999988887777");
         let session = Caller {
             account: "222233334444".to_owned(),
             arn: "arn:aws:sts::222233334444:assumed-role/reader/me".to_owned(),
         };
-        callers.remember("ASIAEXAMPLE".to_owned(), session.clone());
+        callers.store("ASIAEXAMPLE".to_owned(), session.clone());
         assert_eq!(callers.of(Some("111122223333")).account, "111122223333");
         assert_eq!(callers.of(Some("ASIAEXAMPLE")), session);
         for other in [Some("test"), None] {

@@ -1,4 +1,4 @@
-//! How often each operation was called: a test reads it to see what a function costs.
+//! Counts the calls of each operation, so that a test can check what a function calls.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,15 +16,15 @@ struct Count {
     in_this_second: u64,
 }
 
-/// Calls that came in from outside, by operation.
+/// Calls from outside, by operation.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     counts: Mutex<BTreeMap<String, Count>>,
 }
 
 impl Calls {
-    /// A call has come, at `second` of the clock.
-    pub(crate) fn came(&self, operation: &str, second: i64) {
+    /// Counts a call, at `second` of the clock.
+    pub(crate) fn count(&self, operation: &str, second: i64) {
         let mut counts = lock(&self.counts);
         let count = counts.entry(operation.to_owned()).or_default();
         if count.second != second {
@@ -36,9 +36,9 @@ impl Calls {
         count.busiest_second = count.busiest_second.max(count.in_this_second);
     }
 
-    /// A call was answered with an error.
-    pub(crate) fn refused(&self, operation: &str) {
-        // The counts may have been reset since the call came.
+    /// Counts a call that was answered with an error.
+    pub(crate) fn count_refused(&self, operation: &str) {
+        // The counts may have been reset since the call arrived.
         if let Some(count) = lock(&self.counts).get_mut(operation) {
             count.refused += 1;
         }
@@ -60,7 +60,7 @@ impl Calls {
             .collect()
     }
 
-    /// Starts again from nothing.
+    /// Sets every count to zero.
     pub(crate) fn reset(&self) {
         lock(&self.counts).clear();
     }
@@ -74,17 +74,17 @@ mod tests {
     fn calls_are_counted_by_operation_and_second() {
         let calls = Calls::default();
         for second in [7, 7, 7, 8, 9, 9] {
-            calls.came("sqs.SendMessage", second);
+            calls.count("sqs.SendMessage", second);
         }
-        calls.came("s3.GET", 9);
-        calls.refused("s3.GET");
+        calls.count("s3.GET", 9);
+        calls.count_refused("s3.GET");
         let expected = json!({
             "s3.GET": {"calls": 1, "refused": 1, "busiest_second": 1},
             "sqs.SendMessage": {"calls": 6, "refused": 0, "busiest_second": 3},
         });
         assert_eq!(calls.report(), expected);
         calls.reset();
-        calls.refused("s3.GET");
+        calls.count_refused("s3.GET");
         assert_eq!(calls.report(), json!({}));
     }
 }

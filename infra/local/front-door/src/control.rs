@@ -1,4 +1,4 @@
-//! `/_orgkeeper/…`: what a test sets and reads while the local cloud runs.
+//! `/_orgkeeper/…`: what tests set and read while the local cloud runs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,16 +12,17 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::door::Door;
-use crate::faults::Wanted;
+use crate::faults::Definition;
+use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
+use crate::services::Services;
 use crate::slack;
 
-/// The name under which posts to Slack are counted and faulted.
+/// The operation name of posts to Slack, for counts and faults.
 const SLACK_POST: &str = "slack.Post";
 
 /// The routes; every other path is an AWS call.
-pub(crate) fn routes() -> Router<Arc<Door>> {
+pub(crate) fn routes() -> Router<Arc<Services>> {
     Router::new()
         .route("/_orgkeeper/health", get(health))
         .route(
@@ -31,11 +32,11 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/_orgkeeper/faults/{id}", delete(remove_fault))
         .route("/_orgkeeper/calls", get(list_calls).delete(reset_calls))
         .route(
-            "/_orgkeeper/factory",
-            get(show_factory)
-                .post(set_factory)
-                .put(set_factory)
-                .delete(reset_factory),
+            "/_orgkeeper/account-factory",
+            get(show_account_factory)
+                .post(set_account_factory)
+                .put(set_account_factory)
+                .delete(reset_account_factory),
         )
         .route(
             "/_orgkeeper/assignments",
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
                 .put(set_assignments)
                 .delete(reset_assignments),
         )
+        .route("/_orgkeeper/clock", get(show_clock).post(advance_clock))
         .route("/_orgkeeper/slack", get(list_slack).delete(clear_slack))
         .route(
             "/_orgkeeper/slack-answers",
@@ -55,43 +57,44 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/_orgkeeper/{*rest}", get(unknown).post(unknown))
 }
 
-async fn health(State(door): State<Arc<Door>>) -> Response {
+async fn health(State(services): State<Arc<Services>>) -> Response {
     let (ministack, moto) = tokio::join!(
-        door.ministack.health("/_ministack/health"),
-        door.moto.health("/moto-api/")
+        services.ministack.health("/_ministack/health"),
+        services.moto.health("/moto-api/")
     );
     let status = if ministack.is_ok() && moto.is_ok() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let say = |it: Result<(), _>| it.map_or_else(|error| format!("{error}"), |()| "ok".to_owned());
-    let body = json!({"ministack": say(ministack), "moto": say(moto)});
+    let state =
+        |it: Result<(), _>| it.map_or_else(|error| format!("{error}"), |()| "ok".to_owned());
+    let body = json!({"ministack": state(ministack), "moto": state(moto)});
     json_answer(status, &body)
 }
 
-async fn set_fault(State(door): State<Arc<Door>>, body: Bytes) -> Response {
-    match Wanted::read(&body) {
-        Ok(wanted) => {
-            let rule = door.faults.set(wanted, Instant::now());
+async fn set_fault(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    match Definition::read(&body) {
+        Ok(definition) => {
+            let rule = services.faults.set(definition, Instant::now());
             json_answer(StatusCode::CREATED, &rule)
         }
         Err(sentence) => json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence})),
     }
 }
 
-async fn list_faults(State(door): State<Arc<Door>>) -> Response {
-    let faults = door.faults.list(Instant::now());
+async fn list_faults(State(services): State<Arc<Services>>) -> Response {
+    let faults = services.faults.list(Instant::now());
     json_answer(StatusCode::OK, &json!({"faults": faults}))
 }
 
-async fn clear_faults(State(door): State<Arc<Door>>) -> StatusCode {
-    door.faults.clear();
+async fn clear_faults(State(services): State<Arc<Services>>) -> StatusCode {
+    services.faults.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn remove_fault(State(door): State<Arc<Door>>, Path(id): Path<String>) -> Response {
-    if door.faults.remove(&id) {
+async fn remove_fault(State(services): State<Arc<Services>>, Path(id): Path<String>) -> Response {
+    if services.faults.remove(&id) {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
@@ -100,38 +103,59 @@ async fn remove_fault(State(door): State<Arc<Door>>, Path(id): Path<String>) -> 
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }
 
-async fn list_calls(State(door): State<Arc<Door>>) -> Response {
-    json_answer(StatusCode::OK, &door.calls.report())
+async fn list_calls(State(services): State<Arc<Services>>) -> Response {
+    json_answer(StatusCode::OK, &services.calls.report())
 }
 
-async fn reset_calls(State(door): State<Arc<Door>>) -> StatusCode {
-    door.calls.reset();
+async fn reset_calls(State(services): State<Arc<Services>>) -> StatusCode {
+    services.calls.reset();
     StatusCode::NO_CONTENT
 }
 
-async fn show_factory(State(door): State<Arc<Door>>) -> Response {
-    json_answer(StatusCode::OK, &door.vending.report())
+async fn show_clock(State(services): State<Arc<Services>>) -> Response {
+    move_clock(&services, 0).await
 }
 
-async fn set_factory(State(door): State<Arc<Door>>, body: Bytes) -> Response {
-    settings_answer(door.vending.set(&body), || door.vending.report())
+async fn advance_clock(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    match queue_clock::seconds(&body) {
+        Ok(seconds) => move_clock(&services, seconds).await,
+        Err(sentence) => json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence})),
+    }
 }
 
-async fn reset_factory(State(door): State<Arc<Door>>) -> StatusCode {
-    door.vending.reset();
+async fn move_clock(services: &Services, seconds: u32) -> Response {
+    let settings = &services.settings;
+    let home = (&*settings.management_account, &*settings.region);
+    queue_clock::advance(&services.ministack, home, seconds)
+        .await
+        .unwrap_or_else(|unreachable| unreachable.response())
+}
+
+async fn show_account_factory(State(services): State<Arc<Services>>) -> Response {
+    json_answer(StatusCode::OK, &services.vending.report())
+}
+
+async fn set_account_factory(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    settings_answer(services.vending.set(&body), || services.vending.report())
+}
+
+async fn reset_account_factory(State(services): State<Arc<Services>>) -> StatusCode {
+    services.vending.reset();
     StatusCode::NO_CONTENT
 }
 
-async fn show_assignments(State(door): State<Arc<Door>>) -> Response {
-    json_answer(StatusCode::OK, &door.assignments.report())
+async fn show_assignments(State(services): State<Arc<Services>>) -> Response {
+    json_answer(StatusCode::OK, &services.assignments.report())
 }
 
-async fn set_assignments(State(door): State<Arc<Door>>, body: Bytes) -> Response {
-    settings_answer(door.assignments.set(&body), || door.assignments.report())
+async fn set_assignments(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    settings_answer(services.assignments.set(&body), || {
+        services.assignments.report()
+    })
 }
 
-async fn reset_assignments(State(door): State<Arc<Door>>) -> StatusCode {
-    door.assignments.reset();
+async fn reset_assignments(State(services): State<Arc<Services>>) -> StatusCode {
+    services.assignments.reset();
     StatusCode::NO_CONTENT
 }
 
@@ -142,55 +166,61 @@ fn settings_answer(set: Result<(), String>, report: impl Fn() -> Value) -> Respo
     }
 }
 
-async fn list_slack(State(door): State<Arc<Door>>) -> Response {
-    json_answer(StatusCode::OK, &json!({"messages": door.slack.messages()}))
+async fn list_slack(State(services): State<Arc<Services>>) -> Response {
+    json_answer(
+        StatusCode::OK,
+        &json!({"messages": services.slack.messages()}),
+    )
 }
 
-async fn clear_slack(State(door): State<Arc<Door>>) -> StatusCode {
-    door.slack.clear();
+async fn clear_slack(State(services): State<Arc<Services>>) -> StatusCode {
+    services.slack.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn list_slack_answers(State(door): State<Arc<Door>>) -> Response {
-    json_answer(StatusCode::OK, &door.slack.answers.report(Instant::now()))
+async fn list_slack_answers(State(services): State<Arc<Services>>) -> Response {
+    json_answer(
+        StatusCode::OK,
+        &services.slack.answers.report(Instant::now()),
+    )
 }
 
-async fn set_slack_answers(State(door): State<Arc<Door>>, body: Bytes) -> Response {
+async fn set_slack_answers(State(services): State<Arc<Services>>, body: Bytes) -> Response {
     let now = Instant::now();
-    let answers = &door.slack.answers;
+    let answers = &services.slack.answers;
     settings_answer(answers.set(&body, now), || answers.report(now))
 }
 
-async fn reset_slack_answers(State(door): State<Arc<Door>>) -> StatusCode {
-    door.slack.answers.reset();
+async fn reset_slack_answers(State(services): State<Arc<Services>>) -> StatusCode {
+    services.slack.answers.reset();
     StatusCode::NO_CONTENT
 }
 
 async fn post_slack(
-    State(door): State<Arc<Door>>,
+    State(services): State<Arc<Services>>,
     Path(channel): Path<String>,
     body: Bytes,
 ) -> Response {
-    door.came(SLACK_POST);
-    let response = receive(&door, &channel, &body).await;
-    door.answered(SLACK_POST, response.status());
+    services.count_call(SLACK_POST);
+    let response = receive(&services, &channel, &body).await;
+    services.count_answer(SLACK_POST, response.status());
     response
 }
 
-async fn receive(door: &Door, channel: &str, body: &[u8]) -> Response {
-    if let Some(refusal) = door.strike(SLACK_POST).await {
+async fn receive(services: &Services, channel: &str, body: &[u8]) -> Response {
+    if let Some(refusal) = services.apply_faults(SLACK_POST).await {
         let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let seconds = (status == StatusCode::TOO_MANY_REQUESTS).then_some(1);
         return slack_answer(status, refusal.message, seconds);
     }
-    if let Some(bad) = door.slack.answers.playing(Instant::now()) {
-        return slack_answer(bad.status, bad.word.to_owned(), bad.retry_after);
+    if let Some(outage) = services.slack.answers.current(Instant::now()) {
+        return slack_answer(outage.status, outage.word.to_owned(), outage.retry_after);
     }
     let message = serde_json::from_slice::<Value>(body).unwrap_or_default();
     if let Some(word) = slack::refusal(&message) {
         return slack_answer(StatusCode::BAD_REQUEST, word.to_owned(), None);
     }
-    door.slack.keep(channel, &message, clock::now());
+    services.slack.store(channel, &message, clock::now());
     slack_answer(StatusCode::OK, "ok".to_owned(), None)
 }
 
@@ -205,7 +235,7 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, calls, factory, assignments, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, calls, clock, account-factory, assignments, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

@@ -1,5 +1,5 @@
-//! Control Tower's baselines: which organizational units are registered (all of them, but those that a test names in
-//! the setting `unregistered`, see `vending`), and which accounts are enrolled (those that Account Factory made).
+//! Control Tower's baselines: which organizational units are registered (all but those in the setting `unregistered`,
+//! see `vending`), and which accounts are enrolled (those that Account Factory created).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::factory::Factory;
+use crate::account_factory::AccountFactory;
 use crate::organizations::{Organizations, Unit};
 use crate::pages::Paging;
 use crate::problem::Problem;
 use crate::reply::Refusal;
 use crate::vending::Vending;
 
-/// Baselines by name and id; the ids are the same everywhere.
+/// Baselines by name and id; the ids are the same in every organization.
 const BASELINES: &[(&str, &str, &str)] = &[
     (
         "AuditBaseline",
@@ -38,7 +38,7 @@ const BASELINES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The baseline that a registered organizational unit has.
+/// The baseline of registered organizational units.
 const REGISTERED: &str = "AWSControlTowerBaseline";
 const VERSION: &str = "4.0";
 const STATUS: &str = "SUCCEEDED";
@@ -56,7 +56,7 @@ const ENABLED: Paging = Paging {
     ..ALL
 };
 
-/// Filters, the most values of each, and what they are compared with.
+/// Filters, with the maximum number of values and the compared field of each.
 const FILTERS: &[(&str, usize, &str)] = &[
     ("baselineIdentifiers", 5, "/baselineIdentifier"),
     ("targetIdentifiers", 5, "/targetIdentifier"),
@@ -69,16 +69,16 @@ const FILTERS: &[(&str, usize, &str)] = &[
     ),
 ];
 
-/// Control Tower, as far as baselines go.
+/// The baselines of Control Tower.
 #[derive(Debug)]
 pub(crate) struct ControlTower {
     home: Home,
     organizations: Arc<Organizations>,
-    factory: Arc<Factory>,
+    factory: Arc<AccountFactory>,
     vending: Arc<Vending>,
 }
 
-/// What has the baseline.
+/// Targets of the baseline.
 struct Target {
     id: String,
     arn: String,
@@ -95,7 +95,7 @@ impl ControlTower {
     pub(crate) fn new(
         (management, region): (&str, &str),
         organizations: Arc<Organizations>,
-        factory: Arc<Factory>,
+        factory: Arc<AccountFactory>,
         vending: Arc<Vending>,
     ) -> Self {
         Self {
@@ -111,19 +111,19 @@ impl ControlTower {
 
     /// Answers one call.
     pub(crate) async fn answer(&self, operation: &str, body: &[u8]) -> Result<Value, Problem> {
-        let ask: Value = serde_json::from_slice(body).unwrap_or_default();
+        let input: Value = serde_json::from_slice(body).unwrap_or_default();
         match operation {
-            "ListBaselines" => Ok(self.home.list(&ask)?),
+            "ListBaselines" => Ok(self.home.list(&input)?),
             "ListEnabledBaselines" => {
                 let mut units = self.organizations.units().await?;
                 units.retain(|it| self.vending.is_registered(&it.id));
-                let children = ask["includeChildren"] == true;
+                let children = input["includeChildren"] == true;
                 let accounts = if children {
                     self.factory.enrolled()
                 } else {
                     Vec::new()
                 };
-                Ok(self.home.enabled(&ask, targets(&units, accounts))?)
+                Ok(self.home.enabled(&input, targets(&units, accounts))?)
             }
             other => Err(Problem::no_such_operation("Control Tower", other)),
         }
@@ -131,8 +131,8 @@ impl ControlTower {
 }
 
 impl Home {
-    fn list(&self, ask: &Value) -> Result<Value, Refusal> {
-        let page = ALL.read(ask).map_err(invalid)?;
+    fn list(&self, input: &Value) -> Result<Value, Refusal> {
+        let page = ALL.read(input).map_err(invalid)?;
         let all = BASELINES.iter().map(|(name, id, description)| {
             json!({"arn": self.arn(id), "name": name, "description": description})
         });
@@ -140,9 +140,9 @@ impl Home {
         Ok(with_token(json!({"baselines": baselines}), next))
     }
 
-    fn enabled(&self, ask: &Value, mut targets: Vec<Target>) -> Result<Value, Refusal> {
-        let page = ENABLED.read(ask).map_err(invalid)?;
-        let filters = filters(&ask["filter"])?;
+    fn enabled(&self, input: &Value, mut targets: Vec<Target>) -> Result<Value, Refusal> {
+        let page = ENABLED.read(input).map_err(invalid)?;
+        let filters = filters(&input["filter"])?;
         targets.sort_by(|one, other| one.id.cmp(&other.id));
         let is_wanted = |baseline: &Value| {
             filters
@@ -180,7 +180,7 @@ impl Home {
     }
 }
 
-/// Units, and accounts of the organization that these units are in.
+/// Organizational units, and accounts of the same organization.
 fn targets(units: &[Unit], accounts: Vec<String>) -> Vec<Target> {
     // arn:aws:organizations::<management>:ou/o-…/ou-…
     let of_accounts = units.first().and_then(|unit| {
@@ -198,7 +198,7 @@ fn targets(units: &[Unit], accounts: Vec<String>) -> Vec<Target> {
     units.chain(accounts).collect()
 }
 
-/// Where to look, and the values that are wanted there.
+/// Fields of a filter, with the values to match.
 fn filters(filter: &Value) -> Result<Vec<(&'static str, &Vec<Value>)>, Refusal> {
     let Some(filter) = filter.as_object() else {
         return Ok(Vec::new());
@@ -211,13 +211,13 @@ fn filters(filter: &Value) -> Result<Vec<(&'static str, &Vec<Value>)>, Refusal> 
         };
         match values.as_array() {
             Some(values) if (1..=*most).contains(&values.len()) => wanted.push((*at, values)),
-            _ => return Err(invalid(format!("{name} has to have 1 to {most} values."))),
+            _ => return Err(invalid(format!("{name} must have 1 to {most} values."))),
         }
     }
     Ok(wanted)
 }
 
-/// The same on every call, although nothing was ever done.
+/// An id that is the same on every call, as no operation is stored.
 fn operation_id(target: &str) -> String {
     let hash = |salt: u8| {
         let mut hasher = DefaultHasher::new();
@@ -287,16 +287,16 @@ mod tests {
     }
 
     #[test]
-    fn registered_units_come_in_pages() {
-        let mut ask = json!({"maxResults": 5});
-        let first = home().enabled(&ask, units(7)).unwrap();
+    fn registered_units_are_paginated() {
+        let mut input = json!({"maxResults": 5});
+        let first = home().enabled(&input, units(7)).unwrap();
         assert_eq!(named(&first).len(), 5);
         assert_eq!(
             first["enabledBaselines"][0]["statusSummary"]["status"],
             "SUCCEEDED"
         );
-        ask["nextToken"] = first["nextToken"].clone();
-        let second = home().enabled(&ask, units(7)).unwrap();
+        input["nextToken"] = first["nextToken"].clone();
+        let second = home().enabled(&input, units(7)).unwrap();
         let (five, six) = (units(7)[1].arn.clone(), units(7)[0].arn.clone());
         assert_eq!(named(&second), [five, six]);
         assert_eq!(second.get("nextToken"), None);
@@ -330,9 +330,9 @@ mod tests {
             (json!({"statuses": ["UNDER_CHANGE"]}), 0),
             (json!({"parentIdentifiers": ["arn:aws:controltower:1"]}), 0),
         ] {
-            let ask = json!({"filter": filter, "includeChildren": true});
-            let answer = home().enabled(&ask, units(3)).unwrap();
-            assert_eq!(named(&answer).len(), count, "{ask}");
+            let input = json!({"filter": filter, "includeChildren": true});
+            let answer = home().enabled(&input, units(3)).unwrap();
+            assert_eq!(named(&answer).len(), count, "{input}");
         }
         for wrong in [
             json!({"maxResults": 4}),

@@ -1,4 +1,4 @@
-//! The way of the events that say how an account's making ended: some are lost, or come twice, if a test says so.
+//! Sends the events about the outcome of account operations; a test can make some of them lost or duplicate.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::bus::Bus;
 use crate::vending::Vending;
 
-/// The bus, with the losses that a test has set.
+/// The event bus, with the losses and duplicates that a test has set.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     bus: Bus,
@@ -19,7 +19,7 @@ impl Delivery {
         Self { bus, vending }
     }
 
-    /// Queues an event, as an entry of `PutEvents`, as often as it is to arrive.
+    /// Queues an event, as an entry of `PutEvents`, never, once or twice.
     pub(crate) fn send(&self, entry: &Value) {
         for _ in 0..self.vending.copies(rand::random()) {
             self.bus.send(entry.clone());

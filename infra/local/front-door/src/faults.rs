@@ -1,4 +1,4 @@
-//! Faults on demand: rules that make calls fail, or wait, while the local cloud runs.
+//! Fault rules: they make calls fail or slow while the local cloud runs.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use crate::lock::lock;
 use crate::reply::Refusal;
 
-/// Spent rules beyond this many are forgotten when a rule is added.
+/// Expired rules beyond this many are removed when a rule is added.
 const KEPT: usize = 1_000;
 
-/// Operations whose answers name findings one by one.
+/// Operations whose answers have an error for each finding.
 const PER_FINDING: &[&str] = &[
     "securityhub.BatchUpdateFindings",
     "securityhub.BatchImportFindings",
 ];
 
-/// A rule as it is asked for.
+/// A rule as a test defines it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
+pub(crate) struct Definition {
     operation: String,
     error: Option<String>,
     status: Option<u16>,
@@ -47,14 +47,14 @@ fn call() -> String {
 #[derive(Debug)]
 struct Rule {
     id: String,
-    wanted: Wanted,
+    definition: Definition,
     until: Option<Instant>,
     hits: u64,
 }
 
-/// What the rules do to one call.
+/// The effect of the rules on one call.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Strike {
+pub(crate) struct Effect {
     pub(crate) delay: Duration,
     pub(crate) refusal: Option<Refusal>,
 }
@@ -65,17 +65,17 @@ pub(crate) struct Faults {
     rules: Mutex<(u64, Vec<Rule>)>,
 }
 
-impl Wanted {
-    /// Reads a rule; the error is a sentence that says what to do.
+impl Definition {
+    /// Reads a rule; the error is a sentence that says how to correct it.
     pub(crate) fn read(body: &[u8]) -> Result<Self, String> {
-        let wanted: Self = serde_json::from_slice(body).map_err(|error| {
+        let definition: Self = serde_json::from_slice(body).map_err(|error| {
             format!(
                 "the rule is not understood ({error}); send JSON such as \
                  {{\"operation\":\"securityhub.BatchUpdateFindings\",\"error\":\"TooManyRequestsException\",\"share\":0.3}}"
             )
         })?;
-        wanted.check()?;
-        Ok(wanted)
+        definition.check()?;
+        Ok(definition)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -155,7 +155,7 @@ impl Wanted {
 
 impl Rule {
     fn left(&self) -> Option<u64> {
-        self.wanted
+        self.definition
             .times
             .map(|times| times.saturating_sub(self.hits))
     }
@@ -165,28 +165,28 @@ impl Rule {
     }
 
     fn hit(&mut self, scope: &str, operation: &str, now: Instant, draw: f64) -> bool {
-        let hit = self.wanted.scope == scope
+        let hit = self.definition.scope == scope
             && !self.spent(now)
-            && self.wanted.names(operation)
-            && draw < self.wanted.share;
+            && self.definition.names(operation)
+            && draw < self.definition.share;
         self.hits += u64::from(hit);
         hit
     }
 
     fn describe(&self, now: Instant) -> Value {
-        let wanted = &self.wanted;
+        let definition = &self.definition;
         let seconds_left = self
             .until
             .map(|until| until.saturating_duration_since(now).as_secs_f64());
         let mut rule = json!({
             "id": self.id,
-            "operation": wanted.operation,
-            "error": wanted.error,
-            "status": wanted.status,
-            "message": wanted.message,
-            "share": wanted.share,
-            "scope": wanted.scope,
-            "delay_ms": wanted.delay_ms,
+            "operation": definition.operation,
+            "error": definition.error,
+            "status": definition.status,
+            "message": definition.message,
+            "share": definition.share,
+            "scope": definition.scope,
+            "delay_ms": definition.delay_ms,
             "hits": self.hits,
             "times_left": self.left(),
             "seconds_left": seconds_left,
@@ -199,20 +199,20 @@ impl Rule {
 }
 
 impl Faults {
-    /// Sets a rule and describes it.
-    pub(crate) fn set(&self, wanted: Wanted, now: Instant) -> Value {
+    /// Adds a rule and returns its description.
+    pub(crate) fn set(&self, definition: Definition, now: Instant) -> Value {
         let mut rules = lock(&self.rules);
         if rules.1.len() >= KEPT {
             rules.1.retain(|rule| !rule.spent(now));
         }
         rules.0 += 1;
-        let until = wanted
+        let until = definition
             .seconds
             .and_then(|it| Duration::try_from_secs_f64(it).ok())
             .and_then(|it| now.checked_add(it));
         let rule = Rule {
             id: format!("fault-{}", rules.0),
-            wanted,
+            definition,
             until,
             hits: 0,
         };
@@ -221,18 +221,18 @@ impl Faults {
         described
     }
 
-    /// Every rule with its hits; a spent one stays until it is cleared.
+    /// Every rule with its hits; an expired one stays until it is cleared.
     pub(crate) fn list(&self, now: Instant) -> Vec<Value> {
         let rules = lock(&self.rules);
         rules.1.iter().map(|rule| rule.describe(now)).collect()
     }
 
-    /// Clears all rules.
+    /// Removes all rules.
     pub(crate) fn clear(&self) {
         lock(&self.rules).1.clear();
     }
 
-    /// Clears one rule; `false` if there is none of that id.
+    /// Removes one rule; `false` if no rule has that id.
     pub(crate) fn remove(&self, id: &str) -> bool {
         let mut rules = lock(&self.rules);
         let before = rules.1.len();
@@ -240,28 +240,28 @@ impl Faults {
         rules.1.len() < before
     }
 
-    /// What happens to a call: every delay that hits, and the first error. `draw` gives 0 to 1.
-    pub(crate) fn strike(
+    /// The effect on a call: the sum of the delays, and the first error. `draw` returns a number from 0 to 1.
+    pub(crate) fn apply(
         &self,
         operation: &str,
         now: Instant,
         mut draw: impl FnMut() -> f64,
-    ) -> Strike {
-        let mut strike = Strike::default();
+    ) -> Effect {
+        let mut effect = Effect::default();
         for rule in &mut lock(&self.rules).1 {
             if rule.hit("call", operation, now, draw()) {
-                strike.delay += Duration::from_millis(rule.wanted.delay_ms.unwrap_or(0));
-                strike.refusal = rule.wanted.refusal();
+                effect.delay += Duration::from_millis(rule.definition.delay_ms.unwrap_or(0));
+                effect.refusal = rule.definition.refusal();
             }
-            if strike.refusal.is_some() {
+            if effect.refusal.is_some() {
                 break;
             }
         }
-        strike
+        effect
     }
 
-    /// The error that one finding of a call comes back with, if any.
-    pub(crate) fn strike_finding(
+    /// The error of one finding of a call, if any.
+    pub(crate) fn apply_to_finding(
         &self,
         operation: &str,
         now: Instant,
@@ -272,7 +272,7 @@ impl Faults {
             .1
             .iter_mut()
             .find_map(|rule| rule.hit("finding", operation, now, draw()).then_some(rule))?;
-        rule.wanted.refusal()
+        rule.definition.refusal()
     }
 }
 
@@ -285,14 +285,14 @@ mod tests {
     fn rules(rules: &[Value]) -> (Faults, Instant) {
         let (faults, now) = (Faults::default(), Instant::now());
         for rule in rules {
-            faults.set(Wanted::read(rule.to_string().as_bytes()).unwrap(), now);
+            faults.set(Definition::read(rule.to_string().as_bytes()).unwrap(), now);
         }
         (faults, now)
     }
 
     fn code(faults: &Faults, operation: &str, now: Instant, draw: f64) -> Option<String> {
         faults
-            .strike(operation, now, || draw)
+            .apply(operation, now, || draw)
             .refusal
             .map(|it| it.code)
     }
@@ -332,20 +332,20 @@ mod tests {
             json!({"operation": UPDATE, "error": "X", "delay_ms": 5, "status": 503}),
             json!({"operation": UPDATE, "error": "Y", "delay_ms": 100}),
         ]);
-        let strike = faults.strike(UPDATE, now, || 0.0);
-        assert_eq!(strike.delay, Duration::from_millis(15));
-        let refusal = strike.refusal.unwrap();
+        let effect = faults.apply(UPDATE, now, || 0.0);
+        assert_eq!(effect.delay, Duration::from_millis(15));
+        let refusal = effect.refusal.unwrap();
         assert_eq!(refusal.code, "X");
         assert_eq!(refusal.status, Some(StatusCode::SERVICE_UNAVAILABLE));
     }
 
     #[test]
-    fn a_finding_rule_leaves_the_call_alone() {
+    fn a_rule_for_findings_does_not_affect_the_call() {
         let rule =
             json!({"operation": UPDATE, "error": "ConcurrentUpdateError", "scope": "finding"});
         let (faults, now) = rules(&[rule]);
-        assert_eq!(faults.strike(UPDATE, now, || 0.0), Strike::default());
-        let refusal = faults.strike_finding(UPDATE, now, || 0.0).unwrap();
+        assert_eq!(faults.apply(UPDATE, now, || 0.0), Effect::default());
+        let refusal = faults.apply_to_finding(UPDATE, now, || 0.0).unwrap();
         assert_eq!(refusal.code, "ConcurrentUpdateError");
     }
 
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_rule_is_told_what_to_do() {
+    fn an_invalid_rule_is_refused_with_a_hint() {
         let wrong = [
             (
                 json!({"operation": "*", "error": "X", "share": 1.5}),
@@ -395,7 +395,7 @@ mod tests {
             (json!({"error": "X"}), "operation"),
         ];
         for (rule, word) in wrong {
-            let sentence = Wanted::read(rule.to_string().as_bytes()).unwrap_err();
+            let sentence = Definition::read(rule.to_string().as_bytes()).unwrap_err();
             assert!(sentence.contains(word), "{rule}: {sentence}");
         }
     }

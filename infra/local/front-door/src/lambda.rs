@@ -1,5 +1,5 @@
-//! A function of another account, named by its ARN. `MiniStack` looks only in the caller's account,
-//! so the call is made as the function's.
+//! Invokes a function of another account by its ARN: `MiniStack` looks only in the caller's account, so the
+//! call is signed as one of the function's account.
 
 use http::header::{AUTHORIZATION, HeaderMap};
 
@@ -17,7 +17,7 @@ pub(crate) fn function_account(path: &str) -> Option<String> {
     is_account_id(account).then(|| account.to_owned())
 }
 
-/// Makes the call one of `account`.
+/// Signs the call as one of `account`.
 pub(crate) fn call_as(headers: &mut HeaderMap, account: &str) {
     let exchanged = headers
         .get(AUTHORIZATION)

@@ -1,6 +1,7 @@
-//! The front door as a library, so that tests can open one on a port of their own. `main.rs` has the map.
+//! The front door as a library, so that tests can start one on a port of their own. `main.rs` has the map.
 
 mod account;
+mod account_factory;
 mod assignments;
 mod backend;
 mod bus;
@@ -10,8 +11,6 @@ mod clock;
 mod control;
 mod controltower;
 mod delivery;
-mod door;
-mod factory;
 mod faults;
 mod lambda;
 mod lock;
@@ -19,9 +18,13 @@ mod operation;
 mod organizations;
 mod pages;
 mod problem;
+mod queue_clock;
 mod reply;
+mod router;
 mod scope;
 mod securityhub;
+mod services;
+mod settings;
 mod slack;
 mod sts;
 mod trail;
@@ -31,34 +34,14 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
-use clap::Parser;
 use tokio::net::TcpListener;
 
-/// What the door is told when it starts.
-#[derive(Debug, Clone, Parser)]
-#[command(name = "front-door", about = "The one door of the local cloud")]
-pub struct Settings {
-    /// Port on 127.0.0.1 to listen at.
-    #[arg(long, default_value_t = 4566)]
-    pub port: u16,
-    /// Address of `MiniStack`, such as `http://127.0.0.1:4567`.
-    #[arg(long, value_parser = backend::base_address)]
-    pub ministack: String,
-    /// Address of the moto server, such as `http://127.0.0.1:4568`.
-    #[arg(long, value_parser = backend::base_address)]
-    pub moto: String,
-    /// The organization's management account; it is the Security Hub administrator too.
-    #[arg(long, value_parser = scope::account_id)]
-    pub management_account: String,
-    /// Region of the calls that the door makes by itself.
-    #[arg(long, default_value = "us-east-1")]
-    pub region: String,
-}
+pub use settings::Settings;
 
-/// Takes the port on the loopback interface; port 0 takes any free one.
+/// Binds the port on the loopback interface; port 0 binds any free one.
 ///
 /// # Errors
-/// When the port is in use or may not be taken.
+/// If the port is in use or may not be bound.
 pub async fn bind(port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
@@ -68,14 +51,14 @@ pub async fn bind(port: u16) -> anyhow::Result<TcpListener> {
 /// Answers calls until the future is dropped.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// If the listener fails permanently.
 pub async fn serve(listener: TcpListener, settings: Settings) -> anyhow::Result<()> {
     let listener = listener.tap_io(|connection| {
-        // Small answers would otherwise wait for the peer's delayed acknowledgement.
+        // Otherwise small answers wait for the peer's delayed acknowledgement.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
     });
-    axum::serve(listener, door::router(settings)).await?;
+    axum::serve(listener, router::router(settings)).await?;
     Ok(())
 }

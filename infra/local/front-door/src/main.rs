@@ -1,19 +1,19 @@
-//! The one door of the local cloud: every AWS call of this machine comes in at one address.
+//! The front door of the local cloud: one address that receives every AWS call of this machine.
 //!
-//! Read in this order (the crate's modules, then what each one knows):
-//! * `door` – a call's way: read it, count it, fault it, route it;
-//! * `scope`, `operation` – which service, region and account a request means, and what it is called;
-//! * `backend` – the HTTP client that reaches `MiniStack` and moto; `reply` – an error in each AWS protocol;
-//! * `callers` – whose account an access key is; `sts`, `lambda` – two repairs to what `MiniStack` does;
-//! * `organizations`, `account` – what moto leaves out of both services;
-//! * `factory` – Account Factory behind Service Catalog: `catalog`, `request`, `store`, `search`, `work`, `lifecycle`;
-//! * `controltower` – which organizational units are registered; `assignments` – access that takes its time;
-//! * `trail` – the events that `CloudTrail` would send of changes; `bus` – how any event leaves the door,
-//!   `delivery` – and how some are lost or come twice;
+//! Read the modules in this order:
+//! * `router` – reads a call, counts it, applies the fault rules and passes it on; `services` – what it passes it to;
+//! * `scope`, `operation` – service, Region, account and operation of a request;
+//! * `backend` – the HTTP client for `MiniStack` and moto; `reply` – answers and errors in each AWS protocol;
+//! * `callers` – the account of an access key; `sts`, `lambda` – two corrections of `MiniStack`;
+//! * `organizations`, `account` – what moto lacks of both services;
+//! * `account_factory` – Account Factory behind Service Catalog: `catalog`, `request`, `store`, `search`, `work`, `lifecycle`;
+//! * `controltower` – which organizational units are registered; `assignments` – asynchronous account assignments;
+//! * `trail` – the events that `CloudTrail` sends of changes; `bus` – sends events to EventBridge; `delivery` – loses or
+//!   duplicates some of them;
 //! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
-//! * `faults`, `calls`, `slack`, `vending`, `control` – what a test sets and reads under `/_orgkeeper`;
-//! * `problem`, `pages` – how the door's own services refuse, and cut long lists;
-//! * `clock`, `lock` – the one place each where the time is asked and a lock is taken.
+//! * `faults`, `calls`, `slack`, `vending`, `queue_clock`, `control` – what tests set and read under `/_orgkeeper`;
+//! * `problem`, `pages` – errors and pagination of the front door's own services;
+//! * `clock`, `lock` – the only places that read the time and take a lock.
 
 use std::process::ExitCode;
 
@@ -44,8 +44,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = bind(settings.port).await?;
-    tracing::info!(address = %listener.local_addr()?, "open");
-    // A long poll may hang for 20 s, so ending does not wait for the open connections.
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    // A long poll lasts up to 20 s, so the shutdown does not wait for open connections.
     tokio::select! {
         ended = serve(listener, settings) => ended,
         _ = terminate.recv() => Ok(()),

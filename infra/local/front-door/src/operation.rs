@@ -1,11 +1,11 @@
-//! What a request is called, `<service>.<Operation>`, and in which protocol its errors are written.
-//! Faults and counts both go by this name, so it is made here only.
+//! The operation of a request, `<service>.<Operation>`, and the protocol of its errors. Faults and counts
+//! use this name.
 
 use http::{HeaderMap, Method, Uri, header::CONTENT_TYPE};
 
 use crate::scope::Scope;
 
-/// The protocols of AWS, as far as an error looks different in them.
+/// The protocols of AWS whose errors differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Json10,
@@ -25,7 +25,7 @@ pub(crate) struct Operation {
     pub(crate) protocol: Protocol,
 }
 
-/// REST-JSON operations that the door knows by name: service, method, path, operation.
+/// REST-JSON operations with a known name: service, method, path, operation.
 const REST_JSON: &[(&str, &str, &str, &str)] = &[
     (
         "account",
@@ -147,7 +147,7 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
 const REST_XML: &[&str] = &["s3", "s3express", "cloudfront", "route53"];
 
 impl Operation {
-    /// Names the request; one without a signature belongs to the service `unsigned`.
+    /// Reads the operation of a request; one without a signature belongs to the service `unsigned`.
     pub(crate) fn read(
         method: &Method,
         uri: &Uri,
@@ -182,7 +182,7 @@ impl Operation {
         Self::new(service, known.map_or(method.as_str(), |it| it.3), protocol)
     }
 
-    /// An operation under a name of its own.
+    /// The operation with this name.
     pub(crate) fn new(service: &str, name: &str, protocol: Protocol) -> Self {
         Self {
             service: service.to_owned(),

@@ -1,21 +1,21 @@
-//! Long lists in pages. A token names the last item that was given, so that nothing is left out or given
-//! twice when items come and go between two pages.
+//! Pagination. A token names the last item of a page, so that no item is skipped or repeated when items are
+//! added or removed between two pages.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-/// One page, as it is asked for.
+/// The requested page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
     after: Option<u64>,
     size: usize,
 }
 
-/// How a service asks for pages of one list.
+/// How a service paginates one list.
 #[derive(Debug)]
 pub(crate) struct Paging {
-    /// The list's name; a token of another list is refused.
+    /// The name of the list; a token of another list is refused.
     pub(crate) list: &'static str,
     pub(crate) size: &'static str,
     pub(crate) token: &'static str,
@@ -24,15 +24,15 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    /// Reads which page is asked for; the error says what is wrong.
-    pub(crate) fn read(&self, ask: &Value) -> Result<Page, String> {
+    /// Reads the requested page; the error explains what is wrong.
+    pub(crate) fn read(&self, input: &Value) -> Result<Page, String> {
         Ok(Page {
-            after: self.after(&ask[self.token])?,
-            size: self.size(&ask[self.size])?,
+            after: self.after(&input[self.token])?,
+            size: self.size(&input[self.size])?,
         })
     }
 
-    /// Cuts a page out of the items, which carry keys in ascending order, and gives the token of the next.
+    /// Returns a page of the items, which have keys in ascending order, and the token of the next page.
     pub(crate) fn cut<T>(
         &self,
         page: Page,
@@ -53,17 +53,17 @@ impl Paging {
         let key = token
             .as_str()
             .and_then(|it| it.strip_prefix(self.list)?.strip_prefix('-')?.parse().ok());
-        let refused = || format!("{} is not one that {} gave", self.token, self.list);
+        let refused = || format!("{} is not a token of {}", self.token, self.list);
         key.map(Some).ok_or_else(refused)
     }
 
     fn size(&self, size: &Value) -> Result<usize, String> {
         let (least, most) = (self.sizes.start(), self.sizes.end());
-        let refused = || format!("{} has to be from {least} to {most}", self.size);
+        let refused = || format!("{} must be from {least} to {most}", self.size);
         match size {
             Value::Null => Ok(self.default),
             size => match size.as_u64().filter(|it| self.sizes.contains(it)) {
-                // Where a service takes 0 it means the service's own choice.
+                // Where a service accepts 0, it means the default.
                 Some(0) => Ok(self.default),
                 Some(size) => usize::try_from(size).map_err(|_| refused()),
                 None => Err(refused()),
@@ -93,23 +93,23 @@ mod tests {
     #[test]
     fn pages_follow_each_other_to_the_end() {
         let all = items(&[1, 2, 5, 7, 8]);
-        let mut ask = json!({"PageSize": 2});
+        let mut input = json!({"PageSize": 2});
         let mut seen = Vec::new();
         for pages in 1.. {
-            let page = PAGING.read(&ask).unwrap();
+            let page = PAGING.read(&input).unwrap();
             let (given, next) = PAGING.cut(page, all.clone());
             seen.extend(given);
             let Some(token) = next else {
                 assert_eq!(pages, 3);
                 break;
             };
-            ask["PageToken"] = json!(token);
+            input["PageToken"] = json!(token);
         }
         assert_eq!(seen, [10, 20, 50, 70, 80]);
     }
 
     #[test]
-    fn what_went_away_between_two_pages_hides_nothing() {
+    fn an_item_removed_between_two_pages_hides_no_other() {
         let page = PAGING.read(&json!({"PageSize": 2})).unwrap();
         let (_, next) = PAGING.cut(page, items(&[1, 2, 5]));
         let page = PAGING.read(&json!({"PageToken": next})).unwrap();
@@ -129,14 +129,14 @@ mod tests {
 
     #[test]
     fn other_sizes_and_tokens_are_refused() {
-        for ask in [
+        for input in [
             json!({"PageSize": 6}),
             json!({"PageSize": "2"}),
             json!({"PageToken": "ListOthers-1"}),
             json!({"PageToken": "ListThings-x"}),
             json!({"PageToken": 1}),
         ] {
-            assert!(PAGING.read(&ask).is_err(), "{ask}");
+            assert!(PAGING.read(&input).is_err(), "{input}");
         }
     }
 }

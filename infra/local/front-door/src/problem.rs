@@ -1,4 +1,4 @@
-//! Why a call that the door answers by itself does not get what it asked for.
+//! Why a call to one of the front door's own services fails.
 
 use axum::response::Response;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::backend::Unreachable;
 use crate::operation::Operation;
 use crate::reply::{Refusal, success};
 
-/// A refusal, as AWS gives it, or an emulator that is not there.
+/// An error of AWS, or an unreachable emulator.
 #[derive(Debug)]
 pub(crate) enum Problem {
     Refused(Refusal),
@@ -15,12 +15,12 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// A refusal with this code.
+    /// An error with this code.
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Self::Refused(Refusal::new(code, message))
     }
 
-    /// An operation that the door does not have: better said than passed on to an emulator that answers anything.
+    /// An unknown operation; an emulator might answer it wrongly.
     pub(crate) fn no_such_operation(service: &str, operation: &str) -> Self {
         Self::Refused(Refusal {
             status: Some(http::StatusCode::NOT_IMPLEMENTED),

@@ -1,4 +1,4 @@
-//! Answers that the door gives by itself: JSON, and an error as each AWS protocol writes it.
+//! The front door's own answers: JSON, and errors in each AWS protocol.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -12,11 +12,11 @@ use crate::operation::{Operation, Protocol};
 pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) message: String,
-    /// `None`: what AWS uses for this code in the call's protocol.
+    /// `None`: the status that AWS uses for this code in the call's protocol.
     pub(crate) status: Option<StatusCode>,
 }
 
-/// Status of an error name over REST; any other name is 400.
+/// Statuses of error names over REST; any other name is 400.
 const REST_STATUS: &[(&str, StatusCode)] = &[
     ("AccessDenied", StatusCode::FORBIDDEN),
     ("AccessDeniedException", StatusCode::FORBIDDEN),
@@ -35,7 +35,7 @@ const REST_STATUS: &[(&str, StatusCode)] = &[
     ("TooManyRequestsException", StatusCode::TOO_MANY_REQUESTS),
 ];
 
-/// Error names that are the service's own fault, by how they begin, in every protocol.
+/// Prefixes of error names that are the service's own fault, in every protocol.
 const SERVER_FAULTS: &[(&str, StatusCode)] = &[
     ("Internal", StatusCode::INTERNAL_SERVER_ERROR),
     ("ServiceException", StatusCode::INTERNAL_SERVER_ERROR),
@@ -43,7 +43,7 @@ const SERVER_FAULTS: &[(&str, StatusCode)] = &[
 ];
 
 impl Refusal {
-    /// An error with the status that belongs to its name.
+    /// An error with the status of its name.
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
@@ -52,7 +52,7 @@ impl Refusal {
         }
     }
 
-    /// The error as an SDK of this service reads it.
+    /// The error in the protocol of this service.
     pub(crate) fn response(&self, operation: &Operation) -> Response {
         let protocol = operation.protocol;
         let status = self
@@ -133,7 +133,7 @@ fn default_status(protocol: Protocol, code: &str) -> StatusCode {
         return *status;
     }
     match protocol {
-        // These protocols tell errors apart by name only.
+        // Errors of these protocols differ by name only.
         Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => StatusCode::BAD_REQUEST,
         Protocol::Query if !code.starts_with("AccessDenied") => StatusCode::BAD_REQUEST,
         Protocol::Ec2Query if code != "RequestLimitExceeded" => StatusCode::BAD_REQUEST,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_status_wins() {
+    fn a_set_status_takes_precedence() {
         let refusal = Refusal {
             status: Some(StatusCode::IM_A_TEAPOT),
             ..Refusal::new("InternalException", "no")

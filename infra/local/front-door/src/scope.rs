@@ -1,8 +1,8 @@
-//! The credential scope of a signed request: whose key, which region, which service.
+//! The credential scope of a signed request: access key, Region, service.
 
 use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION};
 
-/// `<access key>/<date>/<region>/<service>/aws4_request`, taken apart.
+/// The parts of `<access key>/<date>/<region>/<service>/aws4_request`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) access_key: String,
@@ -35,7 +35,7 @@ impl Scope {
     }
 }
 
-/// An `Authorization` header for a call that the door makes itself; no backend checks signatures.
+/// An `Authorization` header for the front door's own calls; no emulator checks signatures.
 pub(crate) fn authorization(access_key: &str, region: &str, service: &str) -> String {
     let date = crate::clock::now().strftime("%Y%m%d");
     format!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_presigned_url_does_too() {
+    fn a_presigned_url_names_key_region_and_service() {
         let uri = Uri::from_static(
             "/bucket/key?X-Amz-Credential=test%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires=60",
         );

@@ -1,5 +1,5 @@
-//! `AssumeRole` as AWS does it: only a role that exists can be assumed. `MiniStack` takes any. And the roles
-//! that the door itself looks for or makes.
+//! `AssumeRole` as AWS does it: only a role that exists can be assumed, while `MiniStack` accepts any. Also creates
+//! and looks up roles for the front door's own services.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::operation::form_value;
 use crate::reply::Refusal;
 use crate::scope::is_account_id;
 
-/// A role, as its ARN tells.
+/// A role, by its ARN.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Role {
     account: String,
@@ -19,7 +19,7 @@ pub(crate) struct Role {
 }
 
 impl Role {
-    /// A role by its name, without a path.
+    /// The role with this name, without a path.
     pub(crate) fn named(account: &str, name: &str) -> Self {
         Self {
             account: account.to_owned(),
@@ -30,7 +30,7 @@ impl Role {
 }
 
 /// The role that an `AssumeRole` call names, in a form (query protocol) or in JSON.
-pub(crate) fn wanted_role(body: &[u8]) -> Option<Role> {
+pub(crate) fn requested_role(body: &[u8]) -> Option<Role> {
     let arn = match serde_json::from_slice::<Value>(body) {
         Ok(json) => json["RoleArn"].as_str()?.to_owned(),
         Err(_) => form_value(body, "RoleArn")?,
@@ -47,7 +47,7 @@ pub(crate) fn wanted_role(body: &[u8]) -> Option<Role> {
     Some(Role { account, name, arn })
 }
 
-/// Asks IAM of the role's own account.
+/// Whether IAM of the role's account has the role.
 pub(crate) async fn exists(
     role: &Role,
     ministack: &Backend,
@@ -69,8 +69,8 @@ pub(crate) async fn exists(
     Ok(ministack.call(call).await?.status != StatusCode::NOT_FOUND)
 }
 
-/// Makes a role that the account `trusted` may assume; one that is there already stays as it is.
-pub(crate) async fn make(
+/// Creates a role that the account `trusted` may assume; an existing one stays unchanged.
+pub(crate) async fn create(
     role: &Role,
     trusted: &str,
     ministack: &Backend,
@@ -113,8 +113,8 @@ pub(crate) fn refusal(caller: &Caller, role: &Role) -> Refusal {
     }
 }
 
-/// The access key that an answer of STS hands out, and who calls with it.
-pub(crate) fn opened_session(answer: &[u8]) -> Option<(String, Caller)> {
+/// The access key in an answer of STS, and the caller that it belongs to.
+pub(crate) fn assumed_session(answer: &[u8]) -> Option<(String, Caller)> {
     let (access_key, arn) = if let Ok(json) = serde_json::from_slice::<Value>(answer) {
         let access_key = json["Credentials"]["AccessKeyId"].as_str()?;
         let arn = json["AssumedRoleUser"]["Arn"].as_str()?;
@@ -142,23 +142,23 @@ mod tests {
     fn the_role_is_read_from_the_form() {
         let body =
             b"Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fteam%2Freader";
-        let role = wanted_role(body).unwrap();
+        let role = requested_role(body).unwrap();
         assert_eq!(
             (role.account.as_str(), role.name.as_str()),
             ("111122223333", "reader")
         );
         assert_eq!(role.arn, "arn:aws:iam::111122223333:role/team/reader");
-        assert_eq!(wanted_role(b"RoleArn=reader"), None);
+        assert_eq!(requested_role(b"RoleArn=reader"), None);
     }
 
     #[test]
-    fn a_session_is_learned_from_the_answer() {
+    fn a_session_is_read_from_the_answer() {
         let xml = b"<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId>\
             </Credentials><AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/reader/me</Arn>\
             </AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>";
-        let (key, caller) = opened_session(xml).unwrap();
+        let (key, caller) = assumed_session(xml).unwrap();
         assert_eq!(key, "ASIA1");
         assert_eq!(caller.account, "111122223333");
-        assert!(opened_session(b"<ErrorResponse/>").is_none());
+        assert!(assumed_session(b"<ErrorResponse/>").is_none());
     }
 }

@@ -1,6 +1,6 @@
-//! What `CloudTrail` delivers to EventBridge after a change to the organization. AWS does so only where
-//! a trail is logging; here one always is. An event about a member's own call would reach the
-//! member's bus by AWS; here all of them are put on the management account's.
+//! The events that `CloudTrail` sends to EventBridge after a change to the organization. AWS does so only
+//! while a trail is logging; here one always is. On AWS an event about a member's own call reaches the
+//! member's bus; here all of them reach the management account's.
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
@@ -17,29 +17,29 @@ use crate::operation::Operation;
 const EVENT_VERSION: &str = "1.08";
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
-/// The detail-type of what a service does by itself.
+/// The detail-type of events about actions of a service itself.
 pub(crate) const SERVICE_EVENT: &str = "AWS Service Event via CloudTrail";
 
-/// The one operation that makes accounts.
+/// The operation that creates accounts.
 const CREATE_ACCOUNT: &str = "CreateAccount";
 
-/// Organizations and Account Management have no other region.
+/// The only Region of Organizations and Account Management.
 const REGION: &str = "us-east-1";
 
-/// Every call of the local cloud comes from this machine.
+/// The source address of every call of the local cloud.
 const SOURCE_ADDRESS: &str = "127.0.0.1";
 
-/// The IAM user whose key an account's own access key is taken for: `CloudTrail` would not call it root.
+/// The IAM user of an account's own access key: `CloudTrail` would not call it root.
 const USER: &str = "local";
 
-/// What stands in place of a text that Organizations, or Account Management, keeps out of the trail.
+/// The mask of texts that Organizations and Account Management hide from the trail.
 const MASKED_ACCOUNT: &str = "****";
 const MASKED_CONTACT: &str = "***";
 
 /// How `CloudTrail` writes the times of a status: `Sep 16, 2020 9:20:50 PM`.
 const STATUS_TIME: &str = "%b %-d, %Y %-I:%M:%S %p";
 
-/// An operation that leaves events when it succeeds.
+/// An operation that causes events if it succeeds.
 #[derive(Debug)]
 pub(crate) struct Change {
     service: &'static str,
@@ -48,37 +48,37 @@ pub(crate) struct Change {
     request: Shown,
     /// `responseElements` of an answer.
     response: fn(&Value) -> Value,
-    /// The event that says how the change ended, if it goes on after the call was answered.
+    /// The event about the outcome, if the change continues after the call was answered.
     result: Option<ServiceEvent>,
 }
 
-/// The account whose trail it is in.
+/// The account of the event.
 #[derive(Debug, Clone, Copy)]
 enum Recipient {
     Management,
     Caller,
 }
 
-/// Which members of a request the trail shows; the texts in the others are masked.
+/// The members of a request that the trail shows; texts in the others are masked.
 #[derive(Debug, Clone, Copy)]
 enum Shown {
     AllBut(&'static [&'static str]),
     Only(&'static [&'static str]),
 }
 
-/// An event that a service sends by itself.
+/// An event about an action of a service itself.
 #[derive(Debug)]
 struct ServiceEvent {
     name: &'static str,
-    /// Stands for caller, address and client.
+    /// The service, in place of caller, address and client.
     invoked_by: &'static str,
     /// The member of `serviceEventDetails`.
     member: &'static str,
-    /// Its value, once the change has ended.
+    /// Its value, after the change has finished.
     status: fn(&Call<'_>, Timestamp) -> Option<Value>,
 }
 
-/// All changes that are announced.
+/// All operations with events.
 const CHANGES: &[Change] = &[
     organizations("MoveAccount"),
     organizations("CreateOrganizationalUnit"),
@@ -143,7 +143,7 @@ pub(crate) struct Call<'a> {
     pub(crate) answer: &'a Answer,
 }
 
-/// The trail of the organization.
+/// The organization's trail.
 #[derive(Debug)]
 pub(crate) struct Trail {
     management: String,
@@ -173,7 +173,7 @@ impl Trail {
         }
     }
 
-    /// Queues the event of a `CreateAccount` that went on after its answer; `answer` is what it would be now.
+    /// Queues the event of a `CreateAccount` that continued after its answer; `answer` has its final status.
     pub(crate) fn account_created(&self, answer: &Value, now: Timestamp) {
         if let Some(entry) = account_created(answer, &self.management, now) {
             self.delivery.send(&entry);
@@ -181,7 +181,7 @@ impl Trail {
     }
 }
 
-/// What an operation leaves in the trail; `None` for one that changes nothing or is not followed.
+/// The events of an operation; `None` if it changes nothing or is not listed.
 pub(crate) fn change(operation: &Operation) -> Option<&'static Change> {
     CHANGES
         .iter()
@@ -321,7 +321,7 @@ impl Shown {
     }
 }
 
-/// Masks every value inside, and leaves the names.
+/// Masks every value inside, and keeps the names.
 fn mask(value: &mut Value, masked: &str) {
     match value {
         Value::Object(members) => members.values_mut().for_each(|it| mask(it, masked)),
@@ -331,7 +331,7 @@ fn mask(value: &mut Value, masked: &str) {
     }
 }
 
-/// The same value with the names of its members as `CloudTrail` writes them.
+/// The same value with member names as `CloudTrail` writes them.
 fn lower_camel(value: Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -358,7 +358,7 @@ fn nothing(_: &Value) -> Value {
     Value::Null
 }
 
-/// An account is never there yet when AWS answers, although moto already has it.
+/// An answer without the account: on AWS it does not exist yet, although moto already has it.
 fn requested_account(answer: &Value) -> Value {
     let status = account_status(answer);
     json!({"createAccountStatus": {
@@ -392,7 +392,7 @@ fn account_status(answer: &Value) -> Value {
         if name == "accountName" {
             mask(value, MASKED_ACCOUNT);
         } else if let Some(time) = value.as_f64().and_then(from_seconds) {
-            // Times are its only numbers.
+            // The only numbers are times.
             *value = json!(status_time(time));
         }
     }
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_knows_changes_and_nothing_else() {
+    fn the_table_has_changes_only() {
         for name in [
             "MoveAccount",
             "CreateOrganizationalUnit",
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_created_account_is_announced_twice_and_stays_unnamed() {
+    fn a_created_account_has_two_events_without_its_name() {
         let request = json!({"Email": "pay@example.com", "AccountName": "pay", "Tags": []});
         let answer = json!({"CreateAccountStatus": {
             "Id": "car-1",
@@ -600,7 +600,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_was_not_created_says_why() {
+    fn a_failed_creation_has_a_reason() {
         let status = |state: &str| {
             let answer = json!({"CreateAccountStatus": {
                 "Id": "car-1",
@@ -623,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_took_its_time_is_announced_when_it_is_there() {
+    fn the_event_of_an_asynchronous_creation_follows_the_account() {
         let answer = json!({"CreateAccountStatus": {
             "Id": "car-1",
             "AccountName": "pay",
@@ -645,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_account_is_announced_twice() {
+    fn a_closed_account_has_two_events() {
         let request = json!({"AccountId": MEMBER});
         let events = events(("organizations", "CloseAccount"), &request, &Value::Null);
         assert_eq!(

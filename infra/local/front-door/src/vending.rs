@@ -1,7 +1,7 @@
-//! What a test sets about making accounts, and what became of them: how long it takes, how many are made at
-//! once, which fail, and which of their events never arrive. Account Factory and `CreateAccount` share it.
+//! Settings and counts of account operations: how long they take, how many run at once, which fail, and which of their
+//! events are lost or duplicated. Account Factory and `CreateAccount` share them.
 //!
-//! `GET /_orgkeeper/factory` gives, and `POST` or `PUT` gives after it merged what it was sent:
+//! `GET /_orgkeeper/account-factory` returns, and `POST` or `PUT` returns after merging the settings in its body:
 //! ```json
 //! {
 //!   "settings": {
@@ -26,37 +26,37 @@ use serde_json::{Value, json};
 
 use crate::lock::lock;
 
-/// What a test sets; a member that is left out stays as it is, a list is replaced as a whole.
+/// What a test sets; a missing member keeps its value, a list is replaced as a whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// How long Account Factory takes to make, enrol or update an account.
+    /// How long Account Factory takes to create, enroll or update an account.
     duration_ms: u64,
-    /// How many operations may run at once: of Account Factory, and of `CreateAccount`.
+    /// How many operations may run at once, of Account Factory and of `CreateAccount` each.
     at_once: usize,
-    /// How long `CreateAccount` takes; at 0 its own answer already says SUCCEEDED.
+    /// How long `CreateAccount` takes; at 0 its own answer already has the status SUCCEEDED.
     create_account_ms: u64,
-    /// Share of lifecycle and `CreateAccountResult` events that are never sent.
+    /// Share of lifecycle and `CreateAccountResult` events that are lost.
     events_lost: f64,
-    /// Whether those that are sent are sent twice.
+    /// Whether the others are sent twice.
     events_twice: bool,
     fail: Vec<Failure>,
     /// Ids of organizational units that are not registered with Control Tower.
     unregistered: Vec<String>,
 }
 
-/// An account that is not to succeed.
+/// An account whose operation fails.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Failure {
-    /// In any case; `*` is every address.
+    /// In upper or lower case; `*` is every address.
     email: String,
     #[serde(default = "default_message")]
     pub(crate) message: String,
-    /// Whether it fails only after the account was made.
+    /// Whether it fails after the account was created.
     #[serde(default)]
     pub(crate) tainted: bool,
-    /// How often; left out, always. A rule that is used up is gone.
+    /// How often it fails; always if missing. A rule is removed after its last use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
 }
@@ -79,7 +79,7 @@ impl Default for Settings {
     }
 }
 
-/// Each has places of its own.
+/// Each kind has slots of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     AccountFactory,
@@ -90,7 +90,7 @@ pub(crate) enum Kind {
 struct Counts {
     account_factory: usize,
     create_account: usize,
-    /// The most of one kind.
+    /// The maximum of one kind.
     most_at_once: usize,
     started: u64,
     succeeded: u64,
@@ -128,14 +128,14 @@ impl Vending {
         })
     }
 
-    /// Merges settings; the error is a sentence that says what to do.
+    /// Merges settings; the error is a sentence that says how to correct them.
     pub(crate) fn set(&self, body: &[u8]) -> Result<(), String> {
         let mut state = lock(&self.state);
         state.0 = merged(&state.0, body)?;
         Ok(())
     }
 
-    /// Settings as at the start and counts at zero; what runs goes on.
+    /// Resets settings and counts; running operations continue.
     pub(crate) fn reset(&self) {
         let (settings, counts) = &mut *lock(&self.state);
         *settings = Settings::default();
@@ -147,7 +147,7 @@ impl Vending {
         };
     }
 
-    /// Takes a place for an operation; `false` when all are taken.
+    /// Takes a slot for an operation; `false` if none is free.
     pub(crate) fn start(&self, kind: Kind) -> bool {
         let (settings, counts) = &mut *lock(&self.state);
         let running = counts.running(kind);
@@ -162,7 +162,7 @@ impl Vending {
         true
     }
 
-    /// Gives the place back.
+    /// Releases the slot.
     pub(crate) fn end(&self, kind: Kind, succeeded: bool) {
         let counts = &mut lock(&self.state).1;
         let running = counts.running(kind);
@@ -179,7 +179,7 @@ impl Vending {
         Duration::from_millis(lock(&self.state).0.duration_ms)
     }
 
-    /// How long `CreateAccount` takes; `None` when its answer is to say SUCCEEDED at once.
+    /// How long `CreateAccount` takes; `None` if its answer has the status SUCCEEDED at once.
     pub(crate) fn create_account_duration(&self) -> Option<Duration> {
         let milliseconds = lock(&self.state).0.create_account_ms;
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
@@ -194,16 +194,16 @@ impl Vending {
         1 + usize::from(settings.events_twice)
     }
 
-    /// The rule by which the account with this address is to fail, used once.
+    /// The rule by which the account with this address fails, used once.
     pub(crate) fn failure(&self, email: &str) -> Option<Failure> {
         let rules = &mut lock(&self.state).0.fail;
         let is_meant = |rule: &Failure| rule.email == "*" || rule.email.eq_ignore_ascii_case(email);
-        let place = rules.iter().position(is_meant)?;
-        let left = &mut rules[place].times;
+        let index = rules.iter().position(is_meant)?;
+        let left = &mut rules[index].times;
         *left = left.map(|times| times.saturating_sub(1));
         match left {
-            Some(0) => Some(rules.remove(place)),
-            _ => Some(rules[place].clone()),
+            Some(0) => Some(rules.remove(index)),
+            _ => Some(rules[index].clone()),
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_change_nothing_and_are_told_what_to_do() {
+    fn invalid_settings_are_refused_with_a_hint_and_change_nothing() {
         let vending = Vending::default();
         for (settings, word) in [
             (json!({"events_lost": 2}), "events_lost"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_places_of_each_kind() {
+    fn each_kind_has_its_own_slots() {
         let vending = vending(&json!({"at_once": 2}));
         let started = [(); 3].map(|()| vending.start(Kind::AccountFactory));
         assert_eq!(started, [true, true, false]);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_used_up() {
+    fn a_failure_rule_is_used_once() {
         let vending = vending(&json!({"fail": [
             {"email": "A@example.com", "message": "no", "tainted": true, "times": 2},
             {"email": "*", "message": "never"},

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    alerts::Happening,
+    alerts::SampleEvent,
     organization::{Organization, account},
     sqs::record,
     wire::{Answer, Call, Wire},
@@ -45,7 +45,7 @@ pub(crate) async fn alerter(built: &Path) -> Result<Vec<Figure>> {
             ],
         )
         .await?;
-        let messages = messages(|happening| Ok(happening.message().to_string()))?;
+        let messages = messages(|event| Ok(event.message().to_string()))?;
         let mut run = Run {
             cold_start: function.cold_start,
             ..Run::default()
@@ -93,8 +93,8 @@ pub(crate) async fn slack_notifier(built: &Path) -> Result<Vec<Figure>> {
             ],
         )
         .await?;
-        let alerts = messages(|happening| {
-            let alert = happening.alert().context("the sample is told")?;
+        let alerts = messages(|event| {
+            let alert = event.alert().context("the sample is told")?;
             Ok(serde_json::to_string(&alert)?)
         })?;
         let answer = function.invoke(&json!({ "Records": alerts })).await?;
@@ -138,11 +138,11 @@ async fn figures(
 }
 
 /// A message of the queue for each alert, with the body that `body` makes of it.
-fn messages(body: impl Fn(&Happening) -> Result<String>) -> Result<Vec<Value>> {
+fn messages(body: impl Fn(&SampleEvent) -> Result<String>) -> Result<Vec<Value>> {
     (0..ALERTS)
         .map(|number| {
-            let happening = Happening::about("iam-change", 0, number, account(number))?;
-            Ok(record(&number.to_string(), &body(&happening)?, 1))
+            let event = SampleEvent::about("iam-change", 0, number, account(number))?;
+            Ok(record(&number.to_string(), &body(&event)?, 1))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
-//! Account assignments of IAM Identity Center, which take their time by AWS; moto keeps those that were made.
+//! Account assignments of IAM Identity Center, which are asynchronous on AWS; moto stores the finished ones.
 //!
-//! `GET /_orgkeeper/assignments` gives, and `POST` or `PUT` gives after it merged what it was sent:
+//! `GET /_orgkeeper/assignments` returns, and `POST` or `PUT` returns after merging the settings in its body:
 //! ```json
 //! {
 //!   "settings": {
@@ -40,10 +40,10 @@ pub(crate) struct Assignments {
     requests: Mutex<Requests>,
 }
 
-/// An assignment that has begun, with the call that moto is to get.
-struct Begun {
+/// An accepted assignment, with the call for moto.
+struct Pending {
     request: Value,
-    ask: Value,
+    input: Value,
     region: String,
     store: String,
     parts: Parts,
@@ -65,17 +65,17 @@ impl Assignments {
         lock(&self.requests).report()
     }
 
-    /// Merges settings; the error is a sentence that says what to do.
+    /// Merges settings; the error is a sentence that says how to correct them.
     pub(crate) fn set(&self, body: &[u8]) -> Result<(), String> {
         lock(&self.requests).set(body)
     }
 
-    /// Settings as at the start and counts at zero.
+    /// Resets settings and counts.
     pub(crate) fn reset(&self) {
         lock(&self.requests).reset();
     }
 
-    /// Answers one call; `parts` already say to moto whose instance it is.
+    /// Answers one call; `parts` already have the header for moto.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         operation: &Operation,
@@ -83,14 +83,14 @@ impl Assignments {
         parts: &Parts,
         body: Bytes,
     ) -> Result<Response, Unreachable> {
-        let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let input: Value = serde_json::from_slice(&body).unwrap_or_default();
         let answer = match operation.name.as_str() {
-            "CreateAccountAssignment" => self.create(ask, region, parts, body).await,
+            "CreateAccountAssignment" => self.create(input, region, parts, body).await,
             "DescribeAccountAssignmentCreationStatus" => {
-                lock(&self.requests).describe(&ask).map_err(Problem::from)
+                lock(&self.requests).describe(&input).map_err(Problem::from)
             }
             "ListAccountAssignmentCreationStatus" => {
-                lock(&self.requests).list(&ask).map_err(Problem::from)
+                lock(&self.requests).list(&input).map_err(Problem::from)
             }
             _ => return self.moto.forward(parts, body).await,
         };
@@ -99,17 +99,17 @@ impl Assignments {
 
     async fn create(
         self: &Arc<Self>,
-        ask: Value,
+        input: Value,
         region: &str,
         parts: &Parts,
         body: Bytes,
     ) -> Result<Value, Problem> {
-        check(&ask).map_err(|it| Problem::new("ValidationException", it))?;
-        let store = self.identity_store(&ask, region).await?;
-        let status = lock(&self.requests).open(&ask, clock::now())?;
-        let begun = Begun {
+        check(&input).map_err(|it| Problem::new("ValidationException", it))?;
+        let store = self.identity_store(&input, region).await?;
+        let status = lock(&self.requests).open(&input, clock::now())?;
+        let pending = Pending {
             request: status["RequestId"].clone(),
-            ask,
+            input,
             region: region.to_owned(),
             store,
             parts: parts.clone(),
@@ -118,31 +118,31 @@ impl Assignments {
         let (this, duration) = (Arc::clone(self), lock(&self.requests).duration());
         tokio::spawn(async move {
             tokio::time::sleep(duration).await;
-            this.finish(begun).await;
+            this.finish(pending).await;
         });
         Ok(json!({"AccountAssignmentCreationStatus": status}))
     }
 
-    async fn finish(&self, begun: Begun) {
-        let request = begun.request.clone();
-        let account = begun.ask["TargetId"].as_str().unwrap_or_default();
+    async fn finish(&self, pending: Pending) {
+        let request = pending.request.clone();
+        let account = pending.input["TargetId"].as_str().unwrap_or_default();
         let failure = lock(&self.requests).failure(account);
         let outcome = match failure {
             Some(reason) => Err(reason),
             None => self
-                .assign(begun)
+                .assign(pending)
                 .await
                 .unwrap_or_else(|unreachable| Err(unreachable.to_string())),
         };
         lock(&self.requests).end(&request, outcome);
     }
 
-    /// Makes an assignment in moto, unless it is there; the error says why it cannot be made.
-    async fn assign(&self, begun: Begun) -> Result<Result<(), String>, Unreachable> {
-        let ask = &begun.ask;
+    /// Creates an assignment in moto, unless it exists; the error is the reason of a failure.
+    async fn assign(&self, pending: Pending) -> Result<Result<(), String>, Unreachable> {
+        let input = &pending.input;
         let accounts = self.organizations.accounts().await?;
-        let target = accounts.iter().find(|it| it["Id"] == ask["TargetId"]);
-        let account = ask["TargetId"].as_str().unwrap_or_default();
+        let target = accounts.iter().find(|it| it["Id"] == input["TargetId"]);
+        let account = input["TargetId"].as_str().unwrap_or_default();
         match target {
             None => {
                 return Ok(Err(format!(
@@ -154,36 +154,39 @@ impl Assignments {
             }
             Some(_) => {}
         }
-        if !self.has_principal(&begun).await? {
-            let principal = ask["PrincipalId"].as_str().unwrap_or_default();
+        if !self.has_principal(&pending).await? {
+            let principal = input["PrincipalId"].as_str().unwrap_or_default();
             return Ok(Err(format!("Principal {principal} does not exist.")));
         }
-        if self.is_assigned(&begun).await? {
+        if self.is_assigned(&pending).await? {
             return Ok(Ok(()));
         }
-        let answer = self.moto.ask(&begun.parts, begun.body).await?;
+        let answer = self
+            .moto
+            .forward_and_read(&pending.parts, pending.body)
+            .await?;
         Ok(match answer.status {
             StatusCode::OK => Ok(()),
             status => Err(format!("moto answered {status}.")),
         })
     }
 
-    /// The identity store of the instance; refuses an instance or a permission set that is not there.
-    async fn identity_store(&self, ask: &Value, region: &str) -> Result<String, Problem> {
+    /// The identity store of the instance; fails if the instance or the permission set does not exist.
+    async fn identity_store(&self, input: &Value, region: &str) -> Result<String, Problem> {
         let not_found = |what: &str| {
-            let message = format!("{what} does not exist: {}", ask[what]);
+            let message = format!("{what} does not exist: {}", input[what]);
             Problem::new("ResourceNotFoundException", message)
         };
         let instances = self.sso(region, "ListInstances", &json!({})).await?.json();
         let mut instances = instances["Instances"].as_array().into_iter().flatten();
-        let instance = instances.find(|it| it["InstanceArn"] == ask["InstanceArn"]);
+        let instance = instances.find(|it| it["InstanceArn"] == input["InstanceArn"]);
         let store = instance.and_then(|it| it["IdentityStoreId"].as_str());
         let Some(store) = store else {
             return Err(not_found("InstanceArn"));
         };
         let set = json!({
-            "InstanceArn": ask["InstanceArn"],
-            "PermissionSetArn": ask["PermissionSetArn"],
+            "InstanceArn": input["InstanceArn"],
+            "PermissionSetArn": input["PermissionSetArn"],
         });
         let described = self.sso(region, "DescribePermissionSet", &set).await?;
         if described.status != StatusCode::OK {
@@ -192,37 +195,37 @@ impl Assignments {
         Ok(store.to_owned())
     }
 
-    async fn has_principal(&self, begun: &Begun) -> Result<bool, Unreachable> {
-        let principal = &begun.ask["PrincipalId"];
-        let (operation, member) = match begun.ask["PrincipalType"].as_str() {
+    async fn has_principal(&self, pending: &Pending) -> Result<bool, Unreachable> {
+        let principal = &pending.input["PrincipalId"];
+        let (operation, member) = match pending.input["PrincipalType"].as_str() {
             Some("USER") => ("DescribeUser", "UserId"),
             _ => ("DescribeGroup", "GroupId"),
         };
         let call = OwnCall {
             account: &self.management,
-            region: &begun.region,
+            region: &pending.region,
             service: "identitystore",
             content_type: "application/x-amz-json-1.1",
             target: &format!("AWSIdentityStore.{operation}"),
-            body: json!({"IdentityStoreId": begun.store, member: principal}).to_string(),
+            body: json!({"IdentityStoreId": pending.store, member: principal}).to_string(),
         };
         Ok(self.moto.call(call).await?.status == StatusCode::OK)
     }
 
-    async fn is_assigned(&self, begun: &Begun) -> Result<bool, Unreachable> {
-        let ask = &begun.ask;
+    async fn is_assigned(&self, pending: &Pending) -> Result<bool, Unreachable> {
+        let input = &pending.input;
         let mut query = json!({
-            "InstanceArn": ask["InstanceArn"],
-            "AccountId": ask["TargetId"],
-            "PermissionSetArn": ask["PermissionSetArn"],
+            "InstanceArn": input["InstanceArn"],
+            "AccountId": input["TargetId"],
+            "PermissionSetArn": input["PermissionSetArn"],
         });
         loop {
-            let answer = self.sso(&begun.region, "ListAccountAssignments", &query);
+            let answer = self.sso(&pending.region, "ListAccountAssignments", &query);
             let mut page = answer.await?.json();
             let assignments = page["AccountAssignments"].as_array();
             let is_this = |it: &&Value| {
                 let members = ["PrincipalId", "PrincipalType"];
-                members.iter().all(|member| it[*member] == ask[*member])
+                members.iter().all(|member| it[*member] == input[*member])
             };
             if assignments.into_iter().flatten().any(|it| is_this(&it)) {
                 return Ok(true);
@@ -234,23 +237,28 @@ impl Assignments {
         }
     }
 
-    /// Makes a call of the door's own.
-    async fn sso(&self, region: &str, operation: &str, ask: &Value) -> Result<Answer, Unreachable> {
+    /// Makes a call of the front door's own.
+    async fn sso(
+        &self,
+        region: &str,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Answer, Unreachable> {
         let call = OwnCall {
             account: &self.management,
             region,
             service: "sso",
             content_type: "application/x-amz-json-1.1",
             target: &format!("SWBExternalService.{operation}"),
-            body: ask.to_string(),
+            body: input.to_string(),
         };
         self.moto.call(call).await
     }
 }
 
-/// What AWS refuses before it looks anything up.
-fn check(ask: &Value) -> Result<(), String> {
-    let text = |member: &str| ask[member].as_str().unwrap_or_default();
+/// Checks the input as AWS does before any lookup.
+fn check(input: &Value) -> Result<(), String> {
+    let text = |member: &str| input[member].as_str().unwrap_or_default();
     let mut needed = MEMBERS.iter().chain(&["InstanceArn"]);
     if let Some(member) = needed.find(|it| text(it).is_empty()) {
         return Err(format!("{member} is required."));
@@ -258,15 +266,15 @@ fn check(ask: &Value) -> Result<(), String> {
     let problems = [
         (
             !is_account_id(text("TargetId")),
-            "TargetId has to have 12 digits.",
+            "TargetId must have 12 digits.",
         ),
         (
             text("TargetType") != "AWS_ACCOUNT",
-            "TargetType has to be AWS_ACCOUNT.",
+            "TargetType must be AWS_ACCOUNT.",
         ),
         (
             !["USER", "GROUP"].contains(&text("PrincipalType")),
-            "PrincipalType has to be USER or GROUP.",
+            "PrincipalType must be USER or GROUP.",
         ),
     ];
     match problems.iter().find(|it| it.0) {
@@ -280,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_has_to_be_whole() {
+    fn a_request_must_be_complete() {
         let good = json!({
             "InstanceArn": "arn:1",
             "TargetId": "111122223333",
@@ -298,9 +306,9 @@ mod tests {
             ("PrincipalType", json!("ROLE")),
             ("PrincipalId", json!(null)),
         ] {
-            let mut ask = good.clone();
-            ask[member] = value;
-            let sentence = check(&ask).unwrap_err();
+            let mut input = good.clone();
+            input[member] = value;
+            let sentence = check(&input).unwrap_err();
             assert!(sentence.starts_with(member), "{sentence}");
         }
     }

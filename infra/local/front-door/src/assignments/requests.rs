@@ -1,4 +1,4 @@
-//! Requests for account assignments: which are outstanding, how they ended, and what a test has set about them.
+//! Requests for account assignments: outstanding and finished ones, and the settings of a test.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::pages::Paging;
 use crate::reply::Refusal;
 
-/// Older requests are forgotten, once they have ended.
+/// Limit of stored requests; the oldest finished ones are removed.
 const KEPT: usize = 10_000;
 
-/// What AWS says while as many as it takes are outstanding.
+/// AWS's error message while the maximum is outstanding.
 const TOO_MANY: &str = "There are too many requests processing. Try again later.";
 
 const PAGING: Paging = Paging {
@@ -25,7 +25,7 @@ const PAGING: Paging = Paging {
     default: 100,
 };
 
-/// Members of the request that are shown in its status, and make it the same as another.
+/// Members of the request that its status shows, and that identify duplicates.
 pub(super) const MEMBERS: &[&str] = &[
     "TargetId",
     "TargetType",
@@ -45,7 +45,7 @@ struct Settings {
     fail: Vec<Failure>,
 }
 
-/// Assignments that are to fail.
+/// Assignments that fail.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Failure {
@@ -53,7 +53,7 @@ struct Failure {
     account: String,
     #[serde(default = "default_reason")]
     reason: String,
-    /// How often; left out, always. A rule that is used up is gone.
+    /// How often it fails; always if missing. A rule is removed after its last use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
 }
@@ -84,7 +84,7 @@ struct Counts {
 struct Request {
     number: u64,
     instance: String,
-    /// As `DescribeAccountAssignmentCreationStatus` gives it.
+    /// The status in the form of `DescribeAccountAssignmentCreationStatus`.
     status: Value,
 }
 
@@ -118,7 +118,7 @@ impl Requests {
         })
     }
 
-    /// Merges settings; the error is a sentence that says what to do.
+    /// Merges settings; the error is a sentence that says how to correct them.
     pub(super) fn set(&mut self, body: &[u8]) -> Result<(), String> {
         let hint = "send JSON such as {\"duration_ms\":100,\"at_once\":15}";
         let not_understood =
@@ -139,7 +139,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Settings as at the start and counts at zero; what is outstanding goes on, and what ended can be asked for.
+    /// Resets settings and counts; outstanding requests continue, and finished ones stay.
     pub(super) fn reset(&mut self) {
         self.settings = Settings::default();
         self.counts = Counts {
@@ -152,12 +152,12 @@ impl Requests {
         Duration::from_millis(self.settings.duration_ms)
     }
 
-    /// Starts an assignment and gives its status, unless it is under way already or too many are.
-    pub(super) fn open(&mut self, ask: &Value, now: Timestamp) -> Result<Value, Refusal> {
+    /// Starts an assignment and returns its status, unless it is outstanding already or too many are.
+    pub(super) fn open(&mut self, input: &Value, now: Timestamp) -> Result<Value, Refusal> {
         let is_same = |it: &Request| {
             MEMBERS
                 .iter()
-                .all(|member| it.status[*member] == ask[*member])
+                .all(|member| it.status[*member] == input[*member])
         };
         let mut outstanding = self.all.iter().filter(|it| it.is_outstanding());
         if outstanding.any(is_same) {
@@ -175,20 +175,20 @@ impl Requests {
             "CreatedDate": now.as_duration().as_secs_f64(),
         });
         for member in MEMBERS {
-            status[*member] = ask[*member].clone();
+            status[*member] = input[*member].clone();
         }
         self.make_room();
         self.number += 1;
         self.all.push_back(Request {
             number: self.number,
-            instance: ask["InstanceArn"].as_str().unwrap_or_default().to_owned(),
+            instance: input["InstanceArn"].as_str().unwrap_or_default().to_owned(),
             status: status.clone(),
         });
         self.counts.most_outstanding = self.counts.most_outstanding.max(self.outstanding());
         Ok(status)
     }
 
-    /// The reason that a test has set for this account, used once.
+    /// The failure that a test has set for this account, used once.
     pub(super) fn failure(&mut self, account: &str) -> Option<String> {
         let rules = &mut self.settings.fail;
         let place = rules
@@ -203,7 +203,7 @@ impl Requests {
         Some(reason)
     }
 
-    /// Ends an assignment; the error is why it failed.
+    /// Finishes an assignment; the error is the reason of its failure.
     pub(super) fn end(&mut self, request: &Value, outcome: Result<(), String>) {
         match &outcome {
             Ok(()) => self.counts.succeeded += 1,
@@ -222,10 +222,10 @@ impl Requests {
     }
 
     /// `DescribeAccountAssignmentCreationStatus`.
-    pub(super) fn describe(&self, ask: &Value) -> Result<Value, Refusal> {
-        let wanted = &ask["AccountAssignmentCreationRequestId"];
+    pub(super) fn describe(&self, input: &Value) -> Result<Value, Refusal> {
+        let wanted = &input["AccountAssignmentCreationRequestId"];
         let found = self.all.iter().find(|it| {
-            it.status["RequestId"] == *wanted && ask["InstanceArn"] == it.instance.as_str()
+            it.status["RequestId"] == *wanted && input["InstanceArn"] == it.instance.as_str()
         });
         match found {
             Some(request) => Ok(json!({"AccountAssignmentCreationStatus": request.status})),
@@ -237,14 +237,14 @@ impl Requests {
     }
 
     /// `ListAccountAssignmentCreationStatus`.
-    pub(super) fn list(&self, ask: &Value) -> Result<Value, Refusal> {
+    pub(super) fn list(&self, input: &Value) -> Result<Value, Refusal> {
         let invalid = |message| Refusal::new("ValidationException", message);
-        let page = PAGING.read(ask).map_err(invalid)?;
-        let wanted = &ask["Filter"]["Status"];
+        let page = PAGING.read(input).map_err(invalid)?;
+        let wanted = &input["Filter"]["Status"];
         let of_instance = self
             .all
             .iter()
-            .filter(|it| ask["InstanceArn"] == it.instance.as_str())
+            .filter(|it| input["InstanceArn"] == it.instance.as_str())
             .filter(|it| wanted.is_null() || it.status["Status"] == *wanted)
             .map(|it| {
                 let shown = ["Status", "RequestId", "CreatedDate"];
@@ -280,7 +280,7 @@ mod tests {
 
     const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-0123456789abcdef";
 
-    fn ask(account: &str) -> Value {
+    fn input(account: &str) -> Value {
         json!({
             "InstanceArn": INSTANCE,
             "TargetId": account,
@@ -292,20 +292,20 @@ mod tests {
     }
 
     fn open(requests: &mut Requests, account: &str) -> Result<Value, String> {
-        let status = requests.open(&ask(account), Timestamp::UNIX_EPOCH);
+        let status = requests.open(&input(account), Timestamp::UNIX_EPOCH);
         status
             .map(|it| it["RequestId"].clone())
             .map_err(|refusal| refusal.code)
     }
 
     fn describe(requests: &Requests, id: &Value) -> Value {
-        let ask = json!({"InstanceArn": INSTANCE, "AccountAssignmentCreationRequestId": id});
-        let mut answer = requests.describe(&ask).unwrap();
+        let input = json!({"InstanceArn": INSTANCE, "AccountAssignmentCreationRequestId": id});
+        let mut answer = requests.describe(&input).unwrap();
         answer["AccountAssignmentCreationStatus"].take()
     }
 
     #[test]
-    fn an_assignment_is_in_progress_and_ends() {
+    fn an_assignment_is_in_progress_until_it_finishes() {
         let mut requests = Requests::default();
         let id = open(&mut requests, "111122223333").unwrap();
         let status = describe(&requests, &id);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_assignment_waits_and_so_many_are_outstanding() {
+    fn a_duplicate_assignment_is_refused_and_the_number_is_limited() {
         let mut requests = Requests::default();
         requests.set(br#"{"at_once": 2}"#).unwrap();
         let first = open(&mut requests, "1").unwrap();
@@ -351,26 +351,26 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_there_is_not_found() {
+    fn an_unknown_request_is_not_found() {
         let mut requests = Requests::default();
         let id = open(&mut requests, "1").unwrap();
         for (instance, id) in [(INSTANCE, json!("x")), ("arn:other", id)] {
-            let ask = json!({"InstanceArn": instance, "AccountAssignmentCreationRequestId": id});
-            let refusal = requests.describe(&ask).unwrap_err();
+            let input = json!({"InstanceArn": instance, "AccountAssignmentCreationRequestId": id});
+            let refusal = requests.describe(&input).unwrap_err();
             assert_eq!(refusal.code, "ResourceNotFoundException");
         }
     }
 
     #[test]
-    fn statuses_come_in_pages_and_by_status() {
+    fn statuses_are_paginated_and_filtered() {
         let mut requests = Requests::default();
         let ids: Vec<Value> = ["1", "2", "3"]
             .iter()
             .map(|it| open(&mut requests, it).unwrap())
             .collect();
         requests.end(&ids[1], Ok(()));
-        let listed = |ask: Value| {
-            let mut all = ask;
+        let listed = |input: Value| {
+            let mut all = input;
             all["InstanceArn"] = json!(INSTANCE);
             let answer = requests.list(&all).unwrap();
             let statuses = answer["AccountAssignmentsCreationStatus"]
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_was_set_is_used_up() {
+    fn a_failure_rule_is_used_as_often_as_set() {
         let mut requests = Requests::default();
         let fail = json!({"fail": [
             {"account": "1", "reason": "quota", "times": 1},

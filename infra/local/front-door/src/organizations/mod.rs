@@ -1,5 +1,5 @@
-//! What moto leaves out of Organizations: where an account and an organizational unit stand, that an e-mail
-//! address belongs to one account only, that making an account takes its time, and which moves are refused.
+//! What moto lacks of Organizations: the paths of accounts and organizational units, unique e-mail addresses,
+//! asynchronous account creation, and refused moves.
 
 mod moves;
 mod requests;
@@ -26,10 +26,10 @@ use crate::vending::{Kind, Vending};
 use requests::Requests;
 use tree::{Member, Tree, WITH_PATHS, add, id, organization};
 
-/// moto gives a token for the second page of these only: all of them fit one page of this size.
+/// moto returns a token for the second page of these only, so one page of this size has all of them.
 const ALL_STATUSES: u64 = 1_000_000;
 
-/// What AWS says when five accounts are being made.
+/// AWS's error message while five accounts are being created.
 const TOO_MANY: &str = "AWS Organizations can't complete your request because another request is already in progress. Try again later.";
 
 /// An organizational unit.
@@ -40,20 +40,20 @@ pub(crate) struct Unit {
     pub(crate) arn: String,
 }
 
-/// What became of a wish for an account.
+/// The result of creating an account.
 #[derive(Debug)]
-pub(crate) enum Opened {
-    /// There is one now.
-    New {
+pub(crate) enum Creation {
+    /// The account was created.
+    Created {
         id: String,
         answer: Answer,
     },
-    /// The address belongs to this account.
-    Taken(Value),
+    /// The address already belongs to this account.
+    EmailInUse(Value),
     Refused(Answer),
 }
 
-/// Organizations, with moto behind it.
+/// Organizations; moto stores it.
 #[derive(Debug)]
 pub(crate) struct Organizations {
     moto: Backend,
@@ -61,11 +61,11 @@ pub(crate) struct Organizations {
     region: String,
     trail: Arc<Trail>,
     vending: Arc<Vending>,
-    /// `None` until it is read, and again after each change.
+    /// `None` before it is read and after each change.
     tree: Mutex<Option<Arc<Tree>>>,
     /// Held while an account is created, so that two calls with one address cannot both pass.
     creating: Mutex<()>,
-    /// Held while an account moves, so that it still stands where it was seen.
+    /// Held while an account is moved, so that its parent does not change in between.
     moving: Mutex<()>,
     requests: SyncMutex<Requests>,
 }
@@ -90,7 +90,7 @@ impl Organizations {
         }
     }
 
-    /// Answers one call; `parts` already say to moto whose organization it is.
+    /// Answers one call; `parts` already have the header for moto.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         operation: &Operation,
@@ -108,7 +108,7 @@ impl Organizations {
             _ => {}
         }
         if let Some((_, key, member)) = WITH_PATHS.iter().find(|it| it.0 == name) {
-            let answer = self.moto.ask(parts, body).await?;
+            let answer = self.moto.forward_and_read(parts, body).await?;
             return self.with_paths(answer, key, *member).await;
         }
         let response = self.moto.forward(parts, body).await?;
@@ -118,15 +118,15 @@ impl Organizations {
         Ok(response)
     }
 
-    /// Every account, as moto has it.
+    /// Every account of moto.
     pub(crate) async fn accounts(&self) -> Result<Vec<Value>, Unreachable> {
         self.pages("ListAccounts", json!({}), "Accounts").await
     }
 
     /// The organizational unit with this id.
     pub(crate) async fn unit(&self, id: &str) -> Result<Option<Unit>, Unreachable> {
-        let ask = json!({"OrganizationalUnitId": id});
-        let answer = self.own("DescribeOrganizationalUnit", &ask).await?;
+        let input = json!({"OrganizationalUnitId": id});
+        let answer = self.own("DescribeOrganizationalUnit", &input).await?;
         Ok(unit(&answer.json()["OrganizationalUnit"]))
     }
 
@@ -150,28 +150,28 @@ impl Organizations {
         Ok(roots.first().and_then(id).map(str::to_owned))
     }
 
-    /// Makes an account, unless its address belongs to one already. `ask` is that of `CreateAccount`.
-    pub(crate) async fn open(&self, ask: &Value) -> Result<Opened, Unreachable> {
+    /// Creates an account, unless its address is in use. `input` is that of `CreateAccount`.
+    pub(crate) async fn create(&self, input: &Value) -> Result<Creation, Unreachable> {
         let _one_at_a_time = self.creating.lock().await;
-        let email = ask["Email"].as_str().unwrap_or_default();
+        let email = input["Email"].as_str().unwrap_or_default();
         let accounts = self.accounts().await?;
         if let Some(account) = accounts.into_iter().find(|it| has_email(it, email)) {
-            return Ok(Opened::Taken(account));
+            return Ok(Creation::EmailInUse(account));
         }
-        let answer = self.own("CreateAccount", ask).await?;
+        let answer = self.own("CreateAccount", input).await?;
         *self.tree.lock().await = None;
         let id = answer.json()["CreateAccountStatus"]["AccountId"].take();
         Ok(match id.as_str() {
-            Some(id) => Opened::New {
+            Some(id) => Creation::Created {
                 id: id.to_owned(),
                 answer,
             },
-            None => Opened::Refused(answer),
+            None => Creation::Refused(answer),
         })
     }
 
-    /// Moves an account on behalf of `caller`, unless it is there already; the error says why it did not move.
-    pub(crate) async fn place(
+    /// Moves an account on behalf of `caller`, unless it is there already; the error is the reason of a failure.
+    pub(crate) async fn move_on_behalf_of(
         &self,
         caller: &Caller,
         account: &str,
@@ -186,25 +186,25 @@ impl Organizations {
         if parent == destination {
             return Ok(Ok(()));
         }
-        let ask = json!({
+        let input = json!({
             "AccountId": account,
             "SourceParentId": parent,
             "DestinationParentId": destination,
         });
-        let answer = self.own("MoveAccount", &ask).await?;
+        let answer = self.own("MoveAccount", &input).await?;
         *self.tree.lock().await = None;
         if answer.status != StatusCode::OK {
             let message = answer.json()["message"].take();
             return Ok(Err(message.as_str().unwrap_or_default().to_owned()));
         }
-        self.announce("MoveAccount", caller, &ask, &answer);
+        self.announce("MoveAccount", caller, &input, &answer);
         Ok(Ok(()))
     }
 
-    /// Leaves in the trail that `caller` made this call.
-    pub(crate) fn announce(&self, name: &str, caller: &Caller, ask: &Value, answer: &Answer) {
+    /// Sends the `CloudTrail` event of a call that `caller` made.
+    pub(crate) fn announce(&self, name: &str, caller: &Caller, input: &Value, answer: &Answer) {
         let operation = Operation::new("organizations", name, Protocol::Json11);
-        let body = ask.to_string();
+        let body = input.to_string();
         let call = trail::Call {
             caller,
             headers: &HeaderMap::new(),
@@ -254,14 +254,14 @@ impl Organizations {
             open.push((id.to_owned(), format!("{organization}/{id}/")));
         }
         while let Some((parent, path)) = open.pop() {
-            let ask = json!({"ParentId": parent});
-            let accounts = self.pages("ListAccountsForParent", ask.clone(), "Accounts");
+            let input = json!({"ParentId": parent});
+            let accounts = self.pages("ListAccountsForParent", input.clone(), "Accounts");
             for account in accounts.await? {
                 if let Some(id) = id(&account) {
                     tree.insert(id.to_owned(), format!("{path}{id}/"));
                 }
             }
-            for unit in self.units_below(ask).await? {
+            for unit in self.units_below(input).await? {
                 if let Some(id) = id(&unit) {
                     open.push((id.to_owned(), format!("{path}{id}/")));
                 }
@@ -271,46 +271,46 @@ impl Organizations {
         Ok(tree)
     }
 
-    async fn units_below(&self, ask: Value) -> Result<Vec<Value>, Unreachable> {
+    async fn units_below(&self, input: Value) -> Result<Vec<Value>, Unreachable> {
         let units = "OrganizationalUnits";
-        self.pages("ListOrganizationalUnitsForParent", ask, units)
+        self.pages("ListOrganizationalUnitsForParent", input, units)
             .await
     }
 
-    /// Everything that a list operation of moto has.
+    /// All items of a list operation of moto.
     async fn pages(
         &self,
         operation: &str,
-        mut ask: Value,
+        mut input: Value,
         key: &str,
     ) -> Result<Vec<Value>, Unreachable> {
         let mut all = Vec::new();
         loop {
-            let mut page = self.own(operation, &ask).await?.json();
+            let mut page = self.own(operation, &input).await?.json();
             if let Some(Value::Array(items)) = page.get_mut(key).map(Value::take) {
                 all.extend(items);
             }
             match page.get_mut("NextToken").map(Value::take) {
-                Some(token @ Value::String(_)) => ask["NextToken"] = token,
+                Some(token @ Value::String(_)) => input["NextToken"] = token,
                 _ => return Ok(all),
             }
         }
     }
 
-    /// Makes a call of the door's own.
-    async fn own(&self, operation: &str, ask: &Value) -> Result<Answer, Unreachable> {
+    /// Makes a call of the front door's own.
+    async fn own(&self, operation: &str, input: &Value) -> Result<Answer, Unreachable> {
         let call = OwnCall {
             account: &self.management,
             region: &self.region,
             service: "organizations",
             content_type: "application/x-amz-json-1.1",
             target: &format!("AWSOrganizationsV20161128.{operation}"),
-            body: ask.to_string(),
+            body: input.to_string(),
         };
         self.moto.call(call).await
     }
 
-    /// The root or organizational unit that an account stands in.
+    /// The parent of an account.
     async fn parent(&self, account: &str) -> Result<Option<String>, Unreachable> {
         let answer = self
             .own("ListParents", &json!({"ChildId": account}))
@@ -323,20 +323,20 @@ impl Organizations {
         operation: &Operation,
         body: &[u8],
     ) -> Result<Response, Unreachable> {
-        let ask: Value = serde_json::from_slice(body).unwrap_or_default();
+        let input: Value = serde_json::from_slice(body).unwrap_or_default();
         if let Some(duration) = self.vending.create_account_duration() {
-            return Ok(match self.request_account(ask, duration) {
+            return Ok(match self.request_account(input, duration) {
                 Ok(status) => success(operation, &json!({"CreateAccountStatus": status})),
                 Err(refusal) => refusal.response(operation),
             });
         }
-        let answer = match self.open(&ask).await? {
-            Opened::New { answer, .. } | Opened::Refused(answer) => answer,
-            Opened::Taken(_) => {
+        let answer = match self.create(&input).await? {
+            Creation::Created { answer, .. } | Creation::Refused(answer) => answer,
+            Creation::EmailInUse(_) => {
                 let now = clock::now();
                 let reason = Err(requests::EMAIL_ALREADY_EXISTS.to_owned());
                 let mut requests = lock(&self.requests);
-                let status = requests.open(&ask["AccountName"], now);
+                let status = requests.open(&input["AccountName"], now);
                 let status = requests.end(&status["Id"], &reason, now);
                 return Ok(success(operation, &json!({"CreateAccountStatus": status})));
             }
@@ -344,9 +344,13 @@ impl Organizations {
         Ok(answer.into_response())
     }
 
-    /// Starts to make an account, and gives the status so far.
-    fn request_account(self: &Arc<Self>, ask: Value, duration: Duration) -> Result<Value, Refusal> {
-        let is_missing = |name: &&&str| ask[**name].as_str().is_none_or(str::is_empty);
+    /// Starts to create an account, and returns its status so far.
+    fn request_account(
+        self: &Arc<Self>,
+        input: Value,
+        duration: Duration,
+    ) -> Result<Value, Refusal> {
+        let is_missing = |name: &&&str| input[**name].as_str().is_none_or(str::is_empty);
         if let Some(name) = ["AccountName", "Email"].iter().find(is_missing) {
             let message = format!("You must include a value for {name}.");
             return Err(Refusal::new("InvalidInputException", message));
@@ -354,17 +358,17 @@ impl Organizations {
         if !self.vending.start(Kind::CreateAccount) {
             return Err(Refusal::new("TooManyRequestsException", TOO_MANY));
         }
-        let status = lock(&self.requests).open(&ask["AccountName"], clock::now());
+        let status = lock(&self.requests).open(&input["AccountName"], clock::now());
         let (this, id) = (Arc::clone(self), status["Id"].clone());
         tokio::spawn(async move {
             tokio::time::sleep(duration).await;
-            this.end_request(&id, &ask).await;
+            this.end_request(&id, &input).await;
         });
         Ok(status)
     }
 
-    async fn end_request(&self, request: &Value, ask: &Value) {
-        let outcome = self.outcome(ask).await;
+    async fn end_request(&self, request: &Value, input: &Value) {
+        let outcome = self.outcome(input).await;
         let now = clock::now();
         let status = lock(&self.requests).end(request, &outcome, now);
         self.vending.end(Kind::CreateAccount, outcome.is_ok());
@@ -372,22 +376,22 @@ impl Organizations {
         self.trail.account_created(&answer, now);
     }
 
-    /// The account's id, or the reason why there is none.
-    async fn outcome(&self, ask: &Value) -> Result<String, String> {
-        let email = ask["Email"].as_str().unwrap_or_default();
+    /// The account's id, or the reason of the failure.
+    async fn outcome(&self, input: &Value) -> Result<String, String> {
+        let email = input["Email"].as_str().unwrap_or_default();
         if let Some(failure) = self.vending.failure(email) {
             return Err(requests::reason(failure));
         }
-        let problem = match self.open(ask).await {
-            Ok(Opened::New { id, answer }) => {
+        let problem = match self.create(input).await {
+            Ok(Creation::Created { id, answer }) => {
                 lock(&self.requests).hide(&answer.json()["CreateAccountStatus"]);
                 return Ok(id);
             }
-            Ok(Opened::Taken(_)) => return Err(requests::EMAIL_ALREADY_EXISTS.to_owned()),
-            Ok(Opened::Refused(answer)) => format!("moto answered {}", answer.status),
+            Ok(Creation::EmailInUse(_)) => return Err(requests::EMAIL_ALREADY_EXISTS.to_owned()),
+            Ok(Creation::Refused(answer)) => format!("moto answered {}", answer.status),
             Err(unreachable) => unreachable.to_string(),
         };
-        tracing::warn!(problem, "an account was not made");
+        tracing::warn!(problem, "an account was not created");
         Err(requests::INTERNAL_FAILURE.to_owned())
     }
 
@@ -397,12 +401,12 @@ impl Organizations {
         parts: &Parts,
         body: Bytes,
     ) -> Result<Response, Unreachable> {
-        let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let own = lock(&self.requests).find(&ask["CreateAccountRequestId"]);
+        let input: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let own = lock(&self.requests).find(&input["CreateAccountRequestId"]);
         if let Some(status) = own {
             return Ok(success(operation, &json!({"CreateAccountStatus": status})));
         }
-        let answer = self.moto.ask(parts, body).await?;
+        let answer = self.moto.forward_and_read(parts, body).await?;
         if answer.json()["__type"] == "AccountNotFoundException" {
             let message = "You specified a CreateAccountRequestId that doesn't match any request.";
             let refusal = Refusal::new("CreateAccountStatusNotFoundException", message);
@@ -416,11 +420,11 @@ impl Organizations {
         operation: &Operation,
         body: &[u8],
     ) -> Result<Response, Unreachable> {
-        let ask: Value = serde_json::from_slice(body).unwrap_or_default();
+        let input: Value = serde_json::from_slice(body).unwrap_or_default();
         let all = json!({"MaxResults": ALL_STATUSES});
         let name = "ListCreateAccountStatus";
         let of_moto = self.pages(name, all, "CreateAccountStatuses").await?;
-        let listed = lock(&self.requests).list(&ask, of_moto);
+        let listed = lock(&self.requests).list(&input, of_moto);
         Ok(match listed {
             Ok(answer) => success(operation, &answer),
             Err(refusal) => refusal.response(operation),
@@ -434,14 +438,14 @@ impl Organizations {
         body: Bytes,
     ) -> Result<Response, Unreachable> {
         let _one_at_a_time = self.moving.lock().await;
-        let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let input: Value = serde_json::from_slice(&body).unwrap_or_default();
         let parent = self
-            .parent(ask["AccountId"].as_str().unwrap_or_default())
+            .parent(input["AccountId"].as_str().unwrap_or_default())
             .await?;
-        if let Err(refusal) = moves::check(&ask, parent.as_deref()) {
+        if let Err(refusal) = moves::check(&input, parent.as_deref()) {
             return Ok(refusal.response(operation));
         }
-        let answer = self.moto.ask(parts, body).await?;
+        let answer = self.moto.forward_and_read(parts, body).await?;
         *self.tree.lock().await = None;
         Ok(match moves::error_of(&answer.json()) {
             Some(refusal) => refusal.response(operation),
@@ -459,7 +463,7 @@ fn unit(value: &Value) -> Option<Unit> {
     })
 }
 
-/// Whether an account has this address, in any case.
+/// Whether an account has this address, in upper or lower case.
 fn has_email(account: &Value, email: &str) -> bool {
     let known = account["Email"].as_str();
     !email.is_empty() && known.is_some_and(|it| it.eq_ignore_ascii_case(email))

@@ -1,4 +1,4 @@
-//! What AWS says to a `MoveAccount` that moto would carry out.
+//! Refuses a `MoveAccount` as AWS does, where moto would accept it.
 
 use serde_json::Value;
 
@@ -26,21 +26,21 @@ const PATTERN: (&str, &str) = (
     "You provided a value that does not match the required pattern.",
 );
 
-/// Whether an account that stands under `parent` may move as asked; `None` when there is no such account.
-pub(super) fn check(ask: &Value, parent: Option<&str>) -> Result<(), Refusal> {
+/// Checks the move of an account under `parent`, which is `None` if the account does not exist.
+pub(super) fn check(input: &Value, parent: Option<&str>) -> Result<(), Refusal> {
     let refuse = |(code, message)| Err(Refusal::new(code, message));
-    if !ask["AccountId"].as_str().is_some_and(is_account_id) {
+    if !input["AccountId"].as_str().is_some_and(is_account_id) {
         return refuse(PATTERN);
     }
     match parent {
         None => refuse(ACCOUNT),
-        Some(parent) if ask["DestinationParentId"] == parent => refuse(DUPLICATE),
-        Some(parent) if ask["SourceParentId"] != parent => refuse(SOURCE),
+        Some(parent) if input["DestinationParentId"] == parent => refuse(DUPLICATE),
+        Some(parent) if input["SourceParentId"] != parent => refuse(SOURCE),
         Some(_) => Ok(()),
     }
 }
 
-/// moto has one error for both parents; after `check` only the destination can be missing.
+/// Converts moto's error, which is the same for both parents: after `check` only the destination can be missing.
 pub(super) fn error_of(answer: &Value) -> Option<Refusal> {
     (answer["__type"] == "ParentNotFoundException")
         .then(|| Refusal::new(DESTINATION.0, DESTINATION.1))
@@ -53,16 +53,16 @@ mod tests {
     use super::*;
 
     fn refused(account: &str, source: &str, destination: &str, parent: Option<&str>) -> String {
-        let ask = json!({
+        let input = json!({
             "AccountId": account,
             "SourceParentId": source,
             "DestinationParentId": destination,
         });
-        check(&ask, parent).map_or_else(|it| it.code, |()| "no".to_owned())
+        check(&input, parent).map_or_else(|it| it.code, |()| "no".to_owned())
     }
 
     #[test]
-    fn a_move_has_to_start_where_the_account_is() {
+    fn a_move_starts_at_the_accounts_parent() {
         let id = "111122223333";
         for (account, source, destination, parent, code) in [
             (id, "r-1", "ou-1", Some("r-1"), "no"),

@@ -1,4 +1,4 @@
-//! Requests for accounts: those that take their time, and those that failed. moto knows only accounts that are there.
+//! Account requests: pending and failed ones. moto knows only accounts that exist.
 
 use std::collections::HashSet;
 
@@ -20,15 +20,15 @@ const PAGING: Paging = Paging {
 
 const STATES: &[&str] = &["IN_PROGRESS", "SUCCEEDED", "FAILED"];
 
-/// What AWS gives as the reason of a failure that is nobody's fault outside.
+/// AWS's reason of an internal failure.
 pub(super) const INTERNAL_FAILURE: &str = "INTERNAL_FAILURE";
 pub(super) const EMAIL_ALREADY_EXISTS: &str = "EMAIL_ALREADY_EXISTS";
 
-/// What the door itself knows of requests for accounts.
+/// The account requests that moto does not know.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     statuses: Vec<Value>,
-    /// moto's ids of requests that the door gave another id, before moto had the account.
+    /// moto's ids of requests that have another id here, from before moto had the account.
     hidden: HashSet<String>,
 }
 
@@ -45,7 +45,7 @@ impl Requests {
         status
     }
 
-    /// Ends a request with the account's id or the reason why there is none.
+    /// Finishes a request with the account's id or the reason of the failure.
     pub(super) fn end(
         &mut self,
         id: &Value,
@@ -69,23 +69,23 @@ impl Requests {
         status.clone()
     }
 
-    /// Leaves a request that moto lists out, because it stands here under another id.
+    /// Hides a request that moto lists and that has another id here.
     pub(super) fn hide(&mut self, status: &Value) {
         if let Some(id) = status["Id"].as_str() {
             self.hidden.insert(id.to_owned());
         }
     }
 
-    /// The request with this id; `None` if moto has to know it.
+    /// The request with this id; `None` if moto may know it.
     pub(super) fn find(&self, id: &Value) -> Option<Value> {
         self.statuses.iter().find(|it| it["Id"] == *id).cloned()
     }
 
-    /// `ListCreateAccountStatus`, with the requests of the accounts that moto has.
-    pub(super) fn list(&self, ask: &Value, of_moto: Vec<Value>) -> Result<Value, Refusal> {
+    /// `ListCreateAccountStatus`, together with moto's requests.
+    pub(super) fn list(&self, input: &Value, of_moto: Vec<Value>) -> Result<Value, Refusal> {
         let invalid = |message| Refusal::new("InvalidInputException", message);
-        let page = PAGING.read(ask).map_err(invalid)?;
-        let wanted = match ask["States"].as_array() {
+        let page = PAGING.read(input).map_err(invalid)?;
+        let wanted = match input["States"].as_array() {
             Some(states) if !states.is_empty() => states.clone(),
             _ => STATES.iter().map(|it| json!(it)).collect(),
         };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_in_progress_until_it_ends() {
+    fn a_request_is_in_progress_until_it_finishes() {
         let mut requests = Requests::default();
         let status = requests.open(&json!("pay"), at(5));
         assert!(status["Id"].as_str().unwrap().starts_with("car-"));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_of_both_sides_by_time_without_what_stands_twice() {
+    fn the_list_merges_both_sources_by_time_without_duplicates() {
         let mut requests = Requests::default();
         let own = requests.open(&json!("b"), at(20));
         let of_moto = |id: &str, time: i64| json!({"Id": id, "State": "SUCCEEDED", "RequestedTimestamp": time});
@@ -186,8 +186,8 @@ mod tests {
             .list(&json!({"MaxResults": 2}), moto.clone())
             .unwrap();
         assert_eq!(ids(&first).len(), 2);
-        let ask = json!({"MaxResults": 2, "NextToken": first["NextToken"]});
-        let second = requests.list(&ask, moto).unwrap();
+        let input = json!({"MaxResults": 2, "NextToken": first["NextToken"]});
+        let second = requests.list(&input, moto).unwrap();
         assert_eq!(ids(&second), [json!("car-3")]);
         let refusal = requests
             .list(&json!({"MaxResults": 21}), Vec::new())
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_was_set_gives_a_reason_of_awss() {
+    fn a_failure_rule_returns_a_reason_of_aws() {
         let failure = |message: &str| -> Failure {
             serde_json::from_value(json!({"email": "*", "message": message})).unwrap()
         };

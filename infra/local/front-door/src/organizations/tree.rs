@@ -1,20 +1,20 @@
-//! Where accounts and organizational units stand, and the members that AWS makes of it.
+//! The paths of accounts and organizational units, and the members that AWS derives from them.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-/// `Status` and the `State` that AWS shows beside it; an account is suspended here only by closing it.
+/// `Status`, and the `State` that AWS adds; here only closing an account suspends it.
 const STATES: &[(&str, &str)] = &[
     ("ACTIVE", "ACTIVE"),
     ("PENDING_CLOSURE", "PENDING_CLOSURE"),
     ("SUSPENDED", "CLOSED"),
 ];
 
-/// What moto calls the management account, which it cannot rename, and what it is called here.
+/// moto's fixed name of the management account, and its name here.
 const MANAGEMENT_NAME: (&str, &str) = ("master", "management");
 
-/// Operations whose answers get paths, and the member that holds one thing or a list of them.
+/// Operations whose answers get paths, and the member that holds one item or a list.
 pub(super) const WITH_PATHS: &[(&str, &str, Member)] = &[
     ("DescribeAccount", "Account", Member::Account),
     ("ListAccounts", "Accounts", Member::Account),
@@ -41,7 +41,7 @@ pub(super) enum Member {
 /// `o-…/r-…/ou-…/` and, for an account, `o-…/r-…/ou-…/123456789012/`.
 pub(super) type Tree = HashMap<String, String>;
 
-/// Adds what moto leaves out of one account or organizational unit.
+/// Adds what moto lacks of one account or organizational unit.
 pub(super) fn add(thing: &mut Value, member: Member, tree: &Tree) {
     let path = id(thing).and_then(|id| tree.get(id));
     match member {

@@ -1,5 +1,5 @@
-//! `Security Hub Findings - Imported`: sent after each import and update, and read when somebody
-//! sends one by hand.
+//! `Security Hub Findings - Imported`: sent after each import and update, and read from events that a client
+//! sends.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_read_back_from_events() {
+    fn findings_are_read_from_events() {
         let mut other = entry(&sample("2"));
         other["Source"] = json!("my.source");
         let broken = json!({"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": "{"});

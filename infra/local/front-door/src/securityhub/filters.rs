@@ -27,7 +27,7 @@ enum Kind {
 }
 use Kind::{Date, Flag, Ip, Keyword, Map, Number, Text};
 
-/// Filter attributes and where a finding has what they mean.
+/// Filter attributes, with the paths of their values in a finding.
 #[rustfmt::skip]
 const ATTRIBUTES: &[(&str, Kind, &str)] = &[
     ("AwsAccountId", Text, "AwsAccountId"),
@@ -152,7 +152,7 @@ enum Comparison {
 }
 use Comparison::{Contains, ContainsWord, Equals, NotContains, NotEquals, Prefix, PrefixNotEquals};
 
-/// Comparisons that AWS does not take together for one attribute.
+/// Comparisons that AWS refuses in combination for one attribute.
 const APART: &[(&[Comparison], &[Comparison])] = &[
     (&[Equals], &[NotEquals, PrefixNotEquals]),
     (
@@ -235,7 +235,7 @@ enum Tests {
     Text(Vec<TextFilter>),
 }
 
-/// One attribute's filters; a finding has to pass those of every attribute.
+/// One attribute's filters; a finding must match those of every attribute.
 #[derive(Debug)]
 struct Filter {
     path: &'static str,
@@ -246,11 +246,11 @@ struct Filter {
 #[derive(Debug)]
 pub(crate) struct Query {
     filters: Vec<Filter>,
-    /// Paths to order by, and whether from the end.
+    /// Paths to sort by, and whether in descending order.
     order: Vec<(&'static str, bool)>,
     from: usize,
     most: usize,
-    /// Tells a page's token from one of another query.
+    /// Identifies the query in a page's token.
     mark: u64,
 }
 
@@ -271,7 +271,7 @@ struct SortCriterion {
 }
 
 impl Query {
-    /// Reads a call; `now` is what its date ranges count from.
+    /// Reads a call; its date ranges end at `now`.
     pub(crate) fn read(body: &[u8], now: Timestamp) -> Result<Self, String> {
         let call: Call = match body {
             [] => Call::default(),
@@ -282,7 +282,7 @@ impl Query {
         let mark = mark(&attributes, call.sort_criteria.as_deref());
         let from = match call.next_token.as_deref() {
             None | Some("") => 0,
-            Some(token) => place(token, mark).ok_or("NextToken is not one of this query")?,
+            Some(token) => position(token, mark).ok_or("NextToken is not one of this query")?,
         };
         let most = call.max_results.unwrap_or(MOST_RESULTS);
         if !(1..=MOST_RESULTS).contains(&most) {
@@ -310,10 +310,10 @@ impl Query {
         })
     }
 
-    /// The page that the call asks for.
+    /// The requested page.
     pub(crate) fn page<'a>(&self, findings: impl Iterator<Item = &'a Finding>) -> Value {
         let mut found: Vec<&Finding> = findings.filter(|it| self.matches(it)).collect();
-        // Stable, so findings that compare equal keep the order in which they came.
+        // A stable sort: findings that compare equal keep their order.
         found.sort_by(|a, b| self.compare(a, b));
         let page: Vec<&Finding> = found
             .iter()
@@ -356,7 +356,7 @@ impl Filter {
                 times.any(|time| spans.iter().any(|span| within(time, span)))
             }
             Tests::Flag(wanted) => {
-                // A finding is no sample unless it says so.
+                // A finding without the field is no sample.
                 let is = values().any(|it| it == true);
                 wanted.contains(&is)
             }
@@ -399,8 +399,8 @@ impl NumberFilter {
     }
 }
 
-/// AWS's rule for one attribute: any of the filters that look for a value, and none of those that
-/// exclude one. `has` says whether the finding has a value that the filter speaks of.
+/// AWS's rule for one attribute: any of the filters that include a value, and none of those that
+/// exclude one. `has` says whether the finding has the filter's value.
 fn joined<T>(
     filters: &[T],
     comparison: impl Fn(&T) -> Comparison,
@@ -417,7 +417,7 @@ fn is_negative(comparison: Comparison) -> bool {
     matches!(comparison, NotEquals | PrefixNotEquals | NotContains)
 }
 
-/// Whether the text is what the comparison looks for or, in a negative one, excludes.
+/// Whether the text is what the comparison includes or, if negative, excludes.
 fn positive(comparison: Comparison, text: &str, value: &str) -> bool {
     match comparison {
         Equals | NotEquals => text == value,
@@ -452,7 +452,7 @@ fn contains_ip((network, length): &(IpAddr, u8), address: IpAddr) -> bool {
         (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
         _ => return false,
     };
-    // A shift by all 128 bits leaves nothing to compare.
+    // A shift by all 128 bits would overflow.
     let host = bits - u32::from(*length);
     network.checked_shr(host).unwrap_or(0) == address.checked_shr(host).unwrap_or(0)
 }
@@ -588,10 +588,10 @@ fn mark(filters: &serde_json::Map<String, Value>, order: Option<&[SortCriterion]
     hasher.finish()
 }
 
-fn place(token: &str, mark: u64) -> Option<usize> {
-    let (place, of) = token.split_once('-')?;
+fn position(token: &str, mark: u64) -> Option<usize> {
+    let (index, of) = token.split_once('-')?;
     let of = u64::from_str_radix(of, 16).ok()?;
-    (of == mark).then(|| place.parse().ok()).flatten()
+    (of == mark).then(|| index.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -627,7 +627,7 @@ mod tests {
     }
 
     #[test]
-    fn text_filters_compare_as_they_say() {
+    fn text_filters_compare_as_documented() {
         let cases = [
             ("EQUALS", "A bucket is public", true),
             ("EQUALS", "a bucket is public", false),
@@ -688,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_asked_by_key() {
+    fn maps_are_filtered_by_key() {
         let map = |name: &str, key: &str, value: &str, comparison: &str| json!({name: [{"Key": key, "Value": value, "Comparison": comparison}]});
         assert!(found(&map(
             "UserDefinedFields",
@@ -731,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_networks_words_and_flags_work() {
+    fn numbers_networks_words_and_booleans_are_filtered() {
         assert!(found(
             &json!({"SeverityNormalized": [{"Gte": 70, "Lt": 71}]})
         ));
@@ -748,7 +748,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_filters_are_refused() {
+    fn invalid_filters_are_refused() {
         let equals = json!([{"Value": "x", "Comparison": "EQUALS"}]);
         let eleven = ATTRIBUTES.iter().filter(|it| it.1 == Text).take(11);
         let eleven: Value = eleven.map(|it| (it.0.to_owned(), equals.clone())).collect();
@@ -793,7 +793,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_ordered() {
+    fn findings_are_sorted() {
         let sized = |id: &str, confidence: u64| {
             let mut finding = sample(id);
             finding.insert("Confidence".to_owned(), json!(confidence));

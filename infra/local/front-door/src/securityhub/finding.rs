@@ -1,11 +1,11 @@
-//! One finding in the AWS Security Finding Format: what its provider owns and what a customer owns.
+//! One finding in the AWS Security Finding Format: the fields of its provider and those of the customer.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// A finding as JSON; most of its fields are never looked at.
+/// A finding as JSON; most of its fields are never read.
 pub(crate) type Finding = Map<String, Value>;
 
 /// What identifies a finding.
@@ -18,7 +18,7 @@ pub(crate) struct Key {
 /// Fields that a later import never changes.
 const CUSTOMERS: &[&str] = &["Note", "UserDefinedFields", "VerificationState", "Workflow"];
 
-/// Fields that the provider says in `FindingProviderFields` and the customer may say otherwise.
+/// Fields that the provider sets in `FindingProviderFields` and the customer may override.
 const SHARED: &[&str] = &[
     "Confidence",
     "Criticality",
@@ -58,7 +58,7 @@ pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// Everything at a path such as `Compliance.Status` or `Resources[].Id`; `[]` goes through a list.
+/// All values at a path such as `Compliance.Status` or `Resources[].Id`; `[]` is each item of a list.
 pub(crate) fn at<'a>(finding: &'a Finding, path: &str) -> Vec<&'a Value> {
     let mut names = path.split('.');
     let first = names.next().unwrap_or_default();
@@ -81,7 +81,7 @@ fn spread<'a>(value: Option<&'a Value>, name: &str) -> Vec<&'a Value> {
     }
 }
 
-/// Fills what Security Hub itself fills when a finding comes in.
+/// Sets the fields that Security Hub itself sets at an import.
 pub(crate) fn complete(mut finding: Finding, now: Timestamp) -> Finding {
     if let Some(severity) = finding.get_mut("Severity") {
         complete_severity(severity);
@@ -143,7 +143,7 @@ fn for_provider(name: &str, value: &Value) -> Value {
     value
 }
 
-/// Label and normalized value follow from each other; the label wins.
+/// Derives label and normalized value from each other; the label takes precedence.
 fn complete_severity(severity: &mut Value) {
     let Some(severity) = severity.as_object_mut() else {
         return;
@@ -179,7 +179,7 @@ pub(crate) fn is_newer(incoming: &Finding, stored: &Finding, or_equal: bool) -> 
     }
 }
 
-/// The stored finding after its provider imports it again; `chosen` are the fields that a customer
+/// The stored finding after its provider imports it again; `chosen` are the fields that the customer
 /// has set.
 pub(crate) fn imported_again(
     stored: &Finding,
@@ -205,7 +205,7 @@ pub(crate) fn imported_again(
     incoming
 }
 
-/// A problem that was gone is there again, so somebody has to look at it anew.
+/// Resets the workflow status when a resolved problem reappears.
 fn is_back(before: &Finding, after: &Finding) -> bool {
     let compliance = |it| {
         at(it, "Compliance.Status")
@@ -219,8 +219,7 @@ fn is_back(before: &Finding, after: &Finding) -> bool {
     reopened || failed
 }
 
-/// The finding after a customer's update: each field replaces what was there, and `UpdatedAt`, which
-/// is the provider's, stays.
+/// The finding after a customer's update: each field is replaced, except the provider's `UpdatedAt`.
 pub(crate) fn updated(stored: &Finding, fields: &Finding, now: Timestamp) -> Finding {
     let mut finding = stored.clone();
     for (name, value) in fields {
@@ -228,7 +227,7 @@ pub(crate) fn updated(stored: &Finding, fields: &Finding, now: Timestamp) -> Fin
         match name.as_str() {
             "Note" => value["UpdatedAt"] = json!(time(now)),
             "Severity" => {
-                // `Original` is the provider's; the other members are the customer's to replace.
+                // The customer replaces all members but `Original`, which is the provider's.
                 if let Some(original) = at(stored, "Severity.Original").first() {
                     value["Original"] = (*original).clone();
                 }
@@ -273,7 +272,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_path_goes_through_lists() {
+    fn a_path_covers_every_item_of_a_list() {
         let finding = sample("1");
         assert_eq!(at(&finding, "Severity.Label"), [&json!("HIGH")]);
         assert_eq!(at(&finding, "Resources[].Type").len(), 2);
@@ -294,7 +293,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn label_and_normalized_follow_from_each_other() {
+    fn label_and_normalized_are_derived_from_each_other() {
         let cases = [
             (json!({"Label": "LOW"}), "LOW", 1),
             (json!({"Normalized": 55}), "MEDIUM", 55),
@@ -330,7 +329,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_second_import_keeps_what_the_customer_said() {
+    fn a_second_import_keeps_the_customers_fields() {
         let stored = complete(sample("1"), Timestamp::UNIX_EPOCH);
         let fields = json!({"UserDefinedFields": {"a": "1"}, "Severity": {"Label": "LOW"}});
         let stored = updated(&stored, &object(&fields), Timestamp::UNIX_EPOCH);
@@ -346,7 +345,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_problem_that_comes_back_is_new_again() {
+    fn a_resolved_problem_that_reappears_is_new_again() {
         let status = |workflow: &str, record: &str| {
             let mut finding = sample("1");
             finding.insert("Workflow".to_owned(), json!({"Status": workflow}));

@@ -1,4 +1,4 @@
-//! The limits of the AWS Security Finding Format, as tables that imports and updates both go by.
+//! The limits of the AWS Security Finding Format, as tables for imports and updates.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -45,7 +45,7 @@ const TEXTS: &[(&str, usize)] = &[
     ("Types[]", 512),
 ];
 
-/// Texts that are one of a few.
+/// Texts with a list of allowed values.
 const ONE_OF: &[(&str, &[&str])] = &[
     (
         "Compliance.Status",
@@ -97,7 +97,7 @@ const TIMES: &[&str] = &[
     "LastObservedAt",
 ];
 
-/// Objects that are whole only with these members.
+/// Objects with required members.
 const MEMBERS: &[(&str, &[&str])] = &[
     ("Note", &["Text", "UpdatedBy"]),
     ("RelatedFindings[]", &["Id", "ProductArn"]),
@@ -112,7 +112,7 @@ const OBJECTS: &[&str] = &[
     "Workflow",
 ];
 
-/// The findings of a `BatchImportFindings` call, as long as the call as a whole is in order.
+/// The findings of a `BatchImportFindings` call, if the call as a whole is valid.
 pub(crate) fn findings(body: &[u8]) -> Result<Vec<Finding>, String> {
     if body.len() > CALL_BYTES {
         return Err(format!(
@@ -129,14 +129,14 @@ pub(crate) fn findings(body: &[u8]) -> Result<Vec<Finding>, String> {
     items
         .into_iter()
         .map(|item| match item {
-            // Without an id its failure could not be told apart in the answer.
+            // Without an id the answer could not name its failure.
             Value::Object(finding) if !text(&finding, "Id").trim().is_empty() => Ok(finding),
             _ => Err("each of Findings must be an object with an Id".to_owned()),
         })
         .collect()
 }
 
-/// Refuses a list that is empty or too long.
+/// Fails if a list is empty or too long.
 pub(crate) fn per_call(name: &str, count: usize) -> Result<(), String> {
     match count {
         1..=PER_CALL => Ok(()),
@@ -154,7 +154,7 @@ pub(crate) fn finding(finding: &Finding) -> Result<(), (String, String)> {
         .map_err(|message| ("InvalidInput".to_owned(), message))
 }
 
-/// Refuses a finding over 240 KB.
+/// Fails if a finding is larger than 240 KB.
 pub(crate) fn size(finding: &Finding) -> Result<(), (String, String)> {
     let bytes = serde_json::to_vec(finding).map_or(0, |json| json.len());
     if bytes <= FINDING_BYTES {
@@ -184,7 +184,7 @@ fn required(finding: &Finding) -> Result<(), String> {
     }
 }
 
-/// Checks the fields that are there, in a finding or in an update of one.
+/// Checks the existing fields of a finding or of an update.
 pub(crate) fn fields(fields: &Finding) -> Result<(), String> {
     for path in OBJECTS {
         each(fields, path, Value::is_object, "must be an object")?;
@@ -297,12 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_finding_passes() {
+    fn a_complete_finding_is_valid() {
         assert_eq!(finding(&sample("1")), Ok(()));
     }
 
     #[test]
-    fn every_required_field_is_missed() {
+    fn every_missing_required_field_is_an_error() {
         for name in REQUIRED.iter().chain(&["Resources"]) {
             let mut it = sample("1");
             it.remove(*name);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_fields_are_named() {
+    fn invalid_fields_are_named() {
         let wrong = [
             ("AwsAccountId", json!("1")),
             ("Compliance", json!({"Status": "OK"})),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_finding_is_told_apart() {
+    fn a_finding_that_is_too_large_has_its_own_error() {
         let details = json!({"Other": {"blob": "x".repeat(FINDING_BYTES)}});
         let resources = json!([{"Type": "Other", "Id": "1", "Details": details}]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Security Hub's findings. The management account is the administrator: it sees, updates and, as a
+//! Security Hub's findings. The management account is the administrator: it reads, updates and, as a
 //! convenience of the local cloud, imports the findings of all accounts; a member only its own.
 
 mod events;
@@ -24,22 +24,22 @@ use store::Store;
 
 /// One call.
 #[derive(Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) operation: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
     pub(crate) body: &'a [u8],
 }
 
-/// An account is subscribed without asking, until it says otherwise; so no script has to enable
-/// Security Hub first, and one that does is answered as by AWS.
+/// An account is subscribed until it disables Security Hub, so that no script must enable it first; a
+/// script that does gets AWS's answer.
 #[derive(Debug, Clone)]
 enum Subscription {
     Enabled(Timestamp),
     Disabled,
 }
 
-/// Security Hub of the whole organization, in one region.
+/// Security Hub of the whole organization, in one Region.
 #[derive(Debug)]
 pub(crate) struct SecurityHub {
     administrator: String,
@@ -60,31 +60,31 @@ impl SecurityHub {
         }
     }
 
-    /// Answers one call. `strike` says, finding by finding, what a fault rule makes of it.
+    /// Answers one call. `fault` returns the error of a fault rule for one finding.
     pub(crate) fn answer(
         &self,
-        ask: &Ask<'_>,
-        strike: impl FnMut() -> Option<Refusal>,
+        request: &Request<'_>,
+        fault: impl FnMut() -> Option<Refusal>,
     ) -> Result<Value, Refusal> {
         let now = clock::now();
-        let subscription = lock(&self.subscriptions).get(ask.account).cloned();
-        if ask.operation == "EnableSecurityHub" {
-            return self.enable(ask, subscription.as_ref(), now);
+        let subscription = lock(&self.subscriptions).get(request.account).cloned();
+        if request.operation == "EnableSecurityHub" {
+            return self.enable(request, subscription.as_ref(), now);
         }
         if let Some(Subscription::Disabled) = subscription {
             let message = format!(
                 "Account {} is not subscribed to AWS Security Hub",
-                ask.account
+                request.account
             );
             return Err(Refusal::new("InvalidAccessException", message));
         }
-        match ask.operation {
-            "BatchImportFindings" => self.import(ask, strike, now),
-            "BatchUpdateFindings" => self.update(ask, strike, now),
-            "GetFindings" => self.get(ask, now),
-            "DescribeHub" => Ok(self.describe(ask, subscription.as_ref())),
+        match request.operation {
+            "BatchImportFindings" => self.import(request, fault, now),
+            "BatchUpdateFindings" => self.update(request, fault, now),
+            "GetFindings" => self.get(request, now),
+            "DescribeHub" => Ok(self.describe(request, subscription.as_ref())),
             "DisableSecurityHub" => {
-                let account = ask.account.to_owned();
+                let account = request.account.to_owned();
                 lock(&self.subscriptions).insert(account, Subscription::Disabled);
                 Ok(json!({}))
             }
@@ -98,8 +98,8 @@ impl SecurityHub {
         }
     }
 
-    /// Takes in the findings of `Imported` events that somebody puts on the bus by hand.
-    pub(crate) fn learn(&self, put_events: &[u8]) {
+    /// Imports the findings of `Imported` events that a client sends.
+    pub(crate) fn import_events(&self, put_events: &[u8]) {
         let now = clock::now();
         let mut store = lock(&self.store);
         for finding in events::imported_findings(put_events) {
@@ -113,7 +113,7 @@ impl SecurityHub {
 
     fn enable(
         &self,
-        ask: &Ask<'_>,
+        request: &Request<'_>,
         subscription: Option<&Subscription>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
@@ -121,19 +121,19 @@ impl SecurityHub {
             let message = "Account is already subscribed to Security Hub";
             return Err(Refusal::new("ResourceConflictException", message));
         }
-        let account = ask.account.to_owned();
+        let account = request.account.to_owned();
         lock(&self.subscriptions).insert(account, Subscription::Enabled(now));
         Ok(json!({}))
     }
 
-    fn describe(&self, ask: &Ask<'_>, subscription: Option<&Subscription>) -> Value {
+    fn describe(&self, request: &Request<'_>, subscription: Option<&Subscription>) -> Value {
         let since = match subscription {
             Some(Subscription::Enabled(since)) => *since,
             Some(Subscription::Disabled) | None => self.opened,
         };
         let arn = format!(
             "arn:aws:securityhub:{}:{}:hub/default",
-            ask.region, ask.account
+            request.region, request.account
         );
         json!({
             "HubArn": arn,
@@ -145,24 +145,26 @@ impl SecurityHub {
 
     fn import(
         &self,
-        ask: &Ask<'_>,
-        mut strike: impl FnMut() -> Option<Refusal>,
+        request: &Request<'_>,
+        mut fault: impl FnMut() -> Option<Refusal>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
-        let findings = limits::findings(ask.body).map_err(invalid)?;
+        let findings = limits::findings(request.body).map_err(invalid)?;
         let mut seen = HashSet::new();
         let (mut imported, mut failed) = (0_u32, Vec::new());
         let mut store = lock(&self.store);
         for mut finding in findings {
             let id = finding::text(&finding, "Id").to_owned();
             let result = self
-                .may_import(ask.account, &finding, &mut seen)
-                .and_then(|key| strike().map_or(Ok(key), |fault| Err((fault.code, fault.message))));
+                .may_import(request.account, &finding, &mut seen)
+                .and_then(|key| fault().map_or(Ok(key), |fault| Err((fault.code, fault.message))));
             match result {
                 Ok(key) => {
                     imported += 1;
-                    finding.entry("Region").or_insert_with(|| json!(ask.region));
-                    // A finding older than the stored one is taken and changes nothing, as by AWS.
+                    finding
+                        .entry("Region")
+                        .or_insert_with(|| json!(request.region));
+                    // A finding older than the stored one is accepted and changes nothing, as on AWS.
                     if let Some(stored) = store.import(key, finding, now) {
                         self.bus.send(events::entry(stored));
                     }
@@ -202,22 +204,22 @@ impl SecurityHub {
 
     fn update(
         &self,
-        ask: &Ask<'_>,
-        mut strike: impl FnMut() -> Option<Refusal>,
+        request: &Request<'_>,
+        mut fault: impl FnMut() -> Option<Refusal>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
-        let (keys, fields) = update::read(ask.body).map_err(invalid)?;
+        let (keys, fields) = update::read(request.body).map_err(invalid)?;
         let mut seen = HashSet::new();
         let (mut processed, mut unprocessed) = (Vec::new(), Vec::new());
         let mut store = lock(&self.store);
         for key in keys {
             let identifier = json!({"Id": key.id, "ProductArn": key.product_arn});
             let result = once(key, &mut seen)
-                .and_then(|key| strike().map_or(Ok(key), |fault| Err((fault.code, fault.message))))
+                .and_then(|key| fault().map_or(Ok(key), |fault| Err((fault.code, fault.message))))
                 .and_then(|key| {
                     store.update(
                         &key,
-                        |finding| self.sees(ask.account, finding),
+                        |finding| self.sees(request.account, finding),
                         &fields,
                         now,
                     )
@@ -235,10 +237,10 @@ impl SecurityHub {
         Ok(json!({"ProcessedFindings": processed, "UnprocessedFindings": unprocessed}))
     }
 
-    fn get(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Value, Refusal> {
-        let query = Query::read(ask.body, now).map_err(invalid)?;
+    fn get(&self, request: &Request<'_>, now: Timestamp) -> Result<Value, Refusal> {
+        let query = Query::read(request.body, now).map_err(invalid)?;
         let store = lock(&self.store);
-        let visible = store.findings().filter(|it| self.sees(ask.account, it));
+        let visible = store.findings().filter(|it| self.sees(request.account, it));
         Ok(query.page(visible))
     }
 
@@ -255,6 +257,6 @@ fn once(key: Key, seen: &mut HashSet<Key>) -> Result<Key, (String, String)> {
     if seen.insert(key.clone()) {
         return Ok(key);
     }
-    let message = "the same finding stands twice in this call".to_owned();
+    let message = "the call has the same finding twice".to_owned();
     Err(("DuplicatedFindingIdentifier".to_owned(), message))
 }

@@ -1,4 +1,4 @@
-//! The findings, in the order in which they first came.
+//! The findings, in the order of their first import.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,14 +10,14 @@ use super::limits;
 #[derive(Debug)]
 struct Stored {
     finding: Finding,
-    /// Fields that a customer has set; an import leaves them alone.
+    /// Fields that a customer has set; an import does not change them.
     chosen: BTreeSet<String>,
 }
 
-/// All findings of the organization. None is ever removed, so a place in the list stays valid.
+/// All findings of the organization. None is ever removed, so an index into the list stays valid.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    places: HashMap<Key, usize>,
+    indexes: HashMap<Key, usize>,
     findings: Vec<Stored>,
 }
 
@@ -30,37 +30,37 @@ impl Store {
     /// Whether the finding is unknown, or newer than the stored one.
     pub(crate) fn is_news(&self, key: &Key, incoming: &Finding) -> bool {
         let stored = self
-            .places
+            .indexes
             .get(key)
-            .and_then(|place| self.findings.get(*place));
+            .and_then(|index| self.findings.get(*index));
         stored.is_none_or(|stored| finding::is_newer(incoming, &stored.finding, false))
     }
 
-    /// Takes a finding in; `None` if the stored one is newer.
+    /// Stores a finding; `None` if the stored one is newer.
     pub(crate) fn import(
         &mut self,
         key: Key,
         incoming: Finding,
         now: Timestamp,
     ) -> Option<&Finding> {
-        let place = self.places.get(&key).copied();
-        if let Some(stored) = place.and_then(|place| self.findings.get(place))
+        let index = self.indexes.get(&key).copied();
+        if let Some(stored) = index.and_then(|index| self.findings.get(index))
             && !finding::is_newer(&incoming, &stored.finding, true)
         {
             return None;
         }
         let incoming = finding::complete(incoming, now);
-        let place = place.unwrap_or(self.findings.len());
-        if let Some(stored) = self.findings.get_mut(place) {
+        let index = index.unwrap_or(self.findings.len());
+        if let Some(stored) = self.findings.get_mut(index) {
             stored.finding = finding::imported_again(&stored.finding, &stored.chosen, incoming);
         } else {
-            self.places.insert(key, place);
+            self.indexes.insert(key, index);
             self.findings.push(Stored {
                 finding: incoming,
                 chosen: BTreeSet::new(),
             });
         }
-        self.findings.get(place).map(|it| &it.finding)
+        self.findings.get(index).map(|it| &it.finding)
     }
 
     /// Sets a customer's fields; the error is the finding's `ErrorCode` and message. A finding that
@@ -73,9 +73,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<&Finding, (String, String)> {
         let stored = self
-            .places
+            .indexes
             .get(key)
-            .and_then(|place| self.findings.get_mut(*place))
+            .and_then(|index| self.findings.get_mut(*index))
             .filter(|stored| sees(&stored.finding))
             .ok_or_else(|| ("FindingNotFound".to_owned(), "Finding Not Found".to_owned()))?;
         let updated = finding::updated(&stored.finding, fields, now);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customers_choice_survives_the_next_import() {
+    fn a_customers_field_survives_the_next_import() {
         let mut store = Store::default();
         let (key, finding) = titled("one", "2026-03-02T00:00:00Z");
         store.import(key.clone(), finding.clone(), NOW);

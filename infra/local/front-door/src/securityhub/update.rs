@@ -1,4 +1,4 @@
-//! `BatchUpdateFindings`: which findings, and what a customer says about all of them.
+//! `BatchUpdateFindings`: the findings, and the fields that the customer sets on all of them.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const FIELDS: &[&str] = &[
     "Workflow",
 ];
 
-/// Reads a call; what is wrong with it refuses it as a whole, since all its findings get the same.
+/// Reads a call; an invalid field refuses the whole call, because all its findings get the same fields.
 pub(crate) fn read(body: &[u8]) -> Result<(Vec<Key>, Finding), String> {
     let call =
         serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_refuses_the_call() {
+    fn an_invalid_field_refuses_the_call() {
         let wrong = [
             ("Note", json!({"Text": "x".repeat(513), "UpdatedBy": "me"})),
             ("Note", json!({"Text": "", "UpdatedBy": "me"})),

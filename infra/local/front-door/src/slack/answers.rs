@@ -1,9 +1,9 @@
-//! Bad days: how the webhooks answer for a while instead of keeping what they are sent.
+//! Outages: answers that the webhooks give for a while instead of accepting messages.
 //!
-//! `POST /_orgkeeper/slack-answers` takes one answer, or a list that is played one after the other:
+//! `POST /_orgkeeper/slack-answers` sets one answer, or a list of answers that follow each other:
 //! `[{"status": 429, "retry_after": 2, "seconds": 20}, {"status": 500, "seconds": 5}, {"status": 404}]`.
-//! The last one may be without `seconds`: it stays. `{"status": 200, "seconds": 5}` is a good while.
-//! `GET` gives what is still to be played, `DELETE` ends it.
+//! The last one may lack `seconds`: it stays. `{"status": 200, "seconds": 5}` accepts messages for 5 s.
+//! `GET` returns the remaining answers, `DELETE` removes them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::lock::lock;
 
-/// What Slack says with a status.
+/// Slack's error code for a status.
 const WORDS: &[(u16, &str)] = &[
     (400, "invalid_payload"),
     (403, "action_prohibited"),
@@ -25,31 +25,31 @@ const WORDS: &[(u16, &str)] = &[
     (500, "rollup_error"),
 ];
 
-/// An answer as it is asked for.
+/// An answer as a test defines it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct Definition {
     status: u16,
     retry_after: Option<u64>,
     seconds: Option<f64>,
 }
 
-/// One or several of them.
+/// One answer or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {
-    One(Wanted),
-    More(Vec<Wanted>),
+    One(Definition),
+    More(Vec<Definition>),
 }
 
-/// An answer that is played until a time, or for ever.
+/// An answer with the time until which it is given, if it ends.
 #[derive(Debug)]
 struct Answer {
-    wanted: Wanted,
+    definition: Definition,
     until: Option<Instant>,
 }
 
-/// How a post is answered that is not kept.
+/// The answer to a post that is not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     pub(crate) status: StatusCode,
@@ -57,34 +57,33 @@ pub(crate) struct Bad {
     pub(crate) retry_after: Option<u64>,
 }
 
-/// The answers that are still to be played.
+/// The remaining answers.
 #[derive(Debug, Default)]
 pub(crate) struct Answers(Mutex<VecDeque<Answer>>);
 
 impl Answers {
-    /// Plays these answers from now on, and none of those before; the error is a sentence that says what
-    /// to do.
+    /// Replaces the remaining answers; the error is a sentence that says how to correct them.
     pub(crate) fn set(&self, body: &[u8], now: Instant) -> Result<(), String> {
-        let wanted = match serde_json::from_slice(body) {
-            Ok(OneOrMore::One(wanted)) => vec![wanted],
-            Ok(OneOrMore::More(wanted)) => wanted,
+        let definition = match serde_json::from_slice(body) {
+            Ok(OneOrMore::One(definition)) => vec![definition],
+            Ok(OneOrMore::More(definition)) => definition,
             Err(_) => {
                 return Err("the answers are not understood; send JSON such as \
                      {\"status\":429,\"retry_after\":2,\"seconds\":20}, or a list of such objects"
                     .to_owned());
             }
         };
-        let last = wanted.len().saturating_sub(1);
+        let last = definition.len().saturating_sub(1);
         let mut from = Some(now);
         let mut answers = VecDeque::new();
-        for (place, wanted) in wanted.into_iter().enumerate() {
-            if wanted.status != 200 && !(400..=599).contains(&wanted.status) {
+        for (index, definition) in definition.into_iter().enumerate() {
+            if definition.status != 200 && !(400..=599).contains(&definition.status) {
                 return Err("set status to 200 or to a number from 400 to 599".to_owned());
             }
-            if wanted.seconds.is_none() && place < last {
+            if definition.seconds.is_none() && index < last {
                 return Err("set seconds in every answer but the last".to_owned());
             }
-            let seconds = wanted.seconds.map(Duration::try_from_secs_f64);
+            let seconds = definition.seconds.map(Duration::try_from_secs_f64);
             let until = match (from, seconds) {
                 (_, Some(Err(_))) => {
                     return Err("set seconds to a number that is not negative".to_owned());
@@ -93,33 +92,33 @@ impl Answers {
                 _ => None,
             };
             from = until;
-            answers.push_back(Answer { wanted, until });
+            answers.push_back(Answer { definition, until });
         }
         *lock(&self.0) = answers;
         Ok(())
     }
 
-    /// Ends them.
+    /// Removes the remaining answers.
     pub(crate) fn reset(&self) {
         lock(&self.0).clear();
     }
 
-    /// How a post is answered now; `None`: well.
-    pub(crate) fn playing(&self, now: Instant) -> Option<Bad> {
+    /// The answer to a post now; `None` if it is accepted.
+    pub(crate) fn current(&self, now: Instant) -> Option<Bad> {
         let answers = lock(&self.0);
-        let wanted = &answers.iter().find(|answer| !answer.over(now))?.wanted;
-        let status = StatusCode::from_u16(wanted.status).ok()?;
+        let definition = &answers.iter().find(|answer| !answer.over(now))?.definition;
+        let status = StatusCode::from_u16(definition.status).ok()?;
         (status != StatusCode::OK).then(|| Bad {
             status,
             word: WORDS
                 .iter()
-                .find(|(of, _)| *of == wanted.status)
+                .find(|(of, _)| *of == definition.status)
                 .map_or("error", |(_, word)| word),
-            retry_after: wanted.retry_after,
+            retry_after: definition.retry_after,
         })
     }
 
-    /// What is still to be played.
+    /// The remaining answers as JSON.
     pub(crate) fn report(&self, now: Instant) -> Value {
         let answers = lock(&self.0);
         let left = answers.iter().filter(|answer| !answer.over(now));
@@ -127,8 +126,8 @@ impl Answers {
             .map(|answer| {
                 let until = answer.until;
                 json!({
-                    "status": answer.wanted.status,
-                    "retry_after": answer.wanted.retry_after,
+                    "status": answer.definition.status,
+                    "retry_after": answer.definition.retry_after,
                     "seconds_left": until.map(|it| it.duration_since(now).as_secs_f64()),
                 })
             })
@@ -154,19 +153,19 @@ mod tests {
     }
 
     fn status(answers: &Answers, now: Instant, seconds: u64) -> Option<u16> {
-        let bad = answers.playing(now + Duration::from_secs(seconds))?;
+        let bad = answers.current(now + Duration::from_secs(seconds))?;
         Some(bad.status.as_u16())
     }
 
     #[test]
-    fn a_list_is_played_one_after_the_other() {
+    fn the_answers_of_a_list_follow_each_other() {
         let (answers, now) = set(&json!([
             {"status": 429, "retry_after": 2, "seconds": 20},
             {"status": 200, "seconds": 1},
             {"status": 500, "seconds": 5},
             {"status": 404},
         ]));
-        let bad = answers.playing(now).unwrap();
+        let bad = answers.current(now).unwrap();
         assert_eq!(bad.word, "rate_limited");
         assert_eq!(bad.retry_after, Some(2));
         for (second, expected) in [
@@ -184,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_by_itself() {
+    fn an_answer_expires() {
         let (answers, now) = set(&json!({"status": 503, "seconds": 0.5}));
-        let bad = answers.playing(now).unwrap();
+        let bad = answers.current(now).unwrap();
         assert_eq!((bad.word, bad.retry_after), ("error", None));
         let left = answers.report(now);
         let expected = json!({"status": 503, "retry_after": null, "seconds_left": 0.5});
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_is_told_what_to_do() {
+    fn an_invalid_answer_is_refused_with_a_hint() {
         for (wrong, word) in [
             (json!({"status": 300}), "status"),
             (json!({"seconds": 1}), "status"),

@@ -17,10 +17,10 @@ const ACTIONS: usize = 25;
 const BUTTON: usize = 75;
 const LINK: usize = 3_000;
 
-/// Types of blocks that are taken as they are.
+/// Types of blocks that are accepted unchecked.
 const UNCHECKED: &[&str] = &["divider", "image", "rich_text", "video", "file"];
 
-/// Slack's word for what is wrong with a message, if anything is.
+/// Slack's error code for an invalid message.
 pub(crate) fn refusal(message: &Value) -> Option<&'static str> {
     if !message.is_object() {
         return Some(INVALID);
@@ -80,7 +80,7 @@ fn text(value: &Value, limit: usize) -> bool {
         .is_some_and(|text| (1..=limit).contains(&text.chars().count()))
 }
 
-/// A list of at least and at most so many; one that may be empty may be left out.
+/// A list with a minimum and maximum length; one that may be empty may be missing.
 fn list(value: &Value, least: usize, most: usize, sound: impl Fn(&Value) -> bool) -> bool {
     match value {
         Value::Array(items) => (least..=most).contains(&items.len()) && items.iter().all(sound),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_limits_is_taken() {
+    fn values_within_the_limits_are_accepted() {
         assert_eq!(refusal(&json!({"text": "root login"})), None);
         let context = json!({"type": "context", "elements": vec![plain(3_000); 10]});
         let header = json!({"type": "header", "text": plain(150), "block_id": "b".repeat(255)});
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_a_limit_is_refused() {
+    fn values_over_a_limit_are_refused() {
         let elements = |count| json!({"type": "context", "elements": vec![plain(1); count]});
         for wrong in [
             json!({"type": "header", "text": plain(151)}),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_something() {
+    fn a_message_has_text() {
         for nothing in [json!({}), json!({"text": ""}), json!({"blocks": []})] {
             assert_eq!(refusal(&nothing), Some(NO_TEXT), "{nothing}");
         }

@@ -1,5 +1,5 @@
-//! A stand-in for Slack's incoming webhooks: it keeps what it was sent, refuses what Slack refuses
-//! (`limits`), and has bad days on demand (`answers`).
+//! A stand-in for Slack's incoming webhooks: it stores messages, refuses what Slack refuses (`limits`), and
+//! has outages that a test sets (`answers`).
 
 mod answers;
 mod limits;
@@ -15,10 +15,10 @@ use crate::lock::lock;
 pub(crate) use answers::Answers;
 pub(crate) use limits::refusal;
 
-/// Older messages make room for newer ones.
+/// Limit of stored messages; the oldest are removed.
 const KEPT: usize = 10_000;
 
-/// The messages that have come, oldest first, and how it answers.
+/// The posted messages, oldest first, and the answers that a test has set.
 #[derive(Debug, Default)]
 pub(crate) struct Slack {
     pub(crate) answers: Answers,
@@ -26,8 +26,8 @@ pub(crate) struct Slack {
 }
 
 impl Slack {
-    /// Keeps a message.
-    pub(crate) fn keep(&self, channel: &str, body: &Value, now: Timestamp) {
+    /// Stores a message.
+    pub(crate) fn store(&self, channel: &str, body: &Value, now: Timestamp) {
         let mut messages = lock(&self.messages);
         if messages.len() == KEPT {
             messages.pop_front();
@@ -41,7 +41,7 @@ impl Slack {
         lock(&self.messages).iter().cloned().collect()
     }
 
-    /// Forgets all messages.
+    /// Removes all messages.
     pub(crate) fn clear(&self) {
         lock(&self.messages).clear();
     }
@@ -52,10 +52,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_makes_room() {
+    fn the_oldest_message_is_removed() {
         let slack = Slack::default();
         for number in 0..=KEPT {
-            slack.keep("alerts", &json!({"text": number}), Timestamp::UNIX_EPOCH);
+            slack.store("alerts", &json!({"text": number}), Timestamp::UNIX_EPOCH);
         }
         let messages = slack.messages();
         assert_eq!(messages.len(), KEPT);

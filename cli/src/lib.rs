@@ -1,0 +1,79 @@
+//! The operator's command `orgkeeper`. It uses the functions' own code, so that it predicts what they do.
+//!
+//! Read it in this order:
+//! * [`outcome`]: exit codes and errors. [`output`]: the two forms of a result.
+//! * [`commands`]: a file for each group of commands.
+//! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
+//!   Slack on a terminal.
+//!
+//! Results go to standard output, everything else to standard error.
+
+pub mod alert_preview;
+pub mod commands;
+pub mod outcome;
+pub mod output;
+pub mod slack_text;
+
+use std::{ffi::OsString, io::Write};
+
+use clap::Parser;
+use jiff::Timestamp;
+
+use crate::{
+    commands::{Command, Context},
+    outcome::{CommandError, Outcome},
+    output::Format,
+};
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, and there is something: for \
+    example faults in a file.";
+
+/// Operates an AWS Organization that orgkeeper keeps.
+#[derive(Parser)]
+#[command(name = "orgkeeper", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Arguments {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs the command line `arguments` (the first is the program's name) at the time `now`.
+pub fn run(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    now: Timestamp,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Outcome {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(usage) if usage.use_stderr() => {
+            // With standard error closed there is no place to report it.
+            let _ = write!(err, "{}", usage.render());
+            return Outcome::WrongUsage;
+        }
+        Err(help) => return finish(write!(out, "{}", help.render()).map_err(Into::into), err),
+    };
+    let mut context = Context {
+        now,
+        format: arguments.output,
+        out,
+        err,
+    };
+    match arguments.command.run(&mut context) {
+        Ok(outcome) => outcome,
+        Err(error) => finish(Err(error), err),
+    }
+}
+
+fn finish(result: Result<(), CommandError>, err: &mut dyn Write) -> Outcome {
+    match result {
+        // The reader of a pipe has seen enough.
+        Ok(()) | Err(CommandError::OutputClosed) => Outcome::Done,
+        Err(error) => {
+            let _ = writeln!(err, "error: {error}");
+            Outcome::Failed
+        }
+    }
+}

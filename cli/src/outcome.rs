@@ -1,0 +1,69 @@
+//! How a command ends: exit codes and errors.
+
+use std::{io, process::ExitCode};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, and there is nothing to say.
+    Done,
+    /// It failed.
+    Failed,
+    /// The arguments are wrong.
+    WrongUsage,
+    /// Done, and there is something, for example faults in a file.
+    Found,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::WrongUsage => 2,
+            Outcome::Found => 3,
+        })
+    }
+}
+
+/// Why a command failed, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}. {hint}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The reason.
+        source: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file is not JSON.
+    #[error("{file} is not JSON (line {line}, column {column}). {hint}")]
+    NotJson {
+        /// The file.
+        file: String,
+        /// Where it stops to be JSON.
+        line: usize,
+        /// The column in that line.
+        column: usize,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The reader of the output is gone: no error for a pipe.
+    #[error("the output is closed")]
+    OutputClosed,
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Output(error),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Who made a call, in words: `userIdentity` of a call that CloudTrail recorded.
+
+use std::net::IpAddr;
+
+use crate::event::Event;
+
+/// Who made a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// In words: `role Admin (session ana)`.
+    pub description: String,
+    /// The ARNs that a rule can name: the identity's own and its role's.
+    pub principals: Vec<String>,
+    /// The role whose session it is: its ARN, or its name where that is missing.
+    pub role: Option<String>,
+    /// The AWS service that made the call for this identity.
+    pub service: Option<String>,
+    /// In which way it is the root user.
+    pub root_access: RootAccess,
+}
+
+/// In which way an actor is the root user of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootAccess {
+    /// It is not the root user.
+    NotRoot,
+    /// Somebody with the root user's password or keys.
+    Credentials,
+    /// A central root session (`sts:AssumeRoot`) for one task.
+    CentralSession,
+    /// An AWS service that acts as the root user.
+    Service,
+}
+
+const IDENTITY: &str = "/detail/userIdentity";
+/// The "calling service" of a person who uses the console.
+const CONSOLE: &[&str] = &["signin.amazonaws.com", "console.amazonaws.com"];
+
+impl Actor {
+    /// Who made the call that `event` is about; `None` if it does not say.
+    #[must_use]
+    pub fn of(event: &Event) -> Option<Self> {
+        let field = |name: &str| event.value(&format!("{IDENTITY}/{name}"));
+        let issuer = |name: &str| field(&format!("sessionContext/sessionIssuer/{name}"));
+        let service = field("invokedBy").filter(|service| !CONSOLE.contains(&service.as_str()));
+        let root_access = if !event.is(&format!("{IDENTITY}/type"), "Root") {
+            RootAccess::NotRoot
+        } else if service.is_some() || event.is("/detail/eventType", "AwsServiceEvent") {
+            RootAccess::Service
+        } else if event.is(&format!("{IDENTITY}/sessionContext/assumedRoot"), "true") {
+            RootAccess::CentralSession
+        } else {
+            RootAccess::Credentials
+        };
+        let arn = field("arn");
+        // arn:aws:sts::111122223333:assumed-role/Admin/ana
+        let mut of_arn = arn.iter().flat_map(|arn| arn.split('/').skip(1));
+        let (second, third) = (of_arn.next(), of_arn.next());
+        let named = |name: Option<String>| name.or_else(|| field("principalId"));
+        let words = match field("type").unwrap_or_default().as_str() {
+            "Root" => match root_access {
+                RootAccess::Service => format!(
+                    "AWS service {} as the root user",
+                    service.as_deref().unwrap_or("(which one is not said)")
+                ),
+                RootAccess::CentralSession => "a central root session (sts:AssumeRoot)".to_owned(),
+                RootAccess::Credentials | RootAccess::NotRoot => "the root user".to_owned(),
+            },
+            "IAMUser" => {
+                let user = field("userName").or_else(|| second.map(str::to_owned));
+                named(user).map_or("an IAM user".to_owned(), |user| format!("IAM user {user}"))
+            }
+            "AssumedRole" => {
+                let role = issuer("userName").or_else(|| second.map(str::to_owned));
+                session(role.as_deref(), third)
+            }
+            "FederatedUser" => {
+                let user = field("userName").or_else(|| second.map(str::to_owned));
+                format!("federated user {}", named(user).unwrap_or_default())
+            }
+            "AWSService" => format!("AWS service {}", service.clone().unwrap_or_default()),
+            "AWSAccount" => format!(
+                "AWS account {}",
+                named(field("accountId")).unwrap_or_default()
+            ),
+            // WebIdentityUser, SAMLUser, IdentityCenterUser and later types.
+            other => {
+                let user = field("userName").or_else(|| field("onBehalfOf/userId"));
+                match named(user)
+                    .or_else(|| arn.clone())
+                    .or_else(|| service.clone())
+                {
+                    Some(user) => format!("{other} {user}"),
+                    None => other.to_owned(),
+                }
+            }
+        };
+        let words = words.trim();
+        if words.is_empty() {
+            return None;
+        }
+        let through = match &service {
+            Some(service) if !words.contains(service) => format!(" through {service}"),
+            _ => String::new(),
+        };
+        let role = issuer("arn").or_else(|| issuer("userName"));
+        let role = role.or_else(|| {
+            let of_a_role = arn.as_ref()?.contains(":assumed-role/");
+            of_a_role.then(|| second.map(str::to_owned)).flatten()
+        });
+        Some(Self {
+            description: format!("{words}{through}"),
+            principals: arn.iter().cloned().chain(issuer("arn")).collect(),
+            role,
+            service,
+            root_access,
+        })
+    }
+}
+
+/// A role's session; one of IAM Identity Center is a person.
+fn session(role: Option<&str>, session: Option<&str>) -> String {
+    let of_a_person = role
+        .and_then(|role| role.strip_prefix("AWSReservedSSO_"))
+        .map(|rest| rest.rsplit_once('_').map_or(rest, |(set, _)| set));
+    match (of_a_person, role, session) {
+        (Some(set), _, Some(person)) => {
+            format!("Identity Center user {person} (permission set {set})")
+        }
+        (_, Some(role), Some(session)) => format!("role {role} (session {session})"),
+        (_, Some(role), None) => format!("role {role}"),
+        (_, None, Some(session)) => format!("role session {session}"),
+        (_, None, None) => "a role".to_owned(),
+    }
+}
+
+/// The address that the call came from. A call of a service has its name instead.
+#[must_use]
+pub fn source_ip(event: &Event) -> Option<String> {
+    event
+        .value("/detail/sourceIPAddress")
+        .filter(|address| address.parse::<IpAddr>().is_ok())
+}
+
+/// Programs, by the start of the user agent.
+const TOOLS: &[(&str, &str)] = &[
+    ("Mozilla/", "a browser"),
+    ("signin.amazonaws.com", "a browser"),
+    ("console.amazonaws.com", "the AWS console"),
+    ("console.ec2.amazonaws.com", "the AWS console"),
+    ("S3Console/", "the AWS console"),
+    ("AWSCloudTrail", "the AWS console"),
+    ("AWS Internal", "AWS itself"),
+    ("aws-cli", "the AWS CLI"),
+    ("[aws-cli", "the AWS CLI"),
+    ("APN/1.0 HashiCorp", "Terraform"),
+    ("HashiCorp Terraform", "Terraform"),
+    ("Boto3", "a Python program"),
+    ("aws-sdk-", "a program with an AWS SDK"),
+];
+
+/// The program that the call was made with, in words; an unknown one by the start of its name.
+#[must_use]
+pub fn tool(event: &Event) -> Option<String> {
+    let agent = event.value("/detail/userAgent")?;
+    let known = TOOLS.iter().find(|(start, _)| agent.starts_with(start));
+    Some(match known {
+        Some((_, words)) => (*words).to_owned(),
+        None => agent.split([' ', '/']).next()?.chars().take(60).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(identity: &Value) -> Option<Actor> {
+        let body = json!({ "detail": { "userIdentity": identity } }).to_string();
+        Actor::of(&Event::read(&body, "", Timestamp::UNIX_EPOCH))
+    }
+
+    fn words(identity: &Value) -> String {
+        of(identity).unwrap().description
+    }
+
+    #[test]
+    fn every_identity_has_a_description() {
+        let assumed = |role: &str| {
+            json!({ "type": "AssumedRole", "principalId": "AROA:ana",
+                "arn": format!("arn:aws:sts::111122223333:assumed-role/{role}/ana") })
+        };
+        for (identity, wanted) in [
+            (assumed("Admin"), "role Admin (session ana)"),
+            (
+                assumed("AWSReservedSSO_Power_User_0123456789abcdef"),
+                "Identity Center user ana (permission set Power_User)",
+            ),
+            (json!({ "type": "AssumedRole" }), "a role"),
+            (
+                json!({ "type": "IAMUser", "userName": "ana" }),
+                "IAM user ana",
+            ),
+            (
+                json!({ "type": "IAMUser", "principalId": "AIDA" }),
+                "IAM user AIDA",
+            ),
+            (json!({ "type": "IAMUser" }), "an IAM user"),
+            (
+                json!({ "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ana",
+                    "invokedBy": "cloudformation.amazonaws.com" }),
+                "IAM user ana through cloudformation.amazonaws.com",
+            ),
+            (
+                json!({ "type": "AWSService", "invokedBy": "config.amazonaws.com" }),
+                "AWS service config.amazonaws.com",
+            ),
+            (
+                json!({ "type": "AWSAccount", "accountId": "111122223333" }),
+                "AWS account 111122223333",
+            ),
+            (
+                json!({ "type": "WebIdentityUser", "userName": "repo:a" }),
+                "WebIdentityUser repo:a",
+            ),
+            (json!({ "type": "Unknown" }), "Unknown"),
+            (json!({ "invokedBy": "AWS Internal" }), "AWS Internal"),
+        ] {
+            assert_eq!(words(&identity), wanted, "{identity}");
+        }
+        assert_eq!(of(&json!({})), None);
+        assert_eq!(of(&Value::Null), None);
+    }
+
+    #[test]
+    fn the_ways_of_being_root_are_distinguished() {
+        let root = |more: Value| {
+            let mut identity = json!({ "type": "Root", "arn": "arn:aws:iam::111122223333:root" });
+            identity
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            of(&identity).unwrap()
+        };
+        assert_eq!(root(json!({})).root_access, RootAccess::Credentials);
+        let in_console = root(json!({ "invokedBy": "signin.amazonaws.com" }));
+        assert_eq!(in_console.root_access, RootAccess::Credentials);
+        let service = root(json!({ "invokedBy": "support.amazonaws.com" }));
+        assert_eq!(service.root_access, RootAccess::Service);
+        assert_eq!(
+            service.description,
+            "AWS service support.amazonaws.com as the root user"
+        );
+        for assumed in [json!("true"), json!(true)] {
+            let session = root(json!({ "sessionContext": { "assumedRoot": assumed } }));
+            assert_eq!(session.root_access, RootAccess::CentralSession);
+        }
+        assert_eq!(
+            of(&json!({ "type": "IAMUser" })).unwrap().root_access,
+            RootAccess::NotRoot
+        );
+    }
+
+    #[test]
+    fn a_session_has_its_role() {
+        let role = "arn:aws:iam::111122223333:role/path/Admin";
+        let actor = of(&json!({ "type": "AssumedRole",
+            "arn": "arn:aws:sts::111122223333:assumed-role/Admin/ana",
+            "sessionContext": { "sessionIssuer": { "arn": role, "userName": "Admin" } } }))
+        .unwrap();
+        assert_eq!(actor.role.as_deref(), Some(role));
+        assert!(actor.principals.contains(&role.to_owned()));
+        let actor = of(&json!({ "type": "AssumedRole",
+            "arn": "arn:aws:sts::111122223333:assumed-role/Admin/ana" }))
+        .unwrap();
+        assert_eq!(actor.role.as_deref(), Some("Admin"));
+    }
+}

@@ -1,0 +1,46 @@
+"""Prints a template with its loops expanded, sorted and without what only people read, so that two versions
+can be compared.
+
+    .venv/cloud/bin/python infra/local/expand.py template.yaml
+    diff <(git show HEAD:template.yaml | .venv/cloud/bin/python infra/local/expand.py /dev/stdin) \\
+         <(.venv/cloud/bin/python infra/local/expand.py template.yaml)
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from ministack.services.cloudformation import engine, language_extensions
+
+# What only people read: it may change without a change of the stack's behaviour.
+DESCRIPTIONS = ("AlarmDescription", "Description", "Sid")
+
+
+def expanded(text):
+    """The template as CloudFormation takes it: the loops expanded, parameters at their defaults."""
+    template = engine._parse_template(text)
+    defaults = {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
+    return language_extensions.apply(template, defaults)
+
+
+def without_descriptions(node):
+    """The same without what only people read, `!GetAtt a.b` and `[a, b]` alike."""
+    if isinstance(node, list):
+        return [without_descriptions(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("Fn::GetAtt"), str):
+        return {"Fn::GetAtt": node["Fn::GetAtt"].split(".", 1)}
+    return {key: without_descriptions(value) for key, value in node.items() if key not in DESCRIPTIONS}
+
+
+def main():
+    """Prints the template named in the argument."""
+    template = expanded(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    sections = ("Parameters", "Conditions", "Globals", "Resources", "Outputs")
+    shown = {section: without_descriptions(template[section]) for section in sections if section in template}
+    print(json.dumps(shown, indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

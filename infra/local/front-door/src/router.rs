@@ -1,0 +1,231 @@
+//! Reads a call, counts it, applies the fault rules, and passes it to the service that answers it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+
+use crate::backend::{MOTO_ACCOUNT, Unreachable};
+use crate::callers::Caller;
+use crate::operation::Operation;
+use crate::problem::respond;
+use crate::reply::{success, text_answer};
+use crate::scope::Scope;
+use crate::securityhub;
+use crate::services::Services;
+use crate::settings::Settings;
+use crate::trail;
+use crate::{clock, control, lambda, sts};
+
+/// What answers the calls of a service.
+#[derive(Debug, Clone, Copy)]
+enum Handler {
+    AccountFactory,
+    AccountManagement,
+    Assignments,
+    ControlTower,
+    Moto,
+    Organizations,
+    SecurityHub,
+}
+
+/// Services by their name in the credential scope; `MiniStack` answers all others.
+const HANDLERS: &[(&str, Handler)] = &[
+    ("account", Handler::AccountManagement),
+    ("budgets", Handler::Moto),
+    ("config", Handler::Moto),
+    ("controltower", Handler::ControlTower),
+    ("identitystore", Handler::Moto),
+    ("organizations", Handler::Organizations),
+    ("securityhub", Handler::SecurityHub),
+    ("servicecatalog", Handler::AccountFactory),
+    ("sso", Handler::Assignments),
+];
+
+/// A request that has been read.
+struct Call {
+    operation: Operation,
+    scope: Option<Scope>,
+    parts: Parts,
+    body: Bytes,
+}
+
+/// The routes: the controls, and AWS calls everywhere else.
+pub(crate) fn router(settings: Settings) -> Router {
+    control::routes()
+        .fallback(answer)
+        .with_state(Arc::new(Services::new(settings)))
+}
+
+async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            let message = format!("the request's body is incomplete: {error}");
+            return text_answer(StatusCode::BAD_REQUEST, message);
+        }
+    };
+    let scope = Scope::read(&parts.headers, &parts.uri);
+    let operation = Operation::read(
+        &parts.method,
+        &parts.uri,
+        &parts.headers,
+        scope.as_ref(),
+        &body,
+    );
+    let name = operation.full_name();
+    let call = Call {
+        operation,
+        scope,
+        parts,
+        body,
+    };
+    services.count_call(&name);
+    let response = services.answer(call, &name).await;
+    tracing::debug!(
+        operation = name,
+        status = response.status().as_u16(),
+        "answered"
+    );
+    services.count_answer(&name, response.status());
+    response
+}
+
+impl Services {
+    async fn answer(&self, call: Call, name: &str) -> Response {
+        if let Some(refusal) = self.apply_faults(name).await {
+            return refusal.response(&call.operation);
+        }
+        match self.route(call).await {
+            Ok(response) => response,
+            Err(unreachable) => unreachable.response(),
+        }
+    }
+
+    async fn route(&self, mut call: Call) -> Result<Response, Unreachable> {
+        let service = call.operation.service.as_str();
+        let Some((_, handler)) = HANDLERS.iter().find(|it| it.0 == service) else {
+            return self.ministack(call).await;
+        };
+        if let Ok(value) = HeaderValue::from_str(&self.settings.management_account) {
+            call.parts.headers.insert(MOTO_ACCOUNT, value);
+        }
+        let Call {
+            operation,
+            mut parts,
+            body,
+            ref scope,
+        } = call;
+        let caller = self
+            .callers
+            .of(scope.as_ref().map(|it| it.access_key.as_str()));
+        let region = scope
+            .as_ref()
+            .map_or(&self.settings.region, |it| &it.region);
+        let input = body.clone();
+        let response = match handler {
+            Handler::Moto => self.moto.forward(&parts, body).await?,
+            Handler::Organizations => self.organizations.answer(&operation, &parts, body).await?,
+            Handler::AccountManagement => {
+                let contacts = &self.account_management;
+                contacts
+                    .answer(&operation, &caller, &mut parts, body)
+                    .await?
+            }
+            Handler::AccountFactory => {
+                let factory = &self.account_factory;
+                let answer = factory.answer(&operation.name, &caller, &body).await;
+                respond(&operation, answer)?
+            }
+            Handler::ControlTower => {
+                let answer = self.control_tower.answer(&operation.name, &body).await;
+                respond(&operation, answer)?
+            }
+            Handler::Assignments => {
+                let assignments = &self.assignments;
+                assignments.answer(&operation, region, &parts, body).await?
+            }
+            Handler::SecurityHub => self.security_hub(&operation, &caller, region, &body),
+        };
+        let Some(change) = trail::change(&operation) else {
+            return Ok(response);
+        };
+        let answer = self.moto.read(response).await?;
+        let call = trail::Call {
+            caller: &caller,
+            headers: &parts.headers,
+            body: &input,
+            answer: &answer,
+        };
+        self.trail.record(change, &call, clock::now());
+        Ok(answer.into_response())
+    }
+
+    fn security_hub(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        region: &str,
+        body: &[u8],
+    ) -> Response {
+        let name = operation.full_name();
+        let request = securityhub::Request {
+            operation: &operation.name,
+            account: &caller.account,
+            region,
+            body,
+        };
+        let fault = || {
+            self.faults
+                .apply_to_finding(&name, Instant::now(), rand::random)
+        };
+        match self.security_hub.answer(&request, fault) {
+            Ok(body) => success(operation, &body),
+            Err(refusal) => refusal.response(operation),
+        }
+    }
+
+    async fn ministack(&self, call: Call) -> Result<Response, Unreachable> {
+        let Call {
+            operation,
+            scope,
+            mut parts,
+            body,
+        } = call;
+        let access_key = scope.as_ref().map(|it| it.access_key.as_str());
+        match (operation.service.as_str(), operation.name.as_str()) {
+            ("sts", "AssumeRole") => {
+                let region = &self.settings.region;
+                if let Some(role) = sts::requested_role(&body)
+                    && !sts::exists(&role, &self.ministack, region).await?
+                {
+                    let caller = self.callers.of(access_key);
+                    return Ok(sts::refusal(&caller, &role).response(&operation));
+                }
+                let answer = self.ministack.forward_and_read(&parts, body).await?;
+                if let Some((key, caller)) = sts::assumed_session(&answer.body) {
+                    self.callers.store(key, caller);
+                }
+                return Ok(answer.into_response());
+            }
+            // Stored before the event is sent, because its receiver may read the finding at once.
+            ("events", "PutEvents") => self.security_hub.import_events(&body),
+            ("lambda", _) => {
+                if let Some(account) = lambda::function_account(parts.uri.path())
+                    && account != self.callers.of(access_key).account
+                {
+                    lambda::call_as(&mut parts.headers, &account);
+                }
+            }
+            _ => {}
+        }
+        self.ministack.forward(&parts, body).await
+    }
+}

@@ -1,0 +1,108 @@
+//! The SNS topics that alerts are published on.
+
+use aws_sdk_sns::{Client, types::MessageAttributeValue};
+use serde_json::json;
+
+use crate::{
+    alert::{Alert, Severity, cut},
+    aws_error::{AwsCallError, Service},
+};
+
+/// A gateway to the topics.
+#[derive(Clone, Debug)]
+pub struct AlertTopics {
+    client: Client,
+    /// The ARNs for [`Severity::Info`], [`Severity::Error`] and [`Severity::Critical`].
+    arns: [String; 3],
+}
+
+impl AlertTopics {
+    /// A gateway over `client` to the topics with these ARNs. A function that publishes nothing critical can
+    /// pass the topic of errors for it.
+    #[must_use]
+    pub fn new(client: Client, info: String, error: String, critical: String) -> Self {
+        Self {
+            client,
+            arns: [info, error, critical],
+        }
+    }
+
+    /// The ARN of the topic of a severity.
+    #[must_use]
+    pub fn of(&self, severity: Severity) -> &str {
+        let [info, error, critical] = &self.arns;
+        match severity {
+            Severity::Info => info,
+            Severity::Error => error,
+            Severity::Critical => critical,
+        }
+    }
+
+    /// Publishes an alert on the topic of its severity.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn publish(&self, alert: &Alert) -> Result<(), AwsCallError> {
+        self.publish_on(self.of(alert.severity), alert).await
+    }
+
+    /// Publishes an alert on the topic with this ARN: as text to mail subscribers, as JSON to all others.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn publish_on(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
+        self.publish_to(None, topic, alert).await
+    }
+
+    /// Publishes an alert to the mail subscribers of the topic with this ARN only: the subscription of the
+    /// queue for Slack filters it out by its attribute `audience`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn publish_by_mail(&self, topic: &str, alert: &Alert) -> Result<(), AwsCallError> {
+        self.publish_to(Some("mail"), topic, alert).await
+    }
+
+    async fn publish_to(
+        &self,
+        audience: Option<&str>,
+        topic: &str,
+        alert: &Alert,
+    ) -> Result<(), AwsCallError> {
+        let short = Alert {
+            title: cut(alert.title.clone()),
+            details: alert
+                .details
+                .0
+                .iter()
+                .map(|(label, text)| (label.clone(), cut(text.clone())))
+                .collect(),
+            ..alert.clone()
+        };
+        // A `Value` would sort the details.
+        let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
+        let message = json!({ "default": whole, "email": short.text() });
+        // `severity` is always there: a filter policy on `audience` lets nothing through without any attribute.
+        let attributes = [
+            ("severity", Some(alert.severity.word())),
+            ("audience", audience),
+        ];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value?);
+            Some((name.to_owned(), value.build().ok()?))
+        });
+        self.client
+            .publish()
+            .topic_arn(topic)
+            .subject(short.subject())
+            .message_structure("json")
+            .message(message.to_string())
+            .set_message_attributes(Some(attributes.collect()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| AwsCallError::new(Service::Sns, "Publish", &error))
+    }
+}

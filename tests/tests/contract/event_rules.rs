@@ -1,0 +1,340 @@
+//! Which events the EventBridge rules of the templates deliver: every sample and every call that a function knows, or
+//! a name and a reason in a list of exceptions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use alerter::kinds::CLASSIFIERS;
+use anyhow::{Context as _, Result, ensure};
+use orgkeeper_tests::{event_pattern::delivers, template::Template};
+use serde_json::{Value, json};
+
+/// The rules of other accounts and Regions, which forward to the alerts bus.
+const FORWARDING: &str = "infra/alert-events.yaml";
+
+/// Alerts that no rule of the stack's own account delivers.
+const NOT_DELIVERED: &[(&str, &str)] = &[
+    (
+        "root-read",
+        "reads by the root user need the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
+    ),
+    (
+        "unrecognized",
+        "an event of a service without a rule: it comes from a rule of somebody else",
+    ),
+];
+/// Alerts that no rule of the other accounts and Regions forwards.
+const NOT_FORWARDED: &[(&str, &str)] = &[
+    (
+        "account-failed",
+        "Control Tower sends it in the management account and its home Region only",
+    ),
+    (
+        "account-update-failed",
+        "Control Tower sends it in the management account and its home Region only",
+    ),
+    (
+        "root-read",
+        "reads by the root user need the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
+    ),
+    (
+        "unrecognized",
+        "an event of a service without a rule: it comes from a rule of somebody else",
+    ),
+];
+/// Rules of the stack that other accounts do not need, with the same reason.
+const OWN_RULES: &[&str] = &["AccountFailedRule", "AccountUpdateFailedRule"];
+
+/// A rule: its logical id and its properties, without functions.
+type Rules = Vec<(String, Value)>;
+
+/// The rules of a template with a target that `is_target` accepts. Of `Fn::If` the branch that `condition` says is
+/// taken, and a `Ref` is its parameter's or resource's value in `values`.
+fn rules(
+    template: &str,
+    is_target: impl Fn(&Value) -> bool,
+    condition: bool,
+    values: &BTreeMap<&str, &str>,
+) -> Result<Rules> {
+    let template = Template::load(template)?;
+    let rules: Rules = template
+        .resources_of_type("AWS::Events::Rule")
+        .filter(|(_, rule)| {
+            let targets = rule["Targets"].as_array();
+            targets.is_some_and(|targets| targets.iter().any(|target| is_target(&target["Arn"])))
+        })
+        .map(|(name, rule)| (name.to_owned(), resolved(rule, condition, values)))
+        .collect();
+    ensure!(!rules.is_empty(), "no rule has this target");
+    Ok(rules)
+}
+
+fn resolved(part: &Value, condition: bool, values: &BTreeMap<&str, &str>) -> Value {
+    match part {
+        Value::Array(items) => {
+            let items = items.iter();
+            items
+                .map(|item| resolved(item, condition, values))
+                .collect()
+        }
+        Value::Object(members) => {
+            if let Some(Value::Array(parts)) = members.get("Fn::If") {
+                return resolved(&parts[if condition { 1 } else { 2 }], condition, values);
+            }
+            if let Some(value) = part["Ref"].as_str().and_then(|name| values.get(name)) {
+                return (*value).into();
+            }
+            let members = members.iter();
+            members
+                .map(|(name, value)| (name.clone(), resolved(value, condition, values)))
+                .collect()
+        }
+        plain => plain.clone(),
+    }
+}
+
+/// The rules that deliver to a queue of the stack.
+fn rules_to(queue: &str) -> Result<Rules> {
+    let arn = json!({ "Fn::GetAtt": [queue, "Arn"] });
+    rules(
+        "template.yaml",
+        |target| *target == arn,
+        true,
+        &BTreeMap::new(),
+    )
+}
+
+/// The stack's rules for alerts on the default bus.
+fn own_rules() -> Result<Rules> {
+    let rules = rules_to("AlertsQueue")?.into_iter();
+    Ok(rules
+        .filter(|(_, rule)| rule["EventBusName"].is_null())
+        .collect())
+}
+
+fn forwarding_rules() -> Result<Rules> {
+    let target = json!({ "Ref": "TargetBusArn" });
+    rules(FORWARDING, |arn| *arn == target, true, &BTreeMap::new())
+}
+
+fn is_delivered(rules: &Rules, event: &Value) -> bool {
+    rules.iter().any(|(_, rule)| delivers(rule, event))
+}
+
+/// The samples of a function that are events, by name; not what topics or the function itself send.
+fn samples(function: &str) -> Result<BTreeMap<String, Value>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../events")
+        .join(function);
+    let mut samples = BTreeMap::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|end| end == "json") {
+            let sample: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+            let name = path.file_stem().context("a name")?.to_string_lossy();
+            if !sample["detail-type"].is_null() {
+                samples.insert(name.into_owned(), sample);
+            }
+        }
+    }
+    ensure!(!samples.is_empty(), "{function} has no samples");
+    Ok(samples)
+}
+
+/// The samples of alerts, and two events of kinds that have no sample of their own.
+fn alerts() -> Result<BTreeMap<String, Value>> {
+    let mut alerts = samples("alerter")?;
+    let mut read = alerts["root-use"].clone();
+    read["detail"]["eventName"] = "DescribeInstances".into();
+    read["detail"]["readOnly"] = true.into();
+    alerts.insert("root-read".to_owned(), read);
+    let mut update = samples("create-managed-account")?["update-managed-account"].clone();
+    let status = "/detail/serviceEventDetails/updateManagedAccountStatus/state";
+    *update.pointer_mut(status).context("a state")? = "FAILED".into();
+    alerts.insert("account-update-failed".to_owned(), update);
+    Ok(alerts)
+}
+
+/// Compares the alerts that no rule delivers with the list of exceptions.
+fn only_these_are_missing(rules: &Rules, exceptions: &[(&str, &str)]) -> Result<()> {
+    let alerts = alerts()?;
+    ensure!(alerts.len() > 25, "only {} alerts", alerts.len());
+    let missing: BTreeSet<&str> = alerts
+        .iter()
+        .filter(|(_, event)| !is_delivered(rules, event))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let expected: BTreeSet<&str> = exceptions.iter().map(|(name, _)| *name).collect();
+    let lost: Vec<_> = missing.difference(&expected).collect();
+    ensure!(lost.is_empty(), "no rule delivers {lost:?}");
+    let found: Vec<_> = expected.difference(&missing).collect();
+    ensure!(
+        found.is_empty(),
+        "a rule delivers {found:?} now: take them off the list"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_alert_is_delivered_in_the_stacks_own_account() -> Result<()> {
+    only_these_are_missing(&own_rules()?, NOT_DELIVERED)
+}
+
+#[test]
+fn every_alert_is_forwarded_by_other_accounts() -> Result<()> {
+    only_these_are_missing(&forwarding_rules()?, NOT_FORWARDED)
+}
+
+#[test]
+fn every_forwarded_event_of_aws_is_delivered_from_the_alerts_bus() -> Result<()> {
+    let rules: Rules = rules_to("AlertsQueue")?
+        .into_iter()
+        .filter(|(_, rule)| rule["EventBusName"] == json!({ "Ref": "AlertsBus" }))
+        .collect();
+    for (name, event) in alerts()? {
+        ensure!(is_delivered(&rules, &event), "{name} is not delivered");
+    }
+    Ok(())
+}
+
+/// A call as CloudTrail records it.
+fn call(service: &str, operation: &str) -> Value {
+    json!({
+        "source": format!("aws.{service}"),
+        "detail-type": "AWS API Call via CloudTrail",
+        "detail": {
+            "eventSource": format!("{service}.amazonaws.com"),
+            "eventName": operation,
+            "eventType": "AwsApiCall",
+            "userIdentity": { "type": "AssumedRole" },
+        },
+    })
+}
+
+#[test]
+fn every_call_that_has_words_is_delivered_and_forwarded() -> Result<()> {
+    let (own, forwarding) = (own_rules()?, forwarding_rules()?);
+    let calls: Vec<_> = CLASSIFIERS.iter().flat_map(|row| row.calls).collect();
+    ensure!(calls.len() > 90, "only {} calls", calls.len());
+    for words in calls {
+        let event = call(words.service, words.operation);
+        for (place, rules) in [("template.yaml", &own), (FORWARDING, &forwarding)] {
+            ensure!(
+                is_delivered(rules, &event),
+                "{place}: no rule for {words:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_operation_of_a_rule_has_words() -> Result<()> {
+    let known: BTreeSet<&str> = CLASSIFIERS
+        .iter()
+        .flat_map(|row| row.calls)
+        .map(|words| words.operation)
+        .chain([
+            "AccountDepartedOrganization",
+            "AssumeRoot",
+            "CreateManagedAccount",
+            "UpdateManagedAccount",
+        ])
+        .collect();
+    for (name, rule) in own_rules()? {
+        let operations = rule["EventPattern"]["detail"]["eventName"].as_array();
+        for operation in operations.into_iter().flatten() {
+            let operation = operation.as_str().context("an operation's name")?;
+            ensure!(
+                known.contains(operation),
+                "{name}: nothing is said about {operation}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What decides which events a rule delivers.
+fn decisive(rules: Rules) -> Result<BTreeSet<String>> {
+    let all = rules.into_iter().map(|(_, rule)| {
+        Ok(serde_json::to_string(&json!([
+            rule["EventPattern"],
+            rule["State"]
+        ]))?)
+    });
+    all.collect()
+}
+
+#[test]
+fn the_rules_of_both_files_are_equal() -> Result<()> {
+    let own: Rules = own_rules()?
+        .into_iter()
+        .filter(|(name, _)| !OWN_RULES.contains(&name.as_str()))
+        .collect();
+    let (own, forwarding) = (decisive(own)?, decisive(forwarding_rules()?)?);
+    let differ: Vec<_> = own.symmetric_difference(&forwarding).collect();
+    ensure!(
+        differ.is_empty(),
+        "in one of template.yaml and {FORWARDING} only: {differ:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_sample_of_another_function_is_delivered_to_its_queue() -> Result<()> {
+    let bucket = BTreeMap::from([("AccountsBucket", "orgkeeper-accounts-111111111111")]);
+    for (function, queue) in [
+        ("finding-enricher", "FindingsQueue"),
+        ("directory-refresher", "DirectoryQueue"),
+        ("new-account-handler", "UploadsQueue"),
+        ("create-managed-account", "AccountEventsQueue"),
+    ] {
+        let arn = json!({ "Fn::GetAtt": [queue, "Arn"] });
+        // With Control Tower, and without.
+        let mut all = Rules::new();
+        for condition in [true, false] {
+            all.extend(rules(
+                "template.yaml",
+                |target| *target == arn,
+                condition,
+                &bucket,
+            )?);
+        }
+        for (name, event) in samples(function)? {
+            ensure!(
+                is_delivered(&all, &event),
+                "{function}: no rule delivers {name}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_stack_writes_itself_is_not_delivered() -> Result<()> {
+    let bucket = BTreeMap::from([("AccountsBucket", "orgkeeper-accounts-111111111111")]);
+    let arn = json!({ "Fn::GetAtt": ["UploadsQueue", "Arn"] });
+    let uploads = rules("template.yaml", |target| *target == arn, true, &bucket)?;
+    let mut results = samples("new-account-handler")?["object-created"].clone();
+    results["detail"]["object"]["key"] = "results/accounts.csv".into();
+    ensure!(!is_delivered(&uploads, &results));
+    let findings = rules_to("FindingsQueue")?;
+    let mut enriched = samples("finding-enricher")?["imported-consolidated"].clone();
+    enriched["detail"]["findings"][0]["UserDefinedFields"] = json!({ "findingEnriched": "True" });
+    ensure!(!is_delivered(&findings, &enriched));
+    Ok(())
+}
+
+#[test]
+fn changes_of_the_organization_are_forwarded_to_the_directory() -> Result<()> {
+    let target = json!({ "Ref": "TargetBusArn" });
+    let template = "infra/organization-events.yaml";
+    let forwarding = rules(template, |arn| *arn == target, true, &BTreeMap::new())?;
+    for (name, event) in samples("directory-refresher")? {
+        ensure!(is_delivered(&forwarding, &event), "{name} is not forwarded");
+    }
+    Ok(())
+}
