@@ -131,6 +131,10 @@ fn item(request: &AccountRequest) -> Value {
     let plain = serde_json::to_value(request).unwrap();
     let mut item = Value::Object(attributes(plain.as_object().unwrap()));
     item["Files"] = json!({ "SS": request.files });
+    if request.files.is_empty() {
+        // DynamoDB takes no empty set.
+        item.as_object_mut().unwrap().remove("Files");
+    }
     item
 }
 
