@@ -81,7 +81,8 @@ pub fn imported(time: &str, findings: &[Value]) -> Value {
 /// An organization of `accounts` member accounts that answers as AWS does, its table included.
 pub struct Organization {
     accounts: usize,
-    tables: DynamoDb,
+    /// The directory's table.
+    pub tables: DynamoDb,
 }
 
 impl Organization {

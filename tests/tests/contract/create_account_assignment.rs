@@ -827,3 +827,27 @@ async fn what_was_asked_for_is_written_down_before_the_time_runs_out() {
         json!([{ "asked": "slow" }, "open"])
     );
 }
+
+#[tokio::test]
+async fn another_attempt_that_starts_meanwhile_is_left_as_it_is() {
+    let world = assigning(0);
+    let other = Arc::clone(&world);
+    let wire = wire_over(&world, move |call| {
+        if call.body["TransactItems"][0]["Update"]["TableName"] == ACCOUNTS {
+            other.set("Attempt", &json!({ "N": "2" }));
+        }
+        None
+    })
+    .await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(world.text("Status"), "ASSIGNING");
+}
+
+#[tokio::test]
+async fn an_assignment_keeps_its_slot_though_all_are_taken() {
+    let world = assigning(1);
+    world.hold(["x#1#0".to_owned(), "y#1#0".to_owned(), token(0)]);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(look(&world).requests, 1);
+}

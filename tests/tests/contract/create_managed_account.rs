@@ -2207,3 +2207,48 @@ async fn ordered_by_two_at_the_same_moment_the_account_is_made_once() {
     assert!(!world.reconcile().await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
 }
+
+// ------------------------------------------------------------------ conditions
+
+#[tokio::test]
+async fn an_end_frees_the_name_of_the_request() {
+    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let name = json!({ "Id": { "S": "name#payments" },
+        "AccountEmail": { "S": email("payments") } });
+    world.tables.put(STATE, &name);
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.tables.get(STATE, "name#payments"), None);
+}
+
+#[tokio::test]
+async fn the_first_file_that_joins_a_request_meanwhile_is_counted_too() {
+    let writes = AtomicUsize::new(0);
+    let request = AccountRequest {
+        files: BTreeSet::new(),
+        ..under_way("payments", Some("rec-1"))
+    };
+    let world = world_with(FACTORY, [request], move |call, tables| {
+        if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0 {
+            let files = json!({ "Files": { "SS": ["v2#more.csv"] } });
+            tables.set(ACCOUNTS, &email("payments"), &files);
+            let open = json!({ "Open": { "N": "1" } });
+            tables.set(STATE, "file#v2#more.csv", &open);
+        }
+        None
+    })
+    .await;
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.open("v2#more.csv"), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_holds_a_slot_already_takes_no_second_one() {
+    let world = plain(FACTORY, [waiting("payments")]).await;
+    let held = held_by("operations", [email("payments")]);
+    world.tables.put(STATE, &held);
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.called("ProvisionProduct"), 0);
+    assert_eq!(world.status("payments"), "VALID");
+}

@@ -1370,3 +1370,68 @@ async fn a_thousand_rows_take_a_hundred_calls() {
     let calls = wire.calls().len();
     assert!(calls <= 120, "{calls} calls");
 }
+
+/// Another invocation changes the first request before the first transaction.
+fn changed_at_first(
+    vending: &Arc<Vending>,
+    change: Value,
+) -> impl Fn(&Call) -> Option<Answer> + use<> {
+    let (other, calls) = (Arc::clone(vending), AtomicUsize::new(0));
+    move |call| {
+        if call.operation == "TransactWriteItems" && calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            set(&other, &new_email(0), &change);
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn another_attempt_that_starts_meanwhile_is_read_again_and_followed() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let attempt = json!({ "Attempt": { "N": "2" } });
+    let wire = wire_over(&vending, changed_at_first(&vending, attempt)).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(wire.calls_of("TransactWriteItems").len(), 2);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+}
+
+#[tokio::test]
+async fn a_failed_request_that_is_started_meanwhile_is_not_replaced() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let status = |status: &str| json!({ "Status": { "S": status } });
+    set(&vending, &new_email(0), &status("FAILED"));
+    let wire = wire_over(&vending, changed_at_first(&vending, status("VALID"))).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "1");
+}
+
+#[tokio::test]
+async fn a_failed_request_whose_name_is_still_its_own_starts_again() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "FAILED" } }),
+    );
+    assert_eq!(answers(&vending, &[], &[&row(0, 1)]).await, [""]);
+    assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "2");
+}
+
+#[tokio::test]
+async fn ninety_files_at_most_wait_for_one_request() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let files: Vec<String> = (0..90).map(|n| format!("v{n}#many.csv")).collect();
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Files": { "SS": files } }),
+    );
+    let wire = plain(&vending).await;
+    comes_back(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    let files = attribute(&vending, &new_email(0), "Files");
+    assert_eq!(files["SS"].as_array().map(Vec::len), Some(90));
+}
