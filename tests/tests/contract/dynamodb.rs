@@ -11,8 +11,8 @@ const KEY: &str = "k";
 fn table() -> DynamoDb {
     let tables = DynamoDb::new();
     let item = json!({ "Id": { "S": KEY }, "Word": { "S": "payments" }, "Ten": { "N": "10" },
-        "Half": { "N": "0.50" }, "Tags": { "SS": ["a", "b"] }, "Rows": { "L": [{ "S": "x" }, { "N": "2" }] },
-        "Map": { "M": { "In": { "S": "side" } } }, "Yes": { "BOOL": true } });
+        "Half": { "N": "0.50" }, "Tags": { "SS": ["a", "b"] }, "Steps": { "L": [{ "S": "x" }, { "N": "2" }] },
+        "Inside": { "M": { "In": { "S": "side" } } }, "Yes": { "BOOL": true } });
     tables.put(VENDING_STATE, &item);
     tables
 }
@@ -24,7 +24,7 @@ fn request(fields: &[(&str, &str)]) -> Value {
     let mut values = json!({});
     for (field, text) in fields {
         request[*field] = (*text).into();
-        for (name, attribute) in [("#T", "Ten"), ("#id", "Id")] {
+        for (name, attribute) in [("#T", "Ten"), ("#id", "Id"), ("#in", "In")] {
             if text.contains(name) {
                 names[name] = attribute.into();
             }
@@ -75,7 +75,7 @@ fn conditions_hold_as_documented() {
         ("contains(Word, :a)", true),
         ("contains(Tags, :a)", true),
         ("contains(Tags, :z)", false),
-        ("contains(Rows, :one)", false),
+        ("contains(Steps, :one)", false),
         // Numbers are compared by what they are worth, and never with texts.
         ("#T = :ten", true),
         ("#T = :text", false),
@@ -93,9 +93,9 @@ fn conditions_hold_as_documented() {
         ("attribute_type(Word, :type)", false),
         ("size(Tags) > :one", true),
         ("size(Word) < :nine", true),
-        ("Map.In > :pay", true),
-        ("Rows[1] > :one", true),
-        ("attribute_exists(Rows[2])", false),
+        ("Inside.#in > :pay", true),
+        ("Steps[1] > :one", true),
+        ("attribute_exists(Steps[2])", false),
         // What is absent differs from everything, and is neither less nor more.
         ("attribute_exists(Absent)", false),
         ("attribute_not_exists(Absent)", true),
@@ -138,17 +138,17 @@ fn updates_change_the_item_as_documented() {
             json!({ "N": "11" }),
         ),
         (
-            "SET Rows = list_append(Rows, :list)",
-            "Rows",
+            "SET Steps = list_append(Steps, :list)",
+            "Steps",
             json!({ "L": [{ "S": "x" }, { "N": "2" }, { "S": "y" }] }),
         ),
         // Each sees the item as it was.
         (
-            "SET Word = :z, Other = Word",
-            "Other",
+            "SET Word = :z, Copied = Word",
+            "Copied",
             json!({ "S": "payments" }),
         ),
-        ("REMOVE Word SET Other = Word", "Word", Value::Null),
+        ("REMOVE Word SET Copied = Word", "Word", Value::Null),
         ("ADD #T :one", "Ten", json!({ "N": "11" })),
         ("ADD Absent :one", "Absent", json!({ "N": "1" })),
         ("ADD Tags :bc", "Tags", json!({ "SS": ["a", "b", "c"] })),
@@ -195,7 +195,7 @@ fn what_dynamodb_refuses_panics() {
     for update in [
         "Word = :z",
         "SET Word :z",
-        "SET Word = :z SET Other = :z",
+        "SET Word = :z SET Copied = :z",
         "SET Word = :z, Word = :pay",
         "SET Word = :z REMOVE Word",
         "SET Id = :z",
@@ -227,7 +227,7 @@ fn requests_that_dynamodb_refuses_panic() {
             json!({ "S": "x", "N": "1" }),
         ),
         ("/Key/Id", json!({ "S": "" })),
-        ("/Key/Other", json!({ "S": "x" })),
+        ("/Key/Copied", json!({ "S": "x" })),
         ("/TableName", json!("Absent")),
         ("/Expected", json!({})),
         ("/ReturnValues", json!("EVERYTHING")),
