@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    parse::{Condition, Operand, Path, Step},
+    parse::{Condition, Operand, Step},
     value::{elements, equal, order, parts, size},
 };
 
@@ -60,7 +60,7 @@ impl Operand {
 }
 
 /// What an item has at a path.
-pub(super) fn at<'i>(item: &'i Value, path: &Path) -> Option<&'i Value> {
+pub(super) fn at<'i>(item: &'i Value, path: &[Step]) -> Option<&'i Value> {
     let (first, below) = path.split_first()?;
     let Step::Name(name) = first else {
         return None;

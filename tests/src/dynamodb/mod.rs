@@ -526,16 +526,15 @@ fn page(
     request: &Value,
 ) -> Value {
     let start = &request["ExclusiveStartKey"];
-    let first = match start.is_null() {
-        true => 0,
-        false => {
-            let name = key_name(table);
-            let place = items.iter().position(|item| item[name] == start[name]);
-            place.map_or_else(
-                || panic!("the start key is not that of an item: {start}"),
-                |place| place + 1,
-            )
-        }
+    let first = if start.is_null() {
+        0
+    } else {
+        let name = key_name(table);
+        let place = items.iter().position(|item| item[name] == start[name]);
+        place.map_or_else(
+            || panic!("the start key is not that of an item: {start}"),
+            |place| place + 1,
+        )
     };
     let limit = request["Limit"].as_u64().map_or(usize::MAX, |limit| {
         usize::try_from(limit.max(1)).unwrap_or(usize::MAX)

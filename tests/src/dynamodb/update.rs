@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::{
     condition::at,
-    parse::{Change, Operand, Path, Step, Stored},
+    parse::{Change, Operand, Step, Stored},
     value::{elements, parts, sum},
 };
 
 /// The item after these changes. Each of them sees the item as it was before.
 pub(super) fn updated(before: &Value, changes: &[Change], key: &str) -> Value {
     let mut after = before.clone();
-    let mut changed = Vec::new();
+    let mut touched = Vec::new();
     for change in changes {
         let (Change::Set(path, _)
         | Change::Remove(path)
@@ -23,10 +23,10 @@ pub(super) fn updated(before: &Value, changes: &[Change], key: &str) -> Value {
             "{name} is the table's key and cannot be changed"
         );
         assert!(
-            !changed.contains(&name),
+            !touched.contains(&name),
             "{name} is changed twice by one update"
         );
-        changed.push(name);
+        touched.push(name);
         let old = before.get(name);
         let new = match change {
             Change::Set(_, stored) => Some(stored.value(before)),
@@ -44,8 +44,8 @@ pub(super) fn updated(before: &Value, changes: &[Change], key: &str) -> Value {
     after
 }
 
-fn attribute(path: &Path) -> &str {
-    match path.as_slice() {
+fn attribute(path: &[Step]) -> &str {
+    match path {
         [Step::Name(name)] => name,
         _ => panic!("{path:?}: only whole attributes are updated here"),
     }
