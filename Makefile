@@ -74,6 +74,10 @@ clippy: need-cargo
 contract: .venv/rust/installed need-cargo
 	$(NEXTEST) --workspace --lib --test contract
 
+.PHONY: mutations
+mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn: a contract test has to fail (half an hour)
+	python3 tests/mutations.py
+
 .PHONY: local-tests
 local-tests: .venv/cloud/installed
 	$(CLOUD) -m unittest discover -s $(LOCAL)

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
     alerts::SampleEvent,
-    organization::{Organization, account, record},
+    organization::{Organization, account},
+    sqs::record,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};

@@ -20,7 +20,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    organization::{Organization, account, finding, imported, record},
+    dynamodb::{self, ACCOUNT_DIRECTORY},
+    organization::{Organization, account, finding, imported},
+    sqs::record,
     template::Template,
     vending::{self, Vending},
     wire::{Answer, Wire},
@@ -231,8 +233,8 @@ async fn process_file(binary: &Binary, quota_shares: &str) -> Result<Run> {
         &wire,
         &[
             ("ACCOUNTS_BUCKET", vending::BUCKET),
-            ("ACCOUNTS_TABLE", vending::ACCOUNTS),
-            ("VENDING_STATE_TABLE", vending::STATE),
+            ("ACCOUNTS_TABLE", dynamodb::ACCOUNTS),
+            ("VENDING_STATE_TABLE", dynamodb::VENDING_STATE),
             ("INFO_TOPIC_ARN", "arn:aws:sns:us-east-1:111111111111:info"),
             (
                 "ERROR_TOPIC_ARN",
