@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    dynamodb::{self, ACCOUNT_DIRECTORY},
+    dynamodb,
     organization::{Organization, account, finding, imported},
     sqs::record,
     template::Template,

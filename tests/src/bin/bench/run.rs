@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use orgkeeper_tests::{
-    organization::TABLE,
+    dynamodb::ACCOUNT_DIRECTORY,
     runtime_api::Function,
     template::{FunctionSettings, Template},
     wire::Wire,
@@ -56,7 +56,7 @@ impl Build {
 /// updates, and `more`.
 pub(crate) async fn start(binary: &Binary, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
     let usual = [
-        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
+        ("ACCOUNT_DIRECTORY_TABLE", ACCOUNT_DIRECTORY),
         ("UPDATES_PER_SECOND", "0"),
         ("AWS_ENDPOINT_URL", wire.url()),
         ("AWS_REGION", "us-east-1"),
