@@ -75,7 +75,7 @@ contract: .venv/rust/installed need-cargo
 	$(NEXTEST) --workspace --lib --test contract
 
 .PHONY: mutations
-mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn: a contract test has to fail (half an hour)
+mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn: a contract test has to fail
 	python3 tests/mutations.py
 
 .PHONY: local-tests

@@ -10,6 +10,7 @@
 )]
 
 mod condition;
+mod mutation;
 mod parse;
 mod update;
 mod value;

@@ -6,7 +6,7 @@ use std::{cmp::Ordering, collections::BTreeSet};
 
 use serde_json::Value;
 
-use super::value;
+use super::{mutation, value};
 
 /// Words that DynamoDB does not take as attribute names (Developer Guide, *Reserved words*).
 const RESERVED: &str = include_str!("reserved.txt");
@@ -143,7 +143,11 @@ impl<'r> Placeholders<'r> {
     /// The condition in a field of the request.
     pub(super) fn condition(&mut self, field: &str) -> Option<Condition> {
         let text = self.request[field].as_str()?;
-        let mut parser = Parser::of(text, self);
+        let text = match field {
+            "ConditionExpression" => mutation::applied(self.request, text),
+            _ => text.into(),
+        };
+        let mut parser = Parser::of(&text, self);
         let condition = parser.any();
         parser.end();
         Some(condition)
