@@ -504,9 +504,9 @@ mod tests {
     }
 
     #[test]
-    fn without_control_tower_an_account_that_stands_is_no_wish() {
+    fn without_control_tower_an_existing_account_is_refused() {
         let mut organization = organization();
-        organization.control_tower = None;
+        organization.governed = None;
         let row = existing("old@example.com", "Old & grown");
         assert_eq!(
             refused(&row, None, &organization),
