@@ -205,15 +205,9 @@ fn prose_of(code: &str) -> Vec<(usize, String)> {
             (if text.trim().contains(' ') { text } else { "" }, end + 1)
         } else if rest.starts_with("'\"'") {
             ("", 3)
-        } else if rest.starts_with("'\\") {
-            // An escaped character: the quote after it belongs to the literal.
-            (
-                "",
-                rest[2..]
-                    .chars()
-                    .next()
-                    .map_or(2, |escaped| 2 + escaped.len_utf8()),
-            )
+        } else if let Some(escaped) = rest.strip_prefix("'\\") {
+            // The quote after an escaped character belongs to the literal.
+            ("", 2 + escaped.chars().next().map_or(0, char::len_utf8))
         } else {
             ("", 1)
         };
