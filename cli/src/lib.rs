@@ -2,7 +2,7 @@
 //!
 //! Read it in this order:
 //! * [`outcome`]: exit codes and errors. [`output`]: the two forms of a result.
-//! * [`commands`]: a file for each group of commands.
+//! * [`commands`]: a file for each group of commands; [`context`]: what they run with.
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
 //!
@@ -10,6 +10,7 @@
 
 pub mod alert_preview;
 pub mod commands;
+pub mod context;
 pub mod outcome;
 pub mod output;
 pub mod slack_text;
@@ -20,7 +21,8 @@ use clap::Parser;
 use jiff::Timestamp;
 
 use crate::{
-    commands::{Command, Context},
+    commands::Command,
+    context::Context,
     outcome::{CommandError, Outcome},
     output::Format,
 };

@@ -1,5 +1,5 @@
-"""Prints a template with its loops expanded, sorted and without what only people read, so that two versions
-can be compared.
+"""Prints a template with its loops expanded, sorted, without what only people read and with each condition's
+definition in place of its name, so that two versions can be compared.
 
     .venv/cloud/bin/python infra/local/expand.py template.yaml
     diff <(git show HEAD:template.yaml | .venv/cloud/bin/python infra/local/expand.py /dev/stdin) \\
@@ -34,11 +34,33 @@ def without_descriptions(node):
     return {key: without_descriptions(value) for key, value in node.items() if key not in DESCRIPTIONS}
 
 
+def with_meanings(node, conditions):
+    """The same with each condition's definition in place of its name, which only the template itself reads."""
+    if isinstance(node, list):
+        return [with_meanings(item, conditions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if list(node) == ["Condition"] and isinstance(node["Condition"], str):
+        return meaning(node["Condition"], conditions)
+    meant = {key: with_meanings(value, conditions) for key, value in node.items()}
+    if isinstance(node.get("Condition"), str):
+        meant["Condition"] = meaning(node["Condition"], conditions)
+    if "Fn::If" in node:
+        meant["Fn::If"][0] = meaning(node["Fn::If"][0], conditions)
+    return meant
+
+
+def meaning(condition, conditions):
+    """A condition's definition, without the names of other conditions in it."""
+    return with_meanings(conditions[condition], conditions)
+
+
 def main():
     """Prints the template named in the argument."""
     template = expanded(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    sections = ("Parameters", "Conditions", "Globals", "Resources", "Outputs")
+    sections = ("Parameters", "Globals", "Resources", "Outputs")
     shown = {section: without_descriptions(template[section]) for section in sections if section in template}
+    shown = with_meanings(shown, template["Conditions"])
     print(json.dumps(shown, indent=1, sort_keys=True))
 
 

@@ -33,14 +33,16 @@ MOST_BYTES = 150_000
 # Shown if the demo fails.
 LAST_LINES = 20
 
-# Seconds. Progress is looked at that often; a wait is shown that long at most; the end stays that long.
-BETWEEN_SNAPSHOTS = 0.5
+# The output is cut into that many snapshots at most, however long it takes.
+SNAPSHOTS = 60
+# Seconds. A wait is shown that long at most; the end stays that long.
+BETWEEN_SNAPSHOTS = 0.1
 LONGEST_WAIT = 0.4
 END = 8
 LINES_PER_SECOND = 9
 
 # Pixels.
-CHARACTER = 8.43
+CHARACTER = 8.4
 LINE = 18
 MARGIN = 16
 TITLE = 34
@@ -67,7 +69,7 @@ def main():
     snapshots, code = record(COMMAND)
     if code:
         sys.exit(f"{last_lines(snapshots)}\nthe demo failed with exit code {code}: nothing was recorded")
-    picture = draw(snapshots)
+    picture = draw(thinned(snapshots))
     problems = problems_of(picture)
     if problems:
         sys.exit("; ".join(problems))
@@ -157,6 +159,18 @@ def style_of(cell):
     return COLORS.get(cell.fg, FOREGROUND if cell.fg == "default" else f"#{cell.fg}"), cell.bold, cell.reverse, cell.blink
 
 
+def thinned(snapshots):
+    """The snapshots put together to a few that are about as far apart as each other."""
+    apart = snapshots[-1][0] / SNAPSHOTS
+    few, together = [], {}
+    for seconds, changed in snapshots:
+        together.update(changed)
+        if not few or seconds - few[-1][0] >= apart or seconds == snapshots[-1][0]:
+            few.append((seconds, together))
+            together = {}
+    return few
+
+
 # ---------------------------------------------------------------- draw
 
 
@@ -188,7 +202,7 @@ def draw(snapshots):
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title">
 <title id="title">A recording of make demo</title>
 <style>
-text{{white-space:pre}}
+text{{white-space:pre;fill:{FOREGROUND}}}
 .past{{opacity:0}}
 {"".join(f".{name}{{{rule(style)}}}" for style, name in styles.items())}
 @media (prefers-reduced-motion:no-preference){{
@@ -245,13 +259,14 @@ def versions_of(snapshots, times):
 def run_element(line, run, styles):
     """The text element of a run."""
     column, width, text, style = run
-    name = styles.setdefault(style, f"s{len(styles)}")
+    plain = style == (FOREGROUND, False, False, False)
+    name = "" if plain else f' class="{styles.setdefault(style, f"s{len(styles)}")}"'
     x, y = column * CHARACTER, line * LINE + 14
     back = ""
     if style[2]:
         back = f'<rect x="{x:.0f}" y="{line * LINE}" width="{width * CHARACTER:.0f}" height="{LINE}" fill="{style[0]}"/>'
-    return (f'{back}<text class="{name}" x="{x:.5g}" y="{y}" textLength="{width * CHARACTER:.5g}">{escape(text, quote=False)}'
-            "</text>")
+    length = f' textLength="{width * CHARACTER:.0f}"' if width > 1 else ""
+    return f'{back}<text{name} x="{x:.0f}" y="{y}"{length}>{escape(text, quote=False)}</text>'
 
 
 def rule(style):

@@ -16,44 +16,57 @@ class Loops(unittest.TestCase):
     def setUpClass(cls):
         cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
         cls.resources = cls.template["Resources"]
-        cls.queues = cls.template["Mappings"]["Queues"]
+        cls.queues = {name: f"Has{name}" for name in cls.template["Mappings"]["Queues"]}
         cls.functions = {name: one for name, one in cls.resources.items() if one["Type"] == FUNCTION}
 
     def test_each_queue_has_a_row_a_dead_letter_queue_an_alarm_and_outputs(self):
         queues = {name for name, one in self.resources.items() if one["Type"] == "AWS::SQS::Queue"}
         self.assertEqual(queues, {name + kind for name in self.queues for kind in ("Queue", "DeadLetterQueue")})
-        for name, row in self.queues.items():
+        for name, condition in self.queues.items():
             with self.subTest(name):
                 queue, dead_letters = self.resources[f"{name}Queue"], self.resources[f"{name}DeadLetterQueue"]
                 alarm = self.resources[f"{name}DeadLetterAlarm"]
-                self.assertEqual({one["Condition"] for one in (queue, dead_letters, alarm)}, {row["Condition"]})
+                self.assertEqual({one["Condition"] for one in (queue, dead_letters, alarm)}, {condition})
                 self.assertEqual(
                     queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"], {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]})
                 self.assertEqual(
                     alarm["Properties"]["Dimensions"][0]["Value"], {"Fn::GetAtt": [f"{name}DeadLetterQueue", "QueueName"]})
                 for output, resource in ((f"{name}QueueUrl", f"{name}Queue"), (f"{name}DeadLetterQueueUrl", f"{name}DeadLetterQueue")):
                     self.assertEqual(self.template["Outputs"][output]["Value"], {"Ref": resource})
-                    self.assertEqual(self.template["Outputs"][output]["Condition"], row["Condition"])
+                    self.assertEqual(self.template["Outputs"][output]["Condition"], condition)
 
     def test_each_function_has_a_row_a_log_group_an_alarm_and_an_output(self):
-        self.assertEqual(set(self.functions), set(self.template["Mappings"]["Functions"]))
         for name, function in self.functions.items():
             with self.subTest(name):
                 logs, alarm = self.resources[f"{name}Logs"], self.resources[f"{name}ErrorsAlarm"]
                 output = self.template["Outputs"][f"{name}FunctionName"]
-                self.assertEqual(
-                    {one["Condition"] for one in (logs, alarm, output)}, {function["Condition"]})
+                self.assertEqual({one["Condition"] for one in (logs, alarm, output)}, {f"Has{name}"})
+                self.assertEqual(self.meaning(f"Has{name}"), self.meaning(function["Condition"]))
                 self.assertEqual(function["Properties"]["LoggingConfig"]["LogGroup"], {"Ref": f"{name}Logs"})
                 self.assertEqual(alarm["Properties"]["Dimensions"][0]["Value"], {"Ref": name})
                 self.assertEqual(output["Value"], {"Ref": name})
+
+    def test_each_queue_exists_if_its_function_does(self):
+        for name, function in self.functions.items():
+            for event in function["Properties"]["Events"].values():
+                if event["Type"] == "SQS" and name != "CreateAccountAssignment":
+                    queue = self.queue_of(event)
+                    self.assertEqual(self.meaning(queue["Condition"]), self.meaning(function["Condition"]), name)
+
+    def meaning(self, condition):
+        return expand.meaning(condition, self.template["Conditions"])
+
+    def queue_of(self, event):
+        """The queue that an event source reads."""
+        queue = event["Properties"]["Queue"]["Fn::GetAtt"]
+        return self.resources[queue[0] if isinstance(queue, list) else queue.removesuffix(".Arn")]
 
     def test_a_message_stays_invisible_for_six_timeouts_and_the_batching_window(self):
         for name, function in self.functions.items():
             for event in function["Properties"]["Events"].values():
                 if event["Type"] != "SQS":
                     continue
-                queue = event["Properties"]["Queue"]["Fn::GetAtt"]
-                queue = self.resources[queue[0] if isinstance(queue, list) else queue.removesuffix(".Arn")]
+                queue = self.queue_of(event)
                 window = event["Properties"].get("MaximumBatchingWindowInSeconds", 0)
                 if isinstance(window, dict):
                     window = self.template["Parameters"][window["Ref"]]["MaxValue"]

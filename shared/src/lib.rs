@@ -5,17 +5,18 @@
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`lifecycle`]: what AWS sends when an account operation has ended.
+//! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`).
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: updates to findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
 //! * [`optimistic`]: writing a record that others write too.
-//! * [`once`]: idempotency records (feature `once`).
-//! * [`vending`]: the requested accounts, and what became of each (feature `vending`).
+//! * [`idempotency`]: idempotency records (feature `idempotency`).
+//! * [`vending`]: what is known of each account request (feature `vending`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
-//! Gateways ([`account_directory::organizations`], [`security_hub`], …) speak the domain; an SDK
+//! Gateways ([`gateway`], [`security_hub`], …) speak the domain; an SDK
 //! type or error never leaves them.
 
 #[cfg(feature = "account-directory")]
@@ -28,12 +29,13 @@ pub mod aws;
 pub mod aws_error;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
+pub mod gateway;
+#[cfg(feature = "idempotency")]
+pub mod idempotency;
 pub mod ids;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod lifecycle;
-#[cfg(feature = "once")]
-pub mod once;
 pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
@@ -42,7 +44,3 @@ pub mod queue;
 pub mod security_hub;
 #[cfg(feature = "vending")]
 pub mod vending;
-
-/// The former paths, until every function uses the harness.
-#[cfg(feature = "lambda")]
-pub use lambda::{settings as config, telemetry, time as invocation};

@@ -91,7 +91,7 @@ impl Queue {
     /// dead-letter queue.
     ///
     /// Each is received again after its reason's [`delay`](Reason::delay). Takes at most `time`.
-    pub async fn give_back<R: Reason>(
+    pub async fn return_failed<R: Reason>(
         &self,
         failures: &[Failure<'_, R>],
         time: Duration,

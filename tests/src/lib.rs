@@ -1,7 +1,9 @@
 //! What the tests and the benchmark of orgkeeper share.
 //!
 //! * [`wire`]: AWS over a loopback socket with scripted answers, for contract tests and the benchmark.
-//! * [`organization`]: such answers for a made-up organization; [`vending`]: for one that makes accounts.
+//! * [`dynamodb`]: DynamoDB behind it, in the test's own process; [`sqs`]: the messages of a function.
+//! * [`organization`]: a made-up organization behind it; [`vending`]: one that creates accounts.
+//! * [`log`]: what is logged.
 //! * [`runtime_api`]: the Lambda Runtime API, to run a release binary under.
 //! * [`local_cloud`]: the local cloud that `make up` starts, for whole flows; [`findings`] and
 //!   [`alerts`] on it.
@@ -14,11 +16,14 @@
 
 pub mod alerts;
 pub mod documents;
+pub mod dynamodb;
 pub mod event_pattern;
 pub mod findings;
 pub mod local_cloud;
+pub mod log;
 pub mod organization;
 pub mod runtime_api;
+pub mod sqs;
 pub mod template;
 pub mod vending;
 pub mod wire;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
-use orgkeeper_shared::config::environment;
+use orgkeeper_shared::lambda::settings::environment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
@@ -555,45 +555,40 @@ pub fn soak() -> bool {
 struct Waiting {
     seen: Vec<Messages>,
     since: Instant,
-    step: Duration,
     skipped: Duration,
 }
 
 impl Waiting {
-    /// How long the counts of messages must stay the same before the messages count as waiting: a running function
-    /// would delete some of them.
-    const QUIET: Duration = Duration::from_secs(10);
-    /// The first step of the clock. Each further step is twice as long, until a message becomes visible.
-    const FIRST_STEP: Duration = Duration::from_secs(30);
-    const LONGEST_STEP: Duration = Duration::from_mins(4);
+    /// How long the counts of messages must stay the same, and how far the clock then moves.
+    ///
+    /// Visibility timeouts are six times the timeouts of the functions (30 s or more), so a message that comes back by
+    /// these steps belongs to an invocation that has ended.
+    const QUIET: Duration = Duration::from_secs(35);
+    const STEP: Duration = Duration::from_secs(185);
 
     const fn new(now: Instant) -> Self {
         Self {
             seen: Vec::new(),
             since: now,
-            step: Self::FIRST_STEP,
             skipped: Duration::ZERO,
         }
     }
 
     /// How far to move the clock after these counts.
     fn see(&mut self, seen: Vec<Messages>, now: Instant) -> Option<Duration> {
-        if seen != self.seen {
-            self.seen = seen;
-            self.since = now;
-            self.step = Self::FIRST_STEP;
-            return None;
-        }
         let waiting = seen.iter().any(|queue| queue.in_flight > 0)
             && seen.iter().all(|queue| queue.visible + queue.delayed == 0);
-        if !waiting || now.duration_since(self.since) < Self::QUIET {
+        if seen != self.seen || !waiting {
+            self.seen = seen;
+            self.since = now;
             return None;
         }
-        let step = self.step;
+        if now.duration_since(self.since) < Self::QUIET {
+            return None;
+        }
         self.since = now;
-        self.step = (step * 2).min(Self::LONGEST_STEP);
-        self.skipped += step;
-        Some(step)
+        self.skipped += Self::STEP;
+        Some(Self::STEP)
     }
 }
 
@@ -602,6 +597,7 @@ mod tests {
     use super::*;
 
     const QUIET: Duration = Waiting::QUIET;
+    const STEP: Duration = Waiting::STEP;
 
     fn queue(visible: usize, in_flight: usize, delayed: usize) -> Messages {
         Messages {
@@ -618,16 +614,14 @@ mod tests {
         let stuck = || vec![queue(0, 3, 0), queue(0, 0, 0)];
         assert_eq!(waiting.see(stuck(), start), None);
         assert_eq!(waiting.see(stuck(), start + QUIET / 2), None);
-        let first = Some(Duration::from_secs(30));
-        assert_eq!(waiting.see(stuck(), start + QUIET), first);
-        assert_eq!(waiting.see(stuck(), start + QUIET), None);
-        let second = Some(Duration::from_mins(1));
-        assert_eq!(waiting.see(stuck(), start + QUIET * 2), second);
-        assert_eq!(waiting.skipped, Duration::from_secs(90));
-        // A message was processed: the steps start again.
+        assert_eq!(waiting.see(stuck(), start + QUIET), Some(STEP));
+        assert_eq!(waiting.see(stuck(), start + QUIET * 3 / 2), None);
+        assert_eq!(waiting.see(stuck(), start + QUIET * 2), Some(STEP));
+        assert_eq!(waiting.skipped, STEP * 2);
+        // A message was processed: the time starts again.
         let fewer = || vec![queue(0, 2, 0), queue(0, 0, 0)];
         assert_eq!(waiting.see(fewer(), start + QUIET * 3), None);
-        assert_eq!(waiting.see(fewer(), start + QUIET * 4), first);
+        assert_eq!(waiting.see(fewer(), start + QUIET * 4), Some(STEP));
         for busy in [
             vec![queue(0, 2, 0), queue(1, 0, 0)],
             vec![queue(0, 2, 0), queue(0, 0, 1)],

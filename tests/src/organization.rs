@@ -1,15 +1,14 @@
 //! Answers of a made-up organization, for the wire.
 
-use std::{collections::BTreeMap, sync::Mutex, sync::PoisonError};
-
 use serde_json::{Value, json};
 
-use crate::wire::{Answer, Call};
+use crate::{
+    dynamodb::{ACCOUNT_DIRECTORY, DynamoDb},
+    wire::{Answer, Call},
+};
 
 /// The management account of every made-up organization.
 pub const MANAGEMENT_ACCOUNT: &str = "111111111111";
-/// The account directory's table.
-pub const TABLE: &str = "AccountDirectory";
 
 /// The id of the `n`th member account.
 #[must_use]
@@ -79,25 +78,11 @@ pub fn imported(time: &str, findings: &[Value]) -> Value {
     })
 }
 
-/// A record of an SQS event, received `receives` times.
-#[must_use]
-pub fn record(message_id: &str, body: &str, receives: u32) -> Value {
-    json!({
-        "messageId": message_id,
-        "receiptHandle": format!("receipt-{message_id}"),
-        "body": body,
-        "attributes": { "ApproximateReceiveCount": receives.to_string() },
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:111111111111:findings",
-        "awsRegion": "us-east-1",
-    })
-}
-
 /// An organization of `accounts` member accounts that answers as AWS does, its table included.
 pub struct Organization {
     accounts: usize,
-    table: Mutex<BTreeMap<String, Value>>,
+    /// The directory's table.
+    pub tables: DynamoDb,
 }
 
 impl Organization {
@@ -106,7 +91,7 @@ impl Organization {
     pub fn cold(accounts: usize) -> Self {
         Self {
             accounts,
-            table: Mutex::default(),
+            tables: DynamoDb::new(),
         }
     }
 
@@ -122,37 +107,26 @@ impl Organization {
     /// An organization whose directory table holds these items.
     #[must_use]
     pub fn with(accounts: usize, items: impl IntoIterator<Item = Value>) -> Self {
-        let table = items
-            .into_iter()
-            .filter_map(|item| Some((item["AccountId"]["S"].as_str()?.to_owned(), item)))
-            .collect();
-        Self {
-            accounts,
-            table: Mutex::new(table),
+        let organization = Self::cold(accounts);
+        for item in items {
+            organization.tables.put(ACCOUNT_DIRECTORY, &item);
         }
+        organization
     }
 
     /// The item that the table holds of an account.
     #[must_use]
     pub fn stored(&self, account: &str) -> Option<Value> {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(account).cloned()
+        self.tables.get(ACCOUNT_DIRECTORY, account)
     }
 
     /// The answer to a call, every finding updated and every contact absent but the security one.
     pub fn answer(&self, call: &Call) -> Answer {
+        if let Some(answer) = self.tables.answer(call) {
+            return answer;
+        }
         let text = |name: &str| call.body[name].as_str().unwrap_or_default();
         match call.operation.as_str() {
-            "BatchGetItem" => self.batch_get(&call.body),
-            "PutItem" => {
-                let item = &call.body["Item"];
-                let account = item["AccountId"]["S"].as_str().unwrap_or_default();
-                self.table
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(account.to_owned(), item.clone());
-                Answer::ok(json!({}))
-            }
             "DescribeAccount" => self.describe(text("AccountId")),
             "DescribeOrganizationalUnit" => {
                 let id = text("OrganizationalUnitId");
@@ -164,10 +138,6 @@ impl Organization {
                 Answer::ok(json!({ "OrganizationalUnit": { "Id": id, "Name": name } }))
             }
             "ListAccounts" => self.list_accounts(text("NextToken")),
-            "Scan" => {
-                let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-                Answer::ok(json!({ "Items": table.values().collect::<Vec<_>>() }))
-            }
             "GetFindings" => Answer::ok(json!({ "Findings": [] })),
             "ListParents" => Answer::ok(match text("ChildId") {
                 "ou-a1b2-workload" => json!({ "Parents": [{ "Id": "r-a1b2", "Type": "ROOT" }] }),
@@ -219,17 +189,6 @@ impl Organization {
         let accounts: Vec<Value> = (first..end).map(|n| described(&account(n))).collect();
         let next = (end < self.accounts).then(|| end.to_string());
         Answer::ok(json!({ "Accounts": accounts, "NextToken": next }))
-    }
-
-    fn batch_get(&self, body: &Value) -> Answer {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = body["RequestItems"][TABLE]["Keys"].as_array();
-        let items: Vec<&Value> = keys
-            .into_iter()
-            .flatten()
-            .filter_map(|key| table.get(key["AccountId"]["S"].as_str()?))
-            .collect();
-        Answer::ok(json!({ "Responses": { TABLE: items }, "UnprocessedKeys": {} }))
     }
 
     fn describe(&self, id: &str) -> Answer {

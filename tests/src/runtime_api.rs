@@ -3,7 +3,7 @@
 //! Form: "Using the Lambda runtime API for custom runtimes" in the Lambda developer guide.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::SocketAddr,
     path::Path,
     process::Stdio,
@@ -26,7 +26,6 @@ use tokio::{
     net::TcpListener,
     process::{Child, Command},
     sync::{Mutex, mpsc},
-    time::timeout,
 };
 
 /// How long a start or an invocation may take before the run is given up.
@@ -42,6 +41,7 @@ enum Said {
 
 struct Shared {
     said: mpsc::UnboundedSender<Said>,
+    timeout: Duration,
     events: Mutex<mpsc::UnboundedReceiver<String>>,
 }
 
@@ -64,15 +64,22 @@ pub struct Answer {
 }
 
 impl Function {
-    /// Starts `binary` with these variables and waits until it asks for its first event.
+    /// Starts `binary` with these variables, this memory in MB and this timeout of each invocation, and waits
+    /// until it asks for its first event.
     ///
     /// # Errors
     /// If it cannot be started, fails at start or does not ask in time.
-    pub async fn start(binary: &Path, variables: &HashMap<String, String>) -> Result<Self> {
+    pub async fn start(
+        binary: &Path,
+        variables: &BTreeMap<String, String>,
+        memory: u64,
+        timeout: Duration,
+    ) -> Result<Self> {
         let (said_sender, mut said) = mpsc::unbounded_channel();
         let (events, events_receiver) = mpsc::unbounded_channel();
         let address = serve(Shared {
             said: said_sender,
+            timeout,
             events: Mutex::new(events_receiver),
         })
         .await?;
@@ -82,14 +89,14 @@ impl Function {
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "under-test")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory.to_string())
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} cannot be started", binary.display()))?;
         let cold_start = tokio::select! {
-            said = timeout(PATIENCE, said.recv()) => match said {
+            said = tokio::time::timeout(PATIENCE, said.recv()) => match said {
                 Ok(Some(Said::Ready(at))) => at - started,
                 Ok(Some(Said::Failed(body))) => {
                     bail!("the function failed at start: {}", String::from_utf8_lossy(&body))
@@ -115,7 +122,7 @@ impl Function {
         let handed = Instant::now();
         self.events.send(event)?;
         loop {
-            match timeout(PATIENCE, self.said.recv()).await? {
+            match tokio::time::timeout(PATIENCE, self.said.recv()).await? {
                 Some(Said::Ready(_)) => {}
                 Some(Said::Answered(at, body)) => {
                     return Ok(Answer {
@@ -182,7 +189,10 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
             "lambda-runtime-aws-request-id",
             "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
         ),
-        ("lambda-runtime-deadline-ms", deadline_ms().to_string()),
+        (
+            "lambda-runtime-deadline-ms",
+            deadline_ms(shared.timeout).to_string(),
+        ),
         (
             "lambda-runtime-invoked-function-arn",
             FUNCTION_ARN.to_owned(),
@@ -203,11 +213,11 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
     clippy::disallowed_methods,
     reason = "the Runtime API tells the deadline as a time of day"
 )]
-fn deadline_ms() -> u128 {
+fn deadline_ms(timeout: Duration) -> u128 {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    (now + Duration::from_mins(1)).as_millis()
+    (now + timeout).as_millis()
 }
 
 async fn response(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {

@@ -324,17 +324,17 @@ Parameters:
   Speed: { Type: Number, Default: 4 }
 Mappings:
   Queues:
-    Findings: { Condition: Enrich, Seconds: 660 }
-    Alerts: { Condition: Alert, Seconds: 180 }
+    Findings: { Seconds: 660 }
+    Alerts: { Seconds: 180 }
 Globals:
   Function: { MemorySize: 256 }
 Resources:
-  Fn::ForEach::Queues:
+  Fn::ForEach::EveryQueue:
     - Queue
     - [Findings, Alerts]
     - ${Queue}Queue:
         Type: AWS::SQS::Queue
-        Condition: !FindInMap [Queues, !Ref Queue, Condition]
+        Condition: !Sub Has${Queue}
         Properties:
           VisibilityTimeout: !FindInMap [Queues, !Ref Queue, Seconds]
           RedrivePolicy: { deadLetterTargetArn: !GetAtt [!Sub '${Queue}DeadLetterQueue', Arn] }
@@ -350,7 +350,7 @@ Resources:
 ";
 
     #[test]
-    fn a_loop_makes_one_resource_for_each_item() {
+    fn loops_make_one_resource_for_each_item() {
         let template = Template::parse("test.yaml", LOOP).unwrap();
         let queues: Vec<_> = template.resources_of_type("AWS::SQS::Queue").collect();
         assert_eq!(
@@ -370,7 +370,7 @@ Resources:
             *template.resource("FindingsQueue").unwrap(),
             json!({
                 "Type": "AWS::SQS::Queue",
-                "Condition": "Enrich",
+                "Condition": "HasFindings",
                 "Properties": {
                     "VisibilityTimeout": 660,
                     "RedrivePolicy": { "deadLetterTargetArn": { "Fn::GetAtt": ["FindingsDeadLetterQueue", "Arn"] } },

@@ -1,23 +1,20 @@
-//! Answers of a made-up organization that takes in files of accounts, for the wire.
+//! A made-up organization and the bucket that files of accounts are uploaded to, for the wire.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
+    dynamodb::DynamoDb,
     organization::{MANAGEMENT_ACCOUNT, account},
     wire::{Answer, Call},
 };
 
 /// The bucket of the files.
 pub const BUCKET: &str = "orgkeeper-accounts-111111111111";
-/// The table of requested accounts.
-pub const ACCOUNTS: &str = "Accounts";
-/// The table of what is under way.
-pub const STATE: &str = "VendingState";
 /// The instance of IAM Identity Center.
 pub const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
 /// The root of the organization.
@@ -27,9 +24,6 @@ const BASELINE: &str = "arn:aws:controltower:us-east-1::baseline/17BSJV3IGJ2QSGA
 
 /// The header of a file.
 pub const HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Status,AccountId,ErrorMsg";
-
-/// A table: its items by their keys.
-pub type Table = BTreeMap<String, Map<String, Value>>;
 
 /// Everything that a call can look at or change.
 #[derive(Debug, Default)]
@@ -46,8 +40,6 @@ pub struct World {
     pub groups: Vec<(String, String)>,
     /// Permission sets: ARN and name.
     pub permission_sets: Vec<(String, String)>,
-    /// The tables.
-    pub tables: BTreeMap<String, Table>,
     /// Objects of the bucket: every version of each, the oldest first.
     pub objects: BTreeMap<String, Vec<Object>>,
     /// What was published: topic and normalized alert.
@@ -72,8 +64,11 @@ pub struct Object {
 }
 
 /// A made-up organization.
-#[derive(Debug)]
-pub struct Vending(Mutex<World>);
+pub struct Vending {
+    world: Mutex<World>,
+    /// The tables.
+    pub tables: DynamoDb,
+}
 
 impl Vending {
     /// An organization of `accounts` enrolled member accounts and `units` registered organizational
@@ -103,17 +98,21 @@ impl Vending {
             )
         });
         let management = member(MANAGEMENT_ACCOUNT, "management", "management@example.com");
-        Self(Mutex::new(World {
+        let world = World {
             accounts: std::iter::once(management).chain(members).collect(),
             units,
             governed,
             ..World::default()
-        }))
+        };
+        Self {
+            world: Mutex::new(world),
+            tables: DynamoDb::new(),
+        }
     }
 
     /// Everything, to look at or change.
     pub fn look(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a file into the bucket and gives the event that tells of it.
@@ -142,6 +141,9 @@ impl Vending {
 
     /// The answer to a call.
     pub fn answer(&self, call: &Call) -> Answer {
+        if let Some(answer) = self.tables.answer(call) {
+            return answer;
+        }
         let mut world = self.look();
         match call.operation.as_str() {
             "GetObject" | "HeadObject" => world.get_object(call),
@@ -160,12 +162,6 @@ impl Vending {
             "ListGroups" => world.list_groups(&call.body),
             "DescribePermissionSet" => world.describe_permission_set(&call.body),
             "ListPermissionSets" => world.list_permission_sets(&call.body),
-            "BatchGetItem" => world.batch_get(&call.body["RequestItems"]),
-            "TransactWriteItems" => world.transact(&call.body["TransactItems"]),
-            "UpdateItem" => {
-                let item = world.update(&call.body);
-                Answer::ok(json!({ "Attributes": item }))
-            }
             "Publish" => world.publish(&call.body),
             "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
             _ => Answer::error(400, "UnknownOperationException"),
@@ -375,187 +371,7 @@ impl World {
         let message: Value = serde_json::from_str(&text(&form["Message"])).unwrap_or_default();
         let alert = serde_json::from_str(&text(&message["default"])).unwrap_or_default();
         self.published.push((text(&form["TopicArn"]), alert));
-        Answer::xml(
-            200,
-            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
-        )
-    }
-
-    fn batch_get(&self, wanted: &Value) -> Answer {
-        let found: Map<String, Value> = wanted
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(table, wanted)| {
-                let keys = wanted["Keys"].as_array().into_iter().flatten();
-                let items: Vec<Value> = keys
-                    .filter_map(|key| self.item(table, &key_of(key)).cloned())
-                    .map(Value::Object)
-                    .collect();
-                (table.clone(), json!(items))
-            })
-            .collect();
-        Answer::ok(json!({ "Responses": found, "UnprocessedKeys": {} }))
-    }
-
-    fn item(&self, table: &str, key: &str) -> Option<&Map<String, Value>> {
-        self.tables.get(table)?.get(key)
-    }
-
-    /// Does all actions or none.
-    fn transact(&mut self, actions: &Value) -> Answer {
-        let actions: Vec<&Value> = actions
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|action| action.as_object()?.values().next())
-            .collect();
-        if actions.len() > 100 {
-            return Answer::error(400, "ValidationException");
-        }
-        let reasons: Vec<Value> = actions
-            .iter()
-            .map(|action| {
-                let item = self.item(&text(&action["TableName"]), &key_in(action));
-                if holds(action, item) {
-                    return json!({ "Code": "None" });
-                }
-                let old =
-                    item.filter(|_| action["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD");
-                json!({ "Code": "ConditionalCheckFailed", "Item": old })
-            })
-            .collect();
-        if reasons.iter().any(|reason| reason["Code"] != "None") {
-            let body = json!({
-                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-                "Message": "Transaction cancelled",
-                "CancellationReasons": reasons,
-            });
-            return Answer::xml(400, &body.to_string());
-        }
-        for action in actions {
-            if let Value::Object(item) = &action["Item"] {
-                self.tables
-                    .entry(text(&action["TableName"]))
-                    .or_default()
-                    .insert(key_in(action), item.clone());
-            } else {
-                self.update(action);
-            }
-        }
-        Answer::ok(json!({}))
-    }
-
-    /// Does the two clauses that the ledger uses, `SET` and `ADD`.
-    fn update(&mut self, action: &Value) -> Value {
-        let item = self
-            .tables
-            .entry(text(&action["TableName"]))
-            .or_default()
-            .entry(key_in(action))
-            .or_default();
-        if let Value::Object(key) = &action["Key"] {
-            item.extend(key.clone());
-        }
-        let values = &action["ExpressionAttributeValues"];
-        let mut words = text(&action["UpdateExpression"]).replace(['=', ','], " ");
-        words = words.replace("ADD", " ADD ");
-        let mut adds = false;
-        let mut words = words.split_whitespace();
-        while let Some(word) = words.next() {
-            if word == "SET" || word == "ADD" {
-                adds = word == "ADD";
-                continue;
-            }
-            let name = word.trim_start_matches('#').to_owned();
-            let value = &values[words.next().unwrap_or_default()];
-            let value = if adds {
-                added(item.get(&name), value)
-            } else {
-                value.clone()
-            };
-            item.insert(name, value);
-        }
-        Value::Object(item.clone())
-    }
-}
-
-/// A number more, or a set with more in it.
-fn added(old: Option<&Value>, value: &Value) -> Value {
-    let number = |value: &Value| -> i64 { text(&value["N"]).parse().unwrap_or_default() };
-    if value["N"].is_string() {
-        let sum = old.map_or(0, number) + number(value);
-        return json!({ "N": sum.to_string() });
-    }
-    let mut all: Vec<Value> = old
-        .and_then(|old| old["SS"].as_array().cloned())
-        .unwrap_or_default();
-    all.extend(value["SS"].as_array().cloned().unwrap_or_default());
-    json!({ "SS": all })
-}
-
-/// Whether the condition of an action holds: terms with `NOT` before them, `AND` between them, and
-/// `OR` between those; no brackets.
-fn holds(action: &Value, item: Option<&Map<String, Value>>) -> bool {
-    let condition = text(&action["ConditionExpression"]);
-    let value = |name: &str| action["ExpressionAttributeValues"][name.trim()].clone();
-    let attribute =
-        |name: &str| item.and_then(|item| item.get(name.trim().trim_start_matches('#')));
-    let list = |name: &str| -> Vec<Value> {
-        attribute(name)
-            .and_then(|set| set["SS"].as_array().cloned())
-            .unwrap_or_default()
-    };
-    let term = |term: &str| -> bool {
-        if let Some(rest) = term.strip_prefix("attribute_not_exists(") {
-            return attribute(rest.trim_end_matches(')')).is_none();
-        }
-        if let Some(rest) = term.strip_prefix("contains(") {
-            let (name, wanted) = rest
-                .trim_end_matches(')')
-                .split_once(',')
-                .unwrap_or_default();
-            return list(name).contains(&value(wanted)["S"]);
-        }
-        if let Some(rest) = term.strip_prefix("size(") {
-            let (name, most) = rest.split_once(") <").unwrap_or_default();
-            let most: usize = text(&value(most)["N"]).parse().unwrap_or_default();
-            return attribute(name).is_some() && list(name).len() < most;
-        }
-        if let Some((name, list)) = term.split_once(" IN (") {
-            return list
-                .trim_end_matches(')')
-                .split(',')
-                .any(|wanted| attribute(name) == Some(&value(wanted)));
-        }
-        let (name, wanted) = term.split_once('=').unwrap_or_default();
-        attribute(name) == Some(&value(wanted))
-    };
-    condition.is_empty()
-        || condition.split(" OR ").any(|all| {
-            all.split(" AND ")
-                .map(str::trim)
-                .all(|each| match each.strip_prefix("NOT ") {
-                    Some(not) => !term(not),
-                    None => term(each),
-                })
-        })
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// The value of a key of one attribute.
-fn key_of(key: &Value) -> String {
-    let attribute = key.as_object().and_then(|key| key.values().next());
-    attribute.map_or_else(String::new, |value| text(&value["S"]))
-}
-
-fn key_in(action: &Value) -> String {
-    match &action["Item"] {
-        Value::Object(item) => text(&item["AccountEmail"]["S"]),
-        _ => key_of(&action["Key"]),
+        Answer::published()
     }
 }
 

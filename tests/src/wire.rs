@@ -1,7 +1,15 @@
 //! AWS over a loopback socket with scripted answers: real SDK clients, real requests, no network.
+//!
+//! A script that panics fails its test when the [`Wire`] is dropped, whatever the code under test made
+//! of the answer.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -101,6 +109,23 @@ impl Answer {
         Self::xml(status, &body)
     }
 
+    /// An AWS error with this code, as the query protocol of SNS and STS has it.
+    #[must_use]
+    pub fn query_error(status: u16, code: &str) -> Self {
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>\
+             <Message>refused by the test</Message></Error></ErrorResponse>"
+        );
+        Self::xml(status, &body)
+    }
+
+    /// What SNS answers to a message that it has published.
+    #[must_use]
+    pub fn published() -> Self {
+        const BODY: &str = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+        Self::xml(200, BODY)
+    }
+
     /// The same answer with another header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
@@ -115,18 +140,44 @@ impl Answer {
     }
 }
 
+/// A script for the first `times` calls of `operation`.
+pub fn at_first(
+    operation: &'static str,
+    times: usize,
+    answer: Answer,
+) -> impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static {
+    let calls = AtomicUsize::new(0);
+    move |call| {
+        (call.operation == operation && calls.fetch_add(1, Ordering::Relaxed) < times)
+            .then(|| answer.clone())
+    }
+}
+
 type Script = Arc<dyn Fn(&Call) -> Answer + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
     script: Script,
     calls: Arc<Mutex<Vec<Call>>>,
+    panics: Arc<Mutex<Vec<String>>>,
 }
 
 /// A running wire. It ends with the runtime that it was started on.
 pub struct Wire {
     url: String,
     calls: Arc<Mutex<Vec<Call>>>,
+    /// What scripts panicked with.
+    panics: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Wire {
+    #[expect(clippy::panic, reason = "a script that panicked fails its test")]
+    fn drop(&mut self) {
+        let panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        if !panics.is_empty() && !std::thread::panicking() {
+            panic!("the script of the wire panicked: {}", panics.join("; "));
+        }
+    }
 }
 
 impl Wire {
@@ -139,10 +190,11 @@ impl Wire {
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let calls = Arc::default();
+        let (calls, panics) = (Arc::default(), Arc::default());
         let shared = Shared {
             script: Arc::new(script),
             calls: Arc::clone(&calls),
+            panics: Arc::clone(&panics),
         };
         let router = axum::Router::new().fallback(answer).with_state(shared);
         let listener = listener.tap_io(|socket| {
@@ -152,7 +204,7 @@ impl Wire {
             // A server on a bound loopback socket ends with the runtime only.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { url, calls })
+        Ok(Self { url, calls, panics })
     }
 
     /// Where it listens.
@@ -204,7 +256,12 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let call = call_of(&method, &uri, &headers, &body);
-    let answer = (shared.script)(&call);
+    let answer =
+        catch_unwind(AssertUnwindSafe(|| (shared.script)(&call))).unwrap_or_else(|panic| {
+            let mut panics = shared.panics.lock().unwrap_or_else(PoisonError::into_inner);
+            panics.push(words_of(&*panic));
+            Answer::error(400, "ScriptPanicked")
+        });
     shared
         .calls
         .lock()
@@ -227,6 +284,14 @@ async fn answer(
         headers.insert("x-amzn-errortype", header::HeaderValue::from_static(code));
     }
     response
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let literal = panic
+        .downcast_ref::<&str>()
+        .map(|words| (*words).to_owned());
+    let formatted = || panic.downcast_ref::<String>().cloned();
+    literal.or_else(formatted).unwrap_or_default()
 }
 
 fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     alert_preview::{AssumedAccount, Preview, SilencePreview, preview},
-    commands::Context,
+    context::Context,
     outcome::{CommandError, Outcome},
     output::{Format, print_json},
 };

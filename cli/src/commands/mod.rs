@@ -2,27 +2,12 @@
 
 pub mod alert;
 
-use std::io::Write;
-
 use clap::Subcommand;
-use jiff::Timestamp;
 
 use crate::{
+    context::Context,
     outcome::{CommandError, Outcome},
-    output::Format,
 };
-
-/// What a command runs with.
-pub struct Context<'c> {
-    /// The time.
-    pub now: Timestamp,
-    /// How results are printed.
-    pub format: Format,
-    /// Takes results.
-    pub out: &'c mut dyn Write,
-    /// Takes everything else.
-    pub err: &'c mut dyn Write,
-}
 
 /// The groups of commands.
 #[derive(Subcommand)]

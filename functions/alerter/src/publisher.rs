@@ -17,8 +17,8 @@ use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity},
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
+    idempotency::{Claim, IdempotencyTable},
     lambda::Time,
-    once::{Begin, Once},
     optimistic,
     queue::{Queue, Reason},
 };
@@ -113,7 +113,7 @@ pub struct PendingAlert {
 #[derive(Debug)]
 pub struct AlertPublisher {
     /// The idempotency records.
-    pub once: Once,
+    pub idempotency: IdempotencyTable,
     /// Bursts and levels.
     pub sent_alerts: SentAlerts,
     /// The topics of the severities.
@@ -223,7 +223,7 @@ impl AlertPublisher {
             .buffered(ALERTS_AT_ONCE)
             .collect()
             .await;
-        let is_claimed = |index: &usize| matches!(claims[*index], Ok(Begin::Begun));
+        let is_claimed = |index: &usize| matches!(claims[*index], Ok(Claim::Claimed));
         let mut decisions = vec![Decision::Publish(1); alerts.len()];
         let counted: Vec<usize> = (0..alerts.len())
             .filter(is_claimed)
@@ -251,9 +251,9 @@ impl AlertPublisher {
                 .zip(claims)
                 .zip(decisions)
                 .map(async |((alert, claim), decision)| match claim? {
-                    Begin::Begun => self.finish(alert, decision, time).await,
-                    Begin::Done => Ok(PublishOutcome::Duplicate),
-                    Begin::Busy => Err(PublishError::InProgress),
+                    Claim::Claimed => self.finish(alert, decision, time).await,
+                    Claim::Completed => Ok(PublishOutcome::Duplicate),
+                    Claim::InProgress => Err(PublishError::InProgress),
                 });
         stream::iter(finish)
             .buffered(ALERTS_AT_ONCE)
@@ -262,28 +262,28 @@ impl AlertPublisher {
     }
 
     /// Claims an alert. One about something that was published at this level is completed.
-    async fn claim_alert(&self, alert: &RatedAlert<'_>, time: &Time) -> Result<Begin> {
+    async fn claim_alert(&self, alert: &RatedAlert<'_>, time: &Time) -> Result<Claim> {
         if let Some((thing, level)) = &alert.pending.draft.level {
             let published = self.sent_alerts.level(thing).await?;
             if published.is_some_and(|published| !level.rose_above(&published)) {
-                return Ok(Begin::Done);
+                return Ok(Claim::Completed);
             }
         }
         self.claim(&alert.record_id, time).await
     }
 
-    async fn claim(&self, record_id: &str, time: &Time) -> Result<Begin> {
+    async fn claim(&self, record_id: &str, time: &Time) -> Result<Claim> {
         let (now, until) = (time.began().as_millisecond(), time.end().as_millisecond());
         Ok(self
-            .once
-            .begin(record_id, now, until, expires(time))
+            .idempotency
+            .claim(record_id, now, until, expires(time))
             .await?)
     }
 
     /// Releases a claim, so that the alert can be retried at once. If that fails, the claim expires with the
     /// invocation.
     async fn release(&self, record_id: &str) {
-        if let Err(error) = self.once.forget(record_id).await {
+        if let Err(error) = self.idempotency.release(record_id).await {
             tracing::warn!(%error, "claim not released, it expires with the invocation");
         }
     }
@@ -395,7 +395,7 @@ impl AlertPublisher {
         let draft = &rated.pending.draft;
         let position = match decision {
             Decision::Summarize => {
-                self.once.done(&rated.record_id).await?;
+                self.idempotency.complete(&rated.record_id).await?;
                 return Ok(PublishOutcome::Summarized);
             }
             Decision::Publish(position) => position,
@@ -426,7 +426,7 @@ impl AlertPublisher {
                 .put_level(thing, *level, expires(time))
                 .await?;
         }
-        self.once.done(&rated.record_id).await?;
+        self.idempotency.complete(&rated.record_id).await?;
         Ok(PublishOutcome::Published)
     }
 
@@ -464,10 +464,10 @@ impl AlertPublisher {
     async fn publish_once_on(&self, topic: &str, alert: &Alert, time: &Time) -> Result<()> {
         let id = format!("{}#{topic}", alert_record_id(&alert.dedup_key));
         match self.claim(&id, time).await? {
-            Begin::Done => Ok(()),
-            Begin::Busy => Err(PublishError::InProgress),
-            Begin::Begun => match self.publish_on(topic, alert).await {
-                Ok(()) => Ok(self.once.done(&id).await?),
+            Claim::Completed => Ok(()),
+            Claim::InProgress => Err(PublishError::InProgress),
+            Claim::Claimed => match self.publish_on(topic, alert).await {
+                Ok(()) => Ok(self.idempotency.complete(&id).await?),
                 Err(error) => {
                     self.release(&id).await;
                     Err(error)
@@ -493,14 +493,14 @@ impl AlertPublisher {
         let alert = summary.alert(count, &headlines);
         let id = alert_record_id(&alert.dedup_key);
         let outcome = match self.claim(&id, time).await? {
-            Begin::Busy => return Err(PublishError::InProgress),
-            Begin::Done => PublishOutcome::Duplicate,
-            Begin::Begun => {
+            Claim::InProgress => return Err(PublishError::InProgress),
+            Claim::Completed => PublishOutcome::Duplicate,
+            Claim::Claimed => {
                 if let Err(error) = self.publish(&alert, false, time).await {
                     self.release(&id).await;
                     return Err(error);
                 }
-                self.once.done(&id).await?;
+                self.idempotency.complete(&id).await?;
                 PublishOutcome::Published
             }
         };

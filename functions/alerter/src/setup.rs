@@ -5,8 +5,8 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    idempotency::IdempotencyTable,
     lambda::QueueFunction,
-    once::Once,
     queue::Queue,
 };
 
@@ -39,7 +39,7 @@ pub fn function(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFu
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let publisher = AlertPublisher {
-        once: Once::connect(sdk, &calls, &config.alerts_sent_table),
+        idempotency: IdempotencyTable::connect(sdk, &calls, &config.alerts_sent_table),
         sent_alerts: SentAlerts::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),

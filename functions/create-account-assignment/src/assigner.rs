@@ -1,7 +1,8 @@
-//! Doing a task, which may send itself again.
+//! Creating the assignments of a task, which is sent again until all of them exist.
 
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
+    gateway::identity_center::{AssignmentStatus, IdentityCenter},
     ids::AccountId,
     queue::{Queue, Reason},
     vending::{
@@ -16,215 +17,234 @@ use tokio::time::Instant;
 use crate::{
     config::Outstanding,
     follow_up::{follow_up, states_of},
-    identity_center::IdentityCenter,
     progress::{NextAction, has_ended, indexes, made_progress, next_action, to_request},
 };
 
-/// What became of a task.
+/// The outcome of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// It is looked at again later.
-    Waits,
-    /// Its request is done.
+pub enum AssignOutcome {
+    /// It was sent again, to poll later.
+    Waiting,
+    /// Its request succeeded.
     Succeeded,
-    /// Its request has failed.
+    /// Its request failed.
     Failed,
     /// There was nothing to do (any more).
-    Already,
+    NothingToDo,
 }
 
-/// Why a task was not done.
+/// Why a task was not processed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDone {
+pub enum AssignError {
     /// An AWS call failed.
     #[error("an AWS call failed")]
     Call(#[from] AwsCallError),
-    /// Somebody else keeps changing the request.
-    #[error("the request was changed by somebody else meanwhile")]
-    Overtaken,
+    /// Other invocations keep changing the request.
+    #[error("another invocation changed the request meanwhile")]
+    Conflict,
 }
 
-impl Reason for NotDone {
+impl Reason for AssignError {
     fn retryable(&self) -> bool {
         match self {
             Self::Call(error) => error.retryable(),
-            Self::Overtaken => true,
+            Self::Conflict => true,
         }
     }
 }
 
-/// Does tasks.
+/// Processes tasks.
 #[derive(Debug)]
 pub struct Assigner {
-    /// The requests, and the places among the assignments under way.
+    /// The requests, and the assignment slots.
     pub ledger: Ledger,
-    /// Who gives access.
+    /// What creates assignments.
     pub identity_center: IdentityCenter,
     /// Where the task is sent again.
     pub queue: Queue,
     /// That queue's URL.
     pub queue_url: String,
-    /// How many assignments may be under way.
+    /// The number of assignment slots.
     pub outstanding: Outstanding,
 }
 
 impl Assigner {
-    /// Does what can be done of a task by `until`, and sends it again for the rest.
-    ///
-    /// The same task once more comes to the same end.
+    /// Does what can be done of a task by `until`, and sends it again for the rest. Idempotent.
     ///
     /// # Errors
-    /// If its message has to come back.
-    pub async fn assign(&self, task: AssignTask, until: Instant) -> Result<Done, NotDone> {
-        let Some(request) = self.under_way(&task).await? else {
-            self.free_places(&task).await?;
-            return Ok(Done::Already);
+    /// If its message has to be retried.
+    pub async fn assign(
+        &self,
+        task: AssignTask,
+        until: Instant,
+    ) -> Result<AssignOutcome, AssignError> {
+        let Some(request) = self.assigning(&task).await? else {
+            self.release_slots(&task).await?;
+            return Ok(AssignOutcome::NothingToDo);
         };
         let Some(account) = &request.account_id else {
-            // Only a person can have brought the item there: the file must not wait for ever.
+            // Only a person can have written such an item: the file must not wait forever.
             let message = "the account's id is not in the table of accounts".to_owned();
             return self.end(&task, &request, Err(message)).await;
         };
         let before = states_of(&task, request.access.len());
-        let mut steps = before.clone();
-        let mut trouble = self.poll(&mut steps, until).await;
-        let asking = self.ask(&task, account, &request.access, &mut steps, until);
-        trouble = asking.await.or(trouble);
+        let mut states = before.clone();
+        let mut last_error = self.poll(&mut states, until).await;
+        let requesting = self.request(&task, account, &request.access, &mut states, until);
+        last_error = requesting.await.or(last_error);
 
-        match next_action(&steps) {
+        match next_action(&states) {
             NextAction::Succeed => self.end(&task, &request, Ok(())).await,
             NextAction::Fail { index, reason } => {
                 let message = refusal(&request.access[index], reason);
                 self.end(&task, &request, Err(message)).await
             }
-            NextAction::Wait => match trouble {
-                // What is only busy never ends in the dead-letter queue, what is broken does.
-                Some(error) if !is_busy(&error) && !made_progress(&before, &steps) => {
+            NextAction::Wait => match last_error {
+                // A throttled task never ends in the dead-letter queue, one with another error does.
+                Some(error) if !is_busy(&error) && !made_progress(&before, &states) => {
                     Err(error.into())
                 }
                 _ => {
-                    self.free_ended(&task, &before, &mut steps).await;
-                    self.send_follow_up(&task, steps).await?;
-                    Ok(Done::Waits)
+                    self.release_ended(&task, &before, &mut states).await;
+                    self.send_follow_up(&task, states).await?;
+                    Ok(AssignOutcome::Waiting)
                 }
             },
         }
     }
 
     /// The request of a task, if its access is still to be assigned.
-    async fn under_way(&self, task: &AssignTask) -> Result<Option<AccountRequest>, AwsCallError> {
+    async fn assigning(&self, task: &AssignTask) -> Result<Option<AccountRequest>, AwsCallError> {
         let mut found = self.ledger.read([task.email.as_str()]).await?;
         Ok(found.remove(&task.email).filter(|request| {
             request.attempt == task.attempt && request.status == Status::Assigning
         }))
     }
 
-    /// Asks what became of each access that was asked for; gives the last thing that went wrong.
-    async fn poll(&self, steps: &mut [AssignmentState], until: Instant) -> Option<AwsCallError> {
-        let mut trouble = None;
-        for step in steps {
-            let AssignmentState::Requested(id) = &*step else {
+    /// Polls the assignments that were requested; gives the last error.
+    async fn poll(&self, states: &mut [AssignmentState], until: Instant) -> Option<AwsCallError> {
+        let mut last_error = None;
+        for state in states {
+            let AssignmentState::Requested(id) = &*state else {
                 continue;
             };
             if Instant::now() >= until {
                 break;
             }
-            match or_refused(self.identity_center.outcome(id).await) {
-                Ok(now) => *step = now,
-                Err(error) => trouble = Some(error),
+            let polled = self.identity_center.assignment_status(id).await;
+            let polled = polled.map(|status| match status {
+                Some(status) => state_of(status, Some(id)),
+                // AWS does not know the request any more: it is made again.
+                None => AssignmentState::Open,
+            });
+            match or_refused(polled) {
+                Ok(now) => *state = now,
+                Err(error) => last_error = Some(error),
             }
         }
-        trouble
+        last_error
     }
 
-    /// Asks for each access that is open, as far as there are places; gives the last thing that
-    /// went wrong.
-    async fn ask(
+    /// Requests each assignment that is open, while there are free slots; gives the last error.
+    async fn request(
         &self,
         task: &AssignTask,
         account: &AccountId,
         accesses: &[Access],
-        steps: &mut [AssignmentState],
+        states: &mut [AssignmentState],
         until: Instant,
     ) -> Option<AwsCallError> {
-        let mut trouble = None;
-        for place in to_request(steps) {
+        let mut last_error = None;
+        for index in to_request(states) {
             if Instant::now() >= until {
                 break;
             }
             match self
                 .ledger
-                .hold_assignment(&task.slot(place), self.outstanding.0)
+                .claim_assignment_slot(&task.slot(index), self.outstanding.0)
                 .await
             {
                 Ok(true) => {}
-                // Nor is there a place for the others.
+                // Nor is there a free slot for the others.
                 Ok(false) => break,
                 Err(error) => return Some(error),
             }
-            match or_refused(self.identity_center.ask(account, &accesses[place]).await) {
+            let Access {
+                group_id,
+                permission_set_arn,
+                ..
+            } = &accesses[index];
+            let requested = self
+                .identity_center
+                .create_assignment(account, group_id, permission_set_arn)
+                .await;
+            match or_refused(requested.map(|status| state_of(status, None))) {
                 Ok(AssignmentState::Refused(reason)) => {
-                    steps[place] = AssignmentState::Refused(reason);
+                    states[index] = AssignmentState::Refused(reason);
                     break;
                 }
-                Ok(now) => steps[place] = now,
-                // It is this access only that somebody else is changing.
-                Err(error) if error.class() == AwsErrorClass::Conflict => trouble = Some(error),
+                Ok(now) => states[index] = now,
+                // Only this assignment is being changed by others.
+                Err(error) if error.class() == AwsErrorClass::Conflict => last_error = Some(error),
                 Err(error) => return Some(error),
             }
         }
-        trouble
+        last_error
     }
 
-    /// Ends a request, for the reason in `outcome` if it failed, and gives its places back.
+    /// Ends a request, for the reason in `outcome` if it failed, and releases its slots.
     async fn end(
         &self,
         task: &AssignTask,
         request: &AccountRequest,
         outcome: Result<(), String>,
-    ) -> Result<Done, NotDone> {
+    ) -> Result<AssignOutcome, AssignError> {
         let (status, done) = match outcome {
-            Ok(()) => (Status::Succeeded, Done::Succeeded),
-            Err(_) => (Status::Failed, Done::Failed),
+            Ok(()) => (Status::Succeeded, AssignOutcome::Succeeded),
+            Err(_) => (Status::Failed, AssignOutcome::Failed),
         };
         let outcome = Outcome {
             account_id: None,
             error_msg: outcome.err(),
         };
         let mut ended = self.ledger.advance(request, status, &outcome).await?;
-        if !ended && let Some(fresh) = self.under_way(task).await? {
-            // Another file waits for it now, too.
+        if !ended && let Some(fresh) = self.assigning(task).await? {
+            // Another file has joined it.
             ended = self.ledger.advance(&fresh, status, &outcome).await?;
             if !ended {
-                return Err(NotDone::Overtaken);
+                return Err(AssignError::Conflict);
             }
         }
-        self.free_places(task).await?;
-        Ok(if ended { done } else { Done::Already })
+        self.release_slots(task).await?;
+        Ok(if ended {
+            done
+        } else {
+            AssignOutcome::NothingToDo
+        })
     }
 
-    /// Gives back every place that the task's request holds.
-    async fn free_places(&self, task: &AssignTask) -> Result<(), AwsCallError> {
-        let held = self.ledger.assignments().await?;
+    /// Releases every slot that the task's request holds.
+    async fn release_slots(&self, task: &AssignTask) -> Result<(), AwsCallError> {
+        let held = self.ledger.assignment_slots().await?;
         let own = held.into_iter().filter(|slot| task.holds(slot));
-        self.ledger.release_assignments(own).await
+        self.ledger.release_assignment_slots(own).await
     }
 
-    /// Gives back the places of the accesses that have just ended. One whose place is still held has
-    /// not: it is looked at again.
-    async fn free_ended(
+    /// Releases the slots of the assignments that have just ended. One whose slot could not be released
+    /// keeps its former state, so that it is polled again.
+    async fn release_ended(
         &self,
         task: &AssignTask,
         before: &[AssignmentState],
-        steps: &mut [AssignmentState],
+        states: &mut [AssignmentState],
     ) {
-        let mut ended = indexes(steps, has_ended);
-        ended.retain(|place| !has_ended(&before[*place]));
-        let tokens = ended.iter().map(|place| task.slot(*place));
-        if let Err(error) = self.ledger.release_assignments(tokens).await {
-            tracing::warn!(%error, "places among the assignments are given back later");
-            for place in ended {
-                steps[place].clone_from(&before[place]);
+        let mut ended = indexes(states, has_ended);
+        ended.retain(|index| !has_ended(&before[*index]));
+        let slots = ended.iter().map(|index| task.slot(*index));
+        if let Err(error) = self.ledger.release_assignment_slots(slots).await {
+            tracing::warn!(%error, "assignment slots could not be released: retried later");
+            for index in ended {
+                states[index].clone_from(&before[index]);
             }
         }
     }
@@ -242,7 +262,19 @@ impl Assigner {
     }
 }
 
-/// What asking again does not change is AWS's refusal.
+/// The state of an assignment whose request has this status. `known` is the request's id, if that is known;
+/// without an id the request is made again.
+fn state_of(status: AssignmentStatus, known: Option<&str>) -> AssignmentState {
+    match status {
+        AssignmentStatus::Succeeded => AssignmentState::Created,
+        AssignmentStatus::Failed(reason) => AssignmentState::Refused(reason),
+        AssignmentStatus::InProgress(id) => id
+            .or_else(|| known.map(str::to_owned))
+            .map_or(AssignmentState::Open, AssignmentState::Requested),
+    }
+}
+
+/// A permanent error is AWS's refusal.
 fn or_refused(
     answer: Result<AssignmentState, AwsCallError>,
 ) -> Result<AssignmentState, AwsCallError> {
@@ -262,10 +294,38 @@ fn is_busy(error: &AwsCallError) -> bool {
     )
 }
 
-/// What the person who asked for the account reads.
+/// The reason in the results.
 fn refusal(access: &Access, reason: &str) -> String {
     format!(
         "access of group {} with permission set {} was not given: {reason}",
         access.group_name, access.permission_set_name
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_progress_needs_an_id() {
+        let in_progress = |id: Option<&str>| AssignmentStatus::InProgress(id.map(str::to_owned));
+        let requested = |id: &str| AssignmentState::Requested(id.to_owned());
+        for (status, known, state) in [
+            (in_progress(Some("a")), None, requested("a")),
+            (in_progress(None), Some("k"), requested("k")),
+            (in_progress(None), None, AssignmentState::Open),
+            (
+                AssignmentStatus::Succeeded,
+                Some("k"),
+                AssignmentState::Created,
+            ),
+            (
+                AssignmentStatus::Failed("role quota".to_owned()),
+                Some("k"),
+                AssignmentState::Refused("role quota".to_owned()),
+            ),
+        ] {
+            assert_eq!(state_of(status.clone(), known), state, "{status:?}");
+        }
+    }
 }

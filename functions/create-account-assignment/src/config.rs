@@ -44,7 +44,7 @@ impl FromStr for InstanceArn {
     }
 }
 
-/// How many requests for assignments may be under way at once.
+/// The number of assignment slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outstanding(pub u32);
 
@@ -76,14 +76,17 @@ impl Default for Outstanding {
 pub struct Config {
     /// `ACCOUNTS_TABLE`: the table of requested accounts.
     pub accounts_table: String,
-    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    /// `VENDING_STATE_TABLE`: the table of slots, names and open requests.
     pub vending_state_table: String,
     /// `ASSIGNMENTS_QUEUE_URL`: the queue that the function works on, and sends its tasks again to.
     pub assignments_queue_url: String,
-    /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance that groups get their access from.
+    /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance of the permission sets and groups.
     pub instance: InstanceArn,
-    /// `OUTSTANDING_ASSIGNMENTS`: requests for assignments under way at once (default 12).
+    /// `OUTSTANDING_ASSIGNMENTS`: the number of assignment slots (default 12).
     pub outstanding: Outstanding,
+    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rate (default 2, the
+    /// invocations at once; 0: no pace).
+    pub quota_shares: u32,
 }
 
 impl Config {
@@ -99,6 +102,7 @@ impl Config {
             assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
             instance: read.required("IDENTITY_CENTER_INSTANCE_ARN"),
             outstanding: read.optional("OUTSTANDING_ASSIGNMENTS").unwrap_or_default(),
+            quota_shares: read.number("QUOTA_SHARES", 2, ..),
         })
     }
 }
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn the_number_of_requests_has_a_default() {
         let config = Config::from_env(&|name| match name {
-            "OUTSTANDING_ASSIGNMENTS" => None,
+            "OUTSTANDING_ASSIGNMENTS" | "QUOTA_SHARES" => None,
             "IDENTITY_CENTER_INSTANCE_ARN" => Some(INSTANCE.to_owned()),
             other => Some(other.to_lowercase()),
         });
@@ -124,6 +128,7 @@ mod tests {
                 assignments_queue_url: "assignments_queue_url".to_owned(),
                 instance: InstanceArn(INSTANCE.to_owned()),
                 outstanding: Outstanding(12),
+                quota_shares: 2,
             })
         );
     }
@@ -147,11 +152,16 @@ mod tests {
         let error = Config::from_env(&|name| match name {
             "IDENTITY_CENTER_INSTANCE_ARN" => Some("ssoins-1234567890abcdef".to_owned()),
             "OUTSTANDING_ASSIGNMENTS" => Some("16".to_owned()),
+            "QUOTA_SHARES" => Some("half".to_owned()),
             other => Some(other.to_lowercase()),
         })
         .unwrap_err()
         .to_string();
-        for name in ["IDENTITY_CENTER_INSTANCE_ARN", "OUTSTANDING_ASSIGNMENTS"] {
+        for name in [
+            "IDENTITY_CENTER_INSTANCE_ARN",
+            "OUTSTANDING_ASSIGNMENTS",
+            "QUOTA_SHARES",
+        ] {
             assert!(error.contains(&format!("{name} is malformed")), "{error}");
         }
     }

@@ -1,18 +1,16 @@
-//! `create-account-assignment`: gives groups their access to a new account.
+//! `create-account-assignment`: creates the assignments of groups in a new account.
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`progress`]: how far the assignments of a request are, and what is done next.
 //! * [`follow_up`]: the task that is sent again while assignments are in progress.
-//! * [`identity_center`]: asking IAM Identity Center for an access, and what became of it.
-//! * [`assigner`]: doing a task, which may send itself again.
-//! * [`handler`]: a batch of messages in, those that have to come back out.
+//! * [`assigner`]: creating the assignments of a task through IAM Identity Center.
+//! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod assigner;
 pub mod config;
 pub mod follow_up;
 pub mod handler;
-pub mod identity_center;
 pub mod progress;
 pub mod setup;

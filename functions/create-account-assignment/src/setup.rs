@@ -3,20 +3,17 @@
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     aws::{CallCounter, client},
+    gateway::identity_center::IdentityCenter,
+    lambda::QueueFunction,
     queue::Queue,
     vending::ledger::Ledger,
 };
 
-use crate::{
-    assigner::Assigner, config::Config, handler::Handler, identity_center::IdentityCenter,
-};
+use crate::{assigner::Assigner, config::Config};
 
-/// Invocations at once (the template's `MaximumConcurrency`).
-const INVOCATIONS_AT_ONCE: u32 = 2;
-
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Assigner> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let assigner = Assigner {
@@ -28,12 +25,12 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         ),
         identity_center: IdentityCenter::new(
             client!(aws_sdk_ssoadmin, sdk, calls),
-            config.instance.clone(),
-            INVOCATIONS_AT_ONCE,
+            config.instance.as_str().to_owned(),
+            config.quota_shares,
         ),
         queue: queue(),
         queue_url: config.assignments_queue_url.clone(),
         outstanding: config.outstanding,
     };
-    Handler::new(assigner, queue(), calls)
+    QueueFunction::new(assigner, queue(), calls)
 }

@@ -1,66 +1,52 @@
-//! Accounts by Control Tower's Account Factory: a product of Service Catalog.
-//!
-//! Source: "Provision accounts with AWS Service Catalog Account Factory" and "Automate account
-//! provisioning in AWS Control Tower by Service Catalog APIs" (Control Tower user guide).
+//! Accounts created by Control Tower's Account Factory: a product of Service Catalog.
 
-use aws_sdk_servicecatalog::{
-    Client,
-    error::SdkError,
-    primitives::DateTime,
-    types::{
-        ProductViewFilterBy, ProvisionedProductStatus, ProvisioningParameter, RecordDetail,
-        RecordStatus, UpdateProvisioningParameter,
-    },
-};
+use std::sync::Arc;
+
 use orgkeeper_shared::{
-    aws_error::{AwsCallError, AwsErrorClass, Service},
-    ids::AccountId,
+    aws_error::AwsCallError, gateway::organizations::Organizations, ids::AccountId,
     vending::request::AccountRequest,
 };
 
 use crate::{
-    execution_role::{self, ExecutionRole},
-    maker::{Ordered, Progress},
-    organizations::Accounts,
+    gateway::{
+        execution_role::{self, ExecutionRole},
+        service_catalog::{AcceptedOperation, Parameter, ProductState, Record, ServiceCatalog},
+    },
+    operation::{OperationProgress, OrderOutcome},
 };
 
-/// Who owns the product, and what it is called.
-const OWNER: &str = "AWS Control Tower";
-const PRODUCT: &str = "AWS Control Tower Account Factory";
-/// A failed product that cannot be removed is left behind after so many turns: names never collide.
-const TURNS_TO_REMOVE: u32 = 10;
+/// A failed product that cannot be terminated is left where it is after so many tries: names never collide.
+const TRIES_TO_TERMINATE: u32 = 10;
 /// Characters of a token that tell one attempt's product from another's.
 const TOKEN_IN_NAME: usize = 8;
 /// Characters of a product's name (`ProvisionProduct`).
 const PRODUCT_NAME: usize = 128;
 
-/// The product as it is now: its artifact changes whenever the landing zone is updated.
-struct Product {
-    id: String,
-    artifact: String,
-}
-
 /// Account Factory.
 #[derive(Debug)]
 pub struct AccountFactory {
-    client: Client,
+    service_catalog: ServiceCatalog,
     role: ExecutionRole,
-    accounts: Accounts,
+    organizations: Arc<Organizations>,
 }
 
 impl AccountFactory {
-    /// A gateway over `client`.
+    /// Creates accounts through these gateways.
     #[must_use]
-    pub fn new(client: Client, role: ExecutionRole, accounts: Accounts) -> Self {
+    pub fn new(
+        service_catalog: ServiceCatalog,
+        role: ExecutionRole,
+        organizations: Arc<Organizations>,
+    ) -> Self {
         Self {
-            client,
+            service_catalog,
             role,
-            accounts,
+            organizations,
         }
     }
 
-    /// Orders the account of a request: a new product, or what is left of an earlier attempt's.
-    /// Service Catalog knows the token of an order that is given `again`.
+    /// Orders the account of a request: by a new product, or by the one of an earlier attempt. Idempotent:
+    /// Service Catalog knows the token of an order that is repeated (`again`).
     ///
     /// # Errors
     /// If a call fails.
@@ -68,248 +54,121 @@ impl AccountFactory {
         &self,
         request: &AccountRequest,
         again: bool,
-    ) -> Result<Ordered, AwsCallError> {
+    ) -> Result<OrderOutcome, AwsCallError> {
         if request.enrol
             && let Some(account) = &request.account_id
             && !self.role.is_in(account).await?
         {
-            return Ok(Ordered::Refused(format!(
+            return Ok(OrderOutcome::Refused(format!(
                 "account {account} has no role {} that trusts the management account: create it \
                  (its permissions: AdministratorAccess), then send the row again",
                 execution_role::ROLE
             )));
         }
-        match self.left_over(request).await? {
-            LeftOver::Nothing => self.provision(request).await,
+        match self.leftover(request).await? {
+            Leftover::Nothing => self.provision(request).await,
             // What changes it can be the order whose answer was lost.
-            LeftOver::Changing if again => Ok(Ordered::Unknown),
-            LeftOver::Changing => Ok(Ordered::Busy),
-            LeftOver::Stands(account) => Ok(Ordered::Stands(account)),
-            LeftOver::Unfinished(product) => self.update(request, &product).await,
-            LeftOver::Failed(product) => {
-                match self.terminate(request, &product).await {
+            Leftover::Changing if again => Ok(OrderOutcome::Unknown),
+            Leftover::Changing => Ok(OrderOutcome::RetryLater),
+            Leftover::Account(account) => Ok(OrderOutcome::AccountExists(account)),
+            Leftover::Unfinished(product) => self.update(request, &product).await,
+            Leftover::Failed(product) => {
+                // Each try needs a token of its own.
+                let token = format!("{}-{}", request.token(), request.put_back);
+                match self.service_catalog.terminate(&product, token).await {
                     Err(error) if error.retryable() => return Err(error),
-                    // After some turns it is left where it is.
-                    Err(error) => tracing::warn!(%error, "a failed product cannot be removed"),
+                    Err(error) => tracing::warn!(%error, "a failed product cannot be terminated"),
                     Ok(()) => {}
                 }
-                Ok(Ordered::Busy)
+                Ok(OrderOutcome::RetryLater)
             }
         }
     }
 
-    /// How far a record is.
+    /// How far the operation with this record is.
     ///
     /// # Errors
-    /// If the call fails; `NotFound` if Service Catalog does not know it.
-    pub async fn progress(&self, record: &str) -> Result<Progress, AwsCallError> {
-        let answer = self
-            .client
-            .describe_record()
-            .id(record)
-            .send()
-            .await
-            .map_err(|error| failed("DescribeRecord", &error))?;
-        let account = answer
-            .record_outputs()
-            .iter()
-            .find(|output| output.output_key() == Some("AccountId"))
-            .and_then(|output| output.output_value()?.parse().ok());
-        let detail = answer
-            .record_detail
-            .unwrap_or_else(|| RecordDetail::builder().build());
-        Ok(match (detail.status(), account) {
-            (Some(RecordStatus::Succeeded), Some(account)) => Progress::Succeeded(account),
-            (Some(RecordStatus::Failed), _) => Progress::Failed(reasons(&detail)),
-            // The outputs follow the status.
-            _ => Progress::UnderWay,
-        })
-    }
-
-    async fn left_over(&self, request: &AccountRequest) -> Result<LeftOver, AwsCallError> {
-        let Some(product) = request.provisioned_product_id.as_deref() else {
-            return Ok(LeftOver::Nothing);
-        };
-        let described = self
-            .client
-            .describe_provisioned_product()
-            .id(product)
-            .send()
-            .await
-            .map_err(|error| failed("DescribeProvisionedProduct", &error));
-        let status = match described {
-            Ok(answer) => answer
-                .provisioned_product_detail
-                .and_then(|detail| detail.status),
-            Err(error) if error.class() == AwsErrorClass::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let product = product.to_owned();
-        Ok(match status {
-            Some(ProvisionedProductStatus::Available) => match &request.account_id {
-                Some(account) if self.accounts.is_in(account, &request.unit.id).await? => {
-                    LeftOver::Stands(account.clone())
-                }
-                _ => LeftOver::Unfinished(product),
-            },
-            Some(ProvisionedProductStatus::Tainted) => LeftOver::Unfinished(product),
-            Some(ProvisionedProductStatus::Error) if request.put_back < TURNS_TO_REMOVE => {
-                LeftOver::Failed(product)
+    /// If the call fails; `NotFound` if Service Catalog does not know the record.
+    pub async fn progress(&self, record_id: &str) -> Result<OperationProgress, AwsCallError> {
+        let record = self.service_catalog.record(record_id).await?;
+        Ok(match record {
+            Record::InProgress => OperationProgress::InProgress,
+            Record::Succeeded(account) => OperationProgress::Succeeded(account),
+            Record::Failed(reasons) if reasons.is_empty() => {
+                OperationProgress::Failed("Account Factory gave no reason".to_owned())
             }
-            None | Some(ProvisionedProductStatus::Error) => LeftOver::Nothing,
-            Some(_) => LeftOver::Changing,
+            Record::Failed(reasons) => OperationProgress::Failed(reasons.join("; ")),
         })
     }
 
-    async fn provision(&self, request: &AccountRequest) -> Result<Ordered, AwsCallError> {
-        let product = self.product().await?;
-        let parameters = parameters(request)
-            .into_iter()
-            .map(|(key, value)| {
-                ProvisioningParameter::builder()
-                    .key(key)
-                    .value(value)
-                    .build()
-            })
-            .collect();
-        let answer = self
-            .client
-            .provision_product()
-            .product_id(product.id)
-            .provisioning_artifact_id(product.artifact)
-            .provisioned_product_name(product_name(request))
-            .provision_token(request.token())
-            .set_provisioning_parameters(Some(parameters))
-            .send()
-            .await
-            .map_err(|error| failed("ProvisionProduct", &error))?;
-        Ok(ordered(answer.record_detail))
+    async fn leftover(&self, request: &AccountRequest) -> Result<Leftover, AwsCallError> {
+        let Some(product) = request.provisioned_product_id.clone() else {
+            return Ok(Leftover::Nothing);
+        };
+        let state = self.service_catalog.product_state(&product).await?;
+        Ok(match state {
+            Some(ProductState::Available) => match &request.account_id {
+                Some(account) if self.organizations.parent(account).await? == request.unit.id => {
+                    Leftover::Account(account.clone())
+                }
+                _ => Leftover::Unfinished(product),
+            },
+            Some(ProductState::Tainted) => Leftover::Unfinished(product),
+            Some(ProductState::Error) if request.put_back < TRIES_TO_TERMINATE => {
+                Leftover::Failed(product)
+            }
+            None | Some(ProductState::Error) => Leftover::Nothing,
+            Some(ProductState::Changing) => Leftover::Changing,
+        })
+    }
+
+    async fn provision(&self, request: &AccountRequest) -> Result<OrderOutcome, AwsCallError> {
+        let product = self.service_catalog.account_factory().await?;
+        let (name, token) = (product_name(request), request.token());
+        let accepted = self
+            .service_catalog
+            .provision(product, name, token, &parameters(request))
+            .await?;
+        Ok(in_progress(accepted))
     }
 
     async fn update(
         &self,
         request: &AccountRequest,
-        provisioned: &str,
-    ) -> Result<Ordered, AwsCallError> {
-        let product = self.product().await?;
-        let parameters = parameters(request)
-            .into_iter()
-            .map(|(key, value)| {
-                UpdateProvisioningParameter::builder()
-                    .key(key)
-                    .value(value)
-                    .build()
-            })
-            .collect();
-        let answer = self
-            .client
-            .update_provisioned_product()
-            .provisioned_product_id(provisioned)
-            .product_id(product.id)
-            .provisioning_artifact_id(product.artifact)
-            .update_token(request.token())
-            .set_provisioning_parameters(Some(parameters))
-            .send()
-            .await
-            .map_err(|error| failed("UpdateProvisionedProduct", &error))?;
-        Ok(ordered(answer.record_detail))
-    }
-
-    /// Removes what a failed attempt has left; it is gone some time later.
-    async fn terminate(
-        &self,
-        request: &AccountRequest,
-        provisioned: &str,
-    ) -> Result<(), AwsCallError> {
-        self.client
-            .terminate_provisioned_product()
-            .provisioned_product_id(provisioned)
-            // Each turn is another try.
-            .terminate_token(format!("{}-{}", request.token(), request.put_back))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| failed("TerminateProvisionedProduct", &error))
-    }
-
-    async fn product(&self) -> Result<Product, AwsCallError> {
-        let mut page = None;
-        let id = loop {
-            let answer = self
-                .client
-                .search_products_as_admin()
-                .filters(ProductViewFilterBy::Owner, vec![OWNER.to_owned()])
-                .set_page_token(page)
-                .send()
-                .await
-                .map_err(|error| failed("SearchProductsAsAdmin", &error))?;
-            page = answer.next_page_token.filter(|token| !token.is_empty());
-            let found = answer
-                .product_view_details
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|detail| detail.product_view_summary)
-                .find(|summary| summary.name() == Some(PRODUCT) && summary.owner() == Some(OWNER))
-                .and_then(|summary| summary.product_id);
-            match (found, &page) {
-                (Some(id), _) => break id,
-                (None, Some(_)) => {}
-                (None, None) => {
-                    return Err(AwsCallError::not_found(
-                        "SearchProductsAsAdmin",
-                        "there is no product AWS Control Tower Account Factory: is Control Tower set \
-                         up, and is this its home Region?",
-                    ));
-                }
-            }
-        };
-        let answer = self
-            .client
-            .list_provisioning_artifacts()
-            .product_id(&id)
-            .send()
-            .await
-            .map_err(|error| failed("ListProvisioningArtifacts", &error))?;
-        let artifact = answer
-            .provisioning_artifact_details
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|artifact| artifact.active() == Some(true))
-            .max_by_key(|artifact| artifact.created_time().map(DateTime::secs))
-            .and_then(|artifact| artifact.id);
-        match artifact {
-            Some(artifact) => Ok(Product { id, artifact }),
-            None => Err(AwsCallError::not_found(
-                "ListProvisioningArtifacts",
-                "Account Factory has no active version: repair or update the landing zone",
-            )),
-        }
+        provisioned_product_id: &str,
+    ) -> Result<OrderOutcome, AwsCallError> {
+        let product = self.service_catalog.account_factory().await?;
+        let (token, parameters) = (request.token(), parameters(request));
+        let accepted = self
+            .service_catalog
+            .update(product, provisioned_product_id, token, &parameters)
+            .await?;
+        Ok(in_progress(accepted))
     }
 }
 
 /// What an earlier attempt has left.
-enum LeftOver {
+enum Leftover {
     Nothing,
-    /// The account stands where it should.
-    Stands(AccountId),
-    /// The account stands, but not as it should.
+    /// The account, where it should be.
+    Account(AccountId),
+    /// A product whose account is not as it should be.
     Unfinished(String),
     /// A product without an account.
     Failed(String),
-    /// Not to be touched now.
+    /// A product that an operation is changing.
     Changing,
 }
 
-fn ordered(record: Option<RecordDetail>) -> Ordered {
-    let record = record.unwrap_or_else(|| RecordDetail::builder().build());
-    Ordered::UnderWay {
-        operation_id: record.record_id.unwrap_or_default(),
-        provisioned_product_id: record.provisioned_product_id,
+fn in_progress(accepted: AcceptedOperation) -> OrderOutcome {
+    OrderOutcome::InProgress {
+        operation_id: accepted.record_id,
+        provisioned_product_id: accepted.provisioned_product_id,
     }
 }
 
 /// Account Factory's parameters; the names are its own.
-fn parameters(request: &AccountRequest) -> [(&'static str, String); 6] {
+fn parameters(request: &AccountRequest) -> [Parameter; 6] {
     [
         ("AccountEmail", request.account_email.clone()),
         ("AccountName", request.account_name.clone()),
@@ -334,26 +193,6 @@ fn product_name(request: &AccountRequest) -> String {
     let name = name.trim_start_matches(['.', '_', '-']);
     let first = if name.is_empty() { "account" } else { name };
     format!("{first}-{}", &request.token()[..TOKEN_IN_NAME])
-}
-
-fn reasons(record: &RecordDetail) -> String {
-    let reasons: Vec<&str> = record
-        .record_errors()
-        .iter()
-        .filter_map(|error| error.description())
-        .collect();
-    if reasons.is_empty() {
-        "Account Factory gave no reason".to_owned()
-    } else {
-        reasons.join("; ")
-    }
-}
-
-fn failed<E>(operation: &'static str, error: &SdkError<E>) -> AwsCallError
-where
-    E: aws_sdk_servicecatalog::error::ProvideErrorMetadata + std::error::Error + 'static,
-{
-    AwsCallError::new(Service::ServiceCatalog, operation, error)
 }
 
 #[cfg(test)]
@@ -439,24 +278,5 @@ mod tests {
         assert_eq!(parameters[1], ("AccountName", "_Müllers Konto".to_owned()));
         let unit = ("ManagedOrganizationalUnit", "Prod (ou-a1b2-cdefgh34)");
         assert_eq!(parameters[2], (unit.0, unit.1.to_owned()));
-    }
-
-    #[test]
-    fn all_reasons_of_a_record_are_told() {
-        use aws_sdk_servicecatalog::types::RecordError;
-        let error = |text: &str| RecordError::builder().code("x").description(text).build();
-        let silent = RecordError::builder().code("x").build();
-        let record = |errors| {
-            RecordDetail::builder()
-                .set_record_errors(Some(errors))
-                .build()
-        };
-        assert_eq!(
-            reasons(&record(vec![error("one"), error("two")])),
-            "one; two"
-        );
-        let none = "Account Factory gave no reason";
-        assert_eq!(reasons(&record(vec![silent])), none);
-        assert_eq!(reasons(&record(Vec::new())), none);
     }
 }

@@ -12,25 +12,28 @@ use orgkeeper_shared::{
 pub struct Config {
     /// `ACCOUNTS_TABLE`: the table of requested accounts.
     pub accounts_table: String,
-    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    /// `VENDING_STATE_TABLE`: the table of slots, names and open requests.
     pub vending_state_table: String,
-    /// `INFO_TOPIC_ARN`: where good news goes.
+    /// `INFO_TOPIC_ARN`: where successes are published.
     pub info_topic: String,
-    /// `ERROR_TOPIC_ARN`: where failures go.
+    /// `ERROR_TOPIC_ARN`: where failures are published.
     pub error_topic: String,
     /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
     pub account_creation: AccountCreation,
     /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of events and of the function's own tasks.
     pub account_events_queue_url: String,
-    /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose access is to be assigned.
+    /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose assignments are to be created.
     pub assignments_queue_url: String,
-    /// `UPLOADS_QUEUE_URL`: the queue of files, and of results to write again.
+    /// `UPLOADS_QUEUE_URL`: the queue of uploads, and of results to write again.
     pub uploads_queue_url: String,
-    /// `OPERATIONS_AT_ONCE`: account operations under way at once (default 5, Control Tower's limit).
+    /// `OPERATIONS_AT_ONCE`: the number of operation slots (default 5, Control Tower's limit).
     pub operations_at_once: u32,
-    /// `RECONCILE_AFTER_SECONDS`: how long an operation can be under way before the schedule asks AWS
-    /// about it (default 120).
+    /// `RECONCILE_AFTER_SECONDS`: how long an operation can go on without an event before the schedule asks
+    /// AWS about it (default 120).
     pub reconcile_after: Duration,
+    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rates of Organizations
+    /// (default 2, the invocations at once; 0: no pace).
+    pub quota_shares: u32,
 }
 
 impl Config {
@@ -53,6 +56,7 @@ impl Config {
             reconcile_after: Duration::from_secs(
                 read.number("RECONCILE_AFTER_SECONDS", 120, 1..).into(),
             ),
+            quota_shares: read.number("QUOTA_SHARES", 2, ..),
         })
     }
 }
@@ -81,6 +85,7 @@ mod tests {
         assert_eq!(config.account_creation, AccountCreation::AccountFactory);
         assert_eq!(config.operations_at_once, 5);
         assert_eq!(config.reconcile_after, Duration::from_mins(2));
+        assert_eq!(config.quota_shares, 2);
         assert_eq!(config.uploads_queue_url, "uploads_queue_url");
     }
 

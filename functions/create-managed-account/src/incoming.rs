@@ -2,6 +2,7 @@
 
 use aws_lambda_events::{dynamodb::EventRecord, sqs::SqsMessage};
 use orgkeeper_shared::{
+    lambda::Malformed,
     lifecycle::{LifecycleEvent, OperationEnded},
     vending::{
         request::{AccountRequest, Status},
@@ -22,19 +23,11 @@ pub enum Message {
     Other,
 }
 
-/// The message is neither an event nor a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message is neither a task nor an event (line {line}, column {column})")]
-pub struct Unusable {
-    line: usize,
-    column: usize,
-}
-
 /// Reads a message.
 ///
 /// # Errors
 /// If it is neither an event nor a task.
-pub fn message(message: &SqsMessage) -> Result<Message, Unusable> {
+pub fn message(message: &SqsMessage) -> Result<Message, Malformed> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Body {
@@ -48,14 +41,11 @@ pub fn message(message: &SqsMessage) -> Result<Message, Unusable> {
             Some(LifecycleEvent::AccountJoined { .. } | LifecycleEvent::AccountDeparted { .. })
             | None => Message::Other,
         }),
-        Err(error) => Err(Unusable {
-            line: error.line(),
-            column: error.column(),
-        }),
+        Err(error) => Err(Malformed::json("task or event", &error)),
     }
 }
 
-/// A request that has come into another state.
+/// A request whose status has changed.
 ///
 /// `None` for every other change, and for an item that is no request: somebody changed it by hand.
 #[must_use]
@@ -79,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<Message, Unusable> {
+    fn read(body: &str) -> Result<Message, Malformed> {
         let mut message = SqsMessage::default();
         message.body = Some(body.to_owned());
         super::message(&message)
@@ -127,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_an_end_or_nothing_of_ours() {
+    fn an_event_ends_an_operation_or_is_ignored() {
         let created =
             include_str!("../../../events/create-managed-account/create-managed-account.json");
         assert!(matches!(read(created), Ok(Message::OperationEnded(_))));
@@ -152,7 +142,7 @@ mod tests {
             r#"{"task":"#,
         ] {
             let error = read(body).unwrap_err().to_string();
-            assert!(error.starts_with("the message is neither"), "{error}");
+            assert!(error.starts_with("it is no task or event"), "{error}");
             assert!(!error.contains("s3cret"), "{error}");
         }
         assert!(super::message(&SqsMessage::default()).is_err());
@@ -169,7 +159,7 @@ mod tests {
             // A corrected row.
             (image("FAILED", 1), image("VALID", 2), true),
             (image("FAILED", 1), image("FAILED", 2), true),
-            // What stood there before was no request.
+            // The former item was no request.
             (json!({ "Status": { "S": "?" } }), image("VALID", 1), true),
             (image("VALID", 1), image("VALID", 1), false),
             (image("VALID", 1), image("PROVISIONING", 1), false),

@@ -1,21 +1,24 @@
-//! `create-managed-account`: makes the requested accounts, a few at a time, and tells what became of them.
+//! `create-managed-account`: creates the requested accounts, a few at a time, and publishes what became of them.
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`incoming`]: what starts the function: changes of the table, events, its own tasks.
-//! * [`maker`]: how an account is made, by [`account_factory`] or by [`organizations`] alone.
-//! * [`pipeline`]: whose turn it is, and what every end leads to.
-//! * [`telling`]: the words for people.
-//! * [`handler`]: an event in, what has to come back out.
+//! * [`operation`]: what comes of ordering an account, and how far an operation is.
+//! * [`creator`]: how an account is created, by [`account_factory`] or by [`create_account`] alone.
+//! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
+//! * [`outcome_alert`]: the alert about the outcome of a request.
+//! * [`gateway`]: the AWS services that it calls.
+//! * [`handler`]: a batch of the stream or of the queue in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod account_factory;
 pub mod config;
-pub mod execution_role;
+pub mod create_account;
+pub mod creator;
+pub mod gateway;
 pub mod handler;
 pub mod incoming;
-pub mod maker;
-pub mod organizations;
+pub mod operation;
+pub mod outcome_alert;
 pub mod pipeline;
 pub mod setup;
-pub mod telling;

@@ -1,18 +1,19 @@
-//! Whose turn it is, and what every end leads to.
+//! Which request gets a slot, and what the end of an operation leads to.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
+    gateway::organizations::Organizations,
     ids::AccountId,
     lifecycle::{self, Operation, OperationEnded},
-    queue::{Queue, retry_delay},
+    queue::{Queue, Reason, retry_delay},
     vending::{
         file::FileId,
-        ledger::{Ledger, Outcome, Turn},
+        ledger::{Ledger, Outcome, SlotClaim},
         request::{AccountRequest, Status},
         task::{AccountEventsTask, AssignTask, AssignmentsTask, UploadsTask, email_of_slot},
     },
@@ -20,39 +21,37 @@ use orgkeeper_shared::{
 use serde_json::json;
 
 use crate::{
-    maker::{Maker, Ordered, Progress},
-    organizations::Accounts,
-    telling,
+    creator::AccountCreator,
+    operation::{OperationProgress, OrderOutcome},
+    outcome_alert,
 };
 
-/// An order whose answer was lost is given again after so long: the call has surely ended by then.
+/// An account whose order got no answer is ordered again after so long: the call has surely ended by then.
 const ORDER_AGAIN: Duration = Duration::from_secs(30);
-/// How often a change is tried anew when files join the request meanwhile.
+/// How often a change is tried when files join the request meanwhile.
 const TRIES: usize = 3;
 
-/// Why something was not done.
+/// Why a message was not processed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDone {
+pub enum PipelineError {
     /// An AWS call failed.
     #[error("an AWS call failed")]
     Call(#[source] AwsCallError),
-    /// The end of an operation was told, but the operation itself does not say so yet.
-    #[error("the operation has not settled yet")]
-    NotSettled,
+    /// An event says that an operation ended, but the operation itself does not say so yet.
+    #[error("the operation has not ended yet")]
+    NotEnded,
 }
 
-impl NotDone {
-    /// Whether it can be done later.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
+impl Reason for PipelineError {
+    fn retryable(&self) -> bool {
         match self {
             Self::Call(error) => error.retryable(),
-            Self::NotSettled => true,
+            Self::NotEnded => true,
         }
     }
 }
 
-impl From<AwsCallError> for NotDone {
+impl From<AwsCallError> for PipelineError {
     fn from(error: AwsCallError) -> Self {
         Self::Call(error)
     }
@@ -63,47 +62,47 @@ impl From<AwsCallError> for NotDone {
 pub struct Queues {
     /// Events and the function's own tasks.
     pub account_events: String,
-    /// Accounts whose access is to be assigned.
+    /// Accounts whose assignments are to be created.
     pub assignments: String,
-    /// Files, and results to write again.
+    /// Uploads, and results to write again.
     pub uploads: String,
 }
 
-/// The pipeline from an accepted request to an account that stands.
+/// The pipeline from an accepted request to an account that exists.
 #[derive(Debug)]
 pub struct Pipeline {
-    /// What became of each request.
+    /// What is known of each request.
     pub ledger: Ledger,
-    /// Who makes accounts.
-    pub maker: Maker,
+    /// What creates accounts.
+    pub creator: AccountCreator,
     /// The organization's accounts.
-    pub accounts: Accounts,
-    /// Where people are told.
+    pub organizations: Arc<Organizations>,
+    /// Where alerts are published.
     pub topics: AlertTopics,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
     pub queues: Queues,
-    /// Account operations under way at once, at most.
+    /// The number of operation slots.
     pub operations_at_once: u32,
-    /// How long nothing may be heard of an operation before AWS is asked.
+    /// How long an operation may go on without an event before AWS is asked.
     pub reconcile_after: Duration,
     /// The Region that alerts name.
     pub region: String,
 }
 
 impl Pipeline {
-    /// Gives waiting requests their turn, as many as may be under way at once. Gives their number.
-    /// `new` are some that have just begun to wait: the table's index can be slower than its stream.
+    /// Orders the accounts of waiting requests while there are free slots. Gives their number. `new` are
+    /// requests that have just begun to wait: the table's index can be slower than its stream.
     ///
     /// # Errors
-    /// If a call failed; those who had their turn by then have it.
-    pub async fn give_turns(
+    /// If a call failed; requests that got a slot before keep it.
+    pub async fn start_waiting(
         &self,
         mut new: Vec<AccountRequest>,
         clock: impl Fn() -> Timestamp,
     ) -> Result<u64, AwsCallError> {
-        let mut turns = 0;
+        let mut started = 0;
         loop {
             let now = clock().as_millisecond();
             let mut waiting = self
@@ -114,22 +113,22 @@ impl Pipeline {
                 waiting.iter().map(|it| it.account_email.clone()).collect();
             new.retain(|it| it.queued_at <= now && !known.contains(&it.account_email));
             waiting.append(&mut new);
-            let mut begun = Vec::new();
+            let mut claimed = Vec::new();
             let mut stopped = Ok(false);
             for request in waiting {
                 match self
                     .ledger
-                    .begin(&request, now, self.operations_at_once)
+                    .claim_slot(&request, now, self.operations_at_once)
                     .await
                 {
-                    Ok(Turn::Begun) => begun.push(AccountRequest {
+                    Ok(SlotClaim::Claimed) => claimed.push(AccountRequest {
                         status: Status::Provisioning,
                         started_at: Some(now),
                         operation_id: None,
                         ..request
                     }),
-                    Ok(Turn::Taken) => {}
-                    Ok(Turn::Full) => {
+                    Ok(SlotClaim::ClaimedByOther) => {}
+                    Ok(SlotClaim::NoFreeSlot) => {
                         stopped = Ok(true);
                         break;
                     }
@@ -139,44 +138,50 @@ impl Pipeline {
                     }
                 }
             }
-            turns += begun.len() as u64;
-            let none = begun.is_empty();
-            let ordered = join_all(begun.iter().map(|request| self.order(request, false, now)));
+            started += claimed.len() as u64;
+            let none = claimed.is_empty();
+            let ordered = join_all(
+                claimed
+                    .iter()
+                    .map(|request| self.order(request, false, now)),
+            );
             let lost: Vec<_> = ordered.await.into_iter().filter_map(Result::err).collect();
             if let Some(error) = lost.first() {
                 let accounts = lost.len();
-                tracing::warn!(%error, accounts, "accounts may have been ordered: they are ordered again");
-                self.later(AccountEventsTask::Reconcile, ORDER_AGAIN)
+                tracing::warn!(%error, accounts, "accounts may have been ordered: the order is retried");
+                self.send_task(AccountEventsTask::Reconcile, ORDER_AGAIN)
                     .await?;
             }
             if stopped? || none {
-                return Ok(turns);
+                return Ok(started);
             }
         }
     }
 
-    /// Orders the account of a request whose turn it is.
+    /// Orders the account of a request that holds a slot.
     async fn order(
         &self,
         request: &AccountRequest,
         again: bool,
         now: i64,
     ) -> Result<(), AwsCallError> {
-        match self.maker.order(request, again).await? {
-            Ordered::UnderWay {
+        match self.creator.order(request, again).await? {
+            OrderOutcome::InProgress {
                 operation_id,
                 provisioned_product_id,
             } => {
                 let product = provisioned_product_id.as_deref();
                 self.ledger
-                    .note_operation(request, &operation_id, product)
+                    .store_operation(request, &operation_id, product)
                     .await
             }
-            Ordered::Stands(account) => self.stands(request, &account, now).await,
-            Ordered::Busy => self.put_back(request, now).await,
-            Ordered::Refused(reason) => self.fail(request, reason, None).await,
-            // The schedule asks again.
-            Ordered::Unknown => Ok(()),
+            OrderOutcome::AccountExists(account) => {
+                self.account_exists(request, &account, now).await
+            }
+            OrderOutcome::RetryLater => self.put_back(request, now).await,
+            OrderOutcome::Refused(reason) => self.fail(request, reason, None).await,
+            // The schedule orders again.
+            OrderOutcome::Unknown => Ok(()),
         }
     }
 
@@ -188,7 +193,7 @@ impl Pipeline {
         &self,
         ended: &OperationEnded,
         now: Timestamp,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), PipelineError> {
         if ended.outcome == lifecycle::Outcome::Succeeded && ended.account_id.is_none() {
             // It does not say which account succeeded: the schedule asks AWS.
             return Ok(());
@@ -202,7 +207,7 @@ impl Pipeline {
             }
             match (&ended.outcome, &ended.account_id) {
                 (lifecycle::Outcome::Succeeded, Some(account)) => {
-                    self.stands(&request, account, now).await?;
+                    self.account_exists(&request, account, now).await?;
                 }
                 (lifecycle::Outcome::Succeeded, None) => {}
                 (lifecycle::Outcome::Failed { reason }, Some(account)) => {
@@ -212,16 +217,16 @@ impl Pipeline {
                 // A name alone proves nothing: the operation itself has to say that it failed.
                 (lifecycle::Outcome::Failed { reason }, None) => {
                     let Some(operation) = &request.operation_id else {
-                        return Err(NotDone::NotSettled);
+                        return Err(PipelineError::NotEnded);
                     };
                     match (
                         &ended.operation,
-                        self.maker.progress(&request, operation).await?,
+                        self.creator.progress(&request, operation).await?,
                     ) {
-                        (_, Progress::UnderWay) => return Err(NotDone::NotSettled),
+                        (_, OperationProgress::InProgress) => return Err(PipelineError::NotEnded),
                         (
                             Operation::CreateManagedAccount | Operation::UpdateManagedAccount,
-                            Progress::Failed(_),
+                            OperationProgress::Failed(_),
                         ) => {
                             let reason = in_words(reason.as_ref());
                             self.fail(&request, reason, None).await?;
@@ -235,11 +240,14 @@ impl Pipeline {
     }
 
     /// The requests that a lifecycle event can be about.
-    async fn requests_of(&self, ended: &OperationEnded) -> Result<Vec<AccountRequest>, NotDone> {
+    async fn requests_of(
+        &self,
+        ended: &OperationEnded,
+    ) -> Result<Vec<AccountRequest>, PipelineError> {
         match (&ended.operation, &ended.account_id) {
             (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, Some(account)) => {
-                let email = match self.accounts.email(account).await {
-                    Ok(email) => email,
+                let email = match self.organizations.account(account).await {
+                    Ok(account) => account.email.unwrap_or_default().to_lowercase(),
                     Err(error) if error.class() == AwsErrorClass::NotFound => {
                         tracing::warn!(%account, "the organization has no such account");
                         return Ok(Vec::new());
@@ -251,21 +259,21 @@ impl Pipeline {
             }
             (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, None) => {
                 let name = ended.account_name.as_deref().unwrap_or_default();
-                let mut in_progress = self.under_way().await?;
+                let mut in_progress = self.in_progress().await?;
                 in_progress.retain(|request| request.account_name.eq_ignore_ascii_case(name));
                 Ok(in_progress)
             }
             (Operation::CreateAccount { request_id }, _) => {
-                let under_way = self.under_way().await?;
+                let in_progress = self.in_progress().await?;
                 let its =
                     |request: &&AccountRequest| request.operation_id.as_ref() == Some(request_id);
-                if let Some(request) = under_way.iter().find(its) {
+                if let Some(request) = in_progress.iter().find(its) {
                     return Ok(vec![request.clone()]);
                 }
                 // The event can arrive before the operation's id is stored.
                 let unnamed = |request: &AccountRequest| request.operation_id.is_none();
-                if under_way.iter().any(unnamed) {
-                    Err(NotDone::NotSettled)
+                if in_progress.iter().any(unnamed) {
+                    Err(PipelineError::NotEnded)
                 } else {
                     Ok(Vec::new())
                 }
@@ -274,93 +282,97 @@ impl Pipeline {
         }
     }
 
-    async fn under_way(&self) -> Result<Vec<AccountRequest>, AwsCallError> {
-        let running = self.ledger.running().await?;
-        let found = self.ledger.read(running.iter().map(String::as_str)).await?;
+    async fn in_progress(&self) -> Result<Vec<AccountRequest>, AwsCallError> {
+        let slots = self.ledger.operation_slots().await?;
+        let found = self.ledger.read(slots.iter().map(String::as_str)).await?;
         Ok(found
             .into_values()
             .filter(|request| request.status == Status::Provisioning)
             .collect())
     }
 
-    /// Asks AWS about every operation that nothing was heard of, and mends what somebody left behind.
+    /// Asks AWS about every operation that no event came of, and releases the slots that nobody uses.
     ///
     /// # Errors
-    /// If a call failed; what could be done without it is done.
+    /// If a call failed; whatever does not depend on it is done.
     pub async fn reconcile(&self, now: Timestamp) -> Result<(), AwsCallError> {
-        let running = self.ledger.running().await?;
-        let found = self.ledger.read(running.iter().map(String::as_str)).await?;
+        let slots = self.ledger.operation_slots().await?;
+        let found = self.ledger.read(slots.iter().map(String::as_str)).await?;
         let now = now.as_millisecond();
-        let reconciled = join_all(running.iter().map(async |email| match found.get(email) {
+        let reconciled = join_all(slots.iter().map(async |email| match found.get(email) {
             Some(request) if request.status == Status::Provisioning => {
                 self.reconcile_one(request, now).await
             }
-            _ => self.ledger.forget_operation(email).await,
+            _ => self.ledger.release_abandoned_slot(email).await,
         }));
         let reconciled: Result<(), _> = reconciled.await.into_iter().collect();
-        self.release_left_assignments().await?;
+        self.release_abandoned_assignment_slots().await?;
         reconciled
     }
 
     async fn reconcile_one(&self, request: &AccountRequest, now: i64) -> Result<(), AwsCallError> {
-        let patience = match request.operation_id {
+        let wait = match request.operation_id {
             Some(_) => self.reconcile_after,
             None => ORDER_AGAIN,
         };
         let waited = now - request.started_at.unwrap_or_default();
-        if u128::try_from(waited).unwrap_or_default() < patience.as_millis() {
+        if u128::try_from(waited).unwrap_or_default() < wait.as_millis() {
             return Ok(());
         }
         match &request.operation_id {
             None => self.order(request, true, now).await,
             Some(operation) => {
-                let progress = self.maker.progress(request, operation).await?;
+                let progress = self.creator.progress(request, operation).await?;
                 self.settle(request, progress, now).await
             }
         }
     }
 
-    /// Gives back places among the assignments whose request is no longer at it.
-    async fn release_left_assignments(&self) -> Result<(), AwsCallError> {
-        let held = self.ledger.assignments().await?;
+    /// Releases the assignment slots whose request is not assigning any more.
+    async fn release_abandoned_assignment_slots(&self) -> Result<(), AwsCallError> {
+        let held = self.ledger.assignment_slots().await?;
         let emails: BTreeSet<&str> = held.iter().map(|slot| email_of_slot(slot)).collect();
         let found = self.ledger.read(emails).await?;
-        let left = held.iter().filter(|slot| {
+        let abandoned = held.iter().filter(|slot| {
             found
                 .get(email_of_slot(slot))
                 .is_none_or(|request| request.status != Status::Assigning)
         });
-        self.ledger.release_assignments(left.cloned()).await
+        self.ledger
+            .release_assignment_slots(abandoned.cloned())
+            .await
     }
 
     async fn settle(
         &self,
         request: &AccountRequest,
-        progress: Progress,
+        progress: OperationProgress,
         now: i64,
     ) -> Result<(), AwsCallError> {
         match progress {
-            Progress::UnderWay => Ok(()),
-            Progress::Succeeded(account) => self.stands(request, &account, now).await,
-            Progress::Failed(reason) => self.fail(request, reason, None).await,
-            Progress::Busy => self.put_back(request, now).await,
+            OperationProgress::InProgress => Ok(()),
+            OperationProgress::Succeeded(account) => {
+                self.account_exists(request, &account, now).await
+            }
+            OperationProgress::Failed(reason) => self.fail(request, reason, None).await,
+            OperationProgress::RetryLater => self.put_back(request, now).await,
         }
     }
 
-    /// The account stands: access comes next, if anybody is to have it.
-    async fn stands(
+    /// The account exists: its assignments come next, if there are any.
+    async fn account_exists(
         &self,
         request: &AccountRequest,
         account: &AccountId,
         now: i64,
     ) -> Result<(), AwsCallError> {
-        match self.maker.finish(request, account).await {
+        match self.creator.finish(request, account).await {
             Ok(true) => {}
             Ok(false) => return self.put_back(request, now).await,
             Err(error) if error.retryable() => return Err(error),
             Err(error) => {
                 let reason = format!(
-                    "account {account} was made, but could not be moved into {}: {}",
+                    "account {account} was created, but could not be moved into {}: {}",
                     request.unit.path,
                     error.in_words()
                 );
@@ -392,7 +404,8 @@ impl Pipeline {
         self.advance(request, Status::Failed, &outcome).await
     }
 
-    /// Takes a request to another state, also if a file joins it meanwhile. Whoever is overtaken has nothing to do.
+    /// Changes the status of a request, also if a file joins it meanwhile. If another invocation was faster,
+    /// there is nothing to do.
     async fn advance(
         &self,
         request: &AccountRequest,
@@ -419,16 +432,16 @@ impl Pipeline {
         let delay = retry_delay(request.put_back + 1);
         let queued_at = now + i64::try_from(delay.as_millis()).unwrap_or_default();
         if self.ledger.put_back(request, queued_at).await? {
-            self.later(AccountEventsTask::Advance, delay).await?;
+            self.send_task(AccountEventsTask::Advance, delay).await?;
         }
         Ok(())
     }
 
-    /// Has the function do something after a while.
+    /// Sends a task to the function itself.
     ///
     /// # Errors
     /// If the message cannot be sent.
-    pub async fn later(
+    pub async fn send_task(
         &self,
         task: AccountEventsTask,
         delay: Duration,
@@ -439,11 +452,11 @@ impl Pipeline {
             .await
     }
 
-    /// Hands accounts that stand over to the assignment of access.
+    /// Sends the tasks to create the assignments of these requests.
     ///
     /// # Errors
     /// If a message may not have been sent.
-    pub async fn hand_over(
+    pub async fn send_assign_tasks(
         &self,
         requests: impl Iterator<Item = &AccountRequest>,
     ) -> Result<(), AwsCallError> {
@@ -457,11 +470,11 @@ impl Pipeline {
         self.queue.send(&self.queues.assignments, messages).await
     }
 
-    /// Has the results written of every file whose last request has come to its end.
+    /// Sends the tasks to write the results of every file whose last request has ended.
     ///
     /// # Errors
     /// If a call fails.
-    pub async fn finish_files(
+    pub async fn send_results_tasks(
         &self,
         ended: impl Iterator<Item = &AccountRequest>,
     ) -> Result<(), AwsCallError> {
@@ -481,12 +494,16 @@ impl Pipeline {
         self.queue.send(&self.queues.uploads, messages).await
     }
 
-    /// Tells people what became of a request.
+    /// Publishes the outcome of a request.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn tell(&self, ended: &AccountRequest, now: Timestamp) -> Result<(), AwsCallError> {
-        match telling::alert(ended, &self.region, now) {
+    pub async fn publish_outcome(
+        &self,
+        ended: &AccountRequest,
+        now: Timestamp,
+    ) -> Result<(), AwsCallError> {
+        match outcome_alert::alert(ended, &self.region, now) {
             Some(alert) => self.topics.publish(&alert).await,
             None => Ok(()),
         }

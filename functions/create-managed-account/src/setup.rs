@@ -1,9 +1,13 @@
 //! Every client, built once before the first invocation.
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    gateway::organizations::Organizations,
+    lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
 };
@@ -11,27 +15,29 @@ use orgkeeper_shared::{
 use crate::{
     account_factory::AccountFactory,
     config::Config,
-    execution_role::ExecutionRole,
-    handler::Handler,
-    maker::Maker,
-    organizations::{Accounts, NewAccounts},
+    create_account::CreateAccount,
+    creator::AccountCreator,
+    gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
     pipeline::{Pipeline, Queues},
 };
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    let organizations = client!(aws_sdk_organizations, sdk, calls);
-    let maker = match config.account_creation {
-        AccountCreation::AccountFactory => Maker::AccountFactory(AccountFactory::new(
-            client!(aws_sdk_servicecatalog, sdk, calls),
+    let organizations = Arc::new(Organizations::new(
+        client!(aws_sdk_organizations, sdk, calls),
+        config.quota_shares,
+    ));
+    let creator = match config.account_creation {
+        AccountCreation::AccountFactory => AccountCreator::AccountFactory(AccountFactory::new(
+            ServiceCatalog::new(client!(aws_sdk_servicecatalog, sdk, calls)),
             ExecutionRole::new(client!(aws_sdk_sts, sdk, calls), partition(config)),
-            Accounts::new(organizations.clone()),
+            Arc::clone(&organizations),
         )),
         AccountCreation::Organizations => {
-            Maker::Organizations(NewAccounts::new(organizations.clone()))
+            AccountCreator::Organizations(CreateAccount::new(Arc::clone(&organizations)))
         }
     };
     let pipeline = Pipeline {
@@ -41,8 +47,8 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             &config.accounts_table,
             &config.vending_state_table,
         ),
-        maker,
-        accounts: Accounts::new(organizations),
+        creator,
+        organizations,
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),
@@ -59,7 +65,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         reconcile_after: config.reconcile_after,
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
-    Handler::new(pipeline, queue(), calls)
+    StreamFunction(QueueFunction::new(pipeline, queue(), calls))
 }
 
 /// `aws`, `aws-cn`, …: every ARN of the function's own says it.

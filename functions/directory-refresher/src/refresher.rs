@@ -21,7 +21,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     enrichment::plan::plan,
     ids::AccountId,
-    invocation::Invocation,
+    lambda::Invocation,
     queue::{Queue, Reason},
     security_hub::{SecurityHub, Unprocessed},
 };

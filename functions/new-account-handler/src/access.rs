@@ -54,8 +54,8 @@ fn names(cell: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Who gets access to the account of this row: what is configured, and each group of the row with
-/// each of its permission sets. If the row has only one of both, the configured ones stand for the
-/// other. Without a catalog there is no IAM Identity Center.
+/// each of its permission sets. If the row has only one of both, the configured ones are taken for
+/// the other. Without a catalog there is no IAM Identity Center.
 ///
 /// # Errors
 /// Everything that is wrong, for the person who wrote it.

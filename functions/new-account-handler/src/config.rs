@@ -14,11 +14,11 @@ pub struct Config {
     pub accounts_bucket: String,
     /// `ACCOUNTS_TABLE`: the table of requested accounts.
     pub accounts_table: String,
-    /// `VENDING_STATE_TABLE`: the table of what is under way.
+    /// `VENDING_STATE_TABLE`: the table of slots, names and open requests.
     pub vending_state_table: String,
-    /// `INFO_TOPIC_ARN`: where good news goes.
+    /// `INFO_TOPIC_ARN`: where successes are published.
     pub info_topic: String,
-    /// `ERROR_TOPIC_ARN`: where refused files and rows go.
+    /// `ERROR_TOPIC_ARN`: where refused files and rows are published.
     pub error_topic: String,
     /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
     pub account_creation: AccountCreation,

@@ -30,7 +30,7 @@ pub enum Column {
     Groups,
     /// The permission sets that they get, by name, separated by `;`.
     PermissionSet,
-    /// Filled in the results: where the row stands.
+    /// Filled in the results: the status of the row's request.
     Status,
     /// Filled in the results: the account's id.
     AccountId,
@@ -379,7 +379,7 @@ fn row(record: &StringRecord, line: usize, places: &[Option<Column>]) -> Row {
         }
     }
     if record.len() < places.len() {
-        // A quotation mark that is not closed takes in the lines that follow.
+        // After a quotation mark that is not closed, the next lines belong to the cell.
         let several_lines = record.iter().any(|cell| cell.contains('\n'));
         let hint = if several_lines {
             "; is a quotation mark not closed?"

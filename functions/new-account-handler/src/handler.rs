@@ -1,104 +1,69 @@
-//! A batch of messages in, those that have to come back out.
+//! A batch of the uploads queue: which of its messages are done, and which failed.
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::SqsMessage;
+use jiff::Timestamp;
 use orgkeeper_shared::{
-    aws::CallCounter,
-    invocation::Invocation,
-    queue::{Failure, Queue, Reason, receives},
-    telemetry::Metrics,
+    lambda::{MessageError, Outcomes, Time, Work, each},
+    queue::{Failure, receives},
 };
-use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    intake::{Intake, NotTakenIn},
-    message::{self, Message, Unusable},
+    message::{self, Message},
     results::Counts,
+    upload_processor::{UploadError, UploadProcessor},
 };
 
-/// Why a message was not done.
-#[derive(Debug, thiserror::Error)]
-enum NotDone {
-    #[error(transparent)]
-    Unusable(#[from] Unusable),
-    #[error("the file was not taken in, or its results not written")]
-    NotTakenIn(#[from] NotTakenIn),
-    #[error("the invocation's time ran out first")]
-    OutOfTime,
-}
+/// One after the other: two uploads at once would change the same requests.
+const MESSAGES_AT_ONCE: usize = 1;
 
-impl Reason for NotDone {
-    fn retryable(&self) -> bool {
-        match self {
-            Self::Unusable(_) => false,
-            Self::NotTakenIn(reason) => reason.retryable(),
-            Self::OutOfTime => true,
-        }
-    }
-}
+/// Why a message was not processed.
+type ProcessError = MessageError<UploadError>;
 
-/// Works on one batch after another.
-#[derive(Debug)]
-pub struct Handler {
-    intake: Intake,
-    queue: Queue,
-    calls: CallCounter,
-}
+impl Work for UploadProcessor {
+    const FUNCTION: &'static str = "new-account-handler";
+    type Reason = ProcessError;
 
-impl Handler {
-    /// A handler over `intake`, whose clients carry `calls`, for messages of `queue`.
-    #[must_use]
-    pub fn new(intake: Intake, queue: Queue, calls: CallCounter) -> Self {
-        Self {
-            intake,
-            queue,
-            calls,
-        }
-    }
-
-    /// Does what the messages ask for, one after the other, and names those that have to come back.
-    pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let deadline = Instant::now() + invocation.time_to_work();
+    async fn work<'a>(
+        &self,
+        messages: &'a [SqsMessage],
+        time: &Time,
+    ) -> Outcomes<'a, ProcessError> {
         let mut all = Counts::default();
         let mut failures = Vec::new();
-        for message in &event.records {
-            // Boxed: the compiler does not follow so many futures within each other.
-            let work = Box::pin(self.work_off(message, &invocation));
-            let done = timeout_at(deadline, work).await;
-            match done.unwrap_or(Err(NotDone::OutOfTime)) {
+        let results = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
+            self.process_message(message, time.began())
+        });
+        for (message, result) in results.await {
+            match result {
                 Ok(counts) => all += counts,
                 Err(reason) => failures.push(Failure { message, reason }),
             }
         }
-        let response = self
-            .queue
-            .give_back(&failures, invocation.time_to_answer())
-            .await;
-        Metrics::of("new-account-handler")
-            .count("RowsStarted", all.started as u64)
-            .count("RowsFound", (all.under_way + all.done) as u64)
-            .count("RowsRefused", all.refused as u64)
-            .count("MessagesReturned", failures.len() as u64)
-            .count("AwsCalls", self.calls.take())
-            .write(invocation.now.as_millisecond());
-        response
+        Outcomes::new(failures)
+            .count("RowsStarted", all.started)
+            .count("RowsFound", all.in_progress + all.done)
+            .count("RowsRefused", all.refused)
     }
+}
 
-    async fn work_off(
+impl UploadProcessor {
+    async fn process_message(
         &self,
         message: &SqsMessage,
-        invocation: &Invocation,
-    ) -> Result<Counts, NotDone> {
+        now: Timestamp,
+    ) -> Result<Counts, ProcessError> {
         let body = message.body.as_deref().unwrap_or_default();
-        match message::read(body, self.intake.bucket.name())? {
-            Message::Upload(upload) if upload.is_for_us() => {
-                // People are told of one failure once, however often its message comes back.
+        match message::read(body, self.bucket.name())? {
+            Message::Upload(upload) if upload.is_file() => {
+                // A failure is published once, however often its message is retried.
                 let first_time = receives(message) == 1;
-                let counts = self.intake.take_in(&upload, invocation.now, first_time);
-                Ok(counts.await?)
+                let counts = self.process(&upload, now, first_time);
+                counts.await.map_err(ProcessError::Failed)
             }
             Message::Upload(_) => Ok(Counts::default()),
             Message::Results(file) => {
-                self.intake.refresh_results(&file).await?;
+                let refreshed = self.refresh_results(&file).await;
+                refreshed.map_err(ProcessError::Failed)?;
                 Ok(Counts::default())
             }
         }

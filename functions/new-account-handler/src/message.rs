@@ -1,6 +1,9 @@
 //! What a message of the uploads queue asks for.
 
-use orgkeeper_shared::vending::{file::FileId, task::UploadsTask};
+use orgkeeper_shared::{
+    lambda::Malformed,
+    vending::{file::FileId, task::UploadsTask},
+};
 use serde::Deserialize;
 
 /// The folder of the results, which is not for uploads.
@@ -11,7 +14,7 @@ pub const RESULTS: &str = "results/";
 pub enum Message {
     /// A file has been uploaded.
     Upload(Upload),
-    /// The last request of a file has come to its end: its results are written again.
+    /// The last request of a file has ended: its results are written again.
     Results(FileId),
 }
 
@@ -28,7 +31,7 @@ pub struct Upload {
     pub sequencer: Option<String>,
 }
 
-/// What tells a version of an object from others.
+/// What identifies a version of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
     /// Its version id.
@@ -37,10 +40,8 @@ pub enum Version {
     Tag(String),
 }
 
-/// The message is none of the two, or is about another bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message is neither an upload to the accounts bucket nor a task")]
-pub struct Unusable;
+/// What is wrong with every other message.
+const NEITHER: &str = "it is neither an upload to the accounts bucket nor a task";
 
 /// A message as it comes. An event has much more; `detail` is as "Amazon S3 events" of the S3 user guide has it.
 #[derive(Deserialize)]
@@ -80,8 +81,8 @@ struct Object {
 ///
 /// # Errors
 /// If it is no such message.
-pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
-    match serde_json::from_str(body).map_err(|_| Unusable)? {
+pub fn read(body: &str, bucket: &str) -> Result<Message, Malformed> {
+    match serde_json::from_str(body).map_err(|_| NEITHER)? {
         Raw::Task(UploadsTask::Results(file)) => Ok(Message::Results(file)),
         Raw::Event {
             detail_type,
@@ -96,7 +97,7 @@ pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
             } = detail.object;
             // A bucket whose versioning is suspended calls every version "null".
             let version_id = version_id.filter(|id| id != "null").map(Version::Id);
-            let version = version_id.or(etag.map(Version::Tag)).ok_or(Unusable)?;
+            let version = version_id.or(etag.map(Version::Tag)).ok_or(NEITHER)?;
             let (Version::Id(text) | Version::Tag(text)) = &version;
             Ok(Message::Upload(Upload {
                 file: FileId {
@@ -108,14 +109,14 @@ pub fn read(body: &str, bucket: &str) -> Result<Message, Unusable> {
                 sequencer,
             }))
         }
-        Raw::Event { .. } => Err(Unusable),
+        Raw::Event { .. } => Err(NEITHER.into()),
     }
 }
 
 impl Upload {
-    /// Whether it is a file at all: no result of ours, no folder.
+    /// Whether it is a file of accounts: neither results nor a folder.
     #[must_use]
-    pub fn is_for_us(&self) -> bool {
+    pub fn is_file(&self) -> bool {
         !self.file.key.starts_with(RESULTS) && !self.file.key.ends_with('/')
     }
 
@@ -138,7 +139,7 @@ pub fn is_csv(key: &str) -> bool {
         .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Where the results of the file with this key stand.
+/// The key of the results of the file with this key.
 #[must_use]
 pub fn results_key(key: &str) -> String {
     let extension = if is_csv(key) { "" } else { ".csv" };
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(upload.file.key, "teams/new accounts.csv");
         assert_eq!(upload.version, Version::Id(upload.file.version.clone()));
         assert_eq!(upload.size, 617);
-        assert_eq!(read(event, BUCKET), Err(Unusable), "another bucket");
+        assert_eq!(read(event, BUCKET), Err(NEITHER.into()), "another bucket");
     }
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn later_uploads_are_told_from_earlier_ones() {
+    fn later_uploads_come_after_earlier_ones() {
         let upload = |sequencer: Option<&str>| Upload {
             file: FileId {
                 key: String::new(),
@@ -208,7 +209,7 @@ mod tests {
         };
         assert_eq!(file.key, "teams/new accounts.csv");
         for body in ["", "{}", r#"{"task":"other"}"#, "[]"] {
-            assert_eq!(read(body, BUCKET), Err(Unusable), "{body}");
+            assert_eq!(read(body, BUCKET), Err(NEITHER.into()), "{body}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The organization as it was when the file was read, and what it says of a row.
+//! The organization as it was when the file was read, and what follows from it for a row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,8 +19,8 @@ pub struct Organization {
     units: Vec<NamedUnit>,
     accounts: HashMap<String, Account>,
     names: HashMap<String, AccountId>,
-    /// What Control Tower governs, if accounts are made with it.
-    pub control_tower: Option<ControlTower>,
+    /// What Control Tower governs, if it creates the accounts.
+    pub governed: Option<Governed>,
 }
 
 /// An organizational unit, with what is compared for every row worked out once.
@@ -47,7 +47,7 @@ pub struct Account {
 
 /// What Control Tower governs.
 #[derive(Debug, Default)]
-pub struct ControlTower {
+pub struct Governed {
     /// Ids of the organizational units that are registered.
     pub units: HashSet<String>,
     /// The accounts that are enrolled.
@@ -61,7 +61,7 @@ impl Organization {
         root: String,
         units: Vec<Unit>,
         accounts: Vec<(String, Account)>,
-        control_tower: Option<ControlTower>,
+        governed: Option<Governed>,
     ) -> Self {
         let accounts: HashMap<String, Account> = accounts
             .into_iter()
@@ -84,7 +84,7 @@ impl Organization {
             units,
             accounts,
             names,
-            control_tower,
+            governed,
         }
     }
 
@@ -106,8 +106,8 @@ impl Organization {
     /// What is wrong, for the person who wrote it: unknown, not the only one, not registered, …
     pub fn unit(&self, text: &str) -> Result<&Unit, String> {
         let unit = self.found(text)?;
-        match &self.control_tower {
-            Some(control_tower) if !control_tower.units.contains(&unit.id) => Err(format!(
+        match &self.governed {
+            Some(governed) if !governed.units.contains(&unit.id) => Err(format!(
                 "{} is not registered with Control Tower: register it there first",
                 described(unit)
             )),
@@ -301,7 +301,7 @@ pub(crate) mod tests {
             "Root".to_owned(),
             units,
             accounts,
-            Some(ControlTower {
+            Some(Governed {
                 units: registered,
                 accounts: HashSet::from(["222222222221".parse().unwrap()]),
             }),
@@ -395,7 +395,7 @@ pub(crate) mod tests {
     #[test]
     fn without_control_tower_every_unit_will_do() {
         let mut organization = organization();
-        organization.control_tower = None;
+        organization.governed = None;
         assert_eq!(organization.unit("Unregistered").unwrap().id, "ou-a1-free");
     }
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a row asks for.
 #[derive(Clone, Debug)]
-pub struct Wish<'r> {
+pub struct RequestedAccount<'r> {
     /// The row.
     pub row: &'r Row,
     /// Its organizational unit, unless there is a fault in it.
@@ -28,8 +28,8 @@ pub struct Wish<'r> {
     pub faults: Vec<Fault>,
 }
 
-impl<'r> Wish<'r> {
-    /// What this row asks for; `repetition` is what it repeats of others.
+impl<'r> RequestedAccount<'r> {
+    /// What this row asks for; `repetition` are its faults beside other rows.
     #[must_use]
     pub fn of(
         row: &'r Row,
@@ -74,11 +74,11 @@ impl<'r> Wish<'r> {
 /// What becomes of a row.
 #[derive(Debug)]
 pub enum Decision {
-    /// It is given to the table.
+    /// It is submitted to the table.
     Submit(Submission, Box<AccountRequest>),
-    /// Nothing is to be done: this is how it stands.
-    Stands(Box<AccountRequest>),
-    /// It is not taken.
+    /// Nothing is to be done: the table has this request already.
+    Exists(Box<AccountRequest>),
+    /// It is refused.
     Refused(Vec<Fault>),
 }
 
@@ -86,7 +86,7 @@ pub enum Decision {
 /// `queued_at` is the request's place in the line, in milliseconds since 1970.
 #[must_use]
 pub fn decide(
-    wish: &Wish<'_>,
+    requested: &RequestedAccount<'_>,
     held: Option<&AccountRequest>,
     organization: &Organization,
     file: &FileId,
@@ -95,12 +95,12 @@ pub fn decide(
     if let Some(held) = held
         && held.is_of(file)
     {
-        // The file was here before: an event that came twice, or a crash.
-        return Decision::Stands(Box::new(held.clone()));
+        // The file was processed before: a duplicate event, or a crash.
+        return Decision::Exists(Box::new(held.clone()));
     }
-    let mut faults = wish.faults.clone();
+    let mut faults = requested.faults.clone();
     let failed = held.filter(|held| held.status == Status::Failed);
-    let mut request = asked_for(wish, failed, file, queued_at);
+    let mut request = asked_for(requested, failed, file, queued_at);
     match held {
         Some(held) if failed.is_none() => {
             if faults.is_empty() {
@@ -127,7 +127,7 @@ pub fn decide(
     }
     match held {
         _ if !faults.is_empty() => Decision::Refused(faults),
-        Some(held) if held.status == Status::Succeeded => Decision::Stands(Box::new(held.clone())),
+        Some(held) if held.status == Status::Succeeded => Decision::Exists(Box::new(held.clone())),
         Some(held) if failed.is_none() => Decision::Submit(
             Submission::Follow {
                 account_email: held.account_email.clone(),
@@ -145,16 +145,16 @@ pub fn decide(
     }
 }
 
-/// The request that the row asks for; it takes up what a failed one has left.
+/// The request that the row asks for; it continues with what a failed one has left.
 fn asked_for(
-    wish: &Wish<'_>,
+    requested: &RequestedAccount<'_>,
     failed: Option<&AccountRequest>,
     file: &FileId,
     queued_at: i64,
 ) -> AccountRequest {
-    let cell = |column| wish.row.get(column).to_owned();
+    let cell = |column| requested.row.get(column).to_owned();
     AccountRequest {
-        account_email: wish.row.key(),
+        account_email: requested.row.key(),
         account_name: cell(Column::AccountName),
         sso_user_email: cell(Column::SsoUserEmail),
         sso_user_first_name: cell(Column::SsoUserFirstName),
@@ -163,8 +163,8 @@ fn asked_for(
         status: Status::Valid,
         account_id: failed.and_then(|failed| failed.account_id.clone()),
         error_msg: None,
-        unit: wish.unit.clone(),
-        access: wish.access.clone(),
+        unit: requested.unit.clone(),
+        access: requested.access.clone(),
         enrol: false,
         attempt: failed.map_or(1, |failed| failed.attempt + 1),
         queued_at,
@@ -176,7 +176,7 @@ fn asked_for(
     }
 }
 
-/// What is wrong with asking again for an account that is under way or done, unless it is the same wish.
+/// What is wrong with asking again for an account that is in progress or done, unless it is the same.
 fn difference(asked: &AccountRequest, held: &AccountRequest) -> Option<Fault> {
     if asked.asks_the_same_as(held) {
         return None;
@@ -219,7 +219,7 @@ fn difference(asked: &AccountRequest, held: &AccountRequest) -> Option<Fault> {
         (Status::Succeeded, None) => {
             format!("the account exists already, with {other}: this file does not change accounts")
         }
-        _ => format!("is under way already, with {other}: wait until it has ended"),
+        _ => format!("is in progress already, with {other}: wait until it has ended"),
     };
     Some(Fault::of(Column::AccountEmail, text))
 }
@@ -236,11 +236,11 @@ fn enrolment(
 ) -> Result<bool, Fault> {
     let id = &account.id;
     let email = |text: String| Err(Fault::of(Column::AccountEmail, text));
-    // What an attempt of ours has left behind may be taken up again.
+    // What an earlier attempt has left may be continued.
     let own = failed.is_some_and(|failed| failed.account_id.as_ref() == Some(id));
     let begun = failed.is_some_and(|failed| failed.provisioned_product_id.is_some());
-    let enrolled = match &organization.control_tower {
-        Some(control_tower) => control_tower.accounts.contains(id),
+    let enrolled = match &organization.governed {
+        Some(governed) => governed.accounts.contains(id),
         None if own => false,
         None => return email(format!("account {id} has this address already")),
     };
@@ -269,7 +269,7 @@ fn enrolment(
             ),
         ));
     }
-    Ok(organization.control_tower.is_some() && !enrolled)
+    Ok(organization.governed.is_some() && !enrolled)
 }
 
 #[cfg(test)]
@@ -290,13 +290,13 @@ mod tests {
         }
     }
 
-    fn wish(row: &Row) -> Wish<'_> {
-        Wish::of(row, Vec::new(), &organization(), None)
+    fn requested(row: &Row) -> RequestedAccount<'_> {
+        RequestedAccount::of(row, Vec::new(), &organization(), None)
     }
 
     /// What is decided about `row`, in the file `new`.
     fn decided(row: &Row, held: Option<&AccountRequest>, organization: &Organization) -> Decision {
-        decide(&wish(row), held, organization, &file("new"), 5_000)
+        decide(&requested(row), held, organization, &file("new"), 5_000)
     }
 
     fn refused(row: &Row, held: Option<&AccountRequest>, organization: &Organization) -> String {
@@ -325,7 +325,7 @@ mod tests {
         AccountRequest {
             status,
             files: BTreeSet::from([file("old").to_string()]),
-            ..asked_for(&wish(&row(GOOD)), None, &file("old"), 1_000)
+            ..asked_for(&requested(&row(GOOD)), None, &file("old"), 1_000)
         }
     }
 
@@ -349,14 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn what_this_file_has_started_before_stands() {
+    fn what_this_file_has_started_before_is_kept() {
         for status in [Status::Valid, Status::Succeeded, Status::Failed] {
             let mut held = held(status);
             held.files.insert(file("new").to_string());
-            let mut wish = row(GOOD);
-            wish.set(Column::AccountName, "wrong by now");
-            match decided(&wish, Some(&held), &organization()) {
-                Decision::Stands(stands) => assert_eq!(*stands, held),
+            let mut changed = row(GOOD);
+            changed.set(Column::AccountName, "wrong by now");
+            match decided(&changed, Some(&held), &organization()) {
+                Decision::Exists(kept) => assert_eq!(*kept, held),
                 other => panic!("{other:?}"),
             }
         }
@@ -392,7 +392,7 @@ mod tests {
         other.set(Column::SsoUserLastName, "Costa");
         assert_eq!(
             refused(&other, Some(&held(Status::Valid)), &organization()),
-            "line 12, AccountEmail: is under way already, with SSOUserLastName \"Silva\", \
+            "line 12, AccountEmail: is in progress already, with SSOUserLastName \"Silva\", \
              OrgUnit Prod (ou-a1-prod): wait until it has ended"
         );
     }
@@ -404,10 +404,10 @@ mod tests {
         // The account is in the organization by now.
         assert!(matches!(
             decided(&row(GOOD), Some(&done), &organization()),
-            Decision::Stands(_)
+            Decision::Exists(_)
         ));
         let row = row(GOOD);
-        let mut other = wish(&row);
+        let mut other = requested(&row);
         other.access = vec![Access {
             group_id: "g".to_owned(),
             group_name: "blue".to_owned(),
@@ -525,9 +525,9 @@ mod tests {
     #[test]
     fn faults_of_the_row_and_of_the_organization_come_together() {
         let row = existing("new@example.com", "enrolled");
-        let mut wish = wish(&row);
-        wish.faults = vec![Fault::of(Column::OrgUnit, "is empty")];
-        let decision = decide(&wish, None, &organization(), &file("new"), 0);
+        let mut faulty = requested(&row);
+        faulty.faults = vec![Fault::of(Column::OrgUnit, "is empty")];
+        let decision = decide(&faulty, None, &organization(), &file("new"), 0);
         let Decision::Refused(faults) = decision else {
             panic!("{decision:?}");
         };

@@ -1,4 +1,4 @@
-//! What the results file and the alert say of a file.
+//! What the results and the alerts say about a file.
 
 use jiff::Timestamp;
 use orgkeeper_shared::{
@@ -17,41 +17,41 @@ use crate::{
 /// Rows whose faults an alert repeats.
 const FAULTS_IN_ALERT: usize = 5;
 
-/// What became of the rows of a file.
+/// The rows of a file, counted by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows that it started.
     pub started: usize,
-    /// Rows that were under way already.
-    pub under_way: usize,
+    /// Rows whose request was in progress already.
+    pub in_progress: usize,
     /// Rows that were done already.
     pub done: usize,
-    /// Rows that were not taken.
+    /// Rows that were refused.
     pub refused: usize,
 }
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, more: Self) {
         self.started += more.started;
-        self.under_way += more.under_way;
+        self.in_progress += more.in_progress;
         self.done += more.done;
         self.refused += more.refused;
     }
 }
 
 impl Counts {
-    /// Counts a row that was taken, as it stands; `ours` if this file has brought it.
-    pub fn taken(&mut self, request: &AccountRequest, ours: bool) {
+    /// Counts an accepted row by its request's status; `ours` if this file has started it.
+    pub fn accepted(&mut self, request: &AccountRequest, ours: bool) {
         let count = match request.status {
             _ if ours => &mut self.started,
             Status::Succeeded | Status::Failed => &mut self.done,
-            Status::Valid | Status::Provisioning | Status::Assigning => &mut self.under_way,
+            Status::Valid | Status::Provisioning | Status::Assigning => &mut self.in_progress,
         };
         *count += 1;
     }
 }
 
-/// Fills in where a row stands.
+/// Fills in the status of a row.
 pub fn fill_in(row: &mut Row, request: &AccountRequest) {
     let account = request.account_id.as_ref().map_or("", |id| id.as_str());
     row.set(Column::Status, request.status.as_str());
@@ -61,14 +61,14 @@ pub fn fill_in(row: &mut Row, request: &AccountRequest) {
     row.set(Column::ErrorMsg, &message.replace(char::is_control, " "));
 }
 
-/// Fills in why a row was not taken.
+/// Fills in why a row was refused.
 pub fn refuse(row: &mut Row, words: &str) {
     row.set(Column::Status, Status::Failed.as_str());
     row.set(Column::AccountId, "");
     row.set(Column::ErrorMsg, words);
 }
 
-/// Whether a row was under way when it was filled in.
+/// Whether a row's request was in progress when the row was filled in.
 #[must_use]
 pub fn is_open(row: &Row) -> bool {
     [Status::Valid, Status::Provisioning, Status::Assigning]
@@ -76,8 +76,8 @@ pub fn is_open(row: &Row) -> bool {
         .any(|status| row.get(Column::Status) == status.as_str())
 }
 
-/// Fills in again those rows of the results of `file` that were under way, by the requests with their
-/// keys; tells whether any has changed.
+/// Fills in again the open rows of the results of `file`, by the requests with their keys; says whether any
+/// has changed.
 pub fn refresh<'r>(
     results: &mut File,
     file: &FileId,
@@ -104,20 +104,20 @@ pub fn refresh<'r>(
     *results != before
 }
 
-/// Where an alert comes from and goes to.
+/// The alerts about a file.
 #[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
+pub struct UploadAlerts<'a> {
     /// The file.
     pub file: &'a FileId,
     /// The bucket that it is in.
     pub bucket: &'a str,
-    /// The region that this runs in.
+    /// The Region that this runs in.
     pub region: &'a str,
     /// The time.
     pub now: Timestamp,
 }
 
-impl About<'_> {
+impl UploadAlerts<'_> {
     fn alert(&self, severity: Severity, title: String, details: Vec<(&str, String)>) -> Alert {
         let results = format!("s3://{}/{}", self.bucket, results_key(&self.file.key));
         Alert {
@@ -135,16 +135,16 @@ impl About<'_> {
         }
     }
 
-    /// Tells what became of the rows.
+    /// The alert about the rows of a processed file.
     #[must_use]
     pub fn rows(&self, counts: Counts, faults: &[String]) -> Alert {
         let Counts {
             started,
-            under_way,
+            in_progress,
             done,
             refused,
         } = counts;
-        let accepted = started + under_way + done;
+        let accepted = started + in_progress + done;
         let all = accepted + refused;
         let key = &self.file.key;
         let (severity, title) = match refused {
@@ -156,7 +156,7 @@ impl About<'_> {
         };
         let mut details = vec![
             ("Started", started.to_string()),
-            ("Under way already", under_way.to_string()),
+            ("In progress already", in_progress.to_string()),
             ("Done already", done.to_string()),
             ("Refused", refused.to_string()),
         ];
@@ -170,17 +170,17 @@ impl About<'_> {
         self.alert(severity, title, details)
     }
 
-    /// Tells that nothing of the file was taken.
+    /// The alert that the whole file was refused.
     #[must_use]
     pub fn refused(&self, reason: &str) -> Alert {
         let title = format!("{}: {reason}: nothing was started", self.file.key);
         self.alert(Severity::Error, title, Vec::new())
     }
 
-    /// Tells that AWS does not let us take the file in.
+    /// The alert that a permanent error keeps the file from being processed.
     #[must_use]
-    pub fn impossible(&self, reason: &str) -> Alert {
-        let title = format!("{} could not be taken in", self.file.key);
+    pub fn failed(&self, reason: &str) -> Alert {
+        let title = format!("{} could not be processed", self.file.key);
         self.alert(Severity::Error, title, vec![("Why", reason.to_owned())])
     }
 }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn the_alert_counts_and_explains() {
         let file = file("v1");
-        let about = About {
+        let alerts = UploadAlerts {
             file: &file,
             bucket: "bucket",
             region: "eu-west-1",
@@ -263,25 +263,25 @@ mod tests {
             started: 250,
             ..Counts::default()
         };
-        let alert = about.rows(counts, &[]);
+        let alert = alerts.rows(counts, &[]);
         assert_eq!(alert.severity, Severity::Info);
         assert_eq!(alert.title, "accounts.csv: 250 rows accepted");
         assert_eq!(alert.dedup_key, "accounts.file#v1#accounts.csv");
         counts.refused = 60;
         let faults: Vec<String> = (0..60).map(|n| format!("line {n}: no")).collect();
-        let alert = about.rows(counts, &faults);
+        let alert = alerts.rows(counts, &faults);
         assert_eq!(alert.severity, Severity::Error);
         assert_eq!(
             alert.text(),
             "accounts.csv: 250 of 310 rows accepted, 60 refused\n\n\
-             Started: 250\nUnder way already: 0\nDone already: 0\nRefused: 60\n\
+             Started: 250\nIn progress already: 0\nDone already: 0\nRefused: 60\n\
              Why: line 0: no\n> line 1: no\n> line 2: no\n> line 3: no\n> line 4: no\n\
              > … the others are in the results\n\
              Results: s3://bucket/results/accounts.csv\n\
              When: 1970-01-01 00:00:00 UTC, eu-west-1"
         );
         assert_eq!(
-            about.refused("is empty").title,
+            alerts.refused("is empty").title,
             "accounts.csv: is empty: nothing was started"
         );
     }

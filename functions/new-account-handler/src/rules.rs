@@ -28,8 +28,8 @@ const EMAIL_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 /// The identity store's longest name.
 const PERSON_NAME_CHARACTERS: usize = 1_024;
 
-/// Everything that is wrong with the form of a row's cells. The name of an account that stands
-/// already (`named_already`) is as it is.
+/// Everything that is wrong with the form of a row's cells. The name of an account that exists already
+/// (`named_already`) may have any form.
 #[must_use]
 pub fn faults_of_form(row: &Row, named_already: bool) -> Vec<Fault> {
     let rules = RULES
@@ -42,7 +42,7 @@ pub fn faults_of_form(row: &Row, named_already: bool) -> Vec<Fault> {
     row.faults.iter().cloned().chain(found).collect()
 }
 
-/// What each row repeats of an earlier one, in the order of the rows. The first one stands.
+/// What each row repeats of an earlier one, in the order of the rows. The first one is accepted.
 #[must_use]
 pub fn faults_of_repetition(rows: &[Row]) -> Vec<Vec<Fault>> {
     let mut seen: HashMap<(Column, String), usize> = HashMap::new();
@@ -367,7 +367,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_name_of_an_account_that_stands_is_as_it_is() {
+    fn the_name_of_an_existing_account_may_have_any_form() {
         let mut row = row(GOOD);
         row.set(Column::AccountName, "Old & grown (2)");
         assert_eq!(faults_of_form(&row, true), []);
@@ -375,7 +375,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_first_of_two_rows_stands() {
+    fn the_first_of_two_rows_is_accepted() {
         let mut rows = vec![row(GOOD), row(GOOD), row(GOOD)];
         for (line, row) in (2..).zip(&mut rows) {
             row.line = line;

@@ -4,39 +4,45 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    gateway::{
+        identity_center::{IdentityCenter, IdentityStore},
+        organizations::Organizations,
+    },
+    lambda::QueueFunction,
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
 };
 
 use crate::{
+    catalog::CatalogReader,
     config::Config,
-    gateway::{
-        bucket::Bucket, control_tower::Landscape, identity_center::IdentityCenter,
-        organizations::Organizations,
-    },
-    handler::Handler,
-    intake::Intake,
+    gateway::{bucket::Bucket, control_tower::ControlTower},
+    upload_processor::UploadProcessor,
 };
 
-/// The handler that the function runs with. Makes no AWS call.
+/// The function. Makes no AWS call.
 #[must_use]
-pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcessor> {
     let calls = CallCounter::default();
     let control_tower = match config.account_creation {
         AccountCreation::AccountFactory => {
-            Some(Landscape::new(client!(aws_sdk_controltower, sdk, calls)))
+            Some(ControlTower::new(client!(aws_sdk_controltower, sdk, calls)))
         }
         AccountCreation::Organizations => None,
     };
-    let identity_center = config.access.clone().map(|access| {
-        IdentityCenter::new(
+    let catalog_reader = config.access.clone().map(|access| CatalogReader {
+        identity_center: IdentityCenter::new(
             client!(aws_sdk_ssoadmin, sdk, calls),
-            client!(aws_sdk_identitystore, sdk, calls),
-            access,
+            access.instance,
             config.quota_shares,
-        )
+        ),
+        identity_store: IdentityStore::new(
+            client!(aws_sdk_identitystore, sdk, calls),
+            config.quota_shares,
+        ),
+        assignments: access.assignments,
     });
-    let intake = Intake {
+    let processor = UploadProcessor {
         bucket: Bucket::new(
             client!(aws_sdk_s3, sdk, calls),
             config.accounts_bucket.clone(),
@@ -46,7 +52,7 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
             config.quota_shares,
         ),
         control_tower,
-        identity_center,
+        catalog_reader,
         ledger: Ledger::connect(
             sdk,
             &calls,
@@ -62,5 +68,5 @@ pub fn handler(config: &Config, sdk: &SdkConfig) -> Handler {
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    Handler::new(intake, queue, calls)
+    QueueFunction::new(processor, queue, calls)
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
+    idempotency::{Claim, IdempotencyTable},
     lambda::{Outcomes, Time, Work},
-    once::{Begin, Once},
     queue::{Failure, Queue, Reason},
 };
 use tokio::time::{Instant, timeout_at};
@@ -100,7 +100,7 @@ pub struct SlackNotifier {
     /// Where messages are posted.
     pub channel: Channel,
     /// The idempotency records.
-    pub once: Once,
+    pub idempotency: IdempotencyTable,
     /// The backoff that all invocations share.
     pub backoff: SharedBackoff,
     /// Sends to the dead-letter queue.
@@ -250,20 +250,20 @@ impl SlackNotifier {
     async fn post(&self, message: &Message, time: &Time) -> Result<PostOutcome, NotDelivered> {
         let id = message.record_id();
         match self.claim(&id, time).await {
-            Ok(Begin::Begun) => {}
-            Ok(Begin::Done) => return Ok(PostOutcome::Duplicate),
-            Ok(Begin::Busy) => return Err(NotDelivered::InProgress),
+            Ok(Claim::Claimed) => {}
+            Ok(Claim::Completed) => return Ok(PostOutcome::Duplicate),
+            Ok(Claim::InProgress) => return Err(NotDelivered::InProgress),
             Err(error) => return Err(PostError::retryable(error.to_string()).into()),
         }
         if let Err(why) = self.channel.post(message).await {
             logged(
-                self.once.forget(&id).await,
+                self.idempotency.release(&id).await,
                 "claim not released, the alert is retried when it expires",
             );
             return Err(why.into());
         }
         logged(
-            self.once.done(&id).await,
+            self.idempotency.complete(&id).await,
             "record not completed, a duplicate would be posted",
         );
         Ok(PostOutcome::Posted)
@@ -336,15 +336,15 @@ impl SlackNotifier {
         time: &Time,
     ) -> Result<(), AwsCallError> {
         let id = failure.record_id(time.now());
-        if self.claim(&id, time).await? != Begin::Begun {
+        if self.claim(&id, time).await? != Claim::Claimed {
             return Ok(());
         }
         let account = time.invocation().account.as_ref();
         let mail = failure.mail(&self.sender, account, why, time.now());
         let mailed = self.topics.publish_by_mail(&self.error_topic, &mail).await;
         let noted = match mailed {
-            Ok(()) => self.once.done(&id).await,
-            Err(_) => self.once.forget(&id).await,
+            Ok(()) => self.idempotency.complete(&id).await,
+            Err(_) => self.idempotency.release(&id).await,
         };
         logged(
             noted,
@@ -354,12 +354,12 @@ impl SlackNotifier {
     }
 
     /// Claims a record until the invocation ends.
-    async fn claim(&self, id: &str, time: &Time) -> Result<Begin, AwsCallError> {
+    async fn claim(&self, id: &str, time: &Time) -> Result<Claim, AwsCallError> {
         let now = time.now();
         let end = time.end();
         let expires = now + REMEMBERED;
-        self.once
-            .begin(
+        self.idempotency
+            .claim(
                 id,
                 now.as_millisecond(),
                 end.as_millisecond(),

@@ -4,8 +4,8 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    idempotency::IdempotencyTable,
     lambda::QueueFunction,
-    once::Once,
     queue::Queue,
 };
 
@@ -48,7 +48,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<SlackNotifier
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let notifier = SlackNotifier {
         channel,
-        once: Once::connect(sdk, &calls, &config.alerts_sent_table),
+        idempotency: IdempotencyTable::connect(sdk, &calls, &config.alerts_sent_table),
         backoff: SharedBackoff::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use super::{
     contacts::{Contacts, SecurityContact},
     entry::{AccountEntry, OrganizationalUnit, OuPath},
-    organizations::{Organizations, OuId},
 };
 use crate::{
     aws::{self, CallCounter, client},
     aws_error::AwsCallError,
+    gateway::organizations::{OrganizationAccount, Organizations, OuId},
     ids::{AccountId, RoleArn},
 };
 
@@ -141,7 +141,10 @@ impl LiveOrganization {
 
     async fn placements(&self, accounts: &[AccountId]) -> Vec<(AccountId, Read<Placement>)> {
         let found = at_once(accounts.iter().map(async |id| {
-            let found = self.account_and_path(id).await;
+            let found = match self.organizations.account(id).await {
+                Ok(account) => self.name_and_path(account).await,
+                Err(error) => Err(error),
+            };
             (id.clone(), found.map_err(Arc::new))
         }))
         .await;
@@ -156,12 +159,9 @@ impl LiveOrganization {
     pub async fn page(&self, next_token: Option<String>) -> Read<PlacementPage> {
         let page = self.organizations.accounts(next_token).await?;
         let mut found = Vec::new();
-        for (id, name, path) in page.accounts {
-            let path = match path {
-                Some(path) => path,
-                None => self.organizations.path_by_parents(&id).await?,
-            };
-            found.push((id, Ok((name, path))));
+        for account in page.accounts {
+            let id = account.id.clone();
+            found.push((id, Ok(self.name_and_path(account).await?)));
         }
         let accounts = self
             .named(found)
@@ -225,13 +225,16 @@ impl LiveOrganization {
         }
     }
 
-    async fn account_and_path(&self, id: &AccountId) -> Result<(String, Vec<OuId>), AwsCallError> {
-        let account = self.organizations.account(id).await?;
+    async fn name_and_path(
+        &self,
+        account: OrganizationAccount,
+    ) -> Result<(String, Vec<OuId>), AwsCallError> {
         let path = match account.path {
             Some(path) => path,
-            None => self.organizations.path_by_parents(id).await?,
+            None => self.organizations.path_by_parents(&account.id).await?,
         };
-        Ok((account.name, path))
+        let name = account.name.unwrap_or_else(|| account.id.to_string());
+        Ok((name, path))
     }
 
     /// Puts names to the organizational units, each of them read once.

@@ -7,7 +7,6 @@
 pub mod contacts;
 pub mod entry;
 pub mod live;
-pub mod organizations;
 pub mod table;
 
 use std::{
@@ -23,6 +22,7 @@ use live::{LiveOrganization, Read};
 use table::DirectoryTable;
 use tokio::time::{Instant, timeout_at};
 
+pub use crate::gateway::organizations;
 use crate::ids::AccountId;
 
 /// Accounts looked up live together: at the pace of the quotas that takes a few seconds.

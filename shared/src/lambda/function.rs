@@ -69,7 +69,10 @@ impl<W: Work> QueueFunction<W> {
     pub(super) async fn process(&self, event: SqsEvent, time: &Time) -> SqsBatchResponse {
         let outcomes = self.work.work(&event.records, time).await;
         let to_answer = time.invocation().time_to_answer();
-        let response = self.queue.give_back(&outcomes.failures, to_answer).await;
+        let response = self
+            .queue
+            .return_failed(&outcomes.failures, to_answer)
+            .await;
         let returned = outcomes.failures.len();
         let calls = self.calls.take();
         let metrics = Metrics::of(W::FUNCTION);

@@ -1,8 +1,8 @@
-//! The way that accounts are made.
+//! How accounts are created.
 
 use std::str::FromStr;
 
-/// How accounts are made.
+/// How accounts are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountCreation {
     /// By Control Tower's Account Factory.
@@ -12,9 +12,9 @@ pub enum AccountCreation {
     Organizations,
 }
 
-/// The text is no way to make accounts.
+/// The text is no way to create accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("accounts are made by account-factory or organizations")]
+#[error("accounts are created by account-factory or organizations")]
 pub struct UnknownAccountCreation;
 
 impl FromStr for AccountCreation {

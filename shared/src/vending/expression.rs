@@ -144,7 +144,7 @@ pub(super) fn failed(reason: &CancellationReason) -> bool {
     reason.code() == Some("ConditionalCheckFailed")
 }
 
-/// Has the SDK try again what collided with another transaction: it does not by itself.
+/// Has the SDK retry what collided with another transaction: it does not by itself.
 #[derive(Debug)]
 pub(super) struct Collisions;
 

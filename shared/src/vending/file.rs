@@ -39,17 +39,17 @@ impl FromStr for FileId {
 /// What is known of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileProgress {
-    /// Its requests that have not come to their end.
+    /// Its requests that have not ended.
     pub open: u64,
-    /// Whether all of its rows have been looked at and answered.
-    pub taken_in: bool,
+    /// Whether all of its rows have been processed.
+    pub processed: bool,
 }
 
 impl FileProgress {
-    /// Whether every request of the file has come to its end.
+    /// Whether every request of the file has ended.
     #[must_use]
     pub fn ended(self) -> bool {
-        self.taken_in && self.open == 0
+        self.processed && self.open == 0
     }
 }
 

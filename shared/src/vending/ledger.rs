@@ -36,12 +36,12 @@ const ACTIONS_PER_TRANSACTION: usize = 100;
 const FILES_PER_REQUEST: usize = 90;
 /// The index of `Accounts` by `Status` and `QueuedAt`.
 const BY_STATUS: &str = "ByStatus";
-/// The item of `VendingState` that lists the account operations under way.
+/// The item of `VendingState` that lists the operation slots that are held.
 const OPERATIONS: &str = "operations";
-/// The item of `VendingState` that lists the assignments under way.
+/// The item of `VendingState` that lists the assignment slots that are held.
 const ASSIGNMENTS: &str = "assignments";
 
-/// What a file wants of the table.
+/// What a file asks the table for.
 #[derive(Debug)]
 pub enum Submission {
     /// A request that is to be started.
@@ -51,7 +51,7 @@ pub enum Submission {
         /// The failed attempt that it replaces.
         over: Option<u32>,
     },
-    /// A request that is under way already: the file waits for it too.
+    /// A request that is in progress already: the file waits for it too.
     Follow {
         /// Its key.
         account_email: String,
@@ -60,30 +60,30 @@ pub enum Submission {
     },
 }
 
-/// Why a submission was not taken.
+/// Why a submission was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another request under way has the same name: its key.
+    /// Another request in progress has the same name: its key.
     NameTaken(String),
     /// The request has changed since it was read.
     Changed,
 }
 
-/// What became of an attempt to begin a request's turn.
+/// What came of an attempt to claim an operation slot for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It is the caller's to do.
-    Begun,
-    /// As many operations as allowed are under way.
-    Full,
-    /// Somebody else has begun it.
-    Taken,
+pub enum SlotClaim {
+    /// The caller holds the slot and has to start the operation.
+    Claimed,
+    /// All slots are held.
+    NoFreeSlot,
+    /// Another invocation has claimed a slot for the request.
+    ClaimedByOther,
 }
 
-/// What a request's next state brings with it.
+/// What changes together with a request's status.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The account, once it stands.
+    /// The account, once it exists.
     pub account_id: Option<AccountId>,
     /// Why it failed.
     pub error_msg: Option<String>,
@@ -135,11 +135,11 @@ impl Ledger {
             .collect())
     }
 
-    /// Takes in what a file asks for and counts it as open, and gives the place and the reason of
-    /// each submission that was not taken.
+    /// Stores what a file asks for and counts it as open; gives the index of each submission that was not
+    /// accepted, and why.
     ///
     /// # Errors
-    /// If a call fails. What was taken before stays: the same file again finds it.
+    /// If a call fails. What was stored before stays: the same file again finds it.
     pub async fn submit(
         &self,
         file: &FileId,
@@ -160,7 +160,7 @@ impl Ledger {
                 room -= actions.len();
                 batch.push((place, actions));
             }
-            // Whoever is refused is left out, and the others are tried again.
+            // A refused submission is left out, and the others are tried again.
             while !batch.is_empty() {
                 let mut actions: Vec<_> = batch
                     .iter()
@@ -247,7 +247,7 @@ impl Ledger {
         }
     }
 
-    /// The requests whose turn it can be at `now` (milliseconds since 1970), the oldest first.
+    /// The requests that wait for a slot at `now` (milliseconds since 1970), the oldest first.
     ///
     /// # Errors
     /// If the call fails.
@@ -277,16 +277,16 @@ impl Ledger {
             .collect())
     }
 
-    /// Begins the turn of a request that waits, unless `most` operations are under way.
+    /// Claims one of `slots` operation slots for a request that waits.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn begin(
+    pub async fn claim_slot(
         &self,
         request: &AccountRequest,
         now: i64,
-        most: u32,
-    ) -> Result<Turn, AwsCallError> {
+        slots: u32,
+    ) -> Result<SlotClaim, AwsCallError> {
         let row = self.step(
             request,
             Status::Valid,
@@ -298,24 +298,24 @@ impl Ledger {
             "attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email))",
         )
         .values([
-            (":most", number(most)),
+            (":most", number(slots)),
             (":email", text(&request.account_email)),
             (":emails", set([request.account_email.clone()])),
         ])
         .update(&self.state, state_key(OPERATIONS), "ADD #Running :emails");
         let reasons = self.transact(vec![row, operation]).await?;
         Ok(match reasons.as_deref() {
-            None => Turn::Begun,
-            Some([row, ..]) if failed(row) => Turn::Taken,
-            Some(_) => Turn::Full,
+            None => SlotClaim::Claimed,
+            Some([row, ..]) if failed(row) => SlotClaim::ClaimedByOther,
+            Some(_) => SlotClaim::NoFreeSlot,
         })
     }
 
-    /// Writes down what AWS calls the operation of a request whose turn it is.
+    /// Stores AWS's id of the operation of a request that holds a slot.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn note_operation(
+    pub async fn store_operation(
         &self,
         request: &AccountRequest,
         operation_id: &str,
@@ -337,8 +337,8 @@ impl Ledger {
         self.transact(vec![row]).await.map(drop)
     }
 
-    /// Ends the turn of a request and lets it wait for another from `queued_at` on (milliseconds
-    /// since 1970). `false` if it had ended already.
+    /// Releases the slot of a request, which waits for another from `queued_at` on (milliseconds since
+    /// 1970). `false` if it did not hold one any more.
     ///
     /// # Errors
     /// If the call fails.
@@ -358,14 +358,14 @@ impl Ledger {
             ],
         );
         let done = self
-            .transact(vec![row, self.end_operation(&request.account_email)])
+            .transact(vec![row, self.release_slot(&request.account_email)])
             .await?;
         Ok(done.is_none())
     }
 
-    /// Takes a request from the state that it was read in to `to`, with everything that hangs on
-    /// it: the operation is no longer under way, the name is free, the files have one less open.
-    /// `false` if somebody else has changed its state meanwhile.
+    /// Changes a request from the status that it was read in to `to`, with everything that depends on it:
+    /// its slot is released, its name is free, its files have one open request less. `false` if another
+    /// invocation has changed its status meanwhile.
     ///
     /// # Errors
     /// If the call fails.
@@ -388,7 +388,7 @@ impl Ledger {
         let row = self.step(request, request.status, to, &set.join(", "), values);
         let mut actions = vec![row];
         if request.status == Status::Provisioning {
-            actions.push(self.end_operation(&request.account_email));
+            actions.push(self.release_slot(&request.account_email));
         }
         if to.ended() {
             actions.push(self.free_name(request));
@@ -403,66 +403,69 @@ impl Ledger {
         Ok(self.transact(actions).await?.is_none())
     }
 
-    /// The keys of the requests whose account operations are under way.
+    /// The keys of the requests that hold an operation slot.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn running(&self) -> Result<BTreeSet<String>, AwsCallError> {
+    pub async fn operation_slots(&self) -> Result<BTreeSet<String>, AwsCallError> {
         self.list(OPERATIONS).await
     }
 
-    /// Forgets an operation unless its request is in that state: somebody deleted the item, say.
+    /// Releases an operation slot whose request is not being provisioned: somebody deleted the item, say.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn forget_operation(&self, email: &str) -> Result<(), AwsCallError> {
-        let not_under_way =
+    pub async fn release_abandoned_slot(&self, email: &str) -> Result<(), AwsCallError> {
+        let not_in_progress =
             Expression::of("attribute_not_exists(#AccountEmail) OR #Status <> :provisioning")
                 .values([(":provisioning", text(Status::Provisioning.as_str()))])
                 .check(&self.accounts, account_key(email));
-        let actions = vec![not_under_way, self.end_operation(email)];
+        let actions = vec![not_in_progress, self.release_slot(email)];
         self.transact(actions).await.map(drop)
     }
 
-    /// Holds a place among the `most` assignments under way, or keeps the one that `token` holds.
-    /// `false` if all are taken.
+    /// Claims one of `slots` assignment slots under a name; idempotent. `false` if all are held.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn hold_assignment(&self, token: &str, most: u32) -> Result<bool, AwsCallError> {
+    pub async fn claim_assignment_slot(
+        &self,
+        name: &str,
+        slots: u32,
+    ) -> Result<bool, AwsCallError> {
         let action = Expression::of(
             "attribute_not_exists(#Running) OR contains(#Running, :token) OR size(#Running) < :most",
         )
         .values([
-            (":most", number(most)),
-            (":token", text(token)),
-            (":tokens", set([token.to_owned()])),
+            (":most", number(slots)),
+            (":token", text(name)),
+            (":tokens", set([name.to_owned()])),
         ])
         .update(&self.state, state_key(ASSIGNMENTS), "ADD #Running :tokens");
         Ok(self.transact(vec![action]).await?.is_none())
     }
 
-    /// Gives places among the assignments under way back.
+    /// Releases assignment slots by their names.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn release_assignments(
+    pub async fn release_assignment_slots(
         &self,
-        tokens: impl IntoIterator<Item = String>,
+        names: impl IntoIterator<Item = String>,
     ) -> Result<(), AwsCallError> {
-        let tokens: Vec<String> = tokens.into_iter().collect();
-        if tokens.is_empty() {
+        let names: Vec<String> = names.into_iter().collect();
+        if names.is_empty() {
             return Ok(());
         }
-        let action = self.take_off(ASSIGNMENTS, tokens);
+        let action = self.release(ASSIGNMENTS, names);
         self.transact(vec![action]).await.map(drop)
     }
 
-    /// Who holds a place among the assignments under way.
+    /// The names of the assignment slots that are held.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn assignments(&self) -> Result<BTreeSet<String>, AwsCallError> {
+    pub async fn assignment_slots(&self) -> Result<BTreeSet<String>, AwsCallError> {
         self.list(ASSIGNMENTS).await
     }
 
@@ -492,12 +495,12 @@ impl Ledger {
             .collect())
     }
 
-    /// Writes down that all rows of a file have been looked at and answered; the item goes at
-    /// `expires_at` (seconds since 1970). Gives how far the file is.
+    /// Stores that every row of a file has been processed; the item expires at `expires_at` (seconds since
+    /// 1970). Gives how far the file is.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn taken_in(
+    pub async fn mark_processed(
         &self,
         file: &FileId,
         expires_at: i64,
@@ -535,7 +538,7 @@ impl Ledger {
         let mut condition = "#Status = :from AND #Attempt = :attempt".to_owned();
         let mut values: Vec<_> = values.into_iter().collect();
         if to.ended() {
-            // A file that has joined since the request was read would wait for ever.
+            // A file that has joined since the request was read would wait forever.
             if request.files.is_empty() {
                 condition.push_str(" AND attribute_not_exists(#Files)");
             } else {
@@ -555,14 +558,16 @@ impl Ledger {
         )
     }
 
-    fn end_operation(&self, email: &str) -> TransactWriteItem {
-        self.take_off(OPERATIONS, [email.to_owned()])
+    fn release_slot(&self, email: &str) -> TransactWriteItem {
+        self.release(OPERATIONS, [email.to_owned()])
     }
 
-    fn take_off(&self, id: &str, tokens: impl IntoIterator<Item = String>) -> TransactWriteItem {
-        Expression::of("")
-            .values([(":tokens", set(tokens))])
-            .update(&self.state, state_key(id), "DELETE #Running :tokens")
+    fn release(&self, id: &str, names: impl IntoIterator<Item = String>) -> TransactWriteItem {
+        Expression::of("").values([(":tokens", set(names))]).update(
+            &self.state,
+            state_key(id),
+            "DELETE #Running :tokens",
+        )
     }
 
     fn free_name(&self, request: &AccountRequest) -> TransactWriteItem {
@@ -685,11 +690,11 @@ fn progress_of(item: Option<&Item>) -> FileProgress {
         open: value("Open")
             .and_then(|open| open.as_n().ok()?.parse().ok())
             .unwrap_or_default(),
-        taken_in: value("TakenIn").is_some_and(|yes| yes.as_bool() == Ok(&true)),
+        processed: value("TakenIn").is_some_and(|yes| yes.as_bool() == Ok(&true)),
     }
 }
 
-/// An item as a request. One that somebody changed by hand until it is none is told and left alone.
+/// An item as a request. One that somebody changed by hand until it is none is logged and skipped.
 fn readable(item: Item) -> Option<AccountRequest> {
     serde_dynamo::from_item(item)
         .inspect_err(|error| tracing::error!(%error, "an item of the Accounts table is no request"))
@@ -714,7 +719,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_name_is_told_from_a_changed_request() {
+    fn a_taken_name_is_not_a_changed_request() {
         let reason = |code: &str, item: Option<Item>| {
             CancellationReason::builder()
                 .code(code)

@@ -1,14 +1,13 @@
-//! The vending pipeline's memory: what became of each requested account.
+//! The vend flow's ledger: what is known of each account request.
 //!
-//! * [`request`]: a requested account and the states that it passes through.
+//! * [`request`]: an account request and its status.
 //! * [`file`](mod@file): the uploaded file that asked for it.
-//! * [`creation`]: the way that accounts are made.
+//! * [`creation`]: how accounts are created.
 //! * [`task`]: the messages that the functions of the flow send to each other.
 //! * [`ledger`]: both tables in DynamoDB; every change of state is one conditional transaction.
 //!
 //! The `Accounts` table holds a request per e-mail address. The `VendingState` table holds what has
-//! to change with it: which operations are under way, which names are taken, how many requests of a
-//! file are still open.
+//! to change with it: the slots that are held, the names that are taken, the number of a file's open requests.
 
 pub mod creation;
 mod expression;

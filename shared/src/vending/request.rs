@@ -1,4 +1,4 @@
-//! A requested account and the states that it passes through.
+//! An account request and its status.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use sha2::{Digest, Sha256};
 use super::file::FileId;
 use crate::ids::AccountId;
 
-/// Where a request stands.
+/// The status of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Accepted; waits for its turn.
+    /// Accepted; waits for a slot.
     Valid,
-    /// Its account is being made.
+    /// Its account is being created.
     Provisioning,
-    /// Its account stands; access is being assigned.
+    /// Its account exists; access is being assigned.
     Assigning,
     /// Everything is done.
     Succeeded,
-    /// It came to an end for the reason in `ErrorMsg`.
+    /// It failed for the reason in `ErrorMsg`.
     Failed,
 }
 
 impl Status {
-    /// As the table and the results file say it.
+    /// As the table and the results write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more happens to a request in this state.
+    /// Whether nothing more happens to a request with this status.
     #[must_use]
     pub fn ended(self) -> bool {
         match self {
@@ -100,7 +100,7 @@ pub struct AccountRequest {
     pub sso_user_last_name: String,
     /// The organizational unit as the file names it.
     pub org_unit: String,
-    /// Where the request stands.
+    /// Its status.
     pub status: Status,
     /// The account's id, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,15 +118,15 @@ pub struct AccountRequest {
     pub enrol: bool,
     /// Counts the times that the request was sent: a corrected row is another attempt.
     pub attempt: u32,
-    /// From when on the request can have its turn, in milliseconds since 1970.
+    /// From when on the request can get a slot, in milliseconds since 1970.
     pub queued_at: i64,
-    /// How often the request had its turn and was put back.
+    /// How often the request had a slot and was put back.
     #[serde(default)]
     pub put_back: u32,
-    /// When its turn began, in milliseconds since 1970.
+    /// When it got its slot, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<i64>,
-    /// What AWS calls the operation: a record of Service Catalog, or a request of `CreateAccount`.
+    /// AWS's id of the operation: of a record of Service Catalog, or of a request of `CreateAccount`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<String>,
     /// The provisioned product of Account Factory; an earlier attempt's until this one has its own.
@@ -142,10 +142,10 @@ pub struct AccountRequest {
 }
 
 impl AccountRequest {
-    /// Whether this is what the file asked for, whatever has become of it.
+    /// Whether both ask for the same, whatever their status.
     #[must_use]
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
-        let wish = |it: &Self| {
+        let asked_for = |it: &Self| {
             (
                 it.account_email.clone(),
                 it.account_name.clone(),
@@ -156,7 +156,7 @@ impl AccountRequest {
                 it.access.iter().cloned().collect::<BTreeSet<_>>(),
             )
         };
-        wish(self) == wish(other)
+        asked_for(self) == asked_for(other)
     }
 
     /// Whether `file` waits for it.
@@ -165,7 +165,7 @@ impl AccountRequest {
         self.files.contains(&file.to_string())
     }
 
-    /// The same for the same attempt, another for the next: AWS does the work once however often it is asked.
+    /// The idempotency token of the attempt: AWS does its work once, however often it is asked.
     ///
     /// 64 hexadecimal digits (Service Catalog takes up to 128 of `[a-zA-Z0-9_-]`).
     #[must_use]
@@ -258,7 +258,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_became_of_it_is_no_part_of_the_wish() {
+    fn the_status_is_no_part_of_what_is_asked_for() {
         let mut later = request();
         later.status = Status::Failed;
         later.org_unit = "Workloads/Prod".to_owned();

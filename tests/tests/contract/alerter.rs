@@ -14,13 +14,12 @@ use orgkeeper_shared::{
     lambda::{Invocation, QueueFunction},
 };
 use orgkeeper_tests::{
-    organization::record,
+    dynamodb::{ACCOUNT_DIRECTORY as DIRECTORY, ALERTS_SENT as SENT, DynamoDb},
+    sqs::{self, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
 
-const SENT: &str = "AlertsSent";
-const DIRECTORY: &str = "AccountDirectory";
 const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/alerts";
 const ACCOUNT: &str = "111122223333";
 /// Alerts that are told one by one.
@@ -33,11 +32,9 @@ macro_rules! sample {
     };
 }
 
-/// The tables, the topics and the queue.
+/// The topics and the queue.
 #[derive(Default)]
 struct World {
-    /// The table `AlertsSent`.
-    sent: BTreeMap<String, Value>,
     /// What was published: the topic's name, and the alert.
     published: Vec<(String, Alert)>,
     /// The mails of that.
@@ -48,9 +45,7 @@ struct World {
     returned: Vec<i64>,
     /// Answers in place of the real ones, by the operation, or the name of a topic.
     faults: BTreeMap<&'static str, Vec<Answer>>,
-    /// Whether the account directory knows the account.
-    known: bool,
-    /// Who writes to a group's windows between reading and writing.
+    /// How often another invocation still writes to a burst between reading and writing.
     overtaken: usize,
 }
 
@@ -60,29 +55,12 @@ fn look(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().unwrap()
 }
 
-fn refused() -> Value {
-    json!({ "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
-        "message": "The conditional request failed" })
-}
-
-fn number(value: &Value) -> i64 {
-    value["N"].as_str().unwrap_or("0").parse().unwrap()
-}
-
 fn throttled() -> Answer {
-    query_error(400, "Throttling")
-}
-
-fn query_error(status: u16, code: &str) -> Answer {
-    let body = format!(
-        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>refused by the test</Message>\
-         </Error></ErrorResponse>"
-    );
-    Answer::xml(status, &body)
+    Answer::query_error(400, "Throttling")
 }
 
 impl World {
-    fn answer(&mut self, call: &Call) -> Answer {
+    fn answer(&mut self, call: &Call, tables: &DynamoDb) -> Answer {
         let topic = call.body["TopicArn"].as_str().unwrap_or_default();
         let topic = topic.rsplit(':').next().unwrap_or_default().to_owned();
         let fault = self
@@ -93,36 +71,15 @@ impl World {
         if let Some(fault) = fault {
             return fault;
         }
+        let burst = call.body["Item"]["Windows"].is_object();
+        if burst && self.overtaken > 0 {
+            self.overtaken -= 1;
+            another_writes(tables, &call.body["Item"]);
+        }
+        if let Some(answer) = tables.answer(call) {
+            return answer;
+        }
         match call.operation.as_str() {
-            "PutItem" => self.put(&call.body),
-            "GetItem" => {
-                assert_eq!(call.body["ConsistentRead"], true);
-                match self.sent.get(id_of(&call.body["Key"])) {
-                    Some(item) => Answer::ok(json!({ "Item": item })),
-                    None => Answer::ok(json!({})),
-                }
-            }
-            "UpdateItem" => {
-                assert_eq!(call.body["ConditionExpression"], "attribute_exists(Id)");
-                let Some(item) = self.sent.get_mut(id_of(&call.body["Key"])) else {
-                    return Answer::xml(400, &refused().to_string());
-                };
-                item["State"] = json!({ "S": "done" });
-                Answer::ok(json!({}))
-            }
-            "DeleteItem" => {
-                let id = id_of(&call.body["Key"]);
-                if self
-                    .sent
-                    .get(id)
-                    .is_none_or(|item| item["State"]["S"] != "begun")
-                {
-                    return Answer::xml(400, &refused().to_string());
-                }
-                self.sent.remove(id);
-                Answer::ok(json!({}))
-            }
-            "BatchGetItem" => self.directory(&call.body),
             "Publish" => self.publish(&call.body, topic),
             "SendMessageBatch" => {
                 assert_eq!(call.body["QueueUrl"], QUEUE_URL);
@@ -144,69 +101,6 @@ impl World {
         }
     }
 
-    /// The conditions that the function puts items under.
-    fn put(&mut self, put: &Value) -> Answer {
-        assert_eq!(put["TableName"], SENT);
-        let item = &put["Item"];
-        let id = id_of(item).to_owned();
-        assert!(id.len() <= 2_048);
-        assert!(number(&item["ExpiresAt"]) > 0);
-        let values = &put["ExpressionAttributeValues"];
-        let old = self.sent.get(&id);
-        let condition = put["ConditionExpression"].as_str().unwrap();
-        let holds = if condition.contains("#State") {
-            old.is_none_or(|old| {
-                number(&old["ExpiresAt"]) <= number(&values[":seconds"])
-                    || old["State"]["S"] == "begun"
-                        && number(&old["Until"]) <= number(&values[":now"])
-            })
-        } else if condition.contains("#Count") {
-            old.is_none_or(|old| {
-                number(&old["Count"]) < number(&values[":count"])
-                    || number(&old["Severity"]) < number(&values[":severity"])
-            })
-        } else if self.overtaken > 0 {
-            self.overtaken -= 1;
-            false
-        } else if condition == "Version = :known" {
-            old.is_some_and(|old| old["Version"] == values[":known"])
-        } else {
-            assert_eq!(condition, "attribute_not_exists(Version)");
-            old.is_none()
-        };
-        if !holds {
-            let mut body = refused();
-            if put["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" {
-                body["Item"] = old.cloned().unwrap_or_default();
-            }
-            return Answer::xml(400, &body.to_string());
-        }
-        self.sent.insert(id, item.clone());
-        Answer::ok(json!({}))
-    }
-
-    fn directory(&self, wanted: &Value) -> Answer {
-        let keys = wanted["RequestItems"][DIRECTORY]["Keys"]
-            .as_array()
-            .unwrap();
-        let items: Vec<Value> = keys
-            .iter()
-            .filter(|key| self.known && key["AccountId"]["S"] == ACCOUNT)
-            .map(|key| {
-                json!({
-                    "AccountId": key["AccountId"],
-                    "Name": { "S": "payments-dev" },
-                    "OuPath": { "L": [
-                        { "M": { "Id": { "S": "ou-1" }, "Name": { "S": "Workloads" } } },
-                        { "M": { "Id": { "S": "ou-2" }, "Name": { "S": "Dev" } } },
-                    ] },
-                    "RefreshedAt": { "N": "1" },
-                })
-            })
-            .collect();
-        Answer::ok(json!({ "Responses": { DIRECTORY: items }, "UnprocessedKeys": {} }))
-    }
-
     fn publish(&mut self, form: &Value, topic: String) -> Answer {
         assert_eq!(form["MessageStructure"], "json");
         let whole = form["Message"].as_str().unwrap();
@@ -216,10 +110,7 @@ impl World {
         self.published.push((topic, alert));
         self.mails
             .push(message["email"].as_str().unwrap().to_owned());
-        Answer::xml(
-            200,
-            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
-        )
+        Answer::published()
     }
 
     /// The topics and titles of what was published since this was last asked.
@@ -235,8 +126,15 @@ impl World {
     }
 }
 
-fn id_of(item: &Value) -> &str {
-    item["Id"]["S"].as_str().unwrap()
+/// The windows of a burst as the table has them, in a version that no invocation has read.
+fn another_writes(tables: &DynamoDb, item: &Value) {
+    let id = item["Id"]["S"].as_str().unwrap();
+    let mut other = tables.get(SENT, id).unwrap_or_else(
+        || json!({ "Id": item["Id"], "ExpiresAt": item["ExpiresAt"], "Version": { "N": "0" } }),
+    );
+    let version: u64 = other["Version"]["N"].as_str().unwrap().parse().unwrap();
+    other["Version"] = json!({ "N": (version + 1).to_string() });
+    tables.put(SENT, &other);
 }
 
 fn topic(name: &str) -> String {
@@ -261,26 +159,40 @@ fn config(changed: &[(&str, &str)]) -> Config {
     .unwrap()
 }
 
+/// The account in the directory.
+fn directory_entry() -> Value {
+    json!({
+        "AccountId": { "S": ACCOUNT },
+        "Name": { "S": "payments-dev" },
+        "OuPath": { "L": [
+            { "M": { "Id": { "S": "ou-1" }, "Name": { "S": "Workloads" } } },
+            { "M": { "Id": { "S": "ou-2" }, "Name": { "S": "Dev" } } },
+        ] },
+        "RefreshedAt": { "N": "1" },
+    })
+}
+
 struct Stage {
     world: Shared,
+    tables: Arc<DynamoDb>,
     handler: QueueFunction<Alerter>,
     wire: Wire,
 }
 
 impl Stage {
     async fn with(rules: &str) -> Self {
-        let world: Shared = Arc::new(Mutex::new(World {
-            known: true,
-            ..World::default()
-        }));
-        let answering = Arc::clone(&world);
-        let wire = Wire::start(move |call| look(&answering).answer(call))
+        let world = Shared::default();
+        let tables = Arc::new(DynamoDb::new());
+        tables.put(DIRECTORY, &directory_entry());
+        let (answering, stored) = (Arc::clone(&world), Arc::clone(&tables));
+        let wire = Wire::start(move |call| look(&answering).answer(call, &stored))
             .await
             .unwrap();
         let rules = Rules::parse(rules).unwrap();
         let handler = setup::function(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
+            tables,
             handler,
             wire,
         }
@@ -311,18 +223,19 @@ impl Stage {
             .enumerate()
             .map(|(place, body)| record(&place.to_string(), body, 1))
             .collect();
-        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
         let now: Timestamp = NOW.parse().unwrap();
         let invocation = Invocation {
             now: now + SignedDuration::from_secs(seconds),
             remaining,
             account: None,
         };
-        let response = self.handler.handle(event, invocation).await;
-        let failures = response.batch_item_failures.into_iter();
-        failures
-            .map(|failure| failure.item_identifier.parse().unwrap())
-            .collect()
+        let response = self.handler.handle(sqs::event(&records), invocation).await;
+        let mut places: Vec<usize> = sqs::returned(response)
+            .iter()
+            .map(|id| id.parse().unwrap())
+            .collect();
+        places.sort_unstable();
+        places
     }
 }
 
@@ -368,19 +281,10 @@ async fn a_duplicate_event_is_published_once() {
     let title = "Root user signed in with MFA in payments-dev".to_owned();
     assert_eq!(stage.look().told(), [("critical".to_owned(), title)]);
     assert_eq!(stage.wire.calls_of("Publish").len(), 1);
+    let sent = stage.tables.items(SENT);
+    assert!(sent.values().all(|item| item["State"]["S"] == "done"));
+    assert!(sent.keys().all(|id| id.starts_with("alert#root.sign-in#")));
     let world = stage.look();
-    assert!(
-        world
-            .sent
-            .iter()
-            .all(|(_, item)| item["State"]["S"] == "done")
-    );
-    assert!(
-        world
-            .sent
-            .keys()
-            .all(|id| id.starts_with("alert#root.sign-in#"))
-    );
     assert!(world.mails[0].contains("\nIn: Root/Workloads/Dev\n"));
 }
 
@@ -422,8 +326,8 @@ async fn a_permanent_publish_error_goes_to_the_dead_letter_queue() {
     stage.fail(
         "critical",
         vec![
-            query_error(404, "NotFound"),
-            query_error(403, "AuthorizationError"),
+            Answer::query_error(404, "NotFound"),
+            Answer::query_error(403, "AuthorizationError"),
         ],
     );
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
@@ -495,7 +399,7 @@ async fn a_route_that_fails_repeats_no_other() {
 #[tokio::test]
 async fn a_deleted_topic_does_not_affect_the_routes() {
     let stage = Stage::with(&routes()).await;
-    stage.fail("critical", vec![query_error(404, "NotFound")]);
+    stage.fail("critical", vec![Answer::query_error(404, "NotFound")]);
     assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
     assert_eq!(stage.look().topics(), ["partner", "customer"]);
 }
@@ -965,10 +869,12 @@ async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
     let texts = [silence, "[severity]\n\"iam.change\" = \"low\"\n", "", ""];
     let read = Arc::new(Mutex::new(0));
     let world = Shared::default();
+    let tables = Arc::new(DynamoDb::new());
     let (answering, reading) = (Arc::clone(&world), Arc::clone(&read));
+    let stored = Arc::clone(&tables);
     let wire = Wire::start(move |call| {
         if call.operation != "GetParameter" {
-            return look(&answering).answer(call);
+            return look(&answering).answer(call, &stored);
         }
         let mut read = reading.lock().unwrap();
         *read += 1;
@@ -985,6 +891,7 @@ async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
     let handler = setup::function(&config, &sdk, rules);
     let stage = Stage {
         world,
+        tables,
         handler,
         wire,
     };

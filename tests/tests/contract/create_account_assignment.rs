@@ -11,31 +11,27 @@ use std::{
 };
 
 use create_account_assignment::{config::Config, setup};
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
-    organization::{MANAGEMENT_ACCOUNT, account, record},
-    wire::{Answer, Call, Wire},
+    dynamodb::{self, ACCOUNTS, DynamoDb, VENDING_STATE as STATE},
+    organization::{MANAGEMENT_ACCOUNT, account},
+    sqs,
+    wire::{Answer, Call, Wire, at_first},
 };
 use serde_json::{Value, json};
 
-const ACCOUNTS: &str = "Accounts";
-const STATE: &str = "VendingState";
 const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
 const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/assignments";
 const EMAIL: &str = "aws+payments@example.com";
-/// Places among the assignments under way.
-const PLACES: usize = 3;
+/// Slots of the assignments in progress.
+const SLOTS: usize = 3;
 
 /// Batches after which a test no longer believes in an end.
 const PATIENCE: usize = 60;
 
-/// Both tables and IAM Identity Center.
+/// IAM Identity Center.
 #[derive(Default)]
 struct World {
-    /// The item of the `Accounts` table.
-    row: Option<Value>,
-    /// Who holds a place among the assignments under way.
-    places: BTreeSet<String>,
     /// The requests that IAM Identity Center works on, and the group that each is for.
     under_way: BTreeMap<String, String>,
     /// The requests that it worked on before.
@@ -50,10 +46,16 @@ struct World {
     fails: BTreeMap<String, &'static str>,
 }
 
-type Shared = Arc<Mutex<World>>;
+/// Both tables and IAM Identity Center.
+struct Local {
+    tables: DynamoDb,
+    world: Mutex<World>,
+}
 
-fn look(world: &Shared) -> MutexGuard<'_, World> {
-    world.lock().unwrap()
+type Shared = Arc<Local>;
+
+fn look(local: &Shared) -> MutexGuard<'_, World> {
+    local.world.lock().unwrap()
 }
 
 fn token(place: usize) -> String {
@@ -92,42 +94,53 @@ fn assigning(groups: usize) -> Shared {
         "QueuedAt": { "N": "1000" },
         "Files": { "SS": ["v1#accounts.csv"] },
     });
-    Arc::new(Mutex::new(World {
-        row: Some(row),
-        ..World::default()
-    }))
+    let tables = DynamoDb::new();
+    tables.put(ACCOUNTS, &row);
+    Arc::new(Local {
+        tables,
+        world: Mutex::default(),
+    })
 }
 
-/// A transaction that was cancelled because the condition of its `failed`th action did not hold.
-fn cancelled(actions: usize, failed: usize) -> Answer {
-    let reasons: Vec<Value> = (0..actions)
-        .map(|place| {
-            let held = place != failed;
-            json!({ "Code": if held { "None" } else { "ConditionalCheckFailed" } })
-        })
-        .collect();
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "Message": "Transaction cancelled",
-        "CancellationReasons": reasons,
-    });
-    Answer::xml(400, &body.to_string())
-}
-
-impl World {
-    fn set(&mut self, name: &str, value: Value) {
-        self.row.as_mut().unwrap()[name] = value;
+impl Local {
+    fn row(&self) -> Value {
+        self.tables.get(ACCOUNTS, EMAIL).unwrap_or_default()
     }
 
     fn text(&self, name: &str) -> String {
-        let row = self.row.as_ref().unwrap();
-        row[name]["S"].as_str().unwrap_or_default().to_owned()
+        self.row()[name]["S"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
+    fn set(&self, name: &str, value: &Value) {
+        self.tables.set(ACCOUNTS, EMAIL, &json!({ name: value }));
+    }
+
+    /// Who holds a slot among the assignments in progress.
+    fn slots(&self) -> BTreeSet<String> {
+        let item = self.tables.get(STATE, "assignments").unwrap_or_default();
+        let slots = item["Running"]["SS"].as_array().into_iter().flatten();
+        slots
+            .map(|slot| slot.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Has just these hold a slot.
+    fn hold(&self, slots: impl IntoIterator<Item = String>) {
+        self.tables.delete(STATE, "assignments");
+        let slots: Vec<String> = slots.into_iter().collect();
+        if !slots.is_empty() {
+            let running = json!({ "Running": { "SS": slots } });
+            self.tables.set(STATE, "assignments", &running);
+        }
+    }
+}
+
+impl World {
     fn answer(&mut self, call: &Call) -> Answer {
         match call.operation.as_str() {
-            "BatchGetItem" => self.read(&call.body["RequestItems"]),
-            "TransactWriteItems" => self.transact(&call.body["TransactItems"]),
             "CreateAccountAssignment" => self.create(&call.body),
             "DescribeAccountAssignmentCreationStatus" => self.describe(&call.body),
             "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
@@ -135,57 +148,6 @@ impl World {
             }
             _ => Answer::error(400, "UnknownOperationException"),
         }
-    }
-
-    fn read(&self, wanted: &Value) -> Answer {
-        let consistent = |table: &str| assert_eq!(wanted[table]["ConsistentRead"], true);
-        let (table, item) = if wanted[ACCOUNTS].is_object() {
-            assert_eq!(wanted[ACCOUNTS]["Keys"][0]["AccountEmail"]["S"], EMAIL);
-            (ACCOUNTS, self.row.clone())
-        } else {
-            assert_eq!(wanted[STATE]["Keys"][0]["Id"]["S"], "assignments");
-            let running = (!self.places.is_empty())
-                .then(|| json!({ "Id": { "S": "assignments" }, "Running": { "SS": self.places } }));
-            (STATE, running)
-        };
-        consistent(table);
-        let items: Vec<Value> = item.into_iter().collect();
-        Answer::ok(json!({ "Responses": { table: items }, "UnprocessedKeys": {} }))
-    }
-
-    /// The three transactions that the function makes: a place held, places given back, a request
-    /// taken to its end.
-    fn transact(&mut self, actions: &Value) -> Answer {
-        let update = &actions[0]["Update"];
-        let values = &update["ExpressionAttributeValues"];
-        let tokens =
-            || -> Vec<String> { serde_json::from_value(values[":tokens"]["SS"].clone()).unwrap() };
-        if update["TableName"] == ACCOUNTS {
-            let row = self.row.clone().unwrap_or_default();
-            let holds = row["Status"] == values[":from"]
-                && row["Attempt"] == values[":attempt"]
-                && row["Files"] == values[":files"];
-            if !holds {
-                return cancelled(actions.as_array().unwrap().len(), 0);
-            }
-            self.set("Status", values[":to"].clone());
-            if values[":message"].is_object() {
-                self.set("ErrorMsg", values[":message"].clone());
-            }
-        } else if update["UpdateExpression"] == "ADD #Running :tokens" {
-            let token = &tokens()[0];
-            assert_eq!(values[":most"]["N"], PLACES.to_string());
-            if !self.places.contains(token) && self.places.len() >= PLACES {
-                return cancelled(1, 0);
-            }
-            self.places.insert(token.clone());
-        } else {
-            assert_eq!(update["UpdateExpression"], "DELETE #Running :tokens");
-            for token in tokens() {
-                self.places.remove(&token);
-            }
-        }
-        Answer::ok(json!({}))
     }
 
     fn create(&mut self, wanted: &Value) -> Answer {
@@ -235,26 +197,17 @@ async fn wire_over(
     special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
 ) -> Wire {
     let world = Arc::clone(world);
-    Wire::start(move |call| special(call).unwrap_or_else(|| look(&world).answer(call)))
-        .await
-        .unwrap()
+    Wire::start(move |call| {
+        special(call)
+            .or_else(|| world.tables.answer(call))
+            .unwrap_or_else(|| look(&world).answer(call))
+    })
+    .await
+    .unwrap()
 }
 
 async fn plain(world: &Shared) -> Wire {
     wire_over(world, |_| None).await
-}
-
-/// The first `times` calls of `operation` are answered so.
-fn at_first(
-    operation: &'static str,
-    times: usize,
-    answer: Answer,
-) -> impl Fn(&Call) -> Option<Answer> {
-    let calls = AtomicUsize::new(0);
-    move |call| {
-        (call.operation == operation && calls.fetch_add(1, Ordering::Relaxed) < times)
-            .then(|| answer.clone())
-    }
 }
 
 fn first() -> Value {
@@ -279,34 +232,20 @@ async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<
             "VENDING_STATE_TABLE" => STATE,
             "ASSIGNMENTS_QUEUE_URL" => QUEUE_URL,
             "IDENTITY_CENTER_INSTANCE_ARN" => INSTANCE,
-            "OUTSTANDING_ASSIGNMENTS" => return Some(PLACES.to_string()),
+            "OUTSTANDING_ASSIGNMENTS" => return Some(SLOTS.to_string()),
             _ => return None,
         };
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
         now: "2026-03-01T10:15:31Z".parse().unwrap(),
         remaining,
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
-    let records: Vec<Value> = bodies
-        .iter()
-        .enumerate()
-        .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
-        .collect();
-    let event = json!({ "Records": records });
-    let response = handler
-        .handle(serde_json::from_value(event).unwrap(), invocation)
-        .await;
-    let mut returned: Vec<String> = response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect();
-    returned.sort();
-    returned
+    let event = sqs::event(&sqs::batch(bodies, 1));
+    sqs::returned(handler.handle(event, invocation).await)
 }
 
 async fn returned(wire: &Wire, bodies: &[Value]) -> Vec<String> {
@@ -320,15 +259,10 @@ async fn comes_back(wire: &Wire, body: &Value) -> bool {
 
 /// The messages that were sent, with their delays in seconds.
 fn sent(wire: &Wire) -> Vec<(Value, i64)> {
-    wire.calls_of("SendMessageBatch")
-        .iter()
-        .inspect(|call| assert_eq!(call.body["QueueUrl"], QUEUE_URL))
-        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
-        .map(|entry| {
-            let task = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-            (task, entry["DelaySeconds"].as_i64().unwrap_or_default())
-        })
-        .collect()
+    for call in wire.calls_of("SendMessageBatch") {
+        assert_eq!(call.body["QueueUrl"], QUEUE_URL);
+    }
+    sqs::sent(wire, QUEUE_URL)
 }
 
 fn forget(wire: &Wire) {
@@ -360,11 +294,11 @@ async fn to_the_end(wire: &Wire, messages: &[Value]) -> Vec<i64> {
 }
 
 fn ended(world: &Shared, status: &str) {
-    let world = look(world);
     assert_eq!(world.text("Status"), status);
-    assert_eq!(world.places, BTreeSet::new(), "no place is left held");
+    assert_eq!(world.slots(), BTreeSet::new(), "no slot is left held");
+    let world = look(world);
     assert_eq!(world.under_way, BTreeMap::new(), "nothing is under way");
-    assert!(world.most_under_way <= PLACES, "{}", world.most_under_way);
+    assert!(world.most_under_way <= SLOTS, "{}", world.most_under_way);
 }
 
 #[tokio::test]
@@ -381,8 +315,8 @@ async fn one_access_is_asked_for_and_looked_at_a_second_later() {
             1
         )]
     );
-    assert_eq!(look(&world).places, BTreeSet::from([token(0)]));
-    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+    assert_eq!(world.slots(), BTreeSet::from([token(0)]));
+    assert_eq!(world.text("Status"), "ASSIGNING");
 
     forget(&wire);
     assert!(!comes_back(&wire, &follow_ups[0].0).await);
@@ -432,7 +366,7 @@ async fn an_answer_that_knows_the_outcome_needs_no_second_look() {
 async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
     let world = assigning(1);
     let others = BTreeSet::from(["x#1#0", "y#1#0", "z#1#0"].map(str::to_owned));
-    look(&world).places = others.clone();
+    world.hold(others.clone());
     let wire = plain(&world).await;
     let mut message = first();
     let mut delays = Vec::new();
@@ -445,13 +379,9 @@ async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
         delays.push(delay);
     }
     assert_eq!(delays, [1, 1, 2, 3, 5, 10, 20, 30, 30, 30]);
-    assert_eq!(
-        look(&world).places,
-        others,
-        "nobody else's place is touched"
-    );
+    assert_eq!(world.slots(), others, "nobody else's place is touched");
 
-    look(&world).places.clear();
+    world.hold([]);
     assert_eq!(to_the_end(&wire, &[message]).await, [1]);
     ended(&world, "SUCCEEDED");
 }
@@ -524,7 +454,7 @@ async fn an_access_that_fails_fails_the_request_with_its_reason() {
     to_the_end(&wire, &[first()]).await;
     ended(&world, "FAILED");
     assert_eq!(
-        look(&world).text("ErrorMsg"),
+        world.text("ErrorMsg"),
         "access of group Team 0 with permission set Operator was not given: \
          The role quota is exceeded."
     );
@@ -540,7 +470,7 @@ async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
     })
     .await;
     look(&world).under_way = BTreeMap::from([("a".to_owned(), group(0))]);
-    look(&world).places = (0..2).map(token).collect();
+    world.hold((0..2).map(token));
     let message = later(json!([{ "asked": "a" }, { "asked": "slow" }]));
     assert!(!comes_back(&wire, &message).await);
     let (message, delay) = sent(&wire)[0].clone();
@@ -549,8 +479,8 @@ async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
         message["steps"],
         json!([{ "refused": "no" }, { "asked": "slow" }, "open", "open", "open"])
     );
-    assert_eq!(look(&world).places, BTreeSet::from([token(1)]));
-    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+    assert_eq!(world.slots(), BTreeSet::from([token(1)]));
+    assert_eq!(world.text("Status"), "ASSIGNING");
     assert_eq!(look(&world).requests, 0, "no other access is asked for");
 
     let ends = wire_over(&world, |call| {
@@ -561,7 +491,7 @@ async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
     assert!(!comes_back(&ends, &message).await);
     assert_eq!(sent(&ends), []);
     ended(&world, "FAILED");
-    let told = look(&world).text("ErrorMsg");
+    let told = world.text("ErrorMsg");
     assert!(told.contains("Team 0") && told.ends_with(": no"), "{told}");
 }
 
@@ -581,7 +511,7 @@ async fn a_refusal_is_told_in_the_words_of_aws() {
         assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 1, "{code}");
         ended(&world, "FAILED");
         assert_eq!(
-            look(&world).text("ErrorMsg"),
+            world.text("ErrorMsg"),
             "access of group Team 0 with permission set Operator was not given: \
              refused by the test"
         );
@@ -591,7 +521,7 @@ async fn a_refusal_is_told_in_the_words_of_aws() {
 #[tokio::test]
 async fn a_request_that_aws_does_not_know_is_made_again() {
     let world = assigning(1);
-    look(&world).places = BTreeSet::from([token(0)]);
+    world.hold([token(0)]);
     let wire = plain(&world).await;
     assert!(!comes_back(&wire, &later(json!([{ "asked": "lost" }]))).await);
     let (message, delay) = sent(&wire)[0].clone();
@@ -620,27 +550,26 @@ async fn the_same_message_twice_comes_to_the_same_end() {
     let wire = plain(&world).await;
     assert_eq!(returned(&wire, &[first(), first()]).await.len(), 0);
     let mut messages: Vec<Value> = sent(&wire).into_iter().map(|(task, _)| task).collect();
-    assert_eq!(look(&world).places.len(), 1, "one access has one place");
+    assert_eq!(world.slots().len(), 1, "one access has one place");
     messages.push(first());
     to_the_end(&wire, &messages).await;
-    let world = look(&world);
     assert_eq!(world.text("Status"), "SUCCEEDED");
-    assert_eq!(world.places, BTreeSet::new());
+    assert_eq!(world.slots(), BTreeSet::new());
 }
 
 #[tokio::test]
 async fn a_request_that_is_no_longer_at_it_gives_its_places_back() {
-    type Change = fn(&mut World);
+    type Change = fn(&Local);
     let changes: [(&str, Change); 4] = [
-        ("gone", |world| world.row = None),
+        ("gone", |world| world.tables.delete(ACCOUNTS, EMAIL)),
         ("another attempt", |world| {
-            world.set("Attempt", json!({ "N": "2" }));
+            world.set("Attempt", &json!({ "N": "2" }));
         }),
         ("done", |world| {
-            world.set("Status", json!({ "S": "SUCCEEDED" }));
+            world.set("Status", &json!({ "S": "SUCCEEDED" }));
         }),
         ("started over", |world| {
-            world.set("Status", json!({ "S": "VALID" }));
+            world.set("Status", &json!({ "S": "VALID" }));
         }),
     ];
     for (what, change) in changes {
@@ -651,31 +580,29 @@ async fn a_request_that_is_no_longer_at_it_gives_its_places_back() {
             format!("x{EMAIL}#1#0"),
         ];
         let others = BTreeSet::from(others);
-        change(&mut look(&world));
-        look(&world).places = others.clone();
-        look(&world).places.extend([token(0), token(1)]);
-        let before = look(&world).row.clone();
+        change(&world);
+        world.hold(others.iter().cloned().chain([token(0), token(1)]));
+        let before = world.row();
         let wire = plain(&world).await;
         assert!(!comes_back(&wire, &first()).await, "{what}");
         assert_eq!(sent(&wire), [], "{what}");
         assert_eq!(look(&world).requests, 0, "{what}");
-        assert_eq!(look(&world).places, others, "{what}");
-        assert_eq!(look(&world).row, before, "{what}");
+        assert_eq!(world.slots(), others, "{what}");
+        assert_eq!(world.row(), before, "{what}");
     }
 }
 
 #[tokio::test]
 async fn a_request_without_an_account_fails() {
     let world = assigning(1);
-    let row = look(&world).row.take();
-    let mut row = row.unwrap();
+    let mut row = world.row();
     row.as_object_mut().unwrap().remove("AccountId");
-    look(&world).row = Some(row);
+    world.tables.put(ACCOUNTS, &row);
     let wire = plain(&world).await;
     assert!(!comes_back(&wire, &first()).await);
     ended(&world, "FAILED");
     assert_eq!(
-        look(&world).text("ErrorMsg"),
+        world.text("ErrorMsg"),
         "the account's id is not in the table of accounts"
     );
 }
@@ -711,7 +638,7 @@ async fn a_follow_up_that_cannot_be_sent_brings_the_message_back() {
         let wire = wire_over(&world, at_first("SendMessageBatch", 1, answer)).await;
         assert!(comes_back(&wire, &first()).await);
         // Its access has its place still, and no second one.
-        assert_eq!(look(&world).places, BTreeSet::from([token(0)]));
+        assert_eq!(world.slots(), BTreeSet::from([token(0)]));
         // AWS ends a request even if nobody asks about it.
         look(&world).under_way.clear();
         to_the_end(&wire, &[first()]).await;
@@ -729,7 +656,7 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
     let wire = wire_over(&world, move |call| {
         let ending = call.operation == "TransactWriteItems";
         if ending && joined.fetch_add(1, Ordering::Relaxed) == 0 {
-            look(&joining).set("Files", files.clone());
+            joining.set("Files", &files);
         }
         None
     })
@@ -750,9 +677,17 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
 #[tokio::test]
 async fn a_request_that_changes_again_and_again_is_tried_later() {
     let world = assigning(0);
-    let wire = wire_over(&world, at_first("TransactWriteItems", 2, cancelled(3, 0))).await;
+    let wire = wire_over(
+        &world,
+        at_first(
+            "TransactWriteItems",
+            2,
+            dynamodb::cancelled(&["ConditionalCheckFailed", "None", "None"]),
+        ),
+    )
+    .await;
     assert!(comes_back(&wire, &first()).await);
-    assert_eq!(look(&world).text("Status"), "ASSIGNING");
+    assert_eq!(world.text("Status"), "ASSIGNING");
     assert!(!comes_back(&wire, &first()).await);
     ended(&world, "SUCCEEDED");
 }
@@ -764,14 +699,14 @@ async fn a_request_that_somebody_else_ended_is_left_as_it_is() {
     let other = Arc::clone(&world);
     let wire = wire_over(&world, move |call| {
         if call.body["TransactItems"][0]["Update"]["TableName"] == ACCOUNTS {
-            look(&other).set("Status", json!({ "S": "SUCCEEDED" }));
+            other.set("Status", &json!({ "S": "SUCCEEDED" }));
         }
         None
     })
     .await;
     to_the_end(&wire, &[first()]).await;
     ended(&world, "SUCCEEDED");
-    assert_eq!(look(&world).text("ErrorMsg"), "");
+    assert_eq!(world.text("ErrorMsg"), "");
 }
 
 #[tokio::test]
@@ -800,7 +735,7 @@ async fn what_is_broken_brings_the_message_back() {
         };
         let wire = wire_over(&world, at_first(operation, 1, Answer::error(status, code))).await;
         assert!(comes_back(&wire, &message).await, "{operation} {code}");
-        assert_eq!(look(&world).text("Status"), "ASSIGNING");
+        assert_eq!(world.text("Status"), "ASSIGNING");
         to_the_end(&wire, &[message]).await;
         ended(&world, "SUCCEEDED");
     }
@@ -823,7 +758,7 @@ async fn what_got_further_is_kept_though_something_else_is_broken() {
 async fn an_access_whose_place_was_not_given_back_is_looked_at_again() {
     // Three of four have ended, and the fourth would wait for their places for ever.
     let world = assigning(4);
-    look(&world).places = (0..3).map(token).collect();
+    world.hold((0..3).map(token));
     look(&world).under_way = (0..3)
         .map(|place| (format!("r-{place}"), group(place)))
         .collect();
@@ -839,7 +774,7 @@ async fn an_access_whose_place_was_not_given_back_is_looked_at_again() {
     assert!(!comes_back(&wire, &later(steps.clone())).await);
     let (message, _) = sent(&wire)[0].clone();
     assert_eq!(message["steps"], steps);
-    assert_eq!(look(&world).places.len(), 3);
+    assert_eq!(world.slots().len(), 3);
     to_the_end(&wire, &[message]).await;
     assert_eq!(look(&world).requests, 1, "only the fourth was asked for");
     ended(&world, "SUCCEEDED");
@@ -856,8 +791,8 @@ async fn a_crash_after_the_end_leaves_no_place_held() {
     assert!(!comes_back(&wire, &first()).await);
     let (message, _) = sent(&wire)[0].clone();
     assert!(comes_back(&wire, &message).await);
-    assert_eq!(look(&world).text("Status"), "SUCCEEDED");
-    assert_eq!(look(&world).places.len(), 1);
+    assert_eq!(world.text("Status"), "SUCCEEDED");
+    assert_eq!(world.slots().len(), 1);
     let healthy = plain(&world).await;
     assert!(!comes_back(&healthy, &message).await);
     ended(&world, "SUCCEEDED");
@@ -891,4 +826,28 @@ async fn what_was_asked_for_is_written_down_before_the_time_runs_out() {
         sent(&wire)[0].0["steps"],
         json!([{ "asked": "slow" }, "open"])
     );
+}
+
+#[tokio::test]
+async fn another_attempt_that_starts_meanwhile_is_left_as_it_is() {
+    let world = assigning(0);
+    let other = Arc::clone(&world);
+    let wire = wire_over(&world, move |call| {
+        if call.body["TransactItems"][0]["Update"]["TableName"] == ACCOUNTS {
+            other.set("Attempt", &json!({ "N": "2" }));
+        }
+        None
+    })
+    .await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(world.text("Status"), "ASSIGNING");
+}
+
+#[tokio::test]
+async fn an_assignment_keeps_its_slot_though_all_are_taken() {
+    let world = assigning(1);
+    world.hold(["x#1#0".to_owned(), "y#1#0".to_owned(), token(0)]);
+    let wire = plain(&world).await;
+    assert!(!comes_back(&wire, &first()).await);
+    assert_eq!(look(&world).requests, 1);
 }

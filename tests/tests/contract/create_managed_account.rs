@@ -10,26 +10,25 @@ use std::{
     time::Duration,
 };
 
-use create_managed_account::{
-    config::Config,
-    handler::{Handler, UnknownEvent},
-    setup,
-};
+use create_managed_account::{config::Config, pipeline::Pipeline, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    invocation::Invocation,
+    lambda::{
+        Invocation,
+        stream::{StreamFunction, UnknownEvent},
+    },
     vending::request::{Access, AccountRequest, Status, Unit},
 };
 use orgkeeper_tests::{
-    organization::{MANAGEMENT_ACCOUNT, record},
+    dynamodb::{self, ACCOUNTS, DynamoDb, VENDING_STATE as STATE},
+    organization::MANAGEMENT_ACCOUNT,
+    sqs,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 const NOW: &str = "2026-03-01T10:45:00Z";
-const ACCOUNTS: &str = "Accounts";
-const STATE: &str = "VendingState";
 const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
 const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
 const EVENTS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/account-events";
@@ -131,6 +130,10 @@ fn item(request: &AccountRequest) -> Value {
     let plain = serde_json::to_value(request).unwrap();
     let mut item = Value::Object(attributes(plain.as_object().unwrap()));
     item["Files"] = json!({ "SS": request.files });
+    if request.files.is_empty() {
+        // DynamoDB takes no empty set.
+        item.as_object_mut().unwrap().remove("Files");
+    }
     item
 }
 
@@ -143,160 +146,10 @@ fn number(value: &Value) -> i64 {
     value["N"].as_str().unwrap_or("0").parse().unwrap()
 }
 
-/// Both tables: just what the function asks of them.
-#[derive(Default)]
-struct Tables(Mutex<BTreeMap<(String, String), Value>>);
-
-impl Tables {
-    fn get(&self, table: &str, key: &str) -> Value {
-        let items = self.0.lock().unwrap();
-        let item = items.get(&(table.to_owned(), key.to_owned()));
-        item.cloned().unwrap_or_default()
-    }
-
-    fn put(&self, table: &str, key: &str, item: Value) {
-        let key = (table.to_owned(), key.to_owned());
-        self.0.lock().unwrap().insert(key, item);
-    }
-
-    fn read(&self, body: &Value) -> Answer {
-        let mut found = Map::new();
-        for (table, wanted) in body["RequestItems"].as_object().unwrap() {
-            assert_eq!(wanted["ConsistentRead"], true);
-            let keys = wanted["Keys"].as_array().unwrap().iter();
-            let items = keys.map(|it| self.get(table, &key(it)));
-            let items: Vec<Value> = items.filter(|item| !item.is_null()).collect();
-            found.insert(table.clone(), items.into());
-        }
-        Answer::ok(json!({ "Responses": found, "UnprocessedKeys": {} }))
-    }
-
-    fn query(&self, body: &Value) -> Answer {
-        assert_eq!(body["IndexName"], "ByStatus");
-        assert_eq!(
-            body["KeyConditionExpression"],
-            "#Status = :valid AND #QueuedAt <= :now"
-        );
-        let values = &body["ExpressionAttributeValues"];
-        let items = self.0.lock().unwrap();
-        let mut found: Vec<&Value> = items
-            .values()
-            .filter(|item| item["Status"] == values[":valid"])
-            .filter(|item| number(&item["QueuedAt"]) <= number(&values[":now"]))
-            .collect();
-        found.sort_by_key(|item| number(&item["QueuedAt"]));
-        found.truncate(usize::try_from(body["Limit"].as_u64().unwrap()).unwrap());
-        Answer::ok(json!({ "Items": found }))
-    }
-
-    fn transact(&self, body: &Value) -> Answer {
-        let actions = body["TransactItems"].as_array().unwrap();
-        let codes: Vec<&str> = actions
-            .iter()
-            .map(|action| {
-                if self.allows(part(action)) {
-                    "None"
-                } else {
-                    "ConditionalCheckFailed"
-                }
-            })
-            .collect();
-        if codes.iter().any(|code| *code != "None") {
-            return cancelled(&codes);
-        }
-        for action in actions {
-            self.change(part(action));
-        }
-        Answer::ok(json!({}))
-    }
-
-    /// Whether the conditions hold that the function sets.
-    fn allows(&self, part: &Value) -> bool {
-        let condition = part["ConditionExpression"].as_str().unwrap_or_default();
-        let values = &part["ExpressionAttributeValues"];
-        let item = self.get(part["TableName"].as_str().unwrap(), &key(&part["Key"]));
-        let running = texts(&item["Running"]);
-        let email = values[":email"]["S"].as_str().unwrap_or_default();
-        [
-            ("#Status = :from", item["Status"] == values[":from"]),
-            ("#Attempt = :attempt", item["Attempt"] == values[":attempt"]),
-            (
-                "#Files = :files",
-                texts(&item["Files"]) == texts(&values[":files"]),
-            ),
-            ("attribute_not_exists(#Files)", item["Files"].is_null()),
-            (
-                "#Status <> :provisioning",
-                item["Status"] != values[":provisioning"],
-            ),
-            (
-                "size(#Running) < :most",
-                i64::try_from(running.len()).unwrap() < number(&values[":most"]),
-            ),
-            ("NOT contains(#Running, :email)", !running.contains(email)),
-        ]
-        .into_iter()
-        .all(|(term, holds)| holds || !condition.contains(term))
-    }
-
-    fn change(&self, part: &Value) {
-        let (table, key) = (part["TableName"].as_str().unwrap(), key(&part["Key"]));
-        let Some(expression) = part["UpdateExpression"].as_str() else {
-            return;
-        };
-        let mut item = self.get(table, &key);
-        if item.is_null() {
-            item = part["Key"].clone();
-        }
-        let expression = expression.replace([',', '='], " ");
-        let mut words = expression.split_whitespace();
-        let mut verb = "";
-        while let Some(word) = words.next() {
-            let Some(name) = word.strip_prefix('#') else {
-                verb = word;
-                continue;
-            };
-            if verb == "REMOVE" {
-                item.as_object_mut().unwrap().remove(name);
-                continue;
-            }
-            let value = part["ExpressionAttributeValues"][words.next().unwrap()].clone();
-            let old = &item[name];
-            item[name] = match verb {
-                "SET" => value,
-                "ADD" if value.get("N").is_some() => {
-                    json!({ "N": (number(old) + number(&value)).to_string() })
-                }
-                "ADD" => json!({ "SS": texts(old).union(&texts(&value)).collect::<Vec<_>>() }),
-                "DELETE" => {
-                    json!({ "SS": texts(old).difference(&texts(&value)).collect::<Vec<_>>() })
-                }
-                other => unreachable!("{other}"),
-            };
-        }
-        self.put(table, &key, item);
-    }
-}
-
-/// The one part of an action that is there.
-fn part(action: &Value) -> &Value {
-    let mut parts = action.as_object().unwrap().values();
-    parts.find(|part| !part.is_null()).unwrap()
-}
-
-fn key(key: &Value) -> String {
-    let mut values = key.as_object().unwrap().values();
-    values.next().unwrap()["S"].as_str().unwrap().to_owned()
-}
-
-fn cancelled(codes: &[&str]) -> Answer {
-    let reasons: Vec<Value> = codes.iter().map(|code| json!({ "Code": code })).collect();
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "message": "Transaction cancelled",
-        "CancellationReasons": reasons,
-    });
-    Answer::xml(400, &body.to_string())
+/// An item of `VendingState` that lists who holds its slots.
+fn held_by(id: &str, holders: impl IntoIterator<Item = String>) -> Value {
+    let holders: Vec<String> = holders.into_iter().collect();
+    json!({ "Id": { "S": id }, "Running": { "SS": holders } })
 }
 
 /// An error with AWS's words.
@@ -304,16 +157,6 @@ fn said(status: u16, code: &str, message: &str) -> Answer {
     Answer::xml(
         status,
         &json!({ "__type": code, "message": message }).to_string(),
-    )
-}
-
-/// An error of SNS or STS.
-fn query_error(status: u16, code: &str) -> Answer {
-    Answer::xml(
-        status,
-        &format!(
-            "<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
-        ),
     )
 }
 
@@ -346,10 +189,7 @@ fn aws(call: &Call) -> Answer {
         "SendMessageBatch" | "ChangeMessageVisibilityBatch" => {
             Answer::ok(json!({ "Successful": [], "Failed": [] }))
         }
-        "Publish" => Answer::xml(
-            200,
-            "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>",
-        ),
+        "Publish" => Answer::published(),
         "AssumeRole" => Answer::xml(
             200,
             "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>",
@@ -391,14 +231,14 @@ fn aws(call: &Call) -> Answer {
 
 /// The function with everything around it.
 struct World {
-    tables: Arc<Tables>,
+    tables: Arc<DynamoDb>,
     wire: Wire,
-    handler: Handler,
+    handler: StreamFunction<Pipeline>,
     now: Timestamp,
     remaining: Duration,
 }
 
-async fn handler(way: &'static str, wire: &Wire) -> Handler {
+async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
@@ -409,12 +249,13 @@ async fn handler(way: &'static str, wire: &Wire) -> Handler {
             "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
             "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
             "UPLOADS_QUEUE_URL" => UPLOADS,
+            "QUOTA_SHARES" => "0",
             _ => return None,
         };
         Some(value.to_owned())
     };
     let config = Config::from_env(&settings).unwrap();
-    setup::handler(&config, &wire.sdk_config().await)
+    setup::function(&config, &wire.sdk_config().await)
 }
 
 /// A world that makes accounts in this `way` and holds these requests; `special` answers first.
@@ -429,13 +270,13 @@ async fn world(
 async fn world_with(
     way: &'static str,
     requests: impl IntoIterator<Item = AccountRequest>,
-    special: impl Fn(&Call, &Tables) -> Option<Answer> + Send + Sync + 'static,
+    special: impl Fn(&Call, &DynamoDb) -> Option<Answer> + Send + Sync + 'static,
 ) -> World {
-    let tables = Arc::new(Tables::default());
+    let tables = Arc::new(DynamoDb::new());
     let mut running = BTreeSet::new();
     let mut open: BTreeMap<String, i64> = BTreeMap::new();
     for request in requests {
-        tables.put(ACCOUNTS, &request.account_email, item(&request));
+        tables.put(ACCOUNTS, &item(&request));
         if request.status == Status::Provisioning {
             running.insert(request.account_email.clone());
         }
@@ -443,21 +284,20 @@ async fn world_with(
             *open.entry(file.clone()).or_default() += 1;
         }
     }
-    tables.put(STATE, "operations", json!({ "Running": { "SS": running } }));
+    if !running.is_empty() {
+        tables.put(STATE, &held_by("operations", running));
+    }
     for (file, open) in open {
         let id = format!("file#{file}");
         let item = json!({ "Id": { "S": id }, "Open": { "N": open.to_string() },
             "TakenIn": { "BOOL": true } });
-        tables.put(STATE, &id, item);
+        tables.put(STATE, &item);
     }
     let behind = Arc::clone(&tables);
     let wire = Wire::start(move |call| {
-        special(call, &behind).unwrap_or_else(|| match call.operation.as_str() {
-            "BatchGetItem" => behind.read(&call.body),
-            "Query" => behind.query(&call.body),
-            "TransactWriteItems" => behind.transact(&call.body),
-            _ => aws(call),
-        })
+        special(call, &behind)
+            .or_else(|| behind.answer(call))
+            .unwrap_or_else(|| aws(call))
     })
     .await
     .unwrap();
@@ -497,23 +337,7 @@ impl World {
         let records: Vec<Value> = changes
             .iter()
             .enumerate()
-            .map(|(place, (old, new))| {
-                let mut change = json!({
-                    "ApproximateCreationDateTime": 1_772_362_800.0,
-                    "Keys": { "AccountEmail": { "S": "any" } },
-                    "SequenceNumber": (place + 1).to_string(),
-                    "SizeBytes": 1,
-                    "StreamViewType": "NEW_AND_OLD_IMAGES",
-                });
-                for (name, image) in [("OldImage", old), ("NewImage", new)] {
-                    if !image.is_null() {
-                        change[name] = image.clone();
-                    }
-                }
-                json!({ "eventID": place.to_string(), "eventName": "MODIFY", "eventVersion": "1.1",
-                    "eventSource": "aws:dynamodb", "awsRegion": "us-east-1", "dynamodb": change,
-                    "eventSourceARN": "arn:aws:dynamodb:us-east-1:111111111111:table/Accounts/stream/1" })
-            })
+            .map(|(place, (old, new))| dynamodb::stream_record(place + 1, old, new))
             .collect();
         let response = self.handle(json!({ "Records": records })).await.unwrap();
         let failures = response["batchItemFailures"].as_array().unwrap();
@@ -530,18 +354,9 @@ impl World {
 
     /// Runs a batch of messages, named by their place, and gives those that come back.
     async fn messages(&self, bodies: &[Value]) -> Vec<String> {
-        let records: Vec<Value> = bodies
-            .iter()
-            .enumerate()
-            .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
-            .collect();
-        let response = self.handle(json!({ "Records": records })).await.unwrap();
-        let failures = response["batchItemFailures"].as_array().unwrap().iter();
-        let mut returned: Vec<String> = failures
-            .map(|it| it["itemIdentifier"].as_str().unwrap().to_owned())
-            .collect();
-        returned.sort();
-        returned
+        let event = sqs::event(&sqs::batch(bodies, 1));
+        let response = self.handle(event).await.unwrap();
+        sqs::returned(serde_json::from_value(response).unwrap())
     }
 
     async fn comes_back(&self, body: &Value) -> bool {
@@ -553,7 +368,7 @@ impl World {
     }
 
     fn row(&self, name: &str) -> Value {
-        self.tables.get(ACCOUNTS, &email(name))
+        self.tables.get(ACCOUNTS, &email(name)).unwrap_or_default()
     }
 
     fn status(&self, name: &str) -> String {
@@ -567,35 +382,29 @@ impl World {
     }
 
     fn running(&self) -> BTreeSet<String> {
-        texts(&self.tables.get(STATE, "operations")["Running"])
+        self.holders("operations")
     }
 
     fn open(&self, file: &str) -> i64 {
-        number(&self.tables.get(STATE, &format!("file#{file}"))["Open"])
+        let item = self.tables.get(STATE, &format!("file#{file}"));
+        number(&item.unwrap_or_default()["Open"])
+    }
+
+    /// Who holds the slots of an item of `VendingState`.
+    fn holders(&self, id: &str) -> BTreeSet<String> {
+        let item = self.tables.get(STATE, id);
+        texts(&item.unwrap_or_default()["Running"])
     }
 
     /// The messages to a queue, with their delays in seconds.
     fn sent(&self, queue: &str) -> Vec<(Value, i64)> {
-        self.wire
-            .calls_of("SendMessageBatch")
-            .iter()
-            .filter(|call| call.body["QueueUrl"] == queue)
-            .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap())
-            .map(|entry| {
-                let body = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-                (body, entry["DelaySeconds"].as_i64().unwrap_or_default())
-            })
-            .collect()
+        sqs::sent(&self.wire, queue)
     }
 
     /// For how many seconds messages that came back stay away.
     fn stay_away(&self) -> Vec<i64> {
-        self.wire
-            .calls_of("ChangeMessageVisibilityBatch")
-            .iter()
-            .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap())
-            .map(|entry| entry["VisibilityTimeout"].as_i64().unwrap_or_default())
-            .collect()
+        let delays = sqs::delays(&self.wire).into_iter();
+        delays.map(|(_, seconds)| seconds).collect()
     }
 
     /// What was sent to an operation of the query protocol.
@@ -925,7 +734,7 @@ async fn turns_that_cannot_be_given_now_are_given_soon() {
         // Others are faster, again and again.
         (
             "TransactWriteItems",
-            cancelled(&["None", "TransactionConflict"]),
+            dynamodb::cancelled(&["None", "TransactionConflict"]),
         ),
     ] {
         let world = world(
@@ -1053,7 +862,7 @@ async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
         (
             &told[1],
             ERROR,
-            "Account billing was not made",
+            "Account billing was not created",
             "account.failed",
         ),
     ] {
@@ -1085,7 +894,7 @@ async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
     let state = |open: &str, taken_in: bool, id: &str| {
         let item =
             json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": taken_in } });
-        world.tables.put(STATE, id, item);
+        world.tables.put(STATE, &item);
     };
     state("0", true, "file#v7#team/#1 done.csv");
     state("0", false, "file#v8#reading.csv");
@@ -1104,7 +913,7 @@ async fn an_end_that_could_not_be_told_comes_back_from_there_on() {
     let calls = AtomicUsize::new(0);
     let world = world(FACTORY, [], move |call| {
         let second = call.operation == "Publish" && calls.fetch_add(1, Ordering::Relaxed) == 1;
-        second.then(|| query_error(400, "Throttling"))
+        second.then(|| Answer::query_error(400, "Throttling"))
     })
     .await;
     let changes = ends(&[succeeded("a"), failed("b"), succeeded("c")]);
@@ -1353,15 +1162,10 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
         move |call, tables| {
             if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0
             {
-                let mut row = tables.get(ACCOUNTS, &email("payments"));
-                row["Files"] = json!({ "SS": [FILE, "v2#more.csv"] });
-                tables.put(ACCOUNTS, &email("payments"), row);
-                let id = "file#v2#more.csv";
-                tables.put(
-                    STATE,
-                    id,
-                    json!({ "Id": { "S": id }, "Open": { "N": "1" } }),
-                );
+                let files = json!({ "Files": { "SS": [FILE, "v2#more.csv"] } });
+                tables.set(ACCOUNTS, &email("payments"), &files);
+                let open = json!({ "Open": { "N": "1" } });
+                tables.set(STATE, "file#v2#more.csv", &open);
             }
             None
         },
@@ -1379,7 +1183,7 @@ async fn an_end_that_is_overtaken_again_and_again_comes_back() {
         FACTORY,
         [under_way("payments", Some("rec-1"))],
         on("TransactWriteItems", || {
-            cancelled(&["ConditionalCheckFailed", "None", "None", "None"])
+            dynamodb::cancelled(&["ConditionalCheckFailed", "None", "None", "None"])
         }),
     )
     .await;
@@ -1538,18 +1342,20 @@ async fn what_somebody_left_behind_is_mended() {
         ],
     )
     .await;
-    let gone = email("gone");
-    let running = json!({ "Running": { "SS": [email("done"), gone] } });
-    world.tables.put(STATE, "operations", running);
+    let running = held_by("operations", [email("done"), email("gone")]);
+    world.tables.put(STATE, &running);
     let tokens: Vec<String> = ["gone", "done", "assigning"]
         .map(|name| format!("{}#1#0", email(name)))
         .to_vec();
-    let held = json!({ "Running": { "SS": tokens } });
-    world.tables.put(STATE, "assignments", held);
+    world
+        .tables
+        .put(STATE, &held_by("assignments", tokens.clone()));
     assert!(!world.reconcile().await);
     assert_eq!(world.running(), BTreeSet::new());
-    let held = texts(&world.tables.get(STATE, "assignments")["Running"]);
-    assert_eq!(held, BTreeSet::from([tokens[2].clone()]));
+    assert_eq!(
+        world.holders("assignments"),
+        BTreeSet::from([tokens[2].clone()])
+    );
 }
 
 #[tokio::test]
@@ -1570,13 +1376,12 @@ async fn one_failing_call_does_not_keep_the_others_from_being_reconciled() {
         },
     )
     .await;
-    let held = json!({ "Running": { "SS": [format!("{}#1#0", email("gone"))] } });
-    world.tables.put(STATE, "assignments", held);
+    let held = held_by("assignments", [format!("{}#1#0", email("gone"))]);
+    world.tables.put(STATE, &held);
     assert!(world.reconcile().await);
     let status = ["a", "b", "c"].map(|name| world.status(name));
     assert_eq!(status, ["PROVISIONING", "PROVISIONING", "FAILED"]);
-    let held = texts(&world.tables.get(STATE, "assignments")["Running"]);
-    assert_eq!(held, BTreeSet::new());
+    assert_eq!(world.holders("assignments"), BTreeSet::new());
 }
 
 #[tokio::test]
@@ -1733,7 +1538,7 @@ async fn an_account_without_control_towers_role_is_not_enrolled() {
         let world = world(
             FACTORY,
             [enrolled()],
-            on("AssumeRole", move || query_error(403, code)),
+            on("AssumeRole", move || Answer::query_error(403, code)),
         )
         .await;
         assert_eq!(world.inserted(&[enrolled()]).await, None);
@@ -1775,7 +1580,7 @@ async fn a_role_that_cannot_be_looked_for_decides_nothing() {
         let world = world(
             FACTORY,
             [enrolled()],
-            on("AssumeRole", move || query_error(status, code)),
+            on("AssumeRole", move || Answer::query_error(status, code)),
         )
         .await;
         assert_eq!(world.inserted(&[enrolled()]).await, None);
@@ -1919,7 +1724,7 @@ async fn an_account_that_cannot_be_moved_fails_with_its_id() {
     assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(
         denied.why("payments"),
-        "account 111122223333 was made, but could not be moved into Root/Workloads/Prod: You may not move it"
+        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You may not move it"
     );
 
     let busy = world(
@@ -1978,7 +1783,7 @@ async fn a_result_is_known_by_its_request() {
     assert!(early.comes_back(&result).await);
     assert_eq!(early.stay_away(), [2]);
     let noted = under_way("payments", Some("car-1"));
-    early.tables.put(ACCOUNTS, &email("payments"), item(&noted));
+    early.tables.put(ACCOUNTS, &item(&noted));
     assert!(!early.comes_back(&result).await);
     assert_eq!(early.status("payments"), "SUCCEEDED");
 }
@@ -2311,9 +2116,7 @@ async fn killed_after(
         }
         // It is done, and nobody hears of it.
         let _ = aws.answer(call);
-        if call.operation == "TransactWriteItems" {
-            let _ = tables.transact(&call.body);
-        }
+        let _ = tables.answer(call);
         kill.notify_one();
         Some(Answer::ok(json!({})).after(Duration::from_mins(1)))
     })
@@ -2403,4 +2206,49 @@ async fn ordered_by_two_at_the_same_moment_the_account_is_made_once() {
     world.now += SignedDuration::from_mins(5);
     assert!(!world.reconcile().await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
+}
+
+// ------------------------------------------------------------------ conditions
+
+#[tokio::test]
+async fn an_end_frees_the_name_of_the_request() {
+    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let name = json!({ "Id": { "S": "name#payments" },
+        "AccountEmail": { "S": email("payments") } });
+    world.tables.put(STATE, &name);
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.tables.get(STATE, "name#payments"), None);
+}
+
+#[tokio::test]
+async fn the_first_file_that_joins_a_request_meanwhile_is_counted_too() {
+    let writes = AtomicUsize::new(0);
+    let request = AccountRequest {
+        files: BTreeSet::new(),
+        ..under_way("payments", Some("rec-1"))
+    };
+    let world = world_with(FACTORY, [request], move |call, tables| {
+        if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0 {
+            let files = json!({ "Files": { "SS": ["v2#more.csv"] } });
+            tables.set(ACCOUNTS, &email("payments"), &files);
+            let open = json!({ "Open": { "N": "1" } });
+            tables.set(STATE, "file#v2#more.csv", &open);
+        }
+        None
+    })
+    .await;
+    assert!(!world.comes_back(&created()).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.open("v2#more.csv"), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_holds_a_slot_already_takes_no_second_one() {
+    let world = plain(FACTORY, [waiting("payments")]).await;
+    let held = held_by("operations", [email("payments")]);
+    world.tables.put(STATE, &held);
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.called("ProvisionProduct"), 0);
+    assert_eq!(world.status("payments"), "VALID");
 }

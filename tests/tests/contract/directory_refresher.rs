@@ -1,15 +1,21 @@
 //! `directory-refresher`'s handler with real SDK clients over the wire: every answer AWS can give.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use directory_refresher::{config::Config, setup};
 use jiff::Timestamp;
 use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
-    organization::{
-        MANAGEMENT_ACCOUNT, Organization, TABLE, account, directory_item, finding, record,
-    },
+    dynamodb::ACCOUNT_DIRECTORY as TABLE,
+    organization::{MANAGEMENT_ACCOUNT, Organization, account, directory_item, finding},
+    sqs,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
@@ -50,22 +56,8 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
         remaining: Duration::from_secs(30),
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
-    let records: Vec<Value> = bodies
-        .iter()
-        .enumerate()
-        .map(|(place, body)| record(&place.to_string(), &body.to_string(), 1))
-        .collect();
-    let event = json!({ "Records": records });
-    let response = function
-        .handle(serde_json::from_value(event).unwrap(), invocation)
-        .await;
-    let mut returned: Vec<String> = response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect();
-    returned.sort();
-    returned
+    let event = sqs::event(&sqs::batch(bodies, 1));
+    sqs::returned(function.handle(event, invocation).await)
 }
 
 /// A wire over an organization; `special` answers first.
@@ -85,14 +77,7 @@ async fn plain(organization: &Arc<Organization>) -> Wire {
 
 /// The tasks that were sent, with their delays in seconds.
 fn sent(wire: &Wire) -> Vec<(Value, i64)> {
-    wire.calls_of("SendMessageBatch")
-        .iter()
-        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
-        .map(|entry| {
-            let task = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-            (task, entry["DelaySeconds"].as_i64().unwrap_or_default())
-        })
-        .collect()
+    sqs::sent(wire, QUEUE_URL)
 }
 
 fn refresh(n: usize) -> Value {
@@ -531,4 +516,55 @@ async fn tasks_that_could_not_be_sent_bring_the_message_back() {
         organization.stored(&account(0)).unwrap(),
         directory_item(0, 0)
     );
+}
+
+#[tokio::test]
+async fn an_entry_that_another_invocation_stores_is_never_overwritten() {
+    let organization = Arc::new(Organization::warm(1, 0));
+    let other = Arc::clone(&organization);
+    let versions = AtomicUsize::new(7);
+    let wire = wire_over(&organization, move |call| {
+        if call.operation == "PutItem" {
+            let version = versions.fetch_add(1, Ordering::Relaxed).to_string();
+            let newer = json!({ "Version": { "N": version } });
+            other.tables.set(TABLE, &account(0), &newer);
+        }
+        None
+    })
+    .await;
+    assert!(comes_back(&wire, &refresh(0)).await);
+    let stored = organization.stored(&account(0)).unwrap();
+    assert_eq!(stored["Name"], directory_item(0, 0)["Name"]);
+}
+
+#[tokio::test]
+async fn a_new_entry_replaces_none_that_another_invocation_stored() {
+    let organization = Arc::new(Organization::cold(1));
+    let other = Arc::clone(&organization);
+    let wire = wire_over(&organization, move |call| {
+        if call.operation == "PutItem" && other.stored(&account(0)).is_none() {
+            other.tables.put(TABLE, &directory_item(0, 5));
+        }
+        None
+    })
+    .await;
+    comes_back(&wire, &refresh(0)).await;
+    let stored = organization.stored(&account(0)).unwrap();
+    let kept = stored["Name"] == directory_item(0, 5)["Name"];
+    assert!(kept || stored["Version"]["N"] == "2", "{stored}");
+}
+
+#[tokio::test]
+async fn an_entry_that_was_deleted_meanwhile_is_stored() {
+    let organization = Arc::new(Organization::warm(1, 0));
+    let other = Arc::clone(&organization);
+    let wire = wire_over(&organization, move |call| {
+        if call.operation == "PutItem" {
+            other.tables.delete(TABLE, &account(0));
+        }
+        None
+    })
+    .await;
+    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(organization.stored(&account(0)).is_some());
 }

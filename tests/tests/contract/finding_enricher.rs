@@ -4,18 +4,20 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use aws_lambda_events::sqs::SqsEvent;
 use finding_enricher::{config::Config, handler::Enricher, setup};
 use jiff::Timestamp;
 use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
-    organization::{MANAGEMENT_ACCOUNT, Organization, TABLE, account, finding, imported, record},
+    dynamodb::ACCOUNT_DIRECTORY as TABLE,
+    log::CapturedLog,
+    organization::{MANAGEMENT_ACCOUNT, Organization, account, finding, imported},
+    sqs::{self, delays, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
@@ -49,10 +51,6 @@ async fn function(wire: &Wire, settings: &[(&str, &str)]) -> QueueFunction<Enric
     setup::function(&config, &wire.sdk_config().await).await
 }
 
-fn batch(records: &[Value]) -> SqsEvent {
-    serde_json::from_value(json!({ "Records": records })).unwrap()
-}
-
 /// A message with one finding, both called `id`, about the `n`th account.
 fn message(id: &str, n: usize) -> Value {
     record(
@@ -75,13 +73,9 @@ async fn run_with(
 ) -> BTreeSet<String> {
     let response = function(wire, settings)
         .await
-        .handle(batch(records), invocation)
+        .handle(sqs::event(records), invocation)
         .await;
-    response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect()
+    sqs::returned(response).into_iter().collect()
 }
 
 fn ids(names: &[&str]) -> BTreeSet<String> {
@@ -95,23 +89,6 @@ fn updated(call: &Call) -> BTreeSet<String> {
         .flatten()
         .filter_map(|finding| finding["Id"].as_str().map(str::to_owned))
         .collect()
-}
-
-/// Message id to seconds that it stays away.
-fn delays(wire: &Wire) -> Vec<(String, i64)> {
-    let mut delays: Vec<_> = wire
-        .calls_of("ChangeMessageVisibilityBatch")
-        .iter()
-        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
-        .filter_map(|entry| {
-            Some((
-                entry["ReceiptHandle"].as_str()?.replace("receipt-", ""),
-                entry["VisibilityTimeout"].as_i64()?,
-            ))
-        })
-        .collect();
-    delays.sort();
-    delays
 }
 
 async fn organization(
@@ -516,8 +493,7 @@ async fn a_throttled_organization_sends_back_just_what_needs_it() {
 
 #[tokio::test]
 async fn keys_that_dynamodb_leaves_are_asked_for_again() {
-    let reads = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&reads);
+    let seen = AtomicUsize::new(0);
     let wire = warm(move |call| {
         let first = call.operation == "BatchGetItem" && seen.fetch_add(1, Ordering::Relaxed) == 0;
         first.then(|| {
@@ -659,23 +635,9 @@ async fn what_says_it_all_already_is_done_without_a_call() {
     assert_eq!(wire.calls_of("BatchUpdateFindings").len(), 1);
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_names_causes_and_messages_but_no_finding_and_no_contact() {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -701,7 +663,7 @@ async fn the_log_names_causes_and_messages_but_no_finding_and_no_contact() {
         run(&wire, &[], &records).await,
         ids(&["no-json", "odd", "m"])
     );
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in ["no-json", "cannot be understood", "InvalidInputException"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }

@@ -6,6 +6,7 @@ mod create_account_assignment;
 mod create_managed_account;
 mod directory_refresher;
 mod documents;
+mod dynamodb;
 mod event_rules;
 mod finding_enricher;
 mod new_account_handler;

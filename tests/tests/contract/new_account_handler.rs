@@ -12,14 +12,15 @@ use std::{
 
 use jiff::Timestamp;
 use new_account_handler::{config::Config, csv, setup};
-use orgkeeper_shared::invocation::Invocation;
+use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
-    organization::{MANAGEMENT_ACCOUNT, account, record},
+    dynamodb::{ACCOUNTS, VENDING_STATE as STATE},
+    organization::{MANAGEMENT_ACCOUNT, account},
+    sqs,
     vending::{
-        ACCOUNTS, BUCKET, HEADER, INSTANCE, STATE, Vending, account_arn, member, row, unit,
-        unit_arn, uploaded,
+        BUCKET, HEADER, INSTANCE, Vending, account_arn, member, row, unit, unit_arn, uploaded,
     },
-    wire::{Answer, Call, Wire},
+    wire::{Answer, Call, Wire, at_first},
 };
 use serde_json::{Value, json};
 
@@ -72,23 +73,14 @@ async fn returned(
         Some((*value).to_owned())
     };
     let config = Config::from_env(&lookup).unwrap();
-    let handler = setup::handler(&config, &wire.sdk_config().await);
+    let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
         now: now(),
         remaining,
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
-    let records: Vec<Value> = bodies
-        .iter()
-        .enumerate()
-        .map(|(place, body)| record(&place.to_string(), &body.to_string(), receives))
-        .collect();
-    let event = json!({ "Records": records });
-    let response = handler
-        .handle(serde_json::from_value(event).unwrap(), invocation)
-        .await;
-    let failures = response.batch_item_failures.into_iter();
-    failures.map(|failure| failure.item_identifier).collect()
+    let event = sqs::event(&sqs::batch(bodies, receives));
+    sqs::returned(handler.handle(event, invocation).await)
 }
 
 /// Runs one message with these settings and tells whether it comes back.
@@ -122,26 +114,14 @@ async fn plain(vending: &Arc<Vending>) -> Wire {
     wire_over(vending, |_| None).await
 }
 
-/// The first call of `operation` is answered so.
-fn at_first(operation: &'static str, answer: Answer) -> impl Fn(&Call) -> Option<Answer> {
-    let calls = AtomicUsize::new(0);
-    move |call| {
-        (call.operation == operation && calls.fetch_add(1, Ordering::Relaxed) == 0)
-            .then(|| answer.clone())
-    }
-}
-
 fn organization() -> Arc<Vending> {
     Arc::new(Vending::new(3, 6))
 }
 
 /// The delays of messages that were given back, in seconds.
 fn delays(wire: &Wire) -> Vec<i64> {
-    wire.calls_of("ChangeMessageVisibilityBatch")
-        .iter()
-        .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap_or_default())
-        .map(|entry| entry["VisibilityTimeout"].as_i64().unwrap())
-        .collect()
+    let delays = sqs::delays(wire).into_iter();
+    delays.map(|(_, seconds)| seconds).collect()
 }
 
 /// What a column of the results says, row by row.
@@ -152,26 +132,24 @@ fn column(vending: &Vending, key: &str, column: &str) -> Vec<String> {
 
 /// An attribute of a request in the table.
 fn attribute(vending: &Vending, email: &str, name: &str) -> Value {
-    vending.look().tables[ACCOUNTS][email]
-        .get(name)
-        .cloned()
-        .unwrap_or_default()
+    vending.tables.get(ACCOUNTS, email).unwrap()[name].clone()
 }
 
 fn set(vending: &Vending, email: &str, attributes: &Value) {
-    let attributes = attributes.as_object().unwrap().clone();
-    let mut world = vending.look();
-    let table = world.tables.get_mut(ACCOUNTS).unwrap();
-    table.get_mut(email).unwrap().extend(attributes);
+    vending.tables.set(ACCOUNTS, email, attributes);
 }
 
-/// The item of a file in the table of what is under way.
+/// The item of a file in the table of what is in progress.
+fn file_item(vending: &Vending, key: &str, version: &str) -> Value {
+    let id = format!("file#{version}#{key}");
+    vending.tables.get(STATE, &id).unwrap()
+}
+
+/// How many requests of a file have not ended, and whether all of its rows were answered.
 fn progress(vending: &Vending, key: &str, version: &str) -> (String, bool) {
-    let world = vending.look();
-    let item = &world.tables[STATE][&format!("file#{version}#{key}")];
-    let open = item.get("Open").and_then(|open| open["N"].as_str());
-    let taken_in = item.get("TakenIn").is_some_and(|it| it["BOOL"] == true);
-    (open.unwrap_or_default().to_owned(), taken_in)
+    let item = file_item(vending, key, version);
+    let open = item["Open"]["N"].as_str().unwrap_or_default().to_owned();
+    (open, item["TakenIn"]["BOOL"] == true)
 }
 
 /// What was told: the topic and the title.
@@ -187,8 +165,7 @@ fn new_email(n: usize) -> String {
 }
 
 fn requests(vending: &Vending) -> usize {
-    let world = vending.look();
-    world.tables.get(ACCOUNTS).map_or(0, BTreeMap::len)
+    vending.tables.items(ACCOUNTS).len()
 }
 
 /// The results of a file of these rows; everything else is as usual.
@@ -216,7 +193,7 @@ async fn a_good_file_is_started_answered_and_told() {
     assert_eq!(object.content_type, "text/csv; charset=utf-8");
     assert_eq!(object.source_version, "v1");
 
-    let item = &world.tables[ACCOUNTS][&new_email(1)];
+    let item = vending.tables.get(ACCOUNTS, &new_email(1)).unwrap();
     let at = now().as_millisecond();
     for (name, value) in [
         ("AccountName", json!({ "S": "new-1" })),
@@ -234,10 +211,8 @@ async fn a_good_file_is_started_answered_and_told() {
     ] {
         assert_eq!(item[name], value, "{name}");
     }
-    assert_eq!(
-        world.tables[STATE]["name#new-2"]["AccountEmail"]["S"],
-        new_email(2)
-    );
+    let name = vending.tables.get(STATE, "name#new-2").unwrap();
+    assert_eq!(name["AccountEmail"]["S"], new_email(2));
     let (topic, alert) = &world.published[0];
     assert_eq!(topic, INFO);
     assert_eq!(alert["kind"], "accounts.file");
@@ -253,7 +228,7 @@ async fn a_good_file_is_started_answered_and_told() {
     assert_eq!(progress(&vending, KEY, "v1"), ("3".to_owned(), true));
     let forget = now().as_second() + 90 * 86_400;
     assert_eq!(
-        vending.look().tables[STATE][&format!("file#v1#{KEY}")]["ExpiresAt"]["N"],
+        file_item(&vending, KEY, "v1")["ExpiresAt"]["N"],
         forget.to_string()
     );
 }
@@ -544,7 +519,7 @@ async fn the_same_event_again_does_nothing() {
     let back = returned(&wire, &[], &twice, 1, Duration::from_mins(2)).await;
     assert!(back.is_empty());
     assert_eq!(told(&vending).len(), 1);
-    let before = vending.look().tables.clone();
+    let before = vending.tables.all();
     forget(&wire);
     done(&wire, &event).await;
     let operations: Vec<String> = wire
@@ -553,7 +528,7 @@ async fn the_same_event_again_does_nothing() {
         .map(|call| call.operation)
         .collect();
     assert_eq!(operations, ["BatchGetItem"]);
-    assert_eq!(vending.look().tables, before);
+    assert_eq!(vending.tables.all(), before);
 }
 
 #[tokio::test]
@@ -581,12 +556,12 @@ async fn a_crash_anywhere_ends_the_same() {
             "GetObject" | "HeadObject" | "PutObject" => Answer::xml_error(503, "SlowDown"),
             _ => Answer::error(500, "InternalFailure"),
         };
-        let wire = wire_over(&vending, at_first(operation, failure)).await;
+        let wire = wire_over(&vending, at_first(operation, 1, failure)).await;
         let event = vending.upload(KEY, &text);
         assert!(comes_back(&wire, &event).await, "{operation}");
         assert_eq!(delays(&wire), [2], "{operation}");
         done(&wire, &event).await;
-        assert_eq!(vending.look().tables, usual.look().tables, "{operation}");
+        assert_eq!(vending.tables.all(), usual.tables.all(), "{operation}");
         assert_eq!(
             vending.results(RESULTS),
             usual.results(RESULTS),
@@ -616,10 +591,8 @@ async fn what_ended_before_the_file_was_answered_is_shown_as_it_ended() {
                         "AccountId": { "S": account(900 + n) } }),
                 );
             }
-            let mut world = fast.look();
-            let state = world.tables.get_mut(STATE).unwrap();
-            let file = state.get_mut(&format!("file#v1#{KEY}")).unwrap();
-            file.insert("Open".to_owned(), json!({ "N": "0" }));
+            let none = json!({ "Open": { "N": "0" } });
+            fast.tables.set(STATE, &format!("file#v1#{KEY}"), &none);
         }
         None
     })
@@ -675,12 +648,12 @@ async fn a_denial_is_explained_once_and_the_message_kept() {
     assert_eq!(delays(&wire), [0], "to the dead-letter queue");
     assert_eq!(
         told(&vending),
-        [(ERROR.to_owned(), format!("{KEY} could not be taken in"))]
+        [(ERROR.to_owned(), format!("{KEY} could not be processed"))]
     );
     assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
     let words = &column(&vending, RESULTS, "ErrorMsg")[0];
     assert!(
-        words.starts_with("the file could not be taken in: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is mended"),
+        words.starts_with("the file could not be processed: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is fixed"),
         "{words}"
     );
     // On its way to the dead-letter queue it is not told again.
@@ -739,7 +712,7 @@ async fn a_name_that_is_under_way_is_taken() {
     assert_eq!(
         found,
         [
-            "line 2, AccountName: is the name of the account for aws+new-0@example.com, which is under way already",
+            "line 2, AccountName: is the name of the account for aws+new-0@example.com, which is in progress already",
             ""
         ]
     );
@@ -767,7 +740,7 @@ async fn a_request_under_way_is_followed() {
         json!(["v1#first.csv", format!("v3#{KEY}")])
     );
     assert_eq!(
-        vending.look().published[0].1["details"]["Under way already"],
+        vending.look().published[0].1["details"]["In progress already"],
         "1"
     );
     assert_eq!(told(&vending)[0].0, INFO);
@@ -777,7 +750,7 @@ async fn a_request_under_way_is_followed() {
     assert_eq!(
         found,
         [
-            "line 2, AccountEmail: is under way already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
+            "line 2, AccountEmail: is in progress already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
         ]
     );
     assert_eq!(progress(&vending, KEY, "v5"), ("0".to_owned(), true));
@@ -814,11 +787,9 @@ async fn a_row_that_somebody_else_starts_meanwhile_is_followed() {
     // Between reading and writing another file brings the same row.
     let wire = wire_over(&vending, move |call| {
         if call.operation == "TransactWriteItems" && requests(&other) == 0 {
-            let mut action = call.body["TransactItems"][0]["Put"]["Item"].clone();
-            action["Files"] = json!({ "SS": ["v0#other.csv"] });
-            let mut world = other.look();
-            let table = world.tables.entry(ACCOUNTS.to_owned()).or_default();
-            table.insert(new_email(0), action.as_object().unwrap().clone());
+            let mut item = call.body["TransactItems"][0]["Put"]["Item"].clone();
+            item["Files"] = json!({ "SS": ["v0#other.csv"] });
+            other.tables.put(ACCOUNTS, &item);
         }
         None
     })
@@ -899,7 +870,7 @@ async fn a_done_row_is_shown_and_never_changed() {
         .look()
         .accounts
         .push(member(&account(900), "new-0", &new_email(0)));
-    let before = vending.look().tables[ACCOUNTS].clone();
+    let before = vending.tables.items(ACCOUNTS);
     assert_eq!(answers(&vending, &[], &[&row(0, 1)]).await, [""]);
     let results = vending.results(RESULTS);
     assert_eq!(results[0]["Status"], "SUCCEEDED");
@@ -912,7 +883,7 @@ async fn a_done_row_is_shown_and_never_changed() {
             account(900)
         )]
     );
-    assert_eq!(vending.look().tables[ACCOUNTS], before);
+    assert_eq!(vending.tables.items(ACCOUNTS), before);
 }
 
 #[tokio::test]
@@ -925,12 +896,7 @@ async fn a_failed_row_that_was_corrected_starts_again() {
         &json!({ "Status": { "S": "FAILED" }, "ErrorMsg": { "S": "no" },
             "ProvisionedProductId": { "S": "pp-1" } }),
     );
-    vending
-        .look()
-        .tables
-        .get_mut(STATE)
-        .unwrap()
-        .remove("name#new-0");
+    vending.tables.delete(STATE, "name#new-0");
     assert_eq!(answers(&vending, &[], &[&row(0, 2)]).await, [""]);
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
     for (name, value) in [
@@ -1403,4 +1369,69 @@ async fn a_thousand_rows_take_a_hundred_calls() {
     assert_eq!(progress(&vending, KEY, "v1"), ("1000".to_owned(), true));
     let calls = wire.calls().len();
     assert!(calls <= 120, "{calls} calls");
+}
+
+/// Another invocation changes the first request before the first transaction.
+fn changed_at_first(
+    vending: &Arc<Vending>,
+    change: Value,
+) -> impl Fn(&Call) -> Option<Answer> + use<> {
+    let (other, calls) = (Arc::clone(vending), AtomicUsize::new(0));
+    move |call| {
+        if call.operation == "TransactWriteItems" && calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            set(&other, &new_email(0), &change);
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn another_attempt_that_starts_meanwhile_is_read_again_and_followed() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let attempt = json!({ "Attempt": { "N": "2" } });
+    let wire = wire_over(&vending, changed_at_first(&vending, attempt)).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(wire.calls_of("TransactWriteItems").len(), 2);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+}
+
+#[tokio::test]
+async fn a_failed_request_that_is_started_meanwhile_is_not_replaced() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let status = |status: &str| json!({ "Status": { "S": status } });
+    set(&vending, &new_email(0), &status("FAILED"));
+    let wire = wire_over(&vending, changed_at_first(&vending, status("VALID"))).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "1");
+}
+
+#[tokio::test]
+async fn a_failed_request_whose_name_is_still_its_own_starts_again() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "FAILED" } }),
+    );
+    assert_eq!(answers(&vending, &[], &[&row(0, 1)]).await, [""]);
+    assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "2");
+}
+
+#[tokio::test]
+async fn ninety_files_at_most_wait_for_one_request() {
+    let vending = organization();
+    one_under_way(&vending).await;
+    let files: Vec<String> = (0..90).map(|n| format!("v{n}#many.csv")).collect();
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Files": { "SS": files } }),
+    );
+    let wire = plain(&vending).await;
+    comes_back(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    let files = attribute(&vending, &new_email(0), "Files");
+    assert_eq!(files["SS"].as_array().map(Vec::len), Some(90));
 }

@@ -12,13 +12,15 @@ use jiff::Timestamp;
 use orgkeeper_cli::slack_text::text;
 use orgkeeper_shared::lambda::{Invocation, QueueFunction};
 use orgkeeper_tests::{
-    organization::{MANAGEMENT_ACCOUNT, record},
+    dynamodb::{ALERTS_SENT as TABLE, DynamoDb},
+    log::CapturedLog,
+    organization::MANAGEMENT_ACCOUNT,
+    sqs::{self, record},
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
 use slack_notifier::{config::Config, handler::SlackNotifier, setup};
 
-const TABLE: &str = "AlertsSent";
 const DEAD_LETTERS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/slack-dead-letters";
 const ERROR_TOPIC: &str = "arn:aws:sns:us-east-1:111111111111:error";
 const CHAT_TOPIC: &str = "arn:aws:sns:us-east-1:111111111111:chat";
@@ -29,10 +31,9 @@ const NOW: &str = "2026-03-01T10:15:30Z";
 /// How long an invocation may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The table, the queues, the topics, the secret, and Slack.
+/// The queues, the topics, the secret, and Slack.
 #[derive(Default)]
 struct World {
-    records: BTreeMap<String, Value>,
     /// The bodies in the dead-letter queue.
     dead: Vec<String>,
     /// What the topics were told.
@@ -51,55 +52,10 @@ fn look(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().unwrap()
 }
 
-fn number(value: &Value) -> i64 {
-    value["N"].as_str().unwrap().parse().unwrap()
-}
-
-fn published() -> Answer {
-    Answer::xml(
-        200,
-        "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
-         <MessageId>1</MessageId></PublishResult></PublishResponse>",
-    )
-}
-
-fn sns_error(status: u16, code: &str) -> Answer {
-    let body = format!(
-        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
-         <Code>{code}</Code><Message>refused by the test</Message></Error></ErrorResponse>"
-    );
-    Answer::xml(status, &body)
-}
-
-fn condition_failed(item: &Value) -> Answer {
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
-        "message": "The conditional request failed",
-        "Item": item,
-    });
-    Answer::xml(400, &body.to_string())
-}
-
 impl World {
     fn answer(&mut self, call: &Call) -> Answer {
         let body = &call.body;
-        let id = |key: &Value| key["Id"]["S"].as_str().unwrap().to_owned();
         match call.operation.as_str() {
-            "GetItem" => {
-                assert_eq!(body["TableName"], TABLE);
-                let item = self.records.get(&id(&body["Key"]));
-                Answer::ok(item.map_or_else(|| json!({}), |item| json!({ "Item": item })))
-            }
-            "PutItem" => self.put(body),
-            "UpdateItem" => {
-                let item = self.records.get_mut(&id(&body["Key"])).unwrap();
-                item["State"] = json!({ "S": "done" });
-                Answer::ok(json!({}))
-            }
-            "DeleteItem" => {
-                self.records.remove(&id(&body["Key"]));
-                Answer::ok(json!({}))
-            }
             "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
             "SendMessageBatch" => {
                 assert_eq!(body["QueueUrl"], DEAD_LETTERS);
@@ -112,7 +68,7 @@ impl World {
             }
             "Publish" => {
                 self.published.push(body.clone());
-                published()
+                Answer::published()
             }
             "GetSecretValue" => {
                 assert_eq!(body["SecretId"], SECRET);
@@ -134,24 +90,6 @@ impl World {
         self.secrets[place].clone()
     }
 
-    /// The record of something that is done once, or the pause.
-    fn put(&mut self, body: &Value) -> Answer {
-        let item = &body["Item"];
-        let id = item["Id"]["S"].as_str().unwrap().to_owned();
-        let old = self.records.get(&id);
-        if let (Some(old), Some(_)) = (old, body["ConditionExpression"].as_str()) {
-            let values = &body["ExpressionAttributeValues"];
-            let expired = number(&old["ExpiresAt"]) <= number(&values[":seconds"]);
-            let over =
-                old["State"]["S"] == "begun" && number(&old["Until"]) <= number(&values[":now"]);
-            if !expired && !over {
-                return condition_failed(old);
-            }
-        }
-        self.records.insert(id, item.clone());
-        Answer::ok(json!({}))
-    }
-
     /// What stands in the headers of the messages that Slack was sent.
     fn titles(&self) -> Vec<String> {
         self.posts
@@ -162,19 +100,6 @@ impl World {
                 title.to_owned()
             })
             .collect()
-    }
-
-    /// The states of the records of posts, and how many there are.
-    fn states(&self) -> BTreeMap<&str, usize> {
-        let mut states = BTreeMap::new();
-        for (id, record) in &self.records {
-            if !id.starts_with("slack#mail#") && id != "slack#pause" {
-                *states
-                    .entry(record["State"]["S"].as_str().unwrap())
-                    .or_default() += 1;
-            }
-        }
-        states
     }
 
     /// The subjects of the mails.
@@ -201,6 +126,7 @@ impl World {
 /// AWS, Slack, and a handler between them.
 struct Local {
     world: Shared,
+    tables: Arc<DynamoDb>,
     aws: Wire,
     slack: Wire,
     handler: QueueFunction<SlackNotifier>,
@@ -249,13 +175,19 @@ async fn local_with(
     .await
     .unwrap();
     look(&world).secrets = vec![format!("{}/services/{TOKEN}", slack.url())];
-    let of_aws = Arc::clone(&world);
-    let aws = Wire::start(move |call| aws(call).unwrap_or_else(|| look(&of_aws).answer(call)))
-        .await
-        .unwrap();
+    let tables = Arc::new(DynamoDb::new());
+    let (of_aws, stored) = (Arc::clone(&world), Arc::clone(&tables));
+    let aws = Wire::start(move |call| {
+        aws(call)
+            .or_else(|| stored.answer(call))
+            .unwrap_or_else(|| look(&of_aws).answer(call))
+    })
+    .await
+    .unwrap();
     let handler = setup::function(&config(settings), &aws.sdk_config().await);
     Local {
         world,
+        tables,
         aws,
         slack,
         handler,
@@ -274,6 +206,23 @@ async fn local_but(operation: &'static str, answer: Answer) -> Local {
 }
 
 impl Local {
+    /// The idempotency records of posts, by their ids.
+    fn records(&self) -> BTreeMap<String, Value> {
+        let mut records = self.tables.items(TABLE);
+        records.retain(|id, _| !id.starts_with("slack#mail#") && id != "slack#pause");
+        records
+    }
+
+    /// The states of the records of posts, and how many there are of each.
+    fn states(&self) -> BTreeMap<String, usize> {
+        let mut states = BTreeMap::new();
+        for record in self.records().values() {
+            let state = record["State"]["S"].as_str().unwrap();
+            *states.entry(state.to_owned()).or_default() += 1;
+        }
+        states
+    }
+
     async fn another_handler(&self) -> QueueFunction<SlackNotifier> {
         setup::function(&config(&[]), &self.aws.sdk_config().await)
     }
@@ -290,34 +239,25 @@ impl Local {
             remaining,
             account: MANAGEMENT_ACCOUNT.parse().ok(),
         };
-        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
         let _before = self.aws.take_calls();
-        let response = handler.handle(event, invocation).await;
-        let delays: BTreeMap<String, i64> = self
-            .aws
-            .calls_of("ChangeMessageVisibilityBatch")
-            .iter()
-            .flat_map(|call| call.body["Entries"].as_array().cloned().unwrap())
-            .map(|entry| {
-                let receipt = entry["ReceiptHandle"].as_str().unwrap();
-                let id = receipt.trim_start_matches("receipt-").to_owned();
-                (id, entry["VisibilityTimeout"].as_i64().unwrap())
-            })
-            .collect();
-        let mut back: Back = response
-            .batch_item_failures
+        let response = handler.handle(sqs::event(records), invocation).await;
+        let delays = sqs::delays(&self.aws);
+        let delay_of = |id: &String| {
+            delays
+                .iter()
+                .find(|(of, _)| of == id)
+                .map(|(_, delay)| *delay)
+        };
+        let back: Back = sqs::returned(response)
             .into_iter()
-            .map(|failure| {
-                let delay = delays.get(&failure.item_identifier).copied();
-                (failure.item_identifier, delay.unwrap_or(-1))
-            })
+            .map(|id| (delay_of(&id).unwrap_or(-1), id))
+            .map(|(delay, id)| (id, delay))
             .collect();
         assert_eq!(
             back.len(),
             delays.len(),
-            "only what comes back is told when"
+            "only what is returned gets a delay"
         );
-        back.sort();
         back
     }
 
@@ -332,6 +272,10 @@ impl Local {
     async fn handle(&self, records: &[Value]) -> Back {
         self.handle_at(records, NOW).await
     }
+}
+
+fn states(state: &str, records: usize) -> BTreeMap<String, usize> {
+    BTreeMap::from([(state.to_owned(), records)])
 }
 
 fn alert(severity: &str, title: &str) -> Value {
@@ -402,7 +346,7 @@ async fn the_most_severe_is_posted_first() {
             "an info"
         ]
     );
-    assert_eq!(world.states(), BTreeMap::from([("done", 5)]));
+    assert_eq!(local.states(), states("done", 5));
     assert_eq!(world.secret_reads, 1, "the address is read once");
     let (path, message) = &world.posts[3];
     assert_eq!(path, &format!("/services/{TOKEN}"));
@@ -445,9 +389,10 @@ async fn an_alert_claimed_by_another_invocation_is_retried() {
             .as_millisecond()
             .to_string()
     };
-    for record in look(&local.world).records.values_mut() {
-        record["State"] = json!({ "S": "begun" });
-        record["Until"] = json!({ "N": until("2026-03-01T10:16:00Z") });
+    let begun = json!({ "State": { "S": "begun" },
+        "Until": { "N": until("2026-03-01T10:16:00Z") } });
+    for id in local.records().keys() {
+        local.tables.set(TABLE, id, &begun);
     }
     let mut batch = three();
     batch.push(message("n", &alert("info", "a new one")));
@@ -475,7 +420,7 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
         2,
         "nothing is posted after that"
     );
-    assert_eq!(look(&local.world).states(), BTreeMap::from([("done", 1)]));
+    assert_eq!(local.states(), states("done", 1));
     // No other invocation posts in the meantime, whatever comes.
     let new = [message("n", &alert("critical", "a new one"))];
     let returned = local.handle_at(&new, "2026-03-01T10:15:35Z").await;
@@ -491,7 +436,7 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
         world.titles()[2..],
         ["another critical one", "an error", "an info"]
     );
-    assert_eq!(world.states(), BTreeMap::from([("done", 4)]));
+    assert_eq!(local.states(), states("done", 4));
 }
 
 /// Two hundred alerts while Slack answers 429 for twenty seconds, 500 for five more, and then well; two
@@ -589,7 +534,7 @@ async fn without_a_retry_time_the_backoff_grows() {
         assert_eq!(local.handle_at(&three(), "2026-03-01T10:15:55Z").await, []);
         let world = look(&local.world);
         assert_eq!(world.posts.len(), 4 + 3);
-        assert_eq!(world.states(), BTreeMap::from([("done", 3)]));
+        assert_eq!(local.states(), states("done", 3));
         assert!(world.dead.is_empty() && world.published.is_empty());
     }
 }
@@ -600,7 +545,7 @@ async fn without_an_answer_the_alert_is_posted_again() {
     let local = local(first(1, slow)).await;
     let returned = local.handle(&three()).await;
     assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
-    assert_eq!(look(&local.world).states(), BTreeMap::new());
+    assert_eq!(local.states(), BTreeMap::new());
     // It may have arrived: told twice rather than never.
     assert_eq!(local.handle_at(&three(), "2026-03-01T10:15:45Z").await, []);
     assert_eq!(look(&local.world).posts.len(), 4);
@@ -669,7 +614,7 @@ async fn a_deleted_webhook_sends_one_mail() {
         );
         assert!(!words.contains(TOKEN), "{words}");
         assert_eq!(
-            world.states(),
+            local.states(),
             BTreeMap::new(),
             "what is redriven can be posted"
         );
@@ -703,7 +648,7 @@ async fn a_refused_message_does_not_stop_the_others() {
     assert_eq!(world.titles(), ["a critical one", "an error", "an info"]);
     assert_eq!(world.dead, [alert("error", "an error").to_string()]);
     assert_eq!(world.mails(), ["Slack refused an alert"]);
-    assert_eq!(world.states(), BTreeMap::from([("done", 2)]));
+    assert_eq!(local.states(), states("done", 2));
     assert_eq!(world.secret_reads, 1);
 }
 
@@ -735,12 +680,10 @@ async fn after_a_day_of_failures_a_message_is_dead_lettered() {
 
 #[tokio::test]
 async fn a_message_that_cannot_be_dead_lettered_is_retried() {
-    let unsent = json!({ "Successful": [], "Failed":
-        [{ "Id": "0", "Code": "InternalError", "SenderFault": false }] });
     for answer in [
         Answer::error(500, "InternalError"),
         Answer::error(403, "AccessDenied"),
-        Answer::ok(unsent),
+        Answer::ok(unsent(&["0", "1", "2"])),
     ] {
         let aws = move |call: &Call| (call.operation == "SendMessageBatch").then(|| answer.clone());
         let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
@@ -748,6 +691,24 @@ async fn a_message_that_cannot_be_dead_lettered_is_retried() {
         assert_eq!(returned, back(&[("c", 5), ("e", 7), ("i", 9)]));
         assert_eq!(look(&local.world).mails().len(), 1);
     }
+}
+
+/// SQS's answer to a batched call, of which these entries failed.
+fn unsent(entries: &[&str]) -> Value {
+    let failed: Vec<Value> = entries
+        .iter()
+        .map(|id| json!({ "Id": id, "Code": "InternalError", "SenderFault": false }))
+        .collect();
+    json!({ "Successful": [], "Failed": failed })
+}
+
+#[tokio::test]
+async fn of_several_dead_lettered_messages_only_the_one_that_failed_is_retried() {
+    let aws =
+        |call: &Call| (call.operation == "SendMessageBatch").then(|| Answer::ok(unsent(&["1"])));
+    let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
+    let returned = local.handle(&three()).await;
+    assert_eq!(returned.len(), 1, "{returned:?}");
 }
 
 #[tokio::test]
@@ -762,16 +723,16 @@ async fn a_mail_that_cannot_be_sent_now_is_sent_later() {
         // Nothing is gained by waiting: the alarm on the dead-letter queue is still there.
         (403, "AuthorizationError", Vec::new()),
     ] {
-        let aws = move |call: &Call| (call.operation == "Publish").then(|| sns_error(status, code));
+        let aws = move |call: &Call| {
+            (call.operation == "Publish").then(|| Answer::query_error(status, code))
+        };
         let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
         assert_eq!(local.handle(&three()).await, returned, "{code}");
         let world = look(&local.world);
         assert_eq!(world.dead.len(), 3 - returned.len(), "{code}");
+        let items = local.tables.items(TABLE);
         assert!(
-            world
-                .records
-                .keys()
-                .all(|id| !id.starts_with("slack#mail#")),
+            items.keys().all(|id| !id.starts_with("slack#mail#")),
             "{code}"
         );
     }
@@ -882,7 +843,7 @@ async fn an_alert_out_of_time_is_retried() {
     let returned = local.handle_in(&batch, NOW, Duration::from_secs(4)).await;
     assert_eq!(returned, back(&[("e", 2), ("i", 4)]));
     assert_eq!(look(&local.world).posts.len(), 2);
-    assert!(!look(&local.world).records.contains_key("slack#pause"));
+    assert_eq!(local.tables.get(TABLE, "slack#pause"), None);
 }
 
 #[tokio::test]
@@ -891,7 +852,7 @@ async fn an_invocation_that_runs_out_of_time_leaves_its_claim() {
     let local = local(first(1, slow)).await;
     let returned = local.handle_in(&three(), NOW, Duration::from_secs(2)).await;
     assert_eq!(returned, back(&[("c", 0), ("e", 2), ("i", 4)]));
-    assert_eq!(look(&local.world).states(), BTreeMap::from([("begun", 1)]));
+    assert_eq!(local.states(), states("begun", 1));
     assert_eq!(
         local.handle_at(&three(), "2026-03-01T10:15:31Z").await,
         back(&[("c", 5)])
@@ -962,7 +923,7 @@ async fn failures_of_amazon_q_are_retried_or_dead_lettered() {
         ),
     ] {
         let aws = move |call: &Call| {
-            (call.body["TopicArn"] == CHAT_TOPIC).then(|| sns_error(status, code))
+            (call.body["TopicArn"] == CHAT_TOPIC).then(|| Answer::query_error(status, code))
         };
         let local = local_with(AMAZON_Q, aws, |_, _| None).await;
         assert_eq!(local.handle(&three()).await, returned, "{code}");
@@ -974,11 +935,11 @@ async fn failures_of_amazon_q_are_retried_or_dead_lettered() {
 
 #[tokio::test]
 async fn no_log_shows_an_address_or_an_alert() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let written = Arc::clone(&log);
+    let log = CapturedLog::default();
+    let written = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
-        .with_writer(move || Log(Arc::clone(&written)))
+        .with_writer(move || written.clone())
         .finish();
     // For the other tests too: one of a thread would not see what they met first.
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -994,23 +955,10 @@ async fn no_log_shows_an_address_or_an_alert() {
     let local = local(|_| None).await;
     look(&local.world).secrets = vec![format!("http://127.0.0.1:1/services/{TOKEN}")];
     local.handle(&three()).await;
-    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("Slack answered 404 (no_service)"), "{log}");
     assert!(log.contains("Slack cannot be reached"), "{log}");
     for hidden in [TOKEN, "services/", "an info", "a critical one"] {
         assert!(!log.contains(hidden), "{hidden}: {log}");
-    }
-}
-
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -464,7 +464,9 @@ async fn a_whole_refresh_survives_a_crash_a_duplicate_and_throttling() -> Result
         .kill_during("organizations.ListTagsForResource", &[function], PATIENCE)
         .await?;
     assert!(killed > 0, "the function was not running");
-    cloud.pass_visibility_timeouts(&[QUEUE]).await?;
+    let queue = cloud.messages(cloud.output(QUEUE)?).await?;
+    assert!(queue.in_flight > 0, "no message is in flight: {queue:?}");
+    // Not moved at once: that would also end the delays which spread the refresh.
     cloud
         .eventually(&[QUEUE], "every account is read", PATIENCE, async || {
             Ok(refreshed().await? == count)

@@ -20,18 +20,18 @@ const SOURCE_VERSION: &str = "source-version";
 /// The metadata of results that say that version's place among all of the file.
 const SOURCE_SEQUENCER: &str = "source-sequencer";
 
-/// What a file turned out to be.
+/// The content of a file.
 #[derive(Debug)]
 pub enum Content {
     /// Its bytes.
     Bytes(Vec<u8>),
     /// It is longer than a file may be.
     TooLong,
-    /// This version of it is gone.
-    Gone,
+    /// This version of it was deleted.
+    Deleted,
 }
 
-/// The results of a file as they stand.
+/// The results of a file as they are.
 #[derive(Debug)]
 pub struct Results {
     /// Their bytes.
@@ -41,7 +41,7 @@ pub struct Results {
     sequencer: Option<String>,
 }
 
-/// What has to stand there when results are written.
+/// What has to be there when results are written.
 enum Over {
     Nothing,
     /// What has this tag.
@@ -71,7 +71,7 @@ impl Bucket {
     /// The version of a file that was uploaded.
     ///
     /// # Errors
-    /// If the call fails for another reason than that the version is gone.
+    /// If the call fails for another reason than that the version was deleted.
     pub async fn file(&self, upload: &Upload) -> Result<Content, AwsCallError> {
         let request = self
             .client
@@ -90,7 +90,9 @@ impl Bucket {
             Err(error) => {
                 let error = failed("GetObject", &error);
                 match error.class() {
-                    AwsErrorClass::NotFound | AwsErrorClass::ConditionFailed => Ok(Content::Gone),
+                    AwsErrorClass::NotFound | AwsErrorClass::ConditionFailed => {
+                        Ok(Content::Deleted)
+                    }
                     _ => Err(error),
                 }
             }
@@ -135,10 +137,10 @@ impl Bucket {
         }))
     }
 
-    /// Writes the results of an upload, unless those of a later one stand there.
+    /// Writes the results of an upload, unless those of a later one are there.
     ///
     /// # Errors
-    /// If a call fails; [`Conflict`](AwsErrorClass::Conflict) if somebody else writes them too.
+    /// If a call fails; [`Conflict`](AwsErrorClass::Conflict) if another invocation writes them too.
     pub async fn write_results(&self, upload: &Upload, bytes: Vec<u8>) -> Result<(), AwsCallError> {
         let head = self
             .client
@@ -149,16 +151,16 @@ impl Bucket {
             .await
             .map_err(|error| failed("HeadObject", &error));
         let over = match head {
-            Ok(stands) => {
-                let later = sequencer_of(stands.metadata());
+            Ok(existing) => {
+                let later = sequencer_of(existing.metadata());
                 if later.is_some_and(|later| upload.is_before(&later)) {
                     tracing::info!(
                         file.key = upload.file.key,
-                        "the results of a later upload stand"
+                        "the results of a later upload are kept"
                     );
                     return Ok(());
                 }
-                Over::Tag(stands.e_tag)
+                Over::Tag(existing.e_tag)
             }
             Err(error) if error.class() == AwsErrorClass::NotFound => Over::Nothing,
             Err(error) => return Err(error),
@@ -167,10 +169,10 @@ impl Bucket {
             .await
     }
 
-    /// Writes the results of a file again, over those that stand there.
+    /// Writes the results of a file again, over these.
     ///
     /// # Errors
-    /// If the call fails; [`Conflict`](AwsErrorClass::Conflict) if others stand there by now.
+    /// If the call fails; [`Conflict`](AwsErrorClass::Conflict) if they have changed.
     pub async fn rewrite_results(
         &self,
         file: &FileId,

@@ -7,7 +7,7 @@ use aws_sdk_controltower::{
 };
 use orgkeeper_shared::aws_error::{AwsCallError, Service};
 
-use crate::organization::ControlTower;
+use crate::organization::Governed;
 
 /// The baseline that registers a unit and enrols an account ("Types of baselines", Control Tower user guide).
 const BASELINE: &str = "AWSControlTowerBaseline";
@@ -16,24 +16,24 @@ const PAGE: i32 = 100;
 
 /// The gateway to AWS Control Tower.
 #[derive(Debug)]
-pub struct Landscape {
+pub struct ControlTower {
     client: Client,
 }
 
-impl Landscape {
+impl ControlTower {
     /// A gateway over `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// What has the baseline. What failed to get it has it not.
+    /// Everything that has the baseline, except what failed to get it.
     ///
     /// # Errors
     /// If a call fails: never a part of it.
-    pub async fn governed(&self) -> Result<ControlTower, AwsCallError> {
+    pub async fn governed(&self) -> Result<Governed, AwsCallError> {
         let baseline = self.baseline().await?;
-        let mut governed = ControlTower::default();
+        let mut governed = Governed::default();
         let mut next_token = None;
         loop {
             let filter = EnabledBaselineFilter::builder()

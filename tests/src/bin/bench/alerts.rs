@@ -1,26 +1,26 @@
 //! What an alert costs: in `alerter` from the queue to its topic, in `slack-notifier` from its queue to Slack.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
     alerts::SampleEvent,
-    organization::{Organization, account, record},
+    organization::{Organization, account},
+    sqs::record,
     wire::{Answer, Call, Wire},
 };
 use serde_json::{Value, json};
 
-use crate::{AWS_CALL, Figure, RUNS, Run, count, median, megabytes, milliseconds, now, start};
+use crate::{
+    figure::{Figure, count, median, megabytes, milliseconds},
+    run::{AWS_CALL, Binary, Build, RUNS, Run, now, start},
+};
 
 /// Alerts of a run: each about another account, so that none is part of a burst.
 const ALERTS: usize = 100;
-/// Messages that the alerts queue hands out at once (the template's `BatchSize`).
-const MESSAGES_AT_ONCE: usize = 10;
 const WEBHOOK_PARAMETER: &str = "/orgkeeper/slack-webhook";
 
 /// The figures of `alerter`.
-pub(crate) async fn alerter(built: &Path) -> Result<Vec<Figure>> {
-    figures("alerter", built, async |binary| {
+pub(crate) async fn alerter(built: &Build) -> Result<Vec<Figure>> {
+    figures("alerter", "Alerter", built, async |binary| {
         let organization = Organization::warm(ALERTS, now());
         let wire = Wire::start(move |call| {
             aws(call)
@@ -49,11 +49,11 @@ pub(crate) async fn alerter(built: &Path) -> Result<Vec<Figure>> {
             cold_start: function.cold_start,
             ..Run::default()
         };
-        for batch in messages.chunks(MESSAGES_AT_ONCE) {
-            run.billed += done(&function.invoke(&json!({ "Records": batch })).await?)?;
+        for batch in messages.chunks(binary.settings.batch_size("Alerts")?) {
+            run.billed += billed(&function.invoke(&json!({ "Records": batch })).await?)?;
         }
-        let told = wire.calls_of("Publish").len();
-        ensure!(told == ALERTS, "{told} alerts were told");
+        let published = wire.calls_of("Publish").len();
+        ensure!(published == ALERTS, "{published} alerts were published");
         run.calls = wire.calls().len();
         run.peak_memory = function.peak_memory()?;
         Ok(run)
@@ -62,8 +62,13 @@ pub(crate) async fn alerter(built: &Path) -> Result<Vec<Figure>> {
 }
 
 /// The figures of `slack-notifier`.
-pub(crate) async fn slack_notifier(built: &Path) -> Result<Vec<Figure>> {
-    figures("slack-notifier", built, async |binary| {
+pub(crate) async fn slack_notifier(built: &Build) -> Result<Vec<Figure>> {
+    figures("slack-notifier", "SlackNotifier", built, async |binary| {
+        let batch_size = binary.settings.batch_size("Alerts")?;
+        ensure!(
+            ALERTS <= batch_size,
+            "{ALERTS} alerts are more than a batch of {batch_size}"
+        );
         let slack = Wire::start(|_| Answer::xml(200, "ok").after(AWS_CALL)).await?;
         let address = format!("{}/services/T0000/B0000/XXXX", slack.url());
         let wire = Wire::start(move |call| {
@@ -101,7 +106,7 @@ pub(crate) async fn slack_notifier(built: &Path) -> Result<Vec<Figure>> {
         ensure!(posted == ALERTS, "{posted} alerts were posted");
         Ok(Run {
             cold_start: function.cold_start,
-            billed: done(&answer)?,
+            billed: billed(&answer)?,
             calls: wire.calls().len(),
             peak_memory: function.peak_memory()?,
         })
@@ -112,17 +117,17 @@ pub(crate) async fn slack_notifier(built: &Path) -> Result<Vec<Figure>> {
 /// The medians of [`RUNS`] runs.
 async fn figures(
     name: &'static str,
-    built: &Path,
-    run: impl AsyncFn(&Path) -> Result<Run>,
+    logical_id: &str,
+    built: &Build,
+    run: impl AsyncFn(&Binary) -> Result<Run>,
 ) -> Result<Vec<Figure>> {
-    let binary = built.join(name).join("bootstrap");
+    let binary = built.function(name, logical_id)?;
     let mut runs = Vec::new();
     for number in 1..=RUNS {
         eprintln!("{name}: run {number} of {RUNS}");
         runs.push(run(&binary).await?);
     }
     let of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
-    let zip = std::fs::metadata(built.join(format!("{name}.zip")))?.len();
     Ok(vec![
         Figure::new("cold start", of(|run| milliseconds(run.cold_start)), "ms").at_most(15.0),
         Figure::new("100 alerts: AWS calls", of(|run| count(run.calls)), ""),
@@ -132,7 +137,7 @@ async fn figures(
             "ms",
         ),
         Figure::new("peak memory", of(|run| megabytes(run.peak_memory)), "MB").at_most(20.0),
-        Figure::new("zip", megabytes(zip), "MB"),
+        Figure::new("zip", megabytes(binary.zip), "MB"),
     ])
 }
 
@@ -146,14 +151,14 @@ fn messages(body: impl Fn(&SampleEvent) -> Result<String>) -> Result<Vec<Value>>
         .collect()
 }
 
-/// The time of an invocation that left nothing undone.
-fn done(answer: &orgkeeper_tests::runtime_api::Answer) -> Result<std::time::Duration> {
-    let undone = &answer.body["batchItemFailures"];
-    ensure!(*undone == json!([]), "not everything was told: {undone}");
+/// The billed time of an invocation in which no message failed.
+fn billed(answer: &orgkeeper_tests::runtime_api::Answer) -> Result<std::time::Duration> {
+    let failed = &answer.body["batchItemFailures"];
+    ensure!(*failed == json!([]), "messages failed: {failed}");
     Ok(answer.billed)
 }
 
-/// What the tables, the topics and the queue answer when nothing was told before.
+/// The answers of the tables and topics when nothing was published before.
 fn aws(call: &Call) -> Option<Answer> {
     match call.operation.as_str() {
         "DeleteItem" | "GetItem" | "PutItem" | "UpdateItem" => Some(Answer::ok(json!({}))),

@@ -1,96 +1,61 @@
 //! The benchmark: `make bench`.
 //!
-//! Release binaries under a Lambda Runtime API, every AWS call answered after 10 ms: 1,000 findings of
-//! 50 accounts in one batch (medians of nine runs), a whole refresh of 1,000 accounts, and 10,000
-//! findings of one account brought up to date, pacing off; a file of 1,000 accounts taken in, at the
-//! published rates and without; 100 alerts told, and posted to Slack. Prints tables beside the figures
-//! published for the peers and writes `target/bench.json`. Exit code 1 if a figure is over its bound.
+//! Release binaries run under a Lambda Runtime API, with the memory, timeouts, batch sizes and variables of
+//! `template.yaml`; every AWS call is answered after 10 ms. Measured are: 1,000 findings of 50 accounts in one
+//! batch (medians of nine runs), a refresh of 1,000 accounts and an update of 10,000 findings of one account,
+//! both without pacing; a file of 1,000 accounts, without pacing and at the published rates; 100 alerts
+//! published, and posted to Slack. Prints tables beside the figures published for the peers and writes
+//! `target/bench.json`. Exit code 1 if a figure is over its bound.
 
 mod alerts;
+mod figure;
+mod run;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    path::{Path, PathBuf},
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
-    organization::{Organization, TABLE, account, finding, imported, record},
-    runtime_api::Function,
+    dynamodb,
+    organization::{Organization, account, finding, imported},
+    sqs::record,
+    template::Template,
     vending::{self, Vending},
     wire::{Answer, Wire},
 };
-use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::{
+    figure::{Figure, count, median, megabytes, milliseconds, print},
+    run::{AWS_CALL, Binary, Build, RUNS, Run, now, start},
+};
 
 const FINDINGS: usize = 1_000;
 const ACCOUNTS: usize = 50;
-const AWS_CALL: Duration = Duration::from_millis(10);
-/// Runs of which the median counts.
-const RUNS: usize = 9;
-
-/// Accounts of a whole refresh.
+/// Accounts of a refresh.
 const REFRESHED: usize = 1_000;
-/// Findings of one account, brought up to date.
+/// Findings of one account that are updated after a change to it.
 const RE_ENRICHED: usize = 10_000;
-/// Messages that the directory queue hands out at once (the template's `BatchSize`).
-const TASKS_AT_ONCE: usize = 5;
 
-/// Rows of a file that is taken in.
+/// Rows of the uploaded file.
 const ROWS: usize = 1_000;
-/// Accounts and organizational units of the organization that it is taken in for.
+/// Accounts and organizational units of the organization that its rows are validated against.
 const VENDING_ACCOUNTS: usize = 500;
 const VENDING_UNITS: usize = 16;
-
-/// One line of a table.
-#[derive(Serialize)]
-struct Figure {
-    name: &'static str,
-    measured: f64,
-    unit: &'static str,
-    /// The most that it may be, if there is a bound.
-    bound: Option<f64>,
-    /// The AWS sample in Python on the same bench, as published with the project's design.
-    sample_in_python: Option<f64>,
-    /// A bare Rust function on the same bench.
-    bare_rust: Option<f64>,
-}
-
-impl Figure {
-    fn new(name: &'static str, measured: f64, unit: &'static str) -> Self {
-        Self {
-            name,
-            measured,
-            unit,
-            bound: None,
-            sample_in_python: None,
-            bare_rust: None,
-        }
-    }
-
-    fn at_most(mut self, bound: f64) -> Self {
-        self.bound = Some(bound);
-        self
-    }
-
-    fn sample(mut self, figure: f64) -> Self {
-        self.sample_in_python = Some(figure);
-        self
-    }
-
-    fn bare(mut self, figure: f64) -> Self {
-        self.bare_rust = Some(figure);
-        self
-    }
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [built, report] = &arguments[..] else {
-        anyhow::bail!("usage: bench FOLDER REPORT (make bench knows them)");
+        anyhow::bail!("usage: bench FOLDER REPORT (make bench passes both)");
+    };
+    let built = &Build {
+        folder: built.clone(),
+        template: Template::load("template.yaml")?,
     };
     let tables = BTreeMap::from([
         ("finding-enricher", finding_enricher(built).await?),
@@ -112,12 +77,17 @@ async fn main() -> Result<()> {
         .filter(|figure| figure.bound.is_some_and(|bound| figure.measured > bound))
         .map(|figure| figure.name)
         .collect();
-    anyhow::ensure!(over.is_empty(), "over the bound: {}", over.join(", "));
+    ensure!(over.is_empty(), "over the bound: {}", over.join(", "));
     Ok(())
 }
 
-async fn finding_enricher(built: &Path) -> Result<Vec<Figure>> {
-    let binary = &built.join("finding-enricher/bootstrap");
+async fn finding_enricher(built: &Build) -> Result<Vec<Figure>> {
+    let binary = &built.function("finding-enricher", "FindingEnricher")?;
+    let batch_size = binary.settings.batch_size("Findings")?;
+    ensure!(
+        FINDINGS <= batch_size,
+        "{FINDINGS} findings are more than a batch of {batch_size}"
+    );
     let mut runs = Vec::new();
     for run in 1..=RUNS {
         eprintln!("finding-enricher: run {run} of {RUNS}");
@@ -126,7 +96,6 @@ async fn finding_enricher(built: &Path) -> Result<Vec<Figure>> {
     eprintln!("finding-enricher: empty directory");
     let cold_directory = enrich(binary, Organization::cold(ACCOUNTS)).await?;
     let runs_of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
-    let zip = std::fs::metadata(built.join("finding-enricher.zip"))?.len();
     Ok(vec![
         Figure::new(
             "cold start",
@@ -165,15 +134,15 @@ async fn finding_enricher(built: &Path) -> Result<Vec<Figure>> {
         .at_most(20.0)
         .sample(85.0)
         .bare(7.5),
-        Figure::new("zip", megabytes(zip), "MB").at_most(4.0),
+        Figure::new("zip", megabytes(binary.zip), "MB").at_most(4.0),
     ])
 }
 
-async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
-    let binary = &built.join("directory-refresher/bootstrap");
+async fn directory_refresher(built: &Build) -> Result<Vec<Figure>> {
+    let binary = &built.function("directory-refresher", "DirectoryRefresher")?;
     eprintln!("directory-refresher: {REFRESHED} accounts");
     let organization = Organization::warm(REFRESHED, 0);
-    let refresh = work_off(
+    let refresh = process_tasks(
         binary,
         Wire::start(move |call| {
             let answer = match call.operation.as_str() {
@@ -191,7 +160,7 @@ async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
     .await?;
     eprintln!("directory-refresher: {RE_ENRICHED} findings of one account");
     let organization = Organization::warm(1, 0);
-    let findings = work_off(
+    let findings = process_tasks(
         binary,
         Wire::start(move |call| {
             let answer = match call.operation.as_str() {
@@ -205,7 +174,6 @@ async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
         |_| true,
     )
     .await?;
-    let zip = std::fs::metadata(built.join("directory-refresher.zip"))?.len();
     Ok(vec![
         Figure::new("cold start", milliseconds(refresh.cold_start), "ms"),
         Figure::new("refresh: AWS calls", count(refresh.calls), ""),
@@ -219,21 +187,20 @@ async fn directory_refresher(built: &Path) -> Result<Vec<Figure>> {
             megabytes(refresh.peak_memory.max(findings.peak_memory)),
             "MB",
         ),
-        Figure::new("zip", megabytes(zip), "MB"),
+        Figure::new("zip", megabytes(binary.zip), "MB"),
     ])
 }
 
-async fn new_account_handler(built: &Path) -> Result<Vec<Figure>> {
-    let binary = &built.join("new-account-handler/bootstrap");
+async fn new_account_handler(built: &Build) -> Result<Vec<Figure>> {
+    let binary = &built.function("new-account-handler", "NewAccountHandler")?;
     let mut runs = Vec::new();
     for run in 1..=RUNS {
         eprintln!("new-account-handler: run {run} of {RUNS}");
-        runs.push(take_in(binary, "0").await?);
+        runs.push(process_file(binary, "0").await?);
     }
     eprintln!("new-account-handler: at the published rates");
-    let paced = take_in(binary, "1").await?;
+    let paced = process_file(binary, "1").await?;
     let runs_of = |value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
-    let zip = std::fs::metadata(built.join("new-account-handler.zip"))?.len();
     Ok(vec![
         Figure::new(
             "cold start",
@@ -248,12 +215,12 @@ async fn new_account_handler(built: &Path) -> Result<Vec<Figure>> {
             runs_of(|run| megabytes(run.peak_memory)),
             "MB",
         ),
-        Figure::new("zip", megabytes(zip), "MB"),
+        Figure::new("zip", megabytes(binary.zip), "MB"),
     ])
 }
 
-/// Starts the function and hands it a file of [`ROWS`] rows.
-async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
+/// Starts the function and invokes it with a file of [`ROWS`] rows.
+async fn process_file(binary: &Binary, quota_shares: &str) -> Result<Run> {
     let organization = Arc::new(Vending::new(VENDING_ACCOUNTS, VENDING_UNITS));
     let rows: String = (0..ROWS)
         .map(|n| vending::row(n, n % VENDING_UNITS) + "\n")
@@ -266,8 +233,8 @@ async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
         &wire,
         &[
             ("ACCOUNTS_BUCKET", vending::BUCKET),
-            ("ACCOUNTS_TABLE", vending::ACCOUNTS),
-            ("VENDING_STATE_TABLE", vending::STATE),
+            ("ACCOUNTS_TABLE", dynamodb::ACCOUNTS),
+            ("VENDING_STATE_TABLE", dynamodb::VENDING_STATE),
             ("INFO_TOPIC_ARN", "arn:aws:sns:us-east-1:111111111111:info"),
             (
                 "ERROR_TOPIC_ARN",
@@ -279,16 +246,16 @@ async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
     .await?;
     let message = record("message", &event.to_string(), 1);
     let answer = function.invoke(&json!({ "Records": [message] })).await?;
-    anyhow::ensure!(
+    ensure!(
         answer.body == json!({ "batchItemFailures": [] }),
-        "the file was not taken in"
+        "the file was not processed"
     );
-    let taken = organization
+    let valid = organization
         .results("results/accounts.csv")
         .iter()
         .filter(|row| row["Status"] == "VALID")
         .count();
-    anyhow::ensure!(taken == ROWS, "{taken} rows were taken in");
+    ensure!(valid == ROWS, "{valid} rows are valid");
     Ok(Run {
         cold_start: function.cold_start,
         billed: answer.billed,
@@ -297,7 +264,7 @@ async fn take_in(binary: &Path, quota_shares: &str) -> Result<Run> {
     })
 }
 
-/// A page of [`RE_ENRICHED`] findings of which nothing is said yet; the token is the page's first.
+/// A page of [`RE_ENRICHED`] findings that are not enriched yet; the token is the number of its first finding.
 fn page_of_findings(request: &Value) -> Answer {
     let first: usize = request["NextToken"]
         .as_str()
@@ -311,7 +278,7 @@ fn page_of_findings(request: &Value) -> Answer {
     Answer::ok(json!({ "Findings": findings, "NextToken": next }))
 }
 
-/// What a queue of tasks came to.
+/// What processing all tasks of a queue took.
 struct Work {
     cold_start: Duration,
     billed: Duration,
@@ -320,10 +287,10 @@ struct Work {
     peak_memory: u64,
 }
 
-/// Hands the refresher its tasks, and those that it sends as far as they are `wanted`, until none is
-/// left; their delays are not waited for, and its pace is off.
-async fn work_off(
-    binary: &Path,
+/// Invokes the refresher with its first task, then with the tasks that it sends and that are `wanted`, until
+/// none is left. Delays of tasks are skipped, and pacing is off.
+async fn process_tasks(
+    binary: &Binary,
     wire: Wire,
     first: Value,
     wanted: impl Fn(&Value) -> bool,
@@ -347,21 +314,22 @@ async fn work_off(
         invocations: 0,
         peak_memory: 0,
     };
+    let batch_size = binary.settings.batch_size("Tasks")?;
     let mut tasks = VecDeque::from([first]);
     while !tasks.is_empty() {
         let batch: Vec<Value> = tasks
-            .drain(..tasks.len().min(TASKS_AT_ONCE))
+            .drain(..tasks.len().min(batch_size))
             .enumerate()
             .map(|(n, task)| record(&format!("message-{n}"), &task.to_string(), 1))
             .collect();
         let answer = function.invoke(&json!({ "Records": batch })).await?;
-        anyhow::ensure!(
+        ensure!(
             answer.body == json!({ "batchItemFailures": [] }),
-            "a task was not done: {}",
+            "a task failed: {}",
             answer.body
         );
         work.invocations += 1;
-        // Lambda bills each invocation by the millisecond begun.
+        // Lambda rounds each invocation up to the next millisecond.
         work.billed += Duration::from_millis(u64::try_from(answer.billed.as_millis())? + 1);
         let calls = wire.take_calls();
         work.calls += calls.len();
@@ -377,21 +345,12 @@ async fn work_off(
     Ok(work)
 }
 
-/// What one start and its work came to.
-#[derive(Default)]
-struct Run {
-    cold_start: Duration,
-    billed: Duration,
-    calls: usize,
-    peak_memory: u64,
-}
-
-/// Starts the function and hands it all findings as one batch, pacing off.
-async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
+/// Starts the function and invokes it with all findings as one batch, without pacing.
+async fn enrich(binary: &Binary, organization: Organization) -> Result<Run> {
     let wire = Wire::start(move |call| organization.answer(call).after(AWS_CALL)).await?;
     let mut function = start(binary, &wire, &[("QUOTA_SHARES", "0")]).await?;
     let answer = function.invoke(&batch()).await?;
-    anyhow::ensure!(
+    ensure!(
         answer.body == json!({ "batchItemFailures": [] }),
         "not every finding was enriched"
     );
@@ -400,32 +359,13 @@ async fn enrich(binary: &Path, organization: Organization) -> Result<Run> {
         .iter()
         .filter_map(|call| call.body["FindingIdentifiers"].as_array().map(Vec::len))
         .sum();
-    anyhow::ensure!(updated == FINDINGS, "{updated} findings were updated");
+    ensure!(updated == FINDINGS, "{updated} findings were updated");
     Ok(Run {
         cold_start: function.cold_start,
         billed: answer.billed,
         calls: wire.calls().len(),
         peak_memory: function.peak_memory()?,
     })
-}
-
-/// Starts a function whose AWS is `wire`, with these variables beside the usual ones.
-async fn start(binary: &Path, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
-    let usual = [
-        ("ACCOUNT_DIRECTORY_TABLE", TABLE),
-        ("UPDATES_PER_SECOND", "0"),
-        ("AWS_ENDPOINT_URL", wire.url()),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "111111111111"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_SESSION_TOKEN", "test"),
-    ];
-    let variables: HashMap<String, String> = usual
-        .iter()
-        .chain(more)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Function::start(binary, &variables).await
 }
 
 fn batch() -> Value {
@@ -437,50 +377,4 @@ fn batch() -> Value {
         })
         .collect();
     json!({ "Records": records })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the directory's entries have to be fresh by the function's own clock"
-)]
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
-
-fn print(function: &str, figures: &[Figure]) {
-    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
-    println!(
-        "{function:<32} {:>12} {:>10} {:>16} {:>12}",
-        "measured", "at most", "Python sample *", "bare Rust *"
-    );
-    for figure in figures {
-        println!(
-            "{:<32} {:>12} {:>10} {:>16} {:>12}",
-            format!("{} {}", figure.name, figure.unit),
-            number(Some(figure.measured)),
-            number(figure.bound),
-            number(figure.sample_in_python),
-            number(figure.bare_rust)
-        );
-    }
-    println!();
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1_000_000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-fn count(calls: usize) -> f64 {
-    calls as f64
 }

@@ -1,8 +1,8 @@
-//! Doing what comes twice once: an idempotency record for each thing that is done.
+//! Idempotency records: what an event or a message asks for is done once, however often it is received.
 //!
-//! A record counts as "begun" until a time that its writer says, usually the end of its invocation:
-//! whoever comes later takes it over, so that a crash delays but loses nothing. Who crashes between
-//! doing and [`Once::done`] leaves a thing that is done twice: rather twice than never.
+//! A record is in progress until a time that its writer sets, usually the end of its invocation. After that
+//! another invocation may claim it, so that a crash causes a delay and no loss. A crash between the work
+//! and [`complete`](IdempotencyTable::complete) repeats the work: better twice than never.
 
 use std::collections::HashMap;
 
@@ -21,28 +21,30 @@ use crate::{
 
 /// The table's key.
 const KEY: &str = "Id";
-const BEGUN: &str = "begun";
-const DONE: &str = "done";
+/// The values of `State`.
+const IN_PROGRESS: &str = "begun";
+const COMPLETED: &str = "done";
 
-/// What a record says to whoever wants to do its thing.
+/// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// It is yours: do it, then [`Once::done`] or [`Once::forget`].
-    Begun,
-    /// It was done before.
-    Done,
-    /// Somebody else is doing it.
-    Busy,
+pub enum Claim {
+    /// The work is the caller's: afterwards it calls [`complete`](IdempotencyTable::complete) or
+    /// [`release`](IdempotencyTable::release).
+    Claimed,
+    /// The work was completed before.
+    Completed,
+    /// Another invocation has claimed it.
+    InProgress,
 }
 
-/// The table of records: key `Id`, time to live `ExpiresAt`.
+/// The table of idempotency records: key `Id`, time to live `ExpiresAt`.
 #[derive(Debug)]
-pub struct Once {
+pub struct IdempotencyTable {
     client: Client,
     table: String,
 }
 
-impl Once {
+impl IdempotencyTable {
     /// A gateway to the table with this name.
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, table: &str) -> Self {
@@ -52,25 +54,25 @@ impl Once {
         }
     }
 
-    /// Claims a thing until `until_ms` (milliseconds since 1970). Its record can be forgotten at
+    /// Claims a piece of work until `until_ms` (milliseconds since 1970). Its record may be deleted at
     /// `expires_s` (seconds since 1970).
     ///
     /// # Errors
-    /// If the call fails. Where only its answer was lost, the record is busy until `until_ms`.
-    pub async fn begin(
+    /// If the call fails. If only its answer was lost, the record is in progress until `until_ms`.
+    pub async fn claim(
         &self,
         id: &str,
         now_ms: i64,
         until_ms: i64,
         expires_s: i64,
-    ) -> Result<Begin, AwsCallError> {
+    ) -> Result<Claim, AwsCallError> {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let answer = self
             .client
             .put_item()
             .table_name(&self.table)
             .item(KEY, AttributeValue::S(id.to_owned()))
-            .item("State", AttributeValue::S(BEGUN.to_owned()))
+            .item("State", AttributeValue::S(IN_PROGRESS.to_owned()))
             .item("Until", number(until_ms))
             .item("ExpiresAt", number(expires_s))
             // DynamoDB removes an expired record within days, not at once.
@@ -80,37 +82,37 @@ impl Once {
             )
             .expression_attribute_names("#State", "State")
             .expression_attribute_names("#Until", "Until")
-            .expression_attribute_values(":begun", AttributeValue::S(BEGUN.to_owned()))
+            .expression_attribute_values(":begun", AttributeValue::S(IN_PROGRESS.to_owned()))
             .expression_attribute_values(":now", number(now_ms))
             .expression_attribute_values(":seconds", number(now_ms.div_euclid(1_000)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Begin::Begun),
-            Err(error) => match standing(&error) {
-                Some(record) if state_of(record) == DONE => Ok(Begin::Done),
-                Some(_) => Ok(Begin::Busy),
+            Ok(_) => Ok(Claim::Claimed),
+            Err(error) => match existing(&error) {
+                Some(record) if state_of(record) == COMPLETED => Ok(Claim::Completed),
+                Some(_) => Ok(Claim::InProgress),
                 None => Err(AwsCallError::new(Service::DynamoDb, "PutItem", &error)),
             },
         }
     }
 
-    /// Notes that the thing was done.
+    /// Marks the work as completed.
     ///
     /// # Errors
-    /// If the call fails: the thing is done again once the record's time is over.
-    pub async fn done(&self, id: &str) -> Result<(), AwsCallError> {
+    /// If the call fails: the work is repeated if it is asked for again after the claim has expired.
+    pub async fn complete(&self, id: &str) -> Result<(), AwsCallError> {
         let answer = self
             .client
             .update_item()
             .table_name(&self.table)
             .key(KEY, AttributeValue::S(id.to_owned()))
             .update_expression("SET #State = :done")
-            // Without it an expired record would come back, and never expire.
+            // Without it an expired record would be created again, and never expire.
             .condition_expression("attribute_exists(Id)")
             .expression_attribute_names("#State", "State")
-            .expression_attribute_values(":done", AttributeValue::S(DONE.to_owned()))
+            .expression_attribute_values(":done", AttributeValue::S(COMPLETED.to_owned()))
             .send()
             .await;
         unless_gone(
@@ -120,11 +122,11 @@ impl Once {
         )
     }
 
-    /// Gives a claim back: the thing was not done, and can be tried at once.
+    /// Releases a claim: the work failed, and can be retried at once.
     ///
     /// # Errors
-    /// If the call fails: the thing can be tried once the record's time is over.
-    pub async fn forget(&self, id: &str) -> Result<(), AwsCallError> {
+    /// If the call fails: the work can be retried after the claim has expired.
+    pub async fn release(&self, id: &str) -> Result<(), AwsCallError> {
         let answer = self
             .client
             .delete_item()
@@ -132,7 +134,7 @@ impl Once {
             .key(KEY, AttributeValue::S(id.to_owned()))
             .condition_expression("#State = :begun")
             .expression_attribute_names("#State", "State")
-            .expression_attribute_values(":begun", AttributeValue::S(BEGUN.to_owned()))
+            .expression_attribute_values(":begun", AttributeValue::S(IN_PROGRESS.to_owned()))
             .send()
             .await;
         unless_gone(
@@ -143,8 +145,8 @@ impl Once {
     }
 }
 
-/// The record that stands in the way, if that is why the call failed.
-fn standing<R>(error: &SdkError<PutItemError, R>) -> Option<&HashMap<String, AttributeValue>> {
+/// The record that exists, if that is why the call failed.
+fn existing<R>(error: &SdkError<PutItemError, R>) -> Option<&HashMap<String, AttributeValue>> {
     match error.as_service_error()? {
         PutItemError::ConditionalCheckFailedException(failed) => failed.item(),
         _ => None,
@@ -158,7 +160,7 @@ fn state_of(record: &HashMap<String, AttributeValue>) -> &str {
         .map_or("", String::as_str)
 }
 
-/// A record that is gone, or another's by now, is nothing to change any more.
+/// A record that was deleted, or claimed by another invocation, is left as it is.
 fn unless_gone(answer: Result<(), AwsCallError>) -> Result<(), AwsCallError> {
     match answer {
         Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(()),

@@ -1,4 +1,4 @@
-//! Whether an existing account has the role that Control Tower enrols it through.
+//! AWS STS: whether an existing account has the role that Control Tower enrols it through.
 
 use aws_sdk_sts::Client;
 use orgkeeper_shared::{

@@ -1,4 +1,4 @@
-//! The words for people: what became of a request.
+//! The alert about the outcome of a request.
 
 use jiff::Timestamp;
 use orgkeeper_shared::{
@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     vending::request::{Access, AccountRequest, Status},
 };
 
-/// What is told when a request has come to its end; `None` while it has not.
+/// The alert about a request that has ended; `None` while it has not.
 #[must_use]
 pub fn alert(request: &AccountRequest, region: &str, now: Timestamp) -> Option<Alert> {
     let name = &request.account_name;
@@ -19,12 +19,12 @@ pub fn alert(request: &AccountRequest, region: &str, now: Timestamp) -> Option<A
         (Status::Failed, None) => (
             Severity::Error,
             "account.failed",
-            format!("Account {name} was not made"),
+            format!("Account {name} was not created"),
         ),
         (Status::Failed, Some(_)) => (
             Severity::Error,
             "account.failed",
-            format!("Account {name} stands, but is not finished"),
+            format!("Account {name} exists, but is not finished"),
         ),
         (Status::Valid | Status::Provisioning | Status::Assigning, _) => return None,
     };
@@ -145,14 +145,14 @@ mod tests {
         }
     }
 
-    fn told(request: &AccountRequest) -> Alert {
+    fn published(request: &AccountRequest) -> Alert {
         let time = "2026-03-01T11:00:00Z".parse().unwrap();
         alert(request, "eu-west-1", time).unwrap()
     }
 
     #[test]
     fn an_account_that_is_ready_says_where_it_is_and_who_has_access() {
-        let alert = told(&succeeded());
+        let alert = published(&succeeded());
         assert_eq!(alert.severity, Severity::Info);
         assert_eq!(alert.kind, "account.succeeded");
         assert_eq!(
@@ -176,19 +176,19 @@ mod tests {
             error_msg: Some("old".to_owned()),
             ..succeeded()
         };
-        let text = told(&nobody).text();
+        let text = published(&nobody).text();
         assert!(text.contains("\nWho has access: nobody was given access\n"));
         assert!(!text.contains("old"));
     }
 
     #[test]
-    fn an_account_that_was_not_made_says_why_and_what_to_do() {
-        let alert = told(&failed(None, "the email address is already in use"));
+    fn an_account_that_was_not_created_says_why_and_what_to_do() {
+        let alert = published(&failed(None, "the email address is already in use"));
         assert_eq!(alert.severity, Severity::Error);
         assert_eq!(alert.link, None);
         assert_eq!(
             alert.text(),
-            "Account payments was not made\n\n\
+            "Account payments was not created\n\n\
              Account: payments\n\
              In: Root/Workloads/Prod\n\
              Why: the email address is already in use\n\
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_stands_unfinished_is_not_said_to_be_missing() {
-        let alert = told(&failed(Some("111122223333"), "access was not given"));
-        assert_eq!(alert.title, "Account payments stands, but is not finished");
+    fn an_unfinished_account_is_not_reported_as_missing() {
+        let alert = published(&failed(Some("111122223333"), "access was not given"));
+        assert_eq!(alert.title, "Account payments exists, but is not finished");
         assert!(alert.text().contains("\nWhy: access was not given\n"));
         assert!(alert.link.unwrap().ends_with("/accounts/111122223333"));
     }
 
     #[test]
-    fn nothing_is_told_before_the_end() {
+    fn there_is_no_alert_before_the_end() {
         for status in [Status::Valid, Status::Provisioning, Status::Assigning] {
             let request = AccountRequest {
                 status,
@@ -232,8 +232,8 @@ mod tests {
             files: BTreeSet::from([format!("v1#{hostile}")]),
             ..failed(None, "")
         };
-        let text = told(&request).text();
-        let harmless = told(&failed(None, "x")).text();
+        let text = published(&request).text();
+        let harmless = published(&failed(None, "x")).text();
         assert_eq!(text.lines().count(), harmless.lines().count(), "{text}");
         let controls = |it: char| it != '\n' && it.is_control() || it == '\u{2028}';
         assert!(!text.contains(controls), "{text:?}");

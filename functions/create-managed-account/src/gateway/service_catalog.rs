@@ -1,0 +1,333 @@
+//! AWS Service Catalog: Account Factory's product, and the provisioned products made of it.
+//!
+//! Source: "Provision accounts with AWS Service Catalog Account Factory" and "Automate account
+//! provisioning in AWS Control Tower by Service Catalog APIs" (Control Tower user guide).
+
+use aws_sdk_servicecatalog::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::DateTime,
+    types::{
+        ProductViewFilterBy, ProvisionedProductStatus, ProvisioningParameter, RecordDetail,
+        RecordStatus, UpdateProvisioningParameter,
+    },
+};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, AwsErrorClass, Service},
+    ids::AccountId,
+};
+
+/// Who owns the product, and what it is called.
+const OWNER: &str = "AWS Control Tower";
+const PRODUCT: &str = "AWS Control Tower Account Factory";
+
+/// Account Factory as it is now: its artifact changes whenever the landing zone is updated.
+#[derive(Debug)]
+pub struct Product {
+    id: String,
+    artifact_id: String,
+}
+
+/// A parameter of a provisioned product: its name and its value.
+pub type Parameter = (&'static str, String);
+
+/// An operation on a provisioned product that AWS has accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AcceptedOperation {
+    /// The id of its record.
+    pub record_id: String,
+    /// The provisioned product.
+    pub provisioned_product_id: Option<String>,
+}
+
+/// The record of an operation on a provisioned product.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The operation is in progress, or its outputs are not there yet.
+    InProgress,
+    /// It succeeded, and this is the account.
+    Succeeded(AccountId),
+    /// It failed for these reasons.
+    Failed(Vec<String>),
+}
+
+/// The state of a provisioned product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProductState {
+    /// Its last operation succeeded.
+    Available,
+    /// Its last operation failed, and it is usable all the same.
+    Tainted,
+    /// Its last operation failed, and it is not usable.
+    Error,
+    /// An operation is in progress.
+    Changing,
+}
+
+/// The gateway to AWS Service Catalog.
+#[derive(Debug)]
+pub struct ServiceCatalog {
+    client: Client,
+}
+
+impl ServiceCatalog {
+    /// A gateway over `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Account Factory, with its active artifact.
+    ///
+    /// # Errors
+    /// If a call fails, or there is none.
+    pub async fn account_factory(&self) -> Result<Product, AwsCallError> {
+        let id = self.product_id().await?;
+        let answer = self
+            .client
+            .list_provisioning_artifacts()
+            .product_id(&id)
+            .send()
+            .await
+            .map_err(|error| failed("ListProvisioningArtifacts", &error))?;
+        let artifact_id = answer
+            .provisioning_artifact_details
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|artifact| artifact.active() == Some(true))
+            .max_by_key(|artifact| artifact.created_time().map(DateTime::secs))
+            .and_then(|artifact| artifact.id);
+        match artifact_id {
+            Some(artifact_id) => Ok(Product { id, artifact_id }),
+            None => Err(AwsCallError::not_found(
+                "ListProvisioningArtifacts",
+                "Account Factory has no active version: repair or update the landing zone",
+            )),
+        }
+    }
+
+    async fn product_id(&self) -> Result<String, AwsCallError> {
+        const OPERATION: &str = "SearchProductsAsAdmin";
+        let mut page = None;
+        loop {
+            let answer = self
+                .client
+                .search_products_as_admin()
+                .filters(ProductViewFilterBy::Owner, vec![OWNER.to_owned()])
+                .set_page_token(page)
+                .send()
+                .await
+                .map_err(|error| failed(OPERATION, &error))?;
+            page = answer.next_page_token.filter(|token| !token.is_empty());
+            let found = answer
+                .product_view_details
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|detail| detail.product_view_summary)
+                .find(|summary| summary.name() == Some(PRODUCT) && summary.owner() == Some(OWNER))
+                .and_then(|summary| summary.product_id);
+            match (found, &page) {
+                (Some(id), _) => return Ok(id),
+                (None, Some(_)) => {}
+                (None, None) => {
+                    return Err(AwsCallError::not_found(
+                        OPERATION,
+                        "there is no product AWS Control Tower Account Factory: is Control Tower set \
+                         up, and is this its home Region?",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Makes a provisioned product. Idempotent by `token`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn provision(
+        &self,
+        product: Product,
+        name: String,
+        token: String,
+        parameters: &[Parameter],
+    ) -> Result<AcceptedOperation, AwsCallError> {
+        let parameters = parameters
+            .iter()
+            .map(|(key, value)| {
+                ProvisioningParameter::builder()
+                    .key(*key)
+                    .value(value)
+                    .build()
+            })
+            .collect();
+        let answer = self
+            .client
+            .provision_product()
+            .product_id(product.id)
+            .provisioning_artifact_id(product.artifact_id)
+            .provisioned_product_name(name)
+            .provision_token(token)
+            .set_provisioning_parameters(Some(parameters))
+            .send()
+            .await
+            .map_err(|error| failed("ProvisionProduct", &error))?;
+        Ok(accepted(answer.record_detail))
+    }
+
+    /// Updates the provisioned product with this id. Idempotent by `token`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn update(
+        &self,
+        product: Product,
+        provisioned_product_id: &str,
+        token: String,
+        parameters: &[Parameter],
+    ) -> Result<AcceptedOperation, AwsCallError> {
+        let parameters = parameters
+            .iter()
+            .map(|(key, value)| {
+                UpdateProvisioningParameter::builder()
+                    .key(*key)
+                    .value(value)
+                    .build()
+            })
+            .collect();
+        let answer = self
+            .client
+            .update_provisioned_product()
+            .provisioned_product_id(provisioned_product_id)
+            .product_id(product.id)
+            .provisioning_artifact_id(product.artifact_id)
+            .update_token(token)
+            .set_provisioning_parameters(Some(parameters))
+            .send()
+            .await
+            .map_err(|error| failed("UpdateProvisionedProduct", &error))?;
+        Ok(accepted(answer.record_detail))
+    }
+
+    /// Terminates a provisioned product; AWS does it some time later. Idempotent by `token`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn terminate(
+        &self,
+        provisioned_product_id: &str,
+        token: String,
+    ) -> Result<(), AwsCallError> {
+        self.client
+            .terminate_provisioned_product()
+            .provisioned_product_id(provisioned_product_id)
+            .terminate_token(token)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed("TerminateProvisionedProduct", &error))
+    }
+
+    /// The record with this id.
+    ///
+    /// # Errors
+    /// If the call fails; `NotFound` if there is no such record.
+    pub async fn record(&self, id: &str) -> Result<Record, AwsCallError> {
+        let answer = self
+            .client
+            .describe_record()
+            .id(id)
+            .send()
+            .await
+            .map_err(|error| failed("DescribeRecord", &error))?;
+        let account = answer
+            .record_outputs()
+            .iter()
+            .find(|output| output.output_key() == Some("AccountId"))
+            .and_then(|output| output.output_value()?.parse().ok());
+        let detail = answer
+            .record_detail
+            .unwrap_or_else(|| RecordDetail::builder().build());
+        Ok(match (detail.status(), account) {
+            (Some(RecordStatus::Succeeded), Some(account)) => Record::Succeeded(account),
+            (Some(RecordStatus::Failed), _) => Record::Failed(reasons(&detail)),
+            // The outputs follow the status.
+            _ => Record::InProgress,
+        })
+    }
+
+    /// The state of the provisioned product with this id; `None` if there is no such product.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn product_state(
+        &self,
+        provisioned_product_id: &str,
+    ) -> Result<Option<ProductState>, AwsCallError> {
+        let described = self
+            .client
+            .describe_provisioned_product()
+            .id(provisioned_product_id)
+            .send()
+            .await
+            .map_err(|error| failed("DescribeProvisionedProduct", &error));
+        let status = match described {
+            Ok(answer) => answer
+                .provisioned_product_detail
+                .and_then(|detail| detail.status),
+            Err(error) if error.class() == AwsErrorClass::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(status.map(|status| match status {
+            ProvisionedProductStatus::Available => ProductState::Available,
+            ProvisionedProductStatus::Tainted => ProductState::Tainted,
+            ProvisionedProductStatus::Error => ProductState::Error,
+            _ => ProductState::Changing,
+        }))
+    }
+}
+
+fn accepted(record: Option<RecordDetail>) -> AcceptedOperation {
+    let record = record.unwrap_or_else(|| RecordDetail::builder().build());
+    AcceptedOperation {
+        record_id: record.record_id.unwrap_or_default(),
+        provisioned_product_id: record.provisioned_product_id,
+    }
+}
+
+fn reasons(record: &RecordDetail) -> Vec<String> {
+    record
+        .record_errors()
+        .iter()
+        .filter_map(|error| error.description().map(str::to_owned))
+        .collect()
+}
+
+fn failed<E>(operation: &'static str, error: &SdkError<E>) -> AwsCallError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    AwsCallError::new(Service::ServiceCatalog, operation, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_servicecatalog::types::RecordError;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_of_a_record_is_read() {
+        let error = |text: &str| RecordError::builder().code("x").description(text).build();
+        let silent = RecordError::builder().code("x").build();
+        let record = |errors| {
+            RecordDetail::builder()
+                .set_record_errors(Some(errors))
+                .build()
+        };
+        assert_eq!(
+            reasons(&record(vec![error("one"), silent, error("two")])),
+            ["one", "two"]
+        );
+        assert!(reasons(&record(Vec::new())).is_empty());
+    }
+}

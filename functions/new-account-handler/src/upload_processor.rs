@@ -1,0 +1,432 @@
+//! Processing an upload, and writing its results again once its last request has ended.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::future::OptionFuture;
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{
+    alert_topics::AlertTopics,
+    aws_error::AwsCallError,
+    gateway::organizations::{OrganizationAccount, OrganizationalUnit, Organizations},
+    queue::Reason,
+    vending::{
+        file::{FileId, FileProgress},
+        ledger::{Ledger, Refusal as SubmissionRefusal, Submission},
+        request::{AccountRequest, Unit},
+    },
+};
+
+use crate::{
+    access::{AccessCatalog, Names},
+    catalog::{CatalogError, CatalogReader},
+    csv::{self, Column, Fault, File, MOST_BYTES, Refusal, Row, shown},
+    gateway::{
+        bucket::{Bucket, Content},
+        control_tower::ControlTower,
+    },
+    message::{Upload, is_csv},
+    organization::{Account, Organization},
+    plan::{Decision, RequestedAccount, decide},
+    results::{self, Counts, UploadAlerts},
+    rules::{faults_of_repetition, in_words},
+};
+
+/// How often rows that other invocations change at the same time are read and planned again.
+const ROUNDS: usize = 3;
+/// How long it is remembered that a file was processed.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// Why an upload was not processed.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// A call failed.
+    #[error("a call failed")]
+    Call(#[from] AwsCallError),
+    /// Other invocations keep changing the same requests.
+    #[error("other invocations keep changing the same requests")]
+    Conflict,
+}
+
+impl Reason for UploadError {
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Call(error) => error.retryable(),
+            Self::Conflict => true,
+        }
+    }
+}
+
+impl UploadError {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Call(error) => {
+                let said = error.to_string();
+                let words = error.in_words();
+                if said.contains(words) {
+                    said
+                } else {
+                    format!("{said}: {words}")
+                }
+            }
+            Self::Conflict => self.to_string(),
+        }
+    }
+}
+
+/// Why the rows of a file were not processed.
+enum NotProcessed {
+    /// They have been processed before.
+    Duplicate(FileProgress),
+    /// For a reason that people can correct, in the file or in the settings.
+    Refused(Refusal),
+    /// A call failed.
+    Failed(UploadError),
+}
+
+impl<E: Into<UploadError>> From<E> for NotProcessed {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Refusal> for NotProcessed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The request of a row, or what is wrong with the row.
+type Decided = Result<Box<AccountRequest>, Vec<Fault>>;
+
+/// Processes uploads.
+#[derive(Debug)]
+pub struct UploadProcessor {
+    /// Where the files are.
+    pub bucket: Bucket,
+    /// The organization.
+    pub organizations: Organizations,
+    /// Control Tower, if it creates the accounts.
+    pub control_tower: Option<ControlTower>,
+    /// The groups and permission sets, if access is assigned.
+    pub catalog_reader: Option<CatalogReader>,
+    /// What is known of each request.
+    pub ledger: Ledger,
+    /// Where alerts are published.
+    pub topics: AlertTopics,
+    /// The Region that this runs in.
+    pub region: String,
+}
+
+impl UploadProcessor {
+    /// Processes an upload: starts what can be started, writes the results and publishes one alert.
+    /// Idempotent. Gives the counts of its rows.
+    ///
+    /// # Errors
+    /// If a call fails. What was started stays started, and the same upload again finds it. A permanent
+    /// error is published if `publish_failure` is set.
+    pub async fn process(
+        &self,
+        upload: &Upload,
+        now: Timestamp,
+        publish_failure: bool,
+    ) -> Result<Counts, UploadError> {
+        let file = &upload.file;
+        let alerts = self.alerts(file, now);
+        let (answers, alert, counts) = match self.rows(upload, now).await {
+            Ok((answers, counts, faults)) => (answers, alerts.rows(counts, &faults), counts),
+            Err(NotProcessed::Refused(Refusal(reason))) => (
+                File::refused(&reason),
+                alerts.refused(&reason),
+                Counts::default(),
+            ),
+            Err(NotProcessed::Duplicate(progress)) => {
+                tracing::info!(
+                    file.key = file.key,
+                    "duplicate: the file has been processed before"
+                );
+                // A crash may have come between the last two steps.
+                self.finish(file, progress).await?;
+                return Ok(Counts::default());
+            }
+            Err(NotProcessed::Failed(error)) => {
+                if !error.retryable() {
+                    self.report_failure(upload, alerts, publish_failure, &error)
+                        .await;
+                }
+                return Err(error);
+            }
+        };
+        self.bucket.write_results(upload, answers.write()).await?;
+        self.topics.publish(&alert).await?;
+        let forget = (now + REMEMBERED).as_second();
+        let progress = self.ledger.mark_processed(file, forget).await?;
+        if counts.started + counts.in_progress > 0 {
+            self.finish(file, progress).await?;
+        }
+        tracing::info!(
+            file.key = file.key,
+            rows.started = counts.started,
+            rows.in_progress = counts.in_progress,
+            rows.done = counts.done,
+            rows.refused = counts.refused,
+            "file processed"
+        );
+        Ok(counts)
+    }
+
+    /// Writes the results again if everything ended before the file was processed: no task is sent then.
+    async fn finish(&self, file: &FileId, progress: FileProgress) -> Result<(), UploadError> {
+        if progress.ended() {
+            self.refresh_results(file).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a permanent error into the results and publishes it; the message waits in the dead-letter
+    /// queue.
+    async fn report_failure(
+        &self,
+        upload: &Upload,
+        alerts: UploadAlerts<'_>,
+        publish: bool,
+        error: &UploadError,
+    ) {
+        let reason = format!(
+            "the file could not be processed: {}. Once that is fixed, send the file's message again \
+             from the dead-letter queue, or upload the file again",
+            error.in_words()
+        );
+        let results = File::refused(&reason).write();
+        let mut outcomes = vec![self.bucket.write_results(upload, results).await];
+        if publish {
+            outcomes.push(self.topics.publish(&alerts.failed(&reason)).await);
+        }
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            tracing::error!(%error, file.key = alerts.file.key, "the failure could not be reported");
+        }
+    }
+
+    /// Writes the results of a file again, unless those of a newer upload have replaced them.
+    ///
+    /// # Errors
+    /// If a call fails, or another invocation writes the results at the same time.
+    pub async fn refresh_results(&self, file: &FileId) -> Result<(), UploadError> {
+        let Some(existing) = self.bucket.results(file).await? else {
+            tracing::info!(
+                file.key = file.key,
+                "its results were replaced by those of a newer upload"
+            );
+            return Ok(());
+        };
+        let Ok(mut answers) = csv::read(&existing.bytes) else {
+            tracing::warn!(file.key = file.key, "its results were changed by hand");
+            return Ok(());
+        };
+        let open: Vec<String> = answers
+            .rows
+            .iter()
+            .filter(|row| results::is_open(row))
+            .map(Row::key)
+            .collect();
+        let requests = self.ledger.read(open.iter().map(String::as_str)).await?;
+        if results::refresh(&mut answers, file, |key| requests.get(key)) {
+            self.bucket
+                .rewrite_results(file, existing, answers.write())
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn alerts<'a>(&'a self, file: &'a FileId, now: Timestamp) -> UploadAlerts<'a> {
+        UploadAlerts {
+            file,
+            bucket: self.bucket.name(),
+            region: &self.region,
+            now,
+        }
+    }
+
+    /// Reads the file, starts what can be started and fills in every row; gives also the counts of the rows,
+    /// and a sentence for each that was refused.
+    async fn rows(
+        &self,
+        upload: &Upload,
+        now: Timestamp,
+    ) -> Result<(File, Counts, Vec<String>), NotProcessed> {
+        let progress = self.ledger.progress([&upload.file]).await?;
+        if let Some(progress) = progress.get(&upload.file)
+            && progress.processed
+        {
+            return Err(NotProcessed::Duplicate(*progress));
+        }
+        let mut file = self.read(upload).await?;
+        let names = Names::of(&file.rows);
+        // Boxed: so many calls at once make a large future.
+        let (organization, catalog) = Box::pin(self.read_organization(&names)).await?;
+        let requested: Vec<RequestedAccount<'_>> = file
+            .rows
+            .iter()
+            .zip(faults_of_repetition(&file.rows))
+            .map(|(row, repetition)| {
+                RequestedAccount::of(row, repetition, &organization, catalog.as_ref())
+            })
+            .collect();
+        let decisions = self
+            .submit(&upload.file, &requested, &organization, now)
+            .await?;
+        let mut counts = Counts::default();
+        let mut refused = Vec::new();
+        for (row, decision) in file.rows.iter_mut().zip(decisions) {
+            match decision {
+                Ok(request) => {
+                    counts.accepted(&request, request.is_of(&upload.file));
+                    results::fill_in(row, &request);
+                }
+                Err(faults) => {
+                    let words = in_words(row.line, &faults);
+                    results::refuse(row, &words);
+                    refused.push(words);
+                }
+            }
+        }
+        counts.refused = refused.len();
+        Ok((file, counts, refused))
+    }
+
+    async fn read(&self, upload: &Upload) -> Result<File, NotProcessed> {
+        let key = &upload.file.key;
+        if !is_csv(key) {
+            return Err(Refusal(format!(
+                "{} is not a CSV: its name has to end in .csv",
+                shown(key)
+            ))
+            .into());
+        }
+        if upload.size > MOST_BYTES as u64 {
+            return Err(Refusal::too_long().into());
+        }
+        match self.bucket.file(upload).await? {
+            Content::Bytes(bytes) => Ok(csv::read(&bytes)?),
+            Content::TooLong => Err(Refusal::too_long().into()),
+            Content::Deleted => Err(Refusal(
+                "the file was deleted or replaced before it could be read: upload it again"
+                    .to_owned(),
+            )
+            .into()),
+        }
+    }
+
+    /// The organization and what IAM Identity Center knows, read once for the whole file.
+    async fn read_organization(
+        &self,
+        names: &Names,
+    ) -> Result<(Organization, Option<AccessCatalog>), NotProcessed> {
+        let governed = async {
+            let governed = self.control_tower.as_ref().map(ControlTower::governed);
+            let governed = OptionFuture::from(governed).await.transpose();
+            governed.map_err(NotProcessed::from)
+        };
+        let catalog = async {
+            let catalog = self.catalog_reader.as_ref().map(|it| it.read(names));
+            match OptionFuture::from(catalog).await.transpose() {
+                Ok(catalog) => Ok(catalog),
+                Err(CatalogError::Settings(refusal)) => Err(refusal.into()),
+                Err(CatalogError::Call(error)) => Err(error.into()),
+            }
+        };
+        let (accounts, (root, units), governed, catalog) = tokio::try_join!(
+            async { Ok(self.organizations.all_accounts().await?) },
+            async { Ok(self.organizations.units().await?) },
+            governed,
+            catalog,
+        )?;
+        let units = units.into_iter().map(unit).collect();
+        let accounts = accounts.into_iter().filter_map(account).collect();
+        Ok((Organization::new(root, units, accounts, governed), catalog))
+    }
+
+    /// Submits what is to be submitted to the table; gives the request of each row, or why it has none.
+    async fn submit(
+        &self,
+        file: &FileId,
+        requested: &[RequestedAccount<'_>],
+        organization: &Organization,
+        now: Timestamp,
+    ) -> Result<Vec<Decided>, UploadError> {
+        let mut decided: Vec<Option<Decided>> = requested.iter().map(|_| None).collect();
+        let mut left: Vec<usize> = (0..requested.len()).collect();
+        // Requests that ended before this file could follow them: their outcome is the answer.
+        let mut only_shown: HashSet<usize> = HashSet::new();
+        for _ in 0..ROUNDS {
+            let keys: Vec<Option<String>> =
+                left.iter().map(|place| requested[*place].key()).collect();
+            let readable = keys.iter().flatten().map(String::as_str);
+            let held = self.ledger.read(readable).await?;
+            let mut submitted = Vec::new();
+            let mut submissions = Vec::new();
+            for (place, key) in left.drain(..).zip(keys) {
+                let held = key.and_then(|key| held.get(&key));
+                let decision = match held {
+                    Some(held) if only_shown.contains(&place) => {
+                        Decision::Exists(Box::new(held.clone()))
+                    }
+                    _ => {
+                        let after = i64::try_from(place).unwrap_or(i64::MAX);
+                        let queued_at = now.as_millisecond().saturating_add(after);
+                        decide(&requested[place], held, organization, file, queued_at)
+                    }
+                };
+                match decision {
+                    Decision::Submit(submission, request) => {
+                        submissions.push(submission);
+                        submitted.push((place, request));
+                    }
+                    Decision::Exists(request) => decided[place] = Some(Ok(request)),
+                    Decision::Refused(faults) => decided[place] = Some(Err(faults)),
+                }
+            }
+            let refused = self.ledger.submit(file, &submissions).await?;
+            let mut refused: HashMap<usize, SubmissionRefusal> = refused.into_iter().collect();
+            for (nth, (place, request)) in submitted.into_iter().enumerate() {
+                match refused.remove(&nth) {
+                    None => decided[place] = Some(Ok(request)),
+                    Some(SubmissionRefusal::NameTaken(holder)) => {
+                        let fault = format!(
+                            "is the name of the account for {holder}, which is in progress already"
+                        );
+                        decided[place] = Some(Err(vec![Fault::of(Column::AccountName, fault)]));
+                    }
+                    Some(SubmissionRefusal::Changed) => {
+                        left.push(place);
+                        if matches!(submissions[nth], Submission::Follow { .. }) {
+                            only_shown.insert(place);
+                        }
+                    }
+                }
+            }
+            if left.is_empty() {
+                return Ok(decided.into_iter().flatten().collect());
+            }
+        }
+        Err(UploadError::Conflict)
+    }
+}
+
+fn unit(unit: OrganizationalUnit) -> Unit {
+    Unit {
+        id: unit.id.0,
+        name: unit.name,
+        path: unit.path,
+    }
+}
+
+/// An account after its e-mail address.
+fn account(account: OrganizationAccount) -> Option<(String, Account)> {
+    let known = Account {
+        id: account.id,
+        name: account.name.unwrap_or_default(),
+        state: account.state,
+        is_management: account.is_management,
+    };
+    Some((account.email?, known))
+}

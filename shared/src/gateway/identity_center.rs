@@ -1,0 +1,313 @@
+//! IAM Identity Center: permission sets and assignments, and the groups of its identity store.
+
+use aws_sdk_identitystore::Client as StoreClient;
+use aws_sdk_ssoadmin::{
+    Client,
+    types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType},
+};
+
+use super::rates::{Paces, identity_center as rates};
+use crate::{
+    aws_error::{AwsCallError, AwsErrorClass, Service},
+    ids::AccountId,
+};
+
+/// Entries of a page (`ListGroups`, `ListPermissionSets`: up to 100).
+const PAGE: i32 = 100;
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// Its entries.
+    pub entries: Vec<T>,
+    /// The token of the next page, if there is one.
+    pub next_token: Option<String>,
+}
+
+/// A group of the identity store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// How far the request of an assignment is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AssignmentStatus {
+    /// AWS works on it: the id of the request, if AWS gave one.
+    InProgress(Option<String>),
+    /// The assignment exists.
+    Succeeded,
+    /// The request failed for this reason.
+    Failed(String),
+}
+
+/// The gateway to an instance of IAM Identity Center.
+#[derive(Debug)]
+pub struct IdentityCenter {
+    client: Client,
+    instance: String,
+    paces: Paces,
+}
+
+impl IdentityCenter {
+    /// A gateway over `client` to the instance with this ARN that keeps to one of `shares` parts of the
+    /// published rate (0: no pace).
+    #[must_use]
+    pub fn new(client: Client, instance: String, shares: u32) -> Self {
+        Self {
+            client,
+            instance,
+            paces: Paces::new(shares),
+        }
+    }
+
+    /// The instance's ARN.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The id of the instance's identity store; `None` if there is no such instance.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn identity_store_id(&self) -> Result<Option<String>, AwsCallError> {
+        let mut next_token = None;
+        loop {
+            self.paces.wait(&rates::ALL_OPERATIONS).await;
+            let page = self
+                .client
+                .list_instances()
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::SsoAdmin, "ListInstances", &error))?;
+            let found = page
+                .instances()
+                .iter()
+                .find(|found| found.instance_arn() == Some(&self.instance))
+                .and_then(|found| found.identity_store_id());
+            if let Some(store) = found {
+                return Ok(Some(store.to_owned()));
+            }
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The name of the permission set with this ARN.
+    ///
+    /// # Errors
+    /// [`NotFound`](AwsErrorClass::NotFound) if there is no such permission set.
+    pub async fn permission_set_name(&self, arn: &str) -> Result<String, AwsCallError> {
+        self.paces.wait(&rates::ALL_OPERATIONS).await;
+        let answer = self
+            .client
+            .describe_permission_set()
+            .instance_arn(&self.instance)
+            .permission_set_arn(arn)
+            .send()
+            .await
+            .map_err(|error| {
+                AwsCallError::new(Service::SsoAdmin, "DescribePermissionSet", &error)
+            })?;
+        let name = answer.permission_set.and_then(|set| set.name);
+        Ok(name.unwrap_or_else(|| arn.to_owned()))
+    }
+
+    /// A page of the ARNs of all permission sets.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn permission_sets(
+        &self,
+        next_token: Option<String>,
+    ) -> Result<Page<String>, AwsCallError> {
+        self.paces.wait(&rates::ALL_OPERATIONS).await;
+        let page = self
+            .client
+            .list_permission_sets()
+            .instance_arn(&self.instance)
+            .max_results(PAGE)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::SsoAdmin, "ListPermissionSets", &error))?;
+        Ok(Page {
+            entries: page.permission_sets.unwrap_or_default(),
+            next_token: page.next_token,
+        })
+    }
+
+    /// Requests the assignment of a permission set to a group in an account. Idempotent: an assignment that
+    /// exists is created again.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn create_assignment(
+        &self,
+        account: &AccountId,
+        group_id: &str,
+        permission_set_arn: &str,
+    ) -> Result<AssignmentStatus, AwsCallError> {
+        const OPERATION: &str = "CreateAccountAssignment";
+        self.paces.wait(&rates::ALL_OPERATIONS).await;
+        let answer = self
+            .client
+            .create_account_assignment()
+            .instance_arn(&self.instance)
+            .target_type(TargetType::AwsAccount)
+            .target_id(account.as_str())
+            .principal_type(PrincipalType::Group)
+            .principal_id(group_id)
+            .permission_set_arn(permission_set_arn)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))?;
+        Ok(status_of(answer.account_assignment_creation_status))
+    }
+
+    /// How far the request of an assignment is; `None` if AWS does not know the request (any more).
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn assignment_status(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<AssignmentStatus>, AwsCallError> {
+        const OPERATION: &str = "DescribeAccountAssignmentCreationStatus";
+        self.paces.wait(&rates::ALL_OPERATIONS).await;
+        let answer = self
+            .client
+            .describe_account_assignment_creation_status()
+            .instance_arn(&self.instance)
+            .account_assignment_creation_request_id(request_id)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error));
+        match answer {
+            Ok(answer) => Ok(Some(status_of(answer.account_assignment_creation_status))),
+            Err(error) if error.class() == AwsErrorClass::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The gateway to an identity store.
+#[derive(Debug)]
+pub struct IdentityStore {
+    client: StoreClient,
+    paces: Paces,
+}
+
+impl IdentityStore {
+    /// A gateway over `client` that keeps to one of `shares` parts of the published rates (0: no pace).
+    #[must_use]
+    pub fn new(client: StoreClient, shares: u32) -> Self {
+        Self {
+            client,
+            paces: Paces::new(shares),
+        }
+    }
+
+    /// The name of the group with this id in the identity store `store`.
+    ///
+    /// # Errors
+    /// [`NotFound`](AwsErrorClass::NotFound) if there is no such group.
+    pub async fn group_name(&self, store: &str, id: &str) -> Result<String, AwsCallError> {
+        self.paces.wait(&rates::DESCRIBE_GROUP).await;
+        let group = self
+            .client
+            .describe_group()
+            .identity_store_id(store)
+            .group_id(id)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::IdentityStore, "DescribeGroup", &error))?;
+        Ok(group.display_name.unwrap_or_else(|| id.to_owned()))
+    }
+
+    /// A page of all groups of the identity store `store`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn groups(
+        &self,
+        store: &str,
+        next_token: Option<String>,
+    ) -> Result<Page<Group>, AwsCallError> {
+        self.paces.wait(&rates::LIST_GROUPS).await;
+        let page = self
+            .client
+            .list_groups()
+            .identity_store_id(store)
+            .max_results(PAGE)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::IdentityStore, "ListGroups", &error))?;
+        let groups = page.groups.into_iter().map(|group| Group {
+            id: group.group_id,
+            name: group.display_name,
+        });
+        Ok(Page {
+            entries: groups.collect(),
+            next_token: page.next_token,
+        })
+    }
+}
+
+fn status_of(status: Option<AccountAssignmentOperationStatus>) -> AssignmentStatus {
+    let status = status.unwrap_or_else(|| AccountAssignmentOperationStatus::builder().build());
+    match status.status {
+        Some(StatusValues::Succeeded) => AssignmentStatus::Succeeded,
+        Some(StatusValues::Failed) => AssignmentStatus::Failed(
+            status
+                .failure_reason
+                .unwrap_or_else(|| "AWS gives no reason".to_owned()),
+        ),
+        _ => AssignmentStatus::InProgress(status.request_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_read() {
+        let status = |status: Option<StatusValues>, reason: Option<&str>| {
+            let status = AccountAssignmentOperationStatus::builder()
+                .set_status(status)
+                .request_id("a")
+                .set_failure_reason(reason.map(str::to_owned));
+            status_of(Some(status.build()))
+        };
+        let in_progress = AssignmentStatus::InProgress(Some("a".to_owned()));
+        let failed = |reason: &str| AssignmentStatus::Failed(reason.to_owned());
+        assert_eq!(status(Some(StatusValues::InProgress), None), in_progress);
+        assert_eq!(
+            status(Some(StatusValues::from("QUEUED")), None),
+            in_progress
+        );
+        assert_eq!(status(None, None), in_progress);
+        assert_eq!(status_of(None), AssignmentStatus::InProgress(None));
+        assert_eq!(
+            status(Some(StatusValues::Succeeded), None),
+            AssignmentStatus::Succeeded
+        );
+        assert_eq!(
+            status(Some(StatusValues::Failed), Some("role quota")),
+            failed("role quota")
+        );
+        assert_eq!(
+            status(Some(StatusValues::Failed), None),
+            failed("AWS gives no reason")
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The AWS services that several functions call. An SDK type or error never leaves a gateway.
+
+#[cfg(feature = "identity-center")]
+pub mod identity_center;
+#[cfg(feature = "organizations")]
+pub mod organizations;
+#[cfg(any(feature = "identity-center", feature = "organizations"))]
+mod rates;

@@ -1,0 +1,566 @@
+//! AWS Organizations: accounts, organizational units, and accounts created without Control Tower.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_sdk_organizations::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{
+        Account as SdkAccount, CreateAccountState, CreateAccountStatus, Parent, ParentType, Tag,
+    },
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::rates::{Paces, organizations as rates};
+use crate::{
+    aws_error::{AwsCallError, Service},
+    ids::AccountId,
+};
+
+/// Organizational units nest five deep at most ("Quotas for AWS Organizations").
+const OU_DEPTH: usize = 5;
+/// Entries of a page, at most (the lists' `MaxResults`).
+const PAGE: i32 = 20;
+/// Organizational units whose children are listed at once.
+const UNITS_AT_ONCE: usize = 8;
+
+/// The id of an organizational unit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OuId(pub String);
+
+impl fmt::Display for OuId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An account as the organization describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its e-mail address.
+    pub email: Option<String>,
+    /// `ACTIVE`, `SUSPENDED`, `CLOSED`, …
+    pub state: String,
+    /// Whether it is the management account.
+    pub is_management: bool,
+    /// The organizational units above it from the root down, `None` if the API did not say.
+    pub path: Option<Vec<OuId>>,
+}
+
+/// A page of accounts, at most twenty.
+#[derive(Debug)]
+pub struct AccountPage {
+    /// The accounts.
+    pub accounts: Vec<OrganizationAccount>,
+    /// The token of the next page, if there is one.
+    pub next_token: Option<String>,
+}
+
+/// An organizational unit, or the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationalUnit {
+    /// Its id.
+    pub id: OuId,
+    /// Its name.
+    pub name: String,
+    /// The names from the root down, `Root/Workloads/Prod`.
+    pub path: String,
+}
+
+/// A request of `CreateAccount`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountCreation {
+    /// Its id, `car-…`.
+    pub request_id: String,
+    /// Its state.
+    pub state: CreationState,
+}
+
+/// The state of a request of `CreateAccount`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreationState {
+    /// It has not ended.
+    InProgress,
+    /// The account exists.
+    Succeeded(AccountId),
+    /// It failed: AWS's code of the reason, if it gave one.
+    Failed(Option<String>),
+}
+
+/// The gateway to AWS Organizations.
+#[derive(Debug)]
+pub struct Organizations {
+    client: Client,
+    paces: Paces,
+}
+
+impl Organizations {
+    /// A gateway over `client` that keeps to one of `shares` parts of each published rate (0: no pace).
+    #[must_use]
+    pub fn new(client: Client, shares: u32) -> Self {
+        Self {
+            client,
+            paces: Paces::new(shares),
+        }
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if the organization has no such account.
+    pub async fn account(&self, id: &AccountId) -> Result<OrganizationAccount, AwsCallError> {
+        self.paces.wait(&rates::DESCRIBE_ACCOUNT).await;
+        let answer = self
+            .client
+            .describe_account()
+            .account_id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| failed("DescribeAccount", &error))?;
+        let account = answer
+            .account
+            .unwrap_or_else(|| SdkAccount::builder().build());
+        Ok(account_of(id.clone(), account))
+    }
+
+    /// A page of all accounts of the organization.
+    ///
+    /// # Errors
+    /// If the call fails; [`Refused`](crate::aws_error::AwsErrorClass::Refused) for a `next_token`
+    /// that is no longer known.
+    pub async fn accounts(&self, next_token: Option<String>) -> Result<AccountPage, AwsCallError> {
+        self.paces.wait(&rates::LIST_ACCOUNTS).await;
+        let page = self
+            .client
+            .list_accounts()
+            .max_results(PAGE)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| failed("ListAccounts", &error))?;
+        Ok(AccountPage {
+            accounts: page
+                .accounts
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|account| Some(account_of(account.id()?.parse().ok()?, account)))
+                .collect(),
+            next_token: page.next_token,
+        })
+    }
+
+    /// All accounts of the organization.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn all_accounts(&self) -> Result<Vec<OrganizationAccount>, AwsCallError> {
+        let mut accounts = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = self.accounts(next_token).await?;
+            accounts.extend(page.accounts);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(accounts);
+            }
+        }
+    }
+
+    /// The first account for which `is` holds; no page after it is read.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn find_account(
+        &self,
+        is: impl Fn(&OrganizationAccount) -> bool,
+    ) -> Result<Option<OrganizationAccount>, AwsCallError> {
+        let mut next_token = None;
+        loop {
+            let page = self.accounts(next_token).await?;
+            let found = page.accounts.into_iter().find(&is);
+            next_token = page.next_token;
+            if found.is_some() || next_token.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The organizational units above an account, from the root down, read parent by parent.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn path_by_parents(&self, id: &AccountId) -> Result<Vec<OuId>, AwsCallError> {
+        let mut path = Vec::new();
+        let mut child = id.to_string();
+        for _ in 0..OU_DEPTH {
+            let parents = self.parents(&child).await?;
+            let unit = parents
+                .into_iter()
+                .find(|parent| parent.r#type == Some(ParentType::OrganizationalUnit))
+                .and_then(|parent| parent.id);
+            let Some(unit) = unit else { break };
+            path.insert(0, OuId(unit.clone()));
+            child = unit;
+        }
+        Ok(path)
+    }
+
+    /// The id of what an account is directly in: an organizational unit or the root.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn parent(&self, id: &AccountId) -> Result<String, AwsCallError> {
+        let parents = self.parents(id.as_str()).await?;
+        let parent = parents.into_iter().find_map(|parent| parent.id);
+        Ok(parent.unwrap_or_default())
+    }
+
+    async fn parents(&self, child: &str) -> Result<Vec<Parent>, AwsCallError> {
+        self.paces.wait(&rates::LIST_PARENTS).await;
+        let answer = self
+            .client
+            .list_parents()
+            .child_id(child)
+            .send()
+            .await
+            .map_err(|error| failed("ListParents", &error))?;
+        Ok(answer.parents.unwrap_or_default())
+    }
+
+    /// The name of an organizational unit.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn ou_name(&self, unit: &OuId) -> Result<String, AwsCallError> {
+        self.paces.wait(&rates::DESCRIBE_ORGANIZATIONAL_UNIT).await;
+        let answer = self
+            .client
+            .describe_organizational_unit()
+            .organizational_unit_id(&unit.0)
+            .send()
+            .await
+            .map_err(|error| failed("DescribeOrganizationalUnit", &error))?;
+        Ok(answer
+            .organizational_unit
+            .and_then(|unit| unit.name)
+            .unwrap_or_else(|| unit.0.clone()))
+    }
+
+    /// The root's name and every organizational unit, level by level.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn units(&self) -> Result<(String, Vec<OrganizationalUnit>), AwsCallError> {
+        let root = self.root().await?;
+        let name = root.name.clone();
+        let mut units = Vec::new();
+        let mut level = vec![root];
+        for _ in 0..OU_DEPTH {
+            level = stream::iter(&level)
+                .map(|parent| self.children(parent))
+                .buffered(UNITS_AT_ONCE)
+                .try_concat()
+                .await?;
+            units.extend(level.iter().cloned());
+        }
+        Ok((name, units))
+    }
+
+    async fn root(&self) -> Result<OrganizationalUnit, AwsCallError> {
+        const OPERATION: &str = "ListRoots";
+        let mut next_token = None;
+        loop {
+            self.paces.wait(&rates::LIST_ROOTS).await;
+            let page = self
+                .client
+                .list_roots()
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| failed(OPERATION, &error))?;
+            if let Some(root) = page.roots.unwrap_or_default().into_iter().next() {
+                let name = root.name.unwrap_or_default();
+                return Ok(OrganizationalUnit {
+                    id: OuId(root.id.unwrap_or_default()),
+                    path: name.clone(),
+                    name,
+                });
+            }
+            next_token = page.next_token;
+            if next_token.is_none() {
+                let words = "the organization has no root";
+                return Err(AwsCallError::not_found(OPERATION, words));
+            }
+        }
+    }
+
+    async fn children(
+        &self,
+        parent: &OrganizationalUnit,
+    ) -> Result<Vec<OrganizationalUnit>, AwsCallError> {
+        let mut units = Vec::new();
+        let mut next_token = None;
+        loop {
+            self.paces
+                .wait(&rates::LIST_ORGANIZATIONAL_UNITS_FOR_PARENT)
+                .await;
+            let page = self
+                .client
+                .list_organizational_units_for_parent()
+                .parent_id(&parent.id.0)
+                .max_results(PAGE)
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| failed("ListOrganizationalUnitsForParent", &error))?;
+            units.extend(
+                page.organizational_units
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|unit| {
+                        let name = unit.name?;
+                        Some(OrganizationalUnit {
+                            id: OuId(unit.id?),
+                            path: format!("{}/{name}", parent.path),
+                            name,
+                        })
+                    }),
+            );
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(units);
+            }
+        }
+    }
+
+    /// All tags of an account.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of the tags.
+    pub async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsCallError> {
+        let mut tags = BTreeMap::new();
+        let mut next_token = None;
+        loop {
+            self.paces.wait(&rates::LIST_TAGS_FOR_RESOURCE).await;
+            let page = self
+                .client
+                .list_tags_for_resource()
+                .resource_id(id.as_str())
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| failed("ListTagsForResource", &error))?;
+            tags.extend(
+                page.tags
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value)),
+            );
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+
+    /// Creates an account. AWS has no token for it: the same call again creates another one or fails.
+    ///
+    /// Not paced: the published rate is one call in ten seconds. A caller that is throttled has to come
+    /// back later anyway, and waiting here would use up its invocation.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn create_account(
+        &self,
+        email: &str,
+        name: &str,
+        tags: &[(&str, String)],
+    ) -> Result<AccountCreation, AwsCallError> {
+        let tags = tags
+            .iter()
+            .filter_map(|(key, value)| Tag::builder().key(*key).value(value).build().ok())
+            .collect();
+        let answer = self
+            .client
+            .create_account()
+            .email(email)
+            .account_name(name)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .map_err(|error| failed("CreateAccount", &error))?;
+        Ok(creation_of(answer.create_account_status))
+    }
+
+    /// The request of `CreateAccount` with this id.
+    ///
+    /// # Errors
+    /// If the call fails; [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if Organizations has no
+    /// such request.
+    pub async fn account_creation(
+        &self,
+        request_id: &str,
+    ) -> Result<AccountCreation, AwsCallError> {
+        self.paces
+            .wait(&rates::DESCRIBE_CREATE_ACCOUNT_STATUS)
+            .await;
+        let answer = self
+            .client
+            .describe_create_account_status()
+            .create_account_request_id(request_id)
+            .send()
+            .await
+            .map_err(|error| failed("DescribeCreateAccountStatus", &error))?;
+        Ok(creation_of(answer.create_account_status))
+    }
+
+    /// The id of the request of `CreateAccount` in progress for an account of this name.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn creation_in_progress(&self, name: &str) -> Result<Option<String>, AwsCallError> {
+        let mut next_token = None;
+        loop {
+            self.paces.wait(&rates::LIST_CREATE_ACCOUNT_STATUS).await;
+            let page = self
+                .client
+                .list_create_account_status()
+                .states(CreateAccountState::InProgress)
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| failed("ListCreateAccountStatus", &error))?;
+            let found = page
+                .create_account_statuses
+                .unwrap_or_default()
+                .into_iter()
+                .find(|status| status.account_name() == Some(name));
+            next_token = page.next_token;
+            match found {
+                Some(status) => return Ok(status.id),
+                None if next_token.is_none() => return Ok(None),
+                None => {}
+            }
+        }
+    }
+
+    /// Moves an account from one parent to another.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn move_account(
+        &self,
+        id: &AccountId,
+        from: &str,
+        to: &str,
+    ) -> Result<(), AwsCallError> {
+        self.paces.wait(&rates::MOVE_ACCOUNT).await;
+        self.client
+            .move_account()
+            .account_id(id.as_str())
+            .source_parent_id(from)
+            .destination_parent_id(to)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed("MoveAccount", &error))
+    }
+}
+
+fn account_of(id: AccountId, account: SdkAccount) -> OrganizationAccount {
+    // `Status` was announced to be retired; a service that does not know `State` yet still has it.
+    let status = || account.status().map(|status| status.as_str().to_owned());
+    let state = account.state().map(|state| state.as_str().to_owned());
+    // The account in an account's own ARN is the management account.
+    let management = account.arn().and_then(|arn| AccountId::from_arn(arn).ok());
+    OrganizationAccount {
+        state: state.or_else(status).unwrap_or_default(),
+        is_management: management.as_ref() == Some(&id),
+        path: account.paths().first().map(|path| units_of(path)),
+        name: account.name,
+        email: account.email,
+        id,
+    }
+}
+
+/// The organizational units in a path such as `o-aa111/r-a1b2/ou-a1b2-cdefgh12/111122223333/`.
+fn units_of(path: &str) -> Vec<OuId> {
+    path.split('/')
+        .filter(|part| part.starts_with("ou-"))
+        .map(|unit| OuId(unit.to_owned()))
+        .collect()
+}
+
+fn creation_of(status: Option<CreateAccountStatus>) -> AccountCreation {
+    let status = status.unwrap_or_else(|| CreateAccountStatus::builder().build());
+    let account = status.account_id().and_then(|id| id.parse().ok());
+    let state = match (status.state(), account) {
+        (Some(CreateAccountState::Succeeded), Some(account)) => CreationState::Succeeded(account),
+        (Some(CreateAccountState::Failed), _) => {
+            let reason = status.failure_reason();
+            CreationState::Failed(reason.map(|reason| reason.as_str().to_owned()))
+        }
+        _ => CreationState::InProgress,
+    };
+    AccountCreation {
+        request_id: status.id.unwrap_or_default(),
+        state,
+    }
+}
+
+fn failed<E>(operation: &'static str, error: &SdkError<E>) -> AwsCallError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    AwsCallError::new(Service::Organizations, operation, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_organizations::types::CreateAccountFailureReason;
+
+    use super::*;
+
+    #[test]
+    fn a_path_gives_its_units_from_the_root_down() {
+        let units: Vec<_> = units_of("o-aa111/r-a1b2/ou-a1b2-one/ou-a1b2-two/111122223333/")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(units, ["ou-a1b2-one", "ou-a1b2-two"]);
+        assert_eq!(units_of("o-aa111/r-a1b2/111122223333/"), []);
+    }
+
+    #[test]
+    fn a_creation_succeeds_only_with_an_account() {
+        let creation = |state: Option<CreateAccountState>, account: Option<&str>| {
+            let status = CreateAccountStatus::builder()
+                .id("car-1")
+                .set_state(state)
+                .set_account_id(account.map(str::to_owned))
+                .failure_reason(CreateAccountFailureReason::EmailAlreadyExists)
+                .build();
+            creation_of(Some(status)).state
+        };
+        let id = "111122223333";
+        assert_eq!(
+            creation(Some(CreateAccountState::Succeeded), Some(id)),
+            CreationState::Succeeded(id.parse().unwrap())
+        );
+        assert_eq!(
+            creation(Some(CreateAccountState::Succeeded), None),
+            CreationState::InProgress
+        );
+        assert_eq!(
+            creation(Some(CreateAccountState::Failed), None),
+            CreationState::Failed(Some("EMAIL_ALREADY_EXISTS".to_owned()))
+        );
+        assert_eq!(creation(None, None), CreationState::InProgress);
+        assert_eq!(creation_of(None).state, CreationState::InProgress);
+    }
+}
