@@ -1,6 +1,9 @@
 //! `orgkeeper alert`: trying rules and events.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use alerter::rules::Rules;
 use clap::{Args, Subcommand};
@@ -158,7 +161,7 @@ impl Try {
     }
 }
 
-fn read(path: &PathBuf, hint: &'static str) -> Result<String, CommandError> {
+fn read(path: &Path, hint: &'static str) -> Result<String, CommandError> {
     fs::read_to_string(path).map_err(|source| CommandError::Unreadable {
         file: path.display().to_string(),
         source,
