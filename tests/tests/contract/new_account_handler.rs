@@ -1386,13 +1386,16 @@ fn changed_at_first(
 }
 
 #[tokio::test]
-async fn another_attempt_that_starts_meanwhile_is_read_again_and_followed() {
+async fn another_attempt_that_starts_meanwhile_is_shown_and_not_followed() {
     let vending = organization();
     one_under_way(&vending).await;
     let attempt = json!({ "Attempt": { "N": "2" } });
     let wire = wire_over(&vending, changed_at_first(&vending, attempt)).await;
     done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
-    assert_eq!(wire.calls_of("TransactWriteItems").len(), 2);
+    assert_eq!(
+        attribute(&vending, &new_email(0), "Files")["SS"],
+        json!(["v1#first.csv"])
+    );
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
 }
 
