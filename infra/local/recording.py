@@ -179,7 +179,8 @@ def draw(snapshots):
     times, uncovered = pace(snapshots)
     length = times[-1] + END
     lines = max(uncovered)
-    versions = versions_of(snapshots, times)
+    # Lines are replaced before the new ones below them are uncovered.
+    versions = versions_of(snapshots, [0, *times[:-1]])
     styles, body, rules = {}, [], []
     for number in sorted(versions):
         # An empty version needs no picture: the other versions are hidden then.
