@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_stands_first_and_what_to_do_last() {
+    fn what_happened_comes_first_and_what_to_do_last() {
         let details = [
             (WHAT_TO_DO, "ask them"),
             ("MFA", "no"),

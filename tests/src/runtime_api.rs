@@ -30,7 +30,7 @@ use tokio::{
 
 /// How long a start or an invocation may take before the run is given up.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// The ARN that the function is told it has.
+/// The function's ARN, as it receives it.
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:111111111111:function:under-test";
 
 enum Said {

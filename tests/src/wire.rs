@@ -171,12 +171,13 @@ pub struct Wire {
 }
 
 impl Drop for Wire {
-    #[expect(clippy::panic, reason = "a script that panicked fails its test")]
     fn drop(&mut self) {
         let panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
-        if !panics.is_empty() && !std::thread::panicking() {
-            panic!("the script of the wire panicked: {}", panics.join("; "));
-        }
+        assert!(
+            panics.is_empty() || std::thread::panicking(),
+            "the script of the wire panicked: {}",
+            panics.join("; ")
+        );
     }
 }
 

@@ -137,23 +137,25 @@ impl Try {
     fn text(&self, report: &Report) -> String {
         let file = self.rules.clone().unwrap_or_default();
         let file = file.display();
-        let mut text = String::new();
-        if !report.rule_faults.is_empty() {
-            text += &format!(
+        let refused = (!report.rule_faults.is_empty()).then(|| {
+            format!(
                 "{file}: the rules are refused, and the alerter would keep its old rules. Correct these lines:\n"
-            );
-        }
-        for fault in &report.rule_faults {
-            text += &format!("  {fault}\n");
-        }
-        for silence in &report.expired_silences {
-            let SilencePreview { line, until, .. } = silence;
-            text +=
-                &format!("The silence in line {line} has no effect: it expired after {until}.\n");
-        }
-        for EventReport { file, preview } in &report.events {
-            text += &format!("=== {file}\n{}\n", preview.text());
-        }
+            )
+        });
+        let faults = report.rule_faults.iter();
+        let silences = report.expired_silences.iter();
+        let events = report.events.iter();
+        let mut text: String =
+            refused
+                .into_iter()
+                .chain(faults.map(|fault| format!("  {fault}\n")))
+                .chain(silences.map(|SilencePreview { line, until, .. }| {
+                    format!("The silence in line {line} has no effect: it expired after {until}.\n")
+                }))
+                .chain(events.map(|EventReport { file, preview }| {
+                    format!("=== {file}\n{}\n", preview.text())
+                }))
+                .collect();
         if text.is_empty() {
             text = format!("{file}: the rules are correct.\n");
         }

@@ -132,8 +132,8 @@ impl Assigner {
                 break;
             }
             let polled = self.identity_center.assignment_status(id).await;
-            let polled = polled.map(|status| match status {
-                Some(status) => state_of(status, Some(id)),
+            let polled = polled.map(|answer| match answer {
+                Some(now) => state_of(now, Some(id)),
                 // AWS does not know the request any more: it is made again.
                 None => AssignmentState::Open,
             });

@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_followed_or_refused() {
+    fn what_is_in_progress_is_followed_or_refused() {
         for status in [Status::Valid, Status::Provisioning, Status::Assigning] {
             let held = held(status);
             match decided(&row(GOOD), Some(&held), &organization()) {
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_stands_is_enrolled() {
+    fn an_account_that_exists_is_enrolled() {
         let (request, over) = started(
             &existing("OLD@example.com", "Old & grown"),
             None,
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_of_enrolling_is_named() {
+    fn what_prevents_an_enrollment_is_named() {
         for (email, name, words) in [
             (
                 "old@example.com",
@@ -525,9 +525,9 @@ mod tests {
     #[test]
     fn faults_of_the_row_and_of_the_organization_come_together() {
         let row = existing("new@example.com", "enrolled");
-        let mut faulty = requested(&row);
-        faulty.faults = vec![Fault::of(Column::OrgUnit, "is empty")];
-        let decision = decide(&faulty, None, &organization(), &file("new"), 0);
+        let mut account = requested(&row);
+        account.faults = vec![Fault::of(Column::OrgUnit, "is empty")];
+        let decision = decide(&account, None, &organization(), &file("new"), 0);
         let Decision::Refused(faults) = decision else {
             panic!("{decision:?}");
         };

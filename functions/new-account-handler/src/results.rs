@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_under_way_is_filled_in_again() {
+    fn only_what_was_in_progress_is_filled_in_again() {
         let lines = [
             "a,,a@x.com,,,,VALID,,",
             "b,,B@x.com,,,,PROVISIONING,,",

@@ -23,7 +23,7 @@ use crate::{
     ids::{AccountId, RoleArn},
 };
 
-/// Live lookups under way at once; their pace is the gateways' own.
+/// Live lookups in progress at once; the gateways pace them.
 const LOOKUPS_AT_ONCE: usize = 8;
 /// How long a process believes an organizational unit's name: its API allows two calls a second.
 const OU_NAME_MAX_AGE: Duration = Duration::from_mins(1);
@@ -34,7 +34,7 @@ pub type Read<T> = Result<T, Arc<AwsCallError>>;
 /// An account's name and the organizational units above it, still without their names.
 type Found = (AccountId, Read<(String, Vec<OuId>)>);
 
-/// What an account is called and where it stands.
+/// The name and the organizational unit of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The account's name.
@@ -126,7 +126,7 @@ impl LiveOrganization {
         })
     }
 
-    /// What an account is called and where it stands.
+    /// The name and the organizational unit of an account.
     ///
     /// # Errors
     /// If a call fails; [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if the organization

@@ -303,7 +303,7 @@ impl Tables {
             let distinct: BTreeSet<String> = keys.iter().map(|key| only_key(table, key)).collect();
             assert!(
                 distinct.len() == keys.len(),
-                "a key comes twice in a BatchGetItem"
+                "a BatchGetItem has a duplicate key"
             );
             assert!(
                 (1..=ACTIONS).contains(&keys.len()),

@@ -419,11 +419,7 @@ impl<'p, 'r> Parser<'p, 'r> {
                     break;
                 }
             }
-            assert!(
-                clauses.insert(clause),
-                "a clause comes twice: {}",
-                self.text
-            );
+            assert!(clauses.insert(clause), "a duplicate clause: {}", self.text);
         }
         assert!(!changes.is_empty(), "an update changes something");
         changes

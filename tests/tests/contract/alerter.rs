@@ -1,4 +1,4 @@
-//! `alerter`'s handler with real SDK clients over the wire: each thing told once, whatever AWS answers.
+//! `alerter`'s handler with real SDK clients over the wire: each alert is published once, for every answer of AWS.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::{
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/alerts";
 const ACCOUNT: &str = "111122223333";
-/// Alerts that are told one by one.
+/// Alerts that are published one by one.
 const LIMIT: usize = 3;
 const NOW: &str = "2026-03-01T12:06:00Z";
 
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// The topics and titles of what was published since this was last asked.
-    fn told(&mut self) -> Vec<(String, String)> {
+    fn published(&mut self) -> Vec<(String, String)> {
         let published = std::mem::take(&mut self.published).into_iter();
         published
             .map(|(topic, alert)| (topic, alert.title))
@@ -122,7 +122,10 @@ impl World {
     }
 
     fn topics(&mut self) -> Vec<String> {
-        self.told().into_iter().map(|(topic, _)| topic).collect()
+        self.published()
+            .into_iter()
+            .map(|(topic, _)| topic)
+            .collect()
     }
 }
 
@@ -279,7 +282,7 @@ async fn a_duplicate_event_is_published_once() {
     let again = with(event, "/id", "another");
     assert!(stage.batch(&[&again], 86_400).await.is_empty());
     let title = "Root user signed in with MFA in payments-dev".to_owned();
-    assert_eq!(stage.look().told(), [("critical".to_owned(), title)]);
+    assert_eq!(stage.look().published(), [("critical".to_owned(), title)]);
     assert_eq!(stage.wire.calls_of("Publish").len(), 1);
     let sent = stage.tables.items(SENT);
     assert!(sent.values().all(|item| item["State"]["S"] == "done"));
@@ -296,13 +299,13 @@ async fn a_claimed_alert_is_retried_until_the_claim_expires() {
         "UpdateItem",
         vec![Answer::error(500, "InternalServerError")],
     );
-    // Told, but nobody could note it: the message comes back, and finds the record.
+    // Published, but not recorded as completed: the message is retried, and finds the record.
     assert_eq!(stage.batch(&[event], 0).await, [0]);
     assert_eq!(stage.look().topics(), ["critical"]);
     assert_eq!(stage.batch(&[event], 10).await, [0]);
     assert_eq!(stage.look().returned, [2, 2]);
     assert!(stage.look().topics().is_empty());
-    // The invocation that might have been telling it has ended: told twice rather than never.
+    // The invocation that might have published it has ended: twice is better than never.
     assert!(stage.batch(&[event], 21).await.is_empty());
     assert_eq!(stage.look().topics(), ["critical"]);
 }
@@ -424,7 +427,7 @@ async fn without_the_directory_alerts_name_account_ids() {
     );
     assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
     let title = format!("Root user signed in with MFA in {ACCOUNT}");
-    assert_eq!(stage.look().told(), [("critical".to_owned(), title)]);
+    assert_eq!(stage.look().published(), [("critical".to_owned(), title)]);
 }
 
 #[tokio::test]
@@ -457,13 +460,13 @@ async fn a_burst_is_summarized() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 40);
     for (place, some) in events.chunks(10).enumerate() {
-        // Each comes twice.
+        // Each is duplicated.
         let twice = [refs(some), refs(some)].concat();
         let seconds = i64::try_from(place).unwrap() * 20;
         assert!(stage.batch(&twice, seconds).await.is_empty());
         assert!(stage.batch(&refs(some), seconds + 1).await.is_empty());
     }
-    assert_eq!(stage.look().told().len(), LIMIT);
+    assert_eq!(stage.look().published().len(), LIMIT);
     let ordered = std::mem::take(&mut stage.look().ordered);
     let [(summary, 301)] = &ordered[..] else {
         panic!("{ordered:?}");
@@ -522,7 +525,7 @@ async fn different_alerts_are_different_bursts() {
         )
     }));
     assert!(stage.batch(&refs(&batch), 0).await.is_empty());
-    assert_eq!(stage.look().told().len(), 9);
+    assert_eq!(stage.look().published().len(), 9);
     assert!(stage.look().ordered.is_empty());
 }
 
@@ -588,13 +591,13 @@ async fn a_failed_write_of_a_burst_is_retried_and_counts_once() {
     // Others are faster, twice.
     stage.look().overtaken = 2;
     assert!(stage.batch(&refs(&events), 8).await.is_empty());
-    assert_eq!(stage.look().told().len(), LIMIT);
+    assert_eq!(stage.look().published().len(), LIMIT);
     let ordered = std::mem::take(&mut stage.look().ordered);
     assert_eq!(ordered.len(), 1);
     assert!(stage.batch(&[&ordered[0].0], 400).await.is_empty());
-    let told = stage.look().told();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].1.starts_with("2 more: "), "{told:?}");
+    let published = stage.look().published();
+    assert_eq!(published.len(), 1);
+    assert!(published[0].1.starts_with("2 more: "), "{published:?}");
 }
 
 fn throttled_table() -> Answer {
@@ -615,28 +618,28 @@ async fn a_writer_that_always_loses_is_retried() {
 async fn a_crash_after_counting_counts_once() {
     let stage = Stage::new().await;
     let events = iam_changes(0, 5);
-    // Told or counted, but none of it noted.
+    // Published or counted, but none of it recorded.
     let fault = || Answer::error(500, "InternalServerError");
     stage.fail(
         "UpdateItem",
         vec![fault(), fault(), fault(), fault(), fault()],
     );
     assert_eq!(stage.batch(&refs(&events), 0).await, [0, 1, 2, 3, 4]);
-    assert_eq!(stage.look().told().len(), LIMIT);
-    // Those that were told keep their places and are told again; the counted ones stay counted.
+    assert_eq!(stage.look().published().len(), LIMIT);
+    // Those that were published keep their places and are published again; the counted ones stay counted.
     assert!(stage.batch(&refs(&events), 30).await.is_empty());
-    assert_eq!(stage.look().told().len(), LIMIT);
+    assert_eq!(stage.look().published().len(), LIMIT);
     let (summary, _) = stage.look().ordered[0].clone();
     assert_eq!(stage.look().ordered.len(), 1);
     assert!(stage.batch(&[&summary], 301).await.is_empty());
-    assert!(stage.look().told()[0].1.starts_with("2 more: "));
+    assert!(stage.look().published()[0].1.starts_with("2 more: "));
 }
 
 #[tokio::test]
 async fn a_summary_that_a_topic_refuses_is_retried_with_the_same_count() {
     let stage = Stage::with(&routes()).await;
     assert!(stage.batch(&refs(&iam_changes(0, 8)), 0).await.is_empty());
-    stage.look().told();
+    stage.look().published();
     let (summary, _) = stage.look().ordered[0].clone();
     stage.fail("customer", vec![throttled()]);
     assert_eq!(stage.batch(&[&summary], 301).await, [0]);
@@ -650,10 +653,10 @@ async fn a_summary_that_a_topic_refuses_is_retried_with_the_same_count() {
     );
     assert_eq!(stage.look().topics(), ["error", "customer"]);
     assert!(stage.batch(&[&summary], 303).await.is_empty());
-    let told = stage.look().told();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].0, "customer");
-    assert!(told[0].1.starts_with("5 more: "), "{told:?}");
+    let published = stage.look().published();
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0].0, "customer");
+    assert!(published[0].1.starts_with("5 more: "), "{published:?}");
 }
 
 #[tokio::test]
@@ -679,7 +682,7 @@ async fn a_finding_is_published_again_when_its_level_rose() {
                 .await
                 .is_empty()
         );
-        assert_eq!(stage.look().told().len(), wanted, "{count} {severity}");
+        assert_eq!(stage.look().published().len(), wanted, "{count} {severity}");
     }
     // A level that cannot be read or kept brings the message back.
     stage.fail("GetItem", vec![throttled_table()]);
@@ -744,12 +747,12 @@ async fn an_unrecognized_message_is_published_unchanged() {
         sample!("unrecognized"),
     ];
     assert!(stage.batch(&bodies, 0).await.is_empty());
-    let mut told = stage.look().told();
-    told.sort();
+    let mut published = stage.look().published();
+    published.sort();
     // The first four are alike: one of them is counted.
-    assert_eq!(told.len(), 4);
+    assert_eq!(published.len(), 4);
     assert!(
-        told.iter().all(|(topic, title)| {
+        published.iter().all(|(topic, title)| {
             topic == "error" && title.starts_with("Unrecognized message")
         })
     );
@@ -895,21 +898,21 @@ async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
         handler,
         wire,
     };
-    let told = async |number: usize, minutes: i64| {
+    let published = async |number: usize, minutes: i64| {
         let event = &iam_changes(number, number + 1)[0];
         assert!(stage.batch(&[event], minutes * 60).await.is_empty());
-        !stage.look().told().is_empty()
+        !stage.look().published().is_empty()
     };
-    assert!(!told(0, 0).await);
-    assert!(!told(1, 4).await, "they are not read for each batch");
+    assert!(!published(0, 0).await);
+    assert!(!published(1, 4).await, "they are not read for each batch");
     assert_eq!(*read.lock().unwrap(), 1);
-    assert!(!told(2, 5).await, "wrong rules leave those that stand");
+    assert!(!published(2, 5).await, "wrong rules leave the active ones");
     assert_eq!(*read.lock().unwrap(), 2);
     assert!(
-        !told(3, 10).await,
+        !published(3, 10).await,
         "so does a parameter that cannot be read"
     );
     let attempts = *read.lock().unwrap();
     assert!(attempts >= 3);
-    assert!(told(4, 15).await, "the silence is gone");
+    assert!(published(4, 15).await, "the silence is gone");
 }

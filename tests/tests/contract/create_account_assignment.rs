@@ -33,11 +33,11 @@ const PATIENCE: usize = 60;
 #[derive(Default)]
 struct World {
     /// The requests that IAM Identity Center works on, and the group that each is for.
-    under_way: BTreeMap<String, String>,
+    in_progress: BTreeMap<String, String>,
     /// The requests that it worked on before.
     ended: BTreeMap<String, String>,
     /// The most of those at once.
-    most_under_way: usize,
+    most_in_progress: usize,
     /// How many requests there were.
     requests: usize,
     /// Groups that have their access.
@@ -161,8 +161,8 @@ impl World {
         let place = group.trim_start_matches("group-");
         let set = format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{place}");
         assert_eq!(wanted["PermissionSetArn"], set);
-        self.under_way.insert(id.clone(), group.to_owned());
-        self.most_under_way = self.most_under_way.max(self.under_way.len());
+        self.in_progress.insert(id.clone(), group.to_owned());
+        self.most_in_progress = self.most_in_progress.max(self.in_progress.len());
         status("IN_PROGRESS", &id, None)
     }
 
@@ -172,7 +172,7 @@ impl World {
         let id = wanted["AccountAssignmentCreationRequestId"]
             .as_str()
             .unwrap();
-        if let Some(group) = self.under_way.remove(id) {
+        if let Some(group) = self.in_progress.remove(id) {
             self.ended.insert(id.to_owned(), group);
         }
         let Some(group) = self.ended.get(id) else {
@@ -253,7 +253,7 @@ async fn returned(wire: &Wire, bodies: &[Value]) -> Vec<String> {
 }
 
 /// Runs one message and tells whether it comes back.
-async fn comes_back(wire: &Wire, body: &Value) -> bool {
+async fn is_retried(wire: &Wire, body: &Value) -> bool {
     returned(wire, std::slice::from_ref(body)).await == ["0"]
 }
 
@@ -297,15 +297,19 @@ fn ended(world: &Shared, status: &str) {
     assert_eq!(world.text("Status"), status);
     assert_eq!(world.slots(), BTreeSet::new(), "no slot is left held");
     let world = look(world);
-    assert_eq!(world.under_way, BTreeMap::new(), "nothing is under way");
-    assert!(world.most_under_way <= SLOTS, "{}", world.most_under_way);
+    assert_eq!(world.in_progress, BTreeMap::new(), "nothing is in progress");
+    assert!(
+        world.most_in_progress <= SLOTS,
+        "{}",
+        world.most_in_progress
+    );
 }
 
 #[tokio::test]
 async fn one_access_is_asked_for_and_looked_at_a_second_later() {
     let world = assigning(1);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     let follow_ups = sent(&wire);
     assert_eq!(
         follow_ups,
@@ -319,7 +323,7 @@ async fn one_access_is_asked_for_and_looked_at_a_second_later() {
     assert_eq!(world.text("Status"), "ASSIGNING");
 
     forget(&wire);
-    assert!(!comes_back(&wire, &follow_ups[0].0).await);
+    assert!(!is_retried(&wire, &follow_ups[0].0).await);
     assert_eq!(sent(&wire), []);
     assert_eq!(look(&world).given, BTreeSet::from([group(0)]));
     ended(&world, "SUCCEEDED");
@@ -329,7 +333,7 @@ async fn one_access_is_asked_for_and_looked_at_a_second_later() {
 async fn an_account_that_nobody_gets_access_to_is_done_at_once() {
     let world = assigning(0);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     assert_eq!(sent(&wire), []);
     assert_eq!(look(&world).requests, 0);
     ended(&world, "SUCCEEDED");
@@ -339,7 +343,7 @@ async fn an_account_that_nobody_gets_access_to_is_done_at_once() {
 async fn several_accesses_are_asked_for_at_once_as_far_as_there_are_places() {
     let world = assigning(5);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     let steps = &sent(&wire)[0].0["steps"];
     assert_eq!(steps[2], json!({ "asked": "request-3" }));
     assert_eq!((&steps[3], &steps[4]), (&json!("open"), &json!("open")));
@@ -356,7 +360,7 @@ async fn an_answer_that_knows_the_outcome_needs_no_second_look() {
         let world = assigning(1);
         let answer = status(state, "request-1", Some("role quota"));
         let wire = wire_over(&world, at_first("CreateAccountAssignment", 9, answer)).await;
-        assert!(!comes_back(&wire, &first()).await);
+        assert!(!is_retried(&wire, &first()).await);
         assert_eq!(sent(&wire), []);
         ended(&world, end);
     }
@@ -372,7 +376,7 @@ async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
     let mut delays = Vec::new();
     for _ in 0..10 {
         forget(&wire);
-        assert!(!comes_back(&wire, &message).await);
+        assert!(!is_retried(&wire, &message).await);
         assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 0);
         let (next, delay) = sent(&wire)[0].clone();
         message = next;
@@ -387,7 +391,7 @@ async fn without_a_place_nothing_is_asked_for_and_the_wait_grows() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_waited_for_longer_and_longer() {
+async fn a_request_in_progress_is_waited_for_longer_and_longer() {
     let world = assigning(1);
     let working = status("IN_PROGRESS", "request-1", None);
     let describe = "DescribeAccountAssignmentCreationStatus";
@@ -410,7 +414,7 @@ async fn conflicts_and_throttling_are_tried_again_and_never_count_as_a_failure()
             let mut longest = 0;
             for _ in 0..PATIENCE {
                 forget(&wire);
-                assert!(!comes_back(&wire, &message).await, "{code} {operation}");
+                assert!(!is_retried(&wire, &message).await, "{code} {operation}");
                 let Some((next, delay)) = sent(&wire).pop() else {
                     break;
                 };
@@ -428,7 +432,7 @@ async fn a_conflict_of_one_access_holds_up_no_other() {
     let world = assigning(2);
     let conflict = Answer::error(409, "ConflictException");
     let wire = wire_over(&world, at_first("CreateAccountAssignment", 1, conflict)).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     let (message, _) = sent(&wire)[0].clone();
     assert_eq!(message["steps"], json!(["open", { "asked": "request-1" }]));
     to_the_end(&wire, &[message]).await;
@@ -440,7 +444,7 @@ async fn a_throttled_service_is_left_alone_for_now() {
     let world = assigning(3);
     let throttled = Answer::error(400, "ThrottlingException");
     let wire = wire_over(&world, at_first("CreateAccountAssignment", 1, throttled)).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 1);
     to_the_end(&wire, &[sent(&wire)[0].0.clone()]).await;
     ended(&world, "SUCCEEDED");
@@ -461,7 +465,7 @@ async fn an_access_that_fails_fails_the_request_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
+async fn a_request_fails_only_when_nothing_of_it_is_in_progress() {
     let world = assigning(5);
     look(&world).fails = BTreeMap::from([(group(0), "no"), (group(2), "neither")]);
     let wire = wire_over(&world, |call| {
@@ -469,10 +473,10 @@ async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
         (*id == "slow").then(|| status("IN_PROGRESS", "slow", None))
     })
     .await;
-    look(&world).under_way = BTreeMap::from([("a".to_owned(), group(0))]);
+    look(&world).in_progress = BTreeMap::from([("a".to_owned(), group(0))]);
     world.hold((0..2).map(token));
     let message = later(json!([{ "asked": "a" }, { "asked": "slow" }]));
-    assert!(!comes_back(&wire, &message).await);
+    assert!(!is_retried(&wire, &message).await);
     let (message, delay) = sent(&wire)[0].clone();
     assert_eq!(delay, 1);
     assert_eq!(
@@ -488,15 +492,18 @@ async fn a_request_fails_only_when_nothing_of_it_is_under_way() {
         (*id == "slow").then(|| status("SUCCEEDED", "slow", None))
     })
     .await;
-    assert!(!comes_back(&ends, &message).await);
+    assert!(!is_retried(&ends, &message).await);
     assert_eq!(sent(&ends), []);
     ended(&world, "FAILED");
-    let told = world.text("ErrorMsg");
-    assert!(told.contains("Team 0") && told.ends_with(": no"), "{told}");
+    let published = world.text("ErrorMsg");
+    assert!(
+        published.contains("Team 0") && published.ends_with(": no"),
+        "{published}"
+    );
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_the_words_of_aws() {
+async fn a_refusal_is_published_in_the_words_of_aws() {
     for (status, code) in [
         (403, "AccessDeniedException"),
         (400, "ValidationException"),
@@ -506,7 +513,7 @@ async fn a_refusal_is_told_in_the_words_of_aws() {
         let world = assigning(3);
         let refusal = Answer::error(status, code);
         let wire = wire_over(&world, at_first("CreateAccountAssignment", 9, refusal)).await;
-        assert!(!comes_back(&wire, &first()).await, "{code}");
+        assert!(!is_retried(&wire, &first()).await, "{code}");
         assert_eq!(sent(&wire), [], "{code}");
         assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 1, "{code}");
         ended(&world, "FAILED");
@@ -523,7 +530,7 @@ async fn a_request_that_aws_does_not_know_is_made_again() {
     let world = assigning(1);
     world.hold([token(0)]);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &later(json!([{ "asked": "lost" }]))).await);
+    assert!(!is_retried(&wire, &later(json!([{ "asked": "lost" }]))).await);
     let (message, delay) = sent(&wire)[0].clone();
     assert_eq!(message["steps"], json!([{ "asked": "request-1" }]));
     // Asking again is no news: should AWS lose each, it is asked ever more rarely.
@@ -540,12 +547,12 @@ async fn the_same_message_twice_comes_to_the_same_end() {
     let wire = plain(&world).await;
     to_the_end(&wire, &[first()]).await;
     forget(&wire);
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     assert_eq!(wire.calls().len(), 2, "{:?}", wire.calls());
     assert_eq!(look(&world).requests, 2);
     ended(&world, "SUCCEEDED");
 
-    // Both at once, and one more when they are under way.
+    // Both at once, and one more when they are in progress.
     let world = assigning(1);
     let wire = plain(&world).await;
     assert_eq!(returned(&wire, &[first(), first()]).await.len(), 0);
@@ -584,7 +591,7 @@ async fn a_request_that_is_no_longer_at_it_gives_its_places_back() {
         world.hold(others.iter().cloned().chain([token(0), token(1)]));
         let before = world.row();
         let wire = plain(&world).await;
-        assert!(!comes_back(&wire, &first()).await, "{what}");
+        assert!(!is_retried(&wire, &first()).await, "{what}");
         assert_eq!(sent(&wire), [], "{what}");
         assert_eq!(look(&world).requests, 0, "{what}");
         assert_eq!(world.slots(), others, "{what}");
@@ -599,7 +606,7 @@ async fn a_request_without_an_account_fails() {
     row.as_object_mut().unwrap().remove("AccountId");
     world.tables.put(ACCOUNTS, &row);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     ended(&world, "FAILED");
     assert_eq!(
         world.text("ErrorMsg"),
@@ -636,11 +643,11 @@ async fn a_follow_up_that_cannot_be_sent_brings_the_message_back() {
     ] {
         let world = assigning(1);
         let wire = wire_over(&world, at_first("SendMessageBatch", 1, answer)).await;
-        assert!(comes_back(&wire, &first()).await);
+        assert!(is_retried(&wire, &first()).await);
         // Its access has its place still, and no second one.
         assert_eq!(world.slots(), BTreeSet::from([token(0)]));
         // AWS ends a request even if nobody asks about it.
-        look(&world).under_way.clear();
+        look(&world).in_progress.clear();
         to_the_end(&wire, &[first()]).await;
         ended(&world, "SUCCEEDED");
     }
@@ -661,7 +668,7 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
         None
     })
     .await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     ended(&world, "SUCCEEDED");
     let transactions = wire.calls_of("TransactWriteItems");
     assert_eq!(transactions.len(), 2);
@@ -686,9 +693,9 @@ async fn a_request_that_changes_again_and_again_is_tried_later() {
         ),
     )
     .await;
-    assert!(comes_back(&wire, &first()).await);
+    assert!(is_retried(&wire, &first()).await);
     assert_eq!(world.text("Status"), "ASSIGNING");
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     ended(&world, "SUCCEEDED");
 }
 
@@ -727,14 +734,14 @@ async fn what_is_broken_brings_the_message_back() {
         (asked(), describe, 500, "InternalServerException"),
     ] {
         let world = assigning(1);
-        look(&world).under_way = match operation {
+        look(&world).in_progress = match operation {
             "DescribeAccountAssignmentCreationStatus" => {
                 BTreeMap::from([("a".to_owned(), group(0))])
             }
             _ => BTreeMap::new(),
         };
         let wire = wire_over(&world, at_first(operation, 1, Answer::error(status, code))).await;
-        assert!(comes_back(&wire, &message).await, "{operation} {code}");
+        assert!(is_retried(&wire, &message).await, "{operation} {code}");
         assert_eq!(world.text("Status"), "ASSIGNING");
         to_the_end(&wire, &[message]).await;
         ended(&world, "SUCCEEDED");
@@ -749,7 +756,7 @@ async fn what_got_further_is_kept_though_something_else_is_broken() {
             .then(|| Answer::error(500, "InternalServerException"))
     })
     .await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     let (message, _) = sent(&wire)[0].clone();
     assert_eq!(message["steps"], json!([{ "asked": "request-1" }, "open"]));
 }
@@ -759,7 +766,7 @@ async fn an_access_whose_place_was_not_given_back_is_looked_at_again() {
     // Three of four have ended, and the fourth would wait for their places for ever.
     let world = assigning(4);
     world.hold((0..3).map(token));
-    look(&world).under_way = (0..3)
+    look(&world).in_progress = (0..3)
         .map(|place| (format!("r-{place}"), group(place)))
         .collect();
     let steps = json!([{ "asked": "r-0" }, { "asked": "r-1" }, { "asked": "r-2" }, "open"]);
@@ -771,7 +778,7 @@ async fn an_access_whose_place_was_not_given_back_is_looked_at_again() {
         fails.then(|| Answer::error(500, "InternalServerError"))
     })
     .await;
-    assert!(!comes_back(&wire, &later(steps.clone())).await);
+    assert!(!is_retried(&wire, &later(steps.clone())).await);
     let (message, _) = sent(&wire)[0].clone();
     assert_eq!(message["steps"], steps);
     assert_eq!(world.slots().len(), 3);
@@ -788,13 +795,13 @@ async fn a_crash_after_the_end_leaves_no_place_held() {
         (*update == "DELETE #Running :tokens").then(|| Answer::error(500, "InternalServerError"))
     })
     .await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     let (message, _) = sent(&wire)[0].clone();
-    assert!(comes_back(&wire, &message).await);
+    assert!(is_retried(&wire, &message).await);
     assert_eq!(world.text("Status"), "SUCCEEDED");
     assert_eq!(world.slots().len(), 1);
     let healthy = plain(&world).await;
-    assert!(!comes_back(&healthy, &message).await);
+    assert!(!is_retried(&healthy, &message).await);
     ended(&world, "SUCCEEDED");
 }
 
@@ -839,7 +846,7 @@ async fn another_attempt_that_starts_meanwhile_is_left_as_it_is() {
         None
     })
     .await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     assert_eq!(world.text("Status"), "ASSIGNING");
 }
 
@@ -848,6 +855,6 @@ async fn an_assignment_keeps_its_slot_though_all_are_taken() {
     let world = assigning(1);
     world.hold(["x#1#0".to_owned(), "y#1#0".to_owned(), token(0)]);
     let wire = plain(&world).await;
-    assert!(!comes_back(&wire, &first()).await);
+    assert!(!is_retried(&wire, &first()).await);
     assert_eq!(look(&world).requests, 1);
 }

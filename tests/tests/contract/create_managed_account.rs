@@ -86,7 +86,7 @@ fn waiting(name: &str) -> AccountRequest {
 }
 
 /// A request whose account is being made, since ten minutes ago.
-fn under_way(name: &str, operation: Option<&str>) -> AccountRequest {
+fn in_progress(name: &str, operation: Option<&str>) -> AccountRequest {
     AccountRequest {
         status: Status::Provisioning,
         started_at: Some(before(600)),
@@ -258,7 +258,7 @@ async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
     setup::function(&config, &wire.sdk_config().await)
 }
 
-/// A world that makes accounts in this `way` and holds these requests; `special` answers first.
+/// A world that creates accounts in this `way` and holds these requests; `special` answers first.
 async fn world(
     way: &'static str,
     requests: impl IntoIterator<Item = AccountRequest>,
@@ -359,12 +359,12 @@ impl World {
         sqs::returned(serde_json::from_value(response).unwrap())
     }
 
-    async fn comes_back(&self, body: &Value) -> bool {
+    async fn is_retried(&self, body: &Value) -> bool {
         self.messages(std::slice::from_ref(body)).await == ["0"]
     }
 
     async fn reconcile(&self) -> bool {
-        self.comes_back(&json!({ "task": "reconcile" })).await
+        self.is_retried(&json!({ "task": "reconcile" })).await
     }
 
     fn row(&self, name: &str) -> Value {
@@ -554,7 +554,7 @@ async fn five_have_their_turn_at_once_the_oldest_first() {
 #[tokio::test]
 async fn nothing_is_ordered_while_the_house_is_full() {
     let mut requests: Vec<_> = (0..5)
-        .map(|n| under_way(&format!("n{n}"), Some("rec-1")))
+        .map(|n| in_progress(&format!("n{n}"), Some("rec-1")))
         .collect();
     requests.push(waiting("payments"));
     let world = plain(FACTORY, requests).await;
@@ -571,7 +571,7 @@ async fn whose_turn_somebody_else_has_begun_is_left_to_them() {
     let asked = AtomicUsize::new(0);
     let world = world(
         FACTORY,
-        [under_way("payments", Some("rec-9")), waiting("billing")],
+        [in_progress("payments", Some("rec-9")), waiting("billing")],
         move |call| {
             let first = call.operation == "Query" && asked.fetch_add(1, Ordering::Relaxed) == 0;
             first.then(|| Answer::ok(json!({ "Items": [stale, other] })))
@@ -663,10 +663,10 @@ async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
         )
         .await;
         assert_eq!(world.inserted(&requests).await, None);
-        // Whoever fails makes room for the next.
+        // A request that fails frees a slot for the next.
         assert_eq!(world.running(), BTreeSet::new());
         assert_eq!(world.status("n5"), "VALID");
-        assert!(!world.comes_back(&advance()).await);
+        assert!(!world.is_retried(&advance()).await);
         for n in 0..7 {
             let name = format!("n{n}");
             assert_eq!(world.status(&name), "FAILED", "{words}");
@@ -746,7 +746,7 @@ async fn turns_that_cannot_be_given_now_are_given_soon() {
         assert_eq!(world.inserted(&[waiting("payments")]).await, None);
         assert_eq!(world.sent(EVENTS), [(advance(), 5)], "{operation}");
         assert_eq!(world.status("payments"), "VALID");
-        assert!(!world.comes_back(&advance()).await);
+        assert!(!world.is_retried(&advance()).await);
     }
 }
 
@@ -760,7 +760,7 @@ async fn turns_that_can_never_be_given_are_seen_by_somebody() {
     .await;
     let first = world.inserted(&[waiting("payments")]).await;
     assert_eq!(first.as_deref(), Some("1"));
-    assert!(world.comes_back(&advance()).await);
+    assert!(world.is_retried(&advance()).await);
     assert_eq!(world.sent(EVENTS), []);
 }
 
@@ -768,8 +768,8 @@ async fn turns_that_can_never_be_given_are_seen_by_somebody() {
 
 #[tokio::test]
 async fn a_change_that_is_none_of_a_state_does_nothing_at_all() {
-    let claimed = under_way("payments", None);
-    let noted = under_way("payments", Some("rec-1"));
+    let claimed = in_progress("payments", None);
+    let noted = in_progress("payments", Some("rec-1"));
     let mut joined = waiting("payments");
     joined.files.insert("v2#more.csv".to_owned());
     let mut by_hand = item(&waiting("payments"));
@@ -788,7 +788,7 @@ async fn a_change_that_is_none_of_a_state_does_nothing_at_all() {
 }
 
 #[tokio::test]
-async fn an_account_that_stands_is_handed_over_to_the_assignment_of_access() {
+async fn an_account_that_exists_is_sent_to_the_assignments_queue() {
     let assigning = |name: &str| AccountRequest {
         status: Status::Assigning,
         account_id: ACCOUNT.parse().ok(),
@@ -797,7 +797,7 @@ async fn an_account_that_stands_is_handed_over_to_the_assignment_of_access() {
     };
     let changes = ["payments", "billing"].map(|name| {
         (
-            item(&under_way(name, Some("rec-1"))),
+            item(&in_progress(name, Some("rec-1"))),
             item(&assigning(name)),
         )
     });
@@ -826,7 +826,7 @@ fn succeeded(name: &str) -> AccountRequest {
     AccountRequest {
         status: Status::Succeeded,
         account_id: ACCOUNT.parse().ok(),
-        ..with_access(under_way(name, Some("rec-1")))
+        ..with_access(in_progress(name, Some("rec-1")))
     }
 }
 
@@ -834,33 +834,38 @@ fn failed(name: &str) -> AccountRequest {
     AccountRequest {
         status: Status::Failed,
         error_msg: Some("the email address is already in use".to_owned()),
-        ..under_way(name, Some("rec-1"))
+        ..in_progress(name, Some("rec-1"))
     }
 }
 
 fn ends(requests: &[AccountRequest]) -> Vec<(Value, Value)> {
     requests
         .iter()
-        .map(|it| (item(&under_way(&it.account_name, Some("rec-1"))), item(it)))
+        .map(|it| {
+            (
+                item(&in_progress(&it.account_name, Some("rec-1"))),
+                item(it),
+            )
+        })
         .collect()
 }
 
 #[tokio::test]
-async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
+async fn results_are_published_on_their_topic_as_text_and_as_json() {
     let world = plain(FACTORY, []).await;
     let changes = ends(&[succeeded("payments"), failed("billing")]);
     assert_eq!(world.stream(&changes).await, None);
-    let told = world.forms("Publish");
-    assert_eq!(told.len(), 2);
+    let published = world.forms("Publish");
+    assert_eq!(published.len(), 2);
     for (form, topic, subject, kind) in [
         (
-            &told[0],
+            &published[0],
             INFO,
             "Account payments is ready",
             "account.succeeded",
         ),
         (
-            &told[1],
+            &published[1],
             ERROR,
             "Account billing was not created",
             "account.failed",
@@ -878,9 +883,9 @@ async fn ends_are_told_on_the_topic_for_them_as_text_and_as_json() {
         assert_eq!(alert["region"], "us-east-1");
         assert_eq!(alert["account"]["ouPath"], "Root/Workloads/Prod");
     }
-    let told = |place: usize| told[place]["Message"].as_str().unwrap();
-    assert!(told(0).contains("Who has access: group Platform as Admin"));
-    assert!(told(1).contains("Why: the email address is already in use"));
+    let published = |place: usize| published[place]["Message"].as_str().unwrap();
+    assert!(published(0).contains("Who has access: group Platform as Admin"));
+    assert!(published(1).contains("Why: the email address is already in use"));
 }
 
 #[tokio::test]
@@ -891,9 +896,9 @@ async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
         ..succeeded(name)
     };
     let world = plain(FACTORY, [of("open", &[]), waiting("still")]).await;
-    let state = |open: &str, taken_in: bool, id: &str| {
+    let state = |open: &str, processed: bool, id: &str| {
         let item =
-            json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": taken_in } });
+            json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": processed } });
         world.tables.put(STATE, &item);
     };
     state("0", true, "file#v7#team/#1 done.csv");
@@ -909,7 +914,7 @@ async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
 }
 
 #[tokio::test]
-async fn an_end_that_could_not_be_told_comes_back_from_there_on() {
+async fn a_result_that_could_not_be_published_is_retried_from_there_on() {
     let calls = AtomicUsize::new(0);
     let world = world(FACTORY, [], move |call| {
         let second = call.operation == "Publish" && calls.fetch_add(1, Ordering::Relaxed) == 1;
@@ -921,9 +926,9 @@ async fn an_end_that_could_not_be_told_comes_back_from_there_on() {
     assert_eq!(
         world.called("Publish"),
         2,
-        "nothing is told before its turn"
+        "nothing is published before its turn"
     );
-    // What comes back is told to its end.
+    // What is retried is published completely.
     assert_eq!(world.stream(&changes[1..]).await, None);
     assert_eq!(world.called("Publish"), 4);
 }
@@ -962,10 +967,10 @@ async fn changes_that_time_ran_out_for_come_back() {
 async fn an_end_is_matched_by_the_email_of_its_account_never_by_name() {
     for event in [created(), updated()] {
         // The event's name is another request's, and that is left alone.
-        let mine = under_way("payments", Some("rec-1"));
-        let namesake = under_way("payments-dev", Some("rec-2"));
+        let mine = in_progress("payments", Some("rec-1"));
+        let namesake = in_progress("payments-dev", Some("rec-2"));
         let world = plain(FACTORY, [mine, namesake]).await;
-        assert!(!world.comes_back(&event).await);
+        assert!(!world.is_retried(&event).await);
         let row = world.row("payments");
         assert_eq!(row["Status"]["S"], "SUCCEEDED");
         assert_eq!(row["AccountId"]["S"], ACCOUNT);
@@ -978,10 +983,10 @@ async fn an_end_is_matched_by_the_email_of_its_account_never_by_name() {
 }
 
 #[tokio::test]
-async fn an_account_that_stands_waits_for_its_access_if_there_is_any() {
-    let request = with_access(under_way("payments", Some("rec-1")));
+async fn an_account_that_exists_waits_for_its_access_if_there_is_any() {
+    let request = with_access(in_progress("payments", Some("rec-1")));
     let world = plain(FACTORY, [request]).await;
-    assert!(!world.comes_back(&created()).await);
+    assert!(!world.is_retried(&created()).await);
     assert_eq!(world.status("payments"), "ASSIGNING");
     assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(world.running(), BTreeSet::new());
@@ -992,7 +997,7 @@ async fn an_account_that_stands_waits_for_its_access_if_there_is_any() {
 async fn accounts_from_elsewhere_are_left_alone() {
     let stranger = world(
         FACTORY,
-        [under_way("payments", Some("rec-1"))],
+        [in_progress("payments", Some("rec-1"))],
         on("DescribeAccount", || {
             Answer::ok(json!({ "Account": { "Id": ACCOUNT, "Email": "someone@example.com" } }))
         }),
@@ -1000,29 +1005,29 @@ async fn accounts_from_elsewhere_are_left_alone() {
     .await;
     let gone = world(
         FACTORY,
-        [under_way("payments", Some("rec-1"))],
+        [in_progress("payments", Some("rec-1"))],
         on("DescribeAccount", || {
             Answer::error(400, "AccountNotFoundException")
         }),
     )
     .await;
     for world in [stranger, gone] {
-        assert!(!world.comes_back(&created()).await);
-        assert!(!world.comes_back(&creation_failed("x", Some(ACCOUNT))).await);
+        assert!(!world.is_retried(&created()).await);
+        assert!(!world.is_retried(&creation_failed("x", Some(ACCOUNT))).await);
         assert_eq!(world.status("payments"), "PROVISIONING");
         assert_eq!(world.called("TransactWriteItems"), 0);
     }
     // An account that never was has only a name, and nobody here has it.
-    let nobody = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
-    assert!(!nobody.comes_back(&creation_failed("other", None)).await);
+    let nobody = plain(FACTORY, [in_progress("payments", Some("rec-1"))]).await;
+    assert!(!nobody.is_retried(&creation_failed("other", None)).await);
     assert_eq!(nobody.called("DescribeRecord"), 0);
 }
 
 #[tokio::test]
-async fn an_event_that_comes_twice_or_late_changes_nothing() {
+async fn an_event_that_is_duplicated_or_late_changes_nothing() {
     let assigning = AccountRequest {
         status: Status::Assigning,
-        ..with_access(under_way("payments", Some("rec-1")))
+        ..with_access(in_progress("payments", Some("rec-1")))
     };
     let done = succeeded("payments");
     let put_back = waiting("payments");
@@ -1040,13 +1045,13 @@ async fn an_event_that_comes_twice_or_late_changes_nothing() {
             creation_failed("payments", Some(ACCOUNT)),
             creation_failed("payments", None),
         ] {
-            assert!(!world.comes_back(&event).await, "{status}");
+            assert!(!world.is_retried(&event).await, "{status}");
         }
         assert_eq!(world.status("payments"), status);
         assert_eq!(world.called("TransactWriteItems"), 0, "{status}");
     }
     // Twice at the same moment: one of them does it.
-    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let world = plain(FACTORY, [in_progress("payments", Some("rec-1"))]).await;
     let returned = world.messages(&[created(), created(), created()]).await;
     assert_eq!(returned, Vec::<String>::new());
     assert_eq!(world.status("payments"), "SUCCEEDED");
@@ -1064,22 +1069,22 @@ async fn an_event_of_an_earlier_attempt_is_not_taken_for_this_one() {
         let request = AccountRequest {
             started_at: Some(started),
             attempt: 2,
-            ..under_way("payments", Some("rec-1"))
+            ..in_progress("payments", Some("rec-1"))
         };
         let mut world = plain(FACTORY, [request]).await;
         world.now = eleven + SignedDuration::from_secs(60);
         let events = [created(), creation_failed("payments", Some(ACCOUNT))];
-        assert!(!world.comes_back(&events[0]).await);
-        assert!(!world.comes_back(&events[1]).await);
+        assert!(!world.is_retried(&events[0]).await);
+        assert!(!world.is_retried(&events[1]).await);
         assert_eq!(world.status("payments"), status);
     }
 }
 
 #[tokio::test]
-async fn an_account_that_stands_but_failed_keeps_its_id() {
-    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+async fn an_account_that_exists_but_failed_keeps_its_id() {
+    let world = plain(FACTORY, [in_progress("payments", Some("rec-1"))]).await;
     let event = creation_failed("payments", Some(ACCOUNT));
-    assert!(!world.comes_back(&event).await);
+    assert!(!world.is_retried(&event).await);
     let row = world.row("payments");
     assert_eq!(row["Status"]["S"], "FAILED");
     assert_eq!(row["AccountId"]["S"], ACCOUNT);
@@ -1110,13 +1115,13 @@ async fn a_failure_that_has_only_a_name_is_confirmed_by_the_operation() {
         let shown = format!("{answer:?}");
         let world = world(
             FACTORY,
-            [under_way("payments", Some("rec-1"))],
+            [in_progress("payments", Some("rec-1"))],
             on("DescribeRecord", move || answer.clone()),
         )
         .await;
         // Account Factory may write the name in its own way.
         let event = creation_failed("Payments", None);
-        assert_eq!(world.comes_back(&event).await, back, "{shown}");
+        assert_eq!(world.is_retried(&event).await, back, "{shown}");
         assert_eq!(world.status("payments"), status, "{shown}");
         assert_eq!(world.wire.calls_of("DescribeRecord")[0].body["Id"], "rec-1");
         assert_eq!(world.called("DescribeAccount"), 0, "there is no account");
@@ -1128,13 +1133,13 @@ async fn a_failure_that_has_only_a_name_is_confirmed_by_the_operation() {
         }
     }
     // Its operation may not be known yet.
-    let early = plain(FACTORY, [under_way("payments", None)]).await;
-    assert!(early.comes_back(&creation_failed("payments", None)).await);
+    let early = plain(FACTORY, [in_progress("payments", None)]).await;
+    assert!(early.is_retried(&creation_failed("payments", None)).await);
     assert_eq!(early.status("payments"), "PROVISIONING");
 }
 
 #[tokio::test]
-async fn an_end_that_cannot_be_taken_in_now_comes_back() {
+async fn a_result_that_cannot_be_processed_now_is_retried() {
     for (operation, code, wait) in [
         ("DescribeAccount", "TooManyRequestsException", 2),
         ("DescribeAccount", "AccessDeniedException", 0),
@@ -1143,11 +1148,11 @@ async fn an_end_that_cannot_be_taken_in_now_comes_back() {
     ] {
         let world = world(
             FACTORY,
-            [under_way("payments", Some("rec-1"))],
+            [in_progress("payments", Some("rec-1"))],
             on(operation, move || Answer::error(400, code)),
         )
         .await;
-        assert!(world.comes_back(&created()).await, "{operation} {code}");
+        assert!(world.is_retried(&created()).await, "{operation} {code}");
         assert_eq!(world.stay_away(), [wait], "{operation} {code}");
         assert_eq!(world.status("payments"), "PROVISIONING");
     }
@@ -1158,7 +1163,7 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
     let writes = AtomicUsize::new(0);
     let world = world_with(
         FACTORY,
-        [under_way("payments", Some("rec-1"))],
+        [in_progress("payments", Some("rec-1"))],
         move |call, tables| {
             if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0
             {
@@ -1171,23 +1176,23 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
         },
     )
     .await;
-    assert!(!world.comes_back(&created()).await);
+    assert!(!world.is_retried(&created()).await);
     assert_eq!(world.called("TransactWriteItems"), 2);
     assert_eq!(world.status("payments"), "SUCCEEDED");
     assert_eq!((world.open(FILE), world.open("v2#more.csv")), (0, 0));
 }
 
 #[tokio::test]
-async fn an_end_that_is_overtaken_again_and_again_comes_back() {
+async fn a_result_that_loses_every_race_is_retried() {
     let world = world(
         FACTORY,
-        [under_way("payments", Some("rec-1"))],
+        [in_progress("payments", Some("rec-1"))],
         on("TransactWriteItems", || {
             dynamodb::cancelled(&["ConditionalCheckFailed", "None", "None", "None"])
         }),
     )
     .await;
-    assert!(world.comes_back(&created()).await);
+    assert!(world.is_retried(&created()).await);
     assert_eq!(world.called("TransactWriteItems"), 3);
 }
 
@@ -1195,7 +1200,7 @@ async fn an_end_that_is_overtaken_again_and_again_comes_back() {
 
 #[tokio::test]
 async fn an_order_whose_answer_was_lost_is_given_again_with_the_same_token() {
-    let request = under_way("payments", None);
+    let request = in_progress("payments", None);
     let world = plain(FACTORY, [request.clone()]).await;
     assert!(!world.reconcile().await);
     let ordered = &world.wire.calls_of("ProvisionProduct")[0].body;
@@ -1206,7 +1211,7 @@ async fn an_order_whose_answer_was_lost_is_given_again_with_the_same_token() {
 
 #[tokio::test]
 async fn an_order_that_may_have_been_given_keeps_its_turn_while_aws_does_not_say() {
-    let lost = under_way("payments", None);
+    let lost = in_progress("payments", None);
     let of_old_product = AccountRequest {
         provisioned_product_id: Some("pp-0".to_owned()),
         ..lost.clone()
@@ -1249,7 +1254,7 @@ async fn an_order_that_may_have_been_given_keeps_its_turn_while_aws_does_not_say
 
 #[tokio::test]
 async fn orders_that_stay_without_an_answer_do_not_multiply_their_messages() {
-    let requests = ["n1", "n2", "n3"].map(|name| under_way(name, None));
+    let requests = ["n1", "n2", "n3"].map(|name| in_progress(name, None));
     let world = world(
         FACTORY,
         requests,
@@ -1290,7 +1295,7 @@ async fn an_operation_that_nothing_was_heard_of_is_asked_about() {
         let shown = format!("{answer:?}");
         let world = world(
             FACTORY,
-            [under_way("payments", Some("rec-1"))],
+            [in_progress("payments", Some("rec-1"))],
             on("DescribeRecord", move || answer.clone()),
         )
         .await;
@@ -1305,7 +1310,7 @@ async fn an_operation_that_nothing_was_heard_of_is_asked_about() {
 async fn young_operations_are_left_alone() {
     let young = |name: &str, operation: Option<&str>, age: i64| AccountRequest {
         started_at: Some(before(age)),
-        ..under_way(name, operation)
+        ..in_progress(name, operation)
     };
     let world = plain(
         FACTORY,
@@ -1330,7 +1335,7 @@ async fn young_operations_are_left_alone() {
 }
 
 #[tokio::test]
-async fn what_somebody_left_behind_is_mended() {
+async fn what_a_crash_left_behind_is_repaired() {
     let world = plain(
         FACTORY,
         [
@@ -1363,9 +1368,9 @@ async fn one_failing_call_does_not_keep_the_others_from_being_reconciled() {
     let world = world(
         FACTORY,
         [
-            under_way("a", Some("rec-a")),
-            under_way("b", Some("rec-b")),
-            under_way("c", Some("rec-c")),
+            in_progress("a", Some("rec-a")),
+            in_progress("b", Some("rec-b")),
+            in_progress("c", Some("rec-c")),
         ],
         |call| {
             (call.operation == "DescribeRecord").then(|| match call.body["Id"].as_str() {
@@ -1390,7 +1395,7 @@ async fn the_schedule_gives_turns_too() {
     let task = sample(include_str!(
         "../../../events/create-managed-account/reconcile.json"
     ));
-    assert!(!world.comes_back(&task).await);
+    assert!(!world.is_retried(&task).await);
     assert_eq!(world.status("payments"), "PROVISIONING");
 }
 
@@ -1677,10 +1682,10 @@ async fn an_answer_that_is_final_at_once_is_taken() {
 
 #[tokio::test]
 async fn a_made_account_is_moved_from_where_it_really_is() {
-    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    let world = plain(ORGANIZATIONS, [in_progress("payments", Some("car-1"))]).await;
     assert!(
         !world
-            .comes_back(&create_account_result("car-1", None))
+            .is_retried(&create_account_result("car-1", None))
             .await
     );
     let moved = &world.wire.calls_of("MoveAccount")[0].body;
@@ -1696,13 +1701,13 @@ async fn a_made_account_that_is_in_its_place_is_not_moved() {
     let parents = Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }));
     let world = world(
         ORGANIZATIONS,
-        [with_access(under_way("payments", Some("car-1")))],
+        [with_access(in_progress("payments", Some("car-1")))],
         on("ListParents", move || parents.clone()),
     )
     .await;
     assert!(
         !world
-            .comes_back(&create_account_result("car-1", None))
+            .is_retried(&create_account_result("car-1", None))
             .await
     );
     assert_eq!(world.called("MoveAccount"), 0);
@@ -1714,12 +1719,12 @@ async fn an_account_that_cannot_be_moved_fails_with_its_id() {
     let denied = || said(400, "AccessDeniedException", "You may not move it");
     let denied = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-1"))],
+        [in_progress("payments", Some("car-1"))],
         on("MoveAccount", denied),
     )
     .await;
     let result = create_account_result("car-1", None);
-    assert!(!denied.comes_back(&result).await);
+    assert!(!denied.is_retried(&result).await);
     assert_eq!(denied.status("payments"), "FAILED");
     assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(
@@ -1729,13 +1734,13 @@ async fn an_account_that_cannot_be_moved_fails_with_its_id() {
 
     let busy = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-1"))],
+        [in_progress("payments", Some("car-1"))],
         on("MoveAccount", || {
             Answer::error(400, "ConcurrentModificationException")
         }),
     )
     .await;
-    assert!(busy.comes_back(&result).await);
+    assert!(busy.is_retried(&result).await);
     assert_eq!(busy.status("payments"), "PROVISIONING");
 }
 
@@ -1745,7 +1750,7 @@ async fn an_account_that_somebody_moved_at_the_same_moment_has_not_failed() {
     let moved = AtomicUsize::new(0);
     let world = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-1"))],
+        [in_progress("payments", Some("car-1"))],
         move |call| match call.operation.as_str() {
             "MoveAccount" => {
                 moved.fetch_add(1, Ordering::Relaxed);
@@ -1760,7 +1765,7 @@ async fn an_account_that_somebody_moved_at_the_same_moment_has_not_failed() {
     .await;
     assert!(
         !world
-            .comes_back(&create_account_result("car-1", None))
+            .is_retried(&create_account_result("car-1", None))
             .await
     );
     assert_eq!(world.status("payments"), "SUCCEEDED");
@@ -1768,23 +1773,23 @@ async fn an_account_that_somebody_moved_at_the_same_moment_has_not_failed() {
 
 #[tokio::test]
 async fn a_result_is_known_by_its_request() {
-    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    let world = plain(ORGANIZATIONS, [in_progress("payments", Some("car-1"))]).await;
     assert!(
         !world
-            .comes_back(&create_account_result("car-2", None))
+            .is_retried(&create_account_result("car-2", None))
             .await
     );
     assert_eq!(world.status("payments"), "PROVISIONING");
     assert_eq!(world.called("DescribeAccount"), 0);
 
     // The event can be faster than the note: it comes back until that is there.
-    let early = plain(ORGANIZATIONS, [under_way("payments", None)]).await;
+    let early = plain(ORGANIZATIONS, [in_progress("payments", None)]).await;
     let result = create_account_result("car-1", None);
-    assert!(early.comes_back(&result).await);
+    assert!(early.is_retried(&result).await);
     assert_eq!(early.stay_away(), [2]);
-    let noted = under_way("payments", Some("car-1"));
+    let noted = in_progress("payments", Some("car-1"));
     early.tables.put(ACCOUNTS, &item(&noted));
-    assert!(!early.comes_back(&result).await);
+    assert!(!early.is_retried(&result).await);
     assert_eq!(early.status("payments"), "SUCCEEDED");
 }
 
@@ -1801,23 +1806,23 @@ async fn a_failed_result_is_taken_as_the_request_itself_tells_it() {
     ] {
         let world = world(
             ORGANIZATIONS,
-            [under_way("payments", Some("car-1"))],
+            [in_progress("payments", Some("car-1"))],
             on("DescribeCreateAccountStatus", || {
                 create_status("FAILED", &failure(reason))
             }),
         )
         .await;
         let result = create_account_result("car-1", Some(reason));
-        assert!(!world.comes_back(&result).await);
+        assert!(!world.is_retried(&result).await);
         assert_eq!(world.status("payments"), status);
         assert!(world.why("payments").contains(why), "{reason}");
         let advances = usize::from(status == "VALID");
         assert_eq!(world.sent(EVENTS).len(), advances);
     }
     // It does not say so yet.
-    let world = plain(ORGANIZATIONS, [under_way("payments", Some("car-1"))]).await;
+    let world = plain(ORGANIZATIONS, [in_progress("payments", Some("car-1"))]).await;
     let result = create_account_result("car-1", Some("INVALID_EMAIL"));
-    assert!(world.comes_back(&result).await);
+    assert!(world.is_retried(&result).await);
     assert_eq!(world.status("payments"), "PROVISIONING");
 }
 
@@ -1838,7 +1843,7 @@ async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
         let shown = format!("{answer:?}");
         let world = world(
             ORGANIZATIONS,
-            [under_way("payments", Some("car-1"))],
+            [in_progress("payments", Some("car-1"))],
             on("DescribeCreateAccountStatus", move || answer.clone()),
         )
         .await;
@@ -1851,7 +1856,7 @@ async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
 async fn a_creation_that_aws_no_longer_knows_fails() {
     let world = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-1"))],
+        [in_progress("payments", Some("car-1"))],
         on("DescribeCreateAccountStatus", || {
             Answer::error(400, "CreateAccountStatusNotFoundException")
         }),
@@ -1880,7 +1885,7 @@ fn accounts(email: &'static str, name: &'static str) -> impl Fn(&Call) -> Option
 async fn a_creation_whose_answer_was_lost_is_found_and_not_made_twice() {
     let by_email = world(
         ORGANIZATIONS,
-        [under_way("payments", None)],
+        [in_progress("payments", None)],
         accounts("AWS+payments@example.com", "payments"),
     )
     .await;
@@ -1888,9 +1893,9 @@ async fn a_creation_whose_answer_was_lost_is_found_and_not_made_twice() {
     assert_eq!(by_email.status("payments"), "SUCCEEDED");
     assert_eq!(by_email.row("payments")["AccountId"]["S"], ACCOUNT);
 
-    let in_progress = world(
+    let pending = world(
         ORGANIZATIONS,
-        [under_way("payments", None)],
+        [in_progress("payments", None)],
         on("ListCreateAccountStatus", || {
             Answer::ok(json!({ "CreateAccountStatuses": [
                 status("car-8", "IN_PROGRESS", &json!({ "AccountName": "other" })),
@@ -1899,15 +1904,15 @@ async fn a_creation_whose_answer_was_lost_is_found_and_not_made_twice() {
         }),
     )
     .await;
-    assert!(!in_progress.reconcile().await);
-    let asked = &in_progress.wire.calls_of("ListCreateAccountStatus")[0].body;
+    assert!(!pending.reconcile().await);
+    let asked = &pending.wire.calls_of("ListCreateAccountStatus")[0].body;
     assert_eq!(asked["States"], json!(["IN_PROGRESS"]));
-    assert_eq!(in_progress.row("payments")["OperationId"]["S"], "car-9");
-    for world in [by_email, in_progress] {
+    assert_eq!(pending.row("payments")["OperationId"]["S"], "car-9");
+    for world in [by_email, pending] {
         assert_eq!(world.called("CreateAccount"), 0);
     }
 
-    let never = plain(ORGANIZATIONS, [under_way("payments", None)]).await;
+    let never = plain(ORGANIZATIONS, [in_progress("payments", None)]).await;
     assert!(!never.reconcile().await);
     assert_eq!(never.called("CreateAccount"), 1);
     // What ends between the two questions is seen by the second.
@@ -1922,7 +1927,7 @@ async fn a_creation_that_cannot_be_looked_for_is_not_made_again() {
     for operation in ["ListAccounts", "ListCreateAccountStatus"] {
         let world = world(
             ORGANIZATIONS,
-            [under_way("payments", None)],
+            [in_progress("payments", None)],
             on(operation, || Answer::error(400, "TooManyRequestsException")),
         )
         .await;
@@ -1943,12 +1948,12 @@ async fn an_address_that_is_taken_by_the_first_of_two_orders_is_no_failure() {
     };
     let world = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-2"))],
+        [in_progress("payments", Some("car-2"))],
         ordered_twice,
     )
     .await;
     let event = create_account_result("car-2", Some("EMAIL_ALREADY_EXISTS"));
-    assert!(!world.comes_back(&event).await);
+    assert!(!world.is_retried(&event).await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
     assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
 }
@@ -1958,7 +1963,7 @@ async fn an_account_of_the_same_name_but_another_address_is_never_taken() {
     // Found by its name while it was being made: somebody else's.
     let world = world(
         ORGANIZATIONS,
-        [under_way("payments", Some("car-1"))],
+        [in_progress("payments", Some("car-1"))],
         on("DescribeAccount", || {
             Answer::ok(json!({ "Account": { "Id": ACCOUNT, "Email": "else@example.com" } }))
         }),
@@ -1966,7 +1971,7 @@ async fn an_account_of_the_same_name_but_another_address_is_never_taken() {
     .await;
     assert!(
         !world
-            .comes_back(&create_account_result("car-1", None))
+            .is_retried(&create_account_result("car-1", None))
             .await
     );
     assert_eq!(world.called("MoveAccount"), 0);
@@ -1976,7 +1981,7 @@ async fn an_account_of_the_same_name_but_another_address_is_never_taken() {
 }
 
 #[tokio::test]
-async fn a_corrected_row_whose_account_stands_is_only_moved() {
+async fn a_corrected_row_whose_account_exists_is_only_moved() {
     let request = AccountRequest {
         attempt: 2,
         account_id: ACCOUNT.parse().ok(),
@@ -1992,41 +1997,41 @@ async fn a_corrected_row_whose_account_stands_is_only_moved() {
 // ------------------------------------------------------------------ messages
 
 #[tokio::test]
-async fn other_events_are_let_go_and_what_is_neither_comes_back_at_once() {
+async fn other_events_are_acknowledged_and_what_is_neither_is_retried_at_once() {
     let world = plain(FACTORY, []).await;
     let other = json!({ "detail": { "eventName": "EnableControl", "eventTime": NOW } });
-    assert!(!world.comes_back(&other).await);
+    assert!(!world.is_retried(&other).await);
     assert_eq!(
         world.operations(),
         ["Query"],
         "but somebody may have a turn"
     );
     for unusable in [json!({ "task": "dance" }), json!("half"), json!([])] {
-        assert!(world.comes_back(&unusable).await, "{unusable}");
+        assert!(world.is_retried(&unusable).await, "{unusable}");
     }
     assert_eq!(world.stay_away(), [0, 0, 0]);
 }
 
 #[tokio::test]
 async fn a_poison_message_does_not_take_its_batch_with_it() {
-    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let world = plain(FACTORY, [in_progress("payments", Some("rec-1"))]).await;
     let returned = world.messages(&[json!("half"), created()]).await;
     assert_eq!(returned, ["0"]);
     assert_eq!(world.status("payments"), "SUCCEEDED");
 }
 
 #[tokio::test]
-async fn a_message_that_time_ran_out_for_comes_back() {
+async fn a_message_that_time_ran_out_for_is_retried() {
     let mut world = world(
         FACTORY,
-        [under_way("payments", Some("rec-1"))],
+        [in_progress("payments", Some("rec-1"))],
         on("DescribeAccount", || {
             Answer::ok(json!({})).after(Duration::from_secs(5))
         }),
     )
     .await;
     world.remaining = Duration::from_millis(600);
-    assert!(world.comes_back(&created()).await);
+    assert!(world.is_retried(&created()).await);
     assert_eq!(world.status("payments"), "PROVISIONING");
 }
 
@@ -2047,7 +2052,7 @@ async fn an_event_from_elsewhere_is_an_error() {
 
 // ------------------------------------------------------------------ killed between any two calls
 
-/// AWS that makes accounts: one for an address, however often it is asked.
+/// AWS that creates accounts: one for an address, however often it is called.
 #[derive(Default)]
 struct Makers {
     /// Orders by token, or by the request of `CreateAccount`: whether it fails.
@@ -2114,7 +2119,7 @@ async fn killed_after(
         if count.fetch_add(1, Ordering::Relaxed) + 1 != calls {
             return aws.answer(call);
         }
-        // It is done, and nobody hears of it.
+        // It is created, and the answer is lost.
         let _ = aws.answer(call);
         let _ = tables.answer(call);
         kill.notify_one();
@@ -2124,7 +2129,7 @@ async fn killed_after(
     let task = json!({ "task": "reconcile" });
     let inserted = [waiting("payments")];
     let mut dead = false;
-    // Every step comes twice at the same moment, and again if the function dies at it.
+    // Every step is duplicated at the same moment, and again if the function dies at it.
     for (after, messages) in [
         (0, vec![]),
         (6, vec![task.clone(), task.clone()]),
@@ -2191,13 +2196,17 @@ async fn killed_between_any_two_calls_it_comes_to_the_same_end() {
 async fn ordered_by_two_at_the_same_moment_the_account_is_made_once() {
     let makers = Arc::new(Makers::default());
     let aws = Arc::clone(&makers);
-    let mut world = world(ORGANIZATIONS, [under_way("payments", None)], move |call| {
-        // Both look before either has ordered.
-        if call.operation.starts_with("List") && !*aws.ended.lock().unwrap() {
-            return None;
-        }
-        aws.answer(call)
-    })
+    let mut world = world(
+        ORGANIZATIONS,
+        [in_progress("payments", None)],
+        move |call| {
+            // Both look before either has ordered.
+            if call.operation.starts_with("List") && !*aws.ended.lock().unwrap() {
+                return None;
+            }
+            aws.answer(call)
+        },
+    )
     .await;
     let task = json!({ "task": "reconcile" });
     world.messages(&[task.clone(), task.clone()]).await;
@@ -2212,11 +2221,11 @@ async fn ordered_by_two_at_the_same_moment_the_account_is_made_once() {
 
 #[tokio::test]
 async fn an_end_frees_the_name_of_the_request() {
-    let world = plain(FACTORY, [under_way("payments", Some("rec-1"))]).await;
+    let world = plain(FACTORY, [in_progress("payments", Some("rec-1"))]).await;
     let name = json!({ "Id": { "S": "name#payments" },
         "AccountEmail": { "S": email("payments") } });
     world.tables.put(STATE, &name);
-    assert!(!world.comes_back(&created()).await);
+    assert!(!world.is_retried(&created()).await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
     assert_eq!(world.tables.get(STATE, "name#payments"), None);
 }
@@ -2226,7 +2235,7 @@ async fn the_first_file_that_joins_a_request_meanwhile_is_counted_too() {
     let writes = AtomicUsize::new(0);
     let request = AccountRequest {
         files: BTreeSet::new(),
-        ..under_way("payments", Some("rec-1"))
+        ..in_progress("payments", Some("rec-1"))
     };
     let world = world_with(FACTORY, [request], move |call, tables| {
         if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -2238,7 +2247,7 @@ async fn the_first_file_that_joins_a_request_meanwhile_is_counted_too() {
         None
     })
     .await;
-    assert!(!world.comes_back(&created()).await);
+    assert!(!world.is_retried(&created()).await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
     assert_eq!(world.open("v2#more.csv"), 0);
 }

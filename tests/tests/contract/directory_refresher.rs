@@ -28,7 +28,7 @@ fn now() -> Timestamp {
 }
 
 /// Runs one message and tells whether it comes back.
-async fn comes_back(wire: &Wire, body: &Value) -> bool {
+async fn is_retried(wire: &Wire, body: &Value) -> bool {
     returned(wire, std::slice::from_ref(body)).await == ["0"]
 }
 
@@ -98,7 +98,7 @@ fn as_read(n: usize) -> Value {
 async fn a_whole_refresh_goes_page_by_page_and_spreads_its_work() {
     let organization = Arc::new(Organization::cold(27));
     let wire = plain(&organization).await;
-    assert!(!comes_back(&wire, &json!({ "task": "refresh-all" })).await);
+    assert!(!is_retried(&wire, &json!({ "task": "refresh-all" })).await);
     let tasks = sent(&wire);
     let delays: Vec<i64> = tasks.iter().map(|(_, delay)| *delay).collect();
     assert_eq!(delays, [0, 2, 4, 6, 8], "five accounts every two seconds");
@@ -117,7 +117,7 @@ async fn a_whole_refresh_goes_page_by_page_and_spreads_its_work() {
     assert_eq!(wire.calls().len(), 1 + 2 + 1, "{:?}", wire.calls());
 
     let last = plain(&organization).await;
-    assert!(!comes_back(&last, next).await);
+    assert!(!is_retried(&last, next).await);
     let tasks = sent(&last);
     assert_eq!(tasks.len(), 3);
     assert_eq!(
@@ -134,7 +134,7 @@ async fn a_cursor_that_no_longer_exists_starts_over() {
     let organization = Arc::new(Organization::cold(3));
     let wire = plain(&organization).await;
     let task = json!({ "task": "refresh-all", "nextToken": "expired", "startedAt": 5 });
-    assert!(!comes_back(&wire, &task).await);
+    assert!(!is_retried(&wire, &task).await);
     assert_eq!(
         sent(&wire),
         [(
@@ -145,14 +145,14 @@ async fn a_cursor_that_no_longer_exists_starts_over() {
     // A cursor that is lost again and again is for somebody to look at.
     let mut again = task;
     again["restarts"] = 3.into();
-    assert!(comes_back(&wire, &again).await);
+    assert!(is_retried(&wire, &again).await);
 }
 
 #[tokio::test]
 async fn a_changed_account_is_stored_and_its_findings_follow() {
     let organization = Arc::new(Organization::warm(1, 0));
     let wire = plain(&organization).await;
-    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(!is_retried(&wire, &refresh(0)).await);
     let stored = organization.stored(&account(0)).unwrap();
     assert_eq!(stored["Tags"]["M"]["team"]["S"], "payments");
     assert_eq!(stored["Version"]["N"], "2");
@@ -184,7 +184,7 @@ async fn without_the_enrich_flow_findings_are_left_alone() {
 async fn an_unchanged_account_is_read_and_its_findings_are_left_alone() {
     let organization = Arc::new(Organization::with(1, [as_read(0)]));
     let wire = plain(&organization).await;
-    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(!is_retried(&wire, &refresh(0)).await);
     assert_eq!(sent(&wire), []);
     let stored = organization.stored(&account(0)).unwrap();
     assert_eq!(stored["RefreshedAt"]["N"], now().as_second().to_string());
@@ -192,7 +192,7 @@ async fn an_unchanged_account_is_read_and_its_findings_are_left_alone() {
     // A backfill looks at its findings all the same.
     let mut every = refresh(0);
     every["everyFinding"] = true.into();
-    assert!(!comes_back(&wire, &every).await);
+    assert!(!is_retried(&wire, &every).await);
     assert_eq!(sent(&wire).len(), 1);
 }
 
@@ -222,7 +222,7 @@ async fn an_event_reads_just_what_changed() {
     ] {
         let organization = Arc::new(Organization::with(1, [as_read(0)]));
         let wire = plain(&organization).await;
-        assert!(!comes_back(&wire, &event).await);
+        assert!(!is_retried(&wire, &event).await);
         for call in wire.calls() {
             let expected = operations.contains(&call.operation.as_str());
             assert!(expected || call.operation == "PutItem", "{call:?}");
@@ -276,7 +276,7 @@ async fn a_failed_read_keeps_the_old_entry_and_tries_again() {
             (call.operation == operation).then(|| Answer::error(400, "TooManyRequestsException"))
         })
         .await;
-        assert!(comes_back(&wire, &refresh(0)).await, "{operation}");
+        assert!(is_retried(&wire, &refresh(0)).await, "{operation}");
         assert_eq!(
             organization.stored(&account(0)).unwrap(),
             directory_item(0, 0),
@@ -293,7 +293,7 @@ async fn an_entry_is_never_overwritten_with_less() {
             .then(|| Answer::error(403, "AccessDeniedException"))
     })
     .await;
-    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(!is_retried(&wire, &refresh(0)).await);
     let stored = organization.stored(&account(0)).unwrap();
     assert_eq!(
         stored["SecurityContact"],
@@ -306,12 +306,12 @@ async fn an_entry_is_never_overwritten_with_less() {
 async fn an_account_that_is_gone_is_marked_and_one_that_never_was_changes_nothing() {
     let organization = Arc::new(Organization::with(0, [directory_item(0, 0)]));
     let wire = plain(&organization).await;
-    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(!is_retried(&wire, &refresh(0)).await);
     let gone = organization.stored(&account(0)).unwrap();
     assert_eq!(gone["GoneSince"]["N"], now().as_second().to_string());
     assert_eq!(gone["Name"], directory_item(0, 0)["Name"]);
 
-    assert!(!comes_back(&wire, &refresh(7)).await);
+    assert!(!is_retried(&wire, &refresh(7)).await);
     assert_eq!(organization.stored(&account(7)), None);
     assert_eq!(sent(&wire), []);
 }
@@ -321,7 +321,7 @@ async fn accounts_that_a_refresh_has_not_met_are_looked_for() {
     let items = [directory_item(0, 100), directory_item(1, 5)];
     let organization = Arc::new(Organization::with(2, items));
     let wire = plain(&organization).await;
-    assert!(!comes_back(&wire, &json!({ "task": "find-gone", "startedAt": 50 })).await);
+    assert!(!is_retried(&wire, &json!({ "task": "find-gone", "startedAt": 50 })).await);
     let tasks = sent(&wire);
     assert_eq!(tasks.len(), 1);
     assert_eq!(tasks[0].0["accounts"], json!([{ "id": account(1) }]));
@@ -334,7 +334,7 @@ async fn an_entry_that_somebody_else_changed_meanwhile_is_read_again() {
         (call.operation == "PutItem").then(|| Answer::error(400, "ConditionalCheckFailedException"))
     })
     .await;
-    assert!(comes_back(&wire, &refresh(0)).await);
+    assert!(is_retried(&wire, &refresh(0)).await);
     let put = &wire.calls_of("PutItem")[0].body;
     assert_eq!(put["ExpressionAttributeValues"][":known"]["N"], "1");
 }
@@ -353,7 +353,7 @@ async fn a_renamed_unit_is_read_once_for_every_account_under_it() {
     let event = json!({ "detail": { "eventSource": "organizations.amazonaws.com",
         "eventName": "UpdateOrganizationalUnit",
         "requestParameters": { "organizationalUnitId": "ou-a1b2-prod0000", "name": "Live" } } });
-    assert!(!comes_back(&wire, &event).await);
+    assert!(!is_retried(&wire, &event).await);
     for (operation, calls) in [
         ("DescribeOrganizationalUnit", 1),
         ("Scan", 1),
@@ -411,7 +411,7 @@ async fn only_findings_that_differ_are_updated_and_people_keep_their_notes() {
     stale["Note"] = json!({ "Text": "mine", "UpdatedBy": "ana", "UpdatedAt": NOW });
     let organization = Arc::new(Organization::warm(1, 0));
     let wire = wire_over(&organization, gives(vec![up_to_date("fresh"), stale])).await;
-    assert!(!comes_back(&wire, &re_enrich(&json!({}))).await);
+    assert!(!is_retried(&wire, &re_enrich(&json!({}))).await);
 
     let asked = &wire.calls_of("GetFindings")[0].body;
     assert_eq!(asked["Filters"]["AwsAccountId"][0]["Value"], account(0));
@@ -429,7 +429,7 @@ async fn only_findings_that_differ_are_updated_and_people_keep_their_notes() {
     // The next page is a task of its own, a second later.
     let (next, delay) = &sent(&wire)[0];
     assert_eq!((next["nextToken"].as_str(), *delay), (Some("two"), 1));
-    assert!(!comes_back(&wire, next).await);
+    assert!(!is_retried(&wire, next).await);
     assert_eq!(sent(&wire).len(), 1, "and it was the last");
 }
 
@@ -437,7 +437,7 @@ async fn only_findings_that_differ_are_updated_and_people_keep_their_notes() {
 async fn findings_wait_until_the_changed_entry_is_stored() {
     let organization = Arc::new(Organization::warm(1, 0));
     let wire = plain(&organization).await;
-    assert!(comes_back(&wire, &re_enrich(&json!({ "version": 2 }))).await);
+    assert!(is_retried(&wire, &re_enrich(&json!({ "version": 2 }))).await);
     assert_eq!(wire.calls_of("GetFindings").len(), 0);
 }
 
@@ -463,7 +463,7 @@ async fn a_finding_in_conflict_brings_its_page_back() {
         })
         .await;
         assert_eq!(
-            comes_back(&wire, &re_enrich(&json!({}))).await,
+            is_retried(&wire, &re_enrich(&json!({}))).await,
             back,
             "{code}"
         );
@@ -478,25 +478,25 @@ async fn a_page_of_findings_that_no_longer_exists_starts_over() {
         (call.operation == "GetFindings").then(|| Answer::error(400, "InvalidInputException"))
     })
     .await;
-    assert!(!comes_back(&wire, &re_enrich(&json!({ "nextToken": "expired" }))).await);
+    assert!(!is_retried(&wire, &re_enrich(&json!({ "nextToken": "expired" }))).await);
     let (task, _) = &sent(&wire)[0];
     assert_eq!(task["nextToken"], Value::Null);
     assert_eq!(task["was"]["gone"], "x");
     assert_eq!(task["restarts"], 1);
     let lost_again = re_enrich(&json!({ "nextToken": "expired", "restarts": 3 }));
-    assert!(comes_back(&wire, &lost_again).await);
+    assert!(is_retried(&wire, &lost_again).await);
 }
 
 #[tokio::test]
-async fn other_events_are_let_go_and_what_is_neither_comes_back() {
+async fn other_events_are_acknowledged_and_what_is_neither_is_retried() {
     let organization = Arc::new(Organization::warm(1, 0));
     let wire = plain(&organization).await;
     let other = json!({ "detail": { "eventSource": "organizations.amazonaws.com",
         "eventName": "CreatePolicy" } });
-    assert!(!comes_back(&wire, &other).await);
+    assert!(!is_retried(&wire, &other).await);
     assert_eq!(wire.calls().len(), 0);
-    assert!(comes_back(&wire, &json!({ "task": "dance" })).await);
-    assert!(comes_back(&wire, &json!("half")).await);
+    assert!(is_retried(&wire, &json!({ "task": "dance" })).await);
+    assert!(is_retried(&wire, &json!("half")).await);
 }
 
 #[tokio::test]
@@ -509,9 +509,9 @@ async fn tasks_that_could_not_be_sent_bring_the_message_back() {
         })
     })
     .await;
-    assert!(comes_back(&wire, &json!({ "task": "refresh-all" })).await);
+    assert!(is_retried(&wire, &json!({ "task": "refresh-all" })).await);
     // The entry is not stored before its findings are on their way.
-    assert!(comes_back(&wire, &refresh(0)).await);
+    assert!(is_retried(&wire, &refresh(0)).await);
     assert_eq!(
         organization.stored(&account(0)).unwrap(),
         directory_item(0, 0)
@@ -532,7 +532,7 @@ async fn an_entry_that_another_invocation_stores_is_never_overwritten() {
         None
     })
     .await;
-    assert!(comes_back(&wire, &refresh(0)).await);
+    assert!(is_retried(&wire, &refresh(0)).await);
     let stored = organization.stored(&account(0)).unwrap();
     assert_eq!(stored["Name"], directory_item(0, 0)["Name"]);
 }
@@ -548,7 +548,7 @@ async fn a_new_entry_replaces_none_that_another_invocation_stored() {
         None
     })
     .await;
-    comes_back(&wire, &refresh(0)).await;
+    is_retried(&wire, &refresh(0)).await;
     let stored = organization.stored(&account(0)).unwrap();
     let kept = stored["Name"] == directory_item(0, 5)["Name"];
     assert!(kept || stored["Version"]["N"] == "2", "{stored}");
@@ -565,6 +565,6 @@ async fn an_entry_that_was_deleted_meanwhile_is_stored() {
         None
     })
     .await;
-    assert!(!comes_back(&wire, &refresh(0)).await);
+    assert!(!is_retried(&wire, &refresh(0)).await);
     assert!(organization.stored(&account(0)).is_some());
 }

@@ -169,7 +169,7 @@ async fn what_others_wrote_stays() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_twice_is_one_update_of_its_newest_state() {
+async fn an_event_that_is_duplicated_is_one_update_of_its_newest_state() {
     let wire = warm(|_| None).await;
     let mut newer = finding("a", &account(0));
     newer["UserDefinedFields"] = json!({ "ticket": "SEC-1" });
@@ -392,7 +392,7 @@ fn leaves_out(id: &'static str, code: &'static str) -> impl Fn(&Call) -> Option<
 }
 
 #[tokio::test]
-async fn of_a_call_that_succeeds_in_part_just_the_rest_comes_back() {
+async fn of_a_call_that_succeeds_in_part_just_the_rest_is_retried() {
     // Retryable: after a delay that grows with the receives. Permanent: at once.
     for (code, delay) in [
         ("ConcurrentUpdateError", 18),
@@ -550,7 +550,7 @@ async fn an_entry_that_cannot_be_read_or_stored_does_no_harm() {
 }
 
 #[tokio::test]
-async fn what_time_does_not_allow_comes_back() {
+async fn what_time_does_not_allow_is_retried() {
     let wire = warm(|call| {
         (call.operation == "BatchUpdateFindings" && updated(call).contains("slow")).then(|| {
             Answer::ok(json!({ "ProcessedFindings": [], "UnprocessedFindings": [] }))

@@ -84,19 +84,19 @@ async fn returned(
 }
 
 /// Runs one message with these settings and tells whether it comes back.
-async fn comes_back_with(wire: &Wire, settings: Settings<'_>, body: &Value) -> bool {
+async fn is_retried_with(wire: &Wire, settings: Settings<'_>, body: &Value) -> bool {
     let bodies = std::slice::from_ref(body);
     returned(wire, settings, bodies, 1, Duration::from_mins(2)).await == ["0"]
 }
 
 /// Runs one message and tells whether it comes back.
-async fn comes_back(wire: &Wire, body: &Value) -> bool {
-    comes_back_with(wire, &[], body).await
+async fn is_retried(wire: &Wire, body: &Value) -> bool {
+    is_retried_with(wire, &[], body).await
 }
 
 /// Runs one message, which has to be done.
 async fn done(wire: &Wire, body: &Value) {
-    assert!(!comes_back(wire, body).await);
+    assert!(!is_retried(wire, body).await);
 }
 
 /// A wire over an organization; `special` answers first.
@@ -152,11 +152,12 @@ fn progress(vending: &Vending, key: &str, version: &str) -> (String, bool) {
     (open, item["TakenIn"]["BOOL"] == true)
 }
 
-/// What was told: the topic and the title.
-fn told(vending: &Vending) -> Vec<(String, String)> {
+/// What was published: the topic and the title.
+fn published(vending: &Vending) -> Vec<(String, String)> {
     let world = vending.look();
-    let told = world.published.iter();
-    told.map(|(topic, alert)| (topic.clone(), alert["title"].as_str().unwrap().to_owned()))
+    let published = world.published.iter();
+    published
+        .map(|(topic, alert)| (topic.clone(), alert["title"].as_str().unwrap().to_owned()))
         .collect()
 }
 
@@ -172,12 +173,12 @@ fn requests(vending: &Vending) -> usize {
 async fn answers(vending: &Arc<Vending>, settings: Settings<'_>, rows: &[&str]) -> Vec<String> {
     let wire = plain(vending).await;
     let event = vending.upload(KEY, &csv(rows));
-    assert!(!comes_back_with(&wire, settings, &event).await);
+    assert!(!is_retried_with(&wire, settings, &event).await);
     column(vending, RESULTS, "ErrorMsg")
 }
 
 #[tokio::test]
-async fn a_good_file_is_started_answered_and_told() {
+async fn a_good_file_is_started_answered_and_published() {
     let vending = organization();
     let wire = plain(&vending).await;
     let rows = [row(0, 1), row(1, 5), row(2, 0)];
@@ -430,22 +431,22 @@ async fn a_file_that_cannot_be_used_is_refused_whole() {
         assert_eq!(column(&vending, results, "Status"), ["FAILED"]);
         let found = &column(&vending, results, "ErrorMsg")[0];
         assert!(found.starts_with(words), "{found}");
-        let [(topic, title)] = &told(&vending)[..] else {
-            panic!("told once: {:?}", told(&vending));
+        let [(topic, title)] = &published(&vending)[..] else {
+            panic!("published once: {:?}", published(&vending));
         };
         assert_eq!(topic, ERROR);
         assert!(title.starts_with(&format!("{key}: {words}")), "{title}");
         assert!(title.ends_with("nothing was started"), "{title}");
         assert_eq!(requests(&vending), 0);
         assert_eq!(wire.calls_of("ListAccounts").len(), 0);
-        // It is told once, however often the event comes.
+        // It is published once, however often the event is received.
         done(&wire, &event).await;
-        assert_eq!(told(&vending).len(), 1);
+        assert_eq!(published(&vending).len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_version_that_is_gone_is_told_once() {
+async fn a_version_that_is_gone_is_published_once() {
     let vending = organization();
     let wire = plain(&vending).await;
     for (key, event) in [
@@ -458,8 +459,8 @@ async fn a_version_that_is_gone_is_told_once() {
         vending.look().published.clear();
         done(&wire, &event).await;
         done(&wire, &event).await;
-        let [(topic, title)] = &told(&vending)[..] else {
-            panic!("told once: {:?}", told(&vending));
+        let [(topic, title)] = &published(&vending)[..] else {
+            panic!("published once: {:?}", published(&vending));
         };
         assert_eq!(topic, ERROR);
         assert!(
@@ -518,7 +519,7 @@ async fn the_same_event_again_does_nothing() {
     let twice = [event.clone(), event.clone()];
     let back = returned(&wire, &[], &twice, 1, Duration::from_mins(2)).await;
     assert!(back.is_empty());
-    assert_eq!(told(&vending).len(), 1);
+    assert_eq!(published(&vending).len(), 1);
     let before = vending.tables.all();
     forget(&wire);
     done(&wire, &event).await;
@@ -548,7 +549,7 @@ async fn a_crash_anywhere_ends_the_same() {
         ("HeadObject", 1),
         ("PutObject", 1),
         ("Publish", 1),
-        // The one place where people are told twice.
+        // The one case in which people get two alerts.
         ("UpdateItem", 2),
     ] {
         let vending = organization();
@@ -558,7 +559,7 @@ async fn a_crash_anywhere_ends_the_same() {
         };
         let wire = wire_over(&vending, at_first(operation, 1, failure)).await;
         let event = vending.upload(KEY, &text);
-        assert!(comes_back(&wire, &event).await, "{operation}");
+        assert!(is_retried(&wire, &event).await, "{operation}");
         assert_eq!(delays(&wire), [2], "{operation}");
         done(&wire, &event).await;
         assert_eq!(vending.tables.all(), usual.tables.all(), "{operation}");
@@ -567,10 +568,11 @@ async fn a_crash_anywhere_ends_the_same() {
             usual.results(RESULTS),
             "{operation}"
         );
-        let told = told(&vending);
-        assert_eq!(told.len(), told_times, "{operation}");
+        let published = published(&vending);
+        assert_eq!(published.len(), told_times, "{operation}");
         assert!(
-            told.iter()
+            published
+                .iter()
                 .all(|(_, title)| title.ends_with("2 of 3 rows accepted, 1 refused"))
         );
     }
@@ -580,7 +582,7 @@ async fn a_crash_anywhere_ends_the_same() {
 async fn what_ended_before_the_file_was_answered_is_shown_as_it_ended() {
     let vending = organization();
     let fast = Arc::clone(&vending);
-    // Both requests come to their ends before the file is written down as taken in.
+    // Both requests end before the file is recorded as processed.
     let wire = wire_over(&vending, move |call| {
         if call.operation == "Publish" {
             for (n, status) in [(0, "SUCCEEDED"), (1, "FAILED")] {
@@ -611,7 +613,7 @@ async fn what_ended_before_the_file_was_answered_is_shown_as_it_ended() {
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"; 2]);
     done(&wire, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["SUCCEEDED", "FAILED"]);
-    assert_eq!(told(&vending).len(), 1);
+    assert_eq!(published(&vending).len(), 1);
 }
 
 #[tokio::test]
@@ -628,9 +630,9 @@ async fn throttling_brings_the_message_back_and_tells_nobody() {
         };
         let wire = wire_over(&vending, throttled).await;
         let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
-        assert!(comes_back(&wire, &event).await);
+        assert!(is_retried(&wire, &event).await);
         assert_eq!(delays(&wire), [2]);
-        assert_eq!(told(&vending), []);
+        assert_eq!(published(&vending), []);
         assert_eq!(vending.results(RESULTS), Vec::<BTreeMap<_, _>>::new());
         assert_eq!(requests(&vending), 0);
     }
@@ -644,10 +646,10 @@ async fn a_denial_is_explained_once_and_the_message_kept() {
     })
     .await;
     let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
-    assert!(comes_back(&wire, &event).await);
+    assert!(is_retried(&wire, &event).await);
     assert_eq!(delays(&wire), [0], "to the dead-letter queue");
     assert_eq!(
-        told(&vending),
+        published(&vending),
         [(ERROR.to_owned(), format!("{KEY} could not be processed"))]
     );
     assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
@@ -656,20 +658,20 @@ async fn a_denial_is_explained_once_and_the_message_kept() {
         words.starts_with("the file could not be processed: ListAccounts failed (Denied): AccessDeniedException: refused by the test. Once that is fixed"),
         "{words}"
     );
-    // On its way to the dead-letter queue it is not told again.
+    // On its way to the dead-letter queue it is not published again.
     let bodies = [event.clone()];
     let back = returned(&wire, &[], &bodies, 2, Duration::from_mins(2)).await;
     assert_eq!(back, ["0"]);
-    assert_eq!(told(&vending).len(), 1);
-    // Mended, and sent again from there.
+    assert_eq!(published(&vending).len(), 1);
+    // Fixed, and redriven from there.
     let wire = plain(&vending).await;
     done(&wire, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
-    assert_eq!(told(&vending).len(), 2);
+    assert_eq!(published(&vending).len(), 2);
 }
 
 #[tokio::test]
-async fn nobody_can_be_told_of_a_denial_that_concerns_the_telling() {
+async fn a_denial_to_publish_is_not_published() {
     let vending = organization();
     let wire = wire_over(&vending, |call| match call.operation.as_str() {
         "ListAccounts" => Some(Answer::error(400, "AccessDeniedException")),
@@ -678,7 +680,7 @@ async fn nobody_can_be_told_of_a_denial_that_concerns_the_telling() {
     })
     .await;
     let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
-    assert!(comes_back(&wire, &event).await);
+    assert!(is_retried(&wire, &event).await);
     assert_eq!(delays(&wire), [0]);
 }
 
@@ -693,20 +695,20 @@ async fn the_time_running_out_brings_the_message_back() {
     let bodies = [vending.upload(KEY, &csv(&[&row(0, 1)]))];
     let back = returned(&wire, &[], &bodies, 1, Duration::from_millis(400)).await;
     assert_eq!(back, ["0"]);
-    assert_eq!(told(&vending), []);
+    assert_eq!(published(&vending), []);
 }
 
-/// Takes in one file with `row(0, 1)`, as its first version.
-async fn one_under_way(vending: &Arc<Vending>) {
+/// Processes one file with `row(0, 1)`, as its first version.
+async fn one_in_progress(vending: &Arc<Vending>) {
     let event = vending.upload("first.csv", &csv(&[&row(0, 1)]));
     done(&plain(vending).await, &event).await;
     vending.look().published.clear();
 }
 
 #[tokio::test]
-async fn a_name_that_is_under_way_is_taken() {
+async fn a_name_that_is_in_progress_is_taken() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     let same_name = "NEW-0,ana@example.com,other@example.com,Ana,Silva,Unit 1,,,";
     let found = answers(&vending, &[], &[same_name, &row(1, 1)]).await;
     assert_eq!(
@@ -721,9 +723,9 @@ async fn a_name_that_is_under_way_is_taken() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_followed() {
+async fn a_request_in_progress_is_followed() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     set(
         &vending,
         &new_email(0),
@@ -743,7 +745,7 @@ async fn a_request_under_way_is_followed() {
         vending.look().published[0].1["details"]["In progress already"],
         "1"
     );
-    assert_eq!(told(&vending)[0].0, INFO);
+    assert_eq!(published(&vending)[0].0, INFO);
 
     // Another wish has to wait.
     let found = answers(&vending, &[], &[&row(0, 2)]).await;
@@ -760,7 +762,7 @@ async fn a_request_under_way_is_followed() {
 async fn what_ends_while_it_is_looked_at_is_shown_as_it_ended() {
     for status in ["SUCCEEDED", "FAILED"] {
         let vending = organization();
-        one_under_way(&vending).await;
+        one_in_progress(&vending).await;
         let fast = Arc::clone(&vending);
         let wire = wire_over(&vending, move |call| {
             if call.operation == "TransactWriteItems" {
@@ -807,7 +809,7 @@ async fn a_row_that_somebody_else_starts_meanwhile_is_followed() {
 #[tokio::test]
 async fn what_others_change_all_the_time_is_tried_later() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     set(
         &vending,
         &new_email(0),
@@ -825,9 +827,9 @@ async fn what_others_change_all_the_time_is_tried_later() {
     })
     .await;
     let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
-    assert!(comes_back(&wire, &event).await);
+    assert!(is_retried(&wire, &event).await);
     assert_eq!(delays(&wire), [2]);
-    assert_eq!(told(&vending), []);
+    assert_eq!(published(&vending), []);
     assert_eq!(wire.calls_of("TransactWriteItems").len(), 3);
 }
 
@@ -838,7 +840,7 @@ async fn two_files_at_once_start_each_row_once() {
     let rows: Vec<String> = (0..120).map(|n| row(n, 1)).collect();
     let text = csv(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     let [one, two] = ["one.csv", "two.csv"].map(|key| vending.upload(key, &text));
-    let (one, two) = tokio::join!(comes_back(&wire, &one), comes_back(&wire, &two));
+    let (one, two) = tokio::join!(is_retried(&wire, &one), is_retried(&wire, &two));
     assert!(!one && !two);
     assert_eq!(requests(&vending), 120);
     let mut open = BTreeMap::from([("v1#one.csv", 0), ("v2#two.csv", 0)]);
@@ -860,7 +862,7 @@ async fn two_files_at_once_start_each_row_once() {
 #[tokio::test]
 async fn a_done_row_is_shown_and_never_changed() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     set(
         &vending,
         &new_email(0),
@@ -889,7 +891,7 @@ async fn a_done_row_is_shown_and_never_changed() {
 #[tokio::test]
 async fn a_failed_row_that_was_corrected_starts_again() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     set(
         &vending,
         &new_email(0),
@@ -992,7 +994,7 @@ async fn without_control_tower_it_is_not_asked_and_accounts_are_new() {
     let wire = plain(&vending).await;
     let existing = "account-0,ana@example.com,aws+0@example.com,Ana,Silva,Unit 1,,,";
     let event = vending.upload(KEY, &csv(&[&row(0, 1), existing]));
-    assert!(!comes_back_with(&wire, WITHOUT_CONTROL_TOWER, &event).await);
+    assert!(!is_retried_with(&wire, WITHOUT_CONTROL_TOWER, &event).await);
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
     assert_eq!(
         column(&vending, RESULTS, "ErrorMsg")[1],
@@ -1087,7 +1089,7 @@ async fn access_is_what_is_configured_and_what_the_row_names() {
         ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
         ("ASSIGNMENTS", assignments.as_str()),
     ];
-    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
     assert_eq!(
         column(&vending, RESULTS, "ErrorMsg"),
         [
@@ -1125,13 +1127,13 @@ async fn names_are_read_only_as_far_as_they_are_needed() {
         ("ASSIGNMENTS", assignments.as_str()),
     ];
     let event = vending.upload(KEY, &access_csv(&[("Team 1", "Set 3")]));
-    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
     assert_eq!(wire.calls_of("ListGroups").len(), 1);
     assert!(wire.calls_of("DescribePermissionSet").len() < 20);
 
     forget(&wire);
     let event = vending.upload("b.csv", &csv(&[&row(5, 1)]));
-    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
     let asked = |operation| wire.calls_of(operation).len();
     assert_eq!(
         [
@@ -1147,7 +1149,7 @@ async fn names_are_read_only_as_far_as_they_are_needed() {
     // Nothing configured and nothing named: nothing is asked.
     forget(&wire);
     let event = vending.upload("c.csv", &csv(&[&row(6, 1)]));
-    assert!(!comes_back_with(&wire, &settings[..1], &event).await);
+    assert!(!is_retried_with(&wire, &settings[..1], &event).await);
     assert_eq!(asked("ListInstances"), 0);
     assert_eq!(column(&vending, "results/c.csv", "Status"), ["VALID"]);
 }
@@ -1158,7 +1160,7 @@ async fn without_identity_center_the_access_columns_are_empty() {
     let wire = plain(&vending).await;
     let event = vending.upload(KEY, &access_csv(&[("", ""), ("Team 1", "")]));
     let settings = [("IDENTITY_CENTER_INSTANCE_ARN", "")];
-    assert!(!comes_back_with(&wire, &settings, &event).await);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
     let words = &column(&vending, RESULTS, "ErrorMsg")[1];
     assert!(
@@ -1192,11 +1194,11 @@ async fn settings_that_name_nobody_refuse_the_file() {
         let vending = with_access();
         let wire = plain(&vending).await;
         let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
-        assert!(!comes_back_with(&wire, &settings, &event).await);
+        assert!(!is_retried_with(&wire, &settings, &event).await);
         assert_eq!(requests(&vending), 0);
         let found = &column(&vending, RESULTS, "ErrorMsg")[0];
         assert!(found.contains(words), "{found}");
-        assert_eq!(told(&vending)[0].0, ERROR);
+        assert_eq!(published(&vending)[0].0, ERROR);
     }
 }
 
@@ -1235,7 +1237,7 @@ async fn the_results_are_written_again_at_the_end() {
         .map(|call| call.operation)
         .collect();
     assert_eq!(operations, ["GetObject", "BatchGetItem", "PutObject"]);
-    assert_eq!(told(&vending).len(), 1);
+    assert_eq!(published(&vending).len(), 1);
     // Once more changes nothing.
     forget(&wire);
     done(&wire, &results_task("v1")).await;
@@ -1270,7 +1272,7 @@ async fn results_give_way_to_a_newer_upload() {
         None
     })
     .await;
-    assert!(comes_back(&wire, &results_task("v3")).await);
+    assert!(is_retried(&wire, &results_task("v3")).await);
     assert_eq!(delays(&wire), [2]);
     assert_eq!(
         vending.look().objects[RESULTS].last().unwrap().text,
@@ -1291,9 +1293,9 @@ async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
         [new_email(1)],
         "the newer file's"
     );
-    assert_eq!(requests(&vending), 2, "both are taken in");
-    assert_eq!(told(&vending).len(), 2);
-    // Its end is still told in the results.
+    assert_eq!(requests(&vending), 2, "both are processed");
+    assert_eq!(published(&vending).len(), 2);
+    // Its outcome is still in the results.
     set(
         &vending,
         &new_email(1),
@@ -1308,7 +1310,7 @@ async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
         .clone();
     assert_eq!(newer["detail"]["object"]["sequencer"], sequencer);
 
-    // Both at the same moment: whoever comes second looks again.
+    // Both at the same moment: the second one reads again.
     let between = Arc::clone(&vending);
     let text = csv(&[&row(2, 1)]);
     let wire = wire_over(&vending, move |call| {
@@ -1319,11 +1321,11 @@ async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
     })
     .await;
     let event = vending.upload(KEY, &text);
-    assert!(comes_back(&wire, &event).await);
+    assert!(is_retried(&wire, &event).await);
     assert_eq!(delays(&wire), [2]);
     done(&plain(&vending).await, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
-    assert_eq!(told(&vending).len(), 3);
+    assert_eq!(published(&vending).len(), 3);
 }
 
 #[tokio::test]
@@ -1388,7 +1390,7 @@ fn changed_at_first(
 #[tokio::test]
 async fn another_attempt_that_starts_meanwhile_is_shown_and_not_followed() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     let attempt = json!({ "Attempt": { "N": "2" } });
     let wire = wire_over(&vending, changed_at_first(&vending, attempt)).await;
     done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
@@ -1402,7 +1404,7 @@ async fn another_attempt_that_starts_meanwhile_is_shown_and_not_followed() {
 #[tokio::test]
 async fn a_failed_request_that_is_started_meanwhile_is_not_replaced() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     let status = |status: &str| json!({ "Status": { "S": status } });
     set(&vending, &new_email(0), &status("FAILED"));
     let wire = wire_over(&vending, changed_at_first(&vending, status("VALID"))).await;
@@ -1413,7 +1415,7 @@ async fn a_failed_request_that_is_started_meanwhile_is_not_replaced() {
 #[tokio::test]
 async fn a_failed_request_whose_name_is_still_its_own_starts_again() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     set(
         &vending,
         &new_email(0),
@@ -1426,7 +1428,7 @@ async fn a_failed_request_whose_name_is_still_its_own_starts_again() {
 #[tokio::test]
 async fn ninety_files_at_most_wait_for_one_request() {
     let vending = organization();
-    one_under_way(&vending).await;
+    one_in_progress(&vending).await;
     let files: Vec<String> = (0..90).map(|n| format!("v{n}#many.csv")).collect();
     set(
         &vending,
@@ -1434,7 +1436,7 @@ async fn ninety_files_at_most_wait_for_one_request() {
         &json!({ "Files": { "SS": files } }),
     );
     let wire = plain(&vending).await;
-    comes_back(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    is_retried(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
     let files = attribute(&vending, &new_email(0), "Files");
     assert_eq!(files["SS"].as_array().map(Vec::len), Some(90));
 }

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct World {
     /// The bodies in the dead-letter queue.
     dead: Vec<String>,
-    /// What the topics were told.
+    /// What the topics received.
     published: Vec<Value>,
     /// The secret's text, as it is read by and by; the last one stays.
     secrets: Vec<String>,
@@ -90,7 +90,7 @@ impl World {
         self.secrets[place].clone()
     }
 
-    /// What stands in the headers of the messages that Slack was sent.
+    /// The headers of the messages that Slack received.
     fn titles(&self) -> Vec<String> {
         self.posts
             .iter()
@@ -311,7 +311,7 @@ fn three() -> Vec<Value> {
     ]
 }
 
-/// What is told at first, and then not.
+/// What Slack answers at first, and then no more.
 fn first(times: usize, answer: Answer) -> impl Fn(usize) -> Option<Answer> {
     move |n| (n <= times).then(|| answer.clone())
 }
@@ -546,7 +546,7 @@ async fn without_an_answer_the_alert_is_posted_again() {
     let returned = local.handle(&three()).await;
     assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
     assert_eq!(local.states(), BTreeMap::new());
-    // It may have arrived: told twice rather than never.
+    // It may have arrived: twice is better than never.
     assert_eq!(local.handle_at(&three(), "2026-03-01T10:15:45Z").await, []);
     assert_eq!(look(&local.world).posts.len(), 4);
 }
@@ -868,13 +868,13 @@ async fn amazon_q_receives_alerts_on_its_topic() {
     assert_eq!(local.handle(&three()).await, []);
     assert_eq!(local.handle(&three()).await, []);
     let world = look(&local.world);
-    let told: Vec<Value> = world
+    let published: Vec<Value> = world
         .published
         .iter()
         .inspect(|form| assert_eq!(form["TopicArn"], CHAT_TOPIC))
         .map(|form| serde_json::from_str(form["Message"].as_str().unwrap()).unwrap())
         .collect();
-    let titles: Vec<&str> = told
+    let titles: Vec<&str> = published
         .iter()
         .map(|it| it["content"]["title"].as_str().unwrap())
         .collect();
@@ -887,7 +887,8 @@ async fn amazon_q_receives_alerts_on_its_topic() {
         ]
     );
     assert!(
-        told.iter()
+        published
+            .iter()
             .all(|it| it["version"] == "1.0" && it["source"] == "custom")
     );
     assert!(world.posts.is_empty());

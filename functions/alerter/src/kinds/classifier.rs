@@ -7,7 +7,7 @@ use crate::{draft::Draft, event::Event, kind::Kind, kinds::call_words::CallWords
 pub enum Classification {
     /// An alert.
     Alert(Box<Draft>),
-    /// Nothing: the event is known, and nobody has to hear of it.
+    /// Nothing: the event is known, and nobody needs an alert about it.
     NotReported,
 }
 

@@ -158,7 +158,7 @@ fn concerns_root_itself(event: &Event) -> bool {
 fn credentials(event: &Event, call: &Call, what: String) -> Draft {
     let mut draft = Draft::of_call(event, CREDENTIALS, what);
     if call.service == "signin" {
-        // Before a sign-in the event says root, whoever it is.
+        // Before a sign-in the event names root, because nobody is known yet.
         draft.actor = None;
     }
     let Call { service, operation } = call;

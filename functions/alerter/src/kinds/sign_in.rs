@@ -97,7 +97,7 @@ fn failure(event: &Event, error: Option<String>) -> Draft {
     draft.detail("MFA", event.value("/detail/additionalEventData/MFAUsed"));
     draft.what_to_do(FAILED);
     draft.critical_from = Some(FAILURES);
-    // The event says root, whoever tried.
+    // The event names root, because the sign-in failed.
     draft.actor = None;
     draft.burst_key = String::new();
     draft

@@ -98,7 +98,7 @@ pub(crate) async fn slack_notifier(built: &Build) -> Result<Vec<Figure>> {
         )
         .await?;
         let alerts = messages(|event| {
-            let alert = event.alert().context("the sample is told")?;
+            let alert = event.alert().context("the sample is an alert")?;
             Ok(serde_json::to_string(&alert)?)
         })?;
         let answer = function.invoke(&json!({ "Records": alerts })).await?;
