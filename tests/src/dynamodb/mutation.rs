@@ -27,7 +27,9 @@ pub(super) fn applied<'t>(request: &Value, text: &'t str) -> Cow<'t, str> {
             .append(true)
             .open(&path)
             .unwrap_or_else(|error| panic!("{path}: {error}"));
-        writeln!(file, "{action}\t{text}").unwrap_or_else(|error| panic!("{path}: {error}"));
+        // In one piece: tests run at the same time.
+        file.write_all(format!("{action}\t{text}\n").as_bytes())
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
     let Some(mutation) = environment(MUTATION) else {
         return text.into();
