@@ -1182,6 +1182,45 @@ async fn a_file_that_joins_meanwhile_is_counted_too() {
     assert_eq!((world.open(FILE), world.open("v2#more.csv")), (0, 0));
 }
 
+/// Another invocation changes the request before the first transaction.
+fn changed_at_first(change: Value) -> impl Fn(&Call, &DynamoDb) -> Option<Answer> {
+    let writes = AtomicUsize::new(0);
+    move |call, tables| {
+        if call.operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::Relaxed) == 0 {
+            tables.set(ACCOUNTS, &email("payments"), &change);
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_replaced_meanwhile_does_not_start() {
+    let change = changed_at_first(json!({ "Attempt": { "N": "2" } }));
+    let world = world_with(FACTORY, [waiting("payments")], change).await;
+    world.inserted(&[waiting("payments")]).await;
+    let replaced = waiting("payments").token();
+    for order in world.wire.calls_of("ProvisionProduct") {
+        assert_ne!(order.body["ProvisionToken"], replaced);
+    }
+    assert_eq!(world.row("payments")["Attempt"]["N"], "2");
+}
+
+#[tokio::test]
+async fn a_request_without_files_that_changed_meanwhile_does_not_end() {
+    let alone = AccountRequest {
+        files: BTreeSet::new(),
+        ..in_progress("payments", Some("rec-1"))
+    };
+    for (change, status) in [
+        (json!({ "Attempt": { "N": "2" } }), "PROVISIONING"),
+        (json!({ "Status": { "S": "FAILED" } }), "FAILED"),
+    ] {
+        let world = world_with(FACTORY, [alone.clone()], changed_at_first(change)).await;
+        world.is_retried(&created()).await;
+        assert_eq!(world.status("payments"), status);
+    }
+}
+
 #[tokio::test]
 async fn a_result_that_loses_every_race_is_retried() {
     let world = world(

@@ -1402,6 +1402,18 @@ async fn another_attempt_that_starts_meanwhile_is_shown_and_not_followed() {
 }
 
 #[tokio::test]
+async fn a_duplicate_of_the_same_upload_is_not_counted_twice() {
+    let vending = organization();
+    one_in_progress(&vending).await;
+    let event = vending.upload(KEY, &csv(&[&row(0, 1)]));
+    // The duplicate has followed the request between this one's read and its transaction.
+    let files = json!({ "Files": { "SS": ["v1#first.csv", format!("v3#{KEY}")] } });
+    let wire = wire_over(&vending, changed_at_first(&vending, files)).await;
+    done(&wire, &event).await;
+    assert_eq!(progress(&vending, KEY, "v3"), ("0".to_owned(), true));
+}
+
+#[tokio::test]
 async fn a_failed_request_that_is_started_meanwhile_is_not_replaced() {
     let vending = organization();
     one_in_progress(&vending).await;
