@@ -64,6 +64,9 @@ def main() -> int:
     survived = 0
     for condition in chosen:
         for clause in condition["clauses"]:
+            if clause in condition.get("redundant", []):
+                print(f"{condition['name']} | {clause} | redundant", flush=True)
+                continue
             other = "AND" if clause in condition.get("any", []) else "OR"
             neutral = f"({clause} {other} NOT {clause})"
             mutation = "\t".join([condition["action"], condition["text"], clause, neutral])

@@ -666,6 +666,11 @@ async fn a_finding_is_published_again_when_its_level_rose() {
         let finding = with(sample!("guardduty-medium"), "/detail/service/count", count);
         with(&finding, "/detail/severity", severity)
     };
+    let level = || {
+        let mut items = stage.tables.items(SENT);
+        items.retain(|id, _| id.starts_with("level#"));
+        items
+    };
     for (count, severity, wanted) in [
         (3, 5.0, 1),
         (3, 5.0, 0),
@@ -676,6 +681,7 @@ async fn a_finding_is_published_again_when_its_level_rose() {
         (4, 8.0, 1),
         (4, 5.0, 0),
     ] {
+        let before = level();
         assert!(
             stage
                 .batch(&[&finding(count, severity)], 0)
@@ -683,6 +689,7 @@ async fn a_finding_is_published_again_when_its_level_rose() {
                 .is_empty()
         );
         assert_eq!(stage.look().published().len(), wanted, "{count} {severity}");
+        assert_eq!(level() != before, wanted == 1, "{count} {severity}");
     }
     // A level that cannot be read or kept brings the message back.
     stage.fail("GetItem", vec![throttled_table()]);

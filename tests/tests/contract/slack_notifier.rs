@@ -847,6 +847,18 @@ async fn an_alert_out_of_time_is_retried() {
 }
 
 #[tokio::test]
+async fn an_expired_record_that_is_not_deleted_yet_prevents_no_post() {
+    let local = local(|_| None).await;
+    assert_eq!(local.handle(&three()).await, []);
+    for id in local.records().keys() {
+        let expired = json!({ "ExpiresAt": { "N": "1" } });
+        local.tables.set(TABLE, id, &expired);
+    }
+    assert_eq!(local.handle(&three()).await, []);
+    assert_eq!(look(&local.world).posts.len(), 6);
+}
+
+#[tokio::test]
 async fn an_invocation_that_runs_out_of_time_leaves_its_claim() {
     let slow = Answer::xml(200, "ok").after(Duration::from_secs(3));
     let local = local(first(1, slow)).await;
