@@ -47,6 +47,8 @@ struct World {
     faults: BTreeMap<&'static str, Vec<Answer>>,
     /// How often another invocation still writes to a burst between reading and writing.
     overtaken: usize,
+    /// What another party does to a record just before this operation on it.
+    meanwhile: Option<(&'static str, fn(&DynamoDb, &str))>,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -75,6 +77,11 @@ impl World {
         if burst && self.overtaken > 0 {
             self.overtaken -= 1;
             another_writes(tables, &call.body["Item"]);
+        }
+        if let Some((operation, change)) = self.meanwhile
+            && call.operation == operation
+        {
+            change(tables, call.body["Key"]["Id"]["S"].as_str().unwrap());
         }
         if let Some(answer) = tables.answer(call) {
             return answer;
@@ -657,6 +664,34 @@ async fn a_summary_that_a_topic_refuses_is_retried_with_the_same_count() {
     assert_eq!(published.len(), 1);
     assert_eq!(published[0].0, "customer");
     assert!(published[0].1.starts_with("5 more: "), "{published:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_was_deleted_meanwhile_is_not_created_anew() {
+    let stage = Stage::new().await;
+    let delete = |tables: &DynamoDb, id: &str| tables.delete(SENT, id);
+    stage.look().meanwhile = Some(("UpdateItem", delete));
+    assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
+    assert_eq!(stage.look().topics(), ["critical"]);
+    // One without a time to live would exist for ever.
+    let items = stage.tables.items(SENT);
+    assert!(items.values().all(|item| item["ExpiresAt"].is_object()));
+}
+
+#[tokio::test]
+async fn a_record_that_another_invocation_completed_meanwhile_is_not_released() {
+    let stage = Stage::new().await;
+    let complete = |tables: &DynamoDb, id: &str| {
+        tables.set(SENT, id, &json!({ "State": { "S": "done" } }));
+    };
+    stage.look().meanwhile = Some(("DeleteItem", complete));
+    stage.fail(
+        "critical",
+        vec![Answer::query_error(500, "InternalFailure")],
+    );
+    assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
+    assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
+    assert!(stage.look().published().is_empty());
 }
 
 #[tokio::test]
