@@ -89,7 +89,7 @@ $(TEMPLATES): template.yaml $(wildcard infra/*.yaml) | .venv/sam/installed
 
 # Flows mostly wait. So the longest have a local cloud of their own, beside the one for all others.
 SECOND_CLOUD := ORGKEEPER_INSTANCE=second ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + 10)
-FLOWS_OF_SECOND := test(/^vend::/)
+FLOWS_OF_SECOND := test(/^(directory|vend)::/)
 
 .PHONY: flows flows-first flows-second
 flows: flows-first flows-second
