@@ -1,4 +1,4 @@
-//! A batch of the findings queue: which of its messages are enriched, and which failed.
+//! A batch of the findings queue: which of its messages are enriched and which failed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -33,6 +33,9 @@ macro_rules! sample {
 }
 
 /// The topics and the queue.
+/// A change of the record with this id.
+type Change = fn(&DynamoDb, &str);
+
 #[derive(Default)]
 struct World {
     /// What was published: the topic's name, and the alert.
@@ -48,7 +51,7 @@ struct World {
     /// How often another invocation still writes to a burst between reading and writing.
     overtaken: usize,
     /// What another party does to a record just before this operation on it.
-    meanwhile: Option<(&'static str, fn(&DynamoDb, &str))>,
+    meanwhile: Option<(&'static str, Change)>,
 }
 
 type Shared = Arc<Mutex<World>>;
