@@ -21,9 +21,8 @@ const ACCOUNT_TIME: Duration = Duration::from_secs(5);
 const AT_ONCE: u64 = 5;
 /// Assignments that may be outstanding at once.
 const ASSIGNMENTS_AT_ONCE: u64 = 15;
-/// The longest time of all rows without faults: half of the 200 s that they take one by one. Five at a time they take
-/// 40 s, and as long again as two cores need for everything else.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// The longest time of all rows without faults; one by one they take 200 s.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest time with faults, which includes the visibility timeout of a killed function's messages.
 const LONG_PATIENCE: Duration = Duration::from_mins(8);
 /// Organizational units of the example organization; a file writes them in three ways.
