@@ -87,20 +87,23 @@ $(TEMPLATES): template.yaml $(wildcard infra/*.yaml) | .venv/sam/installed
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
 	@mkdir -p $(@D) && touch $@
 
-# Flows mostly wait. So the longest have a local cloud of their own, beside the one for all others.
-SECOND_CLOUD := ORGKEEPER_INSTANCE=second ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + 10)
-FLOWS_OF_SECOND := test(/^(directory|vend)::/)
+# Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others.
+LONG_FLOWS := directory vend
+long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
-.PHONY: flows flows-first flows-second
-flows: flows-first flows-second
-flows-first: tools
-	$(FLOWS) 'not $(FLOWS_OF_SECOND)'
-flows-second: tools
-	$(SECOND_CLOUD) $(FLOWS) '$(FLOWS_OF_SECOND)'
+.PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
+flows: $(LONG_FLOWS:%=flows-%) flows-short
+flows-short: tools
+	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
+flows-directory: tools
+	$(call long_cloud,directory,10) $(FLOWS) 'test(/^directory::/)'
+flows-vend: tools
+	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak
-soak: tools ## Run the directory flow with 300 accounts instead of 120 (about ten minutes)
+soak: tools ## Run the directory flow with 300 accounts, and the simulation with a million findings (about an hour)
 	ORGKEEPER_SOAK=1 $(FLOWS) 'test(/^directory::/)'
+	ORGKEEPER_SOAK=1 cargo test --workspace --test contract -- simulation:: --nocapture
 
 # The flow test of the documented commands calls the AWS CLI, which is in .venv/docs.
 .PHONY: tools
