@@ -46,6 +46,10 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .delete(reset_assignments),
         )
         .route("/_orgkeeper/clock", get(show_clock).post(advance_clock))
+        .route(
+            "/_orgkeeper/quotas",
+            get(show_quotas).post(set_quotas).delete(reset_quotas),
+        )
         .route("/_orgkeeper/slack", get(list_slack).delete(clear_slack))
         .route(
             "/_orgkeeper/slack-answers",
@@ -129,6 +133,19 @@ async fn move_clock(services: &Services, seconds: u32) -> Response {
     queue_clock::advance(&services.ministack, home, seconds)
         .await
         .unwrap_or_else(|unreachable| unreachable.response())
+}
+
+async fn show_quotas(State(services): State<Arc<Services>>) -> Response {
+    json_answer(StatusCode::OK, &services.quotas.report())
+}
+
+async fn set_quotas(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    settings_answer(services.quotas.set(&body), || services.quotas.report())
+}
+
+async fn reset_quotas(State(services): State<Arc<Services>>) -> StatusCode {
+    services.quotas.reset();
+    StatusCode::NO_CONTENT
 }
 
 async fn show_account_factory(State(services): State<Arc<Services>>) -> Response {
@@ -235,7 +252,7 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, calls, clock, account-factory, assignments, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, account-factory, assignments, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

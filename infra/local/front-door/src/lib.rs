@@ -19,6 +19,7 @@ mod organizations;
 mod pages;
 mod problem;
 mod queue_clock;
+mod quotas;
 mod reply;
 mod router;
 mod scope;

@@ -11,7 +11,8 @@
 //! * `trail` – the events that `CloudTrail` sends of changes; `bus` – sends events to EventBridge; `delivery` – loses or
 //!   duplicates some of them;
 //! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
-//! * `faults`, `calls`, `slack`, `vending`, `queue_clock`, `control` – what tests set and read under `/_orgkeeper`;
+//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `control` – what tests set and read under
+//!   `/_orgkeeper`;
 //! * `problem`, `pages` – errors and pagination of the front door's own services;
 //! * `clock`, `lock` – the only places that read the time and take a lock.
 

@@ -1,4 +1,4 @@
-//! Reads a call, counts it, applies the fault rules, and passes it to the service that answers it.
+//! Reads a call, counts it, applies quotas and fault rules, and passes it to the service that answers it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -100,6 +100,10 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
 
 impl Services {
     async fn answer(&self, call: Call, name: &str) -> Response {
+        let access_key = call.scope.as_ref().map(|scope| scope.access_key.as_str());
+        if let Some(refusal) = self.quotas.refusal(name, access_key, Instant::now()) {
+            return refusal.response(&call.operation);
+        }
         if let Some(refusal) = self.apply_faults(name).await {
             return refusal.response(&call.operation);
         }

@@ -17,6 +17,7 @@ use crate::controltower::ControlTower;
 use crate::delivery::Delivery;
 use crate::faults::Faults;
 use crate::organizations::Organizations;
+use crate::quotas::Quotas;
 use crate::reply::Refusal;
 use crate::securityhub::SecurityHub;
 use crate::settings::Settings;
@@ -30,6 +31,7 @@ pub(crate) struct Services {
     pub(crate) ministack: Backend,
     pub(crate) moto: Backend,
     pub(crate) faults: Faults,
+    pub(crate) quotas: Quotas,
     pub(crate) calls: Calls,
     pub(crate) slack: Slack,
     pub(crate) vending: Arc<Vending>,
@@ -88,6 +90,7 @@ impl Services {
             trail,
             vending,
             faults: Faults::default(),
+            quotas: Quotas::default(),
             calls: Calls::default(),
             slack: Slack::default(),
             ministack,

@@ -493,11 +493,14 @@ fn filter(name: &str, values: Value, now: Timestamp) -> Result<Filter, String> {
     let tests = match kind {
         Text => {
             let filters: Vec<TextFilter> = read(name, values)?;
+            no_blanks(name, filters.iter().map(|it| it.value.as_str()))?;
             together(name, filters.iter().map(|it| it.comparison))?;
             Tests::Text(filters)
         }
         Map => {
             let filters: Vec<MapFilter> = read(name, values)?;
+            let texts = filters.iter().flat_map(|it| [&*it.key, &*it.value]);
+            no_blanks(name, texts)?;
             together(name, filters.iter().map(|it| it.comparison))?;
             let known = [Equals, NotEquals, Contains, NotContains];
             if filters.iter().any(|it| !known.contains(&it.comparison)) {
@@ -534,6 +537,13 @@ fn filter(name: &str, values: Value, now: Timestamp) -> Result<Filter, String> {
 
 fn read<T: DeserializeOwned>(name: &str, values: Value) -> Result<Vec<T>, String> {
     serde_json::from_value(values).map_err(|error| format!("{name}: {error}"))
+}
+
+fn no_blanks<'a>(name: &str, mut texts: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    if texts.any(|text| text.trim().is_empty()) {
+        return Err(format!("{name}: no text of a filter may be blank"));
+    }
+    Ok(())
 }
 
 fn together(name: &str, comparisons: impl Iterator<Item = Comparison>) -> Result<(), String> {
@@ -720,6 +730,39 @@ mod tests {
     }
 
     #[test]
+    fn filters_of_one_map_join_by_or() {
+        let equals = |values: &[&str]| -> Value {
+            let filters = values.iter();
+            filters
+                .map(|it| json!({"Key": "Environment", "Value": it, "Comparison": "EQUALS"}))
+                .collect()
+        };
+        let among = |values: &[&str]| found(&json!({"UserDefinedFields": equals(values)}));
+        assert!(among(&["DEV", "TEST", "PROD"]));
+        assert!(!among(&["DEV", "TEST"]));
+        let mut twenty = vec!["DEV"; 19];
+        twenty.push("PROD");
+        assert!(among(&twenty));
+        assert!(!found(&json!({
+            "UserDefinedFields": equals(&twenty),
+            "RecordState": text("EQUALS", &["ARCHIVED"]),
+        })));
+        twenty.push("PROD");
+        let call = json!({"Filters": {"UserDefinedFields": equals(&twenty)}});
+        assert!(query(&call).is_err(), "21 values");
+    }
+
+    #[test]
+    fn findings_are_found_by_their_ids() {
+        let findings: Vec<Finding> = ["f/1", "f/2", "f/10"].map(sample).into();
+        let call = json!({"Filters": {"Id": text("EQUALS", &["f/1", "f/10", "f/3"])}});
+        let page = query(&call).unwrap().page(findings.iter());
+        let ids = page["Findings"].as_array().unwrap().iter();
+        let ids: Vec<&Value> = ids.map(|it| &it["Id"]).collect();
+        assert_eq!(ids, ["f/1", "f/10"]);
+    }
+
+    #[test]
     fn dates_have_spans() {
         let range = |days: i64, comparison: &str| json!({"UpdatedAt": [{"DateRange": {"Value": days, "Unit": "DAYS", "Comparison": comparison}}]});
         assert!(found(&range(11, "WITHIN")));
@@ -762,6 +805,9 @@ mod tests {
             json!({"Filters": {"Title": text("EQUALS", &["x"; 21])}}),
             json!({"Filters": {"Title": text("LIKE", &["x"])}}),
             json!({"Filters": {"Title": mixed}}),
+            json!({"Filters": {"Id": text("EQUALS", &["1", " "])}}),
+            json!({"Filters": {"Id": []}}),
+            json!({"Filters": {"UserDefinedFields": [{"Key": "", "Value": "x", "Comparison": "EQUALS"}]}}),
             json!({"Filters": {"UpdatedAt": [{"Start": "yesterday"}]}}),
             json!({"Filters": {"NetworkSourceIpV4": [{"Cidr": "10.0.0.0/33"}]}}),
             json!({"MaxResults": 0}),

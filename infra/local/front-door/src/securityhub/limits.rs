@@ -1,15 +1,19 @@
 //! The limits of the AWS Security Finding Format, as tables for imports and updates.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::finding::{Finding, at, text};
+use super::finding::{Finding, Key, at, text};
 use crate::scope::is_account_id;
 
 /// Findings or identifiers in one call.
 const PER_CALL: usize = 100;
 const CALL_BYTES: usize = 6 * 1024 * 1024;
 const FINDING_BYTES: usize = 240 * 1024;
+const ID_CHARS: usize = 512;
+const PRODUCT_ARN_CHARS: RangeInclusive<usize> = 12..=2_048;
 
 const REQUIRED: &[&str] = &[
     "SchemaVersion",
@@ -144,6 +148,16 @@ pub(crate) fn per_call(name: &str, count: usize) -> Result<(), String> {
             "{name} must have 1 to {PER_CALL} items, this call has {count}"
         )),
     }
+}
+
+/// Whether a finding can have this id and product.
+pub(crate) fn is_identifier(key: &Key) -> bool {
+    // arn:partition:service:region:account:resource
+    let parts: Vec<&str> = key.product_arn.splitn(6, ':').collect();
+    let is_arn = matches!(parts[..], ["arn", partition, service, _, _, resource]
+        if !partition.is_empty() && !service.is_empty() && !resource.is_empty());
+    let length = key.product_arn.chars().count();
+    is_arn && PRODUCT_ARN_CHARS.contains(&length) && is_text(&key.id, ID_CHARS)
 }
 
 /// Checks a finding to be imported; the error is its `ErrorCode` and message.

@@ -88,7 +88,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::finding::tests::sample;
     use super::*;
@@ -145,5 +145,36 @@ mod tests {
         let after = store.import(key, finding, NOW).unwrap();
         assert_eq!(after["Severity"]["Label"], "LOW");
         assert_eq!(after["Workflow"]["Status"], "SUPPRESSED");
+    }
+    #[test]
+    fn a_finding_that_would_be_too_large_stays_as_it_is_and_takes_less() {
+        let mut store = Store::default();
+        let (key, mut finding) = titled("one", "2026-03-02T00:00:00Z");
+        let resource = |number: usize| {
+            let other: serde_json::Map<String, Value> = (0..7)
+                .map(|it| (format!("k{it}"), json!("x".repeat(1_000))))
+                .collect();
+            json!({"Type": "Other", "Id": number.to_string(), "Details": {"Other": other}})
+        };
+        let resources: Vec<Value> = (0..32).map(resource).collect();
+        finding.insert("Resources".to_owned(), json!(resources));
+        let used = serde_json::to_vec(&finding).unwrap().len();
+        // A thousand bytes below the limit.
+        let padding = "x".repeat(240 * 1024 - 1_000 - used);
+        finding.insert("SomethingNew".to_owned(), json!(padding));
+        assert_eq!(limits::finding(&finding), Ok(()));
+        store.import(key.clone(), finding, NOW);
+
+        let fields = |length: usize| {
+            let fields = json!({"UserDefinedFields": {"a": "v".repeat(length)}});
+            fields.as_object().unwrap().clone()
+        };
+        let (code, _) = store
+            .update(&key, |_| true, &fields(1_000), NOW)
+            .unwrap_err();
+        assert_eq!(code, "FindingSizeExceeded");
+        let stored = store.findings().next().unwrap();
+        assert!(!stored.contains_key("UserDefinedFields"));
+        assert!(store.update(&key, |_| true, &fields(100), NOW).is_ok());
     }
 }

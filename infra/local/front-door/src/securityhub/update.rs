@@ -36,25 +36,22 @@ pub(crate) fn read(body: &[u8]) -> Result<(Vec<Key>, Finding), String> {
     Ok((keys, fields))
 }
 
+/// The findings that a call names. The message does not say which identifier is invalid, as on AWS.
 fn identifiers(value: Option<Value>) -> Result<Vec<Key>, String> {
     let Some(Value::Array(items)) = value else {
         return Err("FindingIdentifiers must be a list".to_owned());
     };
     limits::per_call("FindingIdentifiers", items.len())?;
-    items
-        .iter()
-        .map(|item| {
-            let member = |name: &str| {
-                let text = item[name].as_str().filter(|it| !it.trim().is_empty());
-                text.map(str::to_owned)
-                    .ok_or_else(|| format!("each of FindingIdentifiers must have {name}"))
-            };
-            Ok(Key {
-                product_arn: member("ProductArn")?,
-                id: member("Id")?,
-            })
-        })
-        .collect()
+    let keys: Option<_> = items.iter().map(key).collect();
+    keys.ok_or_else(|| "Invalid parameter FindingIdentifiers".to_owned())
+}
+
+fn key(identifier: &Value) -> Option<Key> {
+    let key = Key {
+        product_arn: identifier["ProductArn"].as_str()?.to_owned(),
+        id: identifier["Id"].as_str()?.to_owned(),
+    };
+    limits::is_identifier(&key).then_some(key)
 }
 
 #[cfg(test)]
@@ -63,8 +60,10 @@ mod tests {
 
     use super::*;
 
+    const PRODUCT: &str = "arn:aws:securityhub:us-east-1::product/aws/securityhub";
+
     fn read_with(name: &str, value: &Value) -> Result<(Vec<Key>, Finding), String> {
-        let identifiers = json!([{"Id": "1", "ProductArn": "arn"}]);
+        let identifiers = json!([{"Id": "1", "ProductArn": PRODUCT}]);
         read(
             json!({"FindingIdentifiers": identifiers, name: value})
                 .to_string()
@@ -100,7 +99,7 @@ mod tests {
     #[test]
     fn a_call_names_1_to_100_findings() {
         let call = |count: usize| {
-            let item = json!({"Id": "1", "ProductArn": "arn"});
+            let item = json!({"Id": "1", "ProductArn": PRODUCT});
             read(
                 json!({"FindingIdentifiers": vec![item; count]})
                     .to_string()
@@ -110,5 +109,34 @@ mod tests {
         assert_eq!(call(100).unwrap().0.len(), 100);
         assert!(call(0).is_err());
         assert!(call(101).is_err());
+    }
+    #[test]
+    fn an_invalid_identifier_refuses_the_call_without_being_named() {
+        let valid = json!({"Id": "1", "ProductArn": PRODUCT});
+        let call = |identifier: &Value| {
+            let identifiers = [&valid, identifier, &valid];
+            let call = json!({"FindingIdentifiers": identifiers, "UserDefinedFields": {"a": "1"}});
+            read(call.to_string().as_bytes())
+        };
+        assert_eq!(call(&valid).unwrap().0.len(), 3);
+        let longest = json!({"Id": "i".repeat(512), "ProductArn": PRODUCT});
+        assert!(call(&longest).is_ok());
+        for wrong in [
+            json!({"Id": "", "ProductArn": PRODUCT}),
+            json!({"Id": " \t", "ProductArn": PRODUCT}),
+            json!({"Id": "i".repeat(513), "ProductArn": PRODUCT}),
+            json!({"Id": 1, "ProductArn": PRODUCT}),
+            json!({"Id": "1"}),
+            json!({"Id": "1", "ProductArn": ""}),
+            json!({"Id": "1", "ProductArn": "arn:aws:s3:"}),
+            json!({"Id": "1", "ProductArn": "product/aws/securityhub"}),
+            json!({"Id": "1", "ProductArn": "arn:aws:securityhub"}),
+            json!({"Id": "1", "ProductArn": format!("{PRODUCT}/{}", "p".repeat(2_048))}),
+            json!("1"),
+            json!(null),
+        ] {
+            let message = call(&wrong).unwrap_err();
+            assert_eq!(message, "Invalid parameter FindingIdentifiers", "{wrong}");
+        }
     }
 }

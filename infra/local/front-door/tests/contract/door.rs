@@ -309,6 +309,123 @@ async fn fault_rules_affect_calls_and_findings_and_are_counted() {
 }
 
 #[tokio::test]
+async fn a_finding_that_would_be_too_large_is_the_only_one_of_its_call_that_is_left_out() {
+    let local = start().await;
+    let mut large = finding("large");
+    let used = large.to_string().len();
+    large["Resources"][0]["Details"] =
+        json!({"Other": {"blob": "x".repeat(240 * 1024 - 900 - used)}});
+    let import = json!({"Findings": [finding("1"), large]});
+    let imported = local
+        .security_hub(Method::POST, "/findings/import", MEMBER, import)
+        .await;
+    assert_eq!(imported.json()["SuccessCount"], 2);
+    let identifiers = ["1", "large"].map(|id| json!({"Id": id, "ProductArn": PRODUCT}));
+    let update = json!({
+        "FindingIdentifiers": identifiers,
+        "UserDefinedFields": {"AccountName": "d".repeat(1_000)},
+    });
+    let updated = local
+        .security_hub(Method::PATCH, "/findings/batchupdate", MANAGEMENT, update)
+        .await
+        .json();
+    assert_eq!(updated["ProcessedFindings"], json!([identifiers[0]]));
+    let unprocessed = &updated["UnprocessedFindings"];
+    assert_eq!(unprocessed[0]["FindingIdentifier"], identifiers[1]);
+    assert_eq!(unprocessed[0]["ErrorCode"], "FindingSizeExceeded");
+}
+
+#[tokio::test]
+async fn an_invalid_identifier_refuses_the_whole_call() {
+    let local = start().await;
+    let import = json!({"Findings": [finding("1")]});
+    local
+        .security_hub(Method::POST, "/findings/import", MEMBER, import)
+        .await;
+    let update = json!({
+        "FindingIdentifiers": [
+            {"Id": "1", "ProductArn": PRODUCT},
+            {"Id": "secret", "ProductArn": "no-arn-at-all"},
+        ],
+        "UserDefinedFields": {"AccountName": "dev"},
+    });
+    let refused = local
+        .security_hub(Method::PATCH, "/findings/batchupdate", MANAGEMENT, update)
+        .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.headers["x-amzn-errortype"], "InvalidInputException");
+    assert!(!refused.json().to_string().contains("secret"));
+    let found = local
+        .security_hub(Method::POST, "/findings", MANAGEMENT, json!({}))
+        .await
+        .json();
+    assert_eq!(found["Findings"][0]["UserDefinedFields"], json!(null));
+}
+
+#[tokio::test]
+async fn quotas_throttle_the_calls_of_functions() {
+    let local = start().await;
+    let set = local
+        .control(Method::POST, "quotas", json!({"on": true}))
+        .await;
+    assert_eq!(set.status, StatusCode::OK);
+    assert_eq!(set.json()["on"], true);
+    assert_eq!(
+        set.json()["rates"]["securityhub.GetFindings"],
+        json!({"per_second": 3.0, "burst": 6.0})
+    );
+    let get = async |access_key: &str| {
+        let answer = local
+            .security_hub(Method::POST, "/findings", access_key, json!({}))
+            .await;
+        let code = answer.headers.get("x-amzn-errortype").cloned();
+        (answer.status, code)
+    };
+    let mut throttled = 0;
+    for call in 0..100 {
+        let (status, code) = get(MANAGEMENT).await;
+        assert!(
+            call >= 6 || status == StatusCode::OK,
+            "call {call}: {status}"
+        );
+        if status != StatusCode::OK {
+            assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(code.unwrap(), "TooManyRequestsException");
+            throttled += 1;
+        }
+        assert_eq!(get("test").await.0, StatusCode::OK);
+    }
+    assert!(throttled > 0);
+    let calls = local
+        .control(Method::GET, "calls", json!(null))
+        .await
+        .json();
+    let reads = &calls["securityhub.GetFindings"];
+    assert_eq!(
+        (&reads["calls"], &reads["refused"]),
+        (&json!(200), &json!(throttled))
+    );
+
+    let mut last = local.organizations("ListRoots", json!({})).await;
+    for _ in 0..100 {
+        let code = last.headers.get("x-amzn-errortype");
+        if code.is_some_and(|code| code == "TooManyRequestsException") {
+            break;
+        }
+        last = local.organizations("ListRoots", json!({})).await;
+    }
+    assert_eq!(last.status, StatusCode::BAD_REQUEST);
+    assert_eq!(last.json()["__type"], "TooManyRequestsException");
+
+    local.control(Method::DELETE, "quotas", json!(null)).await;
+    assert_eq!(get(MANAGEMENT).await.0, StatusCode::OK);
+    let wrong = local
+        .control(Method::POST, "quotas", json!({"on": "yes"}))
+        .await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn an_event_from_a_client_imports_its_finding() {
     let local = start().await;
     let entry = json!({
