@@ -63,6 +63,19 @@ pub enum AwsErrorClass {
 }
 
 impl AwsErrorClass {
+    /// Whether the same call can succeed a moment later.
+    #[must_use]
+    pub fn transient(self) -> bool {
+        match self {
+            Self::Throttled | Self::TimedOut | Self::Unreachable | Self::ServiceFault => true,
+            Self::Conflict
+            | Self::ConditionFailed
+            | Self::NotFound
+            | Self::Denied
+            | Self::Refused => false,
+        }
+    }
+
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn retryable(self) -> bool {
@@ -301,6 +314,19 @@ impl AwsCallError {
         } else {
             &self.words.0
         }
+    }
+
+    /// Whether AWS gave this error code.
+    #[must_use]
+    pub fn has_code(&self, code: &str) -> bool {
+        self.reason == code
+    }
+
+    /// Whether a message that failed by it is to be retried: as [`retryable`](Self::retryable), and where permission
+    /// is missing, which can be on its way (a first deployment, a new administrator) and is not the message's fault.
+    #[must_use]
+    pub fn retryable_or_denied(&self) -> bool {
+        self.retryable() || self.class == Denied
     }
 
     /// Why it failed.

@@ -8,7 +8,7 @@
 //! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`).
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
-//! * [`security_hub`]: updates to findings (feature `security-hub`).
+//! * [`security_hub`]: reading and updating findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
 //! * [`optimistic`]: writing a record that others write too.

@@ -23,23 +23,17 @@ pub struct Pace(Option<RateLimiter>);
 impl Pace {
     /// `per_second` calls a second after `burst` calls at once. 0 a second: no pace at all.
     #[must_use]
-    pub fn new(per_second: u32, burst: u32) -> Self {
-        Self::share(Quota { per_second, burst }, 1)
-    }
-
-    /// One of `shares` equal parts of a published rate. 0 shares: no pace at all.
-    #[must_use]
-    pub fn share(quota: Quota, shares: u32) -> Self {
-        if quota.per_second == 0 || shares == 0 {
+    pub fn new(per_second: f64, burst: u32) -> Self {
+        if per_second <= 0.0 {
             return Self(None);
         }
-        let burst = (quota.burst / shares).max(1) as usize;
+        let burst = burst.max(1) as usize;
         Self(Some(
             RateLimiter::builder()
                 .initial(burst)
                 .max(burst)
                 .refill(1)
-                .interval(Duration::from_secs(1) * shares / quota.per_second)
+                .interval(Duration::from_secs_f64(1.0 / per_second))
                 .build(),
         ))
     }
@@ -68,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_goes_at_once_and_the_rest_waits() {
-        let pace = Pace::new(20, 5);
+        let pace = Pace::new(20.0, 5);
         let burst = async {
             for _ in 0..5 {
                 pace.wait().await;
@@ -85,12 +79,12 @@ mod tests {
     #[tokio::test]
     async fn the_rate_is_kept() {
         // Ten more than the burst at 50 a second: a fifth of a second, never less.
-        assert!(milliseconds_for(15, Pace::new(50, 5)).await >= 180);
+        assert!(milliseconds_for(15, Pace::new(50.0, 5)).await >= 180);
     }
 
     #[tokio::test]
     async fn no_rate_never_waits() {
-        let pace = Pace::new(0, 1);
+        let pace = Pace::new(0.0, 1);
         let many = async {
             for _ in 0..1_000 {
                 pace.wait().await;

@@ -1,6 +1,6 @@
 //! The queue that a function works on: returning single messages of a batch to be retried, sending new ones.
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, error::Error, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use aws_sdk_sqs::{
@@ -11,6 +11,7 @@ use aws_sdk_sqs::{
     },
 };
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::aws_error::{AwsCallError, Service};
@@ -55,6 +56,29 @@ pub struct Failure<'a, R> {
     pub reason: R,
 }
 
+/// A message whose work goes on in a new message, which no receive has been counted for: it was not reached, or
+/// has to wait for something.
+#[derive(Debug)]
+pub struct Postponed<'a> {
+    /// The message.
+    pub message: &'a SqsMessage,
+    /// The body of the new one.
+    pub body: Cow<'a, str>,
+    /// After which delay it is received, 15 minutes at most.
+    pub delay: Duration,
+}
+
+/// The message in which the work was to go on may not have been sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the message in which the work goes on was not sent")]
+pub struct NotSent(#[source] pub AwsCallError);
+
+impl Reason for NotSent {
+    fn retryable(&self) -> bool {
+        true
+    }
+}
+
 /// The delay before a retry, by how often the message was received: 2 s, 6 s, 18 s, … up to five
 /// minutes. Eight receives (the queue's limit) span about 14 minutes.
 #[must_use]
@@ -71,6 +95,15 @@ pub fn receives(message: &SqsMessage) -> u32 {
         .get("ApproximateReceiveCount")
         .and_then(|count| count.parse().ok())
         .unwrap_or(1)
+}
+
+/// How long ago this message was sent; nothing if SQS does not say.
+#[must_use]
+pub fn since_sent(message: &SqsMessage, now: Timestamp) -> Duration {
+    let sent = message.attributes.get("SentTimestamp");
+    let sent: Option<i64> = sent.and_then(|milliseconds| milliseconds.parse().ok());
+    let since = sent.map_or(0, |sent| now.as_millisecond().saturating_sub(sent));
+    Duration::from_millis(u64::try_from(since).unwrap_or_default())
 }
 
 /// The queue that a function's messages came from.
@@ -154,6 +187,32 @@ impl Queue {
             .into_iter()
             .filter_map(|(place, error)| Some((*messages.get(place)?, error)))
             .collect()
+    }
+
+    /// Sends new messages to the queues that these messages came from, each with its body and to be received
+    /// after its delay; gives those for which that may not have succeeded.
+    pub async fn send_instead<'a>(&self, messages: &[Postponed<'a>]) -> Vec<Failure<'a, NotSent>> {
+        let of_a_queue = messages
+            .chunk_by(|one, other| one.message.event_source_arn == other.message.event_source_arn);
+        let mut unsent = Vec::new();
+        for messages in of_a_queue {
+            let url = messages
+                .first()
+                .and_then(|postponed| postponed.message.event_source_arn.as_deref())
+                .and_then(queue_url)
+                .unwrap_or_default();
+            let bodies: Vec<(&str, Duration)> = messages
+                .iter()
+                .map(|postponed| (postponed.body.as_ref(), postponed.delay))
+                .collect();
+            let failed = self.send_in_batches(&url, &bodies).await;
+            unsent.extend(failed.into_iter().filter_map(|(place, reason)| {
+                let message = messages.get(place)?.message;
+                let reason = NotSent(reason);
+                Some(Failure { message, reason })
+            }));
+        }
+        unsent
     }
 
     async fn send_in_batches(&self, url: &str, messages: &[(&str, Duration)]) -> Vec<Unfinished> {

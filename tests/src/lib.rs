@@ -9,7 +9,7 @@
 //!   [`alerts`] on it.
 //! * [`documents`]: the commands in README.md and docs/.
 //! * [`template`]: what `template.yaml` and the files in `infra/` declare; [`event_pattern`]: which events their rules
-//!   deliver.
+//!   deliver; [`queue_loops`]: which functions send messages around to themselves.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
@@ -22,7 +22,9 @@ pub mod findings;
 pub mod local_cloud;
 pub mod log;
 pub mod organization;
+pub mod queue_loops;
 pub mod runtime_api;
+pub mod simulation;
 pub mod sqs;
 pub mod template;
 pub mod vending;

@@ -113,7 +113,7 @@ pub struct Calls {
 
 impl LocalCloud {
     /// The local cloud on `ORGKEEPER_PORT` (4566 if not set) of `ORGKEEPER_INSTANCE` (`local` if not set), with no
-    /// fault set and counts at zero.
+    /// fault set, no quotas in force and counts at zero.
     ///
     /// # Errors
     /// If it does not run.
@@ -147,6 +147,7 @@ impl LocalCloud {
             _alone: alone,
         };
         cloud.clear_faults().await?;
+        cloud.quotas(false).await?;
         cloud.reset_calls().await?;
         cloud.reset_vending().await?;
         cloud.slack_answers(None).await?;
@@ -189,6 +190,17 @@ impl LocalCloud {
     /// If the front door does not answer.
     pub async fn clear_faults(&self) -> Result<()> {
         self.control(reqwest::Method::DELETE, "faults", None)
+            .await
+            .map(drop)
+    }
+
+    /// Puts the published rates of AWS operations in force for the functions' calls, or ends that. The calls of tests
+    /// are neither throttled nor counted against them.
+    ///
+    /// # Errors
+    /// If the front door does not answer.
+    pub async fn quotas(&self, on: bool) -> Result<()> {
+        self.control(reqwest::Method::POST, "quotas", Some(json!({ "on": on })))
             .await
             .map(drop)
     }

@@ -137,6 +137,13 @@ impl Organization {
                 };
                 Answer::ok(json!({ "OrganizationalUnit": { "Id": id, "Name": name } }))
             }
+            "ListOrganizationalUnitsForParent" => Answer::ok(match text("ParentId") {
+                "r-a1b2" => json!({ "OrganizationalUnits":
+                    [{ "Id": "ou-a1b2-workload", "Name": "Workloads" }] }),
+                "ou-a1b2-workload" => json!({ "OrganizationalUnits":
+                    [{ "Id": "ou-a1b2-prod0000", "Name": "Prod" }] }),
+                _ => json!({ "OrganizationalUnits": [] }),
+            }),
             "ListAccounts" => self.list_accounts(text("NextToken")),
             "GetFindings" => Answer::ok(json!({ "Findings": [] })),
             "ListParents" => Answer::ok(match text("ChildId") {

@@ -27,7 +27,7 @@ pub struct FunctionSettings {
     /// resource are known in a deployed stack only.
     pub variables: BTreeMap<String, String>,
     /// The properties of its event sources, by name.
-    events: Map<String, Value>,
+    pub events: Map<String, Value>,
 }
 
 impl Template {
@@ -43,7 +43,7 @@ impl Template {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
         let read = || -> Result<Value> {
             let document = to_json(yaml_serde::from_str(text)?)?;
             let mappings = document["Mappings"].clone();
@@ -85,6 +85,12 @@ impl Template {
             .flatten()
             .filter(move |(_, resource)| resource["Type"] == kind)
             .map(|(logical_id, resource)| (logical_id.as_str(), &resource["Properties"]))
+    }
+
+    /// What the template sets for every function that does not set it itself.
+    #[must_use]
+    pub fn function_default(&self, property: &str) -> Option<&Value> {
+        self.at(&["Globals", "Function", property]).ok()
     }
 
     /// What the template sets for a function of that logical id.
@@ -165,6 +171,20 @@ impl FunctionSettings {
             .and_then(Value::as_u64)
             .with_context(|| format!("no number at Events/{event}/Properties/BatchSize"))?;
         Ok(usize::try_from(size)?)
+    }
+}
+
+/// The items of a list, or a single one, whatever the conditions in it are.
+#[must_use]
+pub fn branches(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().flat_map(branches).collect(),
+        other => match other["Fn::If"].as_array() {
+            Some(parts) => parts.iter().skip(1).flat_map(branches).collect(),
+            None if other["Ref"] == "AWS::NoValue" => Vec::new(),
+            None => vec![other],
+        },
     }
 }
 
@@ -433,7 +453,7 @@ Resources:
             Template::load(path).unwrap();
         }
         let template = Template::load("template.yaml").unwrap();
-        assert_eq!(*template.parameter_default("QuotaShares").unwrap(), 4);
+        assert_eq!(*template.parameter_default("QuotaPercent").unwrap(), 100);
         assert!(
             template
                 .resources_of_type("AWS::Events::Rule")

@@ -15,6 +15,15 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::config::Credentials;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
 use axum::{
     body::Bytes,
     extract::State,
@@ -285,6 +294,72 @@ async fn answer(
         headers.insert("x-amzn-errortype", header::HeaderValue::from_static(code));
     }
     response
+}
+
+/// AWS in the test's own process: the same calls and answers without a socket, so that time can be virtual
+/// (`tokio::time::pause`).
+#[derive(Clone)]
+pub struct InProcess(Script);
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("InProcess")
+    }
+}
+
+impl InProcess {
+    /// Answers each call by the script.
+    #[must_use]
+    pub fn new(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Arc::new(script))
+    }
+
+    /// An SDK configuration whose clients call here, with the SDK's ordinary retries.
+    pub async fn sdk_config(&self) -> SdkConfig {
+        aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .endpoint_url("http://in-process")
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("111111111111", "test", None, None, "wire"))
+            .http_client(self.clone())
+            .load()
+            .await
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let script = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = body.bytes().unwrap_or_default();
+            let answer = script(&call_of(&parts.method, &parts.uri, &parts.headers, body));
+            tokio::time::sleep(answer.delay).await;
+            let status = answer
+                .status
+                .try_into()
+                .map_err(|error| ConnectorError::other(Box::new(error), None))?;
+            let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+            let headers = response.headers_mut();
+            headers.insert("content-type", "application/json");
+            if let Some(code) = answer.error {
+                headers.insert("x-amzn-errortype", code);
+            }
+            Ok(response)
+        })
+    }
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {

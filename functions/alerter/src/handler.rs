@@ -177,6 +177,8 @@ fn read(message: &SqsMessage, now: Timestamp) -> Message {
 
 fn named(id: AccountId, stored: Option<&Stored>) -> AlertAccount {
     let entry = stored.and_then(|stored| stored.as_ref().ok());
+    // One that was never in the organization has no name.
+    let entry = entry.filter(|entry| !entry.name.is_empty());
     AlertAccount {
         id: Some(id),
         name: entry.map(|entry| entry.name.clone()),

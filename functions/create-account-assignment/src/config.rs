@@ -84,9 +84,9 @@ pub struct Config {
     pub instance: InstanceArn,
     /// `OUTSTANDING_ASSIGNMENTS`: the number of assignment slots (default 12).
     pub outstanding: Outstanding,
-    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rate (default 2, the
-    /// invocations at once; 0: no pace).
-    pub quota_shares: u32,
+    /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
+    /// 0: no pace).
+    pub quota_percent: u32,
 }
 
 impl Config {
@@ -102,7 +102,7 @@ impl Config {
             assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
             instance: read.required("IDENTITY_CENTER_INSTANCE_ARN"),
             outstanding: read.optional("OUTSTANDING_ASSIGNMENTS").unwrap_or_default(),
-            quota_shares: read.number("QUOTA_SHARES", 2, ..),
+            quota_percent: read.number("QUOTA_PERCENT", 100, ..),
         })
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_number_of_requests_has_a_default() {
         let config = Config::from_env(&|name| match name {
-            "OUTSTANDING_ASSIGNMENTS" | "QUOTA_SHARES" => None,
+            "OUTSTANDING_ASSIGNMENTS" | "QUOTA_PERCENT" => None,
             "IDENTITY_CENTER_INSTANCE_ARN" => Some(INSTANCE.to_owned()),
             other => Some(other.to_lowercase()),
         });
@@ -128,7 +128,7 @@ mod tests {
                 assignments_queue_url: "assignments_queue_url".to_owned(),
                 instance: InstanceArn(INSTANCE.to_owned()),
                 outstanding: Outstanding(12),
-                quota_shares: 2,
+                quota_percent: 100,
             })
         );
     }
@@ -152,7 +152,7 @@ mod tests {
         let error = Config::from_env(&|name| match name {
             "IDENTITY_CENTER_INSTANCE_ARN" => Some("ssoins-1234567890abcdef".to_owned()),
             "OUTSTANDING_ASSIGNMENTS" => Some("16".to_owned()),
-            "QUOTA_SHARES" => Some("half".to_owned()),
+            "QUOTA_PERCENT" => Some("half".to_owned()),
             other => Some(other.to_lowercase()),
         })
         .unwrap_err()
@@ -160,7 +160,7 @@ mod tests {
         for name in [
             "IDENTITY_CENTER_INSTANCE_ARN",
             "OUTSTANDING_ASSIGNMENTS",
-            "QUOTA_SHARES",
+            "QUOTA_PERCENT",
         ] {
             assert!(error.contains(&format!("{name} is malformed")), "{error}");
         }

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     aws::{CallCounter, client},
-    gateway::identity_center::IdentityCenter,
+    gateway::{identity_center::IdentityCenter, rates::QuotaShare},
     lambda::QueueFunction,
     queue::Queue,
     vending::ledger::Ledger,
@@ -24,9 +24,9 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Assigner> {
             &config.vending_state_table,
         ),
         identity_center: IdentityCenter::new(
-            client!(aws_sdk_ssoadmin, sdk, calls),
+            &client!(aws_sdk_ssoadmin, sdk, calls),
             config.instance.as_str().to_owned(),
-            config.quota_shares,
+            QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
         ),
         queue: queue(),
         queue_url: config.assignments_queue_url.clone(),

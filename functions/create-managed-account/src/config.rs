@@ -31,9 +31,9 @@ pub struct Config {
     /// `RECONCILE_AFTER_SECONDS`: how long an operation can go on without an event before the schedule asks
     /// AWS about it (default 120).
     pub reconcile_after: Duration,
-    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rates of Organizations
-    /// (default 2, the invocations at once; 0: no pace).
-    pub quota_shares: u32,
+    /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
+    /// 0: no pace).
+    pub quota_percent: u32,
 }
 
 impl Config {
@@ -56,7 +56,7 @@ impl Config {
             reconcile_after: Duration::from_secs(
                 read.number("RECONCILE_AFTER_SECONDS", 120, 1..).into(),
             ),
-            quota_shares: read.number("QUOTA_SHARES", 2, ..),
+            quota_percent: read.number("QUOTA_PERCENT", 100, ..),
         })
     }
 }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(config.account_creation, AccountCreation::AccountFactory);
         assert_eq!(config.operations_at_once, 5);
         assert_eq!(config.reconcile_after, Duration::from_mins(2));
-        assert_eq!(config.quota_shares, 2);
+        assert_eq!(config.quota_percent, 100);
         assert_eq!(config.uploads_queue_url, "uploads_queue_url");
     }
 

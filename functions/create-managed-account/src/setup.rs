@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
-    gateway::organizations::Organizations,
+    gateway::{organizations::Organizations, rates::QuotaShare},
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -27,8 +27,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let organizations = Arc::new(Organizations::new(
-        client!(aws_sdk_organizations, sdk, calls),
-        config.quota_shares,
+        &client!(aws_sdk_organizations, sdk, calls),
+        QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
     ));
     let creator = match config.account_creation {
         AccountCreation::AccountFactory => AccountCreator::AccountFactory(AccountFactory::new(

@@ -3,10 +3,11 @@
 //! The events are CloudTrail's, from the default bus of the management account or forwarded from
 //! there. One that changes nothing here gives no task; none is an error.
 
-use orgkeeper_shared::{account_directory::organizations::OuId, ids::AccountId};
+use orgkeeper_shared::account_directory::{
+    organizations::OuId,
+    task::{Part, Task},
+};
 use serde_json::Value;
-
-use crate::task::{Account, Part, Task};
 
 /// What an event is about.
 enum Subject {
@@ -137,11 +138,11 @@ pub fn tasks(detail: &Value) -> Vec<Task> {
     match subject {
         // A tag can also be an organizational unit's or a policy's.
         Some((_, _, OneAccount(places, only))) => account(places)
-            .map(|id| refresh(id, *only))
+            .map(|id| Task::refresh(id, *only))
             .into_iter()
             .collect(),
         Some((_, _, AccountOrAll(places))) => {
-            vec![account(places).map_or_else(refresh_all, |id| refresh(id, None))]
+            vec![account(places).map_or_else(Task::refresh_all, |id| Task::refresh(id, None))]
         }
         Some((_, _, Unit(place))) => text(place)
             .map(|unit| Task::RenameUnit {
@@ -150,26 +151,6 @@ pub fn tasks(detail: &Value) -> Vec<Task> {
             .into_iter()
             .collect(),
         None => Vec::new(),
-    }
-}
-
-fn refresh(id: AccountId, only: Option<Part>) -> Task {
-    Task::Refresh {
-        accounts: vec![Account {
-            id,
-            placement: None,
-        }],
-        only,
-        every_finding: false,
-    }
-}
-
-fn refresh_all() -> Task {
-    Task::RefreshAll {
-        every_finding: false,
-        next_token: None,
-        started_at: None,
-        restarts: 0,
     }
 }
 
@@ -182,7 +163,7 @@ mod tests {
     const ID: &str = "111122223333";
 
     fn one(only: Option<Part>) -> Vec<Task> {
-        vec![refresh(ID.parse().unwrap(), only)]
+        vec![Task::refresh(ID.parse().unwrap(), only)]
     }
 
     fn organizations(name: &str, more: &Value) -> Vec<Task> {
@@ -278,7 +259,7 @@ mod tests {
         );
         assert_eq!(
             joined(json!({ "serviceEventDetails": { "joinedMethod": "Invited" } })),
-            [refresh_all()]
+            [Task::refresh_all()]
         );
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
-//! * [`task`]: the pieces of work that the directory queue holds.
+//! * [`task`](orgkeeper_shared::account_directory::task): the pieces of work that the directory queue holds.
 //! * [`event`]: the tasks that follow from a change to the organization.
-//! * [`change`]: what findings show of an account, before and after.
-//! * [`refresher`]: doing a task, which may send others.
-//! * [`handler`]: a batch of messages, and which of them failed.
+//! * [`request`]: what the messages of a batch together request of an account.
+//! * [`outcome`]: what becomes of a task.
+//! * [`refresher`]: reading accounts, and doing a task, which may send others.
+//! * [`re_enrichment`]: bringing the findings of accounts up to date.
+//! * [`handler`]: a batch of messages: which failed, and what is left of others.
 //! * [`setup`]: the clients, built once.
 
-pub mod change;
 pub mod config;
 pub mod event;
 pub mod handler;
+pub mod outcome;
+pub mod re_enrichment;
 pub mod refresher;
+pub mod request;
 pub mod setup;
-pub mod task;

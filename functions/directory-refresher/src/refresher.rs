@@ -1,119 +1,49 @@
-//! Does a task, which may send others.
+//! Does tasks, which may send others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use orgkeeper_shared::{
     account_directory::{
         contacts::SecurityContact,
-        entry::AccountEntry,
-        live::{LiveOrganization, Placement},
+        entry::{AccountEntry, OuPath},
+        live::{Listed, LiveOrganization},
         organizations::OuId,
         table::DirectoryTable,
+        task::{ACCOUNTS_PER_RE_ENRICHMENT, Account, Progress, Task},
     },
     aws_error::{AwsCallError, AwsErrorClass},
-    enrichment::plan::plan,
+    enrichment::{plan::shown, style::Style},
     ids::AccountId,
-    lambda::Invocation,
-    queue::{Queue, Reason},
-    security_hub::{SecurityHub, Unprocessed},
+    lambda::Time,
+    queue::Queue,
 };
 
 use crate::{
-    change::{fields, shows_difference},
-    task::{
-        ACCOUNTS_PER_TASK, Account, BETWEEN_ACCOUNTS, BETWEEN_READS, BETWEEN_TASKS, MOST_RESTARTS,
-        Parts, RefreshRequest, Task,
-    },
+    outcome::{Counts, Done, RefreshError, add, token_expired},
+    re_enrichment::{ReEnrichment, Step},
+    request::{Parts, RefreshRequest},
 };
 
-/// Delay until a changed entry is stored, so that its findings can be read.
-const UNTIL_STORED: Duration = Duration::from_secs(3);
+/// Accounts that one [`Task::Refresh`] of a whole refresh reads.
+const ACCOUNTS_PER_TASK: usize = 5;
+/// Time between two such tasks: 2.5 accounts a second, each read by one call for its tags and up to
+/// three for its contact, are about what the shares of the published rates allow.
+const BETWEEN_TASKS: Duration = Duration::from_secs(2);
+/// Delay until the findings of changed accounts are read: other messages about them are gathered meanwhile.
+const BEFORE_RE_ENRICHMENT: Duration = Duration::from_secs(3);
+/// Time between two groups of accounts whose findings are read.
+const BETWEEN_RE_ENRICHMENTS: Duration = Duration::from_secs(2);
 /// Delay until the last accounts of a whole refresh are read.
 const UNTIL_ALL_READ: Duration = Duration::from_mins(2);
 /// AWS calls in progress at once for one task.
 const CALLS_AT_ONCE: usize = 8;
-
-/// Why a task failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// An AWS call failed.
-    #[error("an AWS call failed")]
-    Call(#[source] Arc<AwsCallError>),
-    /// Another invocation changed the entry after it was read.
-    #[error("another invocation changed the entry of account {account} after it was read")]
-    Overtaken {
-        /// Whose entry.
-        account: AccountId,
-    },
-    /// The entry that is to be shown on findings is not stored yet.
-    #[error("the changed entry of account {account} is not stored yet")]
-    NotStoredYet {
-        /// Whose entry.
-        account: AccountId,
-    },
-    /// A finding was not updated.
-    #[error("a finding of account {account} was not updated")]
-    Unprocessed {
-        /// Whose finding.
-        account: AccountId,
-        /// Why.
-        #[source]
-        reason: Unprocessed,
-    },
-    /// The task cannot be written as JSON.
-    #[error("a task cannot be written")]
-    Unwritable(#[source] serde_json::Error),
-}
-
-impl Reason for RefreshError {
-    fn retryable(&self) -> bool {
-        match self {
-            Self::Call(error) => error.retryable(),
-            Self::Overtaken { .. } | Self::NotStoredYet { .. } => true,
-            Self::Unprocessed { reason, .. } => reason.class.retryable(),
-            Self::Unwritable(_) => false,
-        }
-    }
-}
-
-impl From<Arc<AwsCallError>> for RefreshError {
-    fn from(error: Arc<AwsCallError>) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<AwsCallError> for RefreshError {
-    fn from(error: AwsCallError) -> Self {
-        Self::Call(Arc::new(error))
-    }
-}
-
-/// What the tasks of an invocation did.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Accounts read.
-    pub accounts_read: AtomicUsize,
-    /// Entries whose findings have to show something else now.
-    pub accounts_changed: AtomicUsize,
-    /// Accounts that the organization no longer has.
-    pub accounts_gone: AtomicUsize,
-    /// Findings that were re-enriched.
-    pub findings_updated: AtomicUsize,
-    /// Findings that needed no update.
-    pub findings_unchanged: AtomicUsize,
-}
-
-fn add(counter: &AtomicUsize, more: usize) {
-    counter.fetch_add(more, Ordering::Relaxed);
-}
+/// Entries that one task stores before it looks at the time.
+const ENTRIES_AT_ONCE: usize = 200;
 
 /// Does tasks.
 #[derive(Debug)]
@@ -122,8 +52,10 @@ pub struct Refresher {
     pub table: DirectoryTable,
     /// The organization itself.
     pub live: LiveOrganization,
-    /// Where the findings are, if they are re-enriched.
-    pub security_hub: Option<SecurityHub>,
+    /// Re-enriches findings, where they are to follow the directory.
+    pub re_enrichment: Option<ReEnrichment>,
+    /// How findings are enriched.
+    pub style: Style,
     /// Where the next tasks are sent.
     pub queue: Queue,
     /// The queue's URL.
@@ -131,49 +63,53 @@ pub struct Refresher {
 }
 
 impl Refresher {
-    /// Does one task and sends the next ones.
+    /// Does one task other than [`Task::Refresh`], whose accounts the handler gathers, and sends the next ones.
     ///
     /// # Errors
     /// If the task failed. It can be retried as a whole: every step is idempotent.
     pub async fn run(
         &self,
         task: Task,
-        invocation: &Invocation,
+        time: &Time,
         counts: &Counts,
-    ) -> Result<(), RefreshError> {
+    ) -> Result<Done, RefreshError> {
         // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
         match task {
             Task::RefreshAll {
                 every_finding,
-                next_token,
-                started_at,
-                restarts,
+                progress,
             } => {
-                let started_at = started_at.unwrap_or(invocation.now.as_second());
-                Box::pin(self.refresh_all(every_finding, next_token, started_at, restarts)).await
+                Box::pin(self.refresh_all(every_finding, progress, time)).await?;
+                Ok(Done::Whole)
             }
-            // Done by the handler: what several messages request of an account is read once.
-            Task::Refresh { .. } => Ok(()),
-            Task::RenameUnit { unit } => Box::pin(self.rename_unit(&unit, counts)).await,
-            Task::FindGone { started_at } => Box::pin(self.find_gone(started_at)).await,
+            Task::Refresh { .. } => Ok(Done::Whole),
+            Task::RenameUnit { unit } => Box::pin(self.rename_unit(unit, time, counts)).await,
+            Task::FindGone { started_at } => {
+                Box::pin(self.find_gone(started_at)).await?;
+                Ok(Done::Whole)
+            }
             Task::ReEnrich {
-                account,
-                was,
-                version,
-                next_token,
-                restarts,
+                accounts,
+                needed_since,
+                findings,
+                progress,
             } => {
-                let changed = Changed {
-                    account,
-                    was,
-                    version,
+                // A task from before enrichment was switched off.
+                let Some(re_enrichment) = &self.re_enrichment else {
+                    return Ok(Done::Whole);
                 };
-                Box::pin(self.re_enrich(changed, next_token, restarts, counts)).await
+                let step = Step {
+                    accounts,
+                    needed_since,
+                    findings,
+                    progress,
+                };
+                Box::pin(re_enrichment.run(&self.table, step, time, counts)).await
             }
         }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         tasks: impl IntoIterator<Item = (Task, Duration)>,
     ) -> Result<(), RefreshError> {
@@ -185,44 +121,71 @@ impl Refresher {
         Ok(self.queue.send(&self.queue_url, messages).await?)
     }
 
+    /// Sends the tasks that re-enrich the findings of these accounts, a group of accounts each.
+    ///
+    /// # Errors
+    /// If they may not have been sent. Each entry says that its findings are owed an update: a retry finds it.
+    pub async fn send_re_enrichments(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+    ) -> Result<(), RefreshError> {
+        if accounts.is_empty() || self.re_enrichment.is_none() {
+            return Ok(());
+        }
+        let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
+        let mut delay = BEFORE_RE_ENRICHMENT;
+        let tasks = accounts.chunks(ACCOUNTS_PER_RE_ENRICHMENT).map(|group| {
+            let task = (Task::re_enrich(group, None), delay);
+            delay += BETWEEN_RE_ENRICHMENTS;
+            task
+        });
+        let tasks: Vec<_> = tasks.collect();
+        self.send(tasks).await
+    }
+
     async fn refresh_all(
         &self,
         every_finding: bool,
-        next_token: Option<String>,
-        started_at: i64,
-        restarts: u32,
+        progress: Progress,
+        time: &Time,
     ) -> Result<(), RefreshError> {
+        let began = progress.began.unwrap_or(time.began().as_second());
         let next = |next_token, restarts| Task::RefreshAll {
             every_finding,
-            next_token,
-            started_at: Some(started_at),
-            restarts,
+            progress: Progress {
+                began: Some(began),
+                next_token,
+                restarts,
+            },
         };
-        let page = match self.live.page(next_token.clone()).await {
+        let page = match self.live.page(progress.next_token.clone()).await {
             // Start over, as part of the same refresh.
-            Err(error) if token_expired(&error, next_token.as_ref(), restarts) => {
-                return self.send([(next(None, restarts + 1), BETWEEN_TASKS)]).await;
+            Err(error) if token_expired(&error, &progress) => {
+                return self
+                    .send([(next(None, progress.restarts + 1), BETWEEN_TASKS)])
+                    .await;
             }
             page => page?,
         };
         let accounts: Vec<Account> = page
             .accounts
             .into_iter()
-            .map(|(id, placement)| Account {
+            .map(|(id, listed)| Account {
                 id,
-                placement: Some(placement),
+                listed: Some(listed),
             })
             .collect();
-        let (mut tasks, end) = spread(&accounts, every_finding);
+        let (mut tasks, end) = spread(&accounts, every_finding, Some(began));
         tasks.push(match page.next_token {
-            Some(token) => (next(Some(token), restarts), end),
-            None => (Task::FindGone { started_at }, end + UNTIL_ALL_READ),
+            Some(token) => (next(Some(token), progress.restarts), end),
+            None => (Task::FindGone { started_at: began }, end + UNTIL_ALL_READ),
         });
         self.send(tasks).await
     }
 
     /// Reads the accounts that the table holds and the refresh did not list one by one: an account that
-    /// is no longer in the organization is then marked as gone.
+    /// is no longer in the organization is then marked as gone. An account that was asked for and is not in the
+    /// organization is looked for again.
     async fn find_gone(&self, started_at: i64) -> Result<(), RefreshError> {
         let not_listed: Vec<Account> = self
             .table
@@ -232,101 +195,111 @@ impl Refresher {
             .filter(|entry| entry.gone_since.is_none() && entry.refreshed_at < started_at)
             .map(|entry| Account {
                 id: entry.account_id,
-                placement: None,
+                listed: None,
             })
             .collect();
-        self.send(spread(&not_listed, false).0).await
+        self.send(spread(&not_listed, false, None).0).await
     }
 
-    /// Reads each account once, stores its entry and sends the tasks that re-enrich its findings.
+    /// Reads an account and stores its entry over `old`. Gives whether its findings are owed an update.
     ///
-    /// Gives each account when it is stored; one whose read fails keeps its old entry.
-    pub fn refresh<'a>(
-        &'a self,
-        requests: HashMap<AccountId, RefreshRequest>,
-        invocation: &'a Invocation,
-        counts: &'a Counts,
-    ) -> impl Stream<Item = (AccountId, Result<(), RefreshError>)> + 'a {
-        let read_table = async move {
-            let ids: BTreeSet<AccountId> = requests.keys().cloned().collect();
-            (self.table.read(&ids).await, requests)
-        };
-        stream::once(Box::pin(read_table)).flat_map(move |(mut stored, requests)| {
-            let accounts = requests
-                .into_iter()
-                .enumerate()
-                .map(move |(place, request)| {
-                    let old = stored.remove(&request.0);
-                    Box::pin(async move {
-                        let (id, request) = request;
-                        let done = match old.transpose() {
-                            Ok(old) => {
-                                self.refresh_one(&id, old, request, place, invocation, counts)
-                                    .await
-                            }
-                            Err(error) => Err(error.into()),
-                        };
-                        (id, done)
-                    })
-                });
-            stream::iter(accounts).buffer_unordered(CALLS_AT_ONCE)
-        })
-    }
-
-    async fn refresh_one(
+    /// # Errors
+    /// If it could not be read or stored: it keeps its old entry.
+    pub async fn refresh(
         &self,
         id: &AccountId,
         old: Option<AccountEntry>,
-        request: RefreshRequest,
-        place: usize,
-        invocation: &Invocation,
+        request: &RefreshRequest,
+        time: &Time,
         counts: &Counts,
-    ) -> Result<(), RefreshError> {
-        let current = old.as_ref().filter(|old| old.gone_since.is_none());
-        let every_finding = request.every_finding;
-        add(&counts.accounts_read, 1);
-        match self.read(id, current, request, invocation).await {
-            Ok(new) => {
-                let differs = current.is_none_or(|current| shows_difference(current, &new));
-                add(&counts.accounts_changed, usize::from(differs));
-                let show = differs || every_finding;
-                self.store(vec![(old, new, show)], place).await
-            }
-            Err(error) if error.class() == AwsErrorClass::NotFound => match current {
-                Some(gone) => {
-                    add(&counts.accounts_gone, 1);
-                    let new = AccountEntry {
-                        gone_since: Some(invocation.now.as_second()),
-                        ..gone.clone()
-                    };
-                    self.store(vec![(old, new, false)], place).await
-                }
-                // An event can be about an account that was never ours: it changes nothing.
-                None => Ok(()),
-            },
-            Err(error) => Err(error.into()),
+    ) -> Result<bool, RefreshError> {
+        let new_enough = |entry: &AccountEntry| {
+            let since = request.needed_since;
+            since.is_some_and(|since| entry.refreshed_at >= since)
+        };
+        if let Some(old) = old.as_ref().filter(|old| new_enough(old)) {
+            return Ok(old.re_enrich_since.is_some());
         }
+        add(&counts.accounts_read, 1);
+        let now = time.now().as_second();
+        let current = old.as_ref().filter(|old| old.gone_since.is_none());
+        let new = match self.read(id, current, request, time).await? {
+            Some(new) => new,
+            None => match &old {
+                Some(old) => {
+                    add(&counts.accounts_gone, usize::from(current.is_some()));
+                    AccountEntry {
+                        gone_since: old.gone_since.or(Some(now)),
+                        refreshed_at: now,
+                        ..old.clone()
+                    }
+                }
+                None if request.needed => outside_of_the_organization(id, now),
+                // An event can be about an account that was never ours: it changes nothing.
+                None => return Ok(false),
+            },
+        };
+        let differs = old
+            .as_ref()
+            .is_none_or(|old| shown(old, &self.style) != shown(&new, &self.style));
+        add(&counts.accounts_changed, usize::from(differs));
+        let mut new = match &old {
+            Some(old) if differs => new.succeeding(old),
+            Some(old) => AccountEntry {
+                earlier_fields: old.earlier_fields.clone(),
+                ..new
+            },
+            None => new,
+        };
+        let owed = old.as_ref().and_then(|old| old.re_enrich_since);
+        new.re_enrich_since = if differs || request.every_finding {
+            Some(now)
+        } else {
+            owed
+        };
+        new.re_enriched_at = old.as_ref().and_then(|old| old.re_enriched_at);
+        self.store(&new, old.as_ref().map(|old| old.version))
+            .await?;
+        Ok(new.re_enrich_since.is_some())
+    }
+
+    async fn store(&self, entry: &AccountEntry, known: Option<u64>) -> Result<(), RefreshError> {
+        let stored = self.table.store(entry, known).await;
+        stored.map_err(|error| match error.class() {
+            AwsErrorClass::ConditionFailed => RefreshError::Overtaken {
+                account: entry.account_id.clone(),
+            },
+            _ => error.into(),
+        })
     }
 
     /// What the organization says of the account now: everything, or some parts in place of those of
-    /// the old entry. A denied contact leaves the old one.
+    /// the old entry. A denied contact leaves the old one. `None` if the organization has no such account.
     async fn read(
         &self,
         id: &AccountId,
         current: Option<&AccountEntry>,
-        request: RefreshRequest,
-        invocation: &Invocation,
-    ) -> Result<AccountEntry, Arc<AwsCallError>> {
-        let caller = invocation.account.as_ref();
+        request: &RefreshRequest,
+        time: &Time,
+    ) -> Result<Option<AccountEntry>, Arc<AwsCallError>> {
         // Without an old entry a part is not enough.
         let parts = current.map_or(Parts::ALL, |_| request.parts);
-        let Placement { name, ou_path } = match (current, request.placement) {
-            (_, Some(listed)) => listed,
-            (Some(old), None) if !parts.placement => Placement {
-                name: old.name.clone(),
-                ou_path: old.ou_path.clone(),
+        let now = time.now().as_second();
+        let listed = match (current, &request.listed) {
+            (_, Some(listed)) => Some(listed.clone()),
+            (Some(_), None) if !parts.placement => None,
+            _ => match self.live.account(id).await? {
+                Some(listed) => Some(listed),
+                None => return Ok(None),
             },
-            _ => self.live.placement(id).await?,
+        };
+        let (name, state, ou_path) = match (listed, current) {
+            (None, Some(old)) => (old.name.clone(), old.state.clone(), old.ou_path.clone()),
+            (listed, _) => {
+                let Listed { name, state, path } = listed.unwrap_or_default();
+                let ou_path = self.live.named(&path, request.names_since, now).await?;
+                (name, Some(state).filter(|state| !state.is_empty()), ou_path)
+            }
         };
         let tags = match current {
             Some(old) if !parts.tags => old.tags.clone(),
@@ -334,6 +307,7 @@ impl Refresher {
         };
         let old_contact = || current.and_then(|old| old.security_contact.clone());
         let security_contact = if parts.contact {
+            let caller = time.invocation().account.as_ref();
             match self.live.security_contact(id, caller).await? {
                 SecurityContact::Known(contact) => contact,
                 SecurityContact::Denied => old_contact(),
@@ -341,175 +315,101 @@ impl Refresher {
         } else {
             old_contact()
         };
-        Ok(AccountEntry {
+        Ok(Some(AccountEntry {
             account_id: id.clone(),
             name,
+            state,
             ou_path,
             tags,
             security_contact,
             refreshed_at: match current {
                 Some(old) if parts != Parts::ALL => old.refreshed_at,
-                _ => invocation.now.as_second(),
+                _ => now,
             },
             gone_since: None,
+            earlier_fields: BTreeMap::default(),
+            re_enrich_since: None,
+            re_enriched_at: None,
             version: 0,
-        })
+        }))
     }
 
-    /// Stores entries, each with the one that it replaces and whether findings have to show it.
-    ///
-    /// The re-enrichment is sent first: should storing fail, the retry finds the difference again.
-    /// `place` is how many were sent just before these: their reads are spread in time.
-    async fn store(
+    /// Gives a unit's name to every entry under it, some entries at a time.
+    async fn rename_unit(
         &self,
-        entries: Vec<(Option<AccountEntry>, AccountEntry, bool)>,
-        place: usize,
-    ) -> Result<(), RefreshError> {
-        let shown = entries
-            .iter()
-            .filter(|(_, _, show)| *show && self.security_hub.is_some());
-        let tasks = shown.enumerate().map(|(more, (old, new, _))| {
-            let known = old.as_ref().map_or(0, |old| old.version);
-            let task = Task::ReEnrich {
-                account: new.account_id.clone(),
-                was: old.as_ref().map(fields).unwrap_or_default(),
-                version: known + 1,
-                next_token: None,
-                restarts: 0,
-            };
-            let place = u32::try_from(place + more).unwrap_or(u32::MAX);
-            (task, UNTIL_STORED + BETWEEN_ACCOUNTS * place)
-        });
-        self.send(tasks).await?;
-        let stores = entries.iter().map(async |(old, new, _)| {
-            let known = old.as_ref().map(|old| old.version);
-            self.table
-                .store(new, known)
-                .await
-                .map_err(|error| match error.class() {
-                    AwsErrorClass::ConditionFailed => RefreshError::Overtaken {
-                        account: new.account_id.clone(),
-                    },
-                    _ => error.into(),
-                })
-        });
-        let results: Vec<Result<(), RefreshError>> = stream::iter(stores)
-            .buffer_unordered(CALLS_AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().collect()
-    }
-
-    async fn rename_unit(&self, unit: &OuId, counts: &Counts) -> Result<(), RefreshError> {
-        let name = match self.live.ou_name_now(unit).await {
+        unit: OuId,
+        time: &Time,
+        counts: &Counts,
+    ) -> Result<Done, RefreshError> {
+        let now = time.now().as_second();
+        let name = match self.live.unit_name(&unit, now).await {
             // Deleted since then: no account is in it.
-            Err(error) if error.class() == AwsErrorClass::NotFound => return Ok(()),
+            Err(error) if error.class() == AwsErrorClass::NotFound => return Ok(Done::Whole),
             name => name?,
         };
-        let renamed: Vec<_> = self
-            .table
-            .all()
-            .await?
+        let entries = self.table.all().await?;
+        // An entry that has the name and owes its findings an update was stored by an attempt that failed then.
+        let renamed: Vec<(AccountEntry, bool)> = entries
             .into_iter()
             .filter(|entry| entry.gone_since.is_none())
             .filter_map(|old| {
                 let mut new = old.clone();
-                let above = &mut new.ou_path.0;
-                let stale = above
-                    .iter_mut()
-                    .find(|above| above.id == unit.0 && above.name != name)?;
-                stale.name.clone_from(&name);
-                Some((Some(old), new, true))
+                let above = new.ou_path.0.iter_mut().find(|above| above.id == unit.0)?;
+                if above.name == name {
+                    return old.re_enrich_since.is_some().then_some((old, false));
+                }
+                above.name.clone_from(&name);
+                let mut new = new.succeeding(&old);
+                new.re_enrich_since = Some(now);
+                Some((new, true))
             })
             .collect();
-        add(&counts.accounts_changed, renamed.len());
-        self.store(renamed, 0).await
-    }
-
-    async fn re_enrich(
-        &self,
-        changed: Changed,
-        next_token: Option<String>,
-        restarts: u32,
-        counts: &Counts,
-    ) -> Result<(), RefreshError> {
-        // A task from before enrichment was switched off.
-        let Some(security_hub) = &self.security_hub else {
-            return Ok(());
-        };
-        let Changed {
-            account,
-            was,
-            version,
-        } = changed;
-        let mut stored = self.table.read(&BTreeSet::from([account.clone()])).await;
-        let entry = match stored.remove(&account) {
-            Some(Ok(entry)) if entry.gone_since.is_some() => return Ok(()),
-            Some(Ok(entry)) if entry.version >= version => entry,
-            Some(Err(error)) => return Err(error.into()),
-            Some(Ok(_)) | None => return Err(RefreshError::NotStoredYet { account }),
-        };
-        let next = |next_token, restarts| Task::ReEnrich {
-            account: account.clone(),
-            was: was.clone(),
-            version,
-            next_token,
-            restarts,
-        };
-        let page = match security_hub.findings_of(&account, next_token.clone()).await {
-            // Start over: a finding that is up to date is not updated again.
-            Err(error) if token_expired(&error, next_token.as_ref(), restarts) => {
-                return self.send([(next(None, restarts + 1), BETWEEN_READS)]).await;
+        for some in renamed.chunks(ENTRIES_AT_ONCE) {
+            if tokio::time::Instant::now() > time.start_until() {
+                return Ok(Done::Rest(Task::RenameUnit { unit }));
             }
-            page => page?,
-        };
-        let plan = plan(&page.findings, &was, |_| Some(&entry));
-        add(&counts.findings_unchanged, plan.unchanged.len());
-        let updates = plan.updates.iter().map(async |(update, findings)| {
-            let unprocessed = security_hub.update(findings, update).await?;
-            add(&counts.findings_updated, findings.len() - unprocessed.len());
-            // A finding that is gone needs no update.
-            let mut failed = unprocessed
-                .into_iter()
-                .filter(|(_, reason)| reason.class != AwsErrorClass::NotFound);
-            match failed.next() {
-                None => Ok(()),
-                Some((_, reason)) => Err(RefreshError::Unprocessed {
-                    account: account.clone(),
-                    reason,
-                }),
-            }
-        });
-        let results: Vec<Result<(), RefreshError>> = stream::iter(updates)
-            .buffer_unordered(CALLS_AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().collect::<Result<(), _>>()?;
-        match page.next_token {
-            Some(token) => {
-                self.send([(next(Some(token), restarts), BETWEEN_READS)])
-                    .await
-            }
-            None => Ok(()),
+            let writes = some
+                .iter()
+                .filter(|(_, changed)| *changed)
+                .map(async |(entry, _)| self.store(entry, Some(entry.version)).await);
+            let stored: Vec<Result<(), RefreshError>> = stream::iter(writes)
+                .buffer_unordered(CALLS_AT_ONCE)
+                .collect()
+                .await;
+            let accounts = some.iter().map(|(entry, _)| entry.account_id.clone());
+            self.send_re_enrichments(&accounts.collect()).await?;
+            add(&counts.accounts_changed, stored.len());
+            // One that was overtaken is found again by the retry.
+            stored.into_iter().collect::<Result<(), _>>()?;
         }
+        Ok(Done::Whole)
     }
 }
 
-/// An account whose findings are re-enriched, the fields that they had from its old entry, and the
-/// version of the entry to wait for.
-struct Changed {
-    account: AccountId,
-    was: BTreeMap<String, String>,
-    version: u64,
-}
-
-/// Whether AWS refused a page because its token expired: the task starts over, a limited number of times.
-fn token_expired(error: &AwsCallError, token: Option<&String>, restarts: u32) -> bool {
-    error.class() == AwsErrorClass::Refused && token.is_some() && restarts < MOST_RESTARTS
+/// The entry of an account that somebody asked for and the organization never had.
+fn outside_of_the_organization(id: &AccountId, now: i64) -> AccountEntry {
+    AccountEntry {
+        account_id: id.clone(),
+        name: String::new(),
+        state: None,
+        ou_path: OuPath::default(),
+        tags: BTreeMap::default(),
+        security_contact: None,
+        refreshed_at: now,
+        gone_since: Some(now),
+        earlier_fields: BTreeMap::default(),
+        re_enrich_since: None,
+        re_enriched_at: None,
+        version: 0,
+    }
 }
 
 /// Tasks for these accounts, spread in time, and when the next may come.
-fn spread(accounts: &[Account], every_finding: bool) -> (Vec<(Task, Duration)>, Duration) {
+fn spread(
+    accounts: &[Account],
+    every_finding: bool,
+    refresh_began: Option<i64>,
+) -> (Vec<(Task, Duration)>, Duration) {
     let mut at = Duration::ZERO;
     let tasks = accounts
         .chunks(ACCOUNTS_PER_TASK)
@@ -518,6 +418,8 @@ fn spread(accounts: &[Account], every_finding: bool) -> (Vec<(Task, Duration)>, 
                 accounts: chunk.to_vec(),
                 only: None,
                 every_finding,
+                refresh_began,
+                needed_since: None,
             };
             let task = (task, at);
             at += BETWEEN_TASKS;

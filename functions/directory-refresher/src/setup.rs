@@ -2,26 +2,21 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    account_directory::{live::LiveOrganization, table::DirectoryTable},
+    account_directory::{live::LiveOrganization, table::DirectoryTable, units::UnitNames},
     aws::{CallCounter, client},
+    gateway::rates::QuotaShare,
     lambda::QueueFunction,
-    pace::Pace,
     queue::Queue,
     security_hub::SecurityHub,
 };
 
-use crate::{config::Config, refresher::Refresher};
-
-/// `BatchUpdateFindings` calls at once after a pause.
-const UPDATE_BURST: u32 = 5;
-
-/// Invocations at once (the template's `MaximumConcurrency`).
-const INVOCATIONS_AT_ONCE: u32 = 2;
+use crate::{config::Config, re_enrichment::ReEnrichment, refresher::Refresher};
 
 /// The function. Makes no AWS call.
 pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Refresher> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let share = QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent);
     let refresher = Refresher {
         table: DirectoryTable::new(
             client!(aws_sdk_dynamodb, sdk, calls),
@@ -30,18 +25,19 @@ pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Refresh
         live: LiveOrganization::connect(
             sdk,
             config.contact_role.as_ref(),
+            UnitNames::new(
+                client!(aws_sdk_dynamodb, sdk, calls),
+                config.organizational_units_table.clone(),
+            ),
             &calls,
-            config.quota_shares,
+            share,
         )
         .await,
-        security_hub: config.enrich_findings.then(|| {
-            SecurityHub::new(
-                client!(aws_sdk_securityhub, sdk, calls),
-                Pace::new(config.updates_per_second, UPDATE_BURST),
-                // No other function reads findings in bulk: the two invocations share the whole rate.
-                config.quota_shares.min(INVOCATIONS_AT_ONCE),
-            )
+        re_enrichment: config.enrich_findings.then(|| ReEnrichment {
+            security_hub: SecurityHub::connect(sdk, &calls, share),
+            style: config.style.clone(),
         }),
+        style: config.style.clone(),
         queue: queue(),
         queue_url: config.directory_queue_url.clone(),
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orgkeeper_shared::{
-    ids::RoleArn,
+    enrichment::style::Style,
     lambda::settings::{ConfigError, Lookup, Variables},
 };
 
@@ -12,17 +12,16 @@ use orgkeeper_shared::{
 pub struct Config {
     /// `ACCOUNT_DIRECTORY_TABLE`: the account directory's table.
     pub account_directory_table: String,
-    /// `CONTACT_ROLE_ARN`: the role in the management account that contacts are read with.
-    pub contact_role: Option<RoleArn>,
-    /// `UPDATES_PER_SECOND`: pace of `BatchUpdateFindings` (default 10, the account's quota; 0: no pace).
-    pub updates_per_second: u32,
-    /// `UPDATE_BURST`: such calls at once after a pause (default 30, the account's quota).
-    pub update_burst: u32,
-    /// `QUOTA_SHARES`: live lookups keep to one of so many parts of the published rates of
-    /// Organizations and Account Management (default 4; 0: no pace).
-    pub quota_shares: u32,
-    /// `DIRECTORY_MAX_AGE_HOURS`: age at which a directory entry is looked up again (default 24).
+    /// `DIRECTORY_QUEUE_URL`: the queue of `directory-refresher`, which reads accounts whose entry is missing or old.
+    pub directory_queue_url: String,
+    /// `DIRECTORY_MAX_AGE_HOURS`: age at which a directory entry is to be read again (default 36). Longer than the time
+    /// between two whole refreshes: an entry is that old only if a refresh has failed.
     pub directory_max_age: Duration,
+    /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
+    /// 0: no pace).
+    pub quota_percent: u32,
+    /// How accounts are shown on findings.
+    pub style: Style,
 }
 
 impl Config {
@@ -34,13 +33,12 @@ impl Config {
         let read = Variables::new(lookup);
         read.finish(Self {
             account_directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
-            contact_role: read.optional("CONTACT_ROLE_ARN"),
-            updates_per_second: read.number("UPDATES_PER_SECOND", 10, ..),
-            update_burst: read.number("UPDATE_BURST", 30, 1..),
-            quota_shares: read.number("QUOTA_SHARES", 4, ..),
+            directory_queue_url: read.required("DIRECTORY_QUEUE_URL"),
             directory_max_age: Duration::from_hours(
-                read.number("DIRECTORY_MAX_AGE_HOURS", 24, 1..).into(),
+                read.number("DIRECTORY_MAX_AGE_HOURS", 36, 1..).into(),
             ),
+            quota_percent: read.number("QUOTA_PERCENT", 100, ..),
+            style: Style::from_env(&read),
         })
     }
 }
@@ -50,37 +48,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_all_it_needs() {
-        let config = Config::from_env(&|name| {
-            (name == "ACCOUNT_DIRECTORY_TABLE").then(|| "directory".to_owned())
+    fn table_and_queue_are_all_it_needs() {
+        let config = Config::from_env(&|name| match name {
+            "ACCOUNT_DIRECTORY_TABLE" => Some("directory".to_owned()),
+            "DIRECTORY_QUEUE_URL" => Some("https://queue".to_owned()),
+            _ => None,
         })
         .unwrap();
         assert_eq!(
             config,
             Config {
                 account_directory_table: "directory".into(),
-                contact_role: None,
-                updates_per_second: 10,
-                update_burst: 30,
-                quota_shares: 4,
-                directory_max_age: Duration::from_hours(24),
+                directory_queue_url: "https://queue".into(),
+                directory_max_age: Duration::from_hours(36),
+                quota_percent: 100,
+                style: Style::default(),
             }
         );
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn every_problem_is_named() {
         let error = Config::from_env(&|name| match name {
-            "CONTACT_ROLE_ARN" => Some("Reader".to_owned()),
-            "UPDATE_BURST" => Some("many".to_owned()),
+            "QUOTA_PERCENT" => Some("many".to_owned()),
+            "DIRECTORY_MAX_AGE_HOURS" => Some("0".to_owned()),
             _ => None,
         })
         .unwrap_err()
         .to_string();
         for name in [
             "ACCOUNT_DIRECTORY_TABLE",
-            "CONTACT_ROLE_ARN",
-            "UPDATE_BURST",
+            "DIRECTORY_QUEUE_URL",
+            "QUOTA_PERCENT",
+            "DIRECTORY_MAX_AGE_HOURS",
         ] {
             assert!(error.contains(name), "{error}");
         }

@@ -1,11 +1,13 @@
 //! Every client, built once before the first invocation.
 
+use std::sync::Mutex;
+
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
-    account_directory::{AccountDirectory, live::LiveOrganization, table::DirectoryTable},
+    account_directory::table::DirectoryTable,
     aws::{CallCounter, client},
+    gateway::rates::QuotaShare,
     lambda::QueueFunction,
-    pace::Pace,
     queue::Queue,
     security_hub::SecurityHub,
 };
@@ -13,27 +15,23 @@ use orgkeeper_shared::{
 use crate::{config::Config, handler::Enricher};
 
 /// The function. Makes no AWS call.
-pub async fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Enricher> {
+#[must_use]
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Enricher> {
     let calls = CallCounter::default();
-    let directory = AccountDirectory::new(
-        DirectoryTable::new(
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let share = QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent);
+    let enricher = Enricher {
+        table: DirectoryTable::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.account_directory_table.clone(),
         ),
-        LiveOrganization::connect(
-            sdk,
-            config.contact_role.as_ref(),
-            &calls,
-            config.quota_shares,
-        )
-        .await,
-        config.directory_max_age,
-    );
-    let security_hub = SecurityHub::new(
-        client!(aws_sdk_securityhub, sdk, calls),
-        Pace::new(config.updates_per_second, config.update_burst),
-        config.quota_shares,
-    );
-    let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    QueueFunction::new(Enricher::new(directory, security_hub), queue, calls)
+        max_age: config.directory_max_age,
+        security_hub: SecurityHub::connect(sdk, &calls, share),
+        style: config.style.clone(),
+        queue: queue(),
+        directory_queue_url: config.directory_queue_url.clone(),
+        requested: Mutex::default(),
+        re_enrichments: Mutex::default(),
+    };
+    QueueFunction::new(enricher, queue(), calls)
 }

@@ -24,9 +24,9 @@ pub struct Config {
     pub account_creation: AccountCreation,
     /// `IDENTITY_CENTER_INSTANCE_ARN` and `ASSIGNMENTS`, if access is assigned at all.
     pub access: Option<AccessConfig>,
-    /// `QUOTA_SHARES`: an invocation keeps to one of so many parts of the published rates (default
-    /// 1; 0: no pace).
-    pub quota_shares: u32,
+    /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
+    /// 0: no pace).
+    pub quota_percent: u32,
 }
 
 /// Who gets access to new accounts.
@@ -86,7 +86,7 @@ impl Config {
                 instance,
                 assignments: assignments.unwrap_or_default(),
             }),
-            quota_shares: read.number("QUOTA_SHARES", 1, ..),
+            quota_percent: read.number("QUOTA_PERCENT", 100, ..),
         })
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(config.accounts_bucket, "accounts_bucket");
         assert_eq!(config.account_creation, AccountCreation::AccountFactory);
         assert_eq!(config.access, None);
-        assert_eq!(config.quota_shares, 1);
+        assert_eq!(config.quota_percent, 100);
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
     fn everything_wrong_is_named() {
         let error = Config::from_env(&|name| match name {
             "ACCOUNT_CREATION" => Some("magic".to_owned()),
-            "QUOTA_SHARES" => Some("half".to_owned()),
+            "QUOTA_PERCENT" => Some("half".to_owned()),
             "ASSIGNMENTS" => Some("group".to_owned()),
             _ => None,
         })
@@ -156,7 +156,7 @@ mod tests {
         .to_string();
         for name in REQUIRED
             .iter()
-            .chain(&["ACCOUNT_CREATION", "QUOTA_SHARES", "ASSIGNMENTS"])
+            .chain(&["ACCOUNT_CREATION", "QUOTA_PERCENT", "ASSIGNMENTS"])
         {
             assert!(error.contains(name), "{error}");
         }

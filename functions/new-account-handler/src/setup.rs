@@ -7,6 +7,7 @@ use orgkeeper_shared::{
     gateway::{
         identity_center::{IdentityCenter, IdentityStore},
         organizations::Organizations,
+        rates::QuotaShare,
     },
     lambda::QueueFunction,
     queue::Queue,
@@ -32,13 +33,13 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
     };
     let catalog_reader = config.access.clone().map(|access| CatalogReader {
         identity_center: IdentityCenter::new(
-            client!(aws_sdk_ssoadmin, sdk, calls),
+            &client!(aws_sdk_ssoadmin, sdk, calls),
             access.instance,
-            config.quota_shares,
+            QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
         ),
         identity_store: IdentityStore::new(
-            client!(aws_sdk_identitystore, sdk, calls),
-            config.quota_shares,
+            &client!(aws_sdk_identitystore, sdk, calls),
+            QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
         ),
         assignments: access.assignments,
     });
@@ -48,8 +49,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
             config.accounts_bucket.clone(),
         ),
         organizations: Organizations::new(
-            client!(aws_sdk_organizations, sdk, calls),
-            config.quota_shares,
+            &client!(aws_sdk_organizations, sdk, calls),
+            QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
         ),
         control_tower,
         catalog_reader,

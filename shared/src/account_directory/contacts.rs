@@ -5,8 +5,8 @@ use aws_sdk_account::{Client, types::AlternateContactType};
 use super::entry::Contact;
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    gateway::rates::{Paces, QuotaShare, account as rates, no_retries},
     ids::AccountId,
-    pace::{Pace, Quota},
 };
 
 /// Alternate contacts in the order in which they are responsible for security matters.
@@ -24,32 +24,24 @@ pub enum SecurityContact {
     Denied,
 }
 
-/// Published rate of both operations ("Quotas for AWS Account Management").
-const GET_CONTACT: Quota = Quota {
-    per_second: 10,
-    burst: 15,
-};
-
 /// The contacts of the organization's accounts.
 #[derive(Debug)]
 pub struct Contacts {
     client: Client,
     role_account: Option<AccountId>,
-    get_alternate_contact: Pace,
-    get_contact_information: Pace,
+    paces: Paces,
 }
 
 impl Contacts {
-    /// A gateway over `client` that keeps to one of `shares` parts of the published rates (0: no
-    /// pace). `role_account` is the account of the role that the client assumes, `None` if it calls
-    /// with the function's own credentials.
+    /// A gateway over `client` that keeps to this share of the published rates. `role_account` is the account of the
+    /// role that the client assumes, `None` if it calls with the function's own credentials.
     #[must_use]
-    pub fn new(client: Client, role_account: Option<AccountId>, shares: u32) -> Self {
+    pub fn new(client: &Client, role_account: Option<AccountId>, share: QuotaShare) -> Self {
+        let config = client.config().to_builder().retry_config(no_retries());
         Self {
-            client,
+            client: Client::from_conf(config.build()),
             role_account,
-            get_alternate_contact: Pace::share(GET_CONTACT, shares),
-            get_contact_information: Pace::share(GET_CONTACT, shares),
+            paces: Paces::new(share, client.config().retry_config()),
         }
     }
 
@@ -87,18 +79,22 @@ impl Contacts {
         account: Option<String>,
         kind: AlternateContactType,
     ) -> Result<Option<Contact>, AwsCallError> {
-        self.get_alternate_contact.wait().await;
-        let answer = self
-            .client
-            .get_alternate_contact()
-            .set_account_id(account)
-            .alternate_contact_type(kind)
-            .send()
-            .await;
-        let contact = match answer {
-            Ok(answer) => answer.alternate_contact,
-            Err(error) => none_if_absent("GetAlternateContact", &error)?,
-        };
+        let contact = self
+            .paces
+            .call(&rates::GET_ALTERNATE_CONTACT, async || {
+                let answer = self
+                    .client
+                    .get_alternate_contact()
+                    .set_account_id(account.clone())
+                    .alternate_contact_type(kind.clone())
+                    .send()
+                    .await;
+                match answer {
+                    Ok(answer) => Ok(answer.alternate_contact),
+                    Err(error) => none_if_absent("GetAlternateContact", &error),
+                }
+            })
+            .await?;
         Ok(contact.map(|contact| Contact {
             name: contact.name.unwrap_or_default(),
             email: contact.email_address,
@@ -107,17 +103,21 @@ impl Contacts {
     }
 
     async fn primary(&self, account: Option<String>) -> Result<Option<Contact>, AwsCallError> {
-        self.get_contact_information.wait().await;
-        let answer = self
-            .client
-            .get_contact_information()
-            .set_account_id(account)
-            .send()
-            .await;
-        let contact = match answer {
-            Ok(answer) => answer.contact_information,
-            Err(error) => none_if_absent("GetContactInformation", &error)?,
-        };
+        let contact = self
+            .paces
+            .call(&rates::GET_CONTACT_INFORMATION, async || {
+                let answer = self
+                    .client
+                    .get_contact_information()
+                    .set_account_id(account.clone())
+                    .send()
+                    .await;
+                match answer {
+                    Ok(answer) => Ok(answer.contact_information),
+                    Err(error) => none_if_absent("GetContactInformation", &error),
+                }
+            })
+            .await?;
         Ok(contact.map(|contact| Contact {
             name: contact.full_name,
             email: None,

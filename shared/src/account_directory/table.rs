@@ -3,16 +3,19 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::{
     Client,
+    error::SdkError,
+    operation::update_item::UpdateItemError,
     types::{AttributeValue, KeysAndAttributes},
 };
 
 use super::entry::AccountEntry;
 use crate::{
-    aws_error::{AwsCallError, Service},
+    aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
 };
 
@@ -20,6 +23,9 @@ use crate::{
 const KEYS_PER_READ: usize = 100;
 /// How often keys that DynamoDB left unprocessed are read again.
 const TRIES: usize = 3;
+/// How long a re-enrichment that has begun is waited for. Shorter than the queue's visibility timeout: the retry of an
+/// invocation that was killed claims it again.
+const CLAIMED_FOR: Duration = Duration::from_mins(5);
 /// The table's key.
 const KEY: &str = "AccountId";
 
@@ -83,6 +89,8 @@ impl DirectoryTable {
     ) -> Result<(Vec<Item>, Vec<Item>), (AwsCallError, Vec<Item>)> {
         let request = KeysAndAttributes::builder()
             .set_keys(Some(keys.clone()))
+            // An entry that was changed just now is what its findings are to show.
+            .consistent_read(true)
             .build()
             .map_err(aws_sdk_dynamodb::error::SdkError::construction_failure);
         let answer = match request {
@@ -147,6 +155,70 @@ impl DirectoryTable {
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error))
     }
 
+    /// Claims the re-enrichment of an account's findings, which begins `now`. `false` if another invocation has begun
+    /// one at `needed_since` or later (all in seconds since 1970), and is not known to have failed.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn claim_re_enrichment(
+        &self,
+        account: &AccountId,
+        needed_since: i64,
+        now: i64,
+    ) -> Result<bool, AwsCallError> {
+        let expired = now.saturating_sub_unsigned(CLAIMED_FOR.as_secs());
+        let number = |value: i64| AttributeValue::N(value.to_string());
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(account)))
+            .update_expression("SET ReEnrichBegan = :now")
+            .condition_expression(
+                "attribute_exists(AccountId) AND (attribute_not_exists(ReEnrichBegan) \
+                 OR ReEnrichBegan < :needed OR ReEnrichBegan < :expired)",
+            )
+            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":needed", number(needed_since))
+            .expression_attribute_values(":expired", number(expired));
+        held(update.send().await.map(drop))
+    }
+
+    /// Gives a claim back, so that the re-enrichment can be retried at once.
+    ///
+    /// # Errors
+    /// If the call fails: the claim expires after five minutes.
+    pub async fn release_re_enrichment(&self, account: &AccountId) -> Result<(), AwsCallError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(account)))
+            .update_expression("REMOVE ReEnrichBegan")
+            .condition_expression("attribute_exists(AccountId)");
+        held(update.send().await.map(drop)).map(drop)
+    }
+
+    /// Notes that the findings of an account were re-enriched, which began at `began` (seconds since 1970).
+    ///
+    /// Nothing happens to an entry that was changed meanwhile: its findings are owed something newer.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn re_enriched(&self, account: &AccountId, began: i64) -> Result<(), AwsCallError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(account)))
+            .update_expression("SET ReEnrichedAt = :began REMOVE ReEnrichSince, EarlierFields, ReEnrichBegan")
+            .condition_expression(
+                "attribute_exists(AccountId) AND (attribute_not_exists(ReEnrichSince) OR ReEnrichSince < :began)",
+            )
+            .expression_attribute_values(":began", AttributeValue::N(began.to_string()));
+        held(update.send().await.map(drop)).map(drop)
+    }
+
     /// Every entry of the table.
     ///
     /// # Errors
@@ -174,6 +246,18 @@ impl DirectoryTable {
                 return Ok(entries);
             }
         }
+    }
+}
+
+/// Whether the condition of an update held.
+fn held(answer: Result<(), SdkError<UpdateItemError>>) -> Result<bool, AwsCallError> {
+    let Err(error) = answer else {
+        return Ok(true);
+    };
+    let error = AwsCallError::new(Service::DynamoDb, "UpdateItem", &error);
+    match error.class() {
+        AwsErrorClass::ConditionFailed => Ok(false),
+        _ => Err(error),
     }
 }
 

@@ -6,4 +6,8 @@
 pub mod fields;
 pub mod note;
 pub mod plan;
+pub mod style;
 mod text;
+pub mod write;
+
+pub use style::Style;

@@ -25,6 +25,29 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     }
 }
 
+/// As many of the names as fit into `limit` characters, whole ones, then how many more there are.
+#[must_use]
+pub(super) fn list(names: &[String], limit: usize) -> String {
+    let text = |shown: usize| match (shown, names.len() - shown) {
+        (_, 0) => names.join(", "),
+        (0, left_out) => format!("{left_out} more"),
+        (_, left_out) => format!("{} and {left_out} more", names[..shown].join(", ")),
+    };
+    let mut chars = 0;
+    let worth_a_try = names
+        .iter()
+        .take_while(|name| {
+            chars += name.chars().count();
+            chars <= limit
+        })
+        .count();
+    (0..=worth_a_try)
+        .rev()
+        .map(text)
+        .find(|text| text.chars().count() <= limit)
+        .unwrap_or_else(|| cut(&text(0), limit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +57,16 @@ mod tests {
         assert_eq!(cut("größe", 5), "größe");
         assert_eq!(cut("größen", 5), "größ…");
         assert_eq!(cut("x", 0), "");
+    }
+
+    #[test]
+    fn a_list_says_how_much_it_leaves_out() {
+        let names = ["one", "two", "three"].map(str::to_owned);
+        assert_eq!(list(&names, 15), "one, two, three");
+        assert_eq!(list(&names, 14), "one and 2 more");
+        assert_eq!(list(&names, 8), "3 more");
+        assert_eq!(list(&names, 3), "3 …");
+        assert_eq!(list(&[], 3), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aws_sdk_ssoadmin::{
     types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType},
 };
 
-use super::rates::{Paces, identity_center as rates};
+use super::rates::{Paces, QuotaShare, identity_center as rates, no_retries};
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
@@ -53,14 +53,15 @@ pub struct IdentityCenter {
 }
 
 impl IdentityCenter {
-    /// A gateway over `client` to the instance with this ARN that keeps to one of `shares` parts of the
-    /// published rate (0: no pace).
+    /// A gateway over `client` to the instance with this ARN that keeps to this share of the
+    /// published rate.
     #[must_use]
-    pub fn new(client: Client, instance: String, shares: u32) -> Self {
+    pub fn new(client: &Client, instance: String, share: QuotaShare) -> Self {
+        let config = client.config().to_builder().retry_config(no_retries());
         Self {
-            client,
+            client: Client::from_conf(config.build()),
             instance,
-            paces: Paces::new(shares),
+            paces: Paces::new(share, client.config().retry_config()),
         }
     }
 
@@ -77,14 +78,19 @@ impl IdentityCenter {
     pub async fn identity_store_id(&self) -> Result<Option<String>, AwsCallError> {
         let mut next_token = None;
         loop {
-            self.paces.wait(&rates::ALL_OPERATIONS).await;
             let page = self
-                .client
-                .list_instances()
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| AwsCallError::new(Service::SsoAdmin, "ListInstances", &error))?;
+                .paces
+                .call(&rates::ALL_OPERATIONS, async || {
+                    self.client
+                        .list_instances()
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| {
+                            AwsCallError::new(Service::SsoAdmin, "ListInstances", &error)
+                        })
+                })
+                .await?;
             let found = page
                 .instances()
                 .iter()
@@ -105,17 +111,20 @@ impl IdentityCenter {
     /// # Errors
     /// [`NotFound`](AwsErrorClass::NotFound) if there is no such permission set.
     pub async fn permission_set_name(&self, arn: &str) -> Result<String, AwsCallError> {
-        self.paces.wait(&rates::ALL_OPERATIONS).await;
         let answer = self
-            .client
-            .describe_permission_set()
-            .instance_arn(&self.instance)
-            .permission_set_arn(arn)
-            .send()
-            .await
-            .map_err(|error| {
-                AwsCallError::new(Service::SsoAdmin, "DescribePermissionSet", &error)
-            })?;
+            .paces
+            .call(&rates::ALL_OPERATIONS, async || {
+                self.client
+                    .describe_permission_set()
+                    .instance_arn(&self.instance)
+                    .permission_set_arn(arn)
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        AwsCallError::new(Service::SsoAdmin, "DescribePermissionSet", &error)
+                    })
+            })
+            .await?;
         let name = answer.permission_set.and_then(|set| set.name);
         Ok(name.unwrap_or_else(|| arn.to_owned()))
     }
@@ -128,16 +137,21 @@ impl IdentityCenter {
         &self,
         next_token: Option<String>,
     ) -> Result<Page<String>, AwsCallError> {
-        self.paces.wait(&rates::ALL_OPERATIONS).await;
         let page = self
-            .client
-            .list_permission_sets()
-            .instance_arn(&self.instance)
-            .max_results(PAGE)
-            .set_next_token(next_token)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::SsoAdmin, "ListPermissionSets", &error))?;
+            .paces
+            .call(&rates::ALL_OPERATIONS, async || {
+                self.client
+                    .list_permission_sets()
+                    .instance_arn(&self.instance)
+                    .max_results(PAGE)
+                    .set_next_token(next_token.clone())
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        AwsCallError::new(Service::SsoAdmin, "ListPermissionSets", &error)
+                    })
+            })
+            .await?;
         Ok(Page {
             entries: page.permission_sets.unwrap_or_default(),
             next_token: page.next_token,
@@ -156,19 +170,22 @@ impl IdentityCenter {
         permission_set_arn: &str,
     ) -> Result<AssignmentStatus, AwsCallError> {
         const OPERATION: &str = "CreateAccountAssignment";
-        self.paces.wait(&rates::ALL_OPERATIONS).await;
         let answer = self
-            .client
-            .create_account_assignment()
-            .instance_arn(&self.instance)
-            .target_type(TargetType::AwsAccount)
-            .target_id(account.as_str())
-            .principal_type(PrincipalType::Group)
-            .principal_id(group_id)
-            .permission_set_arn(permission_set_arn)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))?;
+            .paces
+            .call(&rates::ALL_OPERATIONS, async || {
+                self.client
+                    .create_account_assignment()
+                    .instance_arn(&self.instance)
+                    .target_type(TargetType::AwsAccount)
+                    .target_id(account.as_str())
+                    .principal_type(PrincipalType::Group)
+                    .principal_id(group_id)
+                    .permission_set_arn(permission_set_arn)
+                    .send()
+                    .await
+                    .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))
+            })
+            .await?;
         Ok(status_of(answer.account_assignment_creation_status))
     }
 
@@ -181,15 +198,18 @@ impl IdentityCenter {
         request_id: &str,
     ) -> Result<Option<AssignmentStatus>, AwsCallError> {
         const OPERATION: &str = "DescribeAccountAssignmentCreationStatus";
-        self.paces.wait(&rates::ALL_OPERATIONS).await;
         let answer = self
-            .client
-            .describe_account_assignment_creation_status()
-            .instance_arn(&self.instance)
-            .account_assignment_creation_request_id(request_id)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error));
+            .paces
+            .call(&rates::ALL_OPERATIONS, async || {
+                self.client
+                    .describe_account_assignment_creation_status()
+                    .instance_arn(&self.instance)
+                    .account_assignment_creation_request_id(request_id)
+                    .send()
+                    .await
+                    .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))
+            })
+            .await;
         match answer {
             Ok(answer) => Ok(Some(status_of(answer.account_assignment_creation_status))),
             Err(error) if error.class() == AwsErrorClass::NotFound => Ok(None),
@@ -206,12 +226,13 @@ pub struct IdentityStore {
 }
 
 impl IdentityStore {
-    /// A gateway over `client` that keeps to one of `shares` parts of the published rates (0: no pace).
+    /// A gateway over `client` that keeps to this share of the published rates.
     #[must_use]
-    pub fn new(client: StoreClient, shares: u32) -> Self {
+    pub fn new(client: &StoreClient, share: QuotaShare) -> Self {
+        let config = client.config().to_builder().retry_config(no_retries());
         Self {
-            client,
-            paces: Paces::new(shares),
+            client: StoreClient::from_conf(config.build()),
+            paces: Paces::new(share, client.config().retry_config()),
         }
     }
 
@@ -220,15 +241,20 @@ impl IdentityStore {
     /// # Errors
     /// [`NotFound`](AwsErrorClass::NotFound) if there is no such group.
     pub async fn group_name(&self, store: &str, id: &str) -> Result<String, AwsCallError> {
-        self.paces.wait(&rates::DESCRIBE_GROUP).await;
         let group = self
-            .client
-            .describe_group()
-            .identity_store_id(store)
-            .group_id(id)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::IdentityStore, "DescribeGroup", &error))?;
+            .paces
+            .call(&rates::DESCRIBE_GROUP, async || {
+                self.client
+                    .describe_group()
+                    .identity_store_id(store)
+                    .group_id(id)
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        AwsCallError::new(Service::IdentityStore, "DescribeGroup", &error)
+                    })
+            })
+            .await?;
         Ok(group.display_name.unwrap_or_else(|| id.to_owned()))
     }
 
@@ -241,16 +267,21 @@ impl IdentityStore {
         store: &str,
         next_token: Option<String>,
     ) -> Result<Page<Group>, AwsCallError> {
-        self.paces.wait(&rates::LIST_GROUPS).await;
         let page = self
-            .client
-            .list_groups()
-            .identity_store_id(store)
-            .max_results(PAGE)
-            .set_next_token(next_token)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::IdentityStore, "ListGroups", &error))?;
+            .paces
+            .call(&rates::LIST_GROUPS, async || {
+                self.client
+                    .list_groups()
+                    .identity_store_id(store)
+                    .max_results(PAGE)
+                    .set_next_token(next_token.clone())
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        AwsCallError::new(Service::IdentityStore, "ListGroups", &error)
+                    })
+            })
+            .await?;
         let groups = page.groups.into_iter().map(|group| Group {
             id: group.group_id,
             name: group.display_name,

@@ -4,5 +4,4 @@
 pub mod identity_center;
 #[cfg(feature = "organizations")]
 pub mod organizations;
-#[cfg(any(feature = "identity-center", feature = "organizations"))]
-mod rates;
+pub mod rates;

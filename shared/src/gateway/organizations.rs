@@ -12,7 +12,7 @@ use aws_sdk_organizations::{
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::rates::{Paces, organizations as rates};
+use super::rates::{Paces, QuotaShare, no_retries, organizations as rates};
 use crate::{
     aws_error::{AwsCallError, Service},
     ids::AccountId,
@@ -48,7 +48,7 @@ pub struct OrganizationAccount {
     pub state: String,
     /// Whether it is the management account.
     pub is_management: bool,
-    /// The organizational units above it from the root down, `None` if the API did not say.
+    /// The root and the organizational units above it, from the root down; `None` if the API did not say.
     pub path: Option<Vec<OuId>>,
 }
 
@@ -57,6 +57,15 @@ pub struct OrganizationAccount {
 pub struct AccountPage {
     /// The accounts.
     pub accounts: Vec<OrganizationAccount>,
+    /// The token of the next page, if there is one.
+    pub next_token: Option<String>,
+}
+
+/// A page of the names of organizational units, at most twenty.
+#[derive(Debug)]
+pub struct NamePage {
+    /// The units, each with its name.
+    pub names: Vec<(OuId, String)>,
     /// The token of the next page, if there is one.
     pub next_token: Option<String>,
 }
@@ -100,12 +109,13 @@ pub struct Organizations {
 }
 
 impl Organizations {
-    /// A gateway over `client` that keeps to one of `shares` parts of each published rate (0: no pace).
+    /// A gateway over `client` that keeps to this share of each published rate.
     #[must_use]
-    pub fn new(client: Client, shares: u32) -> Self {
+    pub fn new(client: &Client, share: QuotaShare) -> Self {
+        let config = client.config().to_builder().retry_config(no_retries());
         Self {
-            client,
-            paces: Paces::new(shares),
+            client: Client::from_conf(config.build()),
+            paces: Paces::new(share, client.config().retry_config()),
         }
     }
 
@@ -114,14 +124,17 @@ impl Organizations {
     /// # Errors
     /// [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if the organization has no such account.
     pub async fn account(&self, id: &AccountId) -> Result<OrganizationAccount, AwsCallError> {
-        self.paces.wait(&rates::DESCRIBE_ACCOUNT).await;
         let answer = self
-            .client
-            .describe_account()
-            .account_id(id.as_str())
-            .send()
-            .await
-            .map_err(|error| failed("DescribeAccount", &error))?;
+            .paces
+            .call(&rates::DESCRIBE_ACCOUNT, async || {
+                self.client
+                    .describe_account()
+                    .account_id(id.as_str())
+                    .send()
+                    .await
+                    .map_err(|error| failed("DescribeAccount", &error))
+            })
+            .await?;
         let account = answer
             .account
             .unwrap_or_else(|| SdkAccount::builder().build());
@@ -134,15 +147,18 @@ impl Organizations {
     /// If the call fails; [`Refused`](crate::aws_error::AwsErrorClass::Refused) for a `next_token`
     /// that is no longer known.
     pub async fn accounts(&self, next_token: Option<String>) -> Result<AccountPage, AwsCallError> {
-        self.paces.wait(&rates::LIST_ACCOUNTS).await;
         let page = self
-            .client
-            .list_accounts()
-            .max_results(PAGE)
-            .set_next_token(next_token)
-            .send()
-            .await
-            .map_err(|error| failed("ListAccounts", &error))?;
+            .paces
+            .call(&rates::LIST_ACCOUNTS, async || {
+                self.client
+                    .list_accounts()
+                    .max_results(PAGE)
+                    .set_next_token(next_token.clone())
+                    .send()
+                    .await
+                    .map_err(|error| failed("ListAccounts", &error))
+            })
+            .await?;
         Ok(AccountPage {
             accounts: page
                 .accounts
@@ -190,22 +206,23 @@ impl Organizations {
         }
     }
 
-    /// The organizational units above an account, from the root down, read parent by parent.
+    /// The root and the organizational units above an account, from the root down, read parent by parent.
     ///
     /// # Errors
     /// If a call fails.
     pub async fn path_by_parents(&self, id: &AccountId) -> Result<Vec<OuId>, AwsCallError> {
         let mut path = Vec::new();
         let mut child = id.to_string();
-        for _ in 0..OU_DEPTH {
+        for _ in 0..=OU_DEPTH {
             let parents = self.parents(&child).await?;
-            let unit = parents
-                .into_iter()
-                .find(|parent| parent.r#type == Some(ParentType::OrganizationalUnit))
-                .and_then(|parent| parent.id);
-            let Some(unit) = unit else { break };
-            path.insert(0, OuId(unit.clone()));
-            child = unit;
+            let Some(parent) = parents.into_iter().next() else {
+                break;
+            };
+            child = parent.id.unwrap_or_default();
+            path.insert(0, OuId(child.clone()));
+            if parent.r#type != Some(ParentType::OrganizationalUnit) {
+                break;
+            }
         }
         Ok(path)
     }
@@ -221,14 +238,17 @@ impl Organizations {
     }
 
     async fn parents(&self, child: &str) -> Result<Vec<Parent>, AwsCallError> {
-        self.paces.wait(&rates::LIST_PARENTS).await;
         let answer = self
-            .client
-            .list_parents()
-            .child_id(child)
-            .send()
-            .await
-            .map_err(|error| failed("ListParents", &error))?;
+            .paces
+            .call(&rates::LIST_PARENTS, async || {
+                self.client
+                    .list_parents()
+                    .child_id(child)
+                    .send()
+                    .await
+                    .map_err(|error| failed("ListParents", &error))
+            })
+            .await?;
         Ok(answer.parents.unwrap_or_default())
     }
 
@@ -237,18 +257,54 @@ impl Organizations {
     /// # Errors
     /// If the call fails.
     pub async fn ou_name(&self, unit: &OuId) -> Result<String, AwsCallError> {
-        self.paces.wait(&rates::DESCRIBE_ORGANIZATIONAL_UNIT).await;
         let answer = self
-            .client
-            .describe_organizational_unit()
-            .organizational_unit_id(&unit.0)
-            .send()
-            .await
-            .map_err(|error| failed("DescribeOrganizationalUnit", &error))?;
+            .paces
+            .call(&rates::DESCRIBE_ORGANIZATIONAL_UNIT, async || {
+                self.client
+                    .describe_organizational_unit()
+                    .organizational_unit_id(&unit.0)
+                    .send()
+                    .await
+                    .map_err(|error| failed("DescribeOrganizationalUnit", &error))
+            })
+            .await?;
         Ok(answer
             .organizational_unit
             .and_then(|unit| unit.name)
             .unwrap_or_else(|| unit.0.clone()))
+    }
+
+    /// A page of the organizational units directly under a root or unit, at most twenty.
+    ///
+    /// # Errors
+    /// If the call fails; [`NotFound`](crate::aws_error::AwsErrorClass::NotFound) if there is no such parent,
+    /// [`Refused`](crate::aws_error::AwsErrorClass::Refused) for a `next_token` that is no longer known.
+    pub async fn names_under(
+        &self,
+        parent: &OuId,
+        next_token: Option<String>,
+    ) -> Result<NamePage, AwsCallError> {
+        let page = self
+            .paces
+            .call(&rates::LIST_ORGANIZATIONAL_UNITS_FOR_PARENT, async || {
+                self.client
+                    .list_organizational_units_for_parent()
+                    .parent_id(&parent.0)
+                    .max_results(PAGE)
+                    .set_next_token(next_token.clone())
+                    .send()
+                    .await
+                    .map_err(|error| failed("ListOrganizationalUnitsForParent", &error))
+            })
+            .await?;
+        let units = page.organizational_units.unwrap_or_default();
+        Ok(NamePage {
+            names: units
+                .into_iter()
+                .filter_map(|unit| Some((OuId(unit.id?), unit.name?)))
+                .collect(),
+            next_token: page.next_token,
+        })
     }
 
     /// The root's name and every organizational unit, level by level.
@@ -275,14 +331,17 @@ impl Organizations {
         const OPERATION: &str = "ListRoots";
         let mut next_token = None;
         loop {
-            self.paces.wait(&rates::LIST_ROOTS).await;
             let page = self
-                .client
-                .list_roots()
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| failed(OPERATION, &error))?;
+                .paces
+                .call(&rates::LIST_ROOTS, async || {
+                    self.client
+                        .list_roots()
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| failed(OPERATION, &error))
+                })
+                .await?;
             if let Some(root) = page.roots.unwrap_or_default().into_iter().next() {
                 let name = root.name.unwrap_or_default();
                 return Ok(OrganizationalUnit {
@@ -306,31 +365,12 @@ impl Organizations {
         let mut units = Vec::new();
         let mut next_token = None;
         loop {
-            self.paces
-                .wait(&rates::LIST_ORGANIZATIONAL_UNITS_FOR_PARENT)
-                .await;
-            let page = self
-                .client
-                .list_organizational_units_for_parent()
-                .parent_id(&parent.id.0)
-                .max_results(PAGE)
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| failed("ListOrganizationalUnitsForParent", &error))?;
-            units.extend(
-                page.organizational_units
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|unit| {
-                        let name = unit.name?;
-                        Some(OrganizationalUnit {
-                            id: OuId(unit.id?),
-                            path: format!("{}/{name}", parent.path),
-                            name,
-                        })
-                    }),
-            );
+            let page = self.names_under(&parent.id, next_token).await?;
+            units.extend(page.names.into_iter().map(|(id, name)| OrganizationalUnit {
+                id,
+                path: format!("{}/{name}", parent.path),
+                name,
+            }));
             next_token = page.next_token;
             if next_token.is_none() {
                 return Ok(units);
@@ -346,15 +386,18 @@ impl Organizations {
         let mut tags = BTreeMap::new();
         let mut next_token = None;
         loop {
-            self.paces.wait(&rates::LIST_TAGS_FOR_RESOURCE).await;
             let page = self
-                .client
-                .list_tags_for_resource()
-                .resource_id(id.as_str())
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| failed("ListTagsForResource", &error))?;
+                .paces
+                .call(&rates::LIST_TAGS_FOR_RESOURCE, async || {
+                    self.client
+                        .list_tags_for_resource()
+                        .resource_id(id.as_str())
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| failed("ListTagsForResource", &error))
+                })
+                .await?;
             tags.extend(
                 page.tags
                     .unwrap_or_default()
@@ -406,16 +449,17 @@ impl Organizations {
         &self,
         request_id: &str,
     ) -> Result<AccountCreation, AwsCallError> {
-        self.paces
-            .wait(&rates::DESCRIBE_CREATE_ACCOUNT_STATUS)
-            .await;
         let answer = self
-            .client
-            .describe_create_account_status()
-            .create_account_request_id(request_id)
-            .send()
-            .await
-            .map_err(|error| failed("DescribeCreateAccountStatus", &error))?;
+            .paces
+            .call(&rates::DESCRIBE_CREATE_ACCOUNT_STATUS, async || {
+                self.client
+                    .describe_create_account_status()
+                    .create_account_request_id(request_id)
+                    .send()
+                    .await
+                    .map_err(|error| failed("DescribeCreateAccountStatus", &error))
+            })
+            .await?;
         Ok(creation_of(answer.create_account_status))
     }
 
@@ -426,15 +470,18 @@ impl Organizations {
     pub async fn creation_in_progress(&self, name: &str) -> Result<Option<String>, AwsCallError> {
         let mut next_token = None;
         loop {
-            self.paces.wait(&rates::LIST_CREATE_ACCOUNT_STATUS).await;
             let page = self
-                .client
-                .list_create_account_status()
-                .states(CreateAccountState::InProgress)
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| failed("ListCreateAccountStatus", &error))?;
+                .paces
+                .call(&rates::LIST_CREATE_ACCOUNT_STATUS, async || {
+                    self.client
+                        .list_create_account_status()
+                        .states(CreateAccountState::InProgress)
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| failed("ListCreateAccountStatus", &error))
+                })
+                .await?;
             let found = page
                 .create_account_statuses
                 .unwrap_or_default()
@@ -459,16 +506,19 @@ impl Organizations {
         from: &str,
         to: &str,
     ) -> Result<(), AwsCallError> {
-        self.paces.wait(&rates::MOVE_ACCOUNT).await;
-        self.client
-            .move_account()
-            .account_id(id.as_str())
-            .source_parent_id(from)
-            .destination_parent_id(to)
-            .send()
+        self.paces
+            .call(&rates::MOVE_ACCOUNT, async || {
+                self.client
+                    .move_account()
+                    .account_id(id.as_str())
+                    .source_parent_id(from)
+                    .destination_parent_id(to)
+                    .send()
+                    .await
+                    .map(drop)
+                    .map_err(|error| failed("MoveAccount", &error))
+            })
             .await
-            .map(drop)
-            .map_err(|error| failed("MoveAccount", &error))
     }
 }
 
@@ -488,10 +538,10 @@ fn account_of(id: AccountId, account: SdkAccount) -> OrganizationAccount {
     }
 }
 
-/// The organizational units in a path such as `o-aa111/r-a1b2/ou-a1b2-cdefgh12/111122223333/`.
+/// The root and the organizational units in a path such as `o-aa111/r-a1b2/ou-a1b2-cdefgh12/111122223333/`.
 fn units_of(path: &str) -> Vec<OuId> {
     path.split('/')
-        .filter(|part| part.starts_with("ou-"))
+        .filter(|part| part.starts_with("ou-") || part.starts_with("r-"))
         .map(|unit| OuId(unit.to_owned()))
         .collect()
 }
@@ -532,8 +582,7 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect();
-        assert_eq!(units, ["ou-a1b2-one", "ou-a1b2-two"]);
-        assert_eq!(units_of("o-aa111/r-a1b2/111122223333/"), []);
+        assert_eq!(units, ["r-a1b2", "ou-a1b2-one", "ou-a1b2-two"]);
     }
 
     #[test]

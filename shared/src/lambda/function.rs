@@ -1,5 +1,7 @@
 //! A batch of a queue in, the messages to be retried out.
 
+use std::time::Duration;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
@@ -7,8 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     aws::CallCounter,
+    aws_error::AwsCallError,
     lambda::{Error, Invocation, MessageError, Outcomes, Time, telemetry::Metrics},
-    queue::{Queue, Reason},
+    queue::{Failure, NotSent, Postponed, Queue, Reason},
 };
 
 /// What Lambda invokes.
@@ -69,16 +72,24 @@ impl<W: Work> QueueFunction<W> {
     pub(super) async fn process(&self, event: SqsEvent, time: &Time) -> SqsBatchResponse {
         let outcomes = self.work.work(&event.records, time).await;
         let to_answer = time.invocation().time_to_answer();
-        let response = self
+        let unsent = self.send_instead(&outcomes.postponed, to_answer / 2).await;
+        let mut response = self
             .queue
-            .return_failed(&outcomes.failures, to_answer)
+            .return_failed(&outcomes.failures, to_answer / 2)
             .await;
-        let returned = outcomes.failures.len();
+        let also = self.queue.return_failed(&unsent, to_answer / 4).await;
+        response
+            .batch_item_failures
+            .extend(also.batch_item_failures);
+        let returned = outcomes.failures.len() + unsent.len();
+        let postponed = outcomes.postponed.len() - unsent.len();
         let calls = self.calls.take();
         let metrics = Metrics::of(W::FUNCTION);
+        let postponed_count = (postponed > 0).then_some(("MessagesPostponed", postponed as u64));
         outcomes
             .counts
             .into_iter()
+            .chain(postponed_count)
             .fold(metrics, |metrics, (name, value)| metrics.count(name, value))
             .count("MessagesReturned", returned as u64)
             .count("AwsCalls", calls)
@@ -86,11 +97,33 @@ impl<W: Work> QueueFunction<W> {
         tracing::info!(
             messages = event.records.len(),
             messages.returned = returned,
+            messages.postponed = postponed,
             aws.calls = calls,
             duration_ms = time.elapsed_ms(),
             "batch processed"
         );
         response
+    }
+
+    /// Sends the new messages; gives the messages that have to be returned since that failed or took too long.
+    async fn send_instead<'a>(
+        &self,
+        postponed: &[Postponed<'a>],
+        time: Duration,
+    ) -> Vec<Failure<'a, NotSent>> {
+        if postponed.is_empty() {
+            return Vec::new();
+        }
+        let sending = self.queue.send_instead(postponed);
+        tokio::time::timeout(time, sending)
+            .await
+            .unwrap_or_else(|_| {
+                let unsent = postponed.iter().map(|postponed| Failure {
+                    message: postponed.message,
+                    reason: NotSent(AwsCallError::unfinished("SendMessageBatch")),
+                });
+                unsent.collect()
+            })
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::{borrow::Cow, error::Error, sync::Arc};
 
-use crate::queue::{Failure, Reason};
+use crate::queue::{Failure, Postponed, Reason};
 
 /// What a batch came to: the messages that failed, and what is counted of the rest.
 #[derive(Debug)]
 pub struct Outcomes<'a, R> {
     /// The messages that were not processed, each with its reason.
     pub failures: Vec<Failure<'a, R>>,
+    /// The messages whose work goes on in a new message.
+    pub postponed: Vec<Postponed<'a>>,
     /// Counts by the names of their CloudWatch metrics.
     pub counts: Vec<(&'static str, u64)>,
 }
@@ -19,8 +21,16 @@ impl<'a, R: Reason> Outcomes<'a, R> {
     pub fn new(failures: Vec<Failure<'a, R>>) -> Self {
         Self {
             failures,
+            postponed: Vec::new(),
             counts: Vec::new(),
         }
+    }
+
+    /// Adds messages whose work goes on in a new message.
+    #[must_use]
+    pub fn postpone(mut self, postponed: Vec<Postponed<'a>>) -> Self {
+        self.postponed.extend(postponed);
+        self
     }
 
     /// Adds a count, under the name of its CloudWatch metric.

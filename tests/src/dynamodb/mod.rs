@@ -31,6 +31,8 @@ use crate::wire::{Answer, Call};
 
 /// The account directory.
 pub const ACCOUNT_DIRECTORY: &str = "AccountDirectory";
+/// The names of organizational units.
+pub const ORGANIZATIONAL_UNITS: &str = "OrganizationalUnits";
 /// The account requests.
 pub const ACCOUNTS: &str = "Accounts";
 /// Slots, names and files of the account requests.
@@ -39,8 +41,9 @@ pub const VENDING_STATE: &str = "VendingState";
 pub const ALERTS_SENT: &str = "AlertsSent";
 
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
+    (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
     (VENDING_STATE, "Id"),
     (ALERTS_SENT, "Id"),

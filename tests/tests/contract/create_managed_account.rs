@@ -249,7 +249,7 @@ async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
             "ACCOUNT_EVENTS_QUEUE_URL" => EVENTS,
             "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
             "UPLOADS_QUEUE_URL" => UPLOADS,
-            "QUOTA_SHARES" => "0",
+            "QUOTA_PERCENT" => "0",
             _ => return None,
         };
         Some(value.to_owned())

@@ -65,7 +65,7 @@ async fn returned(
         ("VENDING_STATE_TABLE", STATE),
         ("INFO_TOPIC_ARN", INFO),
         ("ERROR_TOPIC_ARN", ERROR),
-        ("QUOTA_SHARES", "0"),
+        ("QUOTA_PERCENT", "0"),
     ];
     let lookup = |name: &str| {
         let mut all = settings.iter().chain(&usual);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One line of a table.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct Figure {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) measured: f64,
-    unit: &'static str,
+    unit: String,
     /// The most that it may be, if there is a bound.
     pub(crate) bound: Option<f64>,
     /// The AWS sample in Python on the same bench, as published with the project's design.
@@ -19,11 +19,11 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn new(name: &'static str, measured: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: &str, measured: f64, unit: &str) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             measured,
-            unit,
+            unit: unit.to_owned(),
             bound: None,
             sample_in_python: None,
             bare_rust: None,
@@ -49,12 +49,12 @@ impl Figure {
 pub(crate) fn print(function: &str, figures: &[Figure]) {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
-        "{function:<32} {:>12} {:>10} {:>16} {:>12}",
+        "{function:<56} {:>12} {:>10} {:>16} {:>12}",
         "measured", "at most", "Python sample *", "bare Rust *"
     );
     for figure in figures {
         println!(
-            "{:<32} {:>12} {:>10} {:>16} {:>12}",
+            "{:<56} {:>12} {:>10} {:>16} {:>12}",
             format!("{} {}", figure.name, figure.unit),
             number(Some(figure.measured)),
             number(figure.bound),
@@ -72,6 +72,10 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
+}
+
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

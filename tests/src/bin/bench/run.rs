@@ -52,12 +52,13 @@ impl Build {
     }
 }
 
-/// Starts a function whose AWS calls go to `wire`. Its variables are those of the template, without pacing of
-/// updates, and `more`.
+/// The setting that switches the pace off.
+pub(crate) const NO_PACE: (&str, &str) = ("QUOTA_PERCENT", "0");
+
+/// Starts a function whose AWS calls go to `wire`. Its variables are those of the template, and `more`.
 pub(crate) async fn start(binary: &Binary, wire: &Wire, more: &[(&str, &str)]) -> Result<Function> {
     let usual = [
         ("ACCOUNT_DIRECTORY_TABLE", ACCOUNT_DIRECTORY),
-        ("UPDATES_PER_SECOND", "0"),
         ("AWS_ENDPOINT_URL", wire.url()),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "111111111111"),
