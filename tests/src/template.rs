@@ -468,7 +468,7 @@ Resources:
                 .unwrap()
                 .batch_size("Tasks")
                 .unwrap(),
-            25
+            10
         );
     }
 }
