@@ -98,23 +98,23 @@ pub mod organizations {
     pub(crate) const DESCRIBE_ACCOUNT: PublishedRate =
         rate(SERVICE, "DescribeAccount", (20, 30), &[(CREATE_MANAGED_ACCOUNT, 30), (DIRECTORY_REFRESHER, 50)]);
     pub(crate) const DESCRIBE_CREATE_ACCOUNT_STATUS: PublishedRate =
-        rate(SERVICE, "DescribeCreateAccountStatus", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 75)]);
+        rate(SERVICE, "DescribeCreateAccountStatus", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const DESCRIBE_ORGANIZATIONAL_UNIT: PublishedRate =
         rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(DIRECTORY_REFRESHER, 50)]);
     pub(crate) const LIST_ACCOUNTS: PublishedRate =
         rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 40)]);
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =
-        rate(SERVICE, "ListCreateAccountStatus", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 75)]);
+        rate(SERVICE, "ListCreateAccountStatus", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const LIST_ORGANIZATIONAL_UNITS_FOR_PARENT: PublishedRate =
         rate(SERVICE, "ListOrganizationalUnitsForParent", (5, 8), &[(DIRECTORY_REFRESHER, 40), (NEW_ACCOUNT_HANDLER, 50)]);
     pub(crate) const LIST_PARENTS: PublishedRate =
-        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 40), (DIRECTORY_REFRESHER, 40)]);
+        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 60), (DIRECTORY_REFRESHER, 30)]);
     pub(crate) const LIST_ROOTS: PublishedRate =
         rate(SERVICE, "ListRoots", (1, 2), &[(NEW_ACCOUNT_HANDLER, 80)]);
     pub(crate) const LIST_TAGS_FOR_RESOURCE: PublishedRate =
         rate(SERVICE, "ListTagsForResource", (10, 15), &[(DIRECTORY_REFRESHER, 60)]);
     pub(crate) const MOVE_ACCOUNT: PublishedRate =
-        rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 75)]);
+        rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 90)]);
 }
 
 /// AWS Account Management ("Quotas for AWS Account Management").
