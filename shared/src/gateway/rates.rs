@@ -106,7 +106,7 @@ pub mod organizations {
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =
         rate(SERVICE, "ListCreateAccountStatus", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const LIST_ORGANIZATIONAL_UNITS_FOR_PARENT: PublishedRate =
-        rate(SERVICE, "ListOrganizationalUnitsForParent", (5, 8), &[(DIRECTORY_REFRESHER, 40), (NEW_ACCOUNT_HANDLER, 50)]);
+        rate(SERVICE, "ListOrganizationalUnitsForParent", (5, 8), &[(DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 60)]);
     pub(crate) const LIST_PARENTS: PublishedRate =
         rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 60), (DIRECTORY_REFRESHER, 30)]);
     pub(crate) const LIST_ROOTS: PublishedRate =
