@@ -9,24 +9,52 @@ use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErr
 /// The services whose error codes mean something of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
+    /// IAM Access Analyzer.
+    AccessAnalyzer,
     /// AWS Account Management.
     Account,
     /// AWS Control Tower.
     ControlTower,
+    /// AWS CloudTrail.
+    CloudTrail,
+    /// Amazon CloudWatch.
+    CloudWatch,
+    /// Amazon CloudWatch Logs.
+    CloudWatchLogs,
+    /// AWS Config.
+    Config,
     /// Amazon DynamoDB.
     DynamoDb,
+    /// Amazon EC2.
+    Ec2,
+    /// Amazon ECR.
+    Ecr,
+    /// Amazon GuardDuty.
+    GuardDuty,
+    /// AWS IAM.
+    Iam,
     /// The identity store of IAM Identity Center.
     IdentityStore,
+    /// AWS KMS.
+    Kms,
+    /// AWS Lambda.
+    Lambda,
     /// AWS Organizations.
     Organizations,
+    /// Amazon RDS.
+    Rds,
     /// Amazon S3.
     S3,
+    /// Account-wide settings of Amazon S3.
+    S3Control,
     /// AWS Secrets Manager.
     SecretsManager,
     /// AWS Security Hub.
     SecurityHub,
     /// AWS Service Catalog.
     ServiceCatalog,
+    /// AWS Step Functions.
+    Sfn,
     /// Amazon SNS.
     Sns,
     /// Amazon SQS.
@@ -97,6 +125,7 @@ impl AwsErrorClass {
 pub struct AwsCallError {
     operation: &'static str,
     class: AwsErrorClass,
+    code: Option<String>,
     reason: String,
     words: Words,
 }
@@ -260,13 +289,14 @@ impl AwsCallError {
             SdkError::ConstructionFailure(_) => (Refused, DisplayErrorContext(error).to_string()),
             other => (Refused, DisplayErrorContext(other).to_string()),
         };
-        let words = match error {
-            SdkError::ServiceError(context) => context.err().message(),
-            _ => None,
+        let (code, words) = match error {
+            SdkError::ServiceError(context) => (context.err().code(), context.err().message()),
+            _ => (None, None),
         };
         Self {
             operation,
             class,
+            code: code.map(str::to_owned),
             reason,
             words: Words(words.unwrap_or_default().to_owned()),
         }
@@ -278,6 +308,7 @@ impl AwsCallError {
         Self {
             operation,
             class: Throttled,
+            code: None,
             reason: "AWS left part of the batch undone".to_owned(),
             words: Words::default(),
         }
@@ -289,6 +320,7 @@ impl AwsCallError {
         Self {
             operation,
             class: Conflict,
+            code: None,
             reason: "concurrent changes of the same item".to_owned(),
             words: Words::default(),
         }
@@ -300,6 +332,7 @@ impl AwsCallError {
         Self {
             operation,
             class: NotFound,
+            code: None,
             reason: "not in the answer".to_owned(),
             words: Words(words.to_owned()),
         }
@@ -316,10 +349,22 @@ impl AwsCallError {
         }
     }
 
+    /// The operation that was called.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// The error code that AWS gave.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     /// Whether AWS gave this error code.
     #[must_use]
     pub fn has_code(&self, code: &str) -> bool {
-        self.reason == code
+        self.code() == Some(code)
     }
 
     /// Whether a message that failed by it is to be retried: as [`retryable`](Self::retryable), and where permission

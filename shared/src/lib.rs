@@ -40,6 +40,7 @@ pub mod optimistic;
 pub mod pace;
 #[cfg(feature = "queue")]
 pub mod queue;
+pub mod remediation;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
 #[cfg(feature = "vending")]

@@ -6,11 +6,13 @@
 //! * [`time`]: what an invocation has left.
 //! * [`outcomes`]: what became of the messages of a batch.
 //! * [`function`]: a batch in, the messages to be retried out, with metrics and one log line.
+//! * [`named_error`]: an error by whose name a state machine decides.
 //! * [`stream`]: the same for a function that also reads a table's stream.
 //!
 //! A function supplies its settings, its clients and [`Work`]; its `main.rs` is [`start`] and [`run`].
 
 pub mod function;
+pub mod named_error;
 pub mod outcomes;
 pub mod settings;
 pub mod stream;
@@ -22,6 +24,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 
 pub use function::{Function, QueueFunction, Work, each};
 pub use lambda_runtime::Error;
+pub use named_error::NamedError;
 pub use outcomes::{Malformed, MessageError, Outcomes};
 pub use time::{Invocation, Time};
 
@@ -55,7 +58,9 @@ pub async fn run(function: impl Function) -> Result<(), Error> {
         let context = event.context;
         let invocation = Invocation::of(context.deadline(), &context.invoked_function_arn);
         // Boxed: the compiler gives up on the layout of so many nested futures.
-        Box::pin(function.handle(event.payload, invocation)).await
+        Box::pin(function.handle(event.payload, invocation))
+            .await
+            .map_err(named_error::diagnostic)
     }))
     .await
 }

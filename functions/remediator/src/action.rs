@@ -1,0 +1,81 @@
+//! What an action is.
+
+use futures::future::LocalBoxFuture;
+use orgkeeper_shared::remediation::{order::Order, report::Report};
+use serde::Serialize;
+
+use crate::{member::Member, permission::Permission, refusal::CallFailed};
+
+/// What follows from the state of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan<S> {
+    /// Nothing: the resource is as the control wants it.
+    Compliant,
+    /// The resource is to be changed to this state.
+    Change(S),
+    /// The control does not apply to this resource, for this reason.
+    NotApplicable(String),
+    /// Nothing can be changed, for this reason: it says what somebody has to do first.
+    Blocked(String),
+    /// This control has to be fixed first.
+    Needs(&'static str),
+}
+
+/// An action: how the controls of a family are fixed.
+///
+/// An action reads, plans and applies; the [`runner`](crate::runner) does these steps in order, for all actions alike.
+/// Its calls are limited to the permissions in its row of [`ACTIONS`](crate::actions::ACTIONS).
+pub trait Action {
+    /// What the control looks at, and nothing more: it is kept as before and after.
+    type State: Clone + PartialEq + Serialize;
+
+    /// Reads the resource. A call that AWS answers with "does not exist" means that the resource is gone; an absent
+    /// setting is a state (no policy, no block), so an action turns that answer into one.
+    ///
+    /// # Errors
+    /// If a call failed.
+    async fn read(&self, member: &Member, order: &Order) -> Result<Self::State, CallFailed>;
+
+    /// What follows from `state`: a pure function. What people have made stricter than the control asks stays so.
+    fn plan(&self, state: &Self::State, order: &Order) -> Plan<Self::State>;
+
+    /// Makes the calls that change the resource from `before` to `after`, as [`plan`](Self::plan) gave it.
+    ///
+    /// # Errors
+    /// If a call failed. "Already done" is success.
+    async fn apply(
+        &self,
+        member: &Member,
+        order: &Order,
+        before: &Self::State,
+        after: &Self::State,
+    ) -> Result<(), CallFailed>;
+}
+
+/// One action in the table of all actions.
+pub struct Row {
+    /// Its name, as the table of controls ([`orgkeeper_shared::remediation::control`]) has it.
+    pub name: &'static str,
+    /// What it may call while it reads.
+    pub reads: &'static [Permission],
+    /// What it may call besides while it applies.
+    pub writes: &'static [Permission],
+    /// Carries out an order.
+    pub run: for<'a> fn(&'a Member, &'a Order) -> LocalBoxFuture<'a, Result<Report, CallFailed>>,
+}
+
+/// A row of [`ACTIONS`](crate::actions::ACTIONS): name, the action's value, and the permissions as
+/// `"service:Action" on "resource"`.
+#[macro_export]
+macro_rules! row {
+    ($name:literal, $action:expr,
+     reads: [$($read:literal on $read_on:literal),* $(,)?],
+     writes: [$($write:literal on $write_on:literal),* $(,)?] $(,)?) => {
+        $crate::action::Row {
+            name: $name,
+            reads: &[$($crate::permission::Permission { action: $read, on: $read_on }),*],
+            writes: &[$($crate::permission::Permission { action: $write, on: $write_on }),*],
+            run: |member, order| Box::pin($crate::runner::run(&$action, member, order)),
+        }
+    };
+}

@@ -1,0 +1,19 @@
+//! `remediator`: changes one resource in a member account, or says what it would change.
+//!
+//! It decides nothing: `remediation-planner` orders, `remediation-proxy` passes the order on. Read it in this order:
+//! * [`action`]: what an action is: read, plan, apply. [`actions`]: all of them, a file for each family of controls and
+//!   one row for each action in [`actions::ACTIONS`].
+//! * [`runner`]: the same steps for every action: read, plan, apply, read back.
+//! * [`permission`]: the permissions that an action declares, as the session policy that its calls are made with.
+//! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
+//! * [`policy_document`], …: what several actions know, as plain values.
+//! * [`handler`]: an order in, a report out. [`config`]: its settings.
+
+pub mod action;
+pub mod actions;
+pub mod config;
+pub mod handler;
+pub mod member;
+pub mod permission;
+pub mod refusal;
+pub mod runner;

@@ -1,0 +1,116 @@
+//! What a failed call in a member account means: whether the order is retried, or what is reported.
+
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, AwsErrorClass},
+    remediation::report::{Outcome, Report},
+};
+
+/// A call in a member account failed.
+pub type CallFailed = Box<Failed>;
+
+/// A call that failed, as an error of the function.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Failed(#[from] pub AwsCallError);
+
+impl From<AwsCallError> for CallFailed {
+    fn from(error: AwsCallError) -> Self {
+        Box::new(Failed(error))
+    }
+}
+
+/// Words in a denial, what decided it, and what somebody can do. The first that fits counts ("Troubleshoot access
+/// denied error messages" in IAM's user guide).
+const DENIALS: &[(&str, &str)] = &[
+    (
+        "service control policy",
+        "a service control policy of the organization denies it: exempt the role OrgkeeperRemediation there, or the \
+         resource in the playbook",
+    ),
+    (
+        "resource control policy",
+        "a resource control policy of the organization denies it: exempt the role OrgkeeperRemediation there, or the \
+         resource in the playbook",
+    ),
+    (
+        "permissions boundary",
+        "the permissions boundary of the role OrgkeeperRemediation does not allow it",
+    ),
+    (
+        "session policy",
+        "the session policy of orgkeeper's action does not allow it: please report this as a fault of orgkeeper",
+    ),
+    (
+        "sts:AssumeRole",
+        "the account has no role OrgkeeperRemediation that trusts the remediator: deploy infra/member-account.yaml \
+         there",
+    ),
+    (
+        "resource-based policy",
+        "the policy of the resource itself denies it",
+    ),
+    (
+        "identity-based policy",
+        "the role OrgkeeperRemediation does not allow it: update infra/member-account.yaml there",
+    ),
+];
+/// Error codes of a Region that is not enabled in the account.
+const REGION_OFF: &[&str] = &[
+    "AuthFailure",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "RegionDisabledException",
+    "OptInRequired",
+    "SubscriptionRequiredException",
+];
+
+impl Failed {
+    /// What is reported instead of an error: what a retry does not change. Nothing if the order is to be retried.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        let error = &self.0;
+        match error.class() {
+            AwsErrorClass::NotFound => Some(Report {
+                reason: Some("the resource does not exist any more".to_owned()),
+                ..Report::of(Outcome::NotApplicable)
+            }),
+            AwsErrorClass::Denied => Some(Report::blocked(denial(error))),
+            AwsErrorClass::Refused | AwsErrorClass::ConditionFailed => {
+                Some(Report::blocked(format!("AWS refused the call: {error}")))
+            }
+            AwsErrorClass::Throttled
+            | AwsErrorClass::TimedOut
+            | AwsErrorClass::Unreachable
+            | AwsErrorClass::ServiceFault
+            | AwsErrorClass::Conflict => None,
+        }
+    }
+
+    /// The stable name that the state machine retries by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.0.class() {
+            AwsErrorClass::Throttled => "Throttled",
+            AwsErrorClass::Conflict => "Busy",
+            AwsErrorClass::TimedOut | AwsErrorClass::Unreachable | AwsErrorClass::ServiceFault => {
+                "Unavailable"
+            }
+            AwsErrorClass::ConditionFailed
+            | AwsErrorClass::NotFound
+            | AwsErrorClass::Denied
+            | AwsErrorClass::Refused => "Refused",
+        }
+    }
+}
+
+fn denial(error: &AwsCallError) -> String {
+    if REGION_OFF.iter().any(|code| error.code() == Some(*code)) {
+        return "the Region is not enabled in the account".to_owned();
+    }
+    let words = error.in_words();
+    let known = DENIALS.iter().find(|(sign, _)| words.contains(sign));
+    match known {
+        Some((_, remedy)) => (*remedy).to_owned(),
+        None => format!("AWS denies the call {}", error.operation()),
+    }
+}

@@ -1,0 +1,57 @@
+//! What `finding-archiver` is asked to do: the messages of its queue.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{order::Order, report::Report};
+use crate::ids::FindingId;
+
+/// A message of the archive queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ArchiveTask {
+    /// Suppress findings until a day.
+    Suppress {
+        /// The key of their remediation.
+        key: String,
+        /// The findings.
+        findings: Vec<FindingId>,
+        /// The reason, as the playbook gives it.
+        reason: String,
+        /// The last day of the suppression, in UTC.
+        until: Date,
+    },
+    /// Record what came of an order, in the table, on its findings, and as an alert.
+    Result {
+        /// The key of the remediation.
+        key: String,
+        /// Which attempt it was; 0 for a preview.
+        attempt: u32,
+        /// The order.
+        order: Order,
+        /// What came of it; nothing if the order failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<Report>,
+        /// Why the order failed: the error's name and message, as the state machine caught them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<OrderError>,
+        /// The findings about it.
+        findings: Vec<FindingId>,
+        /// The ARN of the state machine's execution; nothing for a preview.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<String>,
+    },
+    /// Look for suppressions that have expired, and open their findings again. Sent by a schedule.
+    ReopenExpired,
+}
+
+/// An error as a state machine catches it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OrderError {
+    /// Its name.
+    pub error: String,
+    /// What the function said, or nothing.
+    #[serde(default)]
+    pub cause: String,
+}

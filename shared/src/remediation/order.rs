@@ -1,0 +1,39 @@
+//! What the remediator is asked to do, as `remediation-planner` writes it and `remediation-proxy` passes it on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+
+/// Values of a control's parameters by name, such as `authorizedTcpPorts`: those of the playbook, else those of the
+/// finding (`Compliance.SecurityControlParameters`).
+pub type Parameters = BTreeMap<String, Vec<String>>;
+
+/// What to do with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Read the resource and say what would be changed. Changes nothing.
+    Preview,
+    /// Change it, and read it back.
+    Fix,
+}
+
+/// One order: one control on one resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Preview or fix.
+    pub task: Task,
+    /// The control, as [`control`](super::control) has it.
+    pub control: String,
+    /// The action's name; has to be the control's own.
+    pub action: String,
+    /// The resource.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The control's parameters.
+    #[serde(default)]
+    pub parameters: Parameters,
+}

@@ -1,0 +1,347 @@
+//! The resource that a finding is about, checked: it belongs to the finding's account and Region, and it is of the kind
+//! that its control is about.
+
+use serde::{Deserialize, Serialize};
+
+use super::control::{Control, Form};
+use crate::ids::AccountId;
+
+/// Characters of an ARN (`arn:aws:iam::…:role/a+=,.@-_/b`); `*` and `$` stand for other things in a policy.
+const ARN_CHARACTERS: &str = "-_./:+=,@#";
+/// The longest ARN of any service.
+const ARN_LENGTH: usize = 2_048;
+
+/// A resource in an account and Region.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The account that owns it.
+    pub account: AccountId,
+    /// The Region that calls go to.
+    pub region: String,
+    /// Its ARN, or `AWS::::Account:<account>` for the account as a whole.
+    pub resource: String,
+}
+
+/// Why a resource is none that a control can be fixed on. Nothing is changed on a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// It has characters that no ARN has, or is too long.
+    #[error("the resource's identifier has characters that no ARN has")]
+    Characters,
+    /// The Region is no name of a Region.
+    #[error("the finding's Region is no name of a Region")]
+    Region,
+    /// It is of another kind than the control is about.
+    #[error("the resource is of another kind than the control is about")]
+    Kind,
+    /// It belongs to another account than the finding says.
+    #[error("the resource belongs to another account than the finding says")]
+    OtherAccount,
+    /// It is in another Region than the finding says.
+    #[error("the resource is in another Region than the finding says")]
+    OtherRegion,
+    /// It is in another partition than the Region.
+    #[error("the resource is in another partition than the Region")]
+    OtherPartition,
+}
+
+impl Target {
+    /// The target of a finding about `resource`, as the finding has it (`Resources[0].Id`).
+    ///
+    /// # Errors
+    /// If account, Region and resource do not fit each other or the control.
+    pub fn new(
+        control: &Control,
+        account: AccountId,
+        region: &str,
+        resource: &str,
+    ) -> Result<Self, Mismatch> {
+        if !is_region(region) {
+            return Err(Mismatch::Region);
+        }
+        let allowed = |character: char| {
+            character.is_ascii_alphanumeric() || ARN_CHARACTERS.contains(character)
+        };
+        if resource.is_empty() || resource.len() > ARN_LENGTH || !resource.chars().all(allowed) {
+            return Err(Mismatch::Characters);
+        }
+        let resource = match control.form {
+            Form::Account => {
+                of_account(&account, resource)?;
+                format!("AWS::::Account:{account}")
+            }
+            Form::Arn { service, kinds } => {
+                of_kind(service, kinds, &account, region, resource)?;
+                resource.to_owned()
+            }
+        };
+        Ok(Self {
+            account,
+            region: region.to_owned(),
+            resource,
+        })
+    }
+
+    /// Whether an order's target is one that [`new`](Self::new) gives: what arrives from outside is checked again.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn check(&self, control: &Control) -> Result<(), Mismatch> {
+        let checked = Self::new(control, self.account.clone(), &self.region, &self.resource)?;
+        if checked == *self {
+            Ok(())
+        } else {
+            Err(Mismatch::Kind)
+        }
+    }
+
+    /// The partition of the Region: `aws`, `aws-cn` or `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        partition_of(&self.region)
+    }
+
+    /// The part of the ARN after the account: `security-group/sg-1`; the whole text for an account.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.resource.splitn(6, ':').nth(5).unwrap_or(&self.resource)
+    }
+
+    /// The resource's own name: `sg-1` of `security-group/sg-1`, `f` of `function:f`, `a/b` of `repository/a/b`, the
+    /// name of a bucket, topic or queue.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let path = self.path();
+        match path.find(['/', ':']) {
+            Some(place) => &path[place + 1..],
+            None => path,
+        }
+    }
+
+    /// What identifies an order in the table `Remediations`: `account#region#control#resource`. A global resource is
+    /// the same in whatever Region a finding about it was made.
+    #[must_use]
+    pub fn key(&self, control: &Control) -> String {
+        let region = match control.scope {
+            super::control::Scope::Global => "global",
+            super::control::Scope::Regional => &self.region,
+        };
+        format!("{}#{region}#{}#{}", self.account, control.id, self.resource)
+    }
+}
+
+/// An account-wide finding names the account, or, by other products, something that is no resource: `…:password-policy`.
+fn of_account(account: &AccountId, resource: &str) -> Result<(), Mismatch> {
+    let named = resource.strip_prefix("AWS::::Account:").unwrap_or_else(|| {
+        let account = resource.splitn(6, ':').nth(4);
+        account.unwrap_or(resource)
+    });
+    match named.parse::<AccountId>() {
+        Ok(named) if named != *account => Err(Mismatch::OtherAccount),
+        _ => Ok(()),
+    }
+}
+
+fn of_kind(
+    service: &str,
+    kinds: &[&str],
+    account: &AccountId,
+    region: &str,
+    resource: &str,
+) -> Result<(), Mismatch> {
+    let parts: Vec<&str> = resource.splitn(6, ':').collect();
+    let ["arn", partition, of_service, of_region, of_account, path] = parts[..] else {
+        return Err(Mismatch::Kind);
+    };
+    let name = kinds.iter().find_map(|kind| path.strip_prefix(kind));
+    if of_service != service || name.is_none_or(str::is_empty) {
+        return Err(Mismatch::Kind);
+    }
+    if partition != partition_of(region) {
+        return Err(Mismatch::OtherPartition);
+    }
+    // A bucket's ARN has neither account nor Region.
+    if !of_account.is_empty() && of_account != account.as_str() {
+        return Err(Mismatch::OtherAccount);
+    }
+    if !of_region.is_empty() && of_region != region {
+        return Err(Mismatch::OtherRegion);
+    }
+    if service != "s3" && (of_account.is_empty() || of_region.is_empty()) {
+        return Err(Mismatch::Kind);
+    }
+    Ok(())
+}
+
+/// `us-east-1`, `us-gov-west-1`, `ap-southeast-2`: lower case words and a number.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let (Some((number, words)), true) = (parts.split_last(), (3..=4).contains(&parts.len())) else {
+        return false;
+    };
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|it| it.is_ascii_lowercase());
+    words.iter().all(is_word)
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|it| it.is_ascii_digit())
+}
+
+fn partition_of(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remediation::control::control;
+
+    fn target(id: &str, region: &str, resource: &str) -> Result<Target, Mismatch> {
+        let account = "111122223333".parse().unwrap();
+        Target::new(control(id).unwrap(), account, region, resource)
+    }
+
+    #[test]
+    fn account_region_and_resource_have_to_agree() {
+        for (id, region, resource, expected) in [
+            ("S3.8", "eu-west-1", "arn:aws:s3:::logs", None),
+            ("S3.8", "cn-north-1", "arn:aws-cn:s3:::logs", None),
+            (
+                "S3.8",
+                "us-gov-west-1",
+                "arn:aws:s3:::logs",
+                Some(Mismatch::OtherPartition),
+            ),
+            (
+                "EC2.2",
+                "eu-west-1",
+                "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1",
+                None,
+            ),
+            (
+                "EC2.2",
+                "eu-west-2",
+                "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1",
+                Some(Mismatch::OtherRegion),
+            ),
+            (
+                "EC2.2",
+                "eu-west-1",
+                "arn:aws:ec2:eu-west-1:444455556666:security-group/sg-1",
+                Some(Mismatch::OtherAccount),
+            ),
+            (
+                "EC2.2",
+                "eu-west-1",
+                "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1",
+                Some(Mismatch::Kind),
+            ),
+            (
+                "EC2.2",
+                "eu-west-1",
+                "arn:aws:ec2:eu-west-1:111122223333:security-group/",
+                Some(Mismatch::Kind),
+            ),
+            (
+                "EC2.2",
+                "eu-west-1",
+                "arn:aws:ec2:eu-west-1:111122223333:security-group/*",
+                Some(Mismatch::Characters),
+            ),
+            ("EC2.2", "eu-west-1", "sg-1", Some(Mismatch::Kind)),
+            ("EC2.2", "eu-west-1/../", "sg-1", Some(Mismatch::Region)),
+            (
+                "SQS.1",
+                "eu-west-1",
+                "arn:aws:sqs:::q",
+                Some(Mismatch::Kind),
+            ),
+            ("IAM.7", "eu-west-1", "AWS::::Account:111122223333", None),
+            (
+                "IAM.7",
+                "eu-west-1",
+                "AWS::::Account:444455556666",
+                Some(Mismatch::OtherAccount),
+            ),
+            // As Prowler has it.
+            (
+                "IAM.15",
+                "eu-west-1",
+                "arn:aws:iam:eu-west-1:111122223333:password-policy",
+                None,
+            ),
+            (
+                "IAM.18",
+                "eu-west-1",
+                "arn:aws:iam::aws:policy/AWSSupportAccess",
+                None,
+            ),
+            (
+                "IAM.15",
+                "eu-west-1",
+                "arn:aws:iam:eu-west-1:444455556666:password-policy",
+                Some(Mismatch::OtherAccount),
+            ),
+        ] {
+            let found = target(id, region, resource);
+            assert_eq!(found.as_ref().err(), expected.as_ref(), "{id} {resource}");
+            if let Ok(found) = found {
+                assert_eq!(found.check(control(id).unwrap()), Ok(()), "{id} {resource}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_resource_has_a_name() {
+        for (id, resource, name) in [
+            ("S3.8", "arn:aws:s3:::logs.example", "logs.example"),
+            (
+                "EC2.2",
+                "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1",
+                "sg-1",
+            ),
+            (
+                "ECR.1",
+                "arn:aws:ecr:eu-west-1:111122223333:repository/a/b",
+                "a/b",
+            ),
+            (
+                "Lambda.1",
+                "arn:aws:lambda:eu-west-1:111122223333:function:f",
+                "f",
+            ),
+            ("SNS.1", "arn:aws:sns:eu-west-1:111122223333:t", "t"),
+            (
+                "CloudWatch.16",
+                "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/f",
+                "/aws/lambda/f",
+            ),
+        ] {
+            assert_eq!(target(id, "eu-west-1", resource).unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn a_global_resource_has_one_key_in_all_regions() {
+        let key = |region| {
+            let target = target("S3.8", region, "arn:aws:s3:::logs").unwrap();
+            target.key(control("S3.8").unwrap())
+        };
+        assert_eq!(key("eu-west-1"), "111122223333#global#S3.8#arn:aws:s3:::logs");
+        assert_eq!(key("eu-west-1"), key("us-east-1"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_target_or_refused(region in ".*", resource in ".*") {
+            for id in ["S3.8", "EC2.2", "IAM.7"] {
+                if let Ok(target) = target(id, &region, &resource) {
+                    proptest::prop_assert!(target.check(control(id).unwrap()).is_ok());
+                }
+            }
+        }
+    }
+}
