@@ -115,7 +115,8 @@ impl FromStr for RoleArn {
 }
 
 /// What identifies a Security Hub finding: `Id` alone is unique only within its product.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct FindingId {
     /// `Id` of the finding, of either generation (consolidated or per standard).
     pub id: String,
