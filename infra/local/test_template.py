@@ -46,7 +46,7 @@ class EveryQueueAndFunction(unittest.TestCase):
 
     def test_each_queue_exists_if_its_function_does(self):
         for name, function in self.functions.items():
-            for event in function["Properties"]["Events"].values():
+            for event in function["Properties"].get("Events", {}).values():
                 if event["Type"] == "SQS" and name != "CreateAccountAssignment":
                     queue = self.queue_of(event)
                     self.assertEqual(self.meaning(queue["Condition"]), self.meaning(function["Condition"]), name)
@@ -61,7 +61,7 @@ class EveryQueueAndFunction(unittest.TestCase):
 
     def test_a_message_stays_invisible_for_six_timeouts_and_the_batching_window(self):
         for name, function in self.functions.items():
-            for event in function["Properties"]["Events"].values():
+            for event in function["Properties"].get("Events", {}).values():
                 if event["Type"] != "SQS":
                     continue
                 queue = self.queue_of(event)

@@ -63,6 +63,11 @@ impl<W: Work> QueueFunction<W> {
         Self { work, queue, calls }
     }
 
+    /// The work, for a function that is also invoked otherwise.
+    pub fn work(&self) -> &W {
+        &self.work
+    }
+
     /// Processes a batch and names the messages that failed: they are retried after a delay, and the
     /// queue's redrive policy moves one that is received too often to the dead-letter queue.
     pub async fn handle(&self, event: SqsEvent, invocation: Invocation) -> SqsBatchResponse {

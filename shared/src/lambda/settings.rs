@@ -75,6 +75,21 @@ impl<'a> Variables<'a> {
         }
     }
 
+    /// A list, separated by commas; empty if it is not set.
+    pub fn list<T: FromStr<Err: Display>>(&self, name: &str) -> Vec<T> {
+        let text = self.text(name).unwrap_or_default();
+        let values = text
+            .split(',')
+            .map(str::trim)
+            .filter(|value| !value.is_empty());
+        let parsed = values.map(|value| {
+            value
+                .parse()
+                .map_err(|error| self.refuse(format!("{name} is malformed ({value:?}): {error}")))
+        });
+        parsed.filter_map(Result::ok).collect()
+    }
+
     /// Notes a problem, for example between two variables.
     pub fn refuse(&self, problem: impl Into<String>) {
         self.problems.borrow_mut().push(problem.into());
@@ -116,6 +131,21 @@ fn limits(allowed: &impl RangeBounds<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_separated_by_commas() {
+        let lookup = |name: &str| match name {
+            "PORTS" => Some("22, 3389,".to_owned()),
+            "WRONG" => Some("22,ssh".to_owned()),
+            _ => None,
+        };
+        let read = Variables::new(&lookup);
+        assert_eq!(read.list::<u16>("PORTS"), [22, 3389]);
+        assert_eq!(read.list::<u16>("ABSENT"), [] as [u16; 0]);
+        let wrong = read.list::<u16>("WRONG");
+        let error = read.finish(wrong).unwrap_err().to_string();
+        assert!(error.contains(r#"WRONG is malformed ("ssh")"#), "{error}");
+    }
 
     #[test]
     fn every_problem_is_named_at_once() {

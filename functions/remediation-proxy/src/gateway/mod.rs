@@ -1,0 +1,3 @@
+//! Whatever calls AWS here and nowhere else.
+
+pub mod remediators;

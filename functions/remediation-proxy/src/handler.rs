@@ -1,0 +1,209 @@
+//! Orders in, reports out: one order of the state machine, or a batch of previews.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use aws_lambda_events::sqs::SqsMessage;
+use orgkeeper_shared::{
+    account_directory::table::DirectoryTable,
+    aws_error::AwsCallError,
+    lambda::{
+        Error, Function, Invocation, Malformed, MessageError, NamedError, Outcomes, QueueFunction,
+        Time, Work, each,
+    },
+    queue::{Failure, Queue, Reason},
+    remediation::{
+        archive::{ArchiveTask, OrderError},
+        order::{Order, Task},
+        report::Report,
+    },
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    check::{Rejected, Rules},
+    gateway::remediators::{NoReport, Remediators},
+    request::{Forwarded, Incoming, Preview},
+};
+
+/// Previews at once. The members' own quotas are what limits them: they are for people, and never urgent.
+const PREVIEWS_AT_ONCE: usize = 2;
+
+/// Passes orders on.
+#[derive(Debug)]
+pub struct Proxy {
+    /// The organization's accounts.
+    pub directory: DirectoryTable,
+    /// The functions that carry orders out.
+    pub remediators: Remediators,
+    /// What orders are checked against.
+    pub rules: Rules,
+    /// Sends the results of previews.
+    pub queue: Queue,
+    /// To this queue.
+    pub archive_queue_url: String,
+}
+
+/// The function: [`Proxy`] in the harness.
+#[derive(Debug)]
+pub struct ProxyFunction(pub QueueFunction<Proxy>);
+
+/// Why an order has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCarriedOut {
+    /// The order was refused: nothing was invoked.
+    #[error("the order is refused")]
+    Rejected(#[source] Rejected),
+    /// The directory could not be read: nothing was invoked.
+    #[error("the account directory could not be read")]
+    Directory(#[source] Arc<AwsCallError>),
+    /// The remediator gave no report.
+    #[error(transparent)]
+    NoReport(NoReport),
+    /// The result of a preview could not be sent.
+    #[error("the result could not be sent")]
+    Send(#[source] AwsCallError),
+}
+
+impl Reason for NotCarriedOut {
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Rejected(_) => false,
+            Self::Directory(error) => error.retryable_or_denied(),
+            Self::NoReport(error) => error.retryable(),
+            Self::Send(error) => error.retryable_or_denied(),
+        }
+    }
+}
+
+impl NotCarriedOut {
+    /// What the state machine is told: a stable name, and words for a person.
+    fn named(&self) -> NamedError {
+        let (name, message) = match self {
+            Self::Rejected(rejected) => ("Rejected", rejected.to_string()),
+            Self::Directory(error) if error.retryable() => ("Unavailable", self.in_words(error)),
+            Self::Directory(error) => ("Denied", self.in_words(error)),
+            Self::NoReport(NoReport::Call(error)) => {
+                let name = if error.retryable() { "Throttled" } else { "Denied" };
+                (name, self.in_words(error))
+            }
+            Self::NoReport(failed @ NoReport::Failed { message, .. }) => {
+                (failed.name(), format!("{failed}: {message}"))
+            }
+            Self::NoReport(NoReport::Answer) => ("Refused", self.to_string()),
+            Self::Send(error) => ("Unavailable", self.in_words(error)),
+        };
+        NamedError { name, message }
+    }
+
+    fn in_words(&self, error: &AwsCallError) -> String {
+        format!("{self}: {error}")
+    }
+}
+
+impl Proxy {
+    /// Checks an order and has it carried out by `function`.
+    ///
+    /// # Errors
+    /// If it is refused, or has no report.
+    pub async fn carry_out(&self, function: &str, order: &Order) -> Result<Report, NotCarriedOut> {
+        self.rules
+            .check_function(function)
+            .map_err(NotCarriedOut::Rejected)?;
+        let account = &order.target.account;
+        let mut read = self.directory.read(&BTreeSet::from([account.clone()])).await;
+        let entry = read
+            .remove(account)
+            .transpose()
+            .map_err(NotCarriedOut::Directory)?;
+        self.rules
+            .check_order(order, entry.as_ref())
+            .map_err(NotCarriedOut::Rejected)?;
+        self.remediators
+            .carry_out(function, order)
+            .await
+            .map_err(NotCarriedOut::NoReport)
+    }
+
+    /// Previews an order, and sends what came of it to the archive queue.
+    async fn preview(&self, message: &SqsMessage) -> Result<(), MessageError<NotCarriedOut>> {
+        let body = message.body.as_deref().unwrap_or_default();
+        let Preview {
+            key,
+            mut order,
+            findings,
+        } = serde_json::from_str(body).map_err(|error| Malformed::json("preview", &error))?;
+        // Whatever the message says: this queue changes nothing.
+        order.task = Task::Preview;
+        let function = self.rules.remediators.first().map_or("", String::as_str);
+        let (report, error) = match self.carry_out(function, &order).await {
+            Ok(report) => (Some(report), None),
+            Err(error) if error.retryable() => return Err(MessageError::Failed(error)),
+            Err(error) => (None, Some(error.named())),
+        };
+        let result = ArchiveTask::Result {
+            key,
+            attempt: 0,
+            order,
+            report,
+            error: error.map(|error| OrderError {
+                error: error.name.to_owned(),
+                cause: error.message,
+            }),
+            findings,
+            execution: None,
+        };
+        let body = json!(result).to_string();
+        let sent = self
+            .queue
+            .send(&self.archive_queue_url, vec![(body, Duration::ZERO)]);
+        sent.await
+            .map_err(|error| MessageError::Failed(NotCarriedOut::Send(error)))
+    }
+}
+
+impl Work for Proxy {
+    const FUNCTION: &'static str = "remediation-proxy";
+    type Reason = MessageError<NotCarriedOut>;
+
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Self::Reason> {
+        let results = each(messages, PREVIEWS_AT_ONCE, time.deadline(), |message| {
+            self.preview(message)
+        });
+        let failures = results.await.into_iter().filter_map(|(message, result)| {
+            let reason = result.err()?;
+            Some(Failure { message, reason })
+        });
+        Outcomes::new(failures.collect())
+    }
+}
+
+impl Function for ProxyFunction {
+    type Event = Incoming;
+    type Response = Value;
+
+    async fn handle(&self, event: Incoming, invocation: Invocation) -> Result<Value, Error> {
+        match event {
+            Incoming::Previews(batch) => Ok(json!(self.0.handle(batch, invocation).await)),
+            Incoming::Order(Forwarded { function, order }) => {
+                let carried_out = self.0.work().carry_out(&function, &order);
+                match timeout(invocation.time_to_work(), carried_out).await {
+                    Ok(Ok(report)) => {
+                        tracing::info!(control = order.control, outcome = ?report.outcome, "order passed on");
+                        Ok(json!(report))
+                    }
+                    Ok(Err(error)) => {
+                        let named = error.named();
+                        tracing::warn!(control = order.control, error.name = named.name, %error, "order failed");
+                        Err(named.into())
+                    }
+                    Err(_) => Err(NamedError {
+                        name: "Unavailable",
+                        message: "the invocation's time ran out".to_owned(),
+                    }
+                    .into()),
+                }
+            }
+        }
+    }
+}
