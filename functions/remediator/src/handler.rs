@@ -8,7 +8,7 @@ use orgkeeper_shared::{
 };
 use tokio::time::timeout;
 
-use crate::{actions, config::Config, member::Member, permission::session_policy};
+use crate::{actions, member::Member, permission::session_policy};
 
 const FUNCTION: &str = "remediator";
 /// The session's name in the trail of the member account.
@@ -23,7 +23,7 @@ pub struct Remediator {
 impl Remediator {
     /// A remediator whose calls start from these credentials. Makes no call.
     #[must_use]
-    pub fn new(_config: Config, sdk: SdkConfig) -> Self {
+    pub fn new(sdk: SdkConfig) -> Self {
         Self { sdk }
     }
 

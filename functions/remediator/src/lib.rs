@@ -7,11 +7,10 @@
 //! * [`permission`]: the permissions that an action declares, as the session policy that its calls are made with.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
 //! * [`policy_document`], …: what several actions know, as plain values.
-//! * [`handler`]: an order in, a report out. [`config`]: its settings.
+//! * [`handler`]: an order in, a report out.
 
 pub mod action;
 pub mod actions;
-pub mod config;
 pub mod handler;
 pub mod member;
 pub mod permission;
