@@ -63,6 +63,9 @@ OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "packag
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
+# What every member account has.
+MEMBER_STACK = "orgkeeper-member"
+MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
 # The channel that alerts are posted to, and the parameter that holds its webhook's address.
 SLACK_CHANNEL = "alerts"
 WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
@@ -346,7 +349,37 @@ def deploy(cloud, steps):
              "--config-env", "local", "--parameter-overrides", *parameter_overrides(cloud)],
             cloud.logs / "deploy.log", detail, client_environment(cloud))
         write(cloud.state / "outputs.json", outputs(cloud))
+        deploy_to_members(cloud, detail)
         write(cloud.state / "deployed.json", to_deploy)
+
+
+def deploy_to_members(cloud, detail):
+    """Deploys what every member account has, as a stack set would, to the accounts of the example organization."""
+    ids = read(cloud.state / "organization.json")
+    closed = {account.name for account in organization.ACCOUNTS if account.closed}
+    parameters = {"RemediatorRoleArn": outputs(cloud)["RemediatorRoleArn"], "OrganizationId": ids["organization_id"]}
+    stack = {
+        "StackName": MEMBER_STACK,
+        "TemplateBody": MEMBER_TEMPLATE.read_text(encoding="utf-8"),
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    }
+    for name, account in ids["accounts"].items():
+        if name in closed:
+            continue
+        detail(f"account {name}")
+        stacks = cloud.client("cloudformation", account)
+        known = stacks.list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])["StackSummaries"]
+        exists = any(one["StackName"] == MEMBER_STACK for one in known)
+        try:
+            if exists:
+                stacks.update_stack(**stack)
+            else:
+                stacks.create_stack(**stack)
+            stacks.get_waiter("stack_update_complete" if exists else "stack_create_complete").wait(
+                StackName=MEMBER_STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
+        except (ClientError, BotoCoreError) as error:
+            raise Failed(f"{shown(MEMBER_TEMPLATE)} was not deployed to account {name}: {error}") from error
 
 
 def parameter(text):
@@ -435,7 +468,7 @@ def outputs(cloud):
 def deployed_files():
     """The files that a deployment depends on."""
     functions = [LAMBDA / name / "bootstrap" for name in function_names()]
-    return [ROOT / "template.yaml", SAMCONFIG, RULES, *functions]
+    return [ROOT / "template.yaml", MEMBER_TEMPLATE, SAMCONFIG, RULES, *functions]
 
 
 def server_files():
@@ -598,11 +631,11 @@ class Cloud:
         other = [f"{name}={value}" for name, value in self.variables().items() if value != default[name]]
         return " ".join([*other, "make"])
 
-    def client(self, service):
-        """A boto3 client of the management account."""
+    def client(self, service, account=organization.ACCESS_KEY):
+        """A boto3 client of the root user of an account, by default of the management account."""
         return boto3.client(
             service, endpoint_url=self.front_door.url, region_name=REGION,
-            aws_access_key_id=organization.ACCESS_KEY, aws_secret_access_key="test")
+            aws_access_key_id=account, aws_secret_access_key="test")
 
     def control(self, method, what, settings=None):
         """Calls a control of the front door; returns its JSON answer, if it has one."""
