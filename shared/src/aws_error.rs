@@ -169,6 +169,62 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::Sns, "NotFound", NotFound),
     (Service::Sqs, "OverLimit", Throttled),
     (Service::Ssm, "ParameterNotFound", NotFound),
+    // EC2: each kind of resource has codes of its own, and none is an exception in the model.
+    (Service::Ec2, "InvalidGroup.NotFound", NotFound),
+    (Service::Ec2, "InvalidGroupId.Malformed", NotFound),
+    (Service::Ec2, "InvalidInstanceID.NotFound", NotFound),
+    (Service::Ec2, "InvalidInstanceID.Malformed", NotFound),
+    (Service::Ec2, "InvalidNetworkAclID.NotFound", NotFound),
+    (Service::Ec2, "InvalidSnapshot.NotFound", NotFound),
+    (Service::Ec2, "InvalidSubnetID.NotFound", NotFound),
+    (Service::Ec2, "InvalidTransitGatewayID.NotFound", NotFound),
+    (Service::Ec2, "InvalidVpcID.NotFound", NotFound),
+    // A rule is gone, or a number taken, since the resource was read: it has to be read again.
+    (Service::Ec2, "InvalidPermission.NotFound", Conflict),
+    (
+        Service::Ec2,
+        "InvalidSecurityGroupRuleId.NotFound",
+        Conflict,
+    ),
+    (Service::Ec2, "NetworkAclEntryAlreadyExists", Conflict),
+    // The resource is being changed, or starts.
+    (Service::Ec2, "IncorrectInstanceState", Conflict),
+    (Service::Ec2, "IncorrectState", Conflict),
+    (Service::Ec2, "SnapshotAttributeUpdateInProgress", Conflict),
+    (Service::Ec2, "UnauthorizedOperation", Denied),
+    (Service::Ec2, "AuthFailure", Denied),
+    (Service::Ec2, "OptInRequired", Denied),
+    (Service::Ec2, "Unavailable", ServiceFault),
+    (Service::Rds, "DBInstanceNotFound", NotFound),
+    (Service::Rds, "DBClusterNotFoundFault", NotFound),
+    (Service::Rds, "DBSnapshotNotFound", NotFound),
+    (Service::Rds, "DBClusterSnapshotNotFoundFault", NotFound),
+    // The database is being changed, backed up or restarted.
+    (Service::Rds, "InvalidDBInstanceState", Conflict),
+    (Service::Rds, "InvalidDBClusterStateFault", Conflict),
+    (Service::Rds, "InvalidDBSnapshotState", Conflict),
+    (Service::Rds, "InvalidDBClusterSnapshotStateFault", Conflict),
+    (Service::Ecr, "RepositoryNotFoundException", NotFound),
+    (Service::Ecr, "ServerException", ServiceFault),
+    (Service::Ssm, "InvalidDocument", NotFound),
+    (Service::Ssm, "ServiceSettingNotFound", NotFound),
+    // Its role or bucket was created a moment ago, and is not seen everywhere yet.
+    (
+        Service::Config,
+        "InsufficientDeliveryPolicyException",
+        Conflict,
+    ),
+    // Somebody created one since it was read.
+    (
+        Service::Config,
+        "MaxNumberOfConfigurationRecordersExceededException",
+        Conflict,
+    ),
+    (
+        Service::Config,
+        "MaxNumberOfDeliveryChannelsExceededException",
+        Conflict,
+    ),
     // The version that was asked for is a delete marker.
     (Service::S3, "MethodNotAllowed", NotFound),
     // HeadObject: its answers have no body to say more in.
@@ -302,6 +358,23 @@ impl AwsCallError {
         }
     }
 
+    /// A part of a call that AWS answered with an error of its own, in an answer that says success.
+    #[must_use]
+    pub fn of_part(
+        service: Service,
+        operation: &'static str,
+        code: Option<&str>,
+        message: &str,
+    ) -> Self {
+        Self {
+            operation,
+            class: class_of(service, code, 400),
+            code: code.map(str::to_owned),
+            reason: code.unwrap_or("refused without a code").to_owned(),
+            words: Words(message.to_owned()),
+        }
+    }
+
     /// A batched call of which AWS left a part undone: that part is retryable.
     #[must_use]
     pub fn unfinished(operation: &'static str) -> Self {
@@ -425,6 +498,19 @@ mod tests {
             class(Service::Organizations, "AccountNotFoundException"),
             NotFound
         );
+        assert_eq!(class(Service::Ec2, "InvalidGroup.NotFound"), NotFound);
+        assert_eq!(class(Service::Ec2, "RequestLimitExceeded"), Throttled);
+        assert_eq!(class(Service::Rds, "InvalidDBInstanceState"), Conflict);
+        assert_eq!(class(Service::Iam, "InvalidDBInstanceState"), Refused);
+    }
+
+    #[test]
+    fn a_part_is_classified_like_a_call() {
+        let part = |code| AwsCallError::of_part(Service::Ec2, "CreateFlowLogs", code, "words");
+        assert_eq!(part(Some("InvalidVpcID.NotFound")).class(), NotFound);
+        assert_eq!(part(Some("Access Error")).class(), Refused);
+        assert_eq!(part(Some("Access Error")).in_words(), "words");
+        assert_eq!(part(None).class(), Refused);
     }
 
     #[test]

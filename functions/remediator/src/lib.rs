@@ -6,13 +6,19 @@
 //! * [`runner`]: the same steps for every action: read, plan, apply, read back.
 //! * [`permission`]: the permissions that an action declares, as the session policy that its calls are made with.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
-//! * [`policy_document`], …: what several actions know, as plain values.
+//! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`]: what several actions know,
+//!   as plain values.
 //! * [`handler`]: an order in, a report out.
 
 pub mod action;
 pub mod actions;
 pub mod handler;
 pub mod member;
+pub mod network_acl;
+pub mod parameters;
 pub mod permission;
+pub mod policy_document;
+pub mod ports;
 pub mod refusal;
 pub mod runner;
+pub mod security_group_rule;

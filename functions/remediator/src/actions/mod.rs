@@ -2,10 +2,34 @@
 
 use crate::action::Row;
 
+mod buckets;
+mod config;
 mod dynamodb;
+mod ec2_settings;
+mod ecr;
+mod flow_logs;
+mod guardduty;
+mod network;
+mod rds;
+mod security_groups;
+mod ssm;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// The actions, by file.
-pub const ACTIONS: &[&[Row]] = &[dynamodb::ROWS];
+pub const ACTIONS: &[&[Row]] = &[
+    config::ROWS,
+    dynamodb::ROWS,
+    ec2_settings::ROWS,
+    ecr::ROWS,
+    flow_logs::ROWS,
+    guardduty::ROWS,
+    network::ROWS,
+    rds::ROWS,
+    security_groups::ROWS,
+    ssm::ROWS,
+];
 
 /// The action with this name.
 #[must_use]

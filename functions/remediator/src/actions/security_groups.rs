@@ -1,0 +1,311 @@
+//! EC2.2: a default security group without rules. EC2.13, .14, .18, .19, .53 and .54: a security group without the rules
+//! that let everybody in.
+//!
+//! A rule is removed by its id, so that the others of the same port stay. What else a wide rule lets in is in `before`.
+
+use aws_sdk_ec2::types::{Filter, SecurityGroupRule};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, Service},
+    remediation::order::Order,
+};
+use serde::Serialize;
+
+use crate::{
+    action::{Action, Plan, Row},
+    member::Member,
+    member_client,
+    ports::Ports,
+    refusal::{CallFailed, failed},
+    row,
+    security_group_rule::{Direction, Openness, Rule},
+};
+
+/// The actions of this file.
+pub(super) const ROWS: &[Row] = &[
+    row!("ec2-default-security-group", DefaultGroup,
+    reads: ["ec2:DescribeSecurityGroups" on "*", "ec2:DescribeSecurityGroupRules" on "*"],
+    writes: [
+        "ec2:RevokeSecurityGroupIngress" on "{resource}",
+        "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+        "ec2:RevokeSecurityGroupEgress" on "{resource}",
+        "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    ]),
+    row!("ec2-security-group-rules", OpenRules,
+    reads: ["ec2:DescribeSecurityGroups" on "*", "ec2:DescribeSecurityGroupRules" on "*"],
+    writes: [
+        "ec2:RevokeSecurityGroupIngress" on "{resource}",
+        "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    ]),
+];
+
+/// EC2's page size for rules.
+const PAGE: i32 = 1_000;
+
+/// EC2.2.
+struct DefaultGroup;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GroupState {
+    group_name: String,
+    rules: Vec<Rule>,
+}
+
+impl Action for DefaultGroup {
+    type State = GroupState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<GroupState, CallFailed> {
+        let group_name = name_of_group(member).await?;
+        let rules = rules_of_group(member).await?;
+        Ok(GroupState { group_name, rules })
+    }
+
+    fn plan(&self, state: &GroupState, _order: &Order) -> Plan<GroupState> {
+        if state.group_name != "default" {
+            return Plan::NotApplicable(
+                "the security group is not the default one of a VPC".to_owned(),
+            );
+        }
+        if state.rules.is_empty() {
+            return Plan::Compliant;
+        }
+        Plan::Change(GroupState {
+            group_name: state.group_name.clone(),
+            rules: Vec::new(),
+        })
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        before: &GroupState,
+        after: &GroupState,
+    ) -> Result<(), CallFailed> {
+        revoke(member, &before.rules, &after.rules).await
+    }
+}
+
+/// The other controls.
+struct OpenRules;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RulesState {
+    rules: Vec<Rule>,
+}
+
+impl Action for OpenRules {
+    type State = RulesState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<RulesState, CallFailed> {
+        let rules = rules_of_group(member).await?;
+        if rules.is_empty() {
+            // A group that does not exist has no rules either.
+            name_of_group(member).await?;
+        }
+        Ok(RulesState { rules })
+    }
+
+    fn plan(&self, state: &RulesState, order: &Order) -> Plan<RulesState> {
+        let openness = match Openness::of(&order.control, &order.parameters) {
+            Ok(openness) => openness,
+            Err(bad) => return Plan::Blocked(bad.to_string()),
+        };
+        if !state.rules.iter().any(|rule| openness.has(rule)) {
+            return Plan::Compliant;
+        }
+        let closed = state.rules.iter().filter(|rule| !openness.has(rule));
+        Plan::Change(RulesState {
+            rules: closed.cloned().collect(),
+        })
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        before: &RulesState,
+        after: &RulesState,
+    ) -> Result<(), CallFailed> {
+        revoke(member, &before.rules, &after.rules).await
+    }
+}
+
+async fn name_of_group(member: &Member) -> Result<String, CallFailed> {
+    let answer = member_client!(aws_sdk_ec2, member)
+        .describe_security_groups()
+        .group_ids(member.target.name())
+        .send()
+        .await
+        .map_err(failed(Service::Ec2, "DescribeSecurityGroups"))?;
+    let group = answer.security_groups.unwrap_or_default().pop();
+    let name = group.and_then(|group| group.group_name);
+    Ok(name.ok_or_else(|| AwsCallError::not_found("DescribeSecurityGroups", "no such group"))?)
+}
+
+/// All rules, by id.
+async fn rules_of_group(member: &Member) -> Result<Vec<Rule>, CallFailed> {
+    let of_group = Filter::builder()
+        .name("group-id")
+        .values(member.target.name())
+        .build();
+    let rules = member_client!(aws_sdk_ec2, member)
+        .describe_security_group_rules()
+        .filters(of_group)
+        .into_paginator()
+        .page_size(PAGE)
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>()
+        .await
+        .map_err(failed(Service::Ec2, "DescribeSecurityGroupRules"))?;
+    let mut rules: Vec<Rule> = rules.into_iter().filter_map(rule_of).collect();
+    rules.sort();
+    Ok(rules)
+}
+
+fn rule_of(rule: SecurityGroupRule) -> Option<Rule> {
+    let group = rule.referenced_group_info.and_then(|group| group.group_id);
+    let source = rule.cidr_ipv4.or(rule.cidr_ipv6);
+    let source = source.or(rule.prefix_list_id).or(group);
+    Some(Rule {
+        id: rule.security_group_rule_id?,
+        direction: match rule.is_egress {
+            Some(true) => Direction::Egress,
+            _ => Direction::Ingress,
+        },
+        protocol: rule.ip_protocol.unwrap_or_default(),
+        ports: Ports::of_rule(rule.from_port, rule.to_port),
+        source: source.unwrap_or_default(),
+        description: rule.description.filter(|text| !text.is_empty()),
+    })
+}
+
+/// Removes the rules of `before` that are not in `after`.
+async fn revoke(member: &Member, before: &[Rule], after: &[Rule]) -> Result<(), CallFailed> {
+    let client = member_client!(aws_sdk_ec2, member);
+    let gone = |direction| {
+        let ids: Vec<String> = before
+            .iter()
+            .filter(|rule| rule.direction == direction && !after.contains(rule))
+            .map(|rule| rule.id.clone())
+            .collect();
+        Some(ids).filter(|ids| !ids.is_empty())
+    };
+    if let Some(ids) = gone(Direction::Ingress) {
+        let answer = client
+            .revoke_security_group_ingress()
+            .group_id(member.target.name())
+            .set_security_group_rule_ids(Some(ids))
+            .send()
+            .await;
+        answer.map_err(failed(Service::Ec2, "RevokeSecurityGroupIngress"))?;
+    }
+    if let Some(ids) = gone(Direction::Egress) {
+        let answer = client
+            .revoke_security_group_egress()
+            .group_id(member.target.name())
+            .set_security_group_rule_ids(Some(ids))
+            .send()
+            .await;
+        answer.map_err(failed(Service::Ec2, "RevokeSecurityGroupEgress"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::actions::testing::order;
+
+    const GROUP: &str = "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1";
+
+    fn rule(id: u16, direction: Direction, protocol: &str, port: i32, source: &str) -> Rule {
+        Rule {
+            id: format!("sgr-{id:04}"),
+            direction,
+            protocol: protocol.to_owned(),
+            ports: Ports::of_rule(Some(port), Some(port)),
+            source: source.to_owned(),
+            description: None,
+        }
+    }
+
+    #[test]
+    fn a_default_group_loses_every_rule_and_another_none() {
+        let state = |name: &str, rules: &[Rule]| GroupState {
+            group_name: name.to_owned(),
+            rules: rules.to_vec(),
+        };
+        let rules = [
+            rule(1, Direction::Ingress, "-1", -1, "sg-1"),
+            rule(2, Direction::Egress, "-1", -1, "0.0.0.0/0"),
+        ];
+        let plan = |state| DefaultGroup.plan(&state, &order("EC2.2", GROUP));
+        assert_eq!(
+            plan(state("default", &rules)),
+            Plan::Change(state("default", &[]))
+        );
+        assert_eq!(plan(state("default", &[])), Plan::Compliant);
+        assert!(matches!(plan(state("web", &rules)), Plan::NotApplicable(_)));
+    }
+
+    #[test]
+    fn exactly_the_open_rules_go() {
+        let ssh = rule(1, Direction::Ingress, "tcp", 22, "0.0.0.0/0");
+        let office = rule(2, Direction::Ingress, "tcp", 22, "198.51.100.0/24");
+        let web = rule(3, Direction::Ingress, "tcp", 443, "0.0.0.0/0");
+        let all = RulesState {
+            rules: vec![ssh, office.clone(), web.clone()],
+        };
+        let closed = RulesState {
+            rules: vec![office, web],
+        };
+        let order = order("EC2.13", GROUP);
+        assert_eq!(OpenRules.plan(&all, &order), Plan::Change(closed.clone()));
+        assert_eq!(OpenRules.plan(&closed, &order), Plan::Compliant);
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_port_blocks() {
+        let mut order = order("EC2.18", GROUP);
+        order
+            .parameters
+            .insert("authorizedTcpPorts".to_owned(), vec!["https".to_owned()]);
+        let state = RulesState { rules: Vec::new() };
+        assert!(matches!(OpenRules.plan(&state, &order), Plan::Blocked(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_rule_with_a_restricted_source_is_in_the_difference(
+            control in prop::sample::select(vec!["EC2.13", "EC2.14", "EC2.18", "EC2.19", "EC2.53", "EC2.54"]),
+            rules in prop::collection::vec((any::<bool>(), prop::sample::select(vec!["tcp", "udp", "-1", "icmp"]), 0..4_000_i32,
+                prop::sample::select(vec!["0.0.0.0/0", "::/0", "10.0.0.0/8", "0.0.0.0/1", "::/1", "sg-2", "pl-1"])), 0..20),
+        ) {
+            let rules: Vec<Rule> = (1..).zip(rules).map(|(id, (egress, protocol, port, source))| {
+                let direction = if egress { Direction::Egress } else { Direction::Ingress };
+                rule(id, direction, protocol, port, source)
+            }).collect();
+            let order = order(control, GROUP);
+            let state = RulesState { rules };
+            match OpenRules.plan(&state, &order) {
+                Plan::Compliant => {}
+                Plan::Change(after) => {
+                    let gone: Vec<&Rule> = state.rules.iter().filter(|rule| !after.rules.contains(rule)).collect();
+                    prop_assert!(!gone.is_empty());
+                    for rule in gone {
+                        prop_assert!(rule.direction == Direction::Ingress);
+                        prop_assert!(rule.source == "0.0.0.0/0" || rule.source == "::/0");
+                    }
+                    prop_assert!(after.rules.iter().all(|rule| state.rules.contains(rule)));
+                    prop_assert_eq!(OpenRules.plan(&after, &order), Plan::Compliant);
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
