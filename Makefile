@@ -57,6 +57,10 @@ check: static $(TEMPLATES) clippy contract ## Check all but the flows: format, l
 flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
 	$(FLOWS) 'test(/^$(FLOW)::/)'
 
+.PHONY: emulators
+emulators: tools ## Fix every violation once on the local cloud, with the remediator alone
+	$(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package remediator --test emulators
+
 .PHONY: test
 test: check local-tests flows ## Check everything
 

@@ -230,7 +230,7 @@ mod tests {
         })
     }
 
-    /// Whether somebody at this address reaches the port; `None` stands for an address that only "everybody" has.
+    /// Whether somebody to whom these sources apply reaches the port.
     fn reaches(entries: &[Entry], sources: &[&str], port: u16) -> bool {
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort();
@@ -238,6 +238,13 @@ mod tests {
             .into_iter()
             .find(|entry| sources.contains(&entry.source.as_str()) && entry.fits(port));
         first.is_some_and(|entry| entry.action == Verdict::Allow)
+    }
+
+    fn first_number(entries: &[Entry], source: &str, port: u16) -> Option<i32> {
+        let of_source = entries
+            .iter()
+            .filter(|entry| entry.source == source && entry.fits(port));
+        of_source.map(|entry| entry.number).min()
     }
 
     proptest! {
@@ -257,8 +264,8 @@ mod tests {
             // Who was allowed by an entry of their own before everybody was, still is.
             for (mine, everybody) in [("10.0.0.0/8", ANY_IPV4), ("fd00::/8", ANY_IPV6)] {
                 for port in CLOSED {
-                    let own = before.iter().filter(|entry| entry.fits(*port) && entry.source == mine).map(|entry| entry.number).min();
-                    let all = before.iter().filter(|entry| entry.fits(*port) && entry.source == everybody).map(|entry| entry.number).min();
+                    let own = first_number(&before, mine, *port);
+                    let all = first_number(&before, everybody, *port);
                     if own.is_some_and(|own| all.is_none_or(|all| own < all)) {
                         let sources = [mine, everybody];
                         prop_assert_eq!(reaches(&after, &sources, *port), reaches(&before, &sources, *port));

@@ -1,0 +1,356 @@
+//! Two member accounts of the local cloud, the remediator in this process, and what every fix has to show there.
+
+use anyhow::{Context as _, Result, ensure};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use orgkeeper_shared::{
+    aws::CallCounter,
+    ids::AccountId,
+    lambda::settings::environment,
+    remediation::{
+        control::{Scope, control},
+        order::{Order, Parameters, Task},
+        report::{Outcome, Report},
+        target::Target,
+    },
+};
+use orgkeeper_tests::local_cloud::LocalCloud;
+use remediator::{actions, handler::Remediator, member::ROLE};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// The address of a MiniStack with moto behind it, in place of the whole local cloud.
+const ALONE: &str = "ORGKEEPER_EMULATORS";
+/// The remediator's role, and the member accounts, where there is nothing but the emulators.
+const SERVICE_ROLE: &str = "arn:aws:iam::111111111111:role/OrgkeeperRemediator";
+const ACCOUNTS: [&str; 2] = ["222222222222", "333333333333"];
+/// The member accounts in the example organization.
+const MEMBERS: [&str; 2] = ["webshop-dev", "webshop-prod"];
+const REGION: &str = "us-east-1";
+const OTHER_REGION: &str = "eu-west-1";
+/// The most calls of a fix, the one that assumes the role included.
+const MOST_CALLS: u64 = 8;
+
+/// One Region of one account, for its root user.
+pub(crate) struct Place {
+    pub(crate) account: AccountId,
+    pub(crate) region: &'static str,
+    /// For clients.
+    pub(crate) sdk: SdkConfig,
+}
+
+impl Place {
+    fn new(sdk: &SdkConfig, account: &AccountId, region: &'static str) -> Self {
+        let root = Credentials::new(account.as_str(), "test", None, None, "root");
+        Self {
+            account: account.clone(),
+            region,
+            sdk: with_credentials(sdk, region, root),
+        }
+    }
+
+    /// The ARN of a resource here.
+    pub(crate) fn arn(&self, service: &str, path: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{path}", self.region, self.account)
+    }
+
+    /// The account as a resource.
+    pub(crate) fn as_resource(&self) -> String {
+        format!("AWS::::Account:{}", self.account)
+    }
+}
+
+fn with_credentials(sdk: &SdkConfig, region: &'static str, credentials: Credentials) -> SdkConfig {
+    sdk.to_builder()
+        .region(Region::from_static(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// A name that no other test has.
+pub(crate) fn unique(prefix: &str) -> String {
+    format!("{prefix}-{:08x}", fastrand::u32(..))
+}
+
+/// The accounts and the remediator.
+pub(crate) struct Stage {
+    /// Where the violation is fixed.
+    pub(crate) here: Place,
+    pub(crate) other_region: Place,
+    pub(crate) other_account: Place,
+    /// With the credentials of the remediator's role.
+    pub(crate) service: SdkConfig,
+    remediator: Remediator,
+    _cloud: Option<LocalCloud>,
+}
+
+impl Stage {
+    /// Connects to the local cloud.
+    pub(crate) async fn open() -> Result<Self> {
+        let alone = environment(ALONE);
+        let cloud = match alone {
+            Some(_) => None,
+            None => Some(LocalCloud::attach().await?),
+        };
+        let (sdk, role, members) = match &cloud {
+            Some(cloud) => {
+                let member = |name| cloud.accounts.get(name).context("an account is missing");
+                let members = [member(MEMBERS[0])?.as_str(), member(MEMBERS[1])?.as_str()];
+                (
+                    cloud.sdk.clone(),
+                    cloud.output("RemediatorRoleArn")?,
+                    members,
+                )
+            }
+            None => (emulators(alone).await, SERVICE_ROLE, ACCOUNTS),
+        };
+        let [here, other] = members;
+        let (here, other): (AccountId, AccountId) = (here.parse()?, other.parse()?);
+        let service = session_of(&sdk, role).await?;
+        let stage = Self {
+            other_region: Place::new(&sdk, &here, OTHER_REGION),
+            other_account: Place::new(&sdk, &other, REGION),
+            here: Place::new(&sdk, &here, REGION),
+            remediator: Remediator::new(service.clone()),
+            service,
+            _cloud: cloud,
+        };
+        for member in [&stage.here, &stage.other_account] {
+            create_member_role(member, role).await?;
+        }
+        Ok(stage)
+    }
+
+    /// Carries out an order; gives the report and the number of calls.
+    pub(crate) async fn run(&self, order: &Order) -> Result<(Report, u64)> {
+        let calls = CallCounter::default();
+        let report = self.remediator.carry_out(order, &calls).await?;
+        // The call that assumes the role has a client of its own.
+        Ok((report, calls.take() + 1))
+    }
+}
+
+/// For clients of the emulators without a front door.
+async fn emulators(endpoint: Option<String>) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .endpoint_url(endpoint.unwrap_or_default())
+        .region(Region::from_static(REGION))
+        .credentials_provider(Credentials::new("test", "test", None, None, "local"))
+        .load()
+        .await
+}
+
+/// A session of the remediator's role, which Lambda gives to the function. So that a test can have one too, the role also
+/// trusts its own account.
+async fn session_of(sdk: &SdkConfig, role: &str) -> Result<SdkConfig> {
+    let account = role.split(':').nth(4).context("no ARN of a role")?;
+    let name = role.rsplit('/').next().context("no ARN of a role")?;
+    let root = Place::new(sdk, &account.parse()?, REGION);
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {
+                "Service": "lambda.amazonaws.com",
+                "AWS": format!("arn:aws:iam::{account}:root"),
+            },
+            "Action": "sts:AssumeRole",
+        },
+    });
+    let iam = aws_sdk_iam::Client::new(&root.sdk);
+    if iam.get_role().role_name(name).send().await.is_ok() {
+        iam.update_assume_role_policy()
+            .role_name(name)
+            .policy_document(trust.to_string())
+            .send()
+            .await?;
+    } else {
+        iam.create_role()
+            .role_name(name)
+            .assume_role_policy_document(trust.to_string())
+            .send()
+            .await?;
+        let resource = format!("arn:aws:iam::*:role/{ROLE}");
+        put_policy(&iam, name, json!(["sts:AssumeRole"]), &resource).await?;
+    }
+    let session = aws_sdk_sts::Client::new(&root.sdk)
+        .assume_role()
+        .role_arn(role)
+        .role_session_name("emulators")
+        .send()
+        .await?;
+    let given = session.credentials.context("no credentials")?;
+    let credentials = Credentials::new(
+        given.access_key_id,
+        given.secret_access_key,
+        Some(given.session_token),
+        None,
+        "remediator",
+    );
+    Ok(with_credentials(sdk, REGION, credentials))
+}
+
+/// The role that `infra/member-account.yaml` has, where it was not deployed.
+async fn create_member_role(member: &Place, trusted: &str) -> Result<()> {
+    let iam = aws_sdk_iam::Client::new(&member.sdk);
+    if iam.get_role().role_name(ROLE).send().await.is_ok() {
+        return Ok(());
+    }
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": { "AWS": trusted },
+            "Action": "sts:AssumeRole",
+        },
+    });
+    iam.create_role()
+        .role_name(ROLE)
+        .assume_role_policy_document(trust.to_string())
+        .send()
+        .await?;
+    let permissions = actions::all().flat_map(|row| row.reads.iter().chain(row.writes));
+    let mut actions: Vec<&str> = permissions.map(|permission| permission.action).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    put_policy(&iam, ROLE, json!(actions), "*").await
+}
+
+async fn put_policy(
+    iam: &aws_sdk_iam::Client,
+    role: &str,
+    actions: Value,
+    resource: &str,
+) -> Result<()> {
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": { "Effect": "Allow", "Action": actions, "Resource": resource },
+    });
+    iam.put_role_policy()
+        .role_name(role)
+        .policy_name("Actions")
+        .policy_document(policy.to_string())
+        .send()
+        .await?;
+    Ok(())
+}
+
+/// The order for a control on a resource.
+pub(crate) fn order(task: Task, id: &str, place: &Place, resource: &str) -> Result<Order> {
+    let control = control(id).context("no such control")?;
+    let target = Target::new(control, place.account.clone(), place.region, resource)?;
+    Ok(Order {
+        task,
+        control: control.id.to_owned(),
+        action: control.action.to_owned(),
+        target,
+        parameters: Parameters::new(),
+    })
+}
+
+/// What a fix has to show.
+pub(crate) struct Check {
+    control: &'static str,
+    parameters: Parameters,
+    most_calls: u64,
+}
+
+impl Check {
+    /// The fix of this control.
+    pub(crate) fn of(control: &'static str) -> Self {
+        Self {
+            control,
+            parameters: Parameters::new(),
+            most_calls: MOST_CALLS,
+        }
+    }
+
+    /// With a parameter.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.parameters
+            .insert(name.to_owned(), vec![value.to_owned()]);
+        self
+    }
+
+    /// With another limit of calls.
+    pub(crate) fn calls(mut self, most: u64) -> Self {
+        self.most_calls = most;
+        self
+    }
+
+    fn order(&self, task: Task, place: &Place, resource: &str) -> Result<Order> {
+        Ok(Order {
+            parameters: self.parameters.clone(),
+            ..order(task, self.control, place, resource)?
+        })
+    }
+
+    /// Makes a violation by `make`, which gives the resource, and fixes it; `look` is what an ordinary client sees of it.
+    /// The same violation is made in another account and another Region, and has to stay there. Gives the report.
+    pub(crate) async fn run(
+        self,
+        stage: &Stage,
+        make: impl AsyncFn(&Place) -> Result<String>,
+        look: impl AsyncFn(&Place, &str) -> Result<String>,
+    ) -> Result<Report> {
+        let id = self.control;
+        let scope = control(id).context("no such control")?.scope;
+        let mut others = vec![&stage.other_account];
+        if scope == Scope::Regional {
+            others.push(&stage.other_region);
+        }
+        let mut untouched = Vec::new();
+        for place in others {
+            let resource = make(place).await?;
+            let seen = look(place, &resource).await?;
+            untouched.push((place, resource, seen));
+        }
+        let here = &stage.here;
+        let resource = make(here).await?;
+        let violated = look(here, &resource).await?;
+
+        let (preview, _) = stage
+            .run(&self.order(Task::Preview, here, &resource)?)
+            .await?;
+        ensure!(
+            preview.outcome == Outcome::WouldFix,
+            "{id}: the preview gives {preview:?}"
+        );
+        let seen = look(here, &resource).await?;
+        ensure!(seen == violated, "{id}: the preview changed {seen}");
+
+        let fix = self.order(Task::Fix, here, &resource)?;
+        let started = Instant::now();
+        let (fixed, calls) = stage.run(&fix).await?;
+        let took = started.elapsed();
+        ensure!(
+            fixed.outcome == Outcome::Fixed,
+            "{id}: the fix gives {fixed:?}"
+        );
+        ensure!(
+            fixed.before == preview.before && fixed.after == preview.after,
+            "{id}: {fixed:?} is not what the preview said: {preview:?}"
+        );
+        ensure!(calls <= self.most_calls, "{id}: {calls} calls");
+        let closed = look(here, &resource).await?;
+        ensure!(closed != violated, "{id}: nothing changed");
+
+        let (again, _) = stage.run(&fix).await?;
+        ensure!(
+            again.outcome == Outcome::AlreadyCompliant,
+            "{id}: the second fix gives {again:?}"
+        );
+        let seen = look(here, &resource).await?;
+        ensure!(seen == closed, "{id}: the second fix changed {seen}");
+        for (place, resource, before) in untouched {
+            let seen = look(place, &resource).await?;
+            ensure!(
+                seen == before,
+                "{id}: {resource} in {} was changed too: {before} -> {seen}",
+                place.region
+            );
+        }
+        println!("{id:<14} {calls:>2} calls, {} ms", took.as_millis());
+        Ok(fixed)
+    }
+}
