@@ -167,7 +167,33 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::Sns, "KMSNotFound", NotFound),
     (Service::Sns, "KMSOptInRequired", Denied),
     (Service::Sns, "NotFound", NotFound),
+    (Service::Sns, "AuthorizationError", Denied),
+    (Service::Sns, "ConcurrentAccess", Conflict),
     (Service::Sqs, "OverLimit", Throttled),
+    (Service::Sqs, "QueueDoesNotExist", NotFound),
+    (
+        Service::Sqs,
+        "AWS.SimpleQueueService.NonExistentQueue",
+        NotFound,
+    ),
+    (Service::Sqs, "KmsThrottled", Throttled),
+    (Service::Iam, "NoSuchEntity", NotFound),
+    (Service::Iam, "ConcurrentModification", Conflict),
+    (Service::Iam, "EntityTemporarilyUnmodifiable", Conflict),
+    (Service::Kms, "NotFoundException", NotFound),
+    (Service::Kms, "DependencyTimeoutException", ServiceFault),
+    // Somebody else created the alias at the same time.
+    (Service::Kms, "AlreadyExistsException", Conflict),
+    (Service::CloudTrail, "TrailNotFoundException", NotFound),
+    // A role that was just created is not seen everywhere yet.
+    (
+        Service::CloudTrail,
+        "InvalidCloudWatchLogsRoleArnException",
+        Conflict,
+    ),
+    (Service::CloudWatchLogs, "OperationAbortedException", Conflict),
+    (Service::Lambda, "ResourceConflictException", Conflict),
+    (Service::Lambda, "PreconditionFailedException", Conflict),
     (Service::Ssm, "ParameterNotFound", NotFound),
     // EC2: each kind of resource has codes of its own, and none is an exception in the model.
     (Service::Ec2, "InvalidGroup.NotFound", NotFound),
@@ -227,6 +253,9 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     ),
     // The version that was asked for is a delete marker.
     (Service::S3, "MethodNotAllowed", NotFound),
+    (Service::S3, "NoSuchBucket", NotFound),
+    // Another change of the same bucket is in progress.
+    (Service::S3, "OperationAborted", Conflict),
     // HeadObject: its answers have no body to say more in.
     (Service::S3, "NotFound", NotFound),
     // Account Factory: "another execution is in progress" (not in the API's own list).

@@ -6,12 +6,13 @@
 //! * [`runner`]: the same steps for every action: read, plan, apply, read back.
 //! * [`permission`]: the permissions that an action declares, as the session policy that its calls are made with.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
-//! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`]: what several actions know,
-//!   as plain values.
+//! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`], [`selectors`],
+//!   [`cis_filters`]: what actions know, as plain values.
 //! * [`handler`]: an order in, a report out.
 
 pub mod action;
 pub mod actions;
+pub mod cis_filters;
 pub mod handler;
 pub mod member;
 pub mod network_acl;
@@ -22,3 +23,4 @@ pub mod ports;
 pub mod refusal;
 pub mod runner;
 pub mod security_group_rule;
+pub mod selectors;

@@ -1,8 +1,12 @@
 //! The credentials for one order: the role of the member account, cut down to the order's action and resource.
 
+use std::{any::Any, cell::RefCell, rc::Rc};
+
 use aws_config::{Region, SdkConfig, sts::AssumeRoleProvider};
 use orgkeeper_shared::{aws::CallCounter, remediation::target::Target};
 use serde_json::Value;
+
+use crate::refusal::CallFailed;
 
 /// The role in every member account (`infra/member-account.yaml`).
 pub const ROLE: &str = "OrgkeeperRemediation";
@@ -16,6 +20,8 @@ pub struct Member {
     pub calls: CallCounter,
     /// Account, Region and resource.
     pub target: Target,
+    /// See [`once`](Self::once).
+    found: RefCell<Option<Rc<dyn Any>>>,
 }
 
 impl Member {
@@ -50,7 +56,41 @@ impl Member {
             sdk,
             calls: calls.clone(),
             target,
+            found: RefCell::default(),
         }
+    }
+
+    /// The same account in another Region: a bucket's, a trail's.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self {
+            sdk: self
+                .sdk
+                .to_builder()
+                .region(Region::new(region.to_owned()))
+                .build(),
+            calls: self.calls.clone(),
+            target: self.target.clone(),
+            found: self.found.clone(),
+        }
+    }
+
+    /// What `find` finds, looked for once in an order: surroundings of the resource, which the order does not change.
+    /// An action keeps one value.
+    ///
+    /// # Errors
+    /// As `find`.
+    pub async fn once<T: Any>(
+        &self,
+        find: impl AsyncFnOnce() -> Result<T, CallFailed>,
+    ) -> Result<Rc<T>, CallFailed> {
+        let known = self.found.borrow().clone();
+        if let Some(known) = known.and_then(|it| it.downcast().ok()) {
+            return Ok(known);
+        }
+        let found = Rc::new(find().await?);
+        self.found.replace(Some(found.clone()));
+        Ok(found)
     }
 }
 

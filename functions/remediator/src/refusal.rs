@@ -1,7 +1,13 @@
 //! What a failed call in a member account means: whether the order is retried, or what is reported.
 
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{
+    ErrorMetadata, metadata::ProvideErrorMetadata, operation::BuildError,
+};
 use orgkeeper_shared::{
-    aws_error::{AwsCallError, AwsErrorClass},
+    aws_error::{AwsCallError, AwsErrorClass, Service},
     remediation::report::{Outcome, Report},
 };
 
@@ -16,6 +22,28 @@ pub struct Failed(#[from] pub AwsCallError);
 impl From<AwsCallError> for CallFailed {
     fn from(error: AwsCallError) -> Self {
         Box::new(Failed(error))
+    }
+}
+
+/// Classifies a failed call, for `map_err`.
+pub fn failed<E>(
+    service: Service,
+    operation: &'static str,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> AwsCallError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    move |error| AwsCallError::new(service, operation, &error)
+}
+
+/// A call that cannot be made, since a part of it lacks a field; for `map_err`.
+pub fn incomplete(
+    service: Service,
+    operation: &'static str,
+) -> impl FnOnce(BuildError) -> AwsCallError {
+    move |error| {
+        let error = SdkError::construction_failure(error);
+        AwsCallError::new::<ErrorMetadata>(service, operation, &error)
     }
 }
 

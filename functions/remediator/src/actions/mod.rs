@@ -2,33 +2,53 @@
 
 use crate::action::Row;
 
+mod access_analyzer;
+mod attributes;
 mod buckets;
+mod cloudtrail;
+mod cloudwatch;
 mod config;
 mod dynamodb;
 mod ec2_settings;
 mod ecr;
+mod encryption;
 mod flow_logs;
 mod guardduty;
+mod iam;
+mod logs;
 mod network;
 mod rds;
+mod resource_policies;
+mod s3;
 mod security_groups;
 mod ssm;
+mod trail_settings;
+mod trails;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 /// The actions, by file.
 pub const ACTIONS: &[&[Row]] = &[
+    access_analyzer::ROWS,
+    cloudtrail::ROWS,
+    cloudwatch::ROWS,
     config::ROWS,
     dynamodb::ROWS,
     ec2_settings::ROWS,
     ecr::ROWS,
+    encryption::ROWS,
     flow_logs::ROWS,
     guardduty::ROWS,
+    iam::ROWS,
+    logs::ROWS,
     network::ROWS,
     rds::ROWS,
+    resource_policies::ROWS,
+    s3::ROWS,
     security_groups::ROWS,
     ssm::ROWS,
+    trail_settings::ROWS,
 ];
 
 /// The action with this name.

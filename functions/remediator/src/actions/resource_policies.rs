@@ -1,0 +1,404 @@
+//! Lambda.1, SNS.4, SQS.3, KMS.5: takes from the policy of a resource what it allows to everybody.
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use orgkeeper_shared::{
+    aws_error::{AwsErrorClass, Service},
+    remediation::{order::Order, target::Target},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::attributes;
+use crate::{
+    action::{Action, Plan, Row},
+    member::Member,
+    member_client,
+    policy_document::{PolicyDocument, PolicyText, Statement, texts},
+    refusal::{CallFailed, failed},
+    row,
+};
+
+/// The actions of this file.
+pub(super) const ROWS: &[Row] = &[
+    row!("lambda-policy", FunctionPolicy,
+        reads: ["lambda:GetPolicy" on "{resource}", "lambda:GetFunctionConfiguration" on "{resource}"],
+        writes: ["lambda:RemovePermission" on "{resource}"]),
+    row!("sns-policy", TopicPolicy,
+        reads: ["sns:GetTopicAttributes" on "{resource}"],
+        writes: ["sns:SetTopicAttributes" on "{resource}"]),
+    row!("sqs-policy", QueuePolicy,
+        reads: ["sqs:GetQueueUrl" on "{resource}", "sqs:GetQueueAttributes" on "{resource}"],
+        writes: ["sqs:SetQueueAttributes" on "{resource}"]),
+    row!("kms-key-policy", KeyPolicy,
+        reads: ["kms:GetKeyPolicy" on "{resource}"],
+        writes: ["kms:PutKeyPolicy" on "{resource}"]),
+];
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PolicyState {
+    policy: Option<PolicyText>,
+}
+
+impl PolicyState {
+    fn new(policy: Option<String>) -> Self {
+        let policy = policy.filter(|text| !text.is_empty());
+        Self {
+            policy: policy.map(PolicyText::new),
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.policy.as_ref().map_or("", PolicyText::as_str)
+    }
+
+    fn sids(&self) -> Vec<String> {
+        let document = self.policy.as_ref().and_then(|it| it.document().ok());
+        let statements = document.iter().flat_map(PolicyDocument::statements);
+        statements
+            .filter_map(|it| it.sid().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// The policy without its public part, if it has one.
+enum Private {
+    /// It has none.
+    Already,
+    /// This is left.
+    Left(PolicyDocument),
+    /// It cannot be read.
+    Unreadable,
+}
+
+fn private(state: &PolicyState) -> Private {
+    match state.policy.as_ref().map(PolicyText::document) {
+        None => Private::Already,
+        Some(Err(_)) => Private::Unreadable,
+        Some(Ok(document)) => document
+            .without_public()
+            .map_or(Private::Already, Private::Left),
+    }
+}
+
+/// The plan where a policy may be absent.
+fn plan(state: &PolicyState, if_empty: Option<PolicyText>) -> Plan<PolicyState> {
+    match private(state) {
+        Private::Already => Plan::Compliant,
+        Private::Unreadable => unreadable(),
+        Private::Left(document) if document.statements().is_empty() => {
+            Plan::Change(PolicyState { policy: if_empty })
+        }
+        Private::Left(document) => Plan::Change(PolicyState {
+            policy: Some(document.text()),
+        }),
+    }
+}
+
+fn unreadable() -> Plan<PolicyState> {
+    Plan::Blocked("the policy is no JSON object".to_owned())
+}
+
+/// Lambda.1.
+struct FunctionPolicy;
+
+impl Action for FunctionPolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let client = member_client!(aws_sdk_lambda, member);
+        let answer = client
+            .get_policy()
+            .function_name(member.target.name())
+            .send()
+            .await
+            .map_err(failed(Service::Lambda, "GetPolicy"));
+        match answer {
+            Ok(answer) => Ok(PolicyState::new(answer.policy)),
+            Err(error) if error.class() == AwsErrorClass::NotFound => {
+                // The policy or the function: the answer is the same.
+                client
+                    .get_function_configuration()
+                    .function_name(member.target.name())
+                    .send()
+                    .await
+                    .map_err(failed(Service::Lambda, "GetFunctionConfiguration"))?;
+                Ok(PolicyState { policy: None })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn plan(&self, state: &PolicyState, _order: &Order) -> Plan<PolicyState> {
+        plan(state, None)
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        let kept = after.sids();
+        let client = member_client!(aws_sdk_lambda, member);
+        for sid in before.sids() {
+            if kept.contains(&sid) {
+                continue;
+            }
+            let removed = client
+                .remove_permission()
+                .function_name(member.target.name())
+                .statement_id(sid)
+                .send()
+                .await
+                .map_err(failed(Service::Lambda, "RemovePermission"));
+            match removed {
+                Err(error) if error.class() != AwsErrorClass::NotFound => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// SNS.4.
+struct TopicPolicy;
+
+impl Action for TopicPolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let mut attributes = attributes::of_topic(member).await?;
+        Ok(PolicyState::new(attributes.remove("Policy")))
+    }
+
+    fn plan(&self, state: &PolicyState, order: &Order) -> Plan<PolicyState> {
+        plan(state, Some(owners_policy(&order.target)))
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        _before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        attributes::set_of_topic(member, "Policy", after.text()).await?;
+        Ok(())
+    }
+}
+
+/// A topic always has a policy: this one allows its own account what SNS allows it by default.
+fn owners_policy(target: &Target) -> PolicyText {
+    let mut document = PolicyDocument::default();
+    document.append(json!({
+        "Sid": "OrgkeeperOwner",
+        "Effect": "Allow",
+        "Principal": { "AWS": root_of(target) },
+        "Action": [
+            "SNS:GetTopicAttributes",
+            "SNS:SetTopicAttributes",
+            "SNS:AddPermission",
+            "SNS:RemovePermission",
+            "SNS:DeleteTopic",
+            "SNS:Subscribe",
+            "SNS:ListSubscriptionsByTopic",
+            "SNS:Publish",
+        ],
+        "Resource": target.resource,
+    }));
+    document.text()
+}
+
+fn root_of(target: &Target) -> String {
+    format!("arn:{}:iam::{}:root", target.partition(), target.account)
+}
+
+/// SQS.3.
+struct QueuePolicy;
+
+impl Action for QueuePolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let name = QueueAttributeName::Policy;
+        let mut attributes = attributes::of_queue(member, std::slice::from_ref(&name)).await?;
+        Ok(PolicyState::new(attributes.remove(&name)))
+    }
+
+    fn plan(&self, state: &PolicyState, _order: &Order) -> Plan<PolicyState> {
+        plan(state, None)
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        _before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        // An empty text removes the policy.
+        attributes::set_of_queue(member, QueueAttributeName::Policy, after.text()).await?;
+        Ok(())
+    }
+}
+
+/// KMS.5.
+struct KeyPolicy;
+
+/// The one policy that a key has.
+const DEFAULT: &str = "default";
+
+impl Action for KeyPolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let answer = member_client!(aws_sdk_kms, member)
+            .get_key_policy()
+            .key_id(&member.target.resource)
+            .policy_name(DEFAULT)
+            .send()
+            .await
+            .map_err(failed(Service::Kms, "GetKeyPolicy"))?;
+        Ok(PolicyState::new(answer.policy))
+    }
+
+    fn plan(&self, state: &PolicyState, order: &Order) -> Plan<PolicyState> {
+        match private(state) {
+            Private::Already => Plan::Compliant,
+            Private::Unreadable => unreadable(),
+            Private::Left(document) => {
+                let mut statements = document.statements().iter();
+                if statements.any(|statement| administers(statement, &order.target)) {
+                    Plan::Change(PolicyState {
+                        policy: Some(document.text()),
+                    })
+                } else {
+                    Plan::Blocked(
+                        "without its public statement nobody in the account could administer the key: add a statement \
+                         that allows kms:* to the account's root"
+                            .to_owned(),
+                    )
+                }
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        _before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        member_client!(aws_sdk_kms, member)
+            .put_key_policy()
+            .key_id(&member.target.resource)
+            .policy_name(DEFAULT)
+            .policy(after.text())
+            .send()
+            .await
+            .map_err(failed(Service::Kms, "PutKeyPolicy"))?;
+        Ok(())
+    }
+}
+
+/// Whether a statement lets somebody of the key's account change the key's policy, without a condition.
+fn administers(statement: &Statement, target: &Target) -> bool {
+    let value = statement.value();
+    let account = target.account.as_str();
+    let of_account = format!("arn:{}:iam::{account}:", target.partition());
+    let principals = texts(&value["Principal"]["AWS"]);
+    let actions = texts(&value["Action"]);
+    value["Effect"] == "Allow"
+        && value["Condition"].is_null()
+        && principals
+            .iter()
+            .any(|it| it == account || it.starts_with(&of_account))
+        && actions.iter().any(|action| {
+            let action = action.to_ascii_lowercase();
+            ["*", "kms:*", "kms:put*", "kms:putkeypolicy"].contains(&action.as_str())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::parameters::tests;
+
+    fn order(resource: &str) -> Order {
+        tests::order("", resource, &[])
+    }
+
+    fn state(statements: &[&Value]) -> PolicyState {
+        let document = json!({ "Version": "2012-10-17", "Statement": statements });
+        PolicyState::new(Some(document.to_string()))
+    }
+
+    fn public(sid: &str) -> Value {
+        json!({ "Sid": sid, "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*" })
+    }
+
+    fn of_account(sid: &str, action: &str) -> Value {
+        let root = "arn:aws:iam::111122223333:root";
+        json!({ "Sid": sid, "Effect": "Allow", "Principal": { "AWS": root }, "Action": action, "Resource": "*" })
+    }
+
+    #[test]
+    fn a_function_loses_its_public_statements_only() {
+        let order = order("arn:aws:lambda:eu-west-1:111122223333:function:f");
+        let before = state(&[&public("url"), &of_account("own", "lambda:InvokeFunction")]);
+        let Plan::Change(after) = FunctionPolicy.plan(&before, &order) else {
+            panic!("nothing is changed");
+        };
+        assert_eq!(before.sids(), ["url", "own"]);
+        assert_eq!(after.sids(), ["own"]);
+        assert_eq!(FunctionPolicy.plan(&after, &order), Plan::Compliant);
+        let nothing = PolicyState { policy: None };
+        assert_eq!(FunctionPolicy.plan(&nothing, &order), Plan::Compliant);
+        let empty = FunctionPolicy.plan(&state(&[&public("url")]), &order);
+        assert_eq!(empty, Plan::Change(nothing));
+    }
+
+    #[test]
+    fn an_empty_policy_is_removed_and_a_topic_keeps_its_owner() {
+        let queue = order("arn:aws:sqs:eu-west-1:111122223333:q");
+        let before = state(&[&public("all")]);
+        assert_eq!(
+            QueuePolicy.plan(&before, &queue),
+            Plan::Change(PolicyState { policy: None })
+        );
+        let topic = order("arn:aws:sns:eu-west-1:111122223333:t");
+        let Plan::Change(after) = TopicPolicy.plan(&before, &topic) else {
+            panic!("nothing is changed");
+        };
+        assert_eq!(after.sids(), ["OrgkeeperOwner"]);
+        assert_eq!(TopicPolicy.plan(&after, &topic), Plan::Compliant);
+    }
+
+    #[test]
+    fn a_key_keeps_somebody_who_administers_it() {
+        let order = order("arn:aws:kms:eu-west-1:111122223333:key/k");
+        let root = of_account("root", "kms:*");
+        let Plan::Change(after) = KeyPolicy.plan(&state(&[&public("all"), &root]), &order) else {
+            panic!("nothing is changed");
+        };
+        assert_eq!(after, state(&[&root]));
+        let users = of_account("use", "kms:Decrypt");
+        for statements in [&[&public("all")][..], &[&public("all"), &users]] {
+            let planned = KeyPolicy.plan(&state(statements), &order);
+            assert!(matches!(planned, Plan::Blocked(reason) if reason.contains("administer")));
+        }
+        assert_eq!(KeyPolicy.plan(&state(&[&users]), &order), Plan::Compliant);
+    }
+
+    #[test]
+    fn what_is_no_policy_is_left_alone() {
+        let order = order("arn:aws:sqs:eu-west-1:111122223333:q");
+        let unreadable = PolicyState::new(Some("[]".to_owned()));
+        assert!(matches!(QueuePolicy.plan(&unreadable, &order), Plan::Blocked(_)));
+    }
+}
