@@ -63,6 +63,11 @@ impl Target {
         let allowed = |character: char| {
             character.is_ascii_alphanumeric() || ARN_CHARACTERS.contains(character)
         };
+        // The ARN of a log group, as some of its calls give it.
+        let resource = match control.form {
+            Form::Arn { service: "logs", .. } => resource.strip_suffix(":*").unwrap_or(resource),
+            Form::Arn { .. } | Form::Account => resource,
+        };
         if resource.is_empty() || resource.len() > ARN_LENGTH || !resource.chars().all(allowed) {
             return Err(Mismatch::Characters);
         }
@@ -317,6 +322,11 @@ mod tests {
             (
                 "CloudWatch.16",
                 "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/f",
+                "/aws/lambda/f",
+            ),
+            (
+                "CloudWatch.16",
+                "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/f:*",
                 "/aws/lambda/f",
             ),
         ] {

@@ -193,6 +193,8 @@ impl Action for MultiRegion {
                 }),
                 home: target.region.clone(),
             });
+            // As they are read.
+            after.trails.sort_by(|one, other| one.arn.cmp(&other.arn));
             return Plan::Change(after);
         };
         let known = ours.recording.take().map(|it| it.event_selectors);
@@ -486,8 +488,8 @@ mod tests {
             trail("theirs", false, None),
         ] {
             let after = changed(vec![not_enough.clone()]);
-            assert_eq!(after.trails[0], not_enough, "a trail of others is changed");
-            assert!(after.trails[1].is_ours());
+            assert!(after.trails[0].is_ours());
+            assert_eq!(after.trails[1], not_enough, "a trail of others is changed");
         }
     }
 

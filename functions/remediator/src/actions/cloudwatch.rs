@@ -65,11 +65,19 @@ struct FiltersState {
 struct Topic {
     #[serde(rename = "TopicARN")]
     arn: String,
+    /// With those who were asked by e-mail and have not confirmed.
     subscribers: usize,
-    /// Subscribers who were asked by e-mail and have not confirmed.
+    /// How many of them have not.
+    #[serde(skip)]
     unconfirmed: usize,
     #[serde(skip)]
     exists: bool,
+}
+
+impl Topic {
+    fn is_received(&self) -> bool {
+        self.subscribers > self.unconfirmed
+    }
 }
 
 /// Where the events of the account are.
@@ -162,17 +170,16 @@ impl Action for MetricFilters {
         let mut topics: Vec<&str> = alarms.iter().map(|(_, it)| it.topic.as_str()).collect();
         topics.push(&ours);
         topics.dedup();
-        let topic = first_subscribed(&member, &surroundings, &topics).await?;
+        state.topic = first_subscribed(&member, &surroundings, &topics).await?;
         // An alarm that nobody receives is none.
         for (filter, alarm) in alarms {
-            if alarm.topic == topic.arn {
+            if state.topic.as_ref().is_some_and(|it| it.arn == alarm.topic) {
                 if !state.alarms.contains(&alarm.name) {
                     state.alarms.push(alarm.name);
                 }
                 state.metric_filters.extend(named(&filter));
             }
         }
-        state.topic = Some(topic);
         state.log_group = Some(name.clone());
         Ok(state)
     }
@@ -198,7 +205,7 @@ impl Action for MetricFilters {
         };
         let missing = state.missing(filter);
         let email = parameters::text(order, "email");
-        if topic.subscribers == 0 {
+        if !topic.is_received() {
             if missing.is_empty() && topic.unconfirmed > 0 {
                 return Plan::Blocked(format!(
                     "the subscription to the topic {TOPIC} has not been confirmed: somebody has to follow the link in \
@@ -225,8 +232,9 @@ impl Action for MetricFilters {
             after.alarms.push(alarm);
         }
         if let Some(topic) = &mut after.topic {
-            let is_asked = topic.subscribers + topic.unconfirmed == 0;
-            topic.unconfirmed += usize::from(is_asked);
+            let asked = usize::from(topic.subscribers == 0);
+            topic.subscribers += asked;
+            topic.unconfirmed += asked;
             topic.exists = true;
         }
         Plan::Change(after)
@@ -248,7 +256,7 @@ impl Action for MetricFilters {
         if !topic.exists {
             create_topic(&member).await?;
         }
-        if topic.subscribers + topic.unconfirmed == 0 {
+        if topic.subscribers == 0 {
             let email = parameters::text(order, "email").unwrap_or_default();
             subscribe(&member, &topic.arn, email).await?;
         }
@@ -383,22 +391,19 @@ async fn first_subscribed(
     member: &Member,
     surroundings: &Rc<Surroundings>,
     topics: &[&str],
-) -> Result<Topic, CallFailed> {
-    let mut last = Topic {
-        arn: String::new(),
-        subscribers: 0,
-        unconfirmed: 0,
-        exists: false,
-    };
+) -> Result<Option<Topic>, CallFailed> {
+    let mut last = None;
     for arn in topics {
         let known = surroundings.subscribed.borrow().get(*arn).cloned();
-        last = match known {
+        let topic = match known {
             Some(known) => known,
             None => topic(member, arn).await?,
         };
-        if last.subscribers > 0 {
+        let is_received = topic.is_received();
+        last = Some(topic.clone());
+        if is_received {
             let mut subscribed = surroundings.subscribed.borrow_mut();
-            subscribed.insert((*arn).to_owned(), last.clone());
+            subscribed.insert((*arn).to_owned(), topic);
             break;
         }
     }
@@ -421,12 +426,13 @@ async fn topic(member: &Member, arn: &str) -> Result<Topic, CallFailed> {
     while let Some(subscription) = subscriptions.next().await {
         let subscription = subscription.map_err(failed(Service::Sns, "ListSubscriptionsByTopic"));
         match subscription {
-            // Anything else than an ARN says that it is not confirmed, or was deleted.
-            Ok(it) => match it.subscription_arn.as_deref() {
-                Some(arn) if arn.starts_with("arn:") => topic.subscribers += 1,
-                Some("Deleted") => {}
-                Some(_) | None => topic.unconfirmed += 1,
-            },
+            // In place of the ARN it can say "PendingConfirmation" or "Deleted".
+            Ok(it) => {
+                let state = it.subscription_arn.as_deref().unwrap_or_default();
+                topic.subscribers += usize::from(state != "Deleted");
+                topic.unconfirmed +=
+                    usize::from(state != "Deleted" && !state.starts_with("arn:"));
+            }
             Err(error) if error.class() == AwsErrorClass::NotFound => {
                 topic.exists = false;
                 break;
@@ -512,14 +518,14 @@ mod tests {
 
     const EMAIL: &[(&str, &str)] = &[("email", "security@example.com")];
 
-    fn state(subscribers: usize, unconfirmed: usize) -> FiltersState {
+    fn state(confirmed: usize, unconfirmed: usize) -> FiltersState {
         FiltersState {
             log_group: Some("g".to_owned()),
             metric_filters: BTreeMap::new(),
             alarms: Vec::new(),
             topic: Some(Topic {
                 arn: "arn:aws:sns:eu-west-1:111122223333:orgkeeper-cis".to_owned(),
-                subscribers,
+                subscribers: confirmed + unconfirmed,
                 unconfirmed,
                 exists: true,
             }),

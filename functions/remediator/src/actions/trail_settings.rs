@@ -1,6 +1,8 @@
 //! CloudTrail.2: a trail's encryption. CloudTrail.4: validation of its files. CloudTrail.5: its events in CloudWatch
 //! Logs.
 
+use std::{cell::RefCell, rc::Rc};
+
 use aws_sdk_cloudtrail::types::Trail;
 use aws_sdk_kms::types::KeyState;
 use orgkeeper_shared::{
@@ -76,6 +78,7 @@ struct Encryption;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct EncryptionState {
+    /// A key that this order created is shown by its alias, as a preview shows it.
     kms_key_id: Option<String>,
     #[serde(skip)]
     of_organization: bool,
@@ -94,6 +97,10 @@ enum OwnKey {
     Unusable,
 }
 
+/// The ARN of the key that this order created.
+#[derive(Default)]
+struct Created(RefCell<Option<String>>);
+
 const OWN_KEY: &str = "alias/orgkeeper-cloudtrail";
 const KMS_KEY: &str = "kms_key";
 
@@ -102,11 +109,15 @@ impl Action for Encryption {
 
     async fn read(&self, member: &Member, order: &Order) -> Result<EncryptionState, CallFailed> {
         let trail = trail(member).await?;
+        let created = created(member).await?;
         let mut state = EncryptionState {
             of_organization: is_of_organization(&trail, &member.target),
             kms_key_id: trail.kms_key_id.filter(|key| !key.is_empty()),
             own_key: None,
         };
+        if state.kms_key_id.is_some() && state.kms_key_id == *created.0.borrow() {
+            state.kms_key_id = Some(OWN_KEY.to_owned());
+        }
         let needed = state.kms_key_id.is_none() && !state.of_organization;
         if needed && parameters::text(order, KMS_KEY).is_none() {
             state.own_key = Some(own_key(member).await?);
@@ -145,7 +156,9 @@ impl Action for Encryption {
         after: &EncryptionState,
     ) -> Result<(), CallFailed> {
         let key = if before.own_key == Some(OwnKey::Missing) {
-            create_key(member).await?
+            let key = create_key(member).await?;
+            created(member).await?.0.replace(key.clone());
+            key
         } else {
             after.kms_key_id.clone()
         };
@@ -158,6 +171,10 @@ impl Action for Encryption {
             .map_err(failed(Service::CloudTrail, "UpdateTrail"))?;
         Ok(())
     }
+}
+
+async fn created(member: &Member) -> Result<Rc<Created>, CallFailed> {
+    member.once(async || Ok(Created::default())).await
 }
 
 async fn own_key(member: &Member) -> Result<OwnKey, CallFailed> {

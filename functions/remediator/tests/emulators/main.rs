@@ -3,8 +3,13 @@
 
 mod common;
 mod ec2_settings;
+mod encryption;
+mod identity;
 mod least_privilege;
 mod network;
+mod policies;
 mod rds;
 mod security_groups;
 mod services;
+mod storage;
+mod trails;
