@@ -60,6 +60,17 @@ impl Member {
         }
     }
 
+    /// An account whose clients call as `sdk` says, for the unit tests of actions.
+    #[cfg(test)]
+    pub(crate) fn for_test(sdk: SdkConfig, target: Target) -> Self {
+        Self {
+            sdk,
+            calls: CallCounter::default(),
+            target,
+            found: RefCell::default(),
+        }
+    }
+
     /// The same account in another Region: a bucket's, a trail's.
     #[must_use]
     pub fn in_region(&self, region: &str) -> Self {

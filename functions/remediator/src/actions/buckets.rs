@@ -200,3 +200,56 @@ impl OwnBucket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+    use orgkeeper_shared::aws_error::AwsErrorClass;
+    use orgkeeper_tests::wire::{Answer, Wire};
+
+    use super::*;
+    use crate::parameters::tests::order;
+
+    async fn member(wire: &Wire) -> Member {
+        let target = order("S3.5", "arn:aws:s3:::data", &[]).target;
+        let region = Region::new(target.region.clone());
+        let sdk = wire.sdk_config().await.to_builder().region(region).build();
+        Member::for_test(sdk, target)
+    }
+
+    #[tokio::test]
+    async fn a_bucket_is_found_in_its_own_region() {
+        let wire = Wire::start(|call| {
+            if call.header("authorization").contains("/us-west-2/s3/") {
+                return Answer::xml(200, r#"{"Version":"2012-10-17"}"#);
+            }
+            Answer::xml_error(301, "PermanentRedirect")
+                .with_header("x-amz-bucket-region", "us-west-2")
+        })
+        .await
+        .unwrap();
+        let member = member(&wire).await;
+        let policy = policy(&member).await.unwrap();
+        assert_eq!(policy, Some(PolicyText::new(r#"{"Version":"2012-10-17"}"#)));
+        assert_eq!(wire.calls().len(), 2);
+        assert_eq!(wire.calls()[1].header("x-amz-expected-bucket-owner"), "111122223333");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_without_a_policy_is_none_that_is_gone() {
+        for (code, expected) in [
+            ("NoSuchBucketPolicy", Ok(None)),
+            ("NoSuchBucket", Err(AwsErrorClass::NotFound)),
+            ("AccessDenied", Err(AwsErrorClass::Denied)),
+        ] {
+            let wire = Wire::start(move |_| {
+                Answer::xml_error(404, code).with_header("x-amz-bucket-region", "eu-west-1")
+            })
+            .await
+            .unwrap();
+            let read = policy(&member(&wire).await).await;
+            assert_eq!(read.map_err(|error| error.class()), expected, "{code}");
+            assert_eq!(wire.calls().len(), 1);
+        }
+    }
+}

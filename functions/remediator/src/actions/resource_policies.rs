@@ -324,6 +324,8 @@ fn administers(statement: &Statement, target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use orgkeeper_shared::remediation::report::Outcome;
+    use orgkeeper_tests::wire::{Answer, Wire};
     use serde_json::Value;
 
     use super::*;
@@ -361,6 +363,30 @@ mod tests {
         assert_eq!(FunctionPolicy.plan(&nothing, &order), Plan::Compliant);
         let empty = FunctionPolicy.plan(&state(&[&public("url")]), &order);
         assert_eq!(empty, Plan::Change(nothing));
+    }
+
+    #[tokio::test]
+    async fn a_function_without_a_policy_is_none_that_is_gone() {
+        for exists in [true, false] {
+            let wire = Wire::start(move |call| {
+                if exists && call.operation.ends_with("/configuration") {
+                    return Answer::ok(json!({}));
+                }
+                Answer::error(404, "ResourceNotFoundException")
+            })
+            .await
+            .unwrap();
+            let order = order("arn:aws:lambda:eu-west-1:111122223333:function:f");
+            let member = Member::for_test(wire.sdk_config().await, order.target.clone());
+            let read = FunctionPolicy.read(&member, &order).await;
+            match read {
+                Ok(state) => assert_eq!((state, exists), (PolicyState { policy: None }, true)),
+                Err(failed) => {
+                    let outcome = failed.report().map(|report| report.outcome);
+                    assert_eq!((outcome, exists), (Some(Outcome::NotApplicable), false));
+                }
+            }
+        }
     }
 
     #[test]
