@@ -11,6 +11,7 @@
 //! * [`security_hub`]: reading and updating findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
+//! * [`rule_file`]: reading a file that people write (feature `rule-files`); [`pattern`]: patterns in it.
 //! * [`optimistic`]: writing a record that others write too.
 //! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
@@ -38,9 +39,12 @@ pub mod lambda;
 pub mod lifecycle;
 pub mod optimistic;
 pub mod pace;
+pub mod pattern;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod remediation;
+#[cfg(feature = "rule-files")]
+pub mod rule_file;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
 #[cfg(feature = "vending")]

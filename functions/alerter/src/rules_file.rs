@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use orgkeeper_shared::{alert::Severity, ids::AccountId};
+use orgkeeper_shared::{
+    alert::Severity,
+    ids::AccountId,
+    rule_file::{self, Check, account_of, filled, unit_path_of},
+};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -25,33 +28,8 @@ impl Rules {
     /// # Errors
     /// Names everything that is wrong, with its line.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
-        let document: Document = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            let problem = error.message().lines().collect::<Vec<_>>().join(" ");
-            RulesError(vec![format!("line {line}: {problem}")])
-        })?;
-        let mut check = Check {
-            text,
-            problems: Vec::new(),
-        };
-        let rules = check.rules(document);
-        if check.problems.is_empty() {
-            return Ok(rules);
-        }
-        check.problems.sort();
-        check.problems.dedup();
-        let problems = check.problems.into_iter();
-        Err(RulesError(
-            problems
-                .map(|(line, problem)| format!("line {line}: {problem}"))
-                .collect(),
-        ))
+        rule_file::parse(text, rules).map_err(RulesError)
     }
-}
-
-fn line_of(text: &str, place: usize) -> usize {
-    let before = text.as_bytes().iter().take(place);
-    before.filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[derive(Deserialize)]
@@ -95,161 +73,98 @@ struct RawTopics {
     critical: Option<Spanned<String>>,
 }
 
-/// Checks what the TOML parser does not know.
-struct Check<'t> {
-    text: &'t str,
-    problems: Vec<(usize, String)>,
+fn rules(check: &mut Check<'_>, document: Document) -> Rules {
+    let mut rules = Rules::default();
+    for (kind, severity) in &document.severity {
+        let kind = check.read(Some(kind), kind_of);
+        let severity = check.read(Some(severity), severity_of);
+        rules.severities.extend(kind.zip(severity));
+    }
+    for silence in &document.silence {
+        rules.silences.extend(self::silence(check, silence));
+    }
+    for route in &document.route {
+        let known: Vec<String> = rules
+            .routes
+            .iter()
+            .map(|route| route.name.clone())
+            .collect();
+        rules.routes.extend(self::route(check, route, &known));
+    }
+    rules.deployment_roles = document.deployment_roles.map(|patterns| {
+        patterns
+            .iter()
+            .filter_map(|pattern| check.read(Some(pattern), pattern_of))
+            .collect()
+    });
+    rules
 }
 
-impl Check<'_> {
-    fn line<T>(&self, value: &Spanned<T>) -> usize {
-        line_of(self.text, value.span().start)
+fn silence(check: &mut Check<'_>, silence: &Spanned<RawSilence>) -> Option<Silence> {
+    let raw = silence.as_ref();
+    let given = [&raw.kind, &raw.account, &raw.ou, &raw.principal];
+    if given.iter().all(|given| given.is_none()) {
+        check.refuse(
+            silence,
+            "a silence names a kind, an account, an ou or a principal",
+        );
     }
-
-    fn refuse<T>(&mut self, value: &Spanned<T>, problem: impl Into<String>) {
-        self.problems.push((self.line(value), problem.into()));
-    }
-
-    /// The value, read by `read`. A wrong one is a problem.
-    fn read<R>(
-        &mut self,
-        value: Option<&Spanned<String>>,
-        read: impl FnOnce(&str) -> Result<R, String>,
-    ) -> Option<R> {
-        let value = value?;
-        match read(value.as_ref()) {
-            Ok(read) => Some(read),
-            Err(problem) => {
-                self.refuse(value, problem);
-                None
-            }
-        }
-    }
-
-    fn rules(&mut self, document: Document) -> Rules {
-        let mut rules = Rules::default();
-        for (kind, severity) in &document.severity {
-            let kind = self.read(Some(kind), kind_of);
-            let severity = self.read(Some(severity), severity_of);
-            rules.severities.extend(kind.zip(severity));
-        }
-        for silence in &document.silence {
-            rules.silences.extend(self.silence(silence));
-        }
-        for route in &document.route {
-            let known: Vec<String> = rules
-                .routes
-                .iter()
-                .map(|route| route.name.clone())
-                .collect();
-            rules.routes.extend(self.route(route, &known));
-        }
-        rules.deployment_roles = document.deployment_roles.map(|patterns| {
-            patterns
-                .iter()
-                .filter_map(|pattern| self.read(Some(pattern), pattern_of))
-                .collect()
-        });
-        rules
-    }
-
-    fn silence(&mut self, silence: &Spanned<RawSilence>) -> Option<Silence> {
-        let raw = silence.as_ref();
-        let given = [&raw.kind, &raw.account, &raw.ou, &raw.principal];
-        if given.iter().all(|given| given.is_none()) {
-            self.refuse(
-                silence,
-                "a silence names a kind, an account, an ou or a principal",
-            );
-        }
-        let reason = self.needed(silence, "silence", "reason", raw.reason.as_ref(), filled);
-        let until = raw.until.as_ref().and_then(|until| {
-            let day = date_of(until.as_ref());
-            if day.is_none() {
-                self.refuse(until, "until is a day, 2026-06-30 say");
-            }
-            day
-        });
-        if raw.until.is_none() {
-            self.refuse(silence, "a silence has an until, its last day");
-        }
-        Some(Silence {
-            line: self.line(silence),
-            kind: self.read(raw.kind.as_ref(), kind_of),
-            account: self.read(raw.account.as_ref(), account_of),
-            unit: self.read(raw.ou.as_ref(), unit_of),
-            principal: self.read(raw.principal.as_ref(), pattern_of),
-            reason: reason?,
-            until: until?,
-        })
-    }
-
-    fn route(&mut self, route: &Spanned<RawRoute>, known: &[String]) -> Option<Route> {
-        let raw = route.as_ref();
-        let name = self.needed(route, "route", "name", raw.name.as_ref(), |name| {
-            if known.iter().any(|known| known == name) {
-                return Err(format!("there is a route {name:?} already"));
-            }
-            filled(name)
-        });
-        if raw.account.is_some() == raw.ou.is_some() {
-            self.refuse(route, "a route has either an account or an ou");
-        }
-        let of = |topics: &RawTopics| {
-            [
-                (Severity::Info, topics.info.clone()),
-                (Severity::Error, topics.error.clone()),
-                (Severity::Critical, topics.critical.clone()),
-            ]
-        };
-        let given = match (&raw.topic, &raw.topics) {
-            (Some(topic), None) => {
-                let all = [Severity::Info, Severity::Error, Severity::Critical];
-                all.map(|severity| (severity, Some(topic.clone())))
-            }
-            (None, Some(topics)) => of(topics),
-            _ => {
-                self.refuse(route, "a route has either a topic or topics by severity");
-                of(&RawTopics::default())
-            }
-        };
-        let mut topics = Vec::new();
-        for (severity, topic) in given {
-            let topic = self.read(topic.as_ref(), topic_of);
-            topics.extend(topic.map(|topic| (severity, topic)));
-        }
-        if topics.is_empty() && raw.topics.is_some() {
-            self.refuse(route, "a route's topics name one at least");
-        }
-        Some(Route {
-            account: self.read(raw.account.as_ref(), account_of),
-            unit: self.read(raw.ou.as_ref(), unit_of),
-            name: name?,
-            topics,
-        })
-    }
-
-    /// A value that has to be set.
-    fn needed<T>(
-        &mut self,
-        of: &Spanned<T>,
-        what: &str,
-        name: &str,
-        value: Option<&Spanned<String>>,
-        read: impl FnOnce(&str) -> Result<String, String>,
-    ) -> Option<String> {
-        if value.is_none() {
-            self.refuse(of, format!("a {what} has a {name}"));
-        }
-        self.read(value, read)
-    }
+    let reason = check.needed(silence, "a silence", "reason", raw.reason.as_ref(), filled);
+    let until = check.until(silence, "a silence", raw.until.as_ref());
+    Some(Silence {
+        line: check.line(silence),
+        kind: check.read(raw.kind.as_ref(), kind_of),
+        account: check.read(raw.account.as_ref(), account_of),
+        unit: check.read(raw.ou.as_ref(), unit_path_of),
+        principal: check.read(raw.principal.as_ref(), pattern_of),
+        reason: reason?,
+        until: until?,
+    })
 }
 
-fn filled(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("is empty".to_owned());
+fn route(check: &mut Check<'_>, route: &Spanned<RawRoute>, known: &[String]) -> Option<Route> {
+    let raw = route.as_ref();
+    let name = check.needed(route, "a route", "name", raw.name.as_ref(), |name| {
+        if known.iter().any(|known| known == name) {
+            return Err(format!("there is a route {name:?} already"));
+        }
+        filled(name)
+    });
+    if raw.account.is_some() == raw.ou.is_some() {
+        check.refuse(route, "a route has either an account or an ou");
     }
-    Ok(text.to_owned())
+    let of = |topics: &RawTopics| {
+        [
+            (Severity::Info, topics.info.clone()),
+            (Severity::Error, topics.error.clone()),
+            (Severity::Critical, topics.critical.clone()),
+        ]
+    };
+    let given = match (&raw.topic, &raw.topics) {
+        (Some(topic), None) => {
+            let all = [Severity::Info, Severity::Error, Severity::Critical];
+            all.map(|severity| (severity, Some(topic.clone())))
+        }
+        (None, Some(topics)) => of(topics),
+        _ => {
+            check.refuse(route, "a route has either a topic or topics by severity");
+            of(&RawTopics::default())
+        }
+    };
+    let mut topics = Vec::new();
+    for (severity, topic) in given {
+        let topic = check.read(topic.as_ref(), topic_of);
+        topics.extend(topic.map(|topic| (severity, topic)));
+    }
+    if topics.is_empty() && raw.topics.is_some() {
+        check.refuse(route, "a route's topics name one at least");
+    }
+    Some(Route {
+        account: check.read(raw.account.as_ref(), account_of),
+        unit: check.read(raw.ou.as_ref(), unit_path_of),
+        name: name?,
+        topics,
+    })
 }
 
 fn kind_of(text: &str) -> Result<Kind, String> {
@@ -266,22 +181,6 @@ fn severity_of(text: &str) -> Result<Severity, String> {
         "critical" => Ok(Severity::Critical),
         _ => Err(format!("{text:?} is no severity: info, error, critical")),
     }
-}
-
-fn account_of(text: &str) -> Result<AccountId, String> {
-    text.parse()
-        .map_err(|problem| format!("{text:?}: {problem}"))
-}
-
-fn unit_of(text: &str) -> Result<String, String> {
-    let path = text.strip_suffix('/').unwrap_or(text);
-    let mut names = path.split('/');
-    if names.next() != Some("Root") || names.any(str::is_empty) {
-        return Err(format!(
-            "{text:?} is no path of an organizational unit, Root/Workloads say"
-        ));
-    }
-    Ok(path.to_owned())
 }
 
 fn pattern_of(text: &str) -> Result<String, String> {
@@ -305,16 +204,6 @@ fn topic_of(text: &str) -> Result<String, String> {
             "{text:?} is no topic: arn:aws:sns:<region>:<account id>:<name>"
         )),
     }
-}
-
-/// A day, written as a TOML date or as a text.
-fn date_of(value: &Value) -> Option<Date> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Datetime(date) if date.time.is_none() => date.to_string(),
-        _ => return None,
-    };
-    (text.len() == 10).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

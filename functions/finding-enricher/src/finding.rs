@@ -1,28 +1,16 @@
 //! What is read out of a message of the findings queue.
 
-use orgkeeper_shared::security_hub::finding::{self, Finding, MalformedFinding};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use orgkeeper_shared::security_hub::{
+    event::{self, UnusableEvent},
+    finding::{self, Finding, MalformedFinding},
+};
 
 /// Why a message cannot be understood. Says where, never what it holds: that is a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// The message has no body.
-    #[error("the message is empty")]
-    Empty,
-    /// The body is not the JSON of an event with findings.
-    #[error(
-        "the body is no Security Hub event with a list `detail.findings` (line {line}, column {column})"
-    )]
-    NoEvent {
-        /// Line of the body, from 1.
-        line: usize,
-        /// Column in that line.
-        column: usize,
-    },
-    /// The list of findings is empty.
-    #[error("`detail.findings` is empty")]
-    NoFindings,
+    /// It is no event with findings.
+    #[error(transparent)]
+    Event(#[from] UnusableEvent),
     /// One finding cannot be understood.
     #[error("finding {place} of the event cannot be understood")]
     Malformed {
@@ -34,41 +22,13 @@ pub enum Unusable {
     },
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow)]
-    time: Option<&'a RawValue>,
-    #[serde(borrow)]
-    detail: Detail<'a>,
-}
-
-#[derive(Deserialize)]
-struct Detail<'a> {
-    #[serde(borrow)]
-    findings: Vec<&'a RawValue>,
-}
-
 /// The findings in the body of a message: every one of `detail.findings`.
 ///
 /// # Errors
 /// If anything in it cannot be understood: the message is then of use to a person only.
 pub fn findings_in(body: &str) -> Result<Vec<Finding>, Unusable> {
-    if body.trim().is_empty() {
-        return Err(Unusable::Empty);
-    }
-    let event: Event = serde_json::from_str(body).map_err(|error| Unusable::NoEvent {
-        line: error.line(),
-        column: error.column(),
-    })?;
-    if event.detail.findings.is_empty() {
-        return Err(Unusable::NoFindings);
-    }
-    let seen_at: String = event
-        .time
-        .and_then(|time| serde_json::from_str(time.get()).ok())
-        .unwrap_or_default();
+    let event = event::read(body)?;
     event
-        .detail
         .findings
         .iter()
         .enumerate()
@@ -76,7 +36,7 @@ pub fn findings_in(body: &str) -> Result<Vec<Finding>, Unusable> {
             let finding = finding::read(json.get())
                 .map_err(|reason| Unusable::Malformed { place, reason })?;
             Ok(Finding {
-                seen_at: seen_at.clone(),
+                seen_at: event.sent_at.clone(),
                 ..finding
             })
         })

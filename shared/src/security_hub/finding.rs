@@ -67,21 +67,7 @@ pub fn read(json: &str) -> Result<Finding, MalformedFinding> {
     let asff: Asff = serde_json::from_str(json).map_err(|error| MalformedFinding::NoObject {
         column: error.column(),
     })?;
-    let there = |field, value: Lenient<String>| {
-        value
-            .0
-            .filter(|value| !value.trim().is_empty())
-            .ok_or(MalformedFinding::Lacks { field })
-    };
-    let id = FindingId {
-        id: there("Id", asff.id)?,
-        product_arn: there("ProductArn", asff.product_arn)?,
-    };
-    let publisher: AccountId = there("AwsAccountId", asff.aws_account_id)?
-        .parse()
-        .map_err(|_| MalformedFinding::Lacks {
-            field: "AwsAccountId",
-        })?;
+    let (id, publisher) = identity(asff.id, asff.product_arn, asff.aws_account_id)?;
     Ok(Finding {
         account: owner(&id.product_arn, asff.product_fields, asff.resources)
             .unwrap_or_else(|| publisher.clone()),
@@ -97,6 +83,33 @@ pub fn read(json: &str) -> Result<Finding, MalformedFinding> {
         }),
         seen_at: String::new(),
     })
+}
+
+/// What identifies a finding, and the account that published it.
+///
+/// # Errors
+/// If one of `Id`, `ProductArn` and `AwsAccountId` cannot be used.
+pub fn identity(
+    id: Lenient<String>,
+    product_arn: Lenient<String>,
+    aws_account_id: Lenient<String>,
+) -> Result<(FindingId, AccountId), MalformedFinding> {
+    let there = |field, value: Lenient<String>| {
+        value
+            .0
+            .filter(|value| !value.trim().is_empty())
+            .ok_or(MalformedFinding::Lacks { field })
+    };
+    let id = FindingId {
+        id: there("Id", id)?,
+        product_arn: there("ProductArn", product_arn)?,
+    };
+    let publisher = there("AwsAccountId", aws_account_id)?
+        .parse()
+        .map_err(|_| MalformedFinding::Lacks {
+            field: "AwsAccountId",
+        })?;
+    Ok((id, publisher))
 }
 
 /// The fields as they are. They are replaced as a whole, so one that cannot be read may not be left out.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 /// A value that counts as absent if it has another type than it should have.
 #[derive(Debug)]
-pub(super) struct Lenient<T>(pub(super) Option<T>);
+pub struct Lenient<T>(pub Option<T>);
 
 impl<T> Default for Lenient<T> {
     fn default() -> Self {

@@ -1,8 +1,10 @@
-//! Security Hub findings: what is read of one ([`finding`]), finding them, and their updates ([`update`]).
+//! Security Hub findings: how they arrive ([`event`]), what is read of one ([`finding`], [`owner`], [`lenient`]), finding
+//! them, and their updates ([`update`]).
 
+pub mod event;
 pub mod finding;
-mod lenient;
-mod owner;
+pub mod lenient;
+pub mod owner;
 mod page;
 pub mod update;
 

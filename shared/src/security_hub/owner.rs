@@ -61,8 +61,9 @@ const PLACES: &[(&str, &[Place])] = &[
     ),
 ];
 
-/// The owner that a finding of this product names.
-pub(super) fn owner(
+/// The owner that a finding of this product names, if it is another account than the publisher.
+#[must_use]
+pub fn owner(
     product_arn: &str,
     product_fields: Option<&RawValue>,
     resources: Option<&RawValue>,
