@@ -25,6 +25,10 @@ pub enum Plan<S> {
 ///
 /// An action reads, plans and applies; the [`runner`](crate::runner) does these steps in order, for all actions alike.
 /// Its calls are limited to the permissions in its row of [`ACTIONS`](crate::actions::ACTIONS).
+#[expect(
+    async_fn_in_trait,
+    reason = "an action runs on the one thread of its invocation"
+)]
 pub trait Action {
     /// What the control looks at, and nothing more: it is kept as before and after.
     type State: Clone + PartialEq + Serialize;

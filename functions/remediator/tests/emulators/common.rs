@@ -95,18 +95,22 @@ impl Stage {
         let (sdk, role, members) = match &cloud {
             Some(cloud) => {
                 let member = |name| cloud.accounts.get(name).context("an account is missing");
-                let members = [member(MEMBERS[0])?.as_str(), member(MEMBERS[1])?.as_str()];
+                let members = [member(MEMBERS[0])?.clone(), member(MEMBERS[1])?.clone()];
                 (
                     cloud.sdk.clone(),
-                    cloud.output("RemediatorRoleArn")?,
+                    cloud.output("RemediatorRoleArn")?.to_owned(),
                     members,
                 )
             }
-            None => (emulators(alone).await, SERVICE_ROLE, ACCOUNTS),
+            None => (
+                emulators(alone).await,
+                SERVICE_ROLE.to_owned(),
+                ACCOUNTS.map(str::to_owned),
+            ),
         };
         let [here, other] = members;
         let (here, other): (AccountId, AccountId) = (here.parse()?, other.parse()?);
-        let service = session_of(&sdk, role).await?;
+        let service = session_of(&sdk, &role).await?;
         let stage = Self {
             other_region: Place::new(&sdk, &here, OTHER_REGION),
             other_account: Place::new(&sdk, &other, REGION),
@@ -116,7 +120,7 @@ impl Stage {
             _cloud: cloud,
         };
         for member in [&stage.here, &stage.other_account] {
-            create_member_role(member, role).await?;
+            create_member_role(member, &role).await?;
         }
         Ok(stage)
     }
