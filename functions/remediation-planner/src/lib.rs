@@ -8,17 +8,23 @@
 //! * [`playbook`]: what people have written about a control, an account or a resource, read by [`playbook_file`].
 //!   [`active_playbook`]: the one in force.
 //! * [`decision`]: what follows from all of it, as a pure function.
-//! * [`gateway`]: the calls to AWS.
+//! * [`matter`]: the findings about one control on one resource, which are decided together.
+//! * [`alerts`]: what people hear of.
+//! * [`gateway`]: the calls to AWS. [`handler`]: a batch in, what follows out. [`setup`]: the clients.
 
 pub mod active_playbook;
+pub mod alerts;
 pub mod config;
 pub mod decision;
 pub mod finding;
 pub mod gateway;
 pub mod generator;
+pub mod handler;
+pub mod matter;
 pub mod parameters;
 pub mod playbook;
 pub mod playbook_file;
+pub mod setup;
 pub mod targets;
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ pub(crate) fn security_hub_finding() -> Finding {
         }],
         ordered: false,
         sent_at: String::new(),
+        updated_at: None,
     }
 }
 

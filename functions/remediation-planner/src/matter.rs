@@ -1,0 +1,123 @@
+//! What a batch is about: the findings about one control on one resource, which are decided together.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use orgkeeper_shared::{
+    ids::FindingId,
+    remediation::{control::Control, record::Subject, target::Target},
+};
+
+use crate::{
+    decision::{Decision, Refusal},
+    finding::Finding,
+    targets::Candidate,
+};
+
+/// Characters of a resource's identifier that are kept of a finding that is refused.
+const REFUSED_ID: usize = 300;
+/// Who ordered a fix by the custom action: its event does not say it.
+const BY_CUSTOM_ACTION: &str = "custom action";
+
+/// The findings of a batch about one control on one resource.
+#[derive(Clone, Debug)]
+pub struct Matter {
+    /// What they are about.
+    pub subject: Subject,
+    /// The control.
+    pub control: &'static Control,
+    /// What is done about it.
+    pub decision: Decision,
+    /// The findings.
+    pub findings: Vec<FindingId>,
+    /// When the newest of them was found so.
+    pub updated_at: Timestamp,
+    /// When the newest event about it was sent, if the events say it.
+    pub sent_at: Option<Timestamp>,
+    /// Who ordered a fix, if a person did.
+    pub by: Option<&'static str>,
+    /// The places of their messages in the batch.
+    pub messages: Vec<usize>,
+}
+
+/// The matters of a batch, by key.
+#[derive(Debug, Default)]
+pub struct Matters(BTreeMap<String, Matter>);
+
+impl Matters {
+    /// Adds what was decided about one resource of a finding. What a person ordered counts more than what the same
+    /// resource's other findings came to; else the newest finding decides.
+    pub fn add(
+        &mut self,
+        message: usize,
+        finding: &Finding,
+        control: &'static Control,
+        candidate: &Candidate<'_>,
+        decision: Decision,
+        now: Timestamp,
+    ) {
+        let subject = subject(finding, control, candidate);
+        let updated_at = finding.updated_at.unwrap_or(now);
+        let by = finding.ordered.then_some(BY_CUSTOM_ACTION);
+        let matter = self
+            .0
+            .entry(subject.key.clone())
+            .or_insert_with(|| Matter {
+                subject,
+                control,
+                decision: decision.clone(),
+                findings: Vec::new(),
+                updated_at,
+                sent_at: None,
+                by,
+                messages: Vec::new(),
+            });
+        if (by, updated_at) > (matter.by, matter.updated_at) {
+            matter.decision = decision;
+        }
+        matter.by = matter.by.max(by);
+        matter.sent_at = matter.sent_at.max(finding.sent_at.parse().ok());
+        matter.updated_at = matter.updated_at.max(updated_at);
+        if !matter.findings.contains(&finding.id) {
+            matter.findings.push(finding.id.clone());
+        }
+        if !matter.messages.contains(&message) {
+            matter.messages.push(message);
+        }
+    }
+
+    /// All of them, in the order of their keys.
+    pub fn into_all(self) -> impl Iterator<Item = Matter> {
+        self.0.into_values()
+    }
+}
+
+/// What a decision is noted under. A resource that is none has a key, too: that it was refused is told once.
+fn subject(finding: &Finding, control: &Control, candidate: &Candidate<'_>) -> Subject {
+    if let Ok(target) = &candidate.target {
+        return Subject::new(control, target);
+    }
+    let plain = |text: &str| -> String {
+        let characters = text.chars().take(REFUSED_ID);
+        let plain = |character: char| character.is_ascii_graphic() && character != '#';
+        characters
+            .map(|character| if plain(character) { character } else { '?' })
+            .collect()
+    };
+    let target = Target {
+        account: finding.account.clone(),
+        region: plain(&finding.region),
+        resource: plain(candidate.resource),
+    };
+    Subject::new(control, &target)
+}
+
+/// Whether people hear of a refusal: what is wrong with a finding, and not that an account is one that nothing is
+/// changed in.
+#[must_use]
+pub fn is_reported(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Mismatch(_) | Refusal::OutsideOrganization | Refusal::NoEntry => true,
+        Refusal::LookupFailed | Refusal::AccountNotActive { .. } | Refusal::Protected => false,
+    }
+}
