@@ -15,6 +15,7 @@
 //! * [`optimistic`]: writing a record that others write too.
 //! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
+//! * [`remediation`]: what the functions of the remediation flow say to each other; its table (feature `remediation`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`gateway`], [`security_hub`], …) speak the domain; an SDK

@@ -8,7 +8,11 @@ use crate::ids::FindingId;
 
 /// A message of the archive queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "task",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum ArchiveTask {
     /// Suppress findings until a day.
     Suppress {
@@ -54,4 +58,23 @@ pub struct OrderError {
     /// What the function said, or nothing.
     #[serde(default)]
     pub cause: String,
+}
+
+impl OrderError {
+    /// The error as a person reads it: its name, and what the function said.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Cause {
+            error_message: String,
+        }
+        // Lambda's errors arrive as JSON.
+        let cause = serde_json::from_str::<Cause>(&self.cause).map(|cause| cause.error_message);
+        let cause = cause.unwrap_or_else(|_| self.cause.clone());
+        match cause.trim() {
+            "" => self.error.clone(),
+            cause => format!("{}: {cause}", self.error),
+        }
+    }
 }

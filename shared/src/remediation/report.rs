@@ -21,6 +21,21 @@ pub enum Outcome {
     Needs,
 }
 
+impl Outcome {
+    /// The outcome as a word, as in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WouldFix => "WOULD_FIX",
+            Self::Fixed => "FIXED",
+            Self::AlreadyCompliant => "ALREADY_COMPLIANT",
+            Self::Blocked => "BLOCKED",
+            Self::NotApplicable => "NOT_APPLICABLE",
+            Self::Needs => "NEEDS",
+        }
+    }
+}
+
 /// The remediator's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
