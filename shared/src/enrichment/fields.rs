@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     account_directory::entry::{AccountEntry, Contact, STATE_FIELD},
     security_hub::{
-        FIELD_NAME_CHARS, FIELD_VALUE_CHARS, Finding, OWNER_FIELD, USER_DEFINED_FIELDS,
+        FIELD_NAME_CHARS, FIELD_VALUE_CHARS, Finding, OWNER_FIELD, REMEDIATION_FIELD,
+        USER_DEFINED_FIELDS,
     },
 };
 
@@ -167,6 +168,7 @@ impl Content {
             .chain(prefixed)
             .take(NAMES_TO_TRY)
             .map(|name| cut(&name, FIELD_NAME_CHARS))
+            .filter(|name| name != REMEDIATION_FIELD)
     }
 }
 
@@ -395,7 +397,7 @@ impl Composition<'_> {
 /// Separates our fields from those of others.
 ///
 /// On a finding without our marker every field is another party's. On one with it ours are:
-/// * what starts with `orgkeeper:`;
+/// * what starts with `orgkeeper:`, but for the field of the remediation flow ([`REMEDIATION_FIELD`]);
 /// * a reserved name, unless ours is there under `orgkeeper:<name>`;
 /// * a tag's name with a value that the entry says now or said earlier, likewise, and `tag:<name>` with
 ///   such a value unless `<name>` itself is ours.
@@ -468,7 +470,9 @@ impl Owners {
             let is_marker = markers().any(|marker| marker == *name);
             !is_marker || fields.get(name).is_none_or(|value| value != MARK)
         });
-        let may_be_ours = |name: &str| fields.contains_key(name) && !of_others.contains(name);
+        let may_be_ours = |name: &str| {
+            fields.contains_key(name) && !of_others.contains(name) && name != REMEDIATION_FIELD
+        };
         fields
             .iter()
             .filter(|(name, value)| {
@@ -515,7 +519,8 @@ impl Owners {
     }
 
     fn may_be_of_account(name: &str, is_ours: &dyn Fn(&str) -> bool) -> bool {
-        name.starts_with(OURS) || (RESERVED.contains(&name) && !is_ours(&format!("{OURS}{name}")))
+        (name.starts_with(OURS) && name != REMEDIATION_FIELD)
+            || (RESERVED.contains(&name) && !is_ours(&format!("{OURS}{name}")))
     }
 
     /// The tags that can be under this one of their `names`.
@@ -590,6 +595,8 @@ pub(crate) mod tests {
             publisher: "111122223333".parse().unwrap(),
             user_defined_fields: BTreeMap::new(),
             note: None,
+            compliance: String::new(),
+            workflow: None,
             seen_at: String::new(),
         }
     }
@@ -639,6 +646,19 @@ pub(crate) mod tests {
             ])
         );
         assert_eq!(fields.not_shown, [""; 0]);
+    }
+
+    #[test]
+    fn what_the_remediation_flow_says_stays() {
+        let entry = entry(&[("Remediation", "manual")]);
+        let said = map(&[("orgkeeper:Remediation", "would fix: it")]);
+        // Before the enrichment, and after it.
+        let first = fields_on(said.clone(), &entry).map;
+        let mut second = fields_on(BTreeMap::new(), &entry).map;
+        second.extend(said);
+        assert_eq!(first, second);
+        assert_eq!(fields_on(second.clone(), &entry).map, second);
+        assert!(!second.contains_key(OTHERS), "{second:?}");
     }
 
     #[test]
@@ -962,6 +982,7 @@ pub(crate) mod tests {
             2 => select(RESERVED.to_vec()).prop_map(str::to_owned),
             3 => "[a-c]{1,2}",
             1 => "(tag:|orgkeeper:)[a-c]",
+            1 => "(|tag:|orgkeeper:)Remediation",
             1 => long_text(120..140),
         ]
     }
@@ -1003,6 +1024,7 @@ pub(crate) mod tests {
                     .prop_map(|(prefix, name)| format!("{prefix}{name}")),
                 1 => long_text(100..129),
                 1 => Just(OTHERS.to_owned()),
+                1 => Just(REMEDIATION_FIELD.to_owned()),
             ]
         };
         let value = || {

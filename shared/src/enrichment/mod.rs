@@ -7,7 +7,7 @@ pub mod fields;
 pub mod note;
 pub mod plan;
 pub mod style;
-mod text;
+pub mod text;
 pub mod write;
 
 pub use style::Style;

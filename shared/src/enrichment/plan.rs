@@ -134,6 +134,7 @@ pub fn update(finding: &Finding, entry: &AccountEntry, style: &Style) -> Option<
     (note.is_some() || fields.map != finding.user_defined_fields).then_some(FindingUpdate {
         user_defined_fields: fields.map,
         note,
+        workflow: None,
     })
 }
 
@@ -151,6 +152,8 @@ pub fn shown(entry: &AccountEntry, style: &Style) -> FindingUpdate {
         publisher: entry.account_id.clone(),
         user_defined_fields: BTreeMap::new(),
         note: None,
+        compliance: String::new(),
+        workflow: None,
         seen_at: String::new(),
     };
     update(&bare, entry, style).unwrap_or_default()
@@ -163,6 +166,7 @@ pub fn smallest(finding: &Finding, entry: &AccountEntry, style: &Style) -> Findi
     FindingUpdate {
         user_defined_fields: smallest_fields(finding, entry, style).map,
         note: None,
+        workflow: None,
     }
 }
 
@@ -190,6 +194,8 @@ mod tests {
             publisher: "111122223333".parse().unwrap(),
             user_defined_fields: BTreeMap::new(),
             note: None,
+            compliance: String::new(),
+            workflow: None,
             seen_at: seen_at.into(),
         }
     }

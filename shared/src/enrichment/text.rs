@@ -8,13 +8,13 @@ const CUT: char = '…';
 /// Tags and names are anybody's text; Security Hub wants a visible character in every value, and a
 /// line break in a note does not help a reader of a table.
 #[must_use]
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
 /// The text if it has at most `limit` characters, else its beginning with `…` as the last of them.
 #[must_use]
-pub(super) fn cut(text: &str, limit: usize) -> String {
+pub fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some(_) => text
@@ -27,7 +27,7 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
 
 /// As many of the names as fit into `limit` characters, whole ones, then how many more there are.
 #[must_use]
-pub(super) fn list(names: &[String], limit: usize) -> String {
+pub fn list(names: &[String], limit: usize) -> String {
     let text = |shown: usize| match (shown, names.len() - shown) {
         (_, 0) => names.join(", "),
         (0, left_out) => format!("{left_out} more"),

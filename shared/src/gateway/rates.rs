@@ -55,6 +55,7 @@ pub const INVOCATIONS_AT_ONCE: &[(&str, u32)] = &[
     (CREATE_ACCOUNT_ASSIGNMENT, 2),
     (CREATE_MANAGED_ACCOUNT, 3),
     (DIRECTORY_REFRESHER, 2),
+    (FINDING_ARCHIVER, 2),
     (FINDING_ENRICHER, 2),
     (NEW_ACCOUNT_HANDLER, 2),
 ];
@@ -62,6 +63,7 @@ pub const INVOCATIONS_AT_ONCE: &[(&str, u32)] = &[
 const CREATE_ACCOUNT_ASSIGNMENT: &str = "create-account-assignment";
 const CREATE_MANAGED_ACCOUNT: &str = "create-managed-account";
 const DIRECTORY_REFRESHER: &str = "directory-refresher";
+const FINDING_ARCHIVER: &str = "finding-archiver";
 const FINDING_ENRICHER: &str = "finding-enricher";
 const NEW_ACCOUNT_HANDLER: &str = "new-account-handler";
 
@@ -149,14 +151,14 @@ pub mod identity_center {
 /// AWS Security Hub, for an account and Region (the operations' API references).
 #[rustfmt::skip]
 pub mod security_hub {
-    use super::{DIRECTORY_REFRESHER, FINDING_ENRICHER, PublishedRate, rate};
+    use super::{DIRECTORY_REFRESHER, FINDING_ARCHIVER, FINDING_ENRICHER, PublishedRate, rate};
 
     const SERVICE: &str = "securityhub";
 
     pub(crate) const BATCH_UPDATE_FINDINGS: PublishedRate =
-        rate(SERVICE, "BatchUpdateFindings", (10, 30), &[(DIRECTORY_REFRESHER, 45), (FINDING_ENRICHER, 45)]);
+        rate(SERVICE, "BatchUpdateFindings", (10, 30), &[(DIRECTORY_REFRESHER, 35), (FINDING_ARCHIVER, 20), (FINDING_ENRICHER, 35)]);
     pub(crate) const GET_FINDINGS: PublishedRate =
-        rate(SERVICE, "GetFindings", (3, 6), &[(DIRECTORY_REFRESHER, 78), (FINDING_ENRICHER, 12)]);
+        rate(SERVICE, "GetFindings", (3, 6), &[(DIRECTORY_REFRESHER, 66), (FINDING_ARCHIVER, 12), (FINDING_ENRICHER, 12)]);
 }
 
 /// One function's share of every published rate, for each of its invocations.

@@ -1,4 +1,4 @@
-//! A finding as AWS Security Finding Format (ASFF) has it: only what decides how it is enriched is read.
+//! A finding as AWS Security Finding Format (ASFF) has it: only what decides how it is updated is read.
 //!
 //! Everything else is skipped without being taken apart: a finding has a hundred kinds of resources, and
 //! new ones appear before their description does.
@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{lenient::Lenient, owner::owner};
+use super::{lenient::Lenient, owner::owner, update::Workflow};
 use crate::ids::{AccountId, FindingId};
 
-/// A finding: what decides how it is enriched.
+/// A finding: what decides how it is updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What identifies it.
@@ -24,6 +24,10 @@ pub struct Finding {
     pub user_defined_fields: BTreeMap<String, String>,
     /// Who wrote the note and what it says, if there is one.
     pub note: Option<FindingNote>,
+    /// Whether the control passed (`Compliance.Status`); empty if the finding does not say.
+    pub compliance: String,
+    /// How far people are with it, if the finding says so in a known word.
+    pub workflow: Option<Workflow>,
     /// When its event was sent, as in the envelope (RFC 3339 in UTC, so that text order is time
     /// order); empty for a finding that was read from Security Hub.
     pub seen_at: String,
@@ -81,6 +85,8 @@ pub fn read(json: &str) -> Result<Finding, MalformedFinding> {
                 updated_by: note.updated_by.0.unwrap_or_default(),
             })
         }),
+        compliance: asff.compliance.status(),
+        workflow: Workflow::named(&asff.workflow.status()),
         seen_at: String::new(),
     })
 }
@@ -150,10 +156,29 @@ struct Asff<'a> {
     user_defined_fields: Option<&'a RawValue>,
     #[serde(default)]
     note: Lenient<Note>,
+    #[serde(default)]
+    compliance: Lenient<Status>,
+    #[serde(default)]
+    workflow: Lenient<Status>,
     #[serde(borrow)]
     product_fields: Option<&'a RawValue>,
     #[serde(borrow)]
     resources: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Status {
+    #[serde(default)]
+    status: Lenient<String>,
+}
+
+impl Lenient<Status> {
+    /// The status; empty if there is none.
+    fn status(self) -> String {
+        let status = self.0.and_then(|it| it.status.0);
+        status.unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,6 +204,8 @@ mod tests {
             "Resources": [{ "Id": "arn:aws:sqs:us-east-1:111122223333:q" }],
             "UserDefinedFields": { "ticket": "SEC-1" },
             "Note": { "Text": "mine", "UpdatedBy": "ana", "UpdatedAt": "2026-03-01T10:00:00Z" },
+            "Compliance": { "Status": "FAILED" },
+            "Workflow": { "Status": "NOTIFIED" },
         })
     }
 
@@ -200,6 +227,15 @@ mod tests {
             (note.text.as_str(), note.updated_by.as_str()),
             ("mine", "ana")
         );
+        assert_eq!(finding.compliance, "FAILED");
+        assert_eq!(finding.workflow, Some(Workflow::Notified));
+        let workflow = |status: Value| {
+            let odd = json!({ "Status": status });
+            read_with("Workflow", odd).unwrap().workflow
+        };
+        assert_eq!(workflow(json!("RESOLVED")), Some(Workflow::Resolved));
+        assert_eq!(workflow(json!("PARKED")), None);
+        assert_eq!(workflow(json!(["NEW"])), None);
     }
 
     #[test]
@@ -217,6 +253,8 @@ mod tests {
                 "Resources",
                 "ProductFields",
                 "Note",
+                "Compliance",
+                "Workflow",
                 "Severity",
                 "SomethingNew",
             ] {

@@ -20,7 +20,7 @@ use aws_sdk_securityhub::{
 };
 
 pub use finding::{Finding, FindingNote};
-pub use update::{FindingUpdate, NOTE_CHARS, Note, Unprocessed, UpdateError};
+pub use update::{FindingUpdate, NOTE_CHARS, Note, Unprocessed, UpdateError, Workflow};
 
 use page::{AnswerReader, Found};
 use update::{INVALID_INPUT, update_in_one_call};
@@ -42,6 +42,8 @@ const FINDINGS_PER_READ: i32 = 100;
 pub const VALUES_PER_READ: usize = 20;
 /// The user-defined field that names the owner of a finding that another account published.
 pub const OWNER_FIELD: &str = "AccountId";
+/// The user-defined field that says what the remediation flow would do, or has done.
+pub const REMEDIATION_FIELD: &str = "orgkeeper:Remediation";
 /// User-defined fields of a finding.
 pub const USER_DEFINED_FIELDS: usize = 50;
 /// Characters in the name of a user-defined field.

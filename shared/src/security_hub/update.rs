@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_securityhub::{
     Client,
-    types::{AwsSecurityFindingIdentifier, NoteUpdate},
+    types::{AwsSecurityFindingIdentifier, NoteUpdate, WorkflowStatus, WorkflowUpdate},
 };
 
 use crate::{
@@ -28,13 +28,50 @@ pub struct Note {
     pub updated_by: String,
 }
 
+/// How far people are with a finding (`Workflow.Status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Workflow {
+    /// Nobody has looked at it.
+    New,
+    /// Somebody was notified.
+    Notified,
+    /// It was corrected. Security Hub sets it back to new if the control fails again.
+    Resolved,
+    /// It is not to be looked at. Security Hub leaves it so.
+    Suppressed,
+}
+
+impl Workflow {
+    /// Every status.
+    const ALL: [Self; 4] = [Self::New, Self::Notified, Self::Resolved, Self::Suppressed];
+
+    fn status(self) -> WorkflowStatus {
+        match self {
+            Self::New => WorkflowStatus::New,
+            Self::Notified => WorkflowStatus::Notified,
+            Self::Resolved => WorkflowStatus::Resolved,
+            Self::Suppressed => WorkflowStatus::Suppressed,
+        }
+    }
+
+    /// The status of this name, as a finding has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|workflow| workflow.status().as_str() == name)
+    }
+}
+
 /// What to change on a finding. Findings that get an equal update share a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FindingUpdate {
-    /// The whole map of user-defined fields: it replaces the one that is there.
+    /// The whole map of user-defined fields: it replaces the one that is there. An empty map leaves that one.
     pub user_defined_fields: BTreeMap<String, String>,
     /// The note, `None` to leave the one that is there.
     pub note: Option<Note>,
+    /// The workflow status, `None` to leave the one that is there.
+    pub workflow: Option<Workflow>,
 }
 
 /// Why Security Hub refused to update one finding.
@@ -114,6 +151,14 @@ pub(super) async fn update_in_one_call(
             .updated_by(&note.updated_by)
             .build()
     });
+    let fields = update
+        .user_defined_fields
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let fields = (!update.user_defined_fields.is_empty()).then(|| fields.collect());
+    let workflow = update
+        .workflow
+        .map(|workflow| WorkflowUpdate::builder().status(workflow.status()).build());
     let identifiers = findings
         .iter()
         .map(|finding| {
@@ -126,14 +171,9 @@ pub(super) async fn update_in_one_call(
     let answer = client
         .batch_update_findings()
         .set_finding_identifiers(Some(identifiers))
-        .set_user_defined_fields(Some(
-            update
-                .user_defined_fields
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        ))
+        .set_user_defined_fields(fields)
         .set_note(note)
+        .set_workflow(workflow)
         .send()
         .await
         .map_err(|error| AwsCallError::new(Service::SecurityHub, OPERATION, &error))?;

@@ -282,6 +282,7 @@ fn update() -> FindingUpdate {
             text: "whose".to_owned(),
             updated_by: "orgkeeper".to_owned(),
         }),
+        workflow: None,
     }
 }
 
