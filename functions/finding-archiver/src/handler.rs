@@ -1,0 +1,620 @@
+//! A batch of the archive queue: results are recorded and published, findings are read and updated, and what fails or
+//! is not reached is retried or goes on in a new message.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_lambda_events::sqs::SqsMessage;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use orgkeeper_shared::{
+    account_directory::table::DirectoryTable,
+    alert::AlertAccount,
+    alert_topics::AlertTopics,
+    aws_error::{AwsCallError, AwsErrorClass},
+    enrichment::{plan::Update, write::write},
+    ids::{AccountId, FindingId},
+    lambda::{Malformed, Outcomes, Time, Work},
+    queue::{Failure, Postponed, Reason, receives, since_sent},
+    remediation::{
+        archive::ArchiveTask,
+        record::{AlertClaim, Ended, Record, Recorded, Subject, is_over, today},
+        table::{ExpiredSuppression, RemediationTable},
+    },
+    security_hub::{
+        FINDINGS_PER_UPDATE, Finding, FindingUpdate, SecurityHub, UpdateError, VALUES_PER_READ,
+    },
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    change::{Change, smallest, update},
+    outcome_alert::alert,
+    texts,
+};
+
+/// Messages whose calls to DynamoDB and SNS are in progress at once.
+const AT_ONCE: usize = 8;
+/// Expired suppressions that one invocation opens again: about what its share of the rates is good for.
+const SUPPRESSIONS_AT_ONCE: usize = 150;
+/// An order can be done before its finding can be found: it is looked for in so many receives, about four minutes.
+const RECEIVES_UNTIL_GONE: u32 = 6;
+/// The shortest and the longest delay after a call was throttled.
+const SHORTEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+
+/// Why a message was not processed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotArchived {
+    /// It cannot be understood.
+    #[error("the message cannot be understood")]
+    Malformed(#[source] Malformed),
+    /// The table could not be read or written.
+    #[error("the table of remediations could not be used")]
+    Table(#[source] Arc<AwsCallError>),
+    /// The alert was not published.
+    #[error("the alert was not published")]
+    Alert(#[source] Arc<AwsCallError>),
+    /// The findings could not be read.
+    #[error("the findings could not be read")]
+    Read(#[source] Arc<AwsCallError>),
+    /// A finding was not updated.
+    #[error("a finding was not updated")]
+    Update(#[source] UpdateError),
+    /// Security Hub does not have a finding yet.
+    #[error("Security Hub does not have a finding yet")]
+    NotFound,
+}
+
+impl Reason for NotArchived {
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Malformed(_) => false,
+            Self::Table(error) | Self::Alert(error) | Self::Read(error) => {
+                error.retryable_or_denied()
+            }
+            Self::Update(UpdateError::Call(error)) => error.retryable_or_denied(),
+            Self::Update(reason @ UpdateError::Unprocessed(_)) => reason.retryable(),
+            Self::NotFound => true,
+        }
+    }
+}
+
+/// What became of a finding.
+#[derive(Clone, Debug)]
+enum Outcome {
+    /// It says what it is to say.
+    Done,
+    /// Security Hub does not have it.
+    NotFound,
+    /// A call was throttled: it goes on in a new message, for which no receive is counted.
+    Throttled,
+    Failed(NotArchived),
+}
+
+/// What became of each finding; one that is not in here was not reached in time.
+type ByFinding = HashMap<FindingId, Outcome>;
+
+/// Archives one batch after another.
+#[derive(Debug)]
+pub struct Archiver {
+    /// What is known of each control on each resource.
+    pub table: RemediationTable,
+    /// The account directory, for names.
+    pub directory: DirectoryTable,
+    /// Where the findings are.
+    pub security_hub: SecurityHub,
+    /// Where alerts are published.
+    pub topics: AlertTopics,
+}
+
+/// A message, and what is left to do for it.
+#[derive(Default)]
+struct Job {
+    /// What findings get.
+    changes: Vec<(FindingId, Change)>,
+    /// Suppressions that end when their findings are open.
+    suppressions: Vec<(ExpiredSuppression, Vec<FindingId>)>,
+    failure: Option<NotArchived>,
+    /// It goes on in a new message after this delay.
+    wait: Option<Duration>,
+    results: usize,
+    alerts: usize,
+}
+
+impl Job {
+    fn failed(reason: NotArchived) -> Self {
+        Self {
+            failure: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    fn of_table(error: AwsCallError) -> Self {
+        Self::failed(NotArchived::Table(Arc::new(error)))
+    }
+}
+
+/// A result as its message has it.
+struct OrderResult {
+    subject: Subject,
+    attempt: u32,
+    ended: Ended,
+    findings: Vec<FindingId>,
+}
+
+impl Archiver {
+    /// Records what a message says, and finds out what its findings get.
+    async fn job(&self, task: ArchiveTask, time: &Time) -> Job {
+        match task {
+            ArchiveTask::Suppress {
+                findings,
+                reason,
+                until,
+                ..
+            } => {
+                // It has waited so long that it is over.
+                if is_over(until, time.began()) {
+                    return Job::default();
+                }
+                let change = texts::suppressed(&reason, until);
+                Job {
+                    changes: for_all(findings, &change),
+                    ..Job::default()
+                }
+            }
+            ArchiveTask::Result {
+                key,
+                attempt,
+                order,
+                report,
+                error,
+                findings,
+                execution,
+            } => {
+                let result = OrderResult {
+                    subject: Subject::of_order(&key, &order),
+                    attempt,
+                    ended: Ended::of(report.as_ref(), error.as_ref(), execution.as_deref()),
+                    findings,
+                };
+                if attempt == 0 {
+                    self.previewed(result, time).await
+                } else {
+                    self.finished(result, time).await
+                }
+            }
+            ArchiveTask::ReopenExpired => self.expired(time).await,
+        }
+    }
+
+    async fn previewed(&self, result: OrderResult, time: &Time) -> Job {
+        let OrderResult {
+            subject,
+            ended,
+            findings,
+            ..
+        } = result;
+        match self.table.previewed(&subject, &ended, time.now()).await {
+            Err(error) => Job::of_table(error),
+            Ok((Recorded::Outdated, _)) => Job::default(),
+            Ok((recorded, record)) => Job {
+                changes: for_all(all_of(findings, record.as_ref()), &texts::previewed(&ended)),
+                results: usize::from(recorded == Recorded::Now),
+                ..Job::default()
+            },
+        }
+    }
+
+    async fn finished(&self, result: OrderResult, time: &Time) -> Job {
+        let OrderResult {
+            subject,
+            attempt,
+            ended,
+            findings,
+        } = result;
+        let finished = self
+            .table
+            .finish(&subject, attempt, &ended, time.now(), time.end())
+            .await;
+        let (recorded, record) = match finished {
+            Err(error) => return Job::of_table(error),
+            Ok((recorded, Some(record))) if recorded != Recorded::Outdated => (recorded, record),
+            Ok(_) => return Job::default(),
+        };
+        let ended_at = record.ended_at.unwrap_or_else(|| time.began());
+        let mut job = Job {
+            results: usize::from(recorded == Recorded::Now),
+            ..Job::default()
+        };
+        // The control failed again since: the findings are about that.
+        if record.last_seen_at <= ended_at {
+            let change = texts::ended(&ended, today(ended_at));
+            job.changes = for_all(all_of(findings, Some(&record)), &change);
+        }
+        if !record.owes_alert(attempt) {
+            return job;
+        }
+        if recorded == Recorded::Before {
+            let claim = self
+                .table
+                .claim_alert(&subject.key, attempt, time.now(), time.end())
+                .await;
+            match claim {
+                Err(error) => {
+                    job.failure = Some(NotArchived::Table(Arc::new(error)));
+                    return job;
+                }
+                Ok(AlertClaim::Nothing) => return job,
+                Ok(AlertClaim::InProgress(until)) => {
+                    let left = until.duration_since(time.now());
+                    let left = Duration::try_from(left).unwrap_or_default();
+                    job.wait = Some(left + Duration::from_secs(1));
+                    return job;
+                }
+                Ok(AlertClaim::Claimed) => {}
+            }
+        }
+        match self
+            .publish(&subject, attempt, &ended, ended_at, time)
+            .await
+        {
+            Ok(()) => job.alerts = 1,
+            Err(reason) => job.failure = Some(reason),
+        }
+        job
+    }
+
+    /// Publishes the alert about an attempt, which the caller has claimed.
+    async fn publish(
+        &self,
+        subject: &Subject,
+        attempt: u32,
+        ended: &Ended,
+        ended_at: Timestamp,
+        time: &Time,
+    ) -> Result<(), NotArchived> {
+        let account = self.named(&subject.target.account).await;
+        if let Some(alert) = alert(subject, attempt, ended, account, ended_at)
+            && let Err(error) = self.topics.publish(&alert).await
+        {
+            let released = self
+                .table
+                .release_alert(&subject.key, attempt, time.now())
+                .await;
+            if let Err(error) = released {
+                tracing::warn!(%error, "the alert can be retried after its claim has expired");
+            }
+            return Err(NotArchived::Alert(Arc::new(error)));
+        }
+        let noted = self.table.alerted(&subject.key, attempt, time.now()).await;
+        noted.map_err(|error| NotArchived::Table(Arc::new(error)))
+    }
+
+    /// The account as the directory has it. A name is a comfort: without it the alert has the id.
+    async fn named(&self, account: &AccountId) -> AlertAccount {
+        let mut read = self.directory.read(&[account.clone()].into()).await;
+        let entry = read.remove(account).and_then(Result::ok);
+        AlertAccount {
+            id: Some(account.clone()),
+            name: entry
+                .as_ref()
+                .map(|entry| entry.name.clone())
+                .filter(|name| !name.is_empty()),
+            ou_path: entry.map(|entry| entry.ou_path.to_string()),
+        }
+    }
+
+    /// The suppressions that have ended, as many as one invocation opens.
+    async fn expired(&self, time: &Time) -> Job {
+        let expired = self.table.expired_suppressions(today(time.began())).await;
+        let mut expired = match expired {
+            Ok(expired) => expired,
+            Err(error) => return Job::of_table(error),
+        };
+        // One that fails each time does not keep others waiting.
+        fastrand::shuffle(&mut expired);
+        let mut job = Job {
+            wait: (expired.len() > SUPPRESSIONS_AT_ONCE).then_some(Duration::ZERO),
+            ..Job::default()
+        };
+        expired.truncate(SUPPRESSIONS_AT_ONCE);
+        let reading = expired.into_iter().map(async |suppression| {
+            let record = self.table.read(&suppression.key).await;
+            (suppression, record)
+        });
+        let mut records = stream::iter(reading).buffered(AT_ONCE);
+        while let Some((suppression, record)) = records.next().await {
+            match record {
+                // It was changed meanwhile, and the index does not show it yet.
+                Ok(record)
+                    if record.as_ref().and_then(|it| it.until) != Some(suppression.until) => {}
+                Ok(record) => {
+                    let reason = record.as_ref().and_then(|it| it.reason.as_deref());
+                    let change = texts::reopened(reason, suppression.until);
+                    let findings = all_of(Vec::new(), record.as_ref());
+                    job.changes.extend(for_all(findings.clone(), &change));
+                    job.suppressions.push((suppression, findings));
+                }
+                Err(error) => job.failure = Some(NotArchived::Table(Arc::new(error))),
+            }
+        }
+        drop(records);
+        job
+    }
+
+    /// Brings the findings to say what they are to say, as far as time allows.
+    ///
+    /// Each is read before it is written: what people have written on it stays, and what it says already is not
+    /// written again, which would be another event.
+    async fn archive(&self, changes: &HashMap<FindingId, Change>, time: &Time) -> ByFinding {
+        let mut outcomes = ByFinding::new();
+        let mut findings: Vec<&FindingId> = changes.keys().collect();
+        // Findings that get the same share a call.
+        findings.sort_by_key(|id| (&changes[*id], *id));
+        let mut chunks = findings.chunks(FINDINGS_PER_UPDATE);
+        let mut failed = None;
+        while let Some(chunk) = chunks.next().filter(|_| failed.is_none()) {
+            let mut read = Vec::new();
+            for ids in chunk.chunks(VALUES_PER_READ) {
+                let ids: Vec<FindingId> = ids.iter().map(|id| (*id).clone()).collect();
+                let reading = self.security_hub.findings_by_id(&ids);
+                match timeout_at(time.start_until(), reading).await {
+                    Ok(Ok(found)) => {
+                        let missing = ids.into_iter().map(|id| (id, Outcome::NotFound));
+                        outcomes.extend(missing);
+                        for finding in &found {
+                            outcomes.remove(&finding.id);
+                        }
+                        read.extend(found);
+                    }
+                    Ok(Err(error)) => {
+                        failed = Some(Some(Arc::new(error)));
+                        break;
+                    }
+                    Err(_) => {
+                        failed = Some(None);
+                        break;
+                    }
+                }
+            }
+            self.write(&read, changes, &mut outcomes, time.deadline())
+                .await;
+        }
+        // The others would fare no better than the one whose call failed.
+        if let Some(Some(error)) = failed {
+            let outcome = match error.class() {
+                AwsErrorClass::Throttled => Outcome::Throttled,
+                _ => Outcome::Failed(NotArchived::Read(error)),
+            };
+            for id in changes.keys() {
+                outcomes
+                    .entry(id.clone())
+                    .or_insert_with(|| outcome.clone());
+            }
+        }
+        outcomes
+    }
+
+    async fn write(
+        &self,
+        findings: &[Finding],
+        changes: &HashMap<FindingId, Change>,
+        outcomes: &mut ByFinding,
+        deadline: Instant,
+    ) {
+        let mut groups: HashMap<FindingUpdate, Vec<FindingId>> = HashMap::new();
+        let mut updates: HashMap<&FindingId, FindingUpdate> = HashMap::new();
+        for finding in findings {
+            let Some(change) = changes.get(&finding.id) else {
+                continue;
+            };
+            match update(finding, change) {
+                Some(update) => {
+                    groups
+                        .entry(update.clone())
+                        .or_default()
+                        .push(finding.id.clone());
+                    updates.insert(&finding.id, update);
+                }
+                None => drop(outcomes.insert(finding.id.clone(), Outcome::Done)),
+            }
+        }
+        let groups: Vec<Update> = groups
+            .into_iter()
+            .map(|(update, findings)| Update { update, findings })
+            .collect();
+        let least = |id: &FindingId| updates.get(id).map(smallest);
+        let written = write(&self.security_hub, &groups, least, deadline).await;
+        outcomes.extend(written.by_finding.into_iter().map(|(id, written)| {
+            let outcome = match written {
+                Ok(()) => Outcome::Done,
+                Err(reason) => match reason.class() {
+                    AwsErrorClass::NotFound => Outcome::NotFound,
+                    AwsErrorClass::Throttled => Outcome::Throttled,
+                    _ => Outcome::Failed(NotArchived::Update(reason)),
+                },
+            };
+            (id, outcome)
+        }));
+    }
+
+    /// Ends the suppressions whose findings are open.
+    async fn end_suppressions(&self, job: &mut Job, outcomes: &ByFinding, time: &Time) {
+        let is_open =
+            |id: &FindingId| matches!(outcomes.get(id), Some(Outcome::Done | Outcome::NotFound));
+        let ended = job
+            .suppressions
+            .iter()
+            .filter(|(_, findings)| findings.iter().all(is_open))
+            .map(|(suppression, _)| suppression);
+        let ending = ended.map(async |suppression| {
+            let ExpiredSuppression { key, until } = suppression;
+            self.table.reopened(key, *until, time.now()).await
+        });
+        let mut ending = stream::iter(ending).buffer_unordered(AT_ONCE);
+        let (mut failure, mut wait) = (None, None);
+        loop {
+            match timeout_at(time.deadline(), ending.next()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => failure = Some(NotArchived::Table(Arc::new(error))),
+                Err(_) => {
+                    wait = Some(Duration::ZERO);
+                    break;
+                }
+            }
+        }
+        drop(ending);
+        job.failure = job.failure.take().or(failure);
+        job.wait = job.wait.max(wait);
+    }
+}
+
+impl Work for Archiver {
+    const FUNCTION: &'static str = "finding-archiver";
+    type Reason = NotArchived;
+
+    /// Records, publishes and archives what the messages say. A message fails if a part of it failed, and else goes on
+    /// in a new message if a part of it was not reached: all of it can be repeated.
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, NotArchived> {
+        let mut reopens = false;
+        let tasks: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let task = task_in(message);
+                // The first opens all that there is to open.
+                let again = matches!(task, Ok(ArchiveTask::ReopenExpired))
+                    && std::mem::replace(&mut reopens, true);
+                (!again).then_some(task)
+            })
+            .collect();
+        let jobs = tasks.into_iter().map(async |task| match task {
+            None => Job::default(),
+            Some(Err(malformed)) => Job::failed(NotArchived::Malformed(malformed)),
+            Some(Ok(task)) => {
+                // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
+                let job = timeout_at(time.start_until(), Box::pin(self.job(task, time))).await;
+                job.unwrap_or_else(|_| Job {
+                    wait: Some(Duration::ZERO),
+                    ..Job::default()
+                })
+            }
+        });
+        let mut jobs: Vec<Job> = stream::iter(jobs).buffered(AT_ONCE).collect().await;
+
+        // What a later message says of a finding counts, and what has ended comes before what is decided now.
+        let mut changes: HashMap<FindingId, Change> = HashMap::new();
+        let (ended, decided): (Vec<&Job>, Vec<&Job>) =
+            jobs.iter().partition(|job| !job.suppressions.is_empty());
+        for job in ended.into_iter().chain(decided) {
+            changes.extend(job.changes.iter().cloned());
+        }
+        let outcomes = Box::pin(self.archive(&changes, time)).await;
+        for job in &mut jobs {
+            if !job.suppressions.is_empty() {
+                self.end_suppressions(job, &outcomes, time).await;
+            }
+        }
+        results(messages.iter().zip(jobs), &outcomes, time.began())
+    }
+}
+
+/// The messages that failed and those that go on, and what is counted.
+fn results<'a>(
+    messages: impl Iterator<Item = (&'a SqsMessage, Job)>,
+    outcomes: &ByFinding,
+    now: Timestamp,
+) -> Outcomes<'a, NotArchived> {
+    let mut failures = Vec::new();
+    let mut postponed = Vec::new();
+    let (mut results, mut alerts, mut gone, mut waiting) = (0, 0, HashSet::new(), HashSet::new());
+    for (message, job) in messages {
+        results += job.results;
+        alerts += job.alerts;
+        let waited = since_sent(message, now);
+        let mut failure = job.failure;
+        let mut wait = job.wait;
+        let ended: HashSet<&FindingId> = job
+            .suppressions
+            .iter()
+            .flat_map(|(_, findings)| findings)
+            .collect();
+        for (id, _) in &job.changes {
+            let (reason, delay) = match outcomes.get(id) {
+                Some(Outcome::Done) => (None, None),
+                // A finding that was suppressed for long may be deleted.
+                Some(Outcome::NotFound)
+                    if ended.contains(id) || receives(message) >= RECEIVES_UNTIL_GONE =>
+                {
+                    gone.insert(id.clone());
+                    (None, None)
+                }
+                Some(Outcome::NotFound) => (Some(NotArchived::NotFound), None),
+                Some(Outcome::Failed(reason)) => (Some(reason.clone()), None),
+                Some(Outcome::Throttled) => {
+                    (None, Some((waited * 2).clamp(SHORTEST_WAIT, LONGEST_WAIT)))
+                }
+                None => (None, Some(Duration::ZERO)),
+            };
+            if delay.is_some() {
+                waiting.insert(id.clone());
+            }
+            wait = wait.max(delay);
+            // Of several reasons a retryable one counts.
+            failure = match (failure, reason) {
+                (Some(one), Some(other)) if !one.retryable() && other.retryable() => Some(other),
+                (one, other) => one.or(other),
+            };
+        }
+        if let Some(reason) = failure {
+            failures.push(Failure { message, reason });
+        } else if let Some(delay) = wait {
+            postponed.push(Postponed {
+                message,
+                body: message.body.as_deref().unwrap_or_default().into(),
+                delay,
+            });
+        }
+    }
+    if !gone.is_empty() {
+        tracing::warn!(
+            findings = gone.len(),
+            "findings that Security Hub does not have are left out"
+        );
+    }
+    let count = |is: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| is(outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    Outcomes::new(failures)
+        .postpone(postponed)
+        .count("FindingsArchived", count(|it| matches!(it, Outcome::Done)))
+        .count("FindingsFailed", failed)
+        .count("FindingsWaiting", waiting.len())
+        .count("ResultsRecorded", results)
+        .count("AlertsPublished", alerts)
+}
+
+fn task_in(message: &SqsMessage) -> Result<ArchiveTask, Malformed> {
+    let body = message.body.as_deref().unwrap_or_default();
+    serde_json::from_str(body).map_err(|error| Malformed::json("archive task", &error))
+}
+
+/// The findings of a message and of its record.
+fn all_of(mut findings: Vec<FindingId>, record: Option<&Record>) -> Vec<FindingId> {
+    for finding in record.into_iter().flat_map(|record| &record.findings) {
+        if !findings.contains(finding) {
+            findings.push(finding.clone());
+        }
+    }
+    findings
+}
+
+fn for_all(findings: Vec<FindingId>, change: &Change) -> Vec<(FindingId, Change)> {
+    findings
+        .into_iter()
+        .map(|finding| (finding, change.clone()))
+        .collect()
+}
