@@ -4,4 +4,5 @@ mod alert;
 mod directory;
 mod documents;
 mod enrich;
+mod remediate;
 mod vend;
