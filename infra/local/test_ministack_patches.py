@@ -3,69 +3,17 @@
     .venv/cloud/bin/python -m unittest discover -s infra/local
 """
 
-import io
 import json
 import os
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
-import zipfile
-from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
-LAUNCHER = Path(__file__).with_name("ministack_launcher.py")
-ACCOUNT = "111111111111"
-OTHER_ACCOUNT = "222222222222"
-REGION = "us-east-1"
-# Not MiniStack's own address, as behind the front door.
-ENDPOINT = "http://127.0.0.1:1"
-
-# A function that writes each event with its arrival time to a file, then behaves as its BEHAVIOUR says.
-BOOTSTRAP = """#!{python}
-import http.client, json, os, sys, time
-
-def keep(event):
-    with open(os.environ["KEEP"], "a") as file:
-        file.write(json.dumps({{"start": time.time(), "event": event}}) + "\\n")
-
-def answer(event):
-    behaviour = os.environ["BEHAVIOUR"]
-    if behaviour == "fail":
-        raise RuntimeError("as configured")
-    if behaviour == "slow":
-        time.sleep(0.4)
-    if behaviour == "name-unknown":
-        return {{"batchItemFailures": [{{"itemIdentifier": "nobody"}}]}}
-    if behaviour == "poison":
-        bad = [r for r in event["Records"] if "poison" in json.dumps(r)]
-        return {{"batchItemFailures": [{{"itemIdentifier": r["dynamodb"]["SequenceNumber"]}} for r in bad]}}
-    return {{}}
-
-api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-while True:
-    api.request("GET", "/2018-06-01/runtime/invocation/next")
-    response = api.getresponse()
-    event = json.loads(response.read())
-    if response.status != 200:
-        sys.exit(0)
-    keep(event)
-    path = "/2018-06-01/runtime/invocation/" + response.headers["Lambda-Runtime-Aws-Request-Id"]
-    try:
-        api.request("POST", path + "/response", json.dumps(answer(event)))
-    except RuntimeError as error:
-        api.request("POST", path + "/error", json.dumps({{"errorType": "Configured", "errorMessage": str(error)}}))
-    api.getresponse().read()
-"""
+from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, wait_for
 
 
 def setUpModule():
@@ -77,120 +25,6 @@ def setUpModule():
 
 def tearDownModule():
     cloud.stop()
-
-
-class Cloud:
-    """A patched MiniStack on a free port, and clients for it."""
-
-    def __init__(self):
-        self.directory = Path(tempfile.mkdtemp(prefix="ministack-patches-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        with open(self.directory / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, LAUNCHER, str(self.port), self.directory, "--endpoint-url", ENDPOINT],
-                stdout=log, stderr=log, start_new_session=True,
-                env={"PATH": os.environ["PATH"]},
-            )
-        wait_for(self.healthy, 20, f"MiniStack did not start, see {self.directory}/log")
-
-    def healthy(self):
-        try:
-            return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).status == 200
-        except urllib.error.URLError:
-            return False
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(5)
-        shutil.rmtree(self.directory)
-
-    def client(self, service, account=ACCOUNT):
-        return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION,
-            aws_access_key_id=account, aws_secret_access_key="test")
-
-    def queue(self, name, account=ACCOUNT, **attributes):
-        """Makes a queue; returns its URL and ARN."""
-        client = self.client("sqs", account)
-        url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        return url, f"arn:aws:sqs:{REGION}:{account}:{name}"
-
-    def messages(self, url, count=1, account=ACCOUNT, seconds=5):
-        """Waits until `count` messages were received from the queue."""
-        client, found = self.client("sqs", account), []
-        deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            answer = client.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"])
-            found += answer.get("Messages", [])
-        if len(found) < count:
-            raise AssertionError(f"{len(found)} of {count} messages arrived within {seconds} s")
-        return found
-
-    def advance_clock(self, seconds):
-        """Makes every message that much older, as the front door does; returns the sum."""
-        request = urllib.request.Request(
-            self.url, method="POST", data=json.dumps({"Seconds": seconds}).encode(),
-            headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock",
-                     "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/sqs/aws4_request"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.loads(answer.read())["AdvancedSeconds"]
-
-    def function(self, name, behaviour):
-        """Makes a function; returns its ARN."""
-        arn = self.client("lambda").create_function(
-            FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=10,
-            Role=f"arn:aws:iam::{ACCOUNT}:role/any", Code={"ZipFile": bootstrap_zip()},
-            Environment={"Variables": {"BEHAVIOUR": behaviour, "KEEP": str(self.directory / name)}},
-        )["FunctionArn"]
-        return arn
-
-    def invocations(self, name, count=1, seconds=6):
-        """Waits until the function was called `count` times; returns what it kept."""
-        file = self.directory / name
-        wait_for(lambda: file.exists() and len(file.read_text().splitlines()) >= count, seconds,
-                 f"{name} was not called {count} times within {seconds} s")
-        return [json.loads(line) for line in file.read_text().splitlines()]
-
-    def rule(self, name, pattern, account=ACCOUNT, **target):
-        """Makes a rule with one target."""
-        events = self.client("events", account)
-        events.put_rule(Name=name, EventPattern=json.dumps(pattern))
-        answer = events.put_targets(Rule=name, Targets=[{"Id": "1", **target}])
-        assert not answer["FailedEntryCount"], answer
-
-    def put_event(self, source, account=ACCOUNT, **detail):
-        answer = self.client("events", account).put_events(
-            Entries=[{"Source": source, "DetailType": "test", "Detail": json.dumps(detail)}])
-        assert not answer["FailedEntryCount"], answer
-
-
-def bootstrap_zip():
-    """The bootstrap above as a function's zip."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, BOOTSTRAP.format(python=sys.executable))
-    return content.getvalue()
-
-
-def wait_for(condition, seconds, failure):
-    """Waits until `condition()` is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(failure)
-        time.sleep(0.05)
 
 
 class Events(unittest.TestCase):
@@ -579,7 +413,7 @@ class Check(unittest.TestCase):
             "try: p.check('aws-sources', 'services.eventbridge._put_events(data)')\n"
             "except p.WrongMiniStack as e: print(e)\n")
         output = subprocess.run(
-            [sys.executable, "-c", program], cwd=LAUNCHER.parent, capture_output=True, text=True, check=True,
+            [sys.executable, "-c", program], cwd=HERE, capture_output=True, text=True, check=True,
             env={"PATH": os.environ["PATH"], "STATE_DIR": str(cloud.directory)}).stdout
         self.assertIn("patch aws-sources was written for MiniStack 1.5.33", output)
 
