@@ -441,8 +441,8 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher.py", "ministack_patches.py", "ministack_iam.py", "passed_on.py", "moto_launcher.py", "organization.py")
-    return [front_door_binary(), *(local / script for script in scripts)]
+    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "moto_launcher", "organization")
+    return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
 
 
 def fingerprints(files):

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from urllib.parse import urlencode
 
 import boto3
 
@@ -136,12 +136,22 @@ class Cloud:
 
     def advance_clock(self, seconds):
         """Makes every message that much older, as the front door does; returns the sum."""
+        answer = self.own_call("sqs", json.dumps({"Seconds": seconds}), **{
+            "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock"})
+        return json.loads(answer)["AdvancedSeconds"]
+
+    def age_credentials(self, user, created, used):
+        """Makes a user's credentials older, as the front door does; in days."""
+        form = {"Action": "AgeCredentials", "UserName": user, "CreatedDays": created, "UsedDays": used}
+        self.own_call("iam", urlencode(form), **{"Content-Type": "application/x-www-form-urlencoded"})
+
+    def own_call(self, service, body, **headers):
+        """A call that no SDK knows; returns the answer."""
+        authorization = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/{service}/aws4_request"
         request = urllib.request.Request(
-            self.url, method="POST", data=json.dumps({"Seconds": seconds}).encode(),
-            headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock",
-                     "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/sqs/aws4_request"})
+            self.url, method="POST", data=body.encode(), headers={**headers, "Authorization": authorization})
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.loads(answer.read())["AdvancedSeconds"]
+            return answer.read()
 
     def function(self, name, behaviour, account=ACCOUNT):
         """Makes a function; returns its ARN."""
@@ -186,8 +196,9 @@ class Moto:
         wait_for(lambda: answers(f"{self.url}/moto-api/data.json"), START_SECONDS, "moto did not start")
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(5)
+        # Nothing is left to save.
+        self.process.kill()
+        self.process.wait()
 
     def client(self, service, account=ACCOUNT, region=REGION):
         client = boto3.client(

@@ -1,8 +1,8 @@
 """Patches of MiniStack, where it differs from AWS in a way that affects orgkeeper.
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
-docstring says what AWS does, what MiniStack does and what the patch changes; those of IAM are in `ministack_iam.py`,
-and what moto answers in `passed_on.py`. `PATCHES` at the end lists them all with the private functions of MiniStack
+docstring says what AWS does, what MiniStack does and what the patch changes; those of IAM's checks are in
+`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at the end lists them all with the private functions of MiniStack
 that each one replaces or calls. `apply_all` compares these with the installed
 MiniStack before it changes anything, so that another version fails at the start, by name, and not in a test.
 
@@ -28,9 +28,11 @@ from urllib.parse import urlsplit
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
-from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, sns, sqs, stepfunctions
+from ministack.services import (
+    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
 
 import ministack_iam
+import ministack_users
 import passed_on
 
 MINISTACK_VERSION = "1.5.33"
@@ -55,6 +57,8 @@ SECOND_DELIVERY_SECONDS = 0.5
 
 MESSAGE_TIMES = ("sent_at", "visible_at", "first_receive_at", "enqueued_at")
 
+TARGET_BUCKET = re.compile(r"<TargetBucket>([^<]*)</TargetBucket>")
+SYMMETRIC = "SYMMETRIC_DEFAULT"
 FUNCTION_ARN = re.compile(r"\barn:aws:lambda:[a-z0-9-]+:(\d{12}):function:")
 
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
@@ -316,6 +320,55 @@ def fault_of_message(message, subject, message_structure):
     if not isinstance(texts, dict) or not isinstance(texts.get("default"), str):
         return "Message Structure - No default entry in JSON message body"
     return None
+
+
+def refuse_missing_resources(_settings):
+    """AWS refuses access logs or a trail into a bucket that does not exist, rotation of a key that is not symmetric, and
+    the policy of a function that has none.
+
+    MiniStack accepts them, and answers with an empty policy. The patch refuses them.
+    """
+    put_logging = s3._put_bucket_logging
+    enable_rotation = kms._enable_key_rotation
+    get_policy = lambda_svc._get_policy
+
+    def put_logging_or_refuse(name, body):
+        target = TARGET_BUCKET.search(body.decode("utf-8", errors="replace"))
+        if target and not bucket_exists(target[1]):
+            return s3._error("InvalidTargetBucketForLogging", "The target bucket for logging does not exist", 400)
+        return put_logging(name, body)
+
+    def with_bucket(change):
+        def change_or_refuse(body):
+            bucket = body.get("S3BucketName")
+            if bucket and not bucket_exists(bucket):
+                return cloudtrail._err("S3BucketDoesNotExistException", f"S3 bucket {bucket} does not exist!")
+            return change(body)
+
+        return change_or_refuse
+
+    def enable_rotation_or_refuse(data):
+        key = kms._resolve_key(data.get("KeyId", "")) or {}
+        if key.get("KeySpec", SYMMETRIC) != SYMMETRIC:
+            return error_response_json("UnsupportedOperationException", "", 400)
+        return enable_rotation(data)
+
+    def get_policy_or_refuse(func_name, query_params=None, path_qualifier=None):
+        status, headers, body = get_policy(func_name, query_params, path_qualifier)
+        if status == 200 and not json.loads(json.loads(body)["Policy"]).get("Statement"):
+            return error_response_json("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+        return status, headers, body
+
+    s3._put_bucket_logging = put_logging_or_refuse
+    for operation in ("CreateTrail", "UpdateTrail"):
+        cloudtrail._DISPATCH[operation] = with_bucket(cloudtrail._DISPATCH[operation])
+    kms._enable_key_rotation = enable_rotation_or_refuse
+    lambda_svc._get_policy = get_policy_or_refuse
+
+
+def bucket_exists(name):
+    """Whether any account has this bucket."""
+    return any(bucket == name for _account, bucket in s3._buckets.to_dict())
 
 
 # ---------------------------------------------------------------- asynchronous invocations and mail
@@ -807,6 +860,7 @@ MESSAGE_FIELDS = "services.sqs._ensure_msg_fields(m)"
 MAPPINGS = "services.lambda_svc._iter_all_esms()"
 WAKE = "services.lambda_svc._esm_wake"
 RUN = "services.lambda_svc._execute_function(func, event)"
+IAM_HANDLERS = "services.iam._IAM_HANDLERS"
 ACTION = "core.iam_actions.extract_iam_action(service, method, path, headers, body, query_params)"
 RESOURCE = (
     "core.iam_actions.extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)")
@@ -886,6 +940,22 @@ PATCHES = (
             "services.sqs._act_send_message(data, qurl)",
         ),
         uses=("services.sns.SnsPublishError", "services.sqs._Err", "services.sqs._HANDLERS"),
+    ),
+    Patch(
+        "missing-resources",
+        refuse_missing_resources,
+        replaces=(
+            "services.s3._put_bucket_logging(name, body)",
+            "services.cloudtrail._DISPATCH",
+            "services.kms._enable_key_rotation(data)",
+            "services.lambda_svc._get_policy(func_name, query_params, path_qualifier)",
+        ),
+        uses=(
+            "services.s3._error(code, message, status, resource, extra, headers)",
+            "services.s3._buckets",
+            "services.cloudtrail._err(code, msg, status)",
+            "services.kms._resolve_key(key_id_or_arn)",
+        ),
     ),
     Patch(
         "asynchronous-invocations",
@@ -1058,6 +1128,34 @@ PATCHES = (
             "app._get_module(name)",
             "services.s3.s3control_account_error(headers)",
             ACTION,
+        ),
+    ),
+    Patch(
+        "password-policy",
+        ministack_users.reset_what_is_left_out,
+        replaces=(IAM_HANDLERS,),
+        uses=("services.iam._account_password_policy", "services.iam._update_account_password_policy(p)"),
+    ),
+    Patch(
+        "support-policy",
+        ministack_users.know_the_support_policy,
+        replaces=("services.iam._aws_managed_policies",),
+        uses=("services.iam._make_aws_managed_record(name, document, description)",),
+    ),
+    Patch(
+        "credential-ages",
+        ministack_users.age_credentials,
+        replaces=("services.iam._user_xml(name, boundary)", "services.iam._build_credential_report()", IAM_HANDLERS),
+        uses=(
+            "services.iam._p(params, key, default)",
+            "services.iam._xml(status, root_tag, inner, ns)",
+            "services.iam._error(status, code, message, ns)",
+            "services.iam._get_access_key_last_used(p)",
+            "services.iam._CRED_REPORT_HEADER",
+            "services.iam._users",
+            "services.iam._access_keys",
+            "services.iam._login_profiles",
+            "services.iam._mfa_devices",
         ),
     ),
 )

@@ -5,7 +5,6 @@ passes on to moto with those of `passed_on.py`.
 """
 
 import json
-import statistics
 import time
 import unittest
 import urllib.error
@@ -168,8 +167,9 @@ class Policies(Case):
                 start = time.perf_counter()
                 client.list_queues()
                 costs[name].append(time.perf_counter() - start)
-        cost = statistics.median(costs["checked"]) - statistics.median(costs["free"])
-        self.assertLess(cost, 0.001)
+        # The fastest tenth, so that what else runs on this machine does not count.
+        fastest = {name: sorted(times)[len(times) // 10] for name, times in costs.items()}
+        self.assertLess(fastest["checked"] - fastest["free"], 0.001)
 
 
 class Roles(Case):

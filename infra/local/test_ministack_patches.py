@@ -3,6 +3,9 @@
     .venv/cloud/bin/python -m unittest discover -s infra/local
 """
 
+import csv
+import datetime
+import io
 import json
 import os
 import statistics
@@ -13,7 +16,7 @@ import unittest
 
 from botocore.exceptions import ClientError
 
-from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, wait_for
+from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy, wait_for
 
 
 def setUpModule():
@@ -154,6 +157,127 @@ class Refusals(unittest.TestCase):
             {"Id": "1", "MessageBody": "text", "DelaySeconds": 901},
             {"Id": "2", "MessageBody": "text", "DelaySeconds": 900}])
         self.assertEqual([entry["Id"] for entry in answer["Failed"]], ["1"])
+
+
+class MissingResources(unittest.TestCase):
+    """What AWS refuses because something else is missing; and a wrong change that changes nothing."""
+
+    def refused(self, code, call, **request):
+        with self.assertRaises(ClientError) as caught:
+            call(**request)
+        self.assertEqual(caught.exception.response["Error"]["Code"], code)
+
+    def test_access_logs_need_a_bucket(self):
+        storage = cloud.client("s3")
+        for bucket in ("logged", "access-logs"):
+            storage.create_bucket(Bucket=bucket)
+
+        def log_to(target):
+            status = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": "p/"}}
+            return {"Bucket": "logged", "BucketLoggingStatus": status}
+
+        self.refused("InvalidTargetBucketForLogging", storage.put_bucket_logging, **log_to("missing"))
+        self.assertNotIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+        storage.put_bucket_logging(**log_to("access-logs"))
+        self.assertIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+        storage.put_bucket_logging(Bucket="logged", BucketLoggingStatus={})
+        self.assertNotIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+
+    def test_a_trail_needs_a_bucket(self):
+        trails = cloud.client("cloudtrail")
+        self.refused("S3BucketDoesNotExistException", trails.create_trail, Name="trail", S3BucketName="missing")
+        self.assertEqual(trails.describe_trails()["trailList"], [])
+        cloud.client("s3", OTHER_ACCOUNT).create_bucket(Bucket="trail-of-all")
+        trails.create_trail(Name="trail", S3BucketName="trail-of-all")
+        self.refused("S3BucketDoesNotExistException", trails.update_trail, Name="trail", S3BucketName="missing")
+        self.assertEqual(trails.get_trail(Name="trail")["Trail"]["S3BucketName"], "trail-of-all")
+
+    def test_rotation_needs_a_symmetric_key(self):
+        keys = cloud.client("kms")
+        symmetric = keys.create_key()["KeyMetadata"]["KeyId"]
+        keys.enable_key_rotation(KeyId=symmetric)
+        self.assertTrue(keys.get_key_rotation_status(KeyId=symmetric)["KeyRotationEnabled"])
+        pair = keys.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        self.refused("UnsupportedOperationException", keys.enable_key_rotation, KeyId=pair)
+        self.assertFalse(keys.get_key_rotation_status(KeyId=pair)["KeyRotationEnabled"])
+
+    def test_a_function_without_a_policy(self):
+        functions = cloud.client("lambda")
+        cloud.function("unshared", "keep")
+        self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
+        functions.add_permission(FunctionName="unshared", StatementId="public", Action="lambda:InvokeFunction", Principal="*")
+        self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
+        self.refused("ResourceNotFoundException", functions.remove_permission, FunctionName="unshared", StatementId="other")
+        self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
+        functions.remove_permission(FunctionName="unshared", StatementId="public")
+        self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
+
+
+class Users(unittest.TestCase):
+    """What IAM stores about an account's users."""
+
+    def setUp(self):
+        self.iam = cloud.client("iam")
+
+    def test_a_partial_password_policy_resets_the_rest(self):
+        self.iam.update_account_password_policy(
+            MinimumPasswordLength=14, RequireSymbols=True, MaxPasswordAge=90, PasswordReusePrevention=24)
+        # A wrong fix: one member only.
+        self.iam.update_account_password_policy(RequireNumbers=True)
+        now = self.iam.get_account_password_policy()["PasswordPolicy"]
+        self.assertEqual(
+            (now["MinimumPasswordLength"], now["RequireSymbols"], now["RequireNumbers"], now["ExpirePasswords"]),
+            (6, False, True, False))
+        self.assertNotIn("PasswordReusePrevention", now)
+
+    def test_the_support_policy_allows_support_only(self):
+        arn = "arn:aws:iam::aws:policy/AWSSupportAccess"
+        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        self.assertEqual(document["Statement"][0]["Action"], ["support:*", "support-console:*"])
+        self.iam.create_role(RoleName="support", AssumeRolePolicyDocument=policy({
+            "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}))
+        self.assertEqual(self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"], [])
+        # A wrong fix: another policy.
+        self.iam.attach_role_policy(RoleName="support", PolicyArn="arn:aws:iam::aws:policy/SecurityAudit")
+        self.assertEqual(self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"], [])
+        self.iam.attach_role_policy(RoleName="support", PolicyArn=arn)
+        self.assertEqual(
+            [role["RoleName"] for role in self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"]], ["support"])
+
+    def report(self):
+        self.iam.generate_credential_report()
+        text = self.iam.get_credential_report()["Content"].decode()
+        return {row["user"]: row for row in csv.DictReader(io.StringIO(text))}
+
+    def test_credentials_are_as_old_as_the_test_says(self):
+        self.iam.create_user(UserName="old")
+        self.iam.create_login_profile(UserName="old", Password="not-a-real-1-Password")
+        key = self.iam.create_access_key(UserName="old")["AccessKey"]["AccessKeyId"]
+        fresh = self.report()
+        self.assertEqual(fresh["old"]["password_last_used"], "no_information")
+        self.assertEqual(fresh["old"]["access_key_1_last_used_date"], "N/A")
+        self.assertEqual(fresh["<root_account>"]["password_last_used"], "no_information")
+        self.assertEqual(fresh["<root_account>"]["access_key_1_active"], "false")
+        cloud.age_credentials("old", created=120, used=60)
+        row = self.report()["old"]
+        for column, days in (("access_key_1_last_rotated", 120), ("access_key_1_last_used_date", 60),
+                             ("password_last_changed", 120), ("password_last_used", 60)):
+            self.assertEqual(age(datetime.datetime.fromisoformat(row[column])), days, column)
+        self.assertEqual(age(self.iam.list_access_keys(UserName="old")["AccessKeyMetadata"][0]["CreateDate"]), 120)
+        self.assertEqual(
+            age(self.iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]["LastUsedDate"]), 60)
+        self.assertEqual(age(self.iam.get_user(UserName="old")["User"]["PasswordLastUsed"]), 60)
+        # A wrong fix: a second key beside the old one.
+        self.iam.create_access_key(UserName="old")
+        self.assertEqual(self.report()["old"]["access_key_1_active"], "true")
+        self.iam.update_access_key(UserName="old", AccessKeyId=key, Status="Inactive")
+        self.assertEqual(self.report()["old"]["access_key_1_active"], "false")
+
+
+def age(date):
+    """How many days ago a date was."""
+    return round((datetime.datetime.now(datetime.timezone.utc) - date).total_seconds() / 86400)
 
 
 class AsynchronousInvocations(unittest.TestCase):

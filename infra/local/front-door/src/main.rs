@@ -4,7 +4,7 @@
 //! * `router` – reads a call, counts it, applies the fault rules and passes it on; `services` – what it passes it to;
 //! * `scope`, `operation` – service, Region, account and operation of a request;
 //! * `backend` – the HTTP client for `MiniStack` and moto; `reply` – answers and errors in each AWS protocol;
-//! * `callers` – the account of an access key; `sts`, `lambda` – two corrections of `MiniStack`;
+//! * `callers` – who calls, and whether `MiniStack` allows it; `roles` – roles that the front door creates;
 //! * `organizations`, `account` – what moto lacks of both services;
 //! * `account_factory` – Account Factory behind Service Catalog: `catalog`, `request`, `store`, `search`, `work`, `lifecycle`;
 //! * `controltower` – which organizational units are registered; `assignments` – asynchronous account assignments;

@@ -71,7 +71,7 @@ impl Services {
         };
         let account_factory = Arc::new(AccountFactory::new(management, region, tools));
         Self {
-            callers: Callers::new(management),
+            callers: Callers::new(management, ministack.clone()),
             account_management: AccountManagement::new(moto.clone(), management),
             account_factory: Arc::clone(&account_factory),
             assignments: Arc::new(Assignments::new(
