@@ -1,5 +1,6 @@
 //! The front door as a library, so that tests can start one on a port of their own. `main.rs` has the map.
 
+mod access_analyzer;
 mod account;
 mod account_factory;
 mod assignments;
@@ -10,6 +11,7 @@ mod calls;
 mod clock;
 mod control;
 mod controltower;
+mod credentials;
 mod delivery;
 mod faults;
 mod lock;

@@ -10,8 +10,10 @@
 //! * `controltower` – which organizational units are registered; `assignments` – asynchronous account assignments;
 //! * `trail` – the events that `CloudTrail` sends of changes; `bus` – sends events to EventBridge; `delivery` – loses or
 //!   duplicates some of them;
-//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
-//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `control` – what tests set and read under
+//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`; `hub` – what an
+//!   account has switched on;
+//! * `access_analyzer` – the analyzers of each account and Region;
+//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `credentials`, `control` – what tests set and read under
 //!   `/_orgkeeper`;
 //! * `problem`, `pages` – errors and pagination of the front door's own services;
 //! * `clock`, `lock` – the only places that read the time and take a lock.

@@ -21,7 +21,7 @@ use crate::securityhub;
 use crate::services::Services;
 use crate::settings::Settings;
 use crate::trail;
-use crate::{clock, control};
+use crate::{access_analyzer, clock, control};
 
 /// The call that puts events on a bus.
 const PUT_EVENTS: &str = "events.PutEvents";
@@ -29,6 +29,7 @@ const PUT_EVENTS: &str = "events.PutEvents";
 /// What answers the calls of a service.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
+    AccessAnalyzer,
     AccountFactory,
     AccountManagement,
     Assignments,
@@ -39,6 +40,7 @@ enum Handler {
 
 /// Services by their name in the credential scope; `MiniStack` answers all others, or passes them on to moto.
 const HANDLERS: &[(&str, Handler)] = &[
+    ("access-analyzer", Handler::AccessAnalyzer),
     ("account", Handler::AccountManagement),
     ("controltower", Handler::ControlTower),
     ("organizations", Handler::Organizations),
@@ -141,6 +143,17 @@ impl Services {
             .map_or(&self.settings.region, |it| &it.region);
         let input = body.clone();
         let response = match handler {
+            Handler::AccessAnalyzer => {
+                let request = access_analyzer::Request {
+                    operation: &operation.name,
+                    account: &caller.account,
+                    region,
+                    uri: &parts.uri,
+                    body: &body,
+                };
+                let answer = self.access_analyzer.answer(&request, clock::now());
+                respond(&operation, answer)?
+            }
             Handler::Organizations => self.organizations.answer(&operation, &parts, body).await?,
             Handler::AccountManagement => {
                 let contacts = &self.account_management;
