@@ -1,10 +1,11 @@
 """Patches of MiniStack, where it differs from AWS in a way that affects orgkeeper.
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
-docstring says what AWS does, what MiniStack does and what the patch changes; those of IAM's checks are in
-`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at the end lists them all with the private functions of MiniStack
-that each one replaces or calls. `apply_all` compares these with the installed
-MiniStack before it changes anything, so that another version fails at the start, by name, and not in a test.
+docstring says what AWS does, what MiniStack does and what the patch changes. Those of IAM's checks are in
+`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
+the end lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares
+these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
+and not in a test.
 
 Import this module only after the environment is set: MiniStack reads its settings while it is imported.
 """
