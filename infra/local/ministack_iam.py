@@ -18,7 +18,7 @@ import passed_on
 POLICY_VARIABLE = re.compile(r"\$\{(aws:[A-Za-z/_-]+)\}")
 
 # How long an account counts as one of the organization without asking again.
-MEMBERSHIP_SECONDS = 1.0
+MEMBERSHIP_SECONDS = 5.0
 
 # The services that the front door answers itself: name in the credential scope -> botocore's names of its API.
 FRONT_DOOR_SERVICES = {
@@ -262,14 +262,15 @@ class Place:
 
     def of_organization(self, service, kind, identifier):
         """The ARN of something that belongs to the organization."""
-        organization = self.membership.organization(self.account)
+        organization = self.membership.organization(self.management)
         return f"arn:aws:{service}::{self.management}:{kind}/{organization}/{identifier}"
 
 
 def of_access_analyzer(given, path, place):
     """An analyzer."""
+    here = f"arn:aws:access-analyzer:{place.region}:{place.account}:analyzer"
     name = given.get("analyzerName") or path.removeprefix("/analyzer").strip("/")
-    return given.get("analyzerArn") or name and f"arn:aws:access-analyzer:{place.region}:{place.account}:analyzer/{name}"
+    return given.get("analyzerArn") or (f"{here}/{name}" if name else None)
 
 
 def of_account(given, _path, place):

@@ -324,8 +324,8 @@ def fault_of_message(message, subject, message_structure):
 
 
 def refuse_missing_resources(_settings):
-    """AWS refuses access logs or a trail into a bucket that does not exist, rotation of a key that is not symmetric, and
-    the policy of a function that has none.
+    """AWS refuses access logs or a trail into a bucket that does not exist, rotation of a key that is not symmetric,
+    and the policy of a function that has none.
 
     MiniStack accepts them, and answers with an empty policy. The patch refuses them.
     """

@@ -90,7 +90,8 @@ def make_older(parameters):
 
 def days_ago(days):
     """A date in the form of IAM."""
-    return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=int(days))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=int(days))
+    return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def keys_of(user):

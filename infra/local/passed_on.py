@@ -105,4 +105,5 @@ def send(moto_url, account, method, target, headers, body):
 
 def authorization(account, region, service):
     """The header of a call of an account's own; moto reads service and Region from it."""
-    return f"AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=local"
+    scope = f"{account}/20260101/{region}/{service}/aws4_request"
+    return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=local"

@@ -329,9 +329,13 @@ class PassedOn(Case):
         self.denied(client.create_network_acl_entry, NetworkAclId="acl-other", **entry)
         client.modify_snapshot_attribute(
             SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"])
-        logs = {"ResourceType": "VPC", "TrafficType": "REJECT", "LogDestinationType": "s3",
-                "LogDestination": "arn:aws:s3:::logs"}
+        logs = {"ResourceType": "VPC", "TrafficType": "REJECT", "LogGroupName": "flows",
+                "DeliverLogsPermissionArn": f"arn:aws:iam::{OTHER_ACCOUNT}:role/any"}
         self.denied(client.create_flow_logs, ResourceIds=["vpc-other"], **logs)
+        self.assertEqual(client.create_flow_logs(ResourceIds=[vpc], **logs)["Unsuccessful"], [])
+        with self.assertRaises(ClientError) as caught:
+            client.create_flow_logs(ResourceIds=[vpc], **logs)
+        self.assertEqual(caught.exception.response["Error"]["Code"], "FlowLogAlreadyExists")
 
     def test_state_is_of_the_callers_account_and_region(self):
         for caller, region, expected in ((self.member, REGION, True), (self.member, OTHER_REGION, False),

@@ -205,9 +205,11 @@ class MissingResources(unittest.TestCase):
         functions = cloud.client("lambda")
         cloud.function("unshared", "keep")
         self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
-        functions.add_permission(FunctionName="unshared", StatementId="public", Action="lambda:InvokeFunction", Principal="*")
+        functions.add_permission(
+            FunctionName="unshared", StatementId="public", Action="lambda:InvokeFunction", Principal="*")
         self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
-        self.refused("ResourceNotFoundException", functions.remove_permission, FunctionName="unshared", StatementId="other")
+        self.refused(
+            "ResourceNotFoundException", functions.remove_permission, FunctionName="unshared", StatementId="other")
         self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
         functions.remove_permission(FunctionName="unshared", StatementId="public")
         self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
