@@ -161,12 +161,13 @@ mod tests {
         (region, path): (&str, &str),
         body: &Value,
     ) -> Result<Value, String> {
+        let body = body.to_string();
         let request = Request {
             operation,
             account: ACCOUNT,
             region,
             uri: &path.parse().unwrap(),
-            body: body.to_string().as_bytes(),
+            body: body.as_bytes(),
         };
         match analyzers.answer(&request, Timestamp::UNIX_EPOCH) {
             Ok(value) => Ok(value),

@@ -260,7 +260,7 @@ fn action(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<String> {
 }
 
 /// The first value of `name` in a form.
-pub(crate) fn form_value(form: &[u8], name: &str) -> Option<String> {
+fn form_value(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form)
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
