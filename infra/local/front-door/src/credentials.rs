@@ -32,26 +32,33 @@ pub(crate) fn age(body: &[u8]) -> Result<Age, String> {
     }
 }
 
+impl Age {
+    /// The call to `MiniStack`, whose action AWS does not have.
+    fn form(&self) -> String {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", "AgeCredentials")
+            .append_pair("UserName", &self.user)
+            .append_pair("CreatedDays", &self.created_days.to_string());
+        if let Some(days) = self.used_days {
+            form.append_pair("UsedDays", &days.to_string());
+        }
+        form.finish()
+    }
+}
+
 /// Makes the user, its password and its access keys older.
 pub(crate) async fn make_older(
     ministack: &Backend,
     region: &str,
     age: &Age,
 ) -> Result<Response, Unreachable> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("Action", "AgeCredentials")
-        .append_pair("UserName", &age.user)
-        .append_pair("CreatedDays", &age.created_days.to_string());
-    if let Some(days) = age.used_days {
-        form.append_pair("UsedDays", &days.to_string());
-    }
     let call = OwnCall {
         account: &age.account,
         region,
         service: "iam",
         content_type: "application/x-www-form-urlencoded",
         target: "",
-        body: form.finish(),
+        body: age.form(),
     };
     let answer = ministack.call(call).await?;
     if answer.status.is_success() {
