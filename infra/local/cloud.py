@@ -474,8 +474,8 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher.py", "ministack_patches.py", "moto_launcher.py", "organization.py")
-    return [front_door_binary(), *(local / script for script in scripts)]
+    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "moto_launcher", "organization")
+    return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
 
 
 def fingerprints(files):
@@ -609,7 +609,7 @@ class Cloud:
         self.ministack = Server(
             "ministack", self.state, port + 1, "/_ministack/health",
             (sys.executable, str(ROOT / "infra/local/ministack_launcher.py"), str(port + 1), str(self.state),
-             "--endpoint-url", f"http://127.0.0.1:{port}",
+             "--endpoint-url", f"http://127.0.0.1:{port}", "--moto", f"http://127.0.0.1:{port + 2}",
              "--management-account", MANAGEMENT_ACCOUNT, "--region", REGION))
         self.moto = Server(
             "moto", self.state, port + 2, "/moto-api/data.json",

@@ -2,7 +2,8 @@
 
 It stores everything under STATE_DIR and reads nothing of an earlier run. While a file `deliver-twice` exists in
 STATE_DIR, everything is delivered twice (ministack_patches.py says how). `cloud.py` starts it; to experiment, start it
-by hand: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`.
+by hand: `.venv/cloud/bin/python infra/local/ministack_launcher.py 4567 target/try`. A part of the calls goes on to moto
+(passed_on.py), which moto_launcher.py starts.
 """
 
 import argparse
@@ -31,7 +32,8 @@ def main():
     try:
         ministack_patches.apply_all(ministack_patches.Settings(
             mail_file=str(state / "mail.jsonl"), endpoint_url=options.endpoint_url,
-            deliver_twice_file=str(state / "deliver-twice")))
+            deliver_twice_file=str(state / "deliver-twice"),
+            moto_url=options.moto, management_account=options.management_account))
     except ministack_patches.WrongMiniStack as wrong:
         sys.exit(f"ministack_launcher: {wrong}")
     app.main()
@@ -43,6 +45,7 @@ def parse_options():
     parser.add_argument("port", type=int)
     parser.add_argument("state_dir", type=Path)
     parser.add_argument("--endpoint-url", help="the AWS_ENDPOINT_URL of functions (default: MiniStack itself)")
+    parser.add_argument("--moto", default="http://127.0.0.1:4568", help="the address of moto (default: %(default)s)")
     parser.add_argument("--management-account", default="111111111111",
                         help="the account of an access key that is not an account id (default: %(default)s)")
     parser.add_argument("--region", default="us-east-1")
@@ -72,6 +75,8 @@ def ministack_environment(options, own_dir):
         "STATE_DIR": str(own_dir / "state"),
         "S3_DATA_DIR": str(own_dir / "s3"),
         "TMPDIR": str(own_dir / "tmp"),
+        # Every call is checked: signature, session and policies.
+        "AUTH": "true",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
         # AWS waits one and two minutes before the retries of an asynchronous invocation.

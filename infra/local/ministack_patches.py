@@ -1,13 +1,16 @@
 """Patches of MiniStack, where it differs from AWS in a way that affects orgkeeper.
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
-docstring says what AWS does, what MiniStack does and what the patch changes. `PATCHES` at the end lists them with
-the private functions of MiniStack that each one replaces or calls. `apply_all` compares these with the installed
-MiniStack before it changes anything, so that another version fails at the start, by name, and not in a test.
+docstring says what AWS does, what MiniStack does and what the patch changes. Those of IAM's checks are in
+`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
+the end lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares
+these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
+and not in a test.
 
 Import this module only after the environment is set: MiniStack reads its settings while it is imported.
 """
 
+import contextlib
 import contextvars
 import datetime
 import functools
@@ -25,8 +28,13 @@ from urllib.parse import urlsplit
 
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.core.responses import error_response_json, new_uuid, request_scope
-from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, sns, sqs, stepfunctions
+from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
+from ministack.services import (
+    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
+
+import ministack_iam
+import ministack_users
+import passed_on
 
 MINISTACK_VERSION = "1.5.33"
 
@@ -49,6 +57,10 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 SECOND_DELIVERY_SECONDS = 0.5
 
 MESSAGE_TIMES = ("sent_at", "visible_at", "first_receive_at", "enqueued_at")
+
+TARGET_BUCKET = re.compile(r"<TargetBucket>([^<]*)</TargetBucket>")
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+FUNCTION_ARN = re.compile(r"\barn:aws:lambda:[a-z0-9-]+:(\d{12}):function:")
 
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
@@ -309,6 +321,55 @@ def fault_of_message(message, subject, message_structure):
     if not isinstance(texts, dict) or not isinstance(texts.get("default"), str):
         return "Message Structure - No default entry in JSON message body"
     return None
+
+
+def refuse_missing_resources(_settings):
+    """AWS refuses access logs or a trail into a bucket that does not exist, rotation of a key that is not symmetric,
+    and the policy of a function that has none.
+
+    MiniStack accepts them, and answers with an empty policy. The patch refuses them.
+    """
+    put_logging = s3._put_bucket_logging
+    enable_rotation = kms._enable_key_rotation
+    get_policy = lambda_svc._get_policy
+
+    def put_logging_or_refuse(name, body):
+        target = TARGET_BUCKET.search(body.decode("utf-8", errors="replace"))
+        if target and not bucket_exists(target[1]):
+            return s3._error("InvalidTargetBucketForLogging", "The target bucket for logging does not exist", 400)
+        return put_logging(name, body)
+
+    def with_bucket(change):
+        def change_or_refuse(body):
+            bucket = body.get("S3BucketName")
+            if bucket and not bucket_exists(bucket):
+                return cloudtrail._err("S3BucketDoesNotExistException", f"S3 bucket {bucket} does not exist!")
+            return change(body)
+
+        return change_or_refuse
+
+    def enable_rotation_or_refuse(data):
+        key = kms._resolve_key(data.get("KeyId", "")) or {}
+        if key.get("KeySpec", SYMMETRIC) != SYMMETRIC:
+            return error_response_json("UnsupportedOperationException", "", 400)
+        return enable_rotation(data)
+
+    def get_policy_or_refuse(func_name, query_params=None, path_qualifier=None):
+        status, headers, body = get_policy(func_name, query_params, path_qualifier)
+        if status == 200 and not json.loads(json.loads(body)["Policy"]).get("Statement"):
+            return error_response_json("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+        return status, headers, body
+
+    s3._put_bucket_logging = put_logging_or_refuse
+    for operation in ("CreateTrail", "UpdateTrail"):
+        cloudtrail._DISPATCH[operation] = with_bucket(cloudtrail._DISPATCH[operation])
+    kms._enable_key_rotation = enable_rotation_or_refuse
+    lambda_svc._get_policy = get_policy_or_refuse
+
+
+def bucket_exists(name):
+    """Whether any account has this bucket."""
+    return any(bucket == name for _account, bucket in s3._buckets.to_dict())
 
 
 # ---------------------------------------------------------------- asynchronous invocations and mail
@@ -698,6 +759,33 @@ def later(seconds, function, *arguments):
     timer.start()
 
 
+# ---------------------------------------------------------------- functions
+
+
+def find_functions_of_other_accounts(_settings):
+    """AWS finds a function that is called by its ARN in the account of the ARN, if its policy allows that too.
+
+    MiniStack looks for function and policy in the caller's account. The patch looks in the ARN's.
+    """
+    answer = lambda_svc.handle_request
+    policy_of = lambda_svc.function_policy_for_arn
+
+    def of_arn(text):
+        named = FUNCTION_ARN.search(text)
+        return request_scope(named[1], get_region()) if named else contextlib.nullcontext()
+
+    async def answer_in_account(method, path, headers, body, query_params):
+        with of_arn(path):
+            return await answer(method, path, headers, body, query_params)
+
+    def policy_in_account(resource_arn):
+        with of_arn(resource_arn):
+            return policy_of(resource_arn)
+
+    lambda_svc.handle_request = answer_in_account
+    lambda_svc.function_policy_for_arn = policy_in_account
+
+
 # ---------------------------------------------------------------- what functions see
 
 
@@ -750,6 +838,8 @@ class Settings:
     mail_file: str
     endpoint_url: str
     deliver_twice_file: str
+    moto_url: str
+    management_account: str
 
 
 @dataclass(frozen=True)
@@ -771,6 +861,17 @@ MESSAGE_FIELDS = "services.sqs._ensure_msg_fields(m)"
 MAPPINGS = "services.lambda_svc._iter_all_esms()"
 WAKE = "services.lambda_svc._esm_wake"
 RUN = "services.lambda_svc._execute_function(func, event)"
+IAM_HANDLERS = "services.iam._IAM_HANDLERS"
+ACTION = "core.iam_actions.extract_iam_action(service, method, path, headers, body, query_params)"
+RESOURCE = (
+    "core.iam_actions.extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)")
+SERVICES = (
+    "app.SERVICE_HANDLERS",
+    "core.router.SERVICE_PATTERNS",
+    "core.iam_actions.SERVICE_TO_IAM_NAMESPACE",
+    "core.iam_actions._BOTOCORE_SERVICE_MAP",
+)
+CALLER = "core.iam_evaluator.caller_arn()"
 
 PATCHES = (
     Patch(
@@ -840,6 +941,22 @@ PATCHES = (
             "services.sqs._act_send_message(data, qurl)",
         ),
         uses=("services.sns.SnsPublishError", "services.sqs._Err", "services.sqs._HANDLERS"),
+    ),
+    Patch(
+        "missing-resources",
+        refuse_missing_resources,
+        replaces=(
+            "services.s3._put_bucket_logging(name, body)",
+            "services.cloudtrail._DISPATCH",
+            "services.kms._enable_key_rotation(data)",
+            "services.lambda_svc._get_policy(func_name, query_params, path_qualifier)",
+        ),
+        uses=(
+            "services.s3._error(code, message, status, resource, extra, headers)",
+            "services.s3._buckets",
+            "services.cloudtrail._err(code, msg, status)",
+            "services.kms._resolve_key(key_id_or_arn)",
+        ),
     ),
     Patch(
         "asynchronous-invocations",
@@ -932,6 +1049,14 @@ PATCHES = (
         uses=("services.sqs._get_q(url, action)", QUEUES_LOCK, WAKE),
     ),
     Patch(
+        "functions-of-other-accounts",
+        find_functions_of_other_accounts,
+        replaces=(
+            "services.lambda_svc.handle_request(method, path, headers, body, query_params)",
+            "services.lambda_svc.function_policy_for_arn(resource_arn)",
+        ),
+    ),
+    Patch(
         "queue-urls",
         name_queues_by_endpoint,
         replaces=("services.sqs.DEFAULT_PORT",),
@@ -946,6 +1071,92 @@ PATCHES = (
         do_not_wait_for_logs,
         replaces=(
             "core.lambda_runtime.ProvidedWorker._drain_stderr_bounded(self, first_line_wait, idle_confirm, hard_cap)",
+        ),
+    ),
+    Patch(
+        "batch-permissions",
+        ministack_iam.name_batches_as_single_calls,
+        replaces=(ACTION,),
+    ),
+    Patch(
+        "loopback-as-tls",
+        ministack_iam.count_loopback_as_tls,
+        replaces=("app.pin_request_origin(source_ip, secure_transport)",),
+    ),
+    Patch(
+        "resource-names",
+        ministack_iam.name_resources,
+        replaces=(RESOURCE,),
+    ),
+    Patch(
+        "condition-keys",
+        ministack_iam.know_condition_keys,
+        replaces=("core.iam_actions.request_tag_context(service, iam_action, body, params)",),
+    ),
+    Patch(
+        "organization",
+        ministack_iam.know_the_organization,
+        replaces=(
+            "core.iam_evaluator._principal_org_id(account_id)",
+            "core.iam_evaluator._resolve_condition_key(key, ctx)",
+            "core.iam_evaluator._conditions_met(conditions, ctx)",
+        ),
+        uses=("core.iam_evaluator._account_from_arn(arn)",),
+    ),
+    Patch(
+        "refused-caller",
+        ministack_iam.name_the_refused_caller,
+        replaces=("services.sts.handle_request(method, path, headers, body, query_params)",),
+        uses=(CALLER,),
+    ),
+    Patch(
+        "front-door-services",
+        ministack_iam.say_who_calls,
+        replaces=(RESOURCE, *SERVICES),
+        uses=(CALLER,),
+    ),
+    Patch(
+        "passed-on",
+        passed_on.pass_on_to_moto,
+        replaces=(
+            "app._handle_s3_control_request(path, method, body, query_params, request_id, headers)",
+            *SERVICES,
+        ),
+        uses=(
+            "app._enforce_data_plane(service, iam_action, headers, query_params, request_id, resource_arn,"
+            " service_context, auth_error_response, named_resource)",
+            "app._routing_params(method, path, headers, body, query_params)",
+            "app._get_module(name)",
+            "services.s3.s3control_account_error(headers)",
+            ACTION,
+        ),
+    ),
+    Patch(
+        "password-policy",
+        ministack_users.reset_what_is_left_out,
+        replaces=(IAM_HANDLERS,),
+        uses=("services.iam._account_password_policy", "services.iam._update_account_password_policy(p)"),
+    ),
+    Patch(
+        "support-policy",
+        ministack_users.know_the_support_policy,
+        replaces=("services.iam._aws_managed_policies",),
+        uses=("services.iam._make_aws_managed_record(name, document, description)",),
+    ),
+    Patch(
+        "credential-ages",
+        ministack_users.age_credentials,
+        replaces=("services.iam._user_xml(name, boundary)", "services.iam._build_credential_report()", IAM_HANDLERS),
+        uses=(
+            "services.iam._p(params, key, default)",
+            "services.iam._xml(status, root_tag, inner, ns)",
+            "services.iam._error(status, code, message, ns)",
+            "services.iam._get_access_key_last_used(p)",
+            "services.iam._CRED_REPORT_HEADER",
+            "services.iam._users",
+            "services.iam._access_keys",
+            "services.iam._login_profiles",
+            "services.iam._mfa_devices",
         ),
     ),
 )
@@ -977,9 +1188,11 @@ def check(patch_name, expected):
 
 def describe(path):
     """`path`, with its parameters if it is a function; None if MiniStack does not have it."""
-    package, module_name, *names = path.split(".")
-    thing = importlib.import_module(f"ministack.{package}.{module_name}")
-    for name in names:
+    parts = path.split(".")
+    # `app` is a module, `core` and `services` are packages of modules.
+    depth = 1 if parts[0] == "app" else 2
+    thing = importlib.import_module(".".join(["ministack", *parts[:depth]]))
+    for name in parts[depth:]:
         thing = getattr(thing, name, None)
         if thing is None:
             return None

@@ -9,6 +9,8 @@ import threading
 from importlib.metadata import version
 
 from moto import server
+from moto.core.responses import ActionResult
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ssoadmin import models
 
 MOTO_VERSION = "5.2.5"
@@ -20,6 +22,8 @@ def main():
         sys.exit(f"moto_launcher: the patches were written for moto {MOTO_VERSION}, installed is {version('moto')}")
     name_permission_sets()
     assign_once()
+    find_shared_snapshots()
+    share_snapshots_in_both_forms()
     server.main()
 
 
@@ -56,6 +60,54 @@ def assign_once():
             return found.to_json(include_creation_date=True, include_request_id=True)
 
     backend.create_account_assignment = create_or_find
+
+
+def find_shared_snapshots():
+    """AWS returns the snapshots of the owners that `OwnerIds` names, and those that somebody in `RestorableByUserIds` may
+    restore: `self`, `all` (everybody) or account ids.
+
+    moto ignores both, and returns a thousand snapshots of its images too. The patch leaves out the others.
+    """
+    describe = ElasticBlockStore.describe_snapshots
+
+    def describe_and_filter(self):
+        me = self.current_account
+        owners = {me if one == "self" else one for one in self._get_param("OwnerIds", [])}
+        restorable_by = {me if one == "self" else one for one in self._get_param("RestorableByUserIds", [])}
+
+        def matches(snapshot):
+            allowed = {snapshot.owner_id, *snapshot.create_volume_permission_userids,
+                       *snapshot.create_volume_permission_groups}
+            return (not owners or snapshot.owner_id in owners) and (
+                not restorable_by or bool(allowed & restorable_by))
+
+        answer = describe(self)
+        return ActionResult({"Snapshots": [one for one in answer.result["Snapshots"] if matches(one)]})
+
+    ElasticBlockStore.describe_snapshots = describe_and_filter
+
+
+def share_snapshots_in_both_forms():
+    """AWS takes a change of who may restore a snapshot as `OperationType` with names, or as `CreateVolumePermission`
+    with lists to add and to remove.
+
+    moto ignores the second form. The patch applies it.
+    """
+    modify = ElasticBlockStore.modify_snapshot_attribute
+
+    def modify_in_both_forms(self):
+        changes = self._get_param("CreateVolumePermission", {}) or {}
+        backend, snapshot = self.ec2_backend, self._get_param("SnapshotId")
+        answer = modify(self)
+        for member, change in (("Add", backend.add_create_volume_permission),
+                               ("Remove", backend.remove_create_volume_permission)):
+            listed = changes.get(member) or []
+            if listed:
+                change(snapshot, user_ids=[one["UserId"] for one in listed if one.get("UserId")],
+                       groups=[one["Group"] for one in listed if one.get("Group")])
+        return answer
+
+    ElasticBlockStore.modify_snapshot_attribute = modify_in_both_forms
 
 
 if __name__ == "__main__":

@@ -240,9 +240,20 @@ class Builder:
                 "Action": "sts:AssumeRole",
             }],
         }
-        role = self.client("iam").create_role(
+        iam = self.client("iam")
+        role = iam.create_role(
             RoleName=CONTACT_ROLE, AssumeRolePolicyDocument=json.dumps(trust),
             Description="Reads the contacts of the organization's accounts")
+        # As in infra/contact-role.yaml.
+        account = f"arn:aws:account::{self.management_account}:account"
+        iam.put_role_policy(RoleName=CONTACT_ROLE, PolicyName="ReadContacts", PolicyDocument=json.dumps({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Action": ["account:GetAlternateContact", "account:GetContactInformation"],
+                "Resource": [account, f"{account}/o-*/*"],
+            }],
+        }))
         return role["Role"]["Arn"]
 
 

@@ -3,69 +3,20 @@
     .venv/cloud/bin/python -m unittest discover -s infra/local
 """
 
+import csv
+import datetime
 import io
 import json
 import os
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
-import zipfile
-from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
-LAUNCHER = Path(__file__).with_name("ministack_launcher.py")
-ACCOUNT = "111111111111"
-OTHER_ACCOUNT = "222222222222"
-REGION = "us-east-1"
-# Not MiniStack's own address, as behind the front door.
-ENDPOINT = "http://127.0.0.1:1"
-
-# A function that writes each event with its arrival time to a file, then behaves as its BEHAVIOUR says.
-BOOTSTRAP = """#!{python}
-import http.client, json, os, sys, time
-
-def keep(event):
-    with open(os.environ["KEEP"], "a") as file:
-        file.write(json.dumps({{"start": time.time(), "event": event}}) + "\\n")
-
-def answer(event):
-    behaviour = os.environ["BEHAVIOUR"]
-    if behaviour == "fail":
-        raise RuntimeError("as configured")
-    if behaviour == "slow":
-        time.sleep(0.4)
-    if behaviour == "name-unknown":
-        return {{"batchItemFailures": [{{"itemIdentifier": "nobody"}}]}}
-    if behaviour == "poison":
-        bad = [r for r in event["Records"] if "poison" in json.dumps(r)]
-        return {{"batchItemFailures": [{{"itemIdentifier": r["dynamodb"]["SequenceNumber"]}} for r in bad]}}
-    return {{}}
-
-api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-while True:
-    api.request("GET", "/2018-06-01/runtime/invocation/next")
-    response = api.getresponse()
-    event = json.loads(response.read())
-    if response.status != 200:
-        sys.exit(0)
-    keep(event)
-    path = "/2018-06-01/runtime/invocation/" + response.headers["Lambda-Runtime-Aws-Request-Id"]
-    try:
-        api.request("POST", path + "/response", json.dumps(answer(event)))
-    except RuntimeError as error:
-        api.request("POST", path + "/error", json.dumps({{"errorType": "Configured", "errorMessage": str(error)}}))
-    api.getresponse().read()
-"""
+from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy, wait_for
 
 
 def setUpModule():
@@ -77,120 +28,6 @@ def setUpModule():
 
 def tearDownModule():
     cloud.stop()
-
-
-class Cloud:
-    """A patched MiniStack on a free port, and clients for it."""
-
-    def __init__(self):
-        self.directory = Path(tempfile.mkdtemp(prefix="ministack-patches-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        with open(self.directory / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, LAUNCHER, str(self.port), self.directory, "--endpoint-url", ENDPOINT],
-                stdout=log, stderr=log, start_new_session=True,
-                env={"PATH": os.environ["PATH"]},
-            )
-        wait_for(self.healthy, 20, f"MiniStack did not start, see {self.directory}/log")
-
-    def healthy(self):
-        try:
-            return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).status == 200
-        except urllib.error.URLError:
-            return False
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(5)
-        shutil.rmtree(self.directory)
-
-    def client(self, service, account=ACCOUNT):
-        return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION,
-            aws_access_key_id=account, aws_secret_access_key="test")
-
-    def queue(self, name, account=ACCOUNT, **attributes):
-        """Makes a queue; returns its URL and ARN."""
-        client = self.client("sqs", account)
-        url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        return url, f"arn:aws:sqs:{REGION}:{account}:{name}"
-
-    def messages(self, url, count=1, account=ACCOUNT, seconds=5):
-        """Waits until `count` messages were received from the queue."""
-        client, found = self.client("sqs", account), []
-        deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            answer = client.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"])
-            found += answer.get("Messages", [])
-        if len(found) < count:
-            raise AssertionError(f"{len(found)} of {count} messages arrived within {seconds} s")
-        return found
-
-    def advance_clock(self, seconds):
-        """Makes every message that much older, as the front door does; returns the sum."""
-        request = urllib.request.Request(
-            self.url, method="POST", data=json.dumps({"Seconds": seconds}).encode(),
-            headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.AdvanceClock",
-                     "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/sqs/aws4_request"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.loads(answer.read())["AdvancedSeconds"]
-
-    def function(self, name, behaviour):
-        """Makes a function; returns its ARN."""
-        arn = self.client("lambda").create_function(
-            FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=10,
-            Role=f"arn:aws:iam::{ACCOUNT}:role/any", Code={"ZipFile": bootstrap_zip()},
-            Environment={"Variables": {"BEHAVIOUR": behaviour, "KEEP": str(self.directory / name)}},
-        )["FunctionArn"]
-        return arn
-
-    def invocations(self, name, count=1, seconds=6):
-        """Waits until the function was called `count` times; returns what it kept."""
-        file = self.directory / name
-        wait_for(lambda: file.exists() and len(file.read_text().splitlines()) >= count, seconds,
-                 f"{name} was not called {count} times within {seconds} s")
-        return [json.loads(line) for line in file.read_text().splitlines()]
-
-    def rule(self, name, pattern, account=ACCOUNT, **target):
-        """Makes a rule with one target."""
-        events = self.client("events", account)
-        events.put_rule(Name=name, EventPattern=json.dumps(pattern))
-        answer = events.put_targets(Rule=name, Targets=[{"Id": "1", **target}])
-        assert not answer["FailedEntryCount"], answer
-
-    def put_event(self, source, account=ACCOUNT, **detail):
-        answer = self.client("events", account).put_events(
-            Entries=[{"Source": source, "DetailType": "test", "Detail": json.dumps(detail)}])
-        assert not answer["FailedEntryCount"], answer
-
-
-def bootstrap_zip():
-    """The bootstrap above as a function's zip."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, BOOTSTRAP.format(python=sys.executable))
-    return content.getvalue()
-
-
-def wait_for(condition, seconds, failure):
-    """Waits until `condition()` is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(failure)
-        time.sleep(0.05)
 
 
 class Events(unittest.TestCase):
@@ -320,6 +157,129 @@ class Refusals(unittest.TestCase):
             {"Id": "1", "MessageBody": "text", "DelaySeconds": 901},
             {"Id": "2", "MessageBody": "text", "DelaySeconds": 900}])
         self.assertEqual([entry["Id"] for entry in answer["Failed"]], ["1"])
+
+
+class MissingResources(unittest.TestCase):
+    """What AWS refuses because something else is missing; and a wrong change that changes nothing."""
+
+    def refused(self, code, call, **request):
+        with self.assertRaises(ClientError) as caught:
+            call(**request)
+        self.assertEqual(caught.exception.response["Error"]["Code"], code)
+
+    def test_access_logs_need_a_bucket(self):
+        storage = cloud.client("s3")
+        for bucket in ("logged", "access-logs"):
+            storage.create_bucket(Bucket=bucket)
+
+        def log_to(target):
+            status = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": "p/"}}
+            return {"Bucket": "logged", "BucketLoggingStatus": status}
+
+        self.refused("InvalidTargetBucketForLogging", storage.put_bucket_logging, **log_to("missing"))
+        self.assertNotIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+        storage.put_bucket_logging(**log_to("access-logs"))
+        self.assertIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+        storage.put_bucket_logging(Bucket="logged", BucketLoggingStatus={})
+        self.assertNotIn("LoggingEnabled", storage.get_bucket_logging(Bucket="logged"))
+
+    def test_a_trail_needs_a_bucket(self):
+        trails = cloud.client("cloudtrail")
+        self.refused("S3BucketDoesNotExistException", trails.create_trail, Name="trail", S3BucketName="missing")
+        self.assertEqual(trails.describe_trails()["trailList"], [])
+        cloud.client("s3", OTHER_ACCOUNT).create_bucket(Bucket="trail-of-all")
+        trails.create_trail(Name="trail", S3BucketName="trail-of-all")
+        self.refused("S3BucketDoesNotExistException", trails.update_trail, Name="trail", S3BucketName="missing")
+        self.assertEqual(trails.get_trail(Name="trail")["Trail"]["S3BucketName"], "trail-of-all")
+
+    def test_rotation_needs_a_symmetric_key(self):
+        keys = cloud.client("kms")
+        symmetric = keys.create_key()["KeyMetadata"]["KeyId"]
+        keys.enable_key_rotation(KeyId=symmetric)
+        self.assertTrue(keys.get_key_rotation_status(KeyId=symmetric)["KeyRotationEnabled"])
+        pair = keys.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        self.refused("UnsupportedOperationException", keys.enable_key_rotation, KeyId=pair)
+        self.assertFalse(keys.get_key_rotation_status(KeyId=pair)["KeyRotationEnabled"])
+
+    def test_a_function_without_a_policy(self):
+        functions = cloud.client("lambda")
+        cloud.function("unshared", "keep")
+        self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
+        functions.add_permission(
+            FunctionName="unshared", StatementId="public", Action="lambda:InvokeFunction", Principal="*")
+        self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
+        self.refused(
+            "ResourceNotFoundException", functions.remove_permission, FunctionName="unshared", StatementId="other")
+        self.assertIn("public", functions.get_policy(FunctionName="unshared")["Policy"])
+        functions.remove_permission(FunctionName="unshared", StatementId="public")
+        self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
+
+
+class Users(unittest.TestCase):
+    """What IAM stores about an account's users."""
+
+    def setUp(self):
+        self.iam = cloud.client("iam")
+
+    def test_a_partial_password_policy_resets_the_rest(self):
+        self.iam.update_account_password_policy(
+            MinimumPasswordLength=14, RequireSymbols=True, MaxPasswordAge=90, PasswordReusePrevention=24)
+        # A wrong fix: one member only.
+        self.iam.update_account_password_policy(RequireNumbers=True)
+        now = self.iam.get_account_password_policy()["PasswordPolicy"]
+        self.assertEqual(
+            (now["MinimumPasswordLength"], now["RequireSymbols"], now["RequireNumbers"], now["ExpirePasswords"]),
+            (6, False, True, False))
+        self.assertNotIn("PasswordReusePrevention", now)
+
+    def test_the_support_policy_allows_support_only(self):
+        arn = "arn:aws:iam::aws:policy/AWSSupportAccess"
+        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        self.assertEqual(document["Statement"][0]["Action"], ["support:*", "support-console:*"])
+        self.iam.create_role(RoleName="support", AssumeRolePolicyDocument=policy({
+            "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}))
+        self.assertEqual(self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"], [])
+        # A wrong fix: another policy.
+        self.iam.attach_role_policy(RoleName="support", PolicyArn="arn:aws:iam::aws:policy/SecurityAudit")
+        self.assertEqual(self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"], [])
+        self.iam.attach_role_policy(RoleName="support", PolicyArn=arn)
+        self.assertEqual(
+            [role["RoleName"] for role in self.iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"]], ["support"])
+
+    def report(self):
+        self.iam.generate_credential_report()
+        text = self.iam.get_credential_report()["Content"].decode()
+        return {row["user"]: row for row in csv.DictReader(io.StringIO(text))}
+
+    def test_credentials_are_as_old_as_the_test_says(self):
+        self.iam.create_user(UserName="old")
+        self.iam.create_login_profile(UserName="old", Password="not-a-real-1-Password")
+        key = self.iam.create_access_key(UserName="old")["AccessKey"]["AccessKeyId"]
+        fresh = self.report()
+        self.assertEqual(fresh["old"]["password_last_used"], "no_information")
+        self.assertEqual(fresh["old"]["access_key_1_last_used_date"], "N/A")
+        self.assertEqual(fresh["<root_account>"]["password_last_used"], "no_information")
+        self.assertEqual(fresh["<root_account>"]["access_key_1_active"], "false")
+        cloud.age_credentials("old", created=120, used=60)
+        row = self.report()["old"]
+        for column, days in (("access_key_1_last_rotated", 120), ("access_key_1_last_used_date", 60),
+                             ("password_last_changed", 120), ("password_last_used", 60)):
+            self.assertEqual(age(datetime.datetime.fromisoformat(row[column])), days, column)
+        self.assertEqual(age(self.iam.list_access_keys(UserName="old")["AccessKeyMetadata"][0]["CreateDate"]), 120)
+        self.assertEqual(
+            age(self.iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]["LastUsedDate"]), 60)
+        self.assertEqual(age(self.iam.get_user(UserName="old")["User"]["PasswordLastUsed"]), 60)
+        # A wrong fix: a second key beside the old one.
+        self.iam.create_access_key(UserName="old")
+        self.assertEqual(self.report()["old"]["access_key_1_active"], "true")
+        self.iam.update_access_key(UserName="old", AccessKeyId=key, Status="Inactive")
+        self.assertEqual(self.report()["old"]["access_key_1_active"], "false")
+
+
+def age(date):
+    """How many days ago a date was."""
+    return round((datetime.datetime.now(datetime.timezone.utc) - date).total_seconds() / 86400)
 
 
 class AsynchronousInvocations(unittest.TestCase):
@@ -579,7 +539,7 @@ class Check(unittest.TestCase):
             "try: p.check('aws-sources', 'services.eventbridge._put_events(data)')\n"
             "except p.WrongMiniStack as e: print(e)\n")
         output = subprocess.run(
-            [sys.executable, "-c", program], cwd=LAUNCHER.parent, capture_output=True, text=True, check=True,
+            [sys.executable, "-c", program], cwd=HERE, capture_output=True, text=True, check=True,
             env={"PATH": os.environ["PATH"], "STATE_DIR": str(cloud.directory)}).stdout
         self.assertIn("patch aws-sources was written for MiniStack 1.5.33", output)
 

@@ -1,51 +1,21 @@
 """One smoke test for each patch in `moto_launcher.py`, on a moto that the tests start and end themselves."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 import unittest
-import urllib.error
-import urllib.request
-from pathlib import Path
 
-import boto3
-
-LAUNCHER = Path(__file__).with_name("moto_launcher.py")
-START_SECONDS = 20
+from emulators import ACCOUNT, Moto
 
 
 def setUpModule():
     """Starts moto once for all tests."""
-    global center, instance, process
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    process = subprocess.Popen(
-        [sys.executable, LAUNCHER, "--host", "127.0.0.1", "--port", url.rpartition(":")[2]],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(url):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"moto did not start within {START_SECONDS} s")
-        time.sleep(0.05)
-    center = boto3.client("sso-admin", endpoint_url=url, region_name="us-east-1",
-                          aws_access_key_id="111111111111", aws_secret_access_key="test")
+    global moto, center, instance
+    moto = Moto()
+    moto.start()
+    center = moto.client("sso-admin")
     instance = center.list_instances()["Instances"][0]["InstanceArn"]
 
 
 def tearDownModule():
-    process.terminate()
-    process.wait(5)
-
-
-def answers(url):
-    """Whether moto answers."""
-    try:
-        return urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=1).status == 200
-    except urllib.error.URLError:
-        return False
+    moto.stop()
 
 
 class IdentityCenter(unittest.TestCase):
@@ -67,6 +37,54 @@ class IdentityCenter(unittest.TestCase):
             self.assertEqual(status["AccountAssignmentCreationStatus"]["Status"], "SUCCEEDED")
         found = center.list_account_assignments(InstanceArn=instance, AccountId="222222222222", PermissionSetArn=arn)
         self.assertEqual(len(found["AccountAssignments"]), 1)
+
+
+class Snapshots(unittest.TestCase):
+    """Snapshots of volumes, and who may restore them."""
+
+    def setUp(self):
+        self.ec2 = moto.client("ec2")
+        volume = self.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+        self.snapshot = self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+        self.other = self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+
+    def found(self, **query):
+        return {one["SnapshotId"] for one in self.ec2.describe_snapshots(**query)["Snapshots"]}
+
+    def change(self, **permission):
+        self.ec2.modify_snapshot_attribute(
+            SnapshotId=self.snapshot, Attribute="createVolumePermission", CreateVolumePermission=permission)
+
+    def groups(self):
+        attribute = self.ec2.describe_snapshot_attribute(SnapshotId=self.snapshot, Attribute="createVolumePermission")
+        return [one.get("Group") for one in attribute["CreateVolumePermissions"]]
+
+    def test_own_snapshots_only(self):
+        for owner in ("self", ACCOUNT):
+            mine = self.found(OwnerIds=[owner])
+            self.assertTrue({self.snapshot, self.other} <= mine)
+            self.assertTrue(all(one["OwnerId"] == ACCOUNT for one in
+                                self.ec2.describe_snapshots(OwnerIds=[owner])["Snapshots"]))
+
+    def test_shared_snapshots_only(self):
+        public = {"OwnerIds": ["self"], "RestorableByUserIds": ["all"]}
+        self.assertNotIn(self.snapshot, self.found(**public))
+        self.change(Add=[{"Group": "all"}])
+        self.assertIn(self.snapshot, self.found(**public))
+        self.assertNotIn(self.other, self.found(**public))
+
+    def test_sharing_in_both_forms(self):
+        self.change(Add=[{"Group": "all"}])
+        self.assertEqual(self.groups(), ["all"])
+        # A wrong fix, which takes another permission away, changes nothing.
+        self.change(Remove=[{"UserId": "222222222222"}])
+        self.assertEqual(self.groups(), ["all"])
+        self.change(Remove=[{"Group": "all"}])
+        self.assertEqual(self.groups(), [])
+        self.change(Add=[{"Group": "all"}])
+        self.ec2.modify_snapshot_attribute(
+            SnapshotId=self.snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"])
+        self.assertEqual(self.groups(), [])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::credentials;
 use crate::faults::Definition;
 use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .put(set_assignments)
                 .delete(reset_assignments),
         )
+        .route("/_orgkeeper/credentials", post(age_credentials))
         .route("/_orgkeeper/clock", get(show_clock).post(advance_clock))
         .route(
             "/_orgkeeper/quotas",
@@ -131,6 +133,18 @@ async fn move_clock(services: &Services, seconds: u32) -> Response {
     let settings = &services.settings;
     let home = (&*settings.management_account, &*settings.region);
     queue_clock::advance(&services.ministack, home, seconds)
+        .await
+        .unwrap_or_else(|unreachable| unreachable.response())
+}
+
+async fn age_credentials(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    let age = match credentials::age(&body) {
+        Ok(age) => age,
+        Err(sentence) => {
+            return json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence}));
+        }
+    };
+    credentials::make_older(&services.ministack, &services.settings.region, &age)
         .await
         .unwrap_or_else(|unreachable| unreachable.response())
 }
@@ -252,7 +266,7 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, account-factory, assignments, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, credentials, account-factory, assignments, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

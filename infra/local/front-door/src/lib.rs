@@ -1,5 +1,6 @@
 //! The front door as a library, so that tests can start one on a port of their own. `main.rs` has the map.
 
+mod access_analyzer;
 mod account;
 mod account_factory;
 mod assignments;
@@ -10,9 +11,9 @@ mod calls;
 mod clock;
 mod control;
 mod controltower;
+mod credentials;
 mod delivery;
 mod faults;
-mod lambda;
 mod lock;
 mod operation;
 mod organizations;
@@ -21,13 +22,13 @@ mod problem;
 mod queue_clock;
 mod quotas;
 mod reply;
+mod roles;
 mod router;
 mod scope;
 mod securityhub;
 mod services;
 mod settings;
 mod slack;
-mod sts;
 mod trail;
 mod vending;
 

@@ -4,14 +4,16 @@
 //! * `router` – reads a call, counts it, applies the fault rules and passes it on; `services` – what it passes it to;
 //! * `scope`, `operation` – service, Region, account and operation of a request;
 //! * `backend` – the HTTP client for `MiniStack` and moto; `reply` – answers and errors in each AWS protocol;
-//! * `callers` – the account of an access key; `sts`, `lambda` – two corrections of `MiniStack`;
+//! * `callers` – who calls, and whether `MiniStack` allows it; `roles` – roles that the front door creates;
 //! * `organizations`, `account` – what moto lacks of both services;
 //! * `account_factory` – Account Factory behind Service Catalog: `catalog`, `request`, `store`, `search`, `work`, `lifecycle`;
 //! * `controltower` – which organizational units are registered; `assignments` – asynchronous account assignments;
 //! * `trail` – the events that `CloudTrail` sends of changes; `bus` – sends events to EventBridge; `delivery` – loses or
 //!   duplicates some of them;
-//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`;
-//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `control` – what tests set and read under
+//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`; `hub` – what an
+//!   account has switched on;
+//! * `access_analyzer` – the analyzers of each account and Region;
+//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `credentials`, `control` – what tests set and read under
 //!   `/_orgkeeper`;
 //! * `problem`, `pages` – errors and pagination of the front door's own services;
 //! * `clock`, `lock` – the only places that read the time and take a lock.

@@ -25,8 +25,16 @@ pub(crate) struct Operation {
     pub(crate) protocol: Protocol,
 }
 
-/// REST-JSON operations with a known name: service, method, path, operation.
+/// REST-JSON operations with a known name: service, method, path, operation. A path that ends with `/` is followed by a
+/// name.
 const REST_JSON: &[(&str, &str, &str, &str)] = &[
+    ("access-analyzer", "DELETE", "/analyzer/", "DeleteAnalyzer"),
+    ("access-analyzer", "GET", "/analyzer", "ListAnalyzers"),
+    ("access-analyzer", "GET", "/analyzer/", "GetAnalyzer"),
+    ("access-analyzer", "GET", "/tags/", "ListTagsForResource"),
+    ("access-analyzer", "POST", "/finding", "ListFindings"),
+    ("access-analyzer", "POST", "/findingv2", "ListFindingsV2"),
+    ("access-analyzer", "PUT", "/analyzer", "CreateAnalyzer"),
     (
         "account",
         "POST",
@@ -95,6 +103,25 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
     ),
     ("securityhub", "DELETE", "/accounts", "DisableSecurityHub"),
     ("securityhub", "GET", "/accounts", "DescribeHub"),
+    (
+        "securityhub",
+        "GET",
+        "/organization/admin",
+        "ListOrganizationAdminAccounts",
+    ),
+    (
+        "securityhub",
+        "GET",
+        "/organization/configuration",
+        "DescribeOrganizationConfiguration",
+    ),
+    (
+        "securityhub",
+        "GET",
+        "/productSubscriptions",
+        "ListEnabledProductsForImport",
+    ),
+    ("securityhub", "GET", "/tags/", "ListTagsForResource"),
     (
         "securityhub",
         "PATCH",
@@ -172,7 +199,7 @@ impl Operation {
             return Self::new(service, &name, protocol);
         }
         let known = REST_JSON.iter().find(|(owner, verb, at, _)| {
-            *owner == service && *verb == method.as_str() && *at == path
+            *owner == service && *verb == method.as_str() && is_at(path, at)
         });
         let protocol = if REST_XML.contains(&service) {
             Protocol::RestXml
@@ -194,6 +221,15 @@ impl Operation {
     /// `<service>.<Operation>`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}.{}", self.service, self.name)
+    }
+}
+
+/// Whether a path is the one in the table, or the one in the table and a name.
+fn is_at(path: &str, at: &str) -> bool {
+    match path.strip_prefix(at) {
+        Some("") => !at.ends_with('/'),
+        Some(_) => at.ends_with('/'),
+        None => false,
     }
 }
 
@@ -224,7 +260,7 @@ fn action(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<String> {
 }
 
 /// The first value of `name` in a form.
-pub(crate) fn form_value(form: &[u8], name: &str) -> Option<String> {
+fn form_value(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form)
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
@@ -319,6 +355,18 @@ mod tests {
                 Method::POST,
                 "/list-enabled-baselines",
                 "controltower.ListEnabledBaselines",
+            ),
+            (
+                "access-analyzer",
+                Method::GET,
+                "/analyzer/mine",
+                "access-analyzer.GetAnalyzer",
+            ),
+            (
+                "access-analyzer",
+                Method::GET,
+                "/analyzer?type=ACCOUNT",
+                "access-analyzer.ListAnalyzers",
             ),
             ("s3", Method::PUT, "/bucket/key?x-id=PutObject", "s3.PUT"),
             ("lambda", Method::GET, "/2015-03-31/functions", "lambda.GET"),

@@ -21,27 +21,28 @@ use crate::securityhub;
 use crate::services::Services;
 use crate::settings::Settings;
 use crate::trail;
-use crate::{clock, control, lambda, sts};
+use crate::{access_analyzer, clock, control};
+
+/// The call that puts events on a bus.
+const PUT_EVENTS: &str = "events.PutEvents";
 
 /// What answers the calls of a service.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
+    AccessAnalyzer,
     AccountFactory,
     AccountManagement,
     Assignments,
     ControlTower,
-    Moto,
     Organizations,
     SecurityHub,
 }
 
-/// Services by their name in the credential scope; `MiniStack` answers all others.
+/// Services by their name in the credential scope; `MiniStack` answers all others, or passes them on to moto.
 const HANDLERS: &[(&str, Handler)] = &[
+    ("access-analyzer", Handler::AccessAnalyzer),
     ("account", Handler::AccountManagement),
-    ("budgets", Handler::Moto),
-    ("config", Handler::Moto),
     ("controltower", Handler::ControlTower),
-    ("identitystore", Handler::Moto),
     ("organizations", Handler::Organizations),
     ("securityhub", Handler::SecurityHub),
     ("servicecatalog", Handler::AccountFactory),
@@ -116,7 +117,17 @@ impl Services {
     async fn route(&self, mut call: Call) -> Result<Response, Unreachable> {
         let service = call.operation.service.as_str();
         let Some((_, handler)) = HANDLERS.iter().find(|it| it.0 == service) else {
-            return self.ministack(call).await;
+            if call.operation.full_name() == PUT_EVENTS {
+                // Stored before the event is sent, because its receiver may read the finding at once.
+                self.security_hub.import_events(&call.body);
+            }
+            return self.ministack.forward(&call.parts, call.body).await;
+        };
+        let access_key = call.scope.as_ref().map(|it| it.access_key.as_str());
+        let checked = self.callers.check(access_key, &call.parts, &call.body);
+        let caller = match checked.await? {
+            Ok(caller) => caller,
+            Err(refusal) => return Ok(refusal),
         };
         if let Ok(value) = HeaderValue::from_str(&self.settings.management_account) {
             call.parts.headers.insert(MOTO_ACCOUNT, value);
@@ -127,15 +138,22 @@ impl Services {
             body,
             ref scope,
         } = call;
-        let caller = self
-            .callers
-            .of(scope.as_ref().map(|it| it.access_key.as_str()));
         let region = scope
             .as_ref()
             .map_or(&self.settings.region, |it| &it.region);
         let input = body.clone();
         let response = match handler {
-            Handler::Moto => self.moto.forward(&parts, body).await?,
+            Handler::AccessAnalyzer => {
+                let request = access_analyzer::Request {
+                    operation: &operation.name,
+                    account: &caller.account,
+                    region,
+                    uri: &parts.uri,
+                    body: &body,
+                };
+                let answer = self.access_analyzer.answer(&request, clock::now());
+                respond(&operation, answer)?
+            }
             Handler::Organizations => self.organizations.answer(&operation, &parts, body).await?,
             Handler::AccountManagement => {
                 let contacts = &self.account_management;
@@ -194,42 +212,5 @@ impl Services {
             Ok(body) => success(operation, &body),
             Err(refusal) => refusal.response(operation),
         }
-    }
-
-    async fn ministack(&self, call: Call) -> Result<Response, Unreachable> {
-        let Call {
-            operation,
-            scope,
-            mut parts,
-            body,
-        } = call;
-        let access_key = scope.as_ref().map(|it| it.access_key.as_str());
-        match (operation.service.as_str(), operation.name.as_str()) {
-            ("sts", "AssumeRole") => {
-                let region = &self.settings.region;
-                if let Some(role) = sts::requested_role(&body)
-                    && !sts::exists(&role, &self.ministack, region).await?
-                {
-                    let caller = self.callers.of(access_key);
-                    return Ok(sts::refusal(&caller, &role).response(&operation));
-                }
-                let answer = self.ministack.forward_and_read(&parts, body).await?;
-                if let Some((key, caller)) = sts::assumed_session(&answer.body) {
-                    self.callers.store(key, caller);
-                }
-                return Ok(answer.into_response());
-            }
-            // Stored before the event is sent, because its receiver may read the finding at once.
-            ("events", "PutEvents") => self.security_hub.import_events(&body),
-            ("lambda", _) => {
-                if let Some(account) = lambda::function_account(parts.uri.path())
-                    && account != self.callers.of(access_key).account
-                {
-                    lambda::call_as(&mut parts.headers, &account);
-                }
-            }
-            _ => {}
-        }
-        self.ministack.forward(&parts, body).await
     }
 }

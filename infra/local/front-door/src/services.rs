@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
+use crate::access_analyzer::AccessAnalyzer;
 use crate::account::AccountManagement;
 use crate::account_factory::{AccountFactory, Tools};
 use crate::assignments::Assignments;
@@ -42,6 +43,7 @@ pub(crate) struct Services {
     pub(crate) account_management: AccountManagement,
     pub(crate) account_factory: Arc<AccountFactory>,
     pub(crate) control_tower: ControlTower,
+    pub(crate) access_analyzer: AccessAnalyzer,
     pub(crate) security_hub: SecurityHub,
     pub(crate) trail: Arc<Trail>,
 }
@@ -71,7 +73,7 @@ impl Services {
         };
         let account_factory = Arc::new(AccountFactory::new(management, region, tools));
         Self {
-            callers: Callers::new(management),
+            callers: Callers::new(management, ministack.clone()),
             account_management: AccountManagement::new(moto.clone(), management),
             account_factory: Arc::clone(&account_factory),
             assignments: Arc::new(Assignments::new(
@@ -89,6 +91,7 @@ impl Services {
             organizations,
             trail,
             vending,
+            access_analyzer: AccessAnalyzer::default(),
             faults: Faults::default(),
             quotas: Quotas::default(),
             calls: Calls::default(),

@@ -49,7 +49,7 @@ const RECORD: Paging = Paging {
     ..PRINCIPALS
 };
 
-/// A principal of a portfolio. It is stored and not checked, as IAM is not checked here.
+/// A principal of a portfolio. It is stored and not checked.
 #[derive(Debug, PartialEq, Eq)]
 struct Principal {
     portfolio: String,

@@ -11,7 +11,7 @@ use crate::callers::Caller;
 use crate::delivery::Delivery;
 use crate::lock::lock;
 use crate::organizations::{Creation, Organizations};
-use crate::sts::{self, Role};
+use crate::roles::{self, Role};
 use crate::vending::Vending;
 
 /// Control Tower's role in an account; it creates the role in accounts that it creates.
@@ -70,7 +70,7 @@ impl Work<'_> {
             Creation::Created { id, answer } => {
                 organizations.announce("CreateAccount", &self.control_tower(), &input, &answer);
                 let role = Role::named(&id, EXECUTION_ROLE);
-                sts::create(&role, self.management, &self.tools.ministack, self.region).await?;
+                roles::create(&role, self.management, &self.tools.ministack, self.region).await?;
                 id
             }
             Creation::EmailInUse(account) => {
@@ -191,7 +191,7 @@ impl Work<'_> {
             return Ok(Some(message));
         }
         let role = Role::named(id, EXECUTION_ROLE);
-        let exists = sts::exists(&role, &self.tools.ministack, self.region).await?;
+        let exists = roles::exists(&role, &self.tools.ministack, self.region).await?;
         let missing = || {
             format!(
                 "AWS Control Tower cannot assume the role {EXECUTION_ROLE} in account {id}. Create the role, then try again."

@@ -4,6 +4,7 @@
 mod events;
 mod filters;
 mod finding;
+mod hub;
 mod limits;
 mod store;
 mod update;
@@ -83,6 +84,11 @@ impl SecurityHub {
             "BatchUpdateFindings" => self.update(request, fault, now),
             "GetFindings" => self.get(request, now),
             "DescribeHub" => Ok(self.describe(request, subscription.as_ref())),
+            "GetEnabledStandards" => Ok(hub::standards(request)),
+            "ListEnabledProductsForImport" => Ok(hub::products(request)),
+            "ListTagsForResource" => Ok(json!({"Tags": {}})),
+            "ListOrganizationAdminAccounts" => hub::administrators(request, &self.administrator),
+            "DescribeOrganizationConfiguration" => hub::configuration(request, &self.administrator),
             "DisableSecurityHub" => {
                 let account = request.account.to_owned();
                 lock(&self.subscriptions).insert(account, Subscription::Disabled);

@@ -43,12 +43,19 @@ impl Answer {
     }
 }
 
-/// Knows no role, accepts every event, and answers any other request with `passed`.
+/// The access key of a session that may do everything; every other session may do nothing.
+const ALLOWED: &str = "ASIAALLOWED";
+
+/// Accepts every event, checks sessions, and answers any other request with `passed`.
 async fn emulator(State(sent): State<Sent>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let target = parts.headers.get("x-amz-target").cloned();
-    let text = String::from_utf8_lossy(&body).into_owned();
+    let key = |name: &str| {
+        let authorization = parts.headers.get("authorization");
+        authorization.is_some_and(|it| it.to_str().unwrap().contains(name))
+    };
+    let (allowed, refused) = (key(ALLOWED), key("ASIAREFUSED"));
     let path = parts.uri.path_and_query().unwrap().to_string();
     sent.lock().unwrap().push((path, parts.headers, body));
     let mut response = Response::new(Body::from("passed"));
@@ -59,8 +66,13 @@ async fn emulator(State(sent): State<Sent>, request: Request) -> Response {
         *response.body_mut() = Body::from(r#"{"FailedEntryCount":0,"Entries":[]}"#);
     } else if target.is_some_and(|it| it == "AmazonSQS.AdvanceClock") {
         *response.body_mut() = Body::from(r#"{"AdvancedSeconds":362}"#);
-    } else if text.contains("Action=GetRole") {
-        *response.status_mut() = StatusCode::NOT_FOUND;
+    } else if allowed {
+        let arn = format!("arn:aws:sts::{MEMBER}:assumed-role/reader/me");
+        let value = arn.parse().unwrap();
+        response.headers_mut().insert("x-orgkeeper-caller", value);
+    } else if refused {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        *response.body_mut() = Body::from("no");
     }
     response
 }
@@ -531,40 +543,20 @@ async fn other_calls_are_forwarded_unchanged() {
 }
 
 #[tokio::test]
-async fn a_function_of_another_account_is_called_as_that_account() {
+async fn a_session_is_checked_by_ministack() {
     let local = start().await;
-    let path = format!(
-        "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A{MEMBER}%3Afunction%3Afix/invocations"
-    );
-    local
-        .send(local.signed(Method::POST, &path, "test", "lambda"), "{}")
-        .await;
-    let (sent_path, headers, _) = local.sent.lock().unwrap().remove(0);
-    assert_eq!(sent_path, path);
-    let authorization = headers["authorization"].to_str().unwrap();
-    assert!(
-        authorization.contains(&format!("Credential={MEMBER}/")),
-        "{authorization}"
-    );
-}
-
-#[tokio::test]
-async fn a_role_that_does_not_exist_is_not_assumed() {
-    let local = start().await;
-    let request = local
-        .signed(Method::POST, "/", MEMBER, "sts")
-        .header("content-type", "application/x-www-form-urlencoded");
-    let form = "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A444455556666%3Arole%2Freader";
-    let answer = local.send(request, form).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    let body = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(body.contains("<Code>AccessDenied</Code>"), "{body}");
-    let (_, headers, _) = local.sent.lock().unwrap().remove(0);
-    let authorization = headers["authorization"].to_str().unwrap();
-    assert!(
-        authorization.contains("Credential=444455556666/"),
-        "{authorization}"
-    );
+    let read = async |key: &str| {
+        local
+            .security_hub(Method::POST, "/findings", key, json!({}))
+            .await
+    };
+    assert_eq!(read(ALLOWED).await.json(), json!({"Findings": []}));
+    let refused = read("ASIAREFUSED").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.body, "no");
+    let sent = local.sent.lock().unwrap();
+    let paths: Vec<_> = sent.iter().map(|it| it.0.as_str()).collect();
+    assert_eq!(paths, ["/findings", "/findings"]);
 }
 
 #[tokio::test]

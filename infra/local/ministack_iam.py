@@ -1,0 +1,323 @@
+"""The patches of MiniStack's IAM, where it differs from AWS in a way that affects orgkeeper.
+
+With AUTH=true MiniStack checks each call: signature, session, trust policy, identity policies, session policy,
+permissions boundary, and the policy of the resource. `ministack_patches.py` lists the patches and explains their form.
+"""
+
+import ipaddress
+import json
+import re
+import time
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import sts
+
+import passed_on
+
+POLICY_VARIABLE = re.compile(r"\$\{(aws:[A-Za-z/_-]+)\}")
+
+# How long an account counts as one of the organization without asking again.
+MEMBERSHIP_SECONDS = 5.0
+
+# The services that the front door answers itself: name in the credential scope -> botocore's names of its API.
+FRONT_DOOR_SERVICES = {
+    "access-analyzer": "accessanalyzer",
+    "account": "account",
+    "controltower": "controltower",
+    "organizations": "organizations",
+    "securityhub": "securityhub",
+    "servicecatalog": "servicecatalog",
+    "sso": "sso-admin",
+}
+CALLER_HEADER = "x-orgkeeper-caller"
+
+# Ids of EC2's resources that MiniStack's check does not know, or names otherwise: parameter -> form of the ARN.
+EC2_RESOURCES = {
+    "NetworkAclId": "arn:aws:ec2:{region}:{account}:network-acl/{id}",
+    "TransitGatewayId": "arn:aws:ec2:{region}:{account}:transit-gateway/{id}",
+    "SnapshotId": "arn:aws:ec2:{region}::snapshot/{id}",
+    "ImageId": "arn:aws:ec2:{region}::image/{id}",
+    "ResourceId.1": "arn:aws:ec2:{region}:{account}:{kind}/{id}",
+}
+EC2_KINDS = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "sg": "security-group"}
+RDS_RESOURCES = {
+    "DBSnapshotIdentifier": "arn:aws:rds:{region}:{account}:snapshot:{id}",
+    "DBClusterSnapshotIdentifier": "arn:aws:rds:{region}:{account}:cluster-snapshot:{id}",
+}
+
+
+# ---------------------------------------------------------------- what a call is checked for
+
+
+def name_batches_as_single_calls(_settings):
+    """AWS checks a batch call of SQS for the permission of the single call: SendMessage, DeleteMessage,
+    ChangeMessageVisibility.
+
+    MiniStack asks for the name of the batch call, which is in no policy. The patch asks as AWS does.
+    """
+    action_of = iam_actions.extract_iam_action
+
+    def single_action(service, *request):
+        action = action_of(service, *request)
+        return action.removesuffix("Batch") if service == "sqs" and action else action
+
+    iam_actions.extract_iam_action = single_action
+
+
+def count_loopback_as_tls(_settings):
+    """AWS sets aws:SecureTransport to true for every call over TLS, so for those of all SDKs.
+
+    Here every call is plain HTTP, and a policy that denies it would deny all. The patch counts a call that comes from
+    this machine as one over TLS.
+    """
+    pin = app.pin_request_origin
+
+    def pin_as_tls(source_ip, secure_transport):
+        pin(source_ip, secure_transport or ipaddress.ip_address(source_ip).is_loopback)
+
+    app.pin_request_origin = pin_as_tls
+
+
+def name_resources(_settings):
+    """AWS names the resource that a call of EC2, RDS or SSM is about: network ACL, transit gateway, what a flow log
+    is for, snapshots and images (without an account), snapshots of databases, documents, service settings.
+
+    MiniStack takes `*` for most, which no policy with ARNs allows, and a parameter for a document. The patch names
+    them.
+    """
+    resource_of = iam_actions.extract_resource_arn
+
+    def resource(service, method, path, headers, body, query_params, region, account_id):
+        named = None
+        place = {"region": region, "account": account_id}
+        if service == "ec2":
+            named = by_parameter(EC2_RESOURCES, query_params, place)
+        elif service == "rds":
+            named = by_parameter(RDS_RESOURCES, query_params, place)
+        elif service == "ssm":
+            named = ssm_resource(headers, body, place)
+        return named or resource_of(service, method, path, headers, body, query_params, region, account_id)
+
+    iam_actions.extract_resource_arn = resource
+
+
+def by_parameter(forms, parameters, place):
+    """The ARN of the first of these parameters that a query names."""
+    for name, form in forms.items():
+        if parameters.get(name):
+            identifier = parameters[name][0]
+            kind = EC2_KINDS.get(identifier.partition("-")[0], "*")
+            return form.format(id=identifier, kind=kind, **place)
+    return None
+
+
+def ssm_resource(headers, body, place):
+    """The ARN of the document or service setting that a call to SSM names."""
+    operation, given = headers.get("x-amz-target", "").rpartition(".")[2], json_members(body)
+    if operation.endswith("ServiceSetting") and given.get("SettingId"):
+        setting = given["SettingId"]
+        form = "arn:aws:ssm:{region}:{account}:servicesetting/{id}"
+        return setting if setting.startswith("arn:") else form.format(id=setting.lstrip("/"), **place)
+    if "Document" in operation and given.get("Name"):
+        return "arn:aws:ssm:{region}:{account}:document/{id}".format(id=given["Name"], **place)
+    return None
+
+
+def json_members(body):
+    """The members of a JSON body; none if it is something else."""
+    try:
+        members = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return members if isinstance(members, dict) else {}
+
+
+def know_condition_keys(_settings):
+    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only.
+
+    MiniStack does not, so that such a statement never applies. The patch adds it.
+    """
+    context_of = iam_actions.request_tag_context
+
+    def context(service, iam_action, body, params):
+        keys = context_of(service, iam_action, body, params)
+        if service == "iam" and params.get("PolicyArn"):
+            keys = {**keys, "iam:PolicyARN": params["PolicyArn"][0]}
+        return keys
+
+    iam_actions.request_tag_context = context
+
+
+def know_the_organization(settings):
+    """AWS sets aws:PrincipalOrgID to the organization of the caller's account, aws:ResourceOrgID to that of the
+    resource's, and replaces policy variables such as `${aws:PrincipalOrgID}` in conditions.
+
+    MiniStack takes each account for an organization of its own, and knows neither the other key nor variables. The
+    patch asks moto, which has the organization.
+    """
+    membership = Membership(settings)
+    condition_value = iam_evaluator._resolve_condition_key
+    conditions_met = iam_evaluator._conditions_met
+
+    def value(key, context):
+        if key.lower() == "aws:resourceorgid":
+            return membership.organization(iam_evaluator._account_from_arn(context.resource_arn) or
+                                           context.principal_account)
+        return condition_value(key, context)
+
+    def replaced(given, context):
+        if isinstance(given, str):
+            return POLICY_VARIABLE.sub(lambda found: str(value(found[1], context) or found[0]), given)
+        if isinstance(given, list):
+            return [replaced(one, context) for one in given]
+        return {key: replaced(one, context) for key, one in given.items()} if isinstance(given, dict) else given
+
+    def met(conditions, context):
+        return conditions_met(replaced(conditions, context) if "${" in str(conditions) else conditions, context)
+
+    iam_evaluator._principal_org_id = membership.organization
+    iam_evaluator._resolve_condition_key = value
+    iam_evaluator._conditions_met = met
+
+
+class Membership:
+    """Which accounts belong to the organization, as moto has it."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.known = {}
+
+    def organization(self, account):
+        """The id of the organization that an account belongs to; None if it belongs to none."""
+        asked, found = self.known.get(account, (0.0, None))
+        if found is None or time.monotonic() - asked > MEMBERSHIP_SECONDS:
+            found = self.ask(account)
+            self.known[account] = (time.monotonic(), found)
+        return found
+
+    def ask(self, account):
+        """The organization in the account's ARN, `arn:aws:organizations::<management>:account/o-…/<account>`."""
+        headers = {
+            "X-Amz-Target": "AWSOrganizationsV20161128.DescribeAccount",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": passed_on.authorization(self.settings.management_account, "us-east-1", "organizations"),
+        }
+        status, _headers, body = passed_on.send(
+            self.settings.moto_url, self.settings.management_account, "POST", "/", headers,
+            json.dumps({"AccountId": account}).encode())
+        return json.loads(body)["Account"]["Arn"].split("/")[1] if status == 200 else None
+
+
+def name_the_refused_caller(_settings):
+    """AWS says who may not assume a role in the same words whether the role is missing or does not trust the caller.
+
+    MiniStack leaves the caller out if the role is missing. The patch adds it.
+    """
+    answer = sts.handle_request
+
+    async def answer_with_caller(method, path, headers, body, query_params):
+        status, answer_headers, content = await answer(method, path, headers, body, query_params)
+        if status == 403:
+            caller = iam_evaluator.caller_arn()
+            content = content.replace(b"User: is not", f"User: {caller} is not".encode())
+        return status, answer_headers, content
+
+    sts.handle_request = answer_with_caller
+
+
+# ---------------------------------------------------------------- the front door's own services
+
+
+def say_who_calls(settings):
+    """AWS checks the caller of every service in the same way.
+
+    Some services are answered by the front door, where MiniStack cannot check them. The patch makes them services of
+    MiniStack too: it checks a call that the front door sends on, and answers with the caller's ARN if it is allowed.
+    """
+
+    async def answer_with_caller(_method, _path, _headers, _body, _query_params):
+        return 200, {CALLER_HEADER: iam_evaluator.caller_arn()}, b""
+
+    for service, model in FRONT_DOOR_SERVICES.items():
+        passed_on.register(service, model)
+        app.SERVICE_HANDLERS[service] = answer_with_caller
+    membership = Membership(settings)
+    resource_of = iam_actions.extract_resource_arn
+
+    def resource(service, method, path, headers, body, query_params, region, account_id):
+        if service not in FRONT_DOOR_SERVICES:
+            return resource_of(service, method, path, headers, body, query_params, region, account_id)
+        place = Place(region, account_id, settings.management_account, membership)
+        return FRONT_DOOR_RESOURCES[service](json_members(body), path, place) or "*"
+
+    iam_actions.extract_resource_arn = resource
+
+
+class Place:
+    """Where a call is made, and the form of ARNs there."""
+
+    def __init__(self, region, account, management, membership):
+        self.region, self.account, self.management, self.membership = region, account, management, membership
+
+    def of_organization(self, service, kind, identifier):
+        """The ARN of something that belongs to the organization."""
+        organization = self.membership.organization(self.management)
+        return f"arn:aws:{service}::{self.management}:{kind}/{organization}/{identifier}"
+
+
+def of_access_analyzer(given, path, place):
+    """An analyzer."""
+    here = f"arn:aws:access-analyzer:{place.region}:{place.account}:analyzer"
+    name = given.get("analyzerName") or path.removeprefix("/analyzer").strip("/")
+    return given.get("analyzerArn") or (f"{here}/{name}" if name else None)
+
+
+def of_account(given, _path, place):
+    """An account of the organization, or the caller's own."""
+    if given.get("AccountId"):
+        return place.of_organization("account", "account", given["AccountId"])
+    return f"arn:aws:account::{place.account}:account"
+
+
+def of_control_tower(_given, _path, _place):
+    """None: its calls here have no resource type."""
+
+
+def of_organizations(given, _path, place):
+    """An account, an organizational unit or the root."""
+    names = ("AccountId", "ChildId", "OrganizationalUnitId", "ParentId", "ResourceId")
+    identifier = next((given[name] for name in names if given.get(name)), None)
+    if identifier is None:
+        return None
+    kind = {"r": "root", "ou": "ou"}.get(identifier.partition("-")[0], "account")
+    return place.of_organization("organizations", kind, identifier)
+
+
+def of_security_hub(given, path, place):
+    """The product that imports, or the hub."""
+    if path.startswith("/findings/import"):
+        return next((finding.get("ProductArn") for finding in given.get("Findings") or []), None)
+    return f"arn:aws:securityhub:{place.region}:{place.account}:hub/default"
+
+
+def of_service_catalog(given, _path, place):
+    """A product."""
+    product = given.get("ProductId") or given.get("ProductName")
+    return product and f"arn:aws:catalog:{place.region}:{place.account}:product/{product}"
+
+
+def of_identity_center(given, _path, _place):
+    """A permission set or the instance."""
+    return given.get("PermissionSetArn") or given.get("InstanceArn")
+
+
+FRONT_DOOR_RESOURCES = {
+    "access-analyzer": of_access_analyzer,
+    "account": of_account,
+    "controltower": of_control_tower,
+    "organizations": of_organizations,
+    "securityhub": of_security_hub,
+    "servicecatalog": of_service_catalog,
+    "sso": of_identity_center,
+}

@@ -1,0 +1,424 @@
+"""Who may do what in the local cloud: MiniStack's check of policies with the patches of `ministack_iam.py`, and what it
+passes on to moto with those of `passed_on.py`.
+
+    .venv/cloud/bin/python -m unittest discover -s infra/local
+"""
+
+import json
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from emulators import ACCOUNT, OTHER_ACCOUNT, REGION, Cloud, policy
+
+OTHER_REGION = "eu-central-1"
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+DENIALS = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
+
+
+def setUpModule():
+    """Starts MiniStack and moto once for all tests."""
+    global cloud
+    cloud = Cloud(with_moto=True)
+    cloud.start()
+
+
+def tearDownModule():
+    cloud.stop()
+
+
+def allow(action, resource="*", **more):
+    """A statement that allows."""
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def deny(action, resource="*", **more):
+    """A statement that denies."""
+    return {"Effect": "Deny", "Action": action, "Resource": resource, **more}
+
+
+def trust(principal, **more):
+    """A statement of a role's trust policy."""
+    return {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole", **more}
+
+
+class Caller:
+    """The clients of a session or of an account's own key."""
+
+    def __init__(self, key, secret="test", token=None):
+        self.credentials = Credentials(key, secret, token)
+
+    def client(self, service, region=REGION):
+        return boto3.client(
+            service, endpoint_url=cloud.url, region_name=region, aws_access_key_id=self.credentials.access_key,
+            aws_secret_access_key=self.credentials.secret_key, aws_session_token=self.credentials.token)
+
+    def assume(self, role, *statements):
+        """A session of a role, cut down to these statements if there are any."""
+        session = {"Policy": policy(*statements)} if statements else {}
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test", **session)["Credentials"]
+        return Caller(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+    def ask(self, service, path, body, **headers):
+        """Signs a call and sends it; returns status, headers and body."""
+        request = AWSRequest("POST", cloud.url + path, data=json.dumps(body).encode(),
+                             headers={"Content-Type": "application/json", **headers})
+        SigV4Auth(self.credentials, service, REGION).add_auth(request)
+        sent = urllib.request.Request(request.url, request.data, dict(request.headers))
+        try:
+            with urllib.request.urlopen(sent, timeout=10) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.headers, refusal.read()
+
+
+class Case(unittest.TestCase):
+    """Roles in two accounts, and refusals."""
+
+    def setUp(self):
+        self.name = self.id().rpartition(".")[2].replace("_", "-")[-40:].strip("-")
+        self.root, self.member = Caller(ACCOUNT), Caller(OTHER_ACCOUNT)
+
+    def session(self, *own, session=(), **more):
+        """A session in the other account, of a role that the first account may assume."""
+        role = cloud.role(self.name, OTHER_ACCOUNT, *own, trust=trust(f"arn:aws:iam::{ACCOUNT}:root"), **more)
+        return self.root.assume(role, *session)
+
+    def denied(self, call, **request):
+        with self.assertRaises(ClientError) as caught:
+            call(**request)
+        self.assertIn(caught.exception.response["Error"]["Code"], DENIALS)
+        return caught.exception.response["Error"]["Message"]
+
+
+class Policies(Case):
+    """Identity policy, session policy, boundary, explicit denial."""
+
+    def queue(self, name):
+        return cloud.queue(f"{self.name}-{name}", OTHER_ACCOUNT)
+
+    def test_a_session_policy_leaves_one_action_on_one_resource_in_one_region(self):
+        (mine, arn), (other, _arn) = self.queue("mine"), self.queue("other")
+        only = allow("sqs:PurgeQueue", arn, Condition={"StringEquals": {"aws:RequestedRegion": REGION}})
+        session = self.session(EVERYTHING, session=[only])
+        session.client("sqs").purge_queue(QueueUrl=mine)
+        self.denied(session.client("sqs").purge_queue, QueueUrl=other)
+        self.denied(session.client("sqs").send_message, QueueUrl=mine, MessageBody="text")
+        self.denied(session.client("sqs", OTHER_REGION).purge_queue, QueueUrl=mine)
+        self.denied(session.client("sns").list_topics)
+
+    def test_a_session_policy_adds_nothing_to_the_role(self):
+        session = self.session(allow("sns:ListTopics"), session=[EVERYTHING])
+        session.client("sns").list_topics()
+        self.denied(session.client("sqs").list_queues)
+
+    def test_a_boundary_limits_the_role(self):
+        boundary = self.member.client("iam").create_policy(
+            PolicyName=self.name, PolicyDocument=policy(allow("sns:*")))["Policy"]["Arn"]
+        session = self.session(EVERYTHING, PermissionsBoundary=boundary)
+        session.client("sns").list_topics()
+        self.denied(session.client("sqs").list_queues)
+
+    def test_an_explicit_denial_wins(self):
+        session = self.session(EVERYTHING, deny("sqs:ListQueues"))
+        session.client("sns").list_topics()
+        self.denied(session.client("sqs").list_queues)
+
+    def test_a_batch_needs_the_permission_of_the_single_call(self):
+        url, arn = self.queue("batch")
+        session = self.session(allow(["sqs:SendMessage", "sqs:ReceiveMessage"], arn))
+        sent = session.client("sqs").send_message_batch(QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "text"}])
+        self.assertEqual(len(sent["Successful"]), 1)
+        received = session.client("sqs").receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+        self.denied(session.client("sqs").delete_message_batch, QueueUrl=url,
+                    Entries=[{"Id": "1", "ReceiptHandle": received}])
+
+    def test_a_call_on_this_machine_counts_as_one_over_tls(self):
+        session = self.session(EVERYTHING, deny("*", Condition={"Bool": {"aws:SecureTransport": "false"}}))
+        session.client("sqs").list_queues()
+        plain = self.session_again(EVERYTHING, deny("*", Condition={"Bool": {"aws:SecureTransport": "true"}}))
+        self.denied(plain.client("sqs").list_queues)
+
+    def session_again(self, *own):
+        self.name += "-again"
+        return self.session(*own)
+
+    def test_a_role_can_be_allowed_to_attach_one_policy_only(self):
+        one, other = "arn:aws:iam::aws:policy/SecurityAudit", "arn:aws:iam::aws:policy/AdministratorAccess"
+        session = self.session(
+            allow("iam:AttachRolePolicy", Condition={"ArnEquals": {"iam:PolicyARN": one}}))
+        session.client("iam").attach_role_policy(RoleName="any", PolicyArn=one)
+        self.denied(session.client("iam").attach_role_policy, RoleName="any", PolicyArn=other)
+
+    def test_a_check_costs_tenths_of_a_millisecond(self):
+        checked = self.session(allow("sqs:ListQueues"), session=[allow("sqs:ListQueues")]).client("sqs")
+        free = self.member.client("sqs")
+        costs = {name: [] for name in ("checked", "free")}
+        for _ in range(150):
+            for name, client in (("checked", checked), ("free", free)):
+                start = time.perf_counter()
+                client.list_queues()
+                costs[name].append(time.perf_counter() - start)
+        # The fastest tenth, so that what else runs on this machine does not count.
+        fastest = {name: sorted(times)[len(times) // 10] for name, times in costs.items()}
+        self.assertLess(fastest["checked"] - fastest["free"], 0.001)
+
+
+class Roles(Case):
+    """Who may assume a role."""
+
+    def test_a_missing_role_and_one_that_does_not_trust_look_alike(self):
+        closed = cloud.role(self.name, OTHER_ACCOUNT, trust=trust("arn:aws:iam::333333333333:root"))
+        missing = closed + "-missing"
+        for role in (closed, missing):
+            message = self.denied(self.root.assume, role=role)
+            self.assertEqual(message, f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: sts:AssumeRole"
+                                      f" on resource: {role}")
+
+    def test_a_role_trusts_one_role(self):
+        caller = cloud.role(f"{self.name}-caller", ACCOUNT, allow("sts:AssumeRole"))
+        role = cloud.role(self.name, OTHER_ACCOUNT, EVERYTHING, trust=trust(caller))
+        self.root.assume(caller).assume(role).client("sqs").list_queues()
+        self.denied(self.root.assume, role=role)
+
+    def test_a_caller_without_the_permission_may_not_assume(self):
+        caller = cloud.role(f"{self.name}-caller", ACCOUNT, allow("sns:*"))
+        role = cloud.role(self.name, OTHER_ACCOUNT, EVERYTHING, trust=trust(f"arn:aws:iam::{ACCOUNT}:root"))
+        self.denied(self.root.assume(caller).assume, role=role)
+
+    def test_a_wrong_token_or_signature_is_refused(self):
+        session = self.session(EVERYTHING).credentials
+        for wrong, code in ((Caller(session.access_key, session.secret_key, "wrong"), "InvalidClientTokenId"),
+                            (Caller(session.access_key, "wrong", session.token), "SignatureDoesNotMatch"),
+                            (Caller("AKIAIOSFODNN7EXAMPLE"), "InvalidClientTokenId")):
+            with self.assertRaises(ClientError) as caught:
+                wrong.client("sns").list_topics()
+            self.assertEqual(caught.exception.response["Error"]["Code"], code)
+
+
+class Organization(Case):
+    """Conditions on the organization."""
+
+    @classmethod
+    def setUpClass(cls):
+        organizations = cloud.moto.client("organizations")
+        cls.id = organizations.create_organization(FeatureSet="ALL")["Organization"]["Id"]
+        status = organizations.create_account(AccountName="a", Email="a@example.com")["CreateAccountStatus"]
+        cls.account = status["AccountId"]
+
+    def setUp(self):
+        self.name = self._testMethodName.replace("_", "-")[-40:]
+        self.root, self.member = Caller(ACCOUNT), Caller(self.account)
+
+    def test_a_trust_policy_names_the_organization(self):
+        role = cloud.role(self.name, OTHER_ACCOUNT, EVERYTHING, trust=trust(
+            "*", Condition={"StringEquals": {"aws:PrincipalOrgID": self.id}}))
+        self.root.assume(role)
+        self.member.assume(role)
+        self.denied(Caller("999999999999").assume, role=role)
+
+    def test_a_policy_names_the_organization_of_the_resource(self):
+        mine = allow("sts:AssumeRole", Condition={"StringEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}})
+        caller = self.root.assume(cloud.role(f"{self.name}-caller", ACCOUNT, mine))
+        everybody = trust(f"arn:aws:iam::{ACCOUNT}:root")
+        caller.assume(cloud.role(self.name, self.account, trust=everybody))
+        self.denied(caller.assume, role=cloud.role(self.name, "999999999999", trust=everybody))
+
+
+class FrontDoorServices(Case):
+    """What the front door answers itself, after it has asked who calls."""
+
+    def ask(self, caller, service, path, body, **headers):
+        status, given, _body = caller.ask(service, path, body, **headers)
+        return given.get("x-orgkeeper-caller") if status == 200 else status
+
+    def test_an_allowed_caller_is_named(self):
+        hub = f"arn:aws:securityhub:{REGION}:{OTHER_ACCOUNT}:hub/default"
+        session = self.session(allow("securityhub:GetFindings", hub))
+        self.assertEqual(self.ask(session, "securityhub", "/findings", {"MaxResults": 1}),
+                         f"arn:aws:sts::{OTHER_ACCOUNT}:assumed-role/{self.name}/test")
+        self.assertEqual(self.ask(session, "securityhub", "/findings/import", {"Findings": []}), 403)
+
+    def test_every_service_is_checked(self):
+        calls = {
+            "account:GetAlternateContact": ("account", "/getAlternateContact", None),
+            "controltower:ListBaselines": ("controltower", "/list-baselines", None),
+            "organizations:ListAccounts": ("organizations", "/", "AWSOrganizationsV20161128.ListAccounts"),
+            "servicecatalog:DescribeRecord": ("servicecatalog", "/", "AWS242ServiceCatalogService.DescribeRecord"),
+            "sso:ListInstances": ("sso", "/", "SWBExternalService.ListInstances"),
+        }
+        allowed = {action: self.named_session(action, allow(action)) for action in calls}
+        refused = self.named_session("none", allow("sqs:*"))
+        for action, (service, path, target) in calls.items():
+            with self.subTest(action):
+                headers = {"X-Amz-Target": target} if target else {}
+                self.assertIn(OTHER_ACCOUNT, str(self.ask(allowed[action], service, path, {}, **headers)))
+                self.assertIn(self.ask(refused, service, path, {}, **headers), (400, 403))
+
+    def test_the_access_analyzer_is_checked(self):
+        analyzer = f"arn:aws:access-analyzer:{REGION}:{OTHER_ACCOUNT}:analyzer/mine"
+        session = self.session(allow("access-analyzer:GetAnalyzer", analyzer))
+        client = session.client("accessanalyzer")
+        client.meta.events.register("after-call.accessanalyzer", lambda parsed, **_: parsed.clear())
+        client.get_analyzer(analyzerName="mine")
+        client = session.client("accessanalyzer")
+        self.denied(client.get_analyzer, analyzerName="other")
+        self.denied(client.list_analyzers)
+
+    def named_session(self, name, statement):
+        role = cloud.role(f"{self.name}-{name.replace(':', '-')}"[-60:], OTHER_ACCOUNT, statement,
+                          trust=trust(f"arn:aws:iam::{ACCOUNT}:root"))
+        return self.root.assume(role)
+
+
+class PassedOn(Case):
+    """What moto answers, for the account of the caller and after MiniStack's check."""
+
+    OPEN = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+
+    def group(self, name):
+        """A security group that is open to everybody and to one network."""
+        ec2 = self.member.client("ec2")
+        group = ec2.create_security_group(GroupName=f"{self.name}-{name}", Description="test")["GroupId"]
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+            {**self.OPEN, "IpRanges": [{"CidrIp": "0.0.0.0/0"}, {"CidrIp": "10.0.0.0/8", "Description": "office"}]}])
+        return group
+
+    def rules(self, group):
+        found = self.member.client("ec2").describe_security_group_rules(
+            Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+        return {rule["CidrIpv4"]: rule["SecurityGroupRuleId"] for rule in found if not rule["IsEgress"]}
+
+    def test_one_group_is_closed_and_nothing_else(self):
+        mine, other = self.group("mine"), self.group("other")
+        only = allow("ec2:RevokeSecurityGroupIngress",
+                     f"arn:aws:ec2:{REGION}:{OTHER_ACCOUNT}:security-group/{mine}")
+        session = self.session(EVERYTHING, session=[only])
+        rule = self.rules(mine)["0.0.0.0/0"]
+        session.client("ec2").revoke_security_group_ingress(GroupId=mine, SecurityGroupRuleIds=[rule])
+        self.assertEqual(list(self.rules(mine)), ["10.0.0.0/8"])
+        self.denied(session.client("ec2").revoke_security_group_ingress, GroupId=other,
+                    SecurityGroupRuleIds=[self.rules(other)["0.0.0.0/0"]])
+        self.denied(session.client("ec2").authorize_security_group_ingress, GroupId=mine, IpPermissions=[self.OPEN])
+        self.denied(session.client("rds").describe_db_instances)
+        self.assertEqual(len(self.rules(other)), 2)
+
+    def test_resources_are_named_as_in_policies(self):
+        ec2 = self.member.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+        lists = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"]
+        snapshot = ec2.create_snapshot(
+            VolumeId=ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"])["SnapshotId"]
+        here = f"arn:aws:ec2:{REGION}:{OTHER_ACCOUNT}"
+        session = self.session(
+            allow("ec2:CreateNetworkAclEntry", f"{here}:network-acl/{lists[0]['NetworkAclId']}"),
+            allow("ec2:ModifySnapshotAttribute", f"arn:aws:ec2:{REGION}::snapshot/{snapshot}"),
+            allow("ec2:CreateFlowLogs", f"{here}:vpc/{vpc}"))
+        client = session.client("ec2")
+        entry = {"RuleNumber": 50, "Protocol": "6", "RuleAction": "deny", "Egress": False, "CidrBlock": "0.0.0.0/0",
+                 "PortRange": {"From": 22, "To": 22}}
+        client.create_network_acl_entry(NetworkAclId=lists[0]["NetworkAclId"], **entry)
+        self.denied(client.create_network_acl_entry, NetworkAclId="acl-other", **entry)
+        client.modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"])
+        logs = {"ResourceType": "VPC", "TrafficType": "REJECT", "LogGroupName": "flows",
+                "DeliverLogsPermissionArn": f"arn:aws:iam::{OTHER_ACCOUNT}:role/any"}
+        self.denied(client.create_flow_logs, ResourceIds=["vpc-other"], **logs)
+        self.assertEqual(client.create_flow_logs(ResourceIds=[vpc], **logs)["Unsuccessful"], [])
+        with self.assertRaises(ClientError) as caught:
+            client.create_flow_logs(ResourceIds=[vpc], **logs)
+        self.assertEqual(caught.exception.response["Error"]["Code"], "FlowLogAlreadyExists")
+
+    def test_state_is_of_the_callers_account_and_region(self):
+        for caller, region, expected in ((self.member, REGION, True), (self.member, OTHER_REGION, False),
+                                         (self.root, REGION, False)):
+            ec2 = caller.client("ec2", region)
+            if expected:
+                ec2.enable_ebs_encryption_by_default()
+            self.assertEqual(ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"], expected)
+        detector = self.member.client("guardduty").create_detector(Enable=True)["DetectorId"]
+        self.assertEqual(self.member.client("guardduty").list_detectors()["DetectorIds"], [detector])
+        self.assertEqual(self.root.client("guardduty").list_detectors()["DetectorIds"], [])
+        self.member.client("config").put_configuration_recorder(ConfigurationRecorder={
+            "name": "default", "roleARN": f"arn:aws:iam::{OTHER_ACCOUNT}:role/any",
+            "recordingGroup": {"allSupported": True, "includeGlobalResourceTypes": True}})
+        self.assertEqual(self.root.client("config").describe_configuration_recorders()["ConfigurationRecorders"], [])
+
+    def test_each_service_is_checked(self):
+        session = self.session(allow("rds:DescribeDBInstances"))
+        session.client("rds").describe_db_instances()
+        self.denied(session.client("rds").describe_db_clusters)
+        self.denied(session.client("guardduty").list_detectors)
+        self.denied(session.client("config").describe_configuration_recorders)
+        self.denied(session.client("ssm").describe_document, Name="any")
+        self.denied(session.client("iam").list_server_certificates)
+        self.denied(session.client("identitystore").list_groups, IdentityStoreId="d-1111111111")
+
+    def account_block(self, caller, account=OTHER_ACCOUNT):
+        """A client whose account id is not put before the host, which is an address here."""
+        client = caller.client("s3control")
+        client.meta.events.unregister("before-call.s3-control")
+        client.meta.events.register("before-sign.s3-control", lambda request, **_: setattr(
+            request, "url", request.url.replace(f"{account}.", "")))
+        return client
+
+    def test_the_public_access_block_of_an_account(self):
+        block = {name: True for name in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy",
+                                         "RestrictPublicBuckets")}
+        self.account_block(self.member).put_public_access_block(
+            AccountId=OTHER_ACCOUNT, PublicAccessBlockConfiguration=block)
+        session = self.session(allow("s3:GetAccountPublicAccessBlock"))
+        read = self.account_block(session)
+        self.assertEqual(
+            read.get_public_access_block(AccountId=OTHER_ACCOUNT)["PublicAccessBlockConfiguration"], block)
+        self.denied(read.put_public_access_block, AccountId=OTHER_ACCOUNT, PublicAccessBlockConfiguration=block)
+        self.denied(self.account_block(session, ACCOUNT).get_public_access_block, AccountId=ACCOUNT)
+
+    def test_documents_and_server_certificates(self):
+        documents = self.member.client("ssm")
+        content = json.dumps({"schemaVersion": "2.2", "description": "d", "mainSteps": []})
+        for name in ("mine", "other"):
+            documents.create_document(Name=f"{self.name}-{name}"[-60:], Content=content, DocumentType="Command")
+        mine, other = (f"{self.name}-{name}"[-60:] for name in ("mine", "other"))
+        session = self.session(allow("ssm:ModifyDocumentPermission",
+                                     f"arn:aws:ssm:{REGION}:{OTHER_ACCOUNT}:document/{mine}"))
+        change = {"PermissionType": "Share", "AccountIdsToRemove": ["all"]}
+        documents.modify_document_permission(Name=mine, PermissionType="Share", AccountIdsToAdd=["all"])
+        session.client("ssm").modify_document_permission(Name=mine, **change)
+        self.denied(session.client("ssm").modify_document_permission, Name=other, **change)
+        self.assertEqual(documents.describe_document_permission(Name=mine, PermissionType="Share")["AccountIds"], [])
+        self.member.client("iam").upload_server_certificate(
+            ServerCertificateName="old", CertificateBody="certificate", PrivateKey="key")
+        names = [one["ServerCertificateName"] for one in
+                 self.member.client("iam").list_server_certificates()["ServerCertificateMetadataList"]]
+        self.assertEqual(names, ["old"])
+
+
+class Functions(Case):
+    """A function has the permissions of its own role."""
+
+    def test_a_function_of_another_account_is_called_if_both_sides_allow_it(self):
+        lambda_client = self.member.client("lambda")
+        arn = cloud.function(self.name, "keep", OTHER_ACCOUNT)
+        caller = self.root.assume(cloud.role(f"{self.name}-caller", ACCOUNT, allow("lambda:InvokeFunction", arn)))
+        call = {"FunctionName": arn, "Payload": b"{}"}
+        self.denied(caller.client("lambda").invoke, **call)
+        lambda_client.add_permission(
+            FunctionName=self.name, StatementId="proxy", Action="lambda:InvokeFunction",
+            Principal=f"arn:aws:iam::{ACCOUNT}:role/{self.name}-caller")
+        caller.client("lambda").invoke(**call)
+        self.assertEqual(len(cloud.invocations(self.name)), 1)
+        other = self.root.assume(cloud.role(f"{self.name}-other", ACCOUNT, allow("sqs:*")))
+        self.denied(other.client("lambda").invoke, **call)
+
+
+if __name__ == "__main__":
+    unittest.main()
