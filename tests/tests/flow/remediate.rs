@@ -292,7 +292,7 @@ async fn a_failed_finding_is_fixed_within_seconds_in_its_own_account() -> Result
             let started = Instant::now();
             send(cloud, &[of_queue(&name, &member.id, &name)]).await?;
             cloud
-                .eventually("the queue is encrypted", PATIENCE, async || {
+                .eventually(&QUEUES, "the queue is encrypted", PATIENCE, async || {
                     member.encrypted(&url).await
                 })
                 .await?;
