@@ -275,15 +275,24 @@ mod tests {
 
     #[test]
     fn patterns_are_written_as_the_benchmark_has_them() {
-        let patterns = |control| CisFilter::of(control).unwrap().patterns().collect::<Vec<_>>();
+        let patterns = |control| {
+            CisFilter::of(control)
+                .unwrap()
+                .patterns()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
             patterns("CloudWatch.7"),
-            ["{($.eventSource=kms.amazonaws.com) && (($.eventName=DisableKey) || ($.eventName=ScheduleKeyDeletion))}"]
+            [
+                "{($.eventSource=kms.amazonaws.com) && (($.eventName=DisableKey) || ($.eventName=ScheduleKeyDeletion))}"
+            ]
         );
         assert_eq!(
             patterns("cloudwatch.5"),
-            ["{($.eventName=CreateTrail) || ($.eventName=UpdateTrail) || ($.eventName=DeleteTrail) || \
-              ($.eventName=StartLogging) || ($.eventName=StopLogging)}"]
+            [
+                "{($.eventName=CreateTrail) || ($.eventName=UpdateTrail) || ($.eventName=DeleteTrail) || \
+              ($.eventName=StartLogging) || ($.eventName=StopLogging)}"
+            ]
         );
         assert_eq!(patterns("CloudWatch.13").len(), 2);
         // The most that CloudWatch Logs accepts.

@@ -59,6 +59,9 @@ pub(crate) mod tests {
         assert_eq!(text(&order, "a"), Some("14"));
         assert_eq!(number(&order, "a"), Some(14));
         assert_eq!(flag(&order, "b"), Some(true));
-        assert_eq!((text(&order, "c"), number(&order, "b"), flag(&order, "a")), (None, None, None));
+        assert_eq!(
+            (text(&order, "c"), number(&order, "b"), flag(&order, "a")),
+            (None, None, None)
+        );
     }
 }

@@ -363,8 +363,7 @@ mod tests {
     }
 
     fn allow(principal: &Value, condition: &Value) -> Value {
-        let mut statement =
-            json!({ "Effect": "Allow", "Principal": principal, "Action": "sqs:*", "Resource": "*" });
+        let mut statement = json!({ "Effect": "Allow", "Principal": principal, "Action": "sqs:*", "Resource": "*" });
         if !condition.is_null() {
             statement["Condition"] = condition.clone();
         }
@@ -448,7 +447,10 @@ mod tests {
             { "Action" : ["sqs:*"],  "Effect":"Allow", "Principal":{"AWS":"111122223333"} },
             {"Sid":"both","Effect":"Allow","Principal":{"AWS":["*","111122223333"]},"Action":"a"}
         ], "Version": "2008-10-17" }"#;
-        let private = PolicyDocument::parse(text).unwrap().without_public().unwrap();
+        let private = PolicyDocument::parse(text)
+            .unwrap()
+            .without_public()
+            .unwrap();
         assert_eq!(
             private.text().as_str(),
             r#"{"Id":"x","Statement":[{ "Action" : ["sqs:*"],  "Effect":"Allow", "Principal":{"AWS":"111122223333"} },{"Action":"a","Effect":"Allow","Principal":{"AWS":["111122223333"]},"Sid":"both"}],"Version":"2008-10-17"}"#
@@ -459,7 +461,10 @@ mod tests {
     #[test]
     fn a_single_statement_needs_no_list() {
         let text = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*"}}"#;
-        let private = PolicyDocument::parse(text).unwrap().without_public().unwrap();
+        let private = PolicyDocument::parse(text)
+            .unwrap()
+            .without_public()
+            .unwrap();
         assert!(private.statements().is_empty());
         assert_eq!(private.text().as_str(), r#"{"Statement":[]}"#);
     }

@@ -157,7 +157,10 @@ impl Wanted {
             ]
         };
         let (name, field_selectors) = match self {
-            Self::Management => ("management events", vec![field("eventCategory", "Management")]),
+            Self::Management => (
+                "management events",
+                vec![field("eventCategory", "Management")],
+            ),
             Self::ObjectReads => ("object reads", objects("true")),
             Self::ObjectWrites => ("object writes", objects("false")),
         };
@@ -203,7 +206,10 @@ impl Selectors {
 
 impl BasicSelector {
     fn records(&self, wanted: Wanted, direction: ReadWriteType, partition: &str) -> bool {
-        let every_bucket = [format!("arn:{partition}:s3"), format!("arn:{partition}:s3:::")];
+        let every_bucket = [
+            format!("arn:{partition}:s3"),
+            format!("arn:{partition}:s3:::"),
+        ];
         let records = match wanted {
             Wanted::Management => {
                 self.include_management_events && self.exclude_management_event_sources.is_empty()
@@ -233,13 +239,16 @@ impl AdvancedSelector {
             .iter()
             .any(|field| field.field == "eventCategory" && field.allows(category));
         names_category
-            && self.field_selectors.iter().all(|field| match field.field.as_str() {
-                "eventCategory" => true,
-                "resources.type" => wanted != Wanted::Management && field.allows(OBJECT),
-                "readOnly" => field.allows(read_only),
-                // Anything else leaves events out.
-                _ => false,
-            })
+            && self
+                .field_selectors
+                .iter()
+                .all(|field| match field.field.as_str() {
+                    "eventCategory" => true,
+                    "resources.type" => wanted != Wanted::Management && field.allows(OBJECT),
+                    "readOnly" => field.allows(read_only),
+                    // Anything else leaves events out.
+                    _ => false,
+                })
     }
 }
 
@@ -254,7 +263,11 @@ impl FieldSelector {
 mod tests {
     use super::*;
 
-    const ALL: [Wanted; 3] = [Wanted::Management, Wanted::ObjectReads, Wanted::ObjectWrites];
+    const ALL: [Wanted; 3] = [
+        Wanted::Management,
+        Wanted::ObjectReads,
+        Wanted::ObjectWrites,
+    ];
 
     fn advanced(fields: &[(&str, &[&str])]) -> AdvancedSelector {
         AdvancedSelector {
@@ -272,7 +285,9 @@ mod tests {
 
     fn recorded(selectors: &Selectors) -> Vec<Wanted> {
         let recorded = ALL.into_iter();
-        recorded.filter(|wanted| selectors.record(*wanted, "aws")).collect()
+        recorded
+            .filter(|wanted| selectors.record(*wanted, "aws"))
+            .collect()
     }
 
     #[test]
@@ -285,16 +300,28 @@ mod tests {
                     r#type: OBJECT.to_owned(),
                     values: vec![value.to_owned()],
                 }],
-                exclude_management_event_sources: excluded.iter().map(ToString::to_string).collect(),
+                exclude_management_event_sources: excluded
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
             }
         };
         use ReadWriteType::{All, ReadOnly, WriteOnly};
         for (selectors, expected) in [
             (vec![], &[][..]),
             (vec![basic(All, true, "arn:aws:s3", &[])], &ALL[..]),
-            (vec![basic(WriteOnly, true, "arn:aws:s3:::", &[])], &[Wanted::ObjectWrites]),
-            (vec![basic(All, true, "arn:aws:s3:::one/", &[])], &[Wanted::Management]),
-            (vec![basic(All, true, "arn:aws-cn:s3", &["kms.amazonaws.com"])], &[]),
+            (
+                vec![basic(WriteOnly, true, "arn:aws:s3:::", &[])],
+                &[Wanted::ObjectWrites],
+            ),
+            (
+                vec![basic(All, true, "arn:aws:s3:::one/", &[])],
+                &[Wanted::Management],
+            ),
+            (
+                vec![basic(All, true, "arn:aws-cn:s3", &["kms.amazonaws.com"])],
+                &[],
+            ),
             (
                 vec![
                     basic(ReadOnly, true, "arn:aws:s3", &[]),
@@ -303,7 +330,11 @@ mod tests {
                 &[Wanted::Management, Wanted::ObjectReads],
             ),
         ] {
-            assert_eq!(recorded(&Selectors::Basic(selectors.clone())), expected, "{selectors:?}");
+            assert_eq!(
+                recorded(&Selectors::Basic(selectors.clone())),
+                expected,
+                "{selectors:?}"
+            );
         }
         assert_eq!(recorded(&Selectors::default()), [Wanted::Management]);
     }
@@ -316,11 +347,26 @@ mod tests {
         for (fields, expected) in [
             (vec![management], &[Wanted::Management][..]),
             (vec![management, ("readOnly", &["false"])], &[]),
-            (vec![management, ("eventSource", &["iam.amazonaws.com"])], &[]),
-            (vec![data, objects], &[Wanted::ObjectReads, Wanted::ObjectWrites]),
-            (vec![data, objects, ("readOnly", &["true"])], &[Wanted::ObjectReads]),
-            (vec![data, objects, ("resources.ARN", &["arn:aws:s3:::one/"])], &[]),
-            (vec![data, ("resources.type", &["AWS::Lambda::Function"])], &[]),
+            (
+                vec![management, ("eventSource", &["iam.amazonaws.com"])],
+                &[],
+            ),
+            (
+                vec![data, objects],
+                &[Wanted::ObjectReads, Wanted::ObjectWrites],
+            ),
+            (
+                vec![data, objects, ("readOnly", &["true"])],
+                &[Wanted::ObjectReads],
+            ),
+            (
+                vec![data, objects, ("resources.ARN", &["arn:aws:s3:::one/"])],
+                &[],
+            ),
+            (
+                vec![data, ("resources.type", &["AWS::Lambda::Function"])],
+                &[],
+            ),
         ] {
             let selectors = Selectors::Advanced(vec![advanced(&fields)]);
             assert_eq!(recorded(&selectors), expected, "{fields:?}");

@@ -14,11 +14,11 @@ use crate::{
 
 /// The action of this file.
 pub(super) const ROWS: &[Row] = &[row!("access-analyzer", Analyzer,
-    reads: ["access-analyzer:ListAnalyzers" on "*"],
-    writes: [
-        "access-analyzer:CreateAnalyzer" on "arn:{partition}:access-analyzer:{region}:{account}:analyzer/orgkeeper",
-        "iam:CreateServiceLinkedRole" on "arn:{partition}:iam::{account}:role/aws-service-role/access-analyzer.amazonaws.com/AWSServiceRoleForAccessAnalyzer",
-    ])];
+reads: ["access-analyzer:ListAnalyzers" on "*"],
+writes: [
+    "access-analyzer:CreateAnalyzer" on "arn:{partition}:access-analyzer:{region}:{account}:analyzer/orgkeeper",
+    "iam:CreateServiceLinkedRole" on "arn:{partition}:iam::{account}:role/aws-service-role/access-analyzer.amazonaws.com/AWSServiceRoleForAccessAnalyzer",
+])];
 
 /// IAM.28.
 struct Analyzer;
@@ -114,8 +114,44 @@ impl Action for Analyzer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use orgkeeper_shared::remediation::report::Outcome;
+    use orgkeeper_tests::wire::{Answer, Wire};
+    use serde_json::json;
+
     use super::*;
-    use crate::parameters::tests::account_order;
+    use crate::{parameters::tests::account_order, runner};
+
+    #[tokio::test]
+    async fn an_analyzer_is_created_and_read_back() {
+        let created = AtomicBool::new(false);
+        let wire = Wire::start(move |call| match call.operation.as_str() {
+            "PUT /analyzer" => {
+                assert_eq!(call.body["type"], "ACCOUNT");
+                created.store(true, Ordering::Relaxed);
+                Answer::ok(json!({ "arn": "a" }))
+            }
+            "GET /analyzer" if created.load(Ordering::Relaxed) => {
+                Answer::ok(json!({ "analyzers": [{
+                "arn": "a",
+                "name": "orgkeeper",
+                "type": "ACCOUNT",
+                "createdAt": "2026-11-26T00:00:00Z",
+                "status": "ACTIVE",
+            }] }))
+            }
+            "GET /analyzer" => Answer::ok(json!({ "analyzers": [] })),
+            other => panic!("{other}"),
+        })
+        .await
+        .unwrap();
+        let order = account_order("IAM.28", &[]);
+        let member = Member::for_test(wire.sdk_config().await, order.target.clone());
+        let report = runner::run(&Analyzer, &member, &order).await.unwrap();
+        assert_eq!(report.outcome, Outcome::Fixed, "{report:?}");
+        assert_eq!(wire.calls().len(), 3);
+    }
 
     #[test]
     fn one_working_analyzer_is_enough() {
@@ -137,7 +173,13 @@ mod tests {
         );
         assert_eq!(planned(&[("a", "ACCOUNT", "CREATING")]), Plan::Compliant);
         assert_eq!(planned(&[("a", "ORGANIZATION", "ACTIVE")]), Plan::Compliant);
-        assert!(matches!(planned(&[("a", "ACCOUNT", "DISABLED")]), Plan::Blocked(_)));
-        assert!(matches!(planned(&[("a", "ORGANIZATION", "FAILED")]), Plan::Change(_)));
+        assert!(matches!(
+            planned(&[("a", "ACCOUNT", "DISABLED")]),
+            Plan::Blocked(_)
+        ));
+        assert!(matches!(
+            planned(&[("a", "ORGANIZATION", "FAILED")]),
+            Plan::Change(_)
+        ));
     }
 }

@@ -232,7 +232,10 @@ mod tests {
         let policy = policy(&member).await.unwrap();
         assert_eq!(policy, Some(PolicyText::new(r#"{"Version":"2012-10-17"}"#)));
         assert_eq!(wire.calls().len(), 2);
-        assert_eq!(wire.calls()[1].header("x-amz-expected-bucket-owner"), "111122223333");
+        assert_eq!(
+            wire.calls()[1].header("x-amz-expected-bucket-owner"),
+            "111122223333"
+        );
     }
 
     #[tokio::test]

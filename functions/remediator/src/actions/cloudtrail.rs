@@ -24,21 +24,21 @@ use crate::{
 /// The actions of this file.
 pub(super) const ROWS: &[Row] = &[
     row!("cloudtrail-multi-region", MultiRegion,
-        reads: [
-            "cloudtrail:DescribeTrails" on "*",
-            "cloudtrail:GetTrailStatus" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
-            "cloudtrail:GetEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
-            "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-        ],
-        writes: [
-            "cloudtrail:CreateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
-            "cloudtrail:UpdateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
-            "cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
-            "cloudtrail:StartLogging" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
-            "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-            "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-            "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-        ]),
+    reads: [
+        "cloudtrail:DescribeTrails" on "*",
+        "cloudtrail:GetTrailStatus" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
+        "cloudtrail:GetEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
+        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
+    ],
+    writes: [
+        "cloudtrail:CreateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
+        "cloudtrail:UpdateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
+        "cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
+        "cloudtrail:StartLogging" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
+        "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
+        "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
+        "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
+    ]),
     row!("cloudtrail-object-events", ObjectEvents,
         reads: [
             "cloudtrail:DescribeTrails" on "*",
@@ -241,7 +241,9 @@ fn own_trail(target: &Target) -> String {
 }
 
 fn no_room(trail: &str) -> String {
-    format!("the trail {trail} has five event selectors, the most that it can have: join two of them")
+    format!(
+        "the trail {trail} has five event selectors, the most that it can have: join two of them"
+    )
 }
 
 /// Changes our trail where it differs.
@@ -495,7 +497,9 @@ mod tests {
 
     #[test]
     fn our_trail_is_adjusted_and_keeps_its_selectors() {
-        let objects = Selectors::Basic(vec![]).with(Wanted::ObjectWrites, "aws").unwrap();
+        let objects = Selectors::Basic(vec![])
+            .with(Wanted::ObjectWrites, "aws")
+            .unwrap();
         for ours in [
             trail(OWN_TRAIL, true, records(false, Selectors::default())),
             trail(OWN_TRAIL, false, records(true, Selectors::default())),
@@ -516,7 +520,10 @@ mod tests {
             arn: "arn:aws:cloudtrail:eu-west-1:999999999999:trail/orgkeeper".to_owned(),
             ..trail("x", true, None)
         };
-        assert!(matches!(planned(vec![organizations]), Plan::NotApplicable(_)));
+        assert!(matches!(
+            planned(vec![organizations]),
+            Plan::NotApplicable(_)
+        ));
     }
 
     fn events(control: &str, state: &EventsState) -> Plan<EventsState> {
@@ -541,7 +548,11 @@ mod tests {
             state = after;
         }
         let selectors = &state.trail.as_ref().unwrap().event_selectors;
-        for wanted in [Wanted::Management, Wanted::ObjectReads, Wanted::ObjectWrites] {
+        for wanted in [
+            Wanted::Management,
+            Wanted::ObjectReads,
+            Wanted::ObjectWrites,
+        ] {
             assert!(selectors.record(wanted, "aws"));
         }
     }
@@ -554,7 +565,9 @@ mod tests {
         };
         assert_eq!(events("S3.22", &none), Plan::Needs("CloudTrail.1"));
         let organizations = EventsState {
-            organization_trail: Some("arn:aws:cloudtrail:eu-west-1:999999999999:trail/all".to_owned()),
+            organization_trail: Some(
+                "arn:aws:cloudtrail:eu-west-1:999999999999:trail/all".to_owned(),
+            ),
             ..none
         };
         assert!(matches!(events("S3.22", &organizations), Plan::Blocked(_)));

@@ -23,18 +23,18 @@ use crate::{
 
 /// The action of this file.
 pub(super) const ROWS: &[Row] = &[row!("cloudwatch-metric-filter", MetricFilters,
-    reads: [
-        "cloudtrail:DescribeTrails" on "*",
-        "logs:DescribeMetricFilters" on "arn:{partition}:logs:*:{account}:log-group:*",
-        "cloudwatch:DescribeAlarmsForMetric" on "*",
-        "sns:ListSubscriptionsByTopic" on "arn:{partition}:sns:*:{account}:*",
-    ],
-    writes: [
-        "logs:PutMetricFilter" on "arn:{partition}:logs:*:{account}:log-group:*",
-        "cloudwatch:PutMetricAlarm" on "arn:{partition}:cloudwatch:*:{account}:alarm:orgkeeper-cis-*",
-        "sns:CreateTopic" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
-        "sns:Subscribe" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
-    ])];
+reads: [
+    "cloudtrail:DescribeTrails" on "*",
+    "logs:DescribeMetricFilters" on "arn:{partition}:logs:*:{account}:log-group:*",
+    "cloudwatch:DescribeAlarmsForMetric" on "*",
+    "sns:ListSubscriptionsByTopic" on "arn:{partition}:sns:*:{account}:*",
+],
+writes: [
+    "logs:PutMetricFilter" on "arn:{partition}:logs:*:{account}:log-group:*",
+    "cloudwatch:PutMetricAlarm" on "arn:{partition}:cloudwatch:*:{account}:alarm:orgkeeper-cis-*",
+    "sns:CreateTopic" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
+    "sns:Subscribe" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
+])];
 
 /// The topic that alarms are sent to.
 pub(super) const TOPIC: &str = "orgkeeper-cis";
@@ -224,7 +224,9 @@ impl Action for MetricFilters {
         let mut after = state.clone();
         for (number, pattern) in filter.patterns().enumerate() {
             if missing.contains(&pattern) {
-                after.metric_filters.insert(own_filter(filter, number), pattern);
+                after
+                    .metric_filters
+                    .insert(own_filter(filter, number), pattern);
             }
         }
         let alarm = own_alarm(filter);
@@ -294,7 +296,10 @@ fn own_filter(filter: &CisFilter, number: usize) -> String {
 
 /// Name and pattern of a filter.
 fn named(filter: &MetricFilter) -> Option<(String, String)> {
-    filter.filter_name.clone().zip(filter.filter_pattern.clone())
+    filter
+        .filter_name
+        .clone()
+        .zip(filter.filter_pattern.clone())
 }
 
 /// The filters of a log group that have one of the patterns.
@@ -369,7 +374,10 @@ async fn of_metric(
 
 /// The topics of the account that an alarm is sent to.
 fn own_topics(alarm: &MetricAlarm, target: &Target) -> Vec<Alarm> {
-    let Some(name) = alarm.alarm_name.as_ref().filter(|_| alarm.actions_enabled != Some(false))
+    let Some(name) = alarm
+        .alarm_name
+        .as_ref()
+        .filter(|_| alarm.actions_enabled != Some(false))
     else {
         return Vec::new();
     };
@@ -430,8 +438,7 @@ async fn topic(member: &Member, arn: &str) -> Result<Topic, CallFailed> {
             Ok(it) => {
                 let state = it.subscription_arn.as_deref().unwrap_or_default();
                 topic.subscribers += usize::from(state != "Deleted");
-                topic.unconfirmed +=
-                    usize::from(state != "Deleted" && !state.starts_with("arn:"));
+                topic.unconfirmed += usize::from(state != "Deleted" && !state.starts_with("arn:"));
             }
             Err(error) if error.class() == AwsErrorClass::NotFound => {
                 topic.exists = false;
@@ -557,7 +564,10 @@ mod tests {
             (TrailFacts::NoTrail, Plan::Needs("CloudTrail.1")),
             (TrailFacts::NoLogGroup, Plan::Needs("CloudTrail.5")),
         ] {
-            let state = FiltersState { trail, ..state(1, 0) };
+            let state = FiltersState {
+                trail,
+                ..state(1, 0)
+            };
             assert_eq!(planned("CloudWatch.1", &state, &[]), expected);
         }
         let organizations = FiltersState {
@@ -584,7 +594,11 @@ mod tests {
 
     #[test]
     fn a_filter_of_others_counts() {
-        let pattern = CisFilter::of("CloudWatch.13").unwrap().patterns().next().unwrap();
+        let pattern = CisFilter::of("CloudWatch.13")
+            .unwrap()
+            .patterns()
+            .next()
+            .unwrap();
         let mut state = state(1, 0);
         state.metric_filters.insert("theirs".to_owned(), pattern);
         state.alarms.push("theirs".to_owned());
@@ -596,7 +610,9 @@ mod tests {
     #[test]
     fn somebody_has_to_receive_the_alarm() {
         let nobody = state(0, 0);
-        assert!(matches!(planned("CloudWatch.1", &nobody, &[]), Plan::Blocked(reason) if reason.contains("email")));
+        assert!(
+            matches!(planned("CloudWatch.1", &nobody, &[]), Plan::Blocked(reason) if reason.contains("email"))
+        );
         let after = changed(planned("CloudWatch.1", &nobody, EMAIL));
         assert_eq!(after.topic.as_ref().unwrap().unconfirmed, 1);
         // Until the link in the e-mail is followed.
@@ -613,7 +629,10 @@ mod tests {
     fn a_log_group_is_one_of_the_account() {
         let target = account_order("CloudWatch.1", &[]).target;
         for (arn, name) in [
-            ("arn:aws:logs:eu-west-1:111122223333:log-group:/a/b:*", Some("/a/b")),
+            (
+                "arn:aws:logs:eu-west-1:111122223333:log-group:/a/b:*",
+                Some("/a/b"),
+            ),
             ("arn:aws:logs:eu-west-1:111122223333:log-group:c", Some("c")),
             ("arn:aws:logs:eu-west-1:444455556666:log-group:c:*", None),
             ("c", None),
@@ -636,6 +655,9 @@ mod tests {
         assert_eq!(alarm("arn:aws:sns:eu-west-1:111122223333:t", true), 1);
         assert_eq!(alarm("arn:aws:sns:eu-west-1:111122223333:t", false), 0);
         assert_eq!(alarm("arn:aws:sns:eu-west-1:444455556666:t", true), 0);
-        assert_eq!(alarm("arn:aws:lambda:eu-west-1:111122223333:function:f", true), 0);
+        assert_eq!(
+            alarm("arn:aws:lambda:eu-west-1:111122223333:function:f", true),
+            0
+        );
     }
 }

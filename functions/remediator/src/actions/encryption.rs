@@ -54,7 +54,9 @@ impl Action for TopicEncryption {
         // CloudWatch alarms publish without a statement of their own.
         let for_alarms = member.target.name() == super::cloudwatch::TOPIC;
         Ok(TopicState {
-            kms_master_key_id: attributes.remove(KEY_ATTRIBUTE).filter(|key| !key.is_empty()),
+            kms_master_key_id: attributes
+                .remove(KEY_ATTRIBUTE)
+                .filter(|key| !key.is_empty()),
             services_publish: for_alarms || statements.any(is_for_a_service),
         })
     }

@@ -22,11 +22,11 @@ pub(super) const ROWS: &[Row] = &[
         reads: ["iam:GetAccountPasswordPolicy" on "*"],
         writes: ["iam:UpdateAccountPasswordPolicy" on "*"]),
     row!("iam-support-role", SupportRole,
-        reads: ["iam:ListEntitiesForPolicy" on "arn:{partition}:iam::aws:policy/AWSSupportAccess"],
-        writes: [
-            "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
-            "iam:AttachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
-        ]),
+    reads: ["iam:ListEntitiesForPolicy" on "arn:{partition}:iam::aws:policy/AWSSupportAccess"],
+    writes: [
+        "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
+        "iam:AttachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
+    ]),
 ];
 
 /// IAM.7, IAM.11 to IAM.17.
@@ -231,7 +231,10 @@ struct SupportState {
 const SUPPORT_ROLE: &str = "OrgkeeperSupport";
 
 fn support_policy(target: &Target) -> String {
-    format!("arn:{}:iam::aws:policy/AWSSupportAccess", target.partition())
+    format!(
+        "arn:{}:iam::aws:policy/AWSSupportAccess",
+        target.partition()
+    )
 }
 
 impl Action for SupportRole {
@@ -253,9 +256,15 @@ impl Action for SupportRole {
             let roles = page.policy_roles.unwrap_or_default();
             let users = page.policy_users.unwrap_or_default();
             let groups = page.policy_groups.unwrap_or_default();
-            state.roles.extend(roles.into_iter().filter_map(|it| it.role_name));
-            state.users.extend(users.into_iter().filter_map(|it| it.user_name));
-            state.groups.extend(groups.into_iter().filter_map(|it| it.group_name));
+            state
+                .roles
+                .extend(roles.into_iter().filter_map(|it| it.role_name));
+            state
+                .users
+                .extend(users.into_iter().filter_map(|it| it.user_name));
+            state
+                .groups
+                .extend(groups.into_iter().filter_map(|it| it.group_name));
         }
         Ok(state)
     }
@@ -364,31 +373,91 @@ mod tests {
                     ..LAX
                 },
             ),
-            ("IAM.11", PasswordState { require_uppercase_characters: true, ..LAX }),
-            ("iam.12", PasswordState { require_lowercase_characters: true, ..LAX }),
-            ("IAM.13", PasswordState { require_symbols: true, ..LAX }),
-            ("IAM.14", PasswordState { require_numbers: true, ..LAX }),
-            ("IAM.15", PasswordState { minimum_password_length: 14, ..LAX }),
-            ("IAM.16", PasswordState { password_reuse_prevention: Some(24), ..LAX }),
-            ("IAM.17", PasswordState { max_password_age: Some(90), ..LAX }),
+            (
+                "IAM.11",
+                PasswordState {
+                    require_uppercase_characters: true,
+                    ..LAX
+                },
+            ),
+            (
+                "iam.12",
+                PasswordState {
+                    require_lowercase_characters: true,
+                    ..LAX
+                },
+            ),
+            (
+                "IAM.13",
+                PasswordState {
+                    require_symbols: true,
+                    ..LAX
+                },
+            ),
+            (
+                "IAM.14",
+                PasswordState {
+                    require_numbers: true,
+                    ..LAX
+                },
+            ),
+            (
+                "IAM.15",
+                PasswordState {
+                    minimum_password_length: 14,
+                    ..LAX
+                },
+            ),
+            (
+                "IAM.16",
+                PasswordState {
+                    password_reuse_prevention: Some(24),
+                    ..LAX
+                },
+            ),
+            (
+                "IAM.17",
+                PasswordState {
+                    max_password_age: Some(90),
+                    ..LAX
+                },
+            ),
         ] {
             let after = changed(planned(control, &[], Some(LAX)));
             assert_eq!(after, wanted, "{control}");
-            assert_eq!(planned(control, &[], Some(after)), Plan::Compliant, "{control}");
+            assert_eq!(
+                planned(control, &[], Some(after)),
+                Plan::Compliant,
+                "{control}"
+            );
         }
     }
 
     #[test]
     fn what_is_stricter_stays() {
         for control in CONTROLS {
-            assert_eq!(planned(control, &[], Some(STRICT)), Plan::Compliant, "{control}");
+            assert_eq!(
+                planned(control, &[], Some(STRICT)),
+                Plan::Compliant,
+                "{control}"
+            );
         }
         for (age, expected) in [(None, 90), (Some(0), 90), (Some(120), 90), (Some(60), 60)] {
-            let raised = PasswordState { max_password_age: age, ..STRICT }.raised(&Least {
+            let raised = PasswordState {
+                max_password_age: age,
+                ..STRICT
+            }
+            .raised(&Least {
                 age: Some(90),
                 ..Least::default()
             });
-            assert_eq!(raised, PasswordState { max_password_age: Some(expected), ..STRICT });
+            assert_eq!(
+                raised,
+                PasswordState {
+                    max_password_age: Some(expected),
+                    ..STRICT
+                }
+            );
         }
     }
 

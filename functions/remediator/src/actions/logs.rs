@@ -17,11 +17,11 @@ use crate::{
 
 /// The action of this file.
 pub(super) const ROWS: &[Row] = &[row!("logs-retention", Retention,
-    reads: ["logs:DescribeLogGroups" on "arn:{partition}:logs:{region}:{account}:log-group:*"],
-    writes: [
-        "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}",
-        "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
-    ])];
+reads: ["logs:DescribeLogGroups" on "arn:{partition}:logs:{region}:{account}:log-group:*"],
+writes: [
+    "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}",
+    "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
+])];
 
 /// CloudWatch.16.
 struct Retention;
@@ -38,8 +38,8 @@ struct RetentionState {
 
 /// The days that AWS accepts.
 const DAYS: &[i32] = &[
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288,
-    3653,
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
 ];
 const DEFAULT_DAYS: i32 = 365;
 
@@ -120,7 +120,10 @@ mod tests {
                 retention_in_days,
                 is_delivery: false,
             };
-            match Retention.plan(&state(days), &tests::order("CloudWatch.16", group, parameters)) {
+            match Retention.plan(
+                &state(days),
+                &tests::order("CloudWatch.16", group, parameters),
+            ) {
                 Plan::Change(after) => after.retention_in_days,
                 Plan::Compliant => days,
                 other => panic!("{other:?}"),
@@ -135,7 +138,11 @@ mod tests {
             (Some(7), &[("minRetentionTime", "200")], Some(365)),
             (Some(90), &[("minRetentionTime", "30")], Some(90)),
         ] {
-            assert_eq!(planned(before, parameters), after, "{before:?} {parameters:?}");
+            assert_eq!(
+                planned(before, parameters),
+                after,
+                "{before:?} {parameters:?}"
+            );
         }
     }
 }

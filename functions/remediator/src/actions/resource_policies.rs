@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     remediation::{order::Order, target::Target},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::attributes;
 use crate::{
@@ -311,8 +311,9 @@ fn administers(statement: &Statement, target: &Target) -> bool {
     let of_account = format!("arn:{}:iam::{account}:", target.partition());
     let principals = texts(&value["Principal"]["AWS"]);
     let actions = texts(&value["Action"]);
+    let conditions = value["Condition"].as_object().map_or(0, Map::len);
     value["Effect"] == "Allow"
-        && value["Condition"].is_null()
+        && conditions == 0
         && principals
             .iter()
             .any(|it| it == account || it.starts_with(&of_account))
@@ -425,6 +426,9 @@ mod tests {
     fn what_is_no_policy_is_left_alone() {
         let order = order("arn:aws:sqs:eu-west-1:111122223333:q");
         let unreadable = PolicyState::new(Some("[]".to_owned()));
-        assert!(matches!(QueuePolicy.plan(&unreadable, &order), Plan::Blocked(_)));
+        assert!(matches!(
+            QueuePolicy.plan(&unreadable, &order),
+            Plan::Blocked(_)
+        ));
     }
 }

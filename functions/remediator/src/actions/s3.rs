@@ -32,16 +32,16 @@ pub(super) const ROWS: &[Row] = &[
         reads: ["s3:GetBucketPolicy" on "{resource}"],
         writes: ["s3:PutBucketPolicy" on "{resource}"]),
     row!("s3-bucket-access-logging", AccessLogging,
-        reads: [
-            "s3:GetBucketLogging" on "{resource}",
-            "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-        ],
-        writes: [
-            "s3:PutBucketLogging" on "{resource}",
-            "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-            "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-            "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-        ]),
+    reads: [
+        "s3:GetBucketLogging" on "{resource}",
+        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
+    ],
+    writes: [
+        "s3:PutBucketLogging" on "{resource}",
+        "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
+        "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
+        "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
+    ]),
 ];
 
 /// A public access block, of an account or a bucket.
@@ -228,7 +228,9 @@ impl Action for RequireTls {
         let mut document = match state.policy.as_ref().map(PolicyText::document) {
             None => PolicyDocument::default(),
             Some(Ok(document)) => document,
-            Some(Err(_)) => return Plan::Blocked("the bucket's policy is no JSON object".to_owned()),
+            Some(Err(_)) => {
+                return Plan::Blocked("the bucket's policy is no JSON object".to_owned());
+            }
         };
         let arn = arn_of(target, target.name());
         let requires_tls = |resource: &str| {
@@ -242,7 +244,8 @@ impl Action for RequireTls {
         let policy = document.text();
         if policy.as_str().len() > POLICY_LENGTH {
             return Plan::Blocked(
-                "the bucket's policy has no room for another statement (20 KB): shorten it".to_owned(),
+                "the bucket's policy has no room for another statement (20 KB): shorten it"
+                    .to_owned(),
             );
         }
         Plan::Change(PolicyState {
@@ -452,13 +455,19 @@ mod tests {
         let statement = r#"{"Action":"s3:*","Condition":{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny","Principal":"*","Resource":["arn:aws:s3:::data","arn:aws:s3:::data/*"],"Sid":"OrgkeeperRequireTls"}"#;
         let kept = r#"{ "Effect": "Allow",  "Principal": { "AWS": "444455556666" }, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::data/*" }"#;
         for (before, after) in [
-            (None, format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#)),
             (
-                Some(format!(r#"{{"Id":"a","Statement":[{kept}],"Version":"2008-10-17"}}"#)),
+                None,
+                format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#),
+            ),
+            (
+                Some(format!(
+                    r#"{{"Id":"a","Statement":[{kept}],"Version":"2008-10-17"}}"#
+                )),
                 format!(r#"{{"Id":"a","Statement":[{kept},{statement}],"Version":"2008-10-17"}}"#),
             ),
         ] {
-            let Plan::Change(planned) = RequireTls.plan(&policy_state(before.as_deref()), &order) else {
+            let Plan::Change(planned) = RequireTls.plan(&policy_state(before.as_deref()), &order)
+            else {
                 panic!("nothing is changed");
             };
             assert_eq!(planned.policy.as_ref().unwrap().as_str(), after);
@@ -477,11 +486,21 @@ mod tests {
         let plain = json!({ "Bool": { "aws:SecureTransport": "false" } });
         for (action, resource, condition, enough) in [
             ("s3:*", &both, plain.clone(), true),
-            ("*", &json!("*"), json!({ "BoolIfExists": { "aws:securetransport": [false] } }), true),
+            (
+                "*",
+                &json!("*"),
+                json!({ "BoolIfExists": { "aws:securetransport": [false] } }),
+                true,
+            ),
             ("s3:*", &json!("arn:aws:s3:::data*"), plain.clone(), true),
             ("s3:*", &json!("arn:aws:s3:::data/*"), plain.clone(), false),
             ("s3:GetObject", &both, plain, false),
-            ("s3:*", &both, json!({ "Bool": { "aws:SecureTransport": "true" } }), false),
+            (
+                "s3:*",
+                &both,
+                json!({ "Bool": { "aws:SecureTransport": "true" } }),
+                false,
+            ),
             (
                 "s3:*",
                 &both,
@@ -491,7 +510,11 @@ mod tests {
         ] {
             let state = policy_state(Some(&policy(action, resource, &condition)));
             let planned = RequireTls.plan(&state, &order("S3.5", &[]));
-            assert_eq!(planned == Plan::Compliant, enough, "{action} {resource} {condition}");
+            assert_eq!(
+                planned == Plan::Compliant,
+                enough,
+                "{action} {resource} {condition}"
+            );
         }
     }
 
@@ -526,15 +549,24 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let prefix = || Some("data/".to_owned());
-        assert_eq!(to(planned(&logging(None, Some("ours")), &[])), (Some("ours".to_owned()), prefix()));
+        assert_eq!(
+            to(planned(&logging(None, Some("ours")), &[])),
+            (Some("ours".to_owned()), prefix())
+        );
         assert_eq!(
             to(planned(&logging(None, None), &[("log_bucket", "central")])),
             (Some("central".to_owned()), prefix())
         );
-        assert_eq!(planned(&logging(Some("theirs"), None), &[]), Plan::Compliant);
+        assert_eq!(
+            planned(&logging(Some("theirs"), None), &[]),
+            Plan::Compliant
+        );
         for state in [logging(None, None), logging(None, Some("data"))] {
             assert!(matches!(planned(&state, &[]), Plan::Blocked(_)));
         }
-        assert!(matches!(planned(&logging(None, None), &[("log_bucket", "data")]), Plan::Blocked(_)));
+        assert!(matches!(
+            planned(&logging(None, None), &[("log_bucket", "data")]),
+            Plan::Blocked(_)
+        ));
     }
 }

@@ -24,32 +24,32 @@ use crate::{
 /// The actions of this file.
 pub(super) const ROWS: &[Row] = &[
     row!("cloudtrail-encryption", Encryption,
-        reads: [
-            "cloudtrail:GetTrail" on "{resource}",
-            "kms:DescribeKey" on "arn:{partition}:kms:{region}:{account}:key/*",
-        ],
-        writes: [
-            "cloudtrail:UpdateTrail" on "{resource}",
-            "kms:CreateKey" on "*",
-            "kms:EnableKeyRotation" on "arn:{partition}:kms:{region}:{account}:key/*",
-            "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:key/*",
-            "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:alias/orgkeeper-cloudtrail",
-        ]),
+    reads: [
+        "cloudtrail:GetTrail" on "{resource}",
+        "kms:DescribeKey" on "arn:{partition}:kms:{region}:{account}:key/*",
+    ],
+    writes: [
+        "cloudtrail:UpdateTrail" on "{resource}",
+        "kms:CreateKey" on "*",
+        "kms:EnableKeyRotation" on "arn:{partition}:kms:{region}:{account}:key/*",
+        "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:key/*",
+        "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:alias/orgkeeper-cloudtrail",
+    ]),
     row!("cloudtrail-validation", Validation,
         reads: ["cloudtrail:GetTrail" on "{resource}"],
         writes: ["cloudtrail:UpdateTrail" on "{resource}"]),
     row!("cloudtrail-logs", Logs,
-        reads: ["cloudtrail:GetTrail" on "{resource}"],
-        writes: [
-            "cloudtrail:UpdateTrail" on "{resource}",
-            "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail",
-            "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail:*",
-            "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail",
-            "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail:*",
-            "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
-            "iam:PutRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
-            "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
-        ]),
+    reads: ["cloudtrail:GetTrail" on "{resource}"],
+    writes: [
+        "cloudtrail:UpdateTrail" on "{resource}",
+        "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail",
+        "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail:*",
+        "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail",
+        "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail:*",
+        "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
+        "iam:PutRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
+        "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
+    ]),
 ];
 
 async fn trail(member: &Member) -> Result<Trail, CallFailed> {
@@ -487,7 +487,10 @@ mod tests {
             assert_eq!(after.kms_key_id.as_deref(), Some(expected));
         }
         let unusable = encryption(None, Some(OwnKey::Unusable));
-        assert!(matches!(Encryption.plan(&unusable, &order(&[])), Plan::Blocked(_)));
+        assert!(matches!(
+            Encryption.plan(&unusable, &order(&[])),
+            Plan::Blocked(_)
+        ));
         let encrypted = encryption(Some("x"), None);
         assert_eq!(Encryption.plan(&encrypted, &order(&[])), Plan::Compliant);
     }
@@ -499,12 +502,18 @@ mod tests {
             of_organization: true,
             ..encryption(None, None)
         };
-        assert!(matches!(Encryption.plan(&encryption, &order), Plan::Blocked(_)));
+        assert!(matches!(
+            Encryption.plan(&encryption, &order),
+            Plan::Blocked(_)
+        ));
         let validation = ValidationState {
             log_file_validation_enabled: false,
             of_organization: true,
         };
-        assert!(matches!(Validation.plan(&validation, &order), Plan::Blocked(_)));
+        assert!(matches!(
+            Validation.plan(&validation, &order),
+            Plan::Blocked(_)
+        ));
         let logs = LogsState {
             cloud_watch_logs_log_group_arn: None,
             cloud_watch_logs_role_arn: None,
@@ -530,7 +539,10 @@ mod tests {
             cloud_watch_logs_role_arn: role.map(str::to_owned),
             of_organization: false,
         };
-        assert_eq!(Logs.plan(&logs(Some("theirs"), None), &order), Plan::Compliant);
+        assert_eq!(
+            Logs.plan(&logs(Some("theirs"), None), &order),
+            Plan::Compliant
+        );
         assert_eq!(
             Logs.plan(&logs(None, None), &order),
             Plan::Change(logs(

@@ -201,12 +201,18 @@ mod tests {
             }],
         }]);
         let mut basic = Selectors::default();
-        for wanted in [Wanted::Management, Wanted::ObjectReads, Wanted::ObjectWrites] {
+        for wanted in [
+            Wanted::Management,
+            Wanted::ObjectReads,
+            Wanted::ObjectWrites,
+        ] {
             advanced = advanced.with(wanted, "aws").unwrap();
             basic = basic.with(wanted, "aws").unwrap();
         }
         if let Selectors::Advanced(selectors) = &advanced {
-            let again = selectors.iter().map(|it| read_advanced(write_advanced(it).unwrap()));
+            let again = selectors
+                .iter()
+                .map(|it| read_advanced(write_advanced(it).unwrap()));
             assert_eq!(again.collect::<Vec<_>>(), *selectors);
         }
         if let Selectors::Basic(selectors) = &basic {

@@ -64,7 +64,9 @@ async fn queue_encryption(place: &Place, resource: &str) -> Result<String> {
 #[tokio::test]
 async fn a_queue_is_encrypted() -> Result<()> {
     let stage = Stage::open().await?;
-    Check::of("SQS.1").run(&stage, queue, queue_encryption).await?;
+    Check::of("SQS.1")
+        .run(&stage, queue, queue_encryption)
+        .await?;
     Ok(())
 }
 
@@ -104,10 +106,18 @@ async fn a_key_rotates() -> Result<()> {
 async fn log_group(place: &Place) -> Result<String> {
     let name = unique("/team/logs");
     let client = aws_sdk_cloudwatchlogs::Client::new(&place.sdk);
-    client.create_log_group().log_group_name(&name).send().await?;
+    client
+        .create_log_group()
+        .log_group_name(&name)
+        .send()
+        .await?;
     // Its name begins with the other's.
     let longer = format!("{name}-longer");
-    client.create_log_group().log_group_name(&longer).send().await?;
+    client
+        .create_log_group()
+        .log_group_name(&longer)
+        .send()
+        .await?;
     client
         .put_retention_policy()
         .log_group_name(&name)
@@ -132,7 +142,9 @@ async fn retention(place: &Place, resource: &str) -> Result<String> {
 #[tokio::test]
 async fn logs_are_kept_for_a_year() -> Result<()> {
     let stage = Stage::open().await?;
-    Check::of("CloudWatch.16").run(&stage, log_group, retention).await?;
+    Check::of("CloudWatch.16")
+        .run(&stage, log_group, retention)
+        .await?;
     Check::of("CloudWatch.16")
         .with("minRetentionTime", "20")
         .run(&stage, log_group, retention)

@@ -33,7 +33,10 @@ async fn password_policy(place: &Place, _resource: &str) -> Result<String> {
         .get_account_password_policy()
         .send()
         .await;
-    Ok(format!("{:?}", answer.ok().and_then(|it| it.password_policy)))
+    Ok(format!(
+        "{:?}",
+        answer.ok().and_then(|it| it.password_policy)
+    ))
 }
 
 #[tokio::test]
@@ -48,7 +51,10 @@ async fn passwords_are_as_strict_as_asked_for() -> Result<()> {
         let report = Check::of(control)
             .run(&stage, lax_password_policy, password_policy)
             .await?;
-        let (before, after) = (report.before.context("no state")?, report.after.context("no state")?);
+        let (before, after) = (
+            report.before.context("no state")?,
+            report.after.context("no state")?,
+        );
         let before = before.as_object().context("no policy")?;
         let changed: Vec<&str> = before
             .iter()
@@ -65,7 +71,11 @@ const SUPPORT: &str = "arn:aws:iam::aws:policy/AWSSupportAccess";
 
 async fn nobody_for_support(place: &Place) -> Result<String> {
     let client = Client::new(&place.sdk);
-    let answer = client.list_entities_for_policy().policy_arn(SUPPORT).send().await?;
+    let answer = client
+        .list_entities_for_policy()
+        .policy_arn(SUPPORT)
+        .send()
+        .await?;
     for role in answer.policy_roles.unwrap_or_default() {
         client
             .detach_role_policy()
@@ -125,6 +135,8 @@ async fn analyzers(place: &Place, _resource: &str) -> Result<String> {
 #[tokio::test]
 async fn an_analyzer_looks_for_external_access() -> Result<()> {
     let stage = Stage::open().await?;
-    Check::of("IAM.28").run(&stage, no_analyzer, analyzers).await?;
+    Check::of("IAM.28")
+        .run(&stage, no_analyzer, analyzers)
+        .await?;
     Ok(())
 }

@@ -51,6 +51,17 @@ fn sids(report: &Report) -> Vec<String> {
 
 async fn function(place: &Place) -> Result<(aws_sdk_lambda::Client, String)> {
     let name = unique("open");
+    let trust = json!({ "Version": "2012-10-17", "Statement": {
+        "Effect": "Allow",
+        "Principal": { "Service": "lambda.amazonaws.com" },
+        "Action": "sts:AssumeRole",
+    } });
+    let role = aws_sdk_iam::Client::new(&place.sdk)
+        .create_role()
+        .role_name(&name)
+        .assume_role_policy_document(trust.to_string())
+        .send()
+        .await?;
     let client = aws_sdk_lambda::Client::new(&place.sdk);
     let code = FunctionCode::builder()
         .zip_file(aws_sdk_lambda::primitives::Blob::new(EMPTY_ZIP))
@@ -60,7 +71,7 @@ async fn function(place: &Place) -> Result<(aws_sdk_lambda::Client, String)> {
         .function_name(&name)
         .runtime(Runtime::Python312)
         .handler("index.handler")
-        .role(format!("arn:aws:iam::{}:role/any", place.account))
+        .role(role.role.context("no role")?.arn)
         .code(code)
         .send()
         .await?;
@@ -152,7 +163,9 @@ async fn topic_policy(place: &Place, resource: &str) -> Result<String> {
 #[tokio::test]
 async fn a_topic_is_not_public() -> Result<()> {
     let stage = Stage::open().await?;
-    let report = Check::of("SNS.4").run(&stage, open_topic, topic_policy).await?;
+    let report = Check::of("SNS.4")
+        .run(&stage, open_topic, topic_policy)
+        .await?;
     assert_eq!(sids(&report), ["Own", "Organization"]);
     Ok(())
 }
@@ -174,7 +187,11 @@ async fn queue(place: &Place, policy: Option<&str>) -> Result<String> {
 
 async fn queue_policy(place: &Place, resource: &str) -> Result<String> {
     let client = aws_sdk_sqs::Client::new(&place.sdk);
-    let url = client.get_queue_url().queue_name(name_of(resource)).send().await?;
+    let url = client
+        .get_queue_url()
+        .queue_name(name_of(resource))
+        .send()
+        .await?;
     let answer = client
         .get_queue_attributes()
         .queue_url(url.queue_url.context("no queue")?)
@@ -191,9 +208,14 @@ async fn a_queue_is_not_public() -> Result<()> {
         .run(&stage, async |place| queue(place, None).await, queue_policy)
         .await?;
     assert_eq!(sids(&report), ["Own", "Organization"]);
-    let public = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"*"}}"#;
+    let public =
+        r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"*"}}"#;
     let report = Check::of("SQS.3")
-        .run(&stage, async |place| queue(place, Some(public)).await, queue_policy)
+        .run(
+            &stage,
+            async |place| queue(place, Some(public)).await,
+            queue_policy,
+        )
         .await?;
     assert_eq!(report.after, Some(json!({ "Policy": null })));
     Ok(())

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::Client;
+use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use orgkeeper_shared::remediation::{order::Task, report::Outcome};
 use serde_json::{Value, json};
 
@@ -30,7 +31,9 @@ async fn block(place: &Place, resource: &str) -> Result<String> {
         .bucket(name_of(resource))
         .send()
         .await;
-    let block = answer.ok().and_then(|it| it.public_access_block_configuration);
+    let block = answer
+        .ok()
+        .and_then(|it| it.public_access_block_configuration);
     Ok(format!("{block:?}"))
 }
 
@@ -43,11 +46,64 @@ async fn public_access_to_a_bucket_is_blocked() -> Result<()> {
     Ok(())
 }
 
+/// The address as it is: the SDK puts the account id before it.
+#[derive(Debug)]
+struct BareAddress(String);
+
+impl ResolveEndpoint for BareAddress {
+    fn resolve_endpoint<'a>(&'a self, _params: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
+    }
+}
+
+fn account_settings(place: &Place) -> aws_sdk_s3control::Client {
+    let address = place.sdk.endpoint_url().unwrap_or_default().to_owned();
+    let config = aws_sdk_s3control::config::Builder::from(&place.sdk)
+        .endpoint_resolver(BareAddress(address))
+        .build();
+    aws_sdk_s3control::Client::from_conf(config)
+}
+
+async fn open_account(place: &Place) -> Result<String> {
+    account_settings(place)
+        .delete_public_access_block()
+        .account_id(place.account.as_str())
+        .send()
+        .await?;
+    Ok(place.as_resource())
+}
+
+async fn account_block(place: &Place, _resource: &str) -> Result<String> {
+    let answer = account_settings(place)
+        .get_public_access_block()
+        .account_id(place.account.as_str())
+        .send()
+        .await;
+    let block = answer
+        .ok()
+        .and_then(|it| it.public_access_block_configuration);
+    Ok(format!("{block:?}"))
+}
+
+#[tokio::test]
+async fn public_access_is_blocked_in_the_account() -> Result<()> {
+    let stage = Stage::open().await?;
+    Check::of("S3.1")
+        .run(&stage, open_account, account_block)
+        .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_bucket_that_is_gone_does_not_apply() -> Result<()> {
     let stage = Stage::open().await?;
     for control in ["S3.8", "S3.5", "S3.9"] {
-        let gone = order(Task::Fix, control, &stage.here, "arn:aws:s3:::orgkeeper-gone")?;
+        let gone = order(
+            Task::Fix,
+            control,
+            &stage.here,
+            "arn:aws:s3:::orgkeeper-gone",
+        )?;
         let (report, _) = stage.run(&gone).await?;
         assert_eq!(report.outcome, Outcome::NotApplicable, "{report:?}");
     }
@@ -92,7 +148,10 @@ async fn a_bucket_requires_tls_and_keeps_its_policy() -> Result<()> {
     let report = Check::of("S3.5")
         .run(&stage, bucket_with_policy, policy)
         .await?;
-    let (before, after) = (report.before.context("no state")?, report.after.context("no state")?);
+    let (before, after) = (
+        report.before.context("no state")?,
+        report.after.context("no state")?,
+    );
     let statements = &after["Policy"]["Statement"];
     assert_eq!(statements[0], before["Policy"]["Statement"]);
     assert_eq!(statements[1]["Effect"], "Deny");
@@ -120,14 +179,21 @@ async fn a_bucket_has_access_logs() -> Result<()> {
         let policy: Value = serde_json::from_str(&policy(&stage.here, &ours).await?)?;
         let statements = policy["Statement"].as_array().context("no statements")?;
         assert_eq!(statements.len(), 2);
-        assert!(block(&stage.here, &ours).await?.contains("restrict_public_buckets: Some(true)"));
+        assert!(
+            block(&stage.here, &ours)
+                .await?
+                .contains("restrict_public_buckets: Some(true)")
+        );
     }
     let theirs = bucket(&stage.here).await?;
     Check::of("S3.9")
         .with("log_bucket", name_of(&theirs))
         .run(&stage, bucket, logging)
         .await?;
-    let ours = format!("arn:aws:s3:::orgkeeper-access-logs-{}-us-east-1", stage.here.account);
+    let ours = format!(
+        "arn:aws:s3:::orgkeeper-access-logs-{}-us-east-1",
+        stage.here.account
+    );
     let itself = order(Task::Fix, "S3.9", &stage.here, &ours)?;
     let (report, _) = stage.run(&itself).await?;
     assert_eq!(report.outcome, Outcome::Blocked, "{report:?}");

@@ -8,6 +8,7 @@ use aws_sdk_cloudtrail::{
         AdvancedEventSelector, AdvancedFieldSelector, DataResource, EventSelector, ReadWriteType,
     },
 };
+use aws_sdk_s3::types::CreateBucketConfiguration;
 use orgkeeper_shared::remediation::{order::Task, report::Outcome};
 use remediator::cis_filters::FILTERS;
 
@@ -22,7 +23,11 @@ async fn no_trail(place: &Place) -> Result<String> {
         .send()
         .await?;
     for trail in answer.trail_list.unwrap_or_default() {
-        client.delete_trail().set_name(trail.trail_arn).send().await?;
+        client
+            .delete_trail()
+            .set_name(trail.trail_arn)
+            .send()
+            .await?;
     }
     Ok(place.as_resource())
 }
@@ -31,9 +36,15 @@ async fn no_trail(place: &Place) -> Result<String> {
 async fn trail(place: &Place, name: &str, multi_region: bool) -> Result<String> {
     no_trail(place).await?;
     let bucket = unique("trail");
+    let elsewhere = (place.region != "us-east-1").then(|| {
+        CreateBucketConfiguration::builder()
+            .location_constraint(place.region.into())
+            .build()
+    });
     aws_sdk_s3::Client::new(&place.sdk)
         .create_bucket()
         .bucket(&bucket)
+        .set_create_bucket_configuration(elsewhere)
         .send()
         .await?;
     let client = Client::new(&place.sdk);
@@ -195,7 +206,10 @@ async fn alarms(place: &Place, _resource: &str) -> Result<String> {
         .iter()
         .map(|it| (&it.alarm_name, &it.metric_name, &it.alarm_actions))
         .collect();
-    Ok(format!("{filters:?} {alarms:?} {:?}", topics.subscriptions()))
+    Ok(format!(
+        "{filters:?} {alarms:?} {:?}",
+        topics.subscriptions()
+    ))
 }
 
 async fn no_key(place: &Place) -> Result<()> {
@@ -217,26 +231,50 @@ async fn single_region_without_key(place: &Place) -> Result<String> {
 async fn trails_and_their_alarms() -> Result<()> {
     let stage = Stage::open().await?;
     // Bucket, policy, trail and start do not fit into eight calls.
-    Check::of("CloudTrail.1").calls(10).run(&stage, no_trail, trails).await?;
+    Check::of("CloudTrail.1")
+        .calls(10)
+        .run(&stage, no_trail, trails)
+        .await?;
     // The bucket is there now.
-    Check::of("CloudTrail.1").run(&stage, no_trail, trails).await?;
+    Check::of("CloudTrail.1")
+        .run(&stage, no_trail, trails)
+        .await?;
     let beside = async |place: &Place| {
         single_region(place).await?;
         Ok(place.as_resource())
     };
-    Check::of("CloudTrail.1").run(&stage, beside, trails).await?;
-    Check::of("CloudTrail.1").calls(10).run(&stage, ours_is_weak, trails).await?;
+    Check::of("CloudTrail.1")
+        .run(&stage, beside, trails)
+        .await?;
+    Check::of("CloudTrail.1")
+        .calls(10)
+        .run(&stage, ours_is_weak, trails)
+        .await?;
 
     for control in ["S3.22", "S3.23"] {
-        Check::of(control).run(&stage, basic_selectors, trails).await?;
-        Check::of(control).run(&stage, advanced_selectors, trails).await?;
+        Check::of(control)
+            .run(&stage, basic_selectors, trails)
+            .await?;
+        Check::of(control)
+            .run(&stage, advanced_selectors, trails)
+            .await?;
     }
 
-    Check::of("CloudTrail.4").run(&stage, single_region, trails).await?;
-    Check::of("CloudTrail.5").run(&stage, single_region, trails).await?;
-    Check::of("CloudTrail.5").run(&stage, single_region, trails).await?;
-    Check::of("CloudTrail.2").run(&stage, single_region_without_key, trails).await?;
-    Check::of("CloudTrail.2").run(&stage, single_region, trails).await?;
+    Check::of("CloudTrail.4")
+        .run(&stage, single_region, trails)
+        .await?;
+    Check::of("CloudTrail.5")
+        .run(&stage, single_region, trails)
+        .await?;
+    Check::of("CloudTrail.5")
+        .run(&stage, single_region, trails)
+        .await?;
+    Check::of("CloudTrail.2")
+        .run(&stage, single_region_without_key, trails)
+        .await?;
+    Check::of("CloudTrail.2")
+        .run(&stage, single_region, trails)
+        .await?;
     Check::of("CloudTrail.2")
         .with("kms_key", "alias/theirs")
         .run(&stage, single_region, trails)
@@ -267,7 +305,11 @@ async fn alarms_of_cis(stage: &Stage) -> Result<()> {
     let somebody = async |place: &Place| without_alarms(place, true).await;
     for filter in FILTERS {
         // Two patterns are two filters.
-        let most = if filter.control == "CloudWatch.13" { 9 } else { 8 };
+        let most = if filter.control == "CloudWatch.13" {
+            9
+        } else {
+            8
+        };
         Check::of(filter.control)
             .calls(most)
             .run(stage, somebody, alarms)
