@@ -13,7 +13,7 @@ use crate::ids::AccountId;
 /// Names everything that is wrong, with its line, in the order of lines.
 pub fn parse<D: DeserializeOwned, R>(
     text: &str,
-    read: impl FnOnce(&mut Check<'_>, D) -> R,
+    read: impl FnOnce(&mut Check<'_>, &D) -> R,
 ) -> Result<R, Vec<String>> {
     let document: D = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
@@ -24,7 +24,7 @@ pub fn parse<D: DeserializeOwned, R>(
         text,
         problems: Vec::new(),
     };
-    let read = read(&mut check, document);
+    let read = read(&mut check, &document);
     let mut problems = check.problems;
     if problems.is_empty() {
         return Ok(read);

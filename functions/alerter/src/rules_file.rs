@@ -73,7 +73,7 @@ struct RawTopics {
     critical: Option<Spanned<String>>,
 }
 
-fn rules(check: &mut Check<'_>, document: Document) -> Rules {
+fn rules(check: &mut Check<'_>, document: &Document) -> Rules {
     let mut rules = Rules::default();
     for (kind, severity) in &document.severity {
         let kind = check.read(Some(kind), kind_of);
@@ -91,7 +91,7 @@ fn rules(check: &mut Check<'_>, document: Document) -> Rules {
             .collect();
         rules.routes.extend(self::route(check, route, &known));
     }
-    rules.deployment_roles = document.deployment_roles.map(|patterns| {
+    rules.deployment_roles = document.deployment_roles.as_ref().map(|patterns| {
         patterns
             .iter()
             .filter_map(|pattern| check.read(Some(pattern), pattern_of))

@@ -138,12 +138,11 @@ impl ActivePlaybook {
         let call = |error| NoPlaybook::Call(Arc::new(error));
         let tag = known.and_then(|known| known.tag.as_deref());
         let version = match (self.object.read(tag).await.map_err(call)?, known) {
-            (Found::Nothing, _) => return Ok((shipped()?, None)),
             (Found::Unchanged, Some(known)) => {
                 return Ok((known.in_force.clone(), known.tag.clone()));
             }
             // Without a known tag nothing is unchanged.
-            (Found::Unchanged, None) => return Ok((shipped()?, None)),
+            (Found::Nothing, _) | (Found::Unchanged, None) => return Ok((shipped()?, None)),
             (Found::Version(version), _) => version,
         };
         let tag = Some(version.tag.clone());

@@ -204,29 +204,46 @@ pub fn decide(
     rules: &Rules<'_>,
 ) -> Decision {
     let decided = weigh(finding, control, candidate, account, rules);
-    decided.unwrap_or_else(|decision| decision)
+    decided.unwrap_or_else(Decision::from)
 }
 
-impl From<Ignored> for Decision {
+/// What ends a decision early.
+enum End {
+    Ignore(Ignored),
+    Suppress { reason: String, until: Date },
+    Refuse(Refusal),
+}
+
+impl From<Ignored> for End {
     fn from(ignored: Ignored) -> Self {
         Self::Ignore(ignored)
     }
 }
 
-impl From<Refusal> for Decision {
+impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refuse(refusal)
     }
 }
 
-/// The decision; the error is one that ends it early.
+impl From<End> for Decision {
+    fn from(end: End) -> Self {
+        match end {
+            End::Ignore(ignored) => Self::Ignore(ignored),
+            End::Suppress { reason, until } => Self::Suppress { reason, until },
+            End::Refuse(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+/// The decision, or what ends it early.
 fn weigh(
     finding: &Finding,
     control: &'static Control,
     candidate: &Candidate<'_>,
     account: Lookup<'_>,
     rules: &Rules<'_>,
-) -> Result<Decision, Decision> {
+) -> Result<Decision, End> {
     let Rules {
         playbook, today, ..
     } = rules;
@@ -312,11 +329,11 @@ fn active<'a>(account: Lookup<'a>, target: &Target) -> Result<&'a AccountEntry, 
     }
 }
 
-fn suppressed(cover: Cover<'_>) -> Result<Option<Restraint>, Decision> {
+fn suppressed(cover: Cover<'_>) -> Result<Option<Restraint>, End> {
     match cover {
         Cover::No => Ok(None),
         Cover::Unknown(exception) => Ok(Some(unknown(exception))),
-        Cover::Yes(exception) => Err(Decision::Suppress {
+        Cover::Yes(exception) => Err(End::Suppress {
             reason: exception.reason.clone(),
             until: exception.until,
         }),

@@ -282,7 +282,7 @@ mod tests {
     fn only(finding: &Value) -> Finding {
         let body = event(
             &json!("Security Hub Findings - Imported"),
-            &[finding.clone()],
+            std::slice::from_ref(finding),
         );
         findings_in(&body).unwrap().pop().unwrap().unwrap()
     }

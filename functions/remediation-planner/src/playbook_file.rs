@@ -85,7 +85,7 @@ struct RawException {
     until: Option<Spanned<Value>>,
 }
 
-fn playbook(check: &mut Check<'_>, document: Document) -> Playbook {
+fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
     let mut playbook = Playbook {
         default_mode: check
             .read(document.defaults.mode.as_ref(), mode_of)

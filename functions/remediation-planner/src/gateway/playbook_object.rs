@@ -1,7 +1,10 @@
 //! The object in a bucket that is the playbook.
 
 use aws_sdk_s3::{
-    Client, error::SdkError, operation::get_object::GetObjectOutput, primitives::ByteStream,
+    Client,
+    error::SdkError,
+    operation::get_object::GetObjectOutput,
+    primitives::{ByteStream, DateTime},
 };
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass, Service};
 
@@ -95,7 +98,7 @@ impl PlaybookObject {
             .iter()
             .filter(|marker| marker.key() == Some(KEY))
             .filter_map(|marker| marker.last_modified().copied())
-            .max_by_key(|time| time.as_nanos());
+            .max_by_key(DateTime::as_nanos);
         let versions = answer.versions().iter().filter(|version| {
             let since = deleted.is_none_or(|deleted| {
                 version
