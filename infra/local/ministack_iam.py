@@ -11,7 +11,7 @@ import time
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import sts
+from ministack.services import kms, sts
 
 import passed_on
 
@@ -41,6 +41,13 @@ EC2_RESOURCES = {
     "ResourceId.1": "arn:aws:ec2:{region}:{account}:{kind}/{id}",
 }
 EC2_KINDS = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "sg": "security-group"}
+IAM_RESOURCES = {"AWSServiceName": "arn:aws:iam::{account}:role/aws-service-role/{id}/{linked}"}
+# The names of the service-linked roles that are made here.
+LINKED_ROLES = {
+    "access-analyzer.amazonaws.com": "AWSServiceRoleForAccessAnalyzer",
+    "config.amazonaws.com": "AWSServiceRoleForConfig",
+    "guardduty.amazonaws.com": "AWSServiceRoleForAmazonGuardDuty",
+}
 RDS_RESOURCES = {
     "DBSnapshotIdentifier": "arn:aws:rds:{region}:{account}:snapshot:{id}",
     "DBClusterSnapshotIdentifier": "arn:aws:rds:{region}:{account}:cluster-snapshot:{id}",
@@ -80,8 +87,9 @@ def count_loopback_as_tls(_settings):
 
 
 def name_resources(_settings):
-    """AWS names the resource that a call of EC2, RDS or SSM is about: network ACL, transit gateway, what a flow log
-    is for, snapshots and images (without an account), snapshots of databases, documents, service settings.
+    """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
+    images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
+    service-linked roles, the key that an alias leads to, log groups that are listed.
 
     MiniStack takes `*` for most, which no policy with ARNs allows, and a parameter for a document. The patch names
     them.
@@ -97,6 +105,17 @@ def name_resources(_settings):
             named = by_parameter(RDS_RESOURCES, query_params, place)
         elif service == "ssm":
             named = ssm_resource(headers, body, place)
+        elif service == "kms":
+            named = kms_resource(body, place)
+        elif service == "logs":
+            named = logs_resource(headers, body, place)
+        elif service == "ecr":
+            names = json_members(body).get("repositoryNames")
+            named = names and "arn:aws:ecr:{region}:{account}:repository/{id}".format(id=names[0], **place)
+        elif service == "guardduty" and path.startswith("/detector/"):
+            named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
+        elif service == "iam":
+            named = by_parameter(IAM_RESOURCES, query_params, place)
         return named or resource_of(service, method, path, headers, body, query_params, region, account_id)
 
     iam_actions.extract_resource_arn = resource
@@ -108,7 +127,7 @@ def by_parameter(forms, parameters, place):
         if parameters.get(name):
             identifier = parameters[name][0]
             kind = EC2_KINDS.get(identifier.partition("-")[0], "*")
-            return form.format(id=identifier, kind=kind, **place)
+            return form.format(id=identifier, kind=kind, linked=LINKED_ROLES.get(identifier, "*"), **place)
     return None
 
 
@@ -121,6 +140,25 @@ def ssm_resource(headers, body, place):
         return setting if setting.startswith("arn:") else form.format(id=setting.lstrip("/"), **place)
     if "Document" in operation and given.get("Name"):
         return "arn:aws:ssm:{region}:{account}:document/{id}".format(id=given["Name"], **place)
+    return None
+
+
+def kms_resource(body, place):
+    """The ARN of the key that an alias leads to, or of an alias that is created."""
+    given = json_members(body)
+    if given.get("AliasName"):
+        return "arn:aws:kms:{region}:{account}:{id}".format(id=given["AliasName"], **place)
+    if given.get("KeyId", "").startswith("alias/"):
+        key = kms._resolve_key(given["KeyId"]) or {"KeyId": "none"}
+        return "arn:aws:kms:{region}:{account}:key/{id}".format(id=key["KeyId"], **place)
+    return None
+
+
+def logs_resource(headers, body, place):
+    """The ARN of the log groups that a call lists by the beginning of their names."""
+    prefix = json_members(body).get("logGroupNamePrefix", "")
+    if headers.get("x-amz-target", "").endswith(".DescribeLogGroups"):
+        return "arn:aws:logs:{region}:{account}:log-group:{id}".format(id=prefix, **place)
     return None
 
 

@@ -362,6 +362,39 @@ class PassedOn(Case):
         self.denied(session.client("iam").list_server_certificates)
         self.denied(session.client("identitystore").list_groups, IdentityStoreId="d-1111111111")
 
+    def test_repositories_detectors_and_service_linked_roles(self):
+        region = "eu-west-1"
+        for name in ("team/mine", "team/other"):
+            self.member.client("ecr").create_repository(repositoryName=name)
+        detector = self.member.client("guardduty", region).create_detector(Enable=True)["DetectorId"]
+        session = self.session(
+            allow("ecr:DescribeRepositories", f"arn:aws:ecr:{REGION}:{OTHER_ACCOUNT}:repository/team/mine"),
+            allow("guardduty:GetDetector", f"arn:aws:guardduty:{region}:{OTHER_ACCOUNT}:detector/{detector}"),
+            allow("iam:CreateServiceLinkedRole", f"arn:aws:iam::{OTHER_ACCOUNT}:role/aws-service-role/"
+                                                 "config.amazonaws.com/AWSServiceRoleForConfig"))
+        session.client("ecr").describe_repositories(repositoryNames=["team/mine"])
+        self.denied(session.client("ecr").describe_repositories, repositoryNames=["team/other"])
+        session.client("guardduty", region).get_detector(DetectorId=detector)
+        self.denied(session.client("guardduty").get_detector, DetectorId=detector)
+        session.client("iam").create_service_linked_role(AWSServiceName="config.amazonaws.com")
+        self.denied(session.client("iam").create_service_linked_role, AWSServiceName="guardduty.amazonaws.com")
+
+    def test_aliases_and_listed_log_groups(self):
+        mine = self.member.client("kms").create_key()["KeyMetadata"]["Arn"]
+        other = self.member.client("kms").create_key()["KeyMetadata"]["Arn"]
+        self.member.client("kms").create_alias(AliasName="alias/other", TargetKeyId=other)
+        session = self.session(
+            allow("kms:DescribeKey", mine),
+            allow("kms:CreateAlias", f"arn:aws:kms:{REGION}:{OTHER_ACCOUNT}:alias/mine"),
+            allow("logs:DescribeLogGroups", f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:log-group:*"))
+        keys = session.client("kms")
+        keys.create_alias(AliasName="alias/mine", TargetKeyId=mine)
+        self.denied(keys.create_alias, AliasName="alias/third", TargetKeyId=mine)
+        keys.describe_key(KeyId="alias/mine")
+        self.denied(keys.describe_key, KeyId="alias/other")
+        session.client("logs").describe_log_groups(logGroupNamePrefix="/team")
+        self.denied(session.client("logs", "eu-west-1").describe_log_groups, logGroupNamePrefix="/team")
+
     def account_block(self, caller, account=OTHER_ACCOUNT):
         """A client whose account id is not put before the host, which is an address here."""
         client = caller.client("s3control")

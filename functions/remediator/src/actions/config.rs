@@ -46,6 +46,8 @@ writes: [
 /// The name of the one recorder and the one delivery channel that an account has in a Region.
 const DEFAULT: &str = "default";
 const SERVICE: &str = "config.amazonaws.com";
+/// What IAM answers if the service-linked role exists ("Service role name … has been taken in this account").
+const ROLE_EXISTS: &[&str] = &["InvalidInput", "EntityAlreadyExists"];
 /// Where the types of global resources (IAM) are recorded, so that they are recorded once: the Regions they live in.
 const OF_GLOBAL_TYPES: &[&str] = &["us-east-1", "cn-north-1", "us-gov-west-1"];
 /// The order's parameter for a bucket that exists, in place of orgkeeper's own.
@@ -260,8 +262,7 @@ async fn create_role(member: &Member) -> Result<(), CallFailed> {
         .await
         .map_err(failed(Service::Iam, "CreateServiceLinkedRole"));
     match created {
-        // "Service role name … has been taken in this account": it exists.
-        Err(error) if !error.has_code("InvalidInput") => Err(error.into()),
+        Err(error) if !ROLE_EXISTS.iter().any(|code| error.has_code(code)) => Err(error.into()),
         Ok(_) | Err(_) => Ok(()),
     }
 }
