@@ -39,17 +39,43 @@ pub const ACCOUNTS: &str = "Accounts";
 pub const VENDING_STATE: &str = "VendingState";
 /// Idempotency records, bursts and pauses of the alert flow.
 pub const ALERTS_SENT: &str = "AlertsSent";
+/// What is known of each control on each resource.
+pub const REMEDIATIONS: &str = "Remediations";
 
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
     (VENDING_STATE, "Id"),
     (ALERTS_SENT, "Id"),
+    (REMEDIATIONS, "Key"),
 ];
-/// The index of `template.yaml`: its name, table, partition key (a text) and sort key (a number).
-const INDEX: (&str, &str, &str, &str) = ("ByStatus", ACCOUNTS, "Status", "QueuedAt");
+
+/// An index of `template.yaml`, which has whole items.
+struct Index {
+    name: &'static str,
+    table: &'static str,
+    /// The partition key, a text.
+    partition: &'static str,
+    /// The sort key, and its type.
+    sort: (&'static str, &'static str),
+}
+
+const INDEXES: [Index; 2] = [
+    Index {
+        name: "ByStatus",
+        table: ACCOUNTS,
+        partition: "Status",
+        sort: ("QueuedAt", "N"),
+    },
+    Index {
+        name: "SuppressedUntil",
+        table: REMEDIATIONS,
+        partition: "Suppressed",
+        sort: ("Until", "S"),
+    },
+];
 
 /// Actions of a transaction, and keys of a `BatchGetItem`.
 const ACTIONS: usize = 100;
@@ -274,16 +300,16 @@ impl Tables {
         for (_, value) in item.as_object().into_iter().flatten() {
             value::check(value);
         }
-        let (_, of, partition, sort) = INDEX;
-        for (attribute, kind) in [(partition, "S"), (sort, "N")] {
-            let fits = of != table
-                || item
+        for index in INDEXES.iter().filter(|index| index.table == table) {
+            for (attribute, kind) in [(index.partition, "S"), index.sort] {
+                let fits = item
                     .get(attribute)
                     .is_none_or(|value| value[kind].is_string());
-            assert!(
-                fits,
-                "{attribute} is a key of the index and not of the type {kind}: {item}"
-            );
+                assert!(
+                    fits,
+                    "{attribute} is a key of the index and not of the type {kind}: {item}"
+                );
+            }
         }
         assert!(item.to_string().len() <= ITEM_BYTES, "an item is too large");
         self.table(table).insert(key, item);
@@ -483,9 +509,13 @@ impl Tables {
     }
 
     fn query(&mut self, request: &Value) -> Value {
-        let (index, table, partition, sort) = INDEX;
-        let own = request["IndexName"] == index && request["TableName"] == table;
-        assert!(own, "only the index {index} is queried here: {request}");
+        let index = INDEXES.iter().find(|index| {
+            request["IndexName"] == index.name && request["TableName"] == index.table
+        });
+        let Some(index) = index else {
+            panic!("only an index of the template is queried here: {request}");
+        };
+        let (table, partition, (sort, _)) = (index.table, index.partition, index.sort);
         let mut placeholders = Placeholders::of(request);
         let keys = placeholders.condition("KeyConditionExpression");
         let filter = placeholders.condition("FilterExpression");
