@@ -52,12 +52,13 @@ impl Step {
         }
     }
 
-    /// The step after this one, whose findings end with this token.
-    fn next(&self, token: Option<String>) -> Option<Self> {
+    /// The step after this one, whose findings end with this token. `changed`: the accounts' entries have changed, so
+    /// that what others published about them has to be updated, too.
+    fn next(&self, token: Option<String>, changed: bool) -> Option<Self> {
         let (findings, next_token) = match (token, self.findings) {
             (Some(token), findings) => (findings, Some(token)),
-            (None, Findings::Published) => (Findings::Owned, None),
-            (None, Findings::Owned) => return None,
+            (None, Findings::Published) if changed => (Findings::Owned, None),
+            (None, _) => return None,
         };
         let progress = Progress {
             next_token,
@@ -108,8 +109,13 @@ impl ReEnrichment {
         if step.accounts.is_empty() {
             return Ok(Done::Whole);
         }
+        let changed = step.needed_since.is_none()
+            || step.accounts.iter().any(|account| {
+                let entry = entries.get(account);
+                entry.is_some_and(|entry| entry.re_enrich_since.is_some())
+            });
         let mut failure = None;
-        let mut gathered = gather(security_hub, &step, time).await;
+        let mut gathered = gather(security_hub, &step, changed, time).await;
         loop {
             let Gathered { findings, next } = match gathered {
                 Ok(gathered) => gathered,
@@ -125,7 +131,9 @@ impl ReEnrichment {
             // The next ones are read while these are updated.
             let reading = async {
                 match &next {
-                    Some(next) if may_read(time) => Some(gather(security_hub, next, time).await),
+                    Some(next) if may_read(time) => {
+                        Some(gather(security_hub, next, changed, time).await)
+                    }
                     _ => None,
                 }
             };
@@ -253,6 +261,7 @@ fn may_read(time: &Time) -> bool {
 async fn gather(
     security_hub: &SecurityHub,
     step: &Step,
+    changed: bool,
     time: &Time,
 ) -> Result<Gathered, NotGathered> {
     let mut findings = Vec::new();
@@ -277,7 +286,7 @@ async fn gather(
             Findings::Published => true,
             Findings::Owned => at.accounts.contains(&finding.account),
         }));
-        let next = at.next(next_token);
+        let next = at.next(next_token, changed);
         match next {
             Some(next) if findings.len() < FINDINGS_AT_ONCE && may_read(time) => {
                 at = next;

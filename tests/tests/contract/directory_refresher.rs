@@ -1004,18 +1004,21 @@ async fn accounts_that_another_invocation_re_enriches_are_looked_at_later() {
 
 #[tokio::test]
 async fn re_enrichments_of_a_batch_are_read_together_and_once() {
-    let organization = Arc::new(Organization::warm(30, 0));
-    let wire = plain(&organization).await;
-    let tasks = [re_enrich(&[0, 1, 2]), re_enrich(&[2, 3]), re_enrich(&[7])];
-    assert!(returned(&wire, &tasks).await.is_empty());
-    let read = wire.calls_of("GetFindings");
-    assert_eq!(
-        read.len(),
-        2,
-        "what they published, and what others published about them"
-    );
-    let accounts = read[0].body["Filters"]["AwsAccountId"].as_array().unwrap();
-    assert_eq!(accounts.len(), 5);
+    let mut changed = directory_item(3, 0);
+    changed["ReEnrichSince"] = json!({ "N": (now().as_second() - 20).to_string() });
+    let unchanged = directory_item(3, 0);
+    // What others published about accounts has to be read only if one of them has changed.
+    for (entry, reads) in [(unchanged, 1), (changed, 2)] {
+        let others = (0..30).filter(|n| *n != 3).map(|n| directory_item(n, 0));
+        let organization = Organization::with(30, others.chain([entry]));
+        let wire = plain(&Arc::new(organization)).await;
+        let tasks = [re_enrich(&[0, 1, 2]), re_enrich(&[2, 3]), re_enrich(&[7])];
+        assert!(returned(&wire, &tasks).await.is_empty());
+        let read = wire.calls_of("GetFindings");
+        assert_eq!(read.len(), reads);
+        let accounts = read[0].body["Filters"]["AwsAccountId"].as_array().unwrap();
+        assert_eq!(accounts.len(), 5);
+    }
 }
 
 #[tokio::test]
