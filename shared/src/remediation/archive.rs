@@ -7,6 +7,10 @@ use super::{order::Order, report::Report};
 use crate::ids::FindingId;
 
 /// A message of the archive queue.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most messages are results, and there are a hundred at most"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     tag = "task",

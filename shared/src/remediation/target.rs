@@ -139,7 +139,7 @@ impl Target {
 /// An account-wide finding names the account, or, by other products, something that is no resource: `…:password-policy`.
 fn of_account(account: &AccountId, resource: &str) -> Result<(), Mismatch> {
     let named = resource.strip_prefix("AWS::::Account:").unwrap_or_else(|| {
-        let account = resource.splitn(6, ':').nth(4);
+        let account = resource.split(':').nth(4);
         account.unwrap_or(resource)
     });
     match named.parse::<AccountId>() {

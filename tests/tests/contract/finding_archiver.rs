@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -124,7 +125,6 @@ impl Hub {
 
 struct Fixture {
     hub: Arc<Hub>,
-    tables: Arc<DynamoDb>,
     wire: Wire,
     function: QueueFunction<Archiver>,
 }
@@ -137,19 +137,19 @@ async fn fixture_with(
     hub: Hub,
     special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
 ) -> Fixture {
-    let (hub, tables) = (Arc::new(hub), Arc::new(DynamoDb::new()));
+    let (hub, tables) = (Arc::new(hub), DynamoDb::new());
     tables.put(ACCOUNT_DIRECTORY, &directory_item(0, now().as_second()));
-    let (of_wire, tables_of_wire) = (Arc::clone(&hub), Arc::clone(&tables));
+    let of_wire = Arc::clone(&hub);
     let wire = Wire::start(move |call| {
         special(call)
-            .or_else(|| tables_of_wire.answer(call))
+            .or_else(|| tables.answer(call))
             .or_else(|| of_wire.answer(call))
             .unwrap_or_else(|| match call.operation.as_str() {
                 "Publish" => Answer::published(),
                 "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
                     Answer::ok(json!({ "Successful": [], "Failed": [] }))
                 }
-                other => panic!("an unexpected call: {other}"),
+                _ => Answer::error(400, "UnknownOperationException"),
             })
     })
     .await
@@ -169,7 +169,6 @@ async fn fixture_with(
     let function = setup::function(&config, &wire.sdk_config().await);
     Fixture {
         hub,
-        tables,
         wire,
         function,
     }
@@ -859,7 +858,7 @@ async fn texts(subject: &Subject, attempt: u32, message: Value) -> String {
     );
     for (topic, mail) in fixture.alerts() {
         let topic = topic.rsplit(':').next().unwrap_or_default().to_owned();
-        shown.push_str(&format!("\nAlert on the topic {topic}:\n\n{mail}\n"));
+        write!(shown, "\nAlert on the topic {topic}:\n\n{mail}\n").unwrap();
     }
     shown
 }
