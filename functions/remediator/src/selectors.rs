@@ -292,6 +292,7 @@ mod tests {
 
     #[test]
     fn basic_selectors_record_what_they_name() {
+        use ReadWriteType::{All, ReadOnly, WriteOnly};
         let basic = |read_write_type, include_management_events, value: &str, excluded: &[&str]| {
             BasicSelector {
                 read_write_type,
@@ -306,7 +307,6 @@ mod tests {
                     .collect(),
             }
         };
-        use ReadWriteType::{All, ReadOnly, WriteOnly};
         for (selectors, expected) in [
             (vec![], &[][..]),
             (vec![basic(All, true, "arn:aws:s3", &[])], &ALL[..]),

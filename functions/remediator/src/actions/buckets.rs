@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     member::Member,
     member_client,
-    policy_document::{PolicyDocument, PolicyText},
+    policy_document::PolicyText,
     refusal::{CallFailed, failed},
 };
 
@@ -145,7 +145,7 @@ impl OwnBucket {
         statements: Vec<Value>,
     ) -> Result<(), CallFailed> {
         let known = self.policy.as_ref().and_then(|it| it.document().ok());
-        let mut document = known.unwrap_or_else(PolicyDocument::default);
+        let mut document = known.unwrap_or_default();
         let missing: Vec<Value> = statements
             .into_iter()
             .filter(|statement| {

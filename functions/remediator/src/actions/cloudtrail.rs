@@ -446,22 +446,26 @@ mod tests {
     use super::*;
     use crate::parameters::tests::account_order;
 
-    fn trail(name: &str, multi_region: bool, recording: Option<Recording>) -> TrailState {
+    fn trail(
+        name: &str,
+        multi_region: bool,
+        recording: impl Into<Option<Recording>>,
+    ) -> TrailState {
         TrailState {
             arn: format!("arn:aws:cloudtrail:eu-west-1:111122223333:trail/{name}"),
             is_multi_region_trail: multi_region,
             is_organization_trail: false,
             log_file_validation_enabled: true,
-            recording,
+            recording: recording.into(),
             home: "eu-west-1".to_owned(),
         }
     }
 
-    fn records(is_logging: bool, event_selectors: Selectors) -> Option<Recording> {
-        Some(Recording {
+    fn records(is_logging: bool, event_selectors: Selectors) -> Recording {
+        Recording {
             is_logging,
             event_selectors,
-        })
+        }
     }
 
     fn planned(trails: Vec<TrailState>) -> Plan<TrailsState> {

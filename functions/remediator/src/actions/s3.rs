@@ -49,6 +49,7 @@ pub(super) const ROWS: &[Row] = &[
 #[serde(rename_all = "PascalCase")]
 #[expect(
     clippy::struct_excessive_bools,
+    clippy::struct_field_names,
     reason = "the four switches, as AWS has them"
 )]
 struct Block {

@@ -39,7 +39,7 @@ pub(super) fn is_multi_region(trail: &Trail) -> bool {
 
 /// Whether it is the organization's: only the management account may change it.
 pub(super) fn is_of_organization(trail: &Trail, target: &Target) -> bool {
-    let account = arn(trail).splitn(6, ':').nth(4);
+    let account = arn(trail).split(':').nth(4);
     trail.is_organization_trail == Some(true) || account != Some(target.account.as_str())
 }
 
@@ -49,7 +49,7 @@ pub(super) fn arn(trail: &Trail) -> &str {
 
 /// The Region that it can be changed in.
 pub(super) fn home<'a>(trail: &'a Trail, target: &'a Target) -> &'a str {
-    let named = arn(trail).splitn(6, ':').nth(3);
+    let named = arn(trail).split(':').nth(3);
     let home = trail.home_region.as_deref().or(named);
     home.unwrap_or(&target.region)
 }

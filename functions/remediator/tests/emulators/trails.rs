@@ -1,6 +1,8 @@
 //! Trails, what they record and where it goes; metric filters on their log group. One test: an account's trails are
 //! seen by all of these controls.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, Result};
 use aws_sdk_cloudtrail::{
     Client,
@@ -133,10 +135,11 @@ async fn trails(place: &Place, _resource: &str) -> Result<String> {
         let arn = trail.trail_arn.clone().unwrap_or_default();
         let selectors = client.get_event_selectors().trail_name(&arn).send().await?;
         let status = client.get_trail_status().name(&arn).send().await?;
-        seen += &format!(
-            "{trail:?} {:?} {:?} {:?}\n",
+        writeln!(
+            seen,
+            "{trail:?} {:?} {:?} {:?}",
             selectors.event_selectors, selectors.advanced_event_selectors, status.is_logging
-        );
+        )?;
     }
     Ok(seen)
 }
