@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Callable
 from urllib.parse import urlsplit
 
+import yaml
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
+from ministack.services.cloudformation import provisioners
 from ministack.services import (
     cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
 
@@ -873,7 +875,30 @@ SERVICES = (
 )
 CALLER = "core.iam_evaluator.caller_arn()"
 
+def read_yaml_state_machines(_settings):
+    """AWS reads a state machine's definition in S3 as JSON or as YAML.
+
+    MiniStack takes it as JSON, and fails each execution of one that is YAML. The patch turns YAML into JSON.
+    """
+    read = provisioners._sfn_definition
+
+    def definition_as_json(props):
+        definition = read(props)
+        try:
+            json.loads(definition)
+        except ValueError:
+            return json.dumps(yaml.safe_load(definition))
+        return definition
+
+    provisioners._sfn_definition = definition_as_json
+
+
 PATCHES = (
+    Patch(
+        "yaml-state-machines",
+        read_yaml_state_machines,
+        replaces=("services.cloudformation.provisioners._sfn_definition(props)",),
+    ),
     Patch(
         "aws-sources",
         accept_aws_sources,

@@ -31,11 +31,15 @@ pub fn playbook_refused(refused: &RefusedPlaybook, region: &str, now: Timestamp)
         details: [
             (
                 WHAT_HAPPENED,
-                "The newest version of playbook.toml is wrong. The last good one stays in force.".to_owned(),
+                "The newest version of playbook.toml is wrong. The last good one stays in force."
+                    .to_owned(),
             ),
             ("Faults", listed.join("; ")),
             ("Version", refused.version.clone()),
-            (WHAT_TO_DO, "Correct the file and upload it again.".to_owned()),
+            (
+                WHAT_TO_DO,
+                "Correct the file and upload it again.".to_owned(),
+            ),
         ]
         .into_iter()
         .collect(),

@@ -133,11 +133,7 @@ impl Work for Planner {
     const FUNCTION: &'static str = "remediation-planner";
     type Reason = NotPlanned;
 
-    async fn work<'a>(
-        &self,
-        messages: &'a [SqsMessage],
-        time: &Time,
-    ) -> Outcomes<'a, NotPlanned> {
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, NotPlanned> {
         let in_force = match self.playbook.in_force(time.began()).await {
             Ok(in_force) => in_force,
             Err(error) => {
@@ -233,7 +229,9 @@ impl Work for Planner {
             .count("FindingsIgnored", ignored);
         counts
             .into_iter()
-            .fold(outcomes, |outcomes, (metric, value)| outcomes.count(metric, value))
+            .fold(outcomes, |outcomes, (metric, value)| {
+                outcomes.count(metric, value)
+            })
     }
 }
 
@@ -264,7 +262,14 @@ impl Planner {
             for candidate in candidates {
                 let account = Lookup::from(entries.get(&finding.account));
                 let decision = decide(finding, control, candidate, account, rules);
-                matters.add(*message, finding, control, candidate, decision, time.began());
+                matters.add(
+                    *message,
+                    finding,
+                    control,
+                    candidate,
+                    decision,
+                    time.began(),
+                );
             }
         }
         let matters: Vec<Matter> = matters.into_all().collect();
@@ -331,7 +336,10 @@ impl Planner {
             Decision::Ignore(_) => Ok("FindingsIgnored"),
             Decision::Observe { order, .. } => {
                 let of_order = preview_key(order);
-                let observed = self.table.observe(subject, sighting, &of_order, now).await?;
+                let observed = self
+                    .table
+                    .observe(subject, sighting, &of_order, now)
+                    .await?;
                 let asks = match observed {
                     Observed::PreviewWanted => true,
                     // It may have been this message that was to ask, before a crash.
@@ -393,7 +401,10 @@ impl Planner {
         attempt: u32,
         time: &Time,
     ) -> Result<&'static str, AwsCallError> {
-        let started = self.executions.start(&self.input(matter, order, attempt)).await;
+        let started = self
+            .executions
+            .start(&self.input(matter, order, attempt))
+            .await;
         let Err(error) = started else {
             return Ok("RemediationsStarted");
         };
@@ -462,7 +473,9 @@ impl Planner {
         let alert = alerts::playbook_refused(refused, &self.region, time.now());
         match self.publish(&alert).await {
             Ok(()) => *reported() = Some(refused.version.clone()),
-            Err(error) => tracing::error!(%error, "the alert about the playbook is published later"),
+            Err(error) => {
+                tracing::error!(%error, "the alert about the playbook is published later")
+            }
         }
     }
 }
@@ -473,7 +486,10 @@ fn preview_key(order: &Order) -> String {
 }
 
 fn was_received_before(matter: &Matter, messages: &[SqsMessage]) -> bool {
-    let mut of_matter = matter.messages.iter().filter_map(|place| messages.get(*place));
+    let mut of_matter = matter
+        .messages
+        .iter()
+        .filter_map(|place| messages.get(*place));
     of_matter.any(|message| receives(message) > 1)
 }
 

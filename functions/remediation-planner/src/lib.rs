@@ -9,7 +9,7 @@
 //!   [`active_playbook`]: the one in force.
 //! * [`decision`]: what follows from all of it, as a pure function.
 //! * [`matter`]: the findings about one control on one resource, which are decided together.
-//! * [`alerts`]: what people hear of.
+//! * [`alerts`]: the alerts that are published.
 //! * [`gateway`]: the calls to AWS. [`handler`]: a batch in, what follows out. [`setup`]: the clients.
 
 pub mod active_playbook;

@@ -59,19 +59,16 @@ impl Matters {
         let subject = subject(finding, control, candidate);
         let updated_at = finding.updated_at.unwrap_or(now);
         let by = finding.ordered.then_some(BY_CUSTOM_ACTION);
-        let matter = self
-            .0
-            .entry(subject.key.clone())
-            .or_insert_with(|| Matter {
-                subject,
-                control,
-                decision: decision.clone(),
-                findings: Vec::new(),
-                updated_at,
-                sent_at: None,
-                by,
-                messages: Vec::new(),
-            });
+        let matter = self.0.entry(subject.key.clone()).or_insert_with(|| Matter {
+            subject,
+            control,
+            decision: decision.clone(),
+            findings: Vec::new(),
+            updated_at,
+            sent_at: None,
+            by,
+            messages: Vec::new(),
+        });
         if (by, updated_at) > (matter.by, matter.updated_at) {
             matter.decision = decision;
         }
@@ -92,7 +89,7 @@ impl Matters {
     }
 }
 
-/// What a decision is noted under. A resource that is none has a key, too: that it was refused is told once.
+/// What a decision is noted under. A resource that is none has a key, too: its refusal is reported once.
 fn subject(finding: &Finding, control: &Control, candidate: &Candidate<'_>) -> Subject {
     if let Ok(target) = &candidate.target {
         return Subject::new(control, target);
@@ -112,7 +109,7 @@ fn subject(finding: &Finding, control: &Control, candidate: &Candidate<'_>) -> S
     Subject::new(control, &target)
 }
 
-/// Whether people hear of a refusal: what is wrong with a finding, and not that an account is one that nothing is
+/// Whether a refusal is reported: what is wrong with a finding, and not that an account is one that nothing is
 /// changed in.
 #[must_use]
 pub fn is_reported(refusal: &Refusal) -> bool {

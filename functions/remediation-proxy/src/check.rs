@@ -19,7 +19,9 @@ pub enum Rejected {
     #[error(transparent)]
     Target(#[from] Mismatch),
     /// The account is one in which nothing is changed.
-    #[error("account {0} is the management account or the one that decides: nothing is changed there")]
+    #[error(
+        "account {0} is the management account or the one that decides: nothing is changed there"
+    )]
     Protected(AccountId),
     /// The directory does not have the account, or no longer.
     #[error("account {0} is not in the organization")]
@@ -118,8 +120,16 @@ mod tests {
         let account = || -> AccountId { "111122223333".parse().unwrap() };
         let protected = json!({ "account": "999900001111" });
         for (order_changes, entry_changes, expected) in [
-            (json!({ "control": "S3.99" }), Some(json!({})), Rejected::Control),
-            (json!({ "action": "rds-instance" }), Some(json!({})), Rejected::Control),
+            (
+                json!({ "control": "S3.99" }),
+                Some(json!({})),
+                Rejected::Control,
+            ),
+            (
+                json!({ "action": "rds-instance" }),
+                Some(json!({})),
+                Rejected::Control,
+            ),
             (
                 json!({ "resource": "arn:aws:s3:::*" }),
                 Some(json!({})),
@@ -151,7 +161,12 @@ mod tests {
             let checked = rules().check_order(&order(&order_changes), entry.as_ref());
             assert_eq!(checked, Err(expected));
         }
-        for function in ["", "other", "orgkeeper-remediator:2", "ORGKEEPER-REMEDIATOR"] {
+        for function in [
+            "",
+            "other",
+            "orgkeeper-remediator:2",
+            "ORGKEEPER-REMEDIATOR",
+        ] {
             assert_eq!(rules().check_function(function), Err(Rejected::Function));
         }
     }

@@ -77,14 +77,18 @@ impl Reason for NotCarriedOut {
 }
 
 impl NotCarriedOut {
-    /// What the state machine is told: a stable name, and words for a person.
+    /// What the state machine receives: a stable name, and words for a person.
     fn named(&self) -> NamedError {
         let (name, message) = match self {
             Self::Rejected(rejected) => ("Rejected", rejected.to_string()),
             Self::Directory(error) if error.retryable() => ("Unavailable", self.in_words(error)),
             Self::Directory(error) => ("Denied", self.in_words(error)),
             Self::NoReport(NoReport::Call(error)) => {
-                let name = if error.retryable() { "Throttled" } else { "Denied" };
+                let name = if error.retryable() {
+                    "Throttled"
+                } else {
+                    "Denied"
+                };
                 (name, self.in_words(error))
             }
             Self::NoReport(failed @ NoReport::Failed { message, .. }) => {
@@ -111,7 +115,10 @@ impl Proxy {
             .check_function(function)
             .map_err(NotCarriedOut::Rejected)?;
         let account = &order.target.account;
-        let mut read = self.directory.read(&BTreeSet::from([account.clone()])).await;
+        let mut read = self
+            .directory
+            .read(&BTreeSet::from([account.clone()]))
+            .await;
         let entry = read
             .remove(account)
             .transpose()
@@ -166,7 +173,11 @@ impl Work for Proxy {
     const FUNCTION: &'static str = "remediation-proxy";
     type Reason = MessageError<NotCarriedOut>;
 
-    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Self::Reason> {
+    async fn work<'a>(
+        &self,
+        messages: &'a [SqsMessage],
+        time: &Time,
+    ) -> Outcomes<'a, Self::Reason> {
         let results = each(messages, PREVIEWS_AT_ONCE, time.deadline(), |message| {
             self.preview(message)
         });

@@ -1,10 +1,7 @@
 //! What arrives.
 
 use aws_lambda_events::sqs::SqsEvent;
-use orgkeeper_shared::{
-    ids::FindingId,
-    remediation::order::Order,
-};
+use orgkeeper_shared::{ids::FindingId, remediation::order::Order};
 use serde::Deserialize;
 
 /// What arrives.

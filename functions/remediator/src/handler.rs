@@ -31,7 +31,11 @@ impl Remediator {
     ///
     /// # Errors
     /// If the order is none of ours, or a call failed for a reason that passes.
-    pub async fn carry_out(&self, order: &Order, calls: &CallCounter) -> Result<Report, NamedError> {
+    pub async fn carry_out(
+        &self,
+        order: &Order,
+        calls: &CallCounter,
+    ) -> Result<Report, NamedError> {
         let refused = |message: &str| NamedError {
             name: "Refused",
             message: message.to_owned(),
@@ -47,10 +51,12 @@ impl Remediator {
         let policy = session_policy(row, control.scope, order.task, &order.target);
         let target = order.target.clone();
         let member = Member::connect(&self.sdk, calls, target, &policy, SESSION).await;
-        (row.run)(&member, order).await.map_err(|failed| NamedError {
-            name: failed.name(),
-            message: failed.to_string(),
-        })
+        (row.run)(&member, order)
+            .await
+            .map_err(|failed| NamedError {
+                name: failed.name(),
+                message: failed.to_string(),
+            })
     }
 }
 

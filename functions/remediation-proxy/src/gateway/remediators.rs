@@ -40,7 +40,11 @@ impl NoReport {
                 .find(|retried| *retried == name)
                 .copied()
                 // A crash or a timeout of the function has AWS's own names (`Runtime.ExitError`, `Sandbox.Timedout`).
-                .unwrap_or(if name.contains('.') { "Unavailable" } else { "Refused" }),
+                .unwrap_or(if name.contains('.') {
+                    "Unavailable"
+                } else {
+                    "Refused"
+                }),
             Self::Call(_) | Self::Answer => "Refused",
         }
     }
@@ -87,7 +91,9 @@ impl Remediators {
             .payload(Blob::new(payload))
             .send()
             .await
-            .map_err(|error| NoReport::Call(AwsCallError::new(Service::Lambda, "Invoke", &error)))?;
+            .map_err(|error| {
+                NoReport::Call(AwsCallError::new(Service::Lambda, "Invoke", &error))
+            })?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         if answer.function_error.is_some() {
             let error: FunctionError =

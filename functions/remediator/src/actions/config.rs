@@ -46,7 +46,7 @@ writes: [
 /// The name of the one recorder and the one delivery channel that an account has in a Region.
 const DEFAULT: &str = "default";
 const SERVICE: &str = "config.amazonaws.com";
-/// What IAM answers if the service-linked role exists ("Service role name … has been taken in this account").
+/// What IAM answers if the service-linked role exists ("Service role name … has been taken").
 const ROLE_EXISTS: &[&str] = &["InvalidInput", "EntityAlreadyExists"];
 /// Where the types of global resources (IAM) are recorded, so that they are recorded once: the Regions they live in.
 const OF_GLOBAL_TYPES: &[&str] = &["us-east-1", "cn-north-1", "us-gov-west-1"];

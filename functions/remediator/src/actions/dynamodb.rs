@@ -71,9 +71,8 @@ impl Action for Recovery {
         _before: &RecoveryState,
         after: &RecoveryState,
     ) -> Result<(), CallFailed> {
-        let failed = |error: &_| {
-            AwsCallError::new(Service::DynamoDb, "UpdateContinuousBackups", error)
-        };
+        let failed =
+            |error: &_| AwsCallError::new(Service::DynamoDb, "UpdateContinuousBackups", error);
         let specification = PointInTimeRecoverySpecification::builder()
             .point_in_time_recovery_enabled(after.point_in_time_recovery)
             .build();
