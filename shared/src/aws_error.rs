@@ -191,7 +191,11 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         "InvalidCloudWatchLogsRoleArnException",
         Conflict,
     ),
-    (Service::CloudWatchLogs, "OperationAbortedException", Conflict),
+    (
+        Service::CloudWatchLogs,
+        "OperationAbortedException",
+        Conflict,
+    ),
     (Service::Lambda, "ResourceConflictException", Conflict),
     (Service::Lambda, "PreconditionFailedException", Conflict),
     (Service::Ssm, "ParameterNotFound", NotFound),

@@ -8,7 +8,7 @@ use orgkeeper_shared::{
 };
 use tokio::time::timeout;
 
-use crate::{actions, member::Member, permission::session_policy};
+use crate::{actions, member::Member, session_policy::session_policy};
 
 const FUNCTION: &str = "remediator";
 /// The session's name in the trail of the member account.

@@ -3,14 +3,16 @@
 //! It decides nothing: `remediation-planner` orders, `remediation-proxy` passes the order on. Read it in this order:
 //! * [`action`]: what an action is: read, plan, apply. [`actions`]: all of them, a file for each family of controls and
 //!   one row for each action in [`actions::ACTIONS`].
+//! * [`action_row`]: an action in that table.
 //! * [`runner`]: the same steps for every action: read, plan, apply, read back.
-//! * [`permission`]: the permissions that an action declares, as the session policy that its calls are made with.
+//! * [`permission`]: the permissions that an action declares; [`session_policy`]: the policy that its calls are made with.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
 //! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`], [`selectors`],
 //!   [`cis_filters`]: what actions know, as plain values.
 //! * [`handler`]: an order in, a report out.
 
 pub mod action;
+pub mod action_row;
 pub mod actions;
 pub mod cis_filters;
 pub mod handler;
@@ -24,3 +26,4 @@ pub mod refusal;
 pub mod runner;
 pub mod security_group_rule;
 pub mod selectors;
+pub mod session_policy;

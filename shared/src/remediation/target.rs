@@ -65,7 +65,9 @@ impl Target {
         };
         // The ARN of a log group, as some of its calls give it.
         let resource = match control.form {
-            Form::Arn { service: "logs", .. } => resource.strip_suffix(":*").unwrap_or(resource),
+            Form::Arn {
+                service: "logs", ..
+            } => resource.strip_suffix(":*").unwrap_or(resource),
             Form::Arn { .. } | Form::Account => resource,
         };
         if resource.is_empty() || resource.len() > ARN_LENGTH || !resource.chars().all(allowed) {
@@ -110,7 +112,10 @@ impl Target {
     /// The part of the ARN after the account: `security-group/sg-1`; the whole text for an account.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.resource.splitn(6, ':').nth(5).unwrap_or(&self.resource)
+        self.resource
+            .splitn(6, ':')
+            .nth(5)
+            .unwrap_or(&self.resource)
     }
 
     /// The resource's own name: `sg-1` of `security-group/sg-1`, `f` of `function:f`, `a/b` of `repository/a/b`, the
@@ -340,7 +345,10 @@ mod tests {
             let target = target("S3.8", region, "arn:aws:s3:::logs").unwrap();
             target.key(control("S3.8").unwrap())
         };
-        assert_eq!(key("eu-west-1"), "111122223333#global#S3.8#arn:aws:s3:::logs");
+        assert_eq!(
+            key("eu-west-1"),
+            "111122223333#global#S3.8#arn:aws:s3:::logs"
+        );
         assert_eq!(key("eu-west-1"), key("us-east-1"));
     }
 

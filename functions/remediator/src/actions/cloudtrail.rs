@@ -13,7 +13,8 @@ use super::{
     trails::{self, arn, home, is_multi_region, is_of_organization},
 };
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client,
     refusal::{CallFailed, failed},

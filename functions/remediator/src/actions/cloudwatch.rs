@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::trails;
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     cis_filters::CisFilter,
     member::Member,
     member_client, parameters,

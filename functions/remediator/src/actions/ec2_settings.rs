@@ -12,7 +12,8 @@ use orgkeeper_shared::{
 use serde::Serialize;
 
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client,
     refusal::{CallFailed, failed},

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::attributes;
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client, parameters,
     policy_document::{PolicyDocument, PolicyText, Statement, texts},

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client,
     refusal::{CallFailed, failed},

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client, parameters,
     refusal::{CallFailed, failed},

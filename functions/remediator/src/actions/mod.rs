@@ -1,6 +1,6 @@
 //! Every action: a file for each family of controls, and one line here for each file.
 
-use crate::action::Row;
+use crate::action_row::Row;
 
 mod access_analyzer;
 mod attributes;

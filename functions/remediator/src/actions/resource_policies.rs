@@ -10,7 +10,8 @@ use serde_json::{Map, json};
 
 use super::attributes;
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client,
     policy_document::{PolicyDocument, PolicyText, Statement, texts},

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::buckets::{OwnBucket, all_blocked, arn_of, at_bucket, policy, require_tls};
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client, parameters,
     policy_document::{PolicyDocument, PolicyText, Statement, texts},

@@ -7,7 +7,8 @@ use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
 use serde::Serialize;
 
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client,
     refusal::{CallFailed, failed},

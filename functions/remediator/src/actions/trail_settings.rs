@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::trails::is_of_organization;
 use crate::{
-    action::{Action, Plan, Row},
+    action::{Action, Plan},
+    action_row::Row,
     member::Member,
     member_client, parameters,
     refusal::{CallFailed, failed},

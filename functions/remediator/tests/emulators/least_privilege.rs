@@ -11,7 +11,7 @@ use orgkeeper_shared::{
         report::Outcome,
     },
 };
-use remediator::{action::Row, actions, member::Member, permission::session_policy};
+use remediator::{action_row::Row, actions, member::Member, session_policy::session_policy};
 
 use crate::common::{Place, Stage, order};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Request;
+use super::request::Request;
 use crate::reply::Refusal;
 
 /// The standards that are on by default.

@@ -6,6 +6,7 @@ mod filters;
 mod finding;
 mod hub;
 mod limits;
+mod request;
 mod store;
 mod update;
 
@@ -21,16 +22,8 @@ use crate::lock::lock;
 use crate::reply::Refusal;
 use filters::Query;
 use finding::{Finding, Key};
+pub(crate) use request::Request;
 use store::Store;
-
-/// One call.
-#[derive(Debug)]
-pub(crate) struct Request<'a> {
-    pub(crate) operation: &'a str,
-    pub(crate) account: &'a str,
-    pub(crate) region: &'a str,
-    pub(crate) body: &'a [u8],
-}
 
 /// An account is subscribed until it disables Security Hub, so that no script must enable it first; a
 /// script that does gets AWS's answer.
