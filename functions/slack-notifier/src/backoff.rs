@@ -41,12 +41,20 @@ impl Backoff {
         }
     }
 
-    /// The backoff after a success: only the order of the waiting messages is left of it.
+    /// The backoff after a message of this severity was posted. While less severe ones wait, each second with such a
+    /// post is a second more for them: many messages are posted in their order, however long that takes.
     #[must_use]
-    pub fn after_success(self) -> Self {
+    pub fn after_post(self, severity: Severity, now: Timestamp) -> Self {
+        let others_wait = severity != Severity::Info && !self.left(now, Severity::Info).is_zero();
+        let until = now - delay_of(severity);
+        let later = until.duration_since(self.until).as_secs() >= 1;
         Self {
             attempts: 0,
-            ..self
+            until: if others_wait && later {
+                until
+            } else {
+                self.until
+            },
         }
     }
 
@@ -116,8 +124,8 @@ mod tests {
         // An answer that says how long to wait starts the count again.
         let asked = Backoff::after(before, Some(Duration::from_secs(2)), now);
         assert_eq!(Backoff::after(Some(asked), None, now).attempts, 1);
-        // So does a success, and some time without a failure.
-        let ended = before.map(Backoff::after_success);
+        // So does a post, and some time without a failure.
+        let ended = before.map(|before| before.after_post(Severity::Critical, now));
         assert_eq!(Backoff::after(ended, None, now).attempts, 1);
         assert_eq!(
             Backoff::after(before, None, now + Duration::from_mins(5)).attempts,
@@ -142,6 +150,33 @@ mod tests {
         assert_eq!(left(8), [2, 4, 6]);
         assert_eq!(left(11), [0, 1, 3]);
         assert_eq!(left(20), [0, 0, 0]);
+    }
+
+    #[test]
+    fn less_severe_messages_wait_until_none_that_is_more_severe_was_posted_for_two_seconds() {
+        let backoff = Backoff {
+            until: at(10),
+            attempts: 1,
+        };
+        for (severity, now, until) in [
+            (Severity::Critical, 10, 10),
+            (Severity::Critical, 13, 13),
+            // Nobody waits any more.
+            (Severity::Critical, 14, 10),
+            (Severity::Error, 12, 10),
+            (Severity::Error, 13, 11),
+            (Severity::Info, 13, 10),
+        ] {
+            let after = backoff.after_post(severity, at(now));
+            let expected = Backoff {
+                until: at(until),
+                attempts: 0,
+            };
+            assert_eq!(after, expected, "{severity:?} at {now}");
+        }
+        // It is written once a second at most.
+        let moment = at(10) + Duration::from_millis(999);
+        assert_eq!(backoff.after_post(Severity::Critical, moment).until, at(10));
     }
 
     #[test]

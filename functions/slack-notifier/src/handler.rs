@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use orgkeeper_shared::{
+    alert::Severity,
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
     idempotency::{Claim, IdempotencyTable},
@@ -208,7 +209,8 @@ impl SlackNotifier {
                 None => {
                     let posted = timeout_at(time.deadline(), self.post(&message, time)).await;
                     let posted = posted.unwrap_or(Err(NotDelivered::OutOfTime));
-                    backoff = self.backoff_after(&posted, backoff, time).await;
+                    let severity = message.severity();
+                    backoff = self.backoff_after(&posted, severity, backoff, time).await;
                     stopped = posted
                         .as_ref()
                         .err()
@@ -222,28 +224,40 @@ impl SlackNotifier {
         Posted { results, backoff }
     }
 
-    /// The backoff after this result.
+    /// The backoff after this result of a message of this severity.
     async fn backoff_after(
         &self,
         result: &Result<PostOutcome, NotDelivered>,
+        severity: Severity,
         before: Option<Backoff>,
         time: &Time,
     ) -> Option<Backoff> {
-        let backoff = match (result, before) {
+        let now = time.now();
+        let (after, written) = match (result, before) {
             (Err(NotDelivered::NotPosted(PostError::Retryable { after, .. })), _) => {
-                Backoff::after(before, *after, time.now())
+                let after = Backoff::after(before, *after, now);
+                (
+                    after,
+                    timeout_at(time.deadline(), self.backoff.write(after)).await,
+                )
             }
-            (Ok(PostOutcome::Posted), Some(before)) if before.attempts > 0 => {
-                before.after_success()
+            (Ok(PostOutcome::Posted), Some(before)) => {
+                let after = before.after_post(severity, now);
+                if after == before {
+                    return Some(before);
+                }
+                (
+                    after,
+                    timeout_at(time.deadline(), self.backoff.extend(after)).await,
+                )
             }
             _ => return before,
         };
-        let written = timeout_at(time.deadline(), self.backoff.write(backoff)).await;
         logged(
             written.unwrap_or(Ok(())),
             "backoff not written, other invocations do not wait",
         );
-        Some(backoff)
+        Some(after)
     }
 
     /// Posts a message, unless it was posted before.

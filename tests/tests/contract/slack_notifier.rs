@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use orgkeeper_cli::slack_text::text;
 use orgkeeper_shared::lambda::{Invocation, QueueFunction};
@@ -18,8 +19,12 @@ use orgkeeper_tests::{
     sqs::{self, record},
     wire::{Answer, Call, Wire},
 };
+use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::{Value, json};
-use slack_notifier::{config::Config, handler::SlackNotifier, setup};
+use slack_notifier::{
+    backoff::Backoff, config::Config, gateway::shared_backoff::SharedBackoff,
+    handler::SlackNotifier, setup,
+};
 
 const DEAD_LETTERS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/slack-dead-letters";
 const ERROR_TOPIC: &str = "arn:aws:sns:us-east-1:111111111111:error";
@@ -440,8 +445,8 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
 }
 
 /// Two hundred alerts while Slack answers 429 for twenty seconds, 500 for five more, and then well; two
-/// functions take turns at batches of so many. Gives the titles that were posted, in their order.
-async fn flood(batch_size: usize) -> Vec<String> {
+/// functions take turns of this length at batches of so many. Gives the titles that were posted, in their order.
+async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
     let clock = Arc::new(Mutex::new(Duration::ZERO));
     let of_slack = Arc::clone(&clock);
     let local = local(move |_| match of_slack.lock().unwrap().as_secs() {
@@ -461,9 +466,12 @@ async fn flood(batch_size: usize) -> Vec<String> {
         })
         .collect();
     let start: Timestamp = NOW.parse().unwrap();
+    let mut random = StdRng::seed_from_u64(1);
     for turn in 0..1_200 {
-        let now = Duration::from_millis(50 * turn);
+        let now = turn_length * turn;
         *clock.lock().unwrap() = now;
+        // SQS gives any of those that can be seen.
+        queue.shuffle(&mut random);
         let (mut seen, mut unseen): (Vec<_>, Vec<_>) =
             queue.into_iter().partition(|(from, _)| *from <= now);
         unseen.extend(seen.split_off(seen.len().min(batch_size)));
@@ -494,8 +502,9 @@ async fn flood(batch_size: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_flood_is_posted_in_order_after_an_outage() {
-    for batch_size in [10, 1_000] {
-        let titles = flood(batch_size).await;
+    // In slow turns, those of one severity take longer than the seconds between two severities.
+    for (batch_size, milliseconds) in [(10, 50), (10, 300), (1_000, 50)] {
+        let titles = flood(batch_size, Duration::from_millis(milliseconds)).await;
         let severities: Vec<&str> = titles
             .iter()
             .map(|title| title.split_once(' ').unwrap().0)
@@ -510,6 +519,21 @@ async fn a_flood_is_posted_in_order_after_an_outage() {
             200,
             "none twice"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_post_does_not_shorten_the_backoff_of_another_invocation() {
+    let local = local(|_| None).await;
+    let shared = SharedBackoff::new(Client::new(&local.aws.sdk_config().await), TABLE.into());
+    let until = |second| Backoff {
+        until: Timestamp::from_second(second).unwrap(),
+        attempts: 0,
+    };
+    shared.write(until(10)).await.unwrap();
+    for (extended, left) in [(9, 10), (11, 11), (10, 11)] {
+        shared.extend(until(extended)).await.unwrap();
+        assert_eq!(shared.read().await.unwrap(), Some(until(left)));
     }
 }
 
