@@ -439,7 +439,8 @@ mod tests {
         let remediator = Remediator::new(wire.sdk_config().await);
         let soon = Instant::now() + Duration::from_millis(200);
         let order = order("DynamoDB.6", TABLE);
-        let work = remediator.carry_out(&order, &CallCounter::default(), soon);
+        let calls = CallCounter::default();
+        let work = remediator.carry_out(&order, &calls, soon);
         assert_eq!(work.await.unwrap_err().name, "Unavailable");
     }
 
@@ -487,10 +488,19 @@ mod tests {
 
     #[tokio::test]
     async fn each_order_has_credentials_of_its_own() {
-        let sessions = AtomicUsize::new(0);
+        let (sessions, updates) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let wire = Wire::start(move |call| match call.operation.as_str() {
             "AssumeRole" => session(sessions.fetch_add(1, Ordering::Relaxed)),
-            _ => table(call),
+            "UpdateTable" => {
+                updates.fetch_add(1, Ordering::Relaxed);
+                Answer::ok(json!({}))
+            }
+            // Each order finds it unprotected once more.
+            _ => {
+                let (sessions, updates) = (&sessions, &updates);
+                let protected = sessions.load(Ordering::Relaxed) == updates.load(Ordering::Relaxed);
+                Answer::ok(json!({ "Table": { "DeletionProtectionEnabled": protected } }))
+            }
         })
         .await
         .unwrap();
@@ -506,14 +516,13 @@ mod tests {
                 .carry_out(&order, &CallCounter::default(), soon())
                 .await
                 .unwrap();
-            // Never protected here: it is read back again and again.
-            assert_eq!(report.outcome, Outcome::Unconfirmed);
+            assert_eq!(report.outcome, Outcome::Fixed);
             let (assumed, others): (Vec<_>, Vec<_>) = wire
                 .take_calls()
                 .into_iter()
                 .partition(|call| call.operation == "AssumeRole");
             assert_eq!(assumed.len(), 1, "one session serves an order's clients");
-            assert!(others.len() > 2);
+            assert_eq!(others.len(), 3);
             for call in others {
                 assert_eq!(call.access_key, format!("ASIA{number}"));
             }
