@@ -14,7 +14,7 @@ use crate::difference::changes;
 
 /// Changes that are listed; the rest is counted.
 const MOST_CHANGES: usize = 20;
-/// Characters of the name of whoever made the resource as it was.
+/// Characters of the name of the one who made the resource as it was.
 const ACTOR_CHARS: usize = 300;
 /// What the resource of a control about the whole account starts with.
 const ACCOUNT: &str = "AWS::::Account:";

@@ -13,7 +13,7 @@ const ARN_CHARACTERS: &str = "-_./:+=,@#";
 const ARN_LENGTH: usize = 2_048;
 /// Bytes of a partition key in DynamoDB ("Constraints in Amazon DynamoDB").
 const KEY_BYTES: usize = 2_048;
-/// What stands between the beginning of a long identifier and its hash; no ARN has it.
+/// What separates the beginning of a long identifier from its hash; no ARN has it.
 const HASHED: char = '~';
 
 /// A resource in an account and Region.

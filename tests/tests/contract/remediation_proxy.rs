@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::lambda::{Error, Function, Invocation, NamedError};
 use orgkeeper_tests::{
@@ -395,21 +396,15 @@ async fn fixes_of_one_setting_are_passed_on_one_at_a_time() {
 #[tokio::test]
 async fn other_settings_other_accounts_and_previews_do_not_wait() {
     let fixture = fixture(slow(Duration::from_millis(300))).await;
-    let passed = tokio::join!(
-        fixture.pass_on(&fix("IAM.15"), 0),
-        fixture.pass_on(&order("IAM.16", &account(1), &json!({})), 0),
-        fixture.pass_on(&fix("CloudTrail.4"), 0),
-        fixture.pass_on(&fix("S3.8"), 0),
-        fixture.pass_on(
-            &order("IAM.16", &account(0), &json!({ "task": "preview" })),
-            0
-        ),
-    );
-    let (one, two, three, four, five) = passed;
-    assert_eq!(
-        [one, two, three, four, five],
-        ["FIXED"; 5].map(str::to_owned)
-    );
+    let orders = [
+        fix("IAM.15"),
+        order("IAM.16", &account(1), &json!({})),
+        fix("CloudTrail.4"),
+        fix("S3.8"),
+        order("IAM.16", &account(0), &json!({ "task": "preview" })),
+    ];
+    let passed = join_all(orders.iter().map(|order| fixture.pass_on(order, 0)));
+    assert_eq!(passed.await, ["FIXED"; 5]);
     assert_eq!(
         fixture.wire.calls_of("PutItem").len(),
         3,
@@ -428,27 +423,21 @@ async fn a_claim_that_a_crash_has_left_behind_expires_and_its_own_order_takes_it
     // The invocation ends before there is an answer.
     let event = json!({ "function": REMEDIATOR, "order": fix("IAM.15") });
     let killed = Invocation {
-        remaining: Duration::from_millis(400),
+        remaining: Duration::from_secs(2),
         ..invocation(now())
     };
-    let at = |milliseconds: i64| now() + SignedDuration::from_millis(milliseconds);
-    assert_eq!(
-        outcome(fixture.handle(event.clone(), killed).await),
-        "Unavailable"
-    );
-    let other = json!({ "function": REMEDIATOR, "order": fix("IAM.16") });
-    let retried = fixture.handle(other.clone(), invocation(at(399))).await;
-    assert_eq!(outcome(retried), "Busy");
-    let item = fixture.tables.items(REMEDIATIONS);
+    let answer = fixture.handle(event.clone(), killed).await;
+    assert_eq!(outcome(answer), "Unavailable");
+    let left = fixture.tables.items(REMEDIATIONS);
+    let (_, claim) = left.into_iter().next().unwrap();
+    let other = fix("IAM.16");
+    assert_eq!(fixture.pass_on(&other, -60).await, "Busy");
     // The same order, retried.
-    let retried = fixture.handle(event, invocation(at(399))).await;
-    assert_eq!(outcome(retried), "FIXED");
+    assert_eq!(fixture.pass_on(&fix("IAM.15"), -60).await, "FIXED");
     assert!(fixture.tables.items(REMEDIATIONS).is_empty());
     // Another one has only to wait until the claim has expired.
-    let (_, left) = item.into_iter().next().unwrap();
-    fixture.tables.put(REMEDIATIONS, &left);
-    let retried = fixture.handle(other, invocation(at(400))).await;
-    assert_eq!(outcome(retried), "FIXED");
+    fixture.tables.put(REMEDIATIONS, &claim);
+    assert_eq!(fixture.pass_on(&other, 2).await, "FIXED");
 }
 
 #[tokio::test]

@@ -385,9 +385,8 @@ async fn a_finding_that_comes_later_is_new_once() {
             findings: &findings,
             updated_at: minute(updated_at),
         };
-        let begun = fixture
-            .table
-            .begin(&subject(), &sighting, &PERIODIC, minute(updated_at));
+        let (subject, now) = (subject(), minute(updated_at));
+        let begun = fixture.table.begin(&subject, &sighting, &PERIODIC, now);
         begun.await.unwrap()
     };
     let observe = async |id: &str| {
@@ -396,7 +395,8 @@ async fn a_finding_that_comes_later_is_new_once() {
             findings: &findings,
             updated_at: minute(0),
         };
-        let observed = fixture.table.observe(&subject(), &sighting, "a", minute(9));
+        let subject = subject();
+        let observed = fixture.table.observe(&subject, &sighting, "a", minute(9));
         observed.await.unwrap()
     };
     begin("f", 0).await;
