@@ -205,7 +205,7 @@ fn resources(json: Option<&RawValue>) -> (Vec<String>, Vec<Resource>) {
 
 /// See [`Finding::bare`]. What cannot be read may be anything.
 fn is_bare(note: Option<&RawValue>, fields: Option<&RawValue>) -> bool {
-    fn there<'a>(json: Option<&'a RawValue>) -> Option<&'a str> {
+    fn there(json: Option<&RawValue>) -> Option<&str> {
         json.map(RawValue::get).filter(|json| *json != "null")
     }
     let ours = |json: &str| {
