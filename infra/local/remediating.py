@@ -12,6 +12,9 @@ DEAD_LETTER_QUEUES = tuple(name.replace("QueueUrl", "DeadLetterQueueUrl") for na
 # Of a queue: messages that wait, that are processed, and that are delayed.
 COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
+# An event can be on its way from one to the next: so many looks, a second apart, have to see nothing.
+IDLE_LOOKS = 3
+
 
 @contextlib.contextmanager
 def mode(here, name):
@@ -58,12 +61,12 @@ def running(here):
 
 
 def wait_until_idle(here, seconds, shows=lambda text: None):
-    """Waits until the queues are empty and no execution runs, seen twice; fails after so many seconds.
+    """Waits until the queues are empty and no execution runs, seen several times; fails after so many seconds.
 
     `shows` is called with the progress.
     """
     deadline, idle = time.monotonic() + seconds, 0
-    while idle < 2:
+    while idle < IDLE_LOOKS:
         time.sleep(1)
         waiting, executions = sum(messages_in(here, QUEUES).values()), running(here)
         shows(f"{waiting} messages, {executions} executions")
