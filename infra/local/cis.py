@@ -133,10 +133,11 @@ def fix(here, account, steps, findings):
     seen = set()
     with remediating.mode(here, "auto"):
         for number in range(1, ROUNDS + 1):
-            ordered = waiting_for_another(here, account, findings)
             with steps.step(f"Round {number}: {len(findings)} findings") as detail:
                 started = time.monotonic()
                 import_findings(here.client("securityhub", account), findings)
+                remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
+                ordered = waiting_for_another(here, account, findings)
                 order(here.client("events"), ordered)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
                 seconds = time.monotonic() - started
