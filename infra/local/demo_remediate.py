@@ -227,10 +227,12 @@ def record_card(resource, record):
 
 
 def compact(state):
-    """A state without what JSON needs."""
-    if state is None:
-        return ""
-    return json.dumps(json.loads(state), indent=1).translate(str.maketrans("", "", '{}[]",')).strip()
+    """A state as lines: a name and its value, or an element of a list."""
+    lines = []
+    for name, value in json.loads(state or "{}").items():
+        elements = value if isinstance(value, list) else [value]
+        lines += [f"{name}: {' '.join(map(str, one.values())) if isinstance(one, dict) else json.dumps(one)}" for one in elements]
+    return "\n".join(lines)
 
 
 def comparison(resource, before, after):
