@@ -223,7 +223,8 @@ def show_records(here, account):
 def show_version(version, rows):
     """The table of a version, and how far it is."""
     cloud.console.rule(f"CIS {version}")
-    table = Table("requirement", Column("check", overflow="fold"), "control", "before", "after", Column("why not", overflow="fold"), box=None)
+    table = Table(
+        "requirement", Column("check", overflow="fold"), "control", "before", "after", Column("why not", overflow="fold"), box=None)
     for row in rows:
         why = f"{row.explanation.kind}: {row.explanation.reason}" if row.explanation else "[red]unexplained[/]" if row.unexplained else ""
         table.add_row(" ".join(row.requirements), row.check, row.control, colored(row.before), colored(row.after), why)
