@@ -30,7 +30,10 @@ pub(super) const ROWS: &[Row] = &[
         reads: ["s3:GetBucketPublicAccessBlock" on "{resource}"],
         writes: ["s3:PutBucketPublicAccessBlock" on "{resource}"]),
     row!("s3-bucket-require-tls", RequireTls,
-        reads: ["s3:GetBucketPolicy" on "{resource}"],
+        reads: [
+            "s3:GetBucketPolicy" on "{resource}",
+            "s3:GetBucketPublicAccessBlock" on "{resource}",
+        ],
         writes: ["s3:PutBucketPolicy" on "{resource}"]),
     row!("s3-bucket-access-logging", AccessLogging,
     reads: ["s3:GetBucketLogging" on "{resource}"],
@@ -155,25 +158,7 @@ impl Action for BucketBlock {
     type State = Block;
 
     async fn read(&self, member: &Member, _order: &Order) -> Result<Block, CallFailed> {
-        let read = at_bucket(member, "GetPublicAccessBlock", async |client| {
-            client
-                .get_public_access_block()
-                .bucket(member.target.name())
-                .expected_bucket_owner(member.target.account.as_str())
-                .send()
-                .await
-        });
-        let block = match read.await {
-            Ok((answer, _)) => answer.public_access_block_configuration,
-            Err(error) if error.has_code(NO_BLOCK) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(block.map_or_else(Block::default, |block| Block {
-            block_public_acls: block.block_public_acls == Some(true),
-            ignore_public_acls: block.ignore_public_acls == Some(true),
-            block_public_policy: block.block_public_policy == Some(true),
-            restrict_public_buckets: block.restrict_public_buckets == Some(true),
-        }))
+        block_of(member).await
     }
 
     fn plan(&self, state: &Block, _order: &Order) -> Plan<Block> {
@@ -201,6 +186,29 @@ impl Action for BucketBlock {
     }
 }
 
+/// The public access block of the order's bucket.
+async fn block_of(member: &Member) -> Result<Block, CallFailed> {
+    let read = at_bucket(member, "GetPublicAccessBlock", async |client| {
+        client
+            .get_public_access_block()
+            .bucket(member.target.name())
+            .expected_bucket_owner(member.target.account.as_str())
+            .send()
+            .await
+    });
+    let block = match read.await {
+        Ok((answer, _)) => answer.public_access_block_configuration,
+        Err(error) if error.has_code(NO_BLOCK) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(block.map_or_else(Block::default, |block| Block {
+        block_public_acls: block.block_public_acls == Some(true),
+        ignore_public_acls: block.ignore_public_acls == Some(true),
+        block_public_policy: block.block_public_policy == Some(true),
+        restrict_public_buckets: block.restrict_public_buckets == Some(true),
+    }))
+}
+
 /// S3.5.
 struct RequireTls;
 
@@ -208,6 +216,9 @@ struct RequireTls;
 #[serde(rename_all = "PascalCase")]
 struct PolicyState {
     policy: Option<PolicyText>,
+    /// Whether the bucket's block takes the effect of what is public in the policy, and refuses to write it again.
+    #[serde(skip)]
+    blocked: bool,
 }
 
 /// The longest policy of a bucket, in bytes.
@@ -217,9 +228,14 @@ impl Action for RequireTls {
     type State = PolicyState;
 
     async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
-        Ok(PolicyState {
-            policy: policy(member).await?,
-        })
+        let policy = policy(member).await?;
+        let document = policy.as_ref().and_then(|it| it.document().ok());
+        let public = document.is_some_and(|it| it.without_public().is_some());
+        let blocked = public && {
+            let block = block_of(member).await?;
+            block.block_public_policy && block.restrict_public_buckets
+        };
+        Ok(PolicyState { policy, blocked })
     }
 
     fn plan(&self, state: &PolicyState, order: &Order) -> Plan<PolicyState> {
@@ -239,6 +255,9 @@ impl Action for RequireTls {
         if requires_tls(&arn) && requires_tls(&format!("{arn}/*")) {
             return Plan::Compliant;
         }
+        if let Some(private) = document.without_public().filter(|_| state.blocked) {
+            document = private;
+        }
         document.append(require_tls(target, target.name()));
         let policy = document.text();
         if policy.as_str().len() > POLICY_LENGTH {
@@ -249,6 +268,7 @@ impl Action for RequireTls {
         }
         Plan::Change(PolicyState {
             policy: Some(policy),
+            blocked: false,
         })
     }
 
@@ -433,6 +453,25 @@ mod tests {
     fn policy_state(policy: Option<&str>) -> PolicyState {
         PolicyState {
             policy: policy.map(PolicyText::new),
+            blocked: false,
+        }
+    }
+
+    #[test]
+    fn what_is_public_goes_if_the_block_would_refuse_it() {
+        let public = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}"#;
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{public}]}}"#);
+        for blocked in [true, false] {
+            let state = PolicyState {
+                blocked,
+                ..policy_state(Some(&text))
+            };
+            let Plan::Change(planned) = RequireTls.plan(&state, &order("S3.5", &[])) else {
+                panic!("nothing is changed");
+            };
+            let planned = planned.policy.unwrap();
+            assert_eq!(planned.as_str().contains(public), !blocked, "{planned:?}");
+            assert!(planned.as_str().contains("OrgkeeperRequireTls"));
         }
     }
 
