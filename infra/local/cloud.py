@@ -134,7 +134,8 @@ def bring_up(cloud):
     with only_one(cloud), Steps() as steps:
         need_tools()
         running = [server for server in cloud.servers if server.runs()]
-        complete = len(running) == len(cloud.servers)
+        # A start that was interrupted can leave servers without an organization.
+        complete = len(running) == len(cloud.servers) and (cloud.state / "organization.json").exists()
         if complete and not cloud.front_door.healthy():
             raise Failed(f"the local cloud runs on another port than {cloud.port}, or does not answer: make down, then make up")
         build(cloud, steps)
