@@ -270,7 +270,7 @@ fn result(number: usize) -> Value {
 /// AWS as the functions of the security account see it.
 async fn wire() -> Result<Wire> {
     let organization = Organization::warm(FIXED, now());
-    Wire::start(move |call| in_security_account(call, &organization).after(AWS_CALL)).await
+    Ok(Wire::start(move |call| in_security_account(call, &organization).after(AWS_CALL)).await?)
 }
 
 fn in_security_account(call: &Call, organization: &Organization) -> Answer {
