@@ -8,6 +8,7 @@ import sys
 import cloud
 import demo_alert
 import demo_enrich
+import demo_remediate
 import demo_vend
 
 # The title of each flow, and the function that runs it and returns whether every step succeeded.
@@ -15,6 +16,7 @@ FLOWS = (
     ("Vend: a CSV is uploaded, and accounts are created and assigned", demo_vend.run),
     ("Enrich: Security Hub findings arrive, and get the name, owner and contact of their account", demo_enrich.run),
     ("Alert: the root user signs in, and people read it in Slack and by e-mail", demo_alert.run),
+    ("Remediate: a bucket and a security group are opened in a member account, and closed again", demo_remediate.run),
 )
 
 
