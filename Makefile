@@ -59,7 +59,7 @@ flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
 
 .PHONY: emulators
 emulators: tools ## Fix every violation once on the local cloud, with the remediator alone
-	$(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package remediator --test emulators
+	$(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package remediator --test emulators --success-output final
 
 .PHONY: test
 test: check local-tests flows ## Check everything

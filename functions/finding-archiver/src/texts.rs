@@ -85,10 +85,14 @@ pub fn ended(ended: &Ended, day: Date) -> Change {
             ),
         ),
         // Nothing else is a status of a fix that has ended.
-        _ => (
-            Workflow::Notified,
-            sentence("Not fixed, the fix failed", &reason, "no reason is known"),
-        ),
+        _ => {
+            let start = match ended.outcome {
+                Some(Outcome::Unconfirmed) => "Changed, but perhaps not fixed",
+                _ => "Not fixed, the fix failed",
+            };
+            let text = sentence(start, &reason, "no reason is known");
+            (Workflow::Notified, text)
+        }
     };
     Change {
         workflow: Some(workflow),
@@ -122,7 +126,7 @@ pub fn previewed(ended: &Ended) -> Change {
             &reason,
             "no reason is known",
         ),
-        None => sentence(
+        Some(Outcome::Unconfirmed) | None => sentence(
             "it is not known what would be fixed",
             &reason,
             "no reason is known",

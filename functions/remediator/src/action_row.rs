@@ -1,7 +1,10 @@
 //! An action in the table of all actions: its name, its permissions, and what carries out an order.
 
 use futures::future::LocalBoxFuture;
-use orgkeeper_shared::remediation::{order::Order, report::Report};
+use orgkeeper_shared::remediation::{
+    order::{Order, Task},
+    report::Report,
+};
 
 use crate::{member::Member, permission::Permission, refusal::CallFailed};
 
@@ -17,17 +20,37 @@ pub struct Row {
     pub run: for<'a> fn(&'a Member, &'a Order) -> LocalBoxFuture<'a, Result<Report, CallFailed>>,
 }
 
-/// A row of [`ACTIONS`](crate::actions::ACTIONS): name, the action's value, and the permissions as
-/// `"service:Action" on "resource"`.
+impl Row {
+    /// What an order may call: a preview can only read.
+    pub fn permissions(&self, task: Task) -> impl Iterator<Item = &'static Permission> + use<> {
+        let writes: &[Permission] = match task {
+            Task::Preview => &[],
+            Task::Fix => self.writes,
+        };
+        self.reads.iter().chain(writes)
+    }
+}
+
+/// Permissions as `"service:Action" on "resource"`, and `if "condition key" is "value"` where that is not enough.
+#[macro_export]
+macro_rules! permissions {
+    ($($action:literal on $on:literal $(if $key:literal is $value:literal)?),* $(,)?) => {
+        &[$($crate::permission::Permission {
+            action: $action,
+            on: $on,
+            only_if: &[$(($key, $value))?],
+        }),*]
+    };
+}
+
+/// A row of [`ACTIONS`](crate::actions::ACTIONS): name, the action's value, and its [`permissions`].
 #[macro_export]
 macro_rules! row {
-    ($name:literal, $action:expr,
-     reads: [$($read:literal on $read_on:literal),* $(,)?],
-     writes: [$($write:literal on $write_on:literal),* $(,)?] $(,)?) => {
+    ($name:literal, $action:expr, reads: [$($reads:tt)*], writes: [$($writes:tt)*] $(,)?) => {
         $crate::action_row::Row {
             name: $name,
-            reads: &[$($crate::permission::Permission { action: $read, on: $read_on }),*],
-            writes: &[$($crate::permission::Permission { action: $write, on: $write_on }),*],
+            reads: $crate::permissions![$($reads)*],
+            writes: $crate::permissions![$($writes)*],
             run: |member, order| Box::pin($crate::runner::run(&$action, member, order)),
         }
     };

@@ -1,18 +1,31 @@
 //! An order in, a report out.
 
+use std::{borrow::Cow, time::Duration};
+
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
     aws::CallCounter,
     lambda::{Error, Function, Invocation, NamedError, telemetry::Metrics},
-    remediation::{control::control, order::Order, report::Report},
+    remediation::{control::control, order::Order, report::Report, target::Target},
 };
-use tokio::time::timeout;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-use crate::{actions, member::Member, session_policy::session_policy};
+use crate::{
+    actions::{
+        self,
+        trail_bucket::{self, is_of_a_trail, of_trail},
+    },
+    member::Member,
+    refusal::CallFailed,
+    session_policy::{policy_of, session_policy},
+};
 
 const FUNCTION: &str = "remediator";
 /// The session's name in the trail of the member account.
 const SESSION: &str = "orgkeeper-remediator";
+/// The time between the last read of a changed resource and the end of an order.
+const TO_REPORT: Duration = Duration::from_secs(1);
 
 /// The function.
 #[derive(Debug)]
@@ -27,7 +40,7 @@ impl Remediator {
         Self { sdk }
     }
 
-    /// Carries out an order.
+    /// Carries out an order, until then at the latest.
     ///
     /// # Errors
     /// If the order is none of ours, or a call failed for a reason that passes.
@@ -35,6 +48,22 @@ impl Remediator {
         &self,
         order: &Order,
         calls: &CallCounter,
+        until: Instant,
+    ) -> Result<Report, NamedError> {
+        let work = timeout_at(until, self.within(order, calls, until));
+        work.await.unwrap_or_else(|_| {
+            Err(NamedError {
+                name: "Unavailable",
+                message: "the invocation's time ran out".to_owned(),
+            })
+        })
+    }
+
+    async fn within(
+        &self,
+        order: &Order,
+        calls: &CallCounter,
+        until: Instant,
     ) -> Result<Report, NamedError> {
         let refused = |message: &str| NamedError {
             name: "Refused",
@@ -48,15 +77,34 @@ impl Remediator {
             .target
             .check(control)
             .map_err(|mismatch| refused(&mismatch.to_string()))?;
+        // What was changed has to be read back, and reported, before the time is over.
+        let until = until.checked_sub(TO_REPORT).unwrap_or(until);
+        let member = async |target: &Target, policy: Value| {
+            let target = target.clone();
+            Member::connect(&self.sdk, calls, target, &policy, SESSION, until).await
+        };
+        let mut order = Cow::Borrowed(order);
+        if is_of_a_trail(control, &order.target) {
+            let policy = policy_of(trail_bucket::READS, control.scope, &order.target);
+            let found = of_trail(&member(&order.target, policy).await, control).await;
+            order.to_mut().target = match found {
+                Ok(Ok(bucket)) => bucket,
+                Ok(Err(mismatch)) => return Ok(Report::blocked(mismatch.to_string())),
+                Err(failed) => return failed.report().ok_or_else(|| failed.into()),
+            };
+        }
         let policy = session_policy(row, control.scope, order.task, &order.target);
-        let target = order.target.clone();
-        let member = Member::connect(&self.sdk, calls, target, &policy, SESSION).await;
-        (row.run)(&member, order)
-            .await
-            .map_err(|failed| NamedError {
-                name: failed.name(),
-                message: failed.to_string(),
-            })
+        let member = member(&order.target, policy).await;
+        (row.run)(&member, &order).await.map_err(NamedError::from)
+    }
+}
+
+impl From<CallFailed> for NamedError {
+    fn from(failed: CallFailed) -> Self {
+        Self {
+            name: failed.name(),
+            message: failed.to_string(),
+        }
     }
 }
 
@@ -67,13 +115,8 @@ impl Function for Remediator {
     async fn handle(&self, order: Order, invocation: Invocation) -> Result<Report, Error> {
         let calls = CallCounter::default();
         let began = invocation.now;
-        let report = timeout(invocation.time_to_work(), self.carry_out(&order, &calls)).await;
-        let report = report.unwrap_or_else(|_| {
-            Err(NamedError {
-                name: "Unavailable",
-                message: "the invocation's time ran out".to_owned(),
-            })
-        });
+        let until = Instant::now() + invocation.time_to_work();
+        let report = self.carry_out(&order, &calls, until).await;
         let calls = calls.take();
         Metrics::of(FUNCTION)
             .count("AwsCalls", calls)
@@ -90,5 +133,472 @@ impl Function for Remediator {
             }
         }
         Ok(report?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use aws_smithy_runtime_api::client::{
+        identity::{
+            IdentityFuture, ResolveCachedIdentity, ResolveIdentity as _, SharedIdentityResolver,
+        },
+        runtime_components::RuntimeComponents,
+    };
+    use aws_smithy_types::config_bag::ConfigBag;
+    use orgkeeper_shared::remediation::{order::Task, report::Outcome};
+    use orgkeeper_tests::wire::{Answer, Call, Wire};
+    use serde_json::json;
+
+    use super::*;
+    use crate::actions::testing::order;
+
+    const TABLE: &str = "arn:aws:dynamodb:eu-west-1:111122223333:table/t";
+    const TRAIL: &str = "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all";
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    /// The session with this number.
+    fn session(number: usize) -> Answer {
+        let body = format!(
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA{number}</AccessKeyId>\
+             <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>\
+             <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser>\
+             <AssumedRoleId>A:s</AssumedRoleId><Arn>arn:aws:sts::111122223333:assumed-role/r/s</Arn>\
+             </AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
+        );
+        Answer::xml(200, &body)
+    }
+
+    /// How a service writes an error.
+    #[derive(Clone, Copy)]
+    enum Protocol {
+        Json,
+        Query,
+        Ec2,
+        S3,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Refusal(Protocol, u16, &'static str, &'static str);
+
+    impl Refusal {
+        fn answer(self) -> Answer {
+            let Self(protocol, status, code, message) = self;
+            let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+            let body = match protocol {
+                Protocol::Json => json!({ "__type": code, "message": message }).to_string(),
+                Protocol::Query => format!("<ErrorResponse>{error}</ErrorResponse>"),
+                Protocol::Ec2 => format!("<Response><Errors>{error}</Errors></Response>"),
+                Protocol::S3 => error,
+            };
+            Answer::xml(status, &body)
+        }
+    }
+
+    /// Carries out the order over a wire where this operation is refused; `others` answers the others.
+    async fn refused(
+        order: &Order,
+        operation: &'static str,
+        refusal: Refusal,
+        others: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) -> (Result<Report, NamedError>, Vec<String>) {
+        let wire = Wire::start(move |call| match &call.operation {
+            named if named == operation => refusal.answer(),
+            named if named == "AssumeRole" => session(1),
+            _ => others(call),
+        })
+        .await
+        .unwrap();
+        let remediator = Remediator::new(wire.sdk_config().await);
+        let report = remediator
+            .carry_out(order, &CallCounter::default(), soon())
+            .await;
+        let calls = wire.calls().into_iter().map(|call| call.operation);
+        (report, calls.collect())
+    }
+
+    /// A table without deletion protection, which can be changed.
+    fn table(call: &Call) -> Answer {
+        match call.operation.as_str() {
+            "DescribeTable" => {
+                Answer::ok(json!({ "Table": { "DeletionProtectionEnabled": false } }))
+            }
+            "UpdateTable" => Answer::ok(json!({})),
+            other => panic!("{other}"),
+        }
+    }
+
+    const ASSUME: &str = "AssumeRole";
+    const READ: &str = "DescribeTable";
+    const WRITE: &str = "UpdateTable";
+
+    /// What AWS answers, the outcome, and what its reason says.
+    #[rustfmt::skip]
+    const REPORTED: &[(&str, Refusal, Outcome, &str)] = &[
+        // The role is missing, or does not trust the remediator.
+        (ASSUME, Refusal(Protocol::Query, 403, "AccessDenied", "User: arn:aws:sts::999999999999:assumed-role/remediator/f is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/OrgkeeperRemediation"), Outcome::Blocked, "deploy infra/member-account.yaml"),
+        (ASSUME, Refusal(Protocol::Query, 403, "AccessDenied", "User: u is not authorized to perform: sts:AssumeRole on resource: r because no role trust policy allows the sts:AssumeRole action"), Outcome::Blocked, "deploy infra/member-account.yaml"),
+        (ASSUME, Refusal(Protocol::Query, 403, "AccessDenied", "User: u is not authorized to perform: sts:AssumeRole on resource: r with an explicit deny in a service control policy"), Outcome::Blocked, "service control policy of the organization"),
+        (ASSUME, Refusal(Protocol::Query, 403, "RegionDisabledException", "STS is not activated in this region"), Outcome::Blocked, "the Region is not enabled"),
+        // A policy of the organization, in both wordings.
+        (READ, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:DescribeTable on resource: t with an explicit deny in a service control policy"), Outcome::Blocked, "service control policy of the organization"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable on resource: t because no service control policy allows the dynamodb:UpdateTable action"), Outcome::Blocked, "service control policy of the organization"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable on resource: t with an explicit deny in a service control policy: arn:aws:organizations::999999999999:policy/o-exampleorg/service_control_policy/p-1"), Outcome::Blocked, "service control policy of the organization"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable on resource: t with an explicit deny in a resource control policy"), Outcome::Blocked, "resource control policy of the organization"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no permissions boundary allows the dynamodb:UpdateTable action"), Outcome::Blocked, "permissions boundary of the role"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable with an explicit deny in a permissions boundary"), Outcome::Blocked, "permissions boundary of the role"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no identity-based policy allows the dynamodb:UpdateTable action"), Outcome::Blocked, "update infra/member-account.yaml"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no session policy allows the dynamodb:UpdateTable action"), Outcome::Blocked, "fault of orgkeeper"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable with an explicit deny in a resource-based policy"), Outcome::Blocked, "policy of the resource itself"),
+        // Without a reason, as some services answer.
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", ""), Outcome::Blocked, "AWS denies the call UpdateTable"),
+        (WRITE, Refusal(Protocol::Json, 400, "ValidationException", "no"), Outcome::Blocked, "AWS refused the call"),
+        (READ, Refusal(Protocol::Json, 400, "ResourceNotFoundException", "no such table"), Outcome::NotApplicable, "does not exist any more"),
+        (WRITE, Refusal(Protocol::Json, 400, "ResourceNotFoundException", "no such table"), Outcome::NotApplicable, "does not exist any more"),
+        (READ, Refusal(Protocol::Json, 400, "UnrecognizedClientException", "The security token included in the request is invalid."), Outcome::Blocked, "the Region is not enabled"),
+        (READ, Refusal(Protocol::Json, 400, "SubscriptionRequiredException", ""), Outcome::Blocked, "the Region is not enabled"),
+    ];
+
+    #[tokio::test]
+    async fn what_a_retry_does_not_change_is_reported() {
+        let order = order("DynamoDB.6", TABLE);
+        for (operation, refusal, outcome, words) in REPORTED {
+            let (report, calls) = refused(&order, operation, *refusal, table).await;
+            let told = &refusal.3;
+            let report = report.unwrap_or_else(|error| panic!("{operation} {told}: {error}"));
+            assert_eq!(report.outcome, *outcome, "{operation} {told}");
+            let reason = report.reason.unwrap();
+            assert!(reason.contains(words), "{operation} {told}: {reason}");
+            // It is called once, and nothing after it.
+            assert_eq!(calls.last().map(String::as_str), Some(*operation));
+            let times = calls.iter().filter(|call| call == operation).count();
+            assert_eq!(times, 1, "{calls:?}");
+            let known = json!({ "DeletionProtectionEnabled": false });
+            assert_eq!(report.before, (*operation == WRITE).then_some(known));
+            assert_eq!(report.after, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_service_refuses_in_its_own_way() {
+        let group = "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1";
+        let topic = "arn:aws:sns:eu-west-1:111122223333:t";
+        let (bucket, bucket_read) = ("arn:aws:s3:::data", "GetObject");
+        let scp = "User: u is not authorized to perform: a with an explicit deny in a service control policy";
+        let (policy, off) = ("service control policy", "the Region is not enabled");
+        let gone = "does not exist any more";
+        for (control, resource, operation, refusal, words) in [
+            (
+                "EC2.2",
+                group,
+                "DescribeSecurityGroups",
+                Refusal(Protocol::Ec2, 403, "UnauthorizedOperation", scp),
+                policy,
+            ),
+            (
+                "EC2.2",
+                group,
+                "DescribeSecurityGroups",
+                Refusal(
+                    Protocol::Ec2,
+                    401,
+                    "AuthFailure",
+                    "AWS was not able to validate the provided access credentials",
+                ),
+                off,
+            ),
+            (
+                "EC2.2",
+                group,
+                "DescribeSecurityGroups",
+                Refusal(Protocol::Ec2, 401, "OptInRequired", ""),
+                off,
+            ),
+            (
+                "EC2.2",
+                group,
+                "DescribeSecurityGroups",
+                Refusal(Protocol::Ec2, 400, "InvalidGroup.NotFound", ""),
+                gone,
+            ),
+            (
+                "SNS.1",
+                topic,
+                "GetTopicAttributes",
+                Refusal(Protocol::Query, 403, "AuthorizationError", scp),
+                policy,
+            ),
+            (
+                "SNS.1",
+                topic,
+                "GetTopicAttributes",
+                Refusal(
+                    Protocol::Query,
+                    403,
+                    "InvalidClientTokenId",
+                    "The security token included in the request is invalid",
+                ),
+                off,
+            ),
+            (
+                "SNS.1",
+                topic,
+                "GetTopicAttributes",
+                Refusal(Protocol::Query, 404, "NotFound", ""),
+                gone,
+            ),
+            (
+                "S3.8",
+                bucket,
+                bucket_read,
+                Refusal(Protocol::S3, 403, "AccessDenied", scp),
+                policy,
+            ),
+            (
+                "S3.8",
+                bucket,
+                bucket_read,
+                Refusal(Protocol::S3, 404, "NoSuchBucket", ""),
+                gone,
+            ),
+        ] {
+            let order = order(control, resource);
+            let none = |call: &Call| panic!("{} {}", call.operation, call.uri);
+            let (report, _) = refused(&order, operation, refusal, none).await;
+            let report = report.unwrap();
+            let reason = report.reason.unwrap();
+            assert!(reason.contains(words), "{control} {}: {reason}", refusal.2);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_passes_has_a_name_that_the_state_machine_retries() {
+        let machine = include_str!("../../../infra/remediation.asl.yaml");
+        let retried = machine.split("Retry:").nth(1).unwrap();
+        let retried = retried.split("Catch:").next().unwrap();
+        let is_retried = |name: &str| {
+            let mut lines = retried.lines();
+            lines.any(|line| line.trim().strip_prefix("- ") == Some(name))
+        };
+        let order = order("DynamoDB.6", TABLE);
+        for (operation, refusal, name) in [
+            (
+                ASSUME,
+                Refusal(Protocol::Query, 400, "Throttling", ""),
+                "Throttled",
+            ),
+            (
+                READ,
+                Refusal(Protocol::Json, 400, "ThrottlingException", ""),
+                "Throttled",
+            ),
+            (
+                WRITE,
+                Refusal(Protocol::Json, 400, "RequestLimitExceeded", ""),
+                "Throttled",
+            ),
+            (
+                WRITE,
+                Refusal(Protocol::Json, 400, "ConflictException", ""),
+                "Busy",
+            ),
+            (
+                READ,
+                Refusal(Protocol::Json, 500, "InternalServerError", ""),
+                "Unavailable",
+            ),
+            (
+                WRITE,
+                Refusal(Protocol::Json, 503, "ServiceUnavailable", ""),
+                "Unavailable",
+            ),
+        ] {
+            let (report, _) = refused(&order, operation, refusal, table).await;
+            let error = report.unwrap_err();
+            assert_eq!(error.name, name, "{operation}: {error}");
+            assert!(is_retried(name), "{name}");
+        }
+        assert!(!is_retried("Refused"));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_takes_too_long_is_retried() {
+        let wire = Wire::start(|call| match call.operation.as_str() {
+            "AssumeRole" => session(1),
+            _ => table(call).after(Duration::from_secs(5)),
+        })
+        .await
+        .unwrap();
+        let remediator = Remediator::new(wire.sdk_config().await);
+        let soon = Instant::now() + Duration::from_millis(200);
+        let order = order("DynamoDB.6", TABLE);
+        let calls = CallCounter::default();
+        let work = remediator.carry_out(&order, &calls, soon);
+        assert_eq!(work.await.unwrap_err().name, "Unavailable");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_none_of_ours_is_refused_without_a_call() {
+        let good = order("DynamoDB.6", TABLE);
+        let with = |change: fn(&mut Order)| {
+            let mut order = good.clone();
+            change(&mut order);
+            order
+        };
+        for order in [
+            with(|order| "EC2.4".clone_into(&mut order.control)),
+            with(|order| "dynamodb-recovery".clone_into(&mut order.action)),
+            with(|order| "none".clone_into(&mut order.action)),
+            with(|order| "eu-west-2".clone_into(&mut order.target.region)),
+            with(|order| order.target.account = "444455556666".parse().unwrap()),
+            with(|order| "*".clone_into(&mut order.target.resource)),
+            with(|order| order.target.resource.push('*')),
+            with(|order| TRAIL.clone_into(&mut order.target.resource)),
+        ] {
+            let none = |call: &Call| panic!("{}", call.operation);
+            let refusal = Refusal(Protocol::Query, 400, "None", "");
+            let (report, calls) = refused(&order, ASSUME, refusal, none).await;
+            assert_eq!(report.unwrap_err().name, "Refused", "{order:?}");
+            assert!(calls.is_empty());
+        }
+    }
+
+    /// Counts who asks it for credentials.
+    #[derive(Clone, Debug, Default)]
+    struct SharedCache(Arc<AtomicUsize>);
+
+    impl ResolveCachedIdentity for SharedCache {
+        fn resolve_cached_identity<'a>(
+            &'a self,
+            resolver: SharedIdentityResolver,
+            components: &'a RuntimeComponents,
+            bag: &'a ConfigBag,
+        ) -> IdentityFuture<'a> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            IdentityFuture::new(async move { resolver.resolve_identity(components, bag).await })
+        }
+    }
+
+    #[tokio::test]
+    async fn each_order_has_credentials_of_its_own() {
+        let (sessions, updates) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let wire = Wire::start(move |call| match call.operation.as_str() {
+            "AssumeRole" => session(sessions.fetch_add(1, Ordering::Relaxed)),
+            "UpdateTable" => {
+                updates.fetch_add(1, Ordering::Relaxed);
+                Answer::ok(json!({}))
+            }
+            // Each order finds it unprotected once more.
+            _ => {
+                let (sessions, updates) = (&sessions, &updates);
+                let protected = sessions.load(Ordering::Relaxed) == updates.load(Ordering::Relaxed);
+                Answer::ok(json!({ "Table": { "DeletionProtectionEnabled": protected } }))
+            }
+        })
+        .await
+        .unwrap();
+        let shared = SharedCache::default();
+        let sdk = wire.sdk_config().await.to_builder();
+        let remediator = Remediator::new(sdk.identity_cache(shared.clone()).build());
+        for number in 0..3 {
+            let order = Order {
+                task: Task::Fix,
+                ..order("DynamoDB.6", TABLE)
+            };
+            let report = remediator
+                .carry_out(&order, &CallCounter::default(), soon())
+                .await
+                .unwrap();
+            assert_eq!(report.outcome, Outcome::Fixed);
+            let (assumed, others): (Vec<_>, Vec<_>) = wire
+                .take_calls()
+                .into_iter()
+                .partition(|call| call.operation == "AssumeRole");
+            assert_eq!(assumed.len(), 1, "one session serves an order's clients");
+            assert_eq!(others.len(), 3);
+            for call in others {
+                assert_eq!(call.access_key, format!("ASIA{number}"));
+            }
+        }
+        assert_eq!(shared.0.load(Ordering::Relaxed), 0, "orders share a cache");
+    }
+
+    #[tokio::test]
+    async fn a_trail_stands_for_its_bucket() {
+        let logging = Arc::new(Mutex::new(false));
+        let wire = Wire::start(move |call| {
+            let path = call.uri.split('?').next().unwrap_or_default();
+            let asks = |name: &str| call.uri.contains(name);
+            match call.operation.as_str() {
+                "AssumeRole" => session(1),
+                "GetTrail" => {
+                    assert_eq!(call.body["Name"], TRAIL);
+                    Answer::ok(json!({ "Trail": { "S3BucketName": "trail-files" } }))
+                }
+                "GetObject" if asks("logging") => {
+                    assert!(path.contains("trail-files"), "{path}");
+                    let enabled = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>orgkeeper-access-logs-111122223333-eu-west-1</TargetBucket><TargetPrefix>trail-files/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>";
+                    let body = match *logging.lock().unwrap() {
+                        true => enabled,
+                        false => "<BucketLoggingStatus/>",
+                    };
+                    Answer::xml(200, body)
+                }
+                "PutObject" if asks("logging") => {
+                    assert!(path.contains("trail-files"), "{path}");
+                    *logging.lock().unwrap() = true;
+                    Answer::xml(200, "")
+                }
+                "GetObject" if asks("policy") => Answer::xml_error(404, "NoSuchBucket"),
+                "PutObject" => {
+                    assert!(path.contains("orgkeeper-access-logs"), "{path}");
+                    Answer::xml(200, "")
+                }
+                other => panic!("{other} {}", call.uri),
+            }
+        })
+        .await
+        .unwrap();
+        let remediator = Remediator::new(wire.sdk_config().await);
+        let order = order("CloudTrail.7", TRAIL);
+        let report = remediator
+            .carry_out(&order, &CallCounter::default(), soon())
+            .await
+            .unwrap();
+        assert_eq!(report.outcome, Outcome::Fixed, "{report:?}");
+        let policies: Vec<Value> = wire
+            .calls_of("AssumeRole")
+            .iter()
+            .map(|call| serde_json::from_str(call.body["Policy"].as_str().unwrap()).unwrap())
+            .collect();
+        let [trail, bucket] = &policies[..] else {
+            panic!("{policies:?}");
+        };
+        let statement =
+            json!({ "Effect": "Allow", "Action": ["cloudtrail:GetTrail"], "Resource": TRAIL });
+        assert_eq!(trail["Statement"], json!([statement]));
+        let on_bucket = json!({
+            "Effect": "Allow",
+            "Action": ["s3:GetBucketLogging", "s3:PutBucketLogging"],
+            "Resource": "arn:aws:s3:::trail-files",
+        });
+        assert_eq!(bucket["Statement"][0], on_bucket);
+    }
+
+    #[tokio::test]
+    async fn a_trail_that_is_gone_has_no_bucket() {
+        let order = order("CloudTrail.6", TRAIL);
+        let refusal = Refusal(Protocol::Json, 400, "TrailNotFoundException", "");
+        let none = |call: &Call| panic!("{}", call.operation);
+        let (report, calls) = refused(&order, "GetTrail", refusal, none).await;
+        assert_eq!(report.unwrap().outcome, Outcome::NotApplicable);
+        assert_eq!(calls, ["AssumeRole", "GetTrail"]);
     }
 }

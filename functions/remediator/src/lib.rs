@@ -5,7 +5,8 @@
 //!   one row for each action in [`actions::ACTIONS`].
 //! * [`action_row`]: an action in that table.
 //! * [`runner`]: the same steps for every action: read, plan, apply, read back.
-//! * [`permission`]: the permissions that an action declares; [`session_policy`]: the policy that its calls are made with.
+//! * [`permission`]: the permissions that an action declares; [`session_policy`]: the policy that its calls are made with;
+//!   [`member_policy`]: the policy of the role in member accounts.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
 //! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`], [`selectors`],
 //!   [`cis_filters`]: what actions know, as plain values.
@@ -17,6 +18,7 @@ pub mod actions;
 pub mod cis_filters;
 pub mod handler;
 pub mod member;
+pub mod member_policy;
 pub mod network_acl;
 pub mod parameters;
 pub mod permission;

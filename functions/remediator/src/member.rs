@@ -2,9 +2,10 @@
 
 use std::{any::Any, cell::RefCell, rc::Rc};
 
-use aws_config::{Region, SdkConfig, sts::AssumeRoleProvider};
+use aws_config::{Region, SdkConfig, identity::IdentityCache, sts::AssumeRoleProvider};
 use orgkeeper_shared::{aws::CallCounter, remediation::target::Target};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::refusal::CallFailed;
 
@@ -20,19 +21,23 @@ pub struct Member {
     pub calls: CallCounter,
     /// Account, Region and resource.
     pub target: Target,
+    /// When everything has to be done.
+    pub until: Instant,
     /// See [`once`](Self::once).
     found: RefCell<Option<Rc<dyn Any>>>,
 }
 
 impl Member {
     /// Prepares the credentials; the role is assumed at the first call, at the STS endpoint of the remediator's own
-    /// Region: the one of another Region may be off. `policy` is the session policy.
+    /// Region: the one of another Region may be off. `policy` is the session policy. The credentials are cached for
+    /// this order alone: no other one is served by them, and an execution environment does not gather them.
     pub async fn connect(
         sdk: &SdkConfig,
         calls: &CallCounter,
         target: Target,
         policy: &Value,
         session_name: &str,
+        until: Instant,
     ) -> Self {
         let role = format!(
             "arn:{}:iam::{}:role/{ROLE}",
@@ -51,11 +56,13 @@ impl Member {
             .credentials_provider(aws_sdk_sts::config::SharedCredentialsProvider::new(
                 credentials,
             ))
+            .identity_cache(IdentityCache::lazy().build())
             .build();
         Self {
             sdk,
             calls: calls.clone(),
             target,
+            until,
             found: RefCell::default(),
         }
     }
@@ -67,6 +74,7 @@ impl Member {
             sdk,
             calls: CallCounter::default(),
             target,
+            until: Instant::now() + std::time::Duration::from_mins(1),
             found: RefCell::default(),
         }
     }
@@ -82,6 +90,7 @@ impl Member {
                 .build(),
             calls: self.calls.clone(),
             target: self.target.clone(),
+            until: self.until,
             found: self.found.clone(),
         }
     }

@@ -68,6 +68,11 @@ const DENIALS: &[(&str, &str)] = &[
         "session policy",
         "the session policy of orgkeeper's action does not allow it: please report this as a fault of orgkeeper",
     ),
+    // As some services write it.
+    (
+        "sessions policy",
+        "the session policy of orgkeeper's action does not allow it: please report this as a fault of orgkeeper",
+    ),
     (
         "sts:AssumeRole",
         "the account has no role OrgkeeperRemediation that trusts the remediator: deploy infra/member-account.yaml \
@@ -97,6 +102,10 @@ impl Failed {
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let error = &self.0;
+        // Some services do not answer it as a denial.
+        if REGION_OFF.iter().any(|code| error.has_code(code)) {
+            return Some(Report::blocked("the Region is not enabled in the account"));
+        }
         match error.class() {
             AwsErrorClass::NotFound => Some(Report {
                 reason: Some("the resource does not exist any more".to_owned()),
@@ -132,9 +141,6 @@ impl Failed {
 }
 
 fn denial(error: &AwsCallError) -> String {
-    if REGION_OFF.iter().any(|code| error.code() == Some(*code)) {
-        return "the Region is not enabled in the account".to_owned();
-    }
     let words = error.in_words();
     let known = DENIALS.iter().find(|(sign, _)| words.contains(sign));
     match known {

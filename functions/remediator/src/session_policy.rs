@@ -1,40 +1,49 @@
 //! The session policy of an order, made of the permissions of its action.
 
 use orgkeeper_shared::remediation::{control::Scope, order::Task, target::Target};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{action_row::Row, permission::Permission};
 
 /// The session policy for an order: exactly what its action calls, on its resource. A preview can only read.
-///
-/// In a regional action, what names no resource is limited to the order's Region.
 #[must_use]
 pub fn session_policy(row: &Row, scope: Scope, task: Task, target: &Target) -> Value {
-    let writes: &[Permission] = match task {
-        Task::Preview => &[],
-        Task::Fix => row.writes,
-    };
-    let mut resources: Vec<String> = Vec::new();
-    let mut actions: Vec<Vec<&str>> = Vec::new();
-    for permission in row.reads.iter().chain(writes) {
+    policy_of(row.permissions(task), scope, target)
+}
+
+/// The policy that allows these calls for an order.
+///
+/// In a regional action, what names no resource is limited to the order's Region.
+pub fn policy_of<'a>(
+    permissions: impl IntoIterator<Item = &'a Permission>,
+    scope: Scope,
+    target: &Target,
+) -> Value {
+    let mut statements: Vec<(String, Map<String, Value>, Vec<&str>)> = Vec::new();
+    for permission in permissions {
         let resource = permission.resource(target);
-        match resources.iter().position(|known| *known == resource) {
-            Some(place) => actions[place].push(permission.action),
-            None => {
-                resources.push(resource);
-                actions.push(vec![permission.action]);
-            }
+        let conditions = permission.conditions(target);
+        let mut conditions: Map<String, Value> = conditions
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect();
+        if resource == "*" && scope == Scope::Regional {
+            conditions.insert("aws:RequestedRegion".to_owned(), json!(target.region));
+        }
+        let same = |known: &&mut (String, Map<String, Value>, Vec<&str>)| {
+            known.0 == resource && known.1 == conditions
+        };
+        match statements.iter_mut().find(same) {
+            Some((_, _, actions)) => actions.push(permission.action),
+            None => statements.push((resource, conditions, vec![permission.action])),
         }
     }
-    let statements: Vec<Value> = resources
-        .iter()
-        .zip(actions)
-        .map(|(resource, actions)| {
+    let statements: Vec<Value> = statements
+        .into_iter()
+        .map(|(resource, conditions, actions)| {
             let mut statement =
                 json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
-            if resource == "*" && scope == Scope::Regional {
-                statement["Condition"] =
-                    json!({ "StringEquals": { "aws:RequestedRegion": target.region } });
+            if !conditions.is_empty() {
+                statement["Condition"] = json!({ "StringEquals": conditions });
             }
             statement
         })
@@ -44,27 +53,10 @@ pub fn session_policy(row: &Row, scope: Scope, task: Task, target: &Target) -> V
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use orgkeeper_shared::remediation::control::{CONTROLS, Form};
 
     use super::*;
     use crate::actions::{self, testing::order};
-
-    #[test]
-    fn the_role_in_member_accounts_allows_what_the_actions_call() {
-        let template = include_str!("../../../infra/member-account.yaml");
-        let listed: Vec<&str> = template
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("- "))
-            .filter(|item| item.contains(':') && !item.contains(' '))
-            .collect();
-        let called: BTreeSet<&str> = actions::all()
-            .flat_map(|row| row.reads.iter().chain(row.writes))
-            .map(|permission| permission.action)
-            .collect();
-        assert_eq!(listed, Vec::from_iter(called));
-    }
 
     #[test]
     fn a_session_has_the_calls_of_one_action_on_one_resource() {

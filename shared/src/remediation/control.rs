@@ -13,7 +13,7 @@ pub enum Scope {
 }
 
 /// What kind of resource a control is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// The account as a whole (`AWS::::Account:111122223333`).
     Account,
@@ -55,6 +55,8 @@ pub struct Control {
     pub scope: Scope,
     /// What kind of resource it is about.
     pub form: Form,
+    /// What else a finding about it can name, from which the remediator finds the resource.
+    pub also: Option<Form>,
     /// What the shipped playbook does.
     pub shipped: Shipped,
     /// When a fix is seen.
@@ -120,7 +122,15 @@ const fn row(
     schedule: Schedule,
     prowler: &'static [&'static str],
 ) -> Control {
-    Control { id, action, scope, form, shipped, schedule, prowler }
+    Control { id, action, scope, form, also: None, shipped, schedule, prowler }
+}
+
+/// The same control; Prowler reports it on the trail, not on the trail's bucket.
+const fn or_its_trail(control: Control) -> Control {
+    Control {
+        also: Some(TRAIL),
+        ..control
+    }
 }
 
 /// Every control that has a fix.
@@ -164,8 +174,8 @@ pub const CONTROLS: &[Control] = &[
     row("CloudTrail.2", "cloudtrail-encryption", Regional, TRAIL, Auto, Periodic, &["cloudtrail_kms_encryption_enabled"]),
     row("CloudTrail.4", "cloudtrail-validation", Regional, TRAIL, Auto, Periodic, &["cloudtrail_log_file_validation_enabled"]),
     row("CloudTrail.5", "cloudtrail-logs", Regional, TRAIL, Auto, Periodic, &["cloudtrail_cloudwatch_logging_enabled"]),
-    row("CloudTrail.6", "s3-bucket-public-access-block", Global, BUCKET, Auto, Periodic, &["cloudtrail_logs_s3_bucket_is_not_publicly_accessible"]),
-    row("CloudTrail.7", "s3-bucket-access-logging", Global, BUCKET, Auto, Periodic, &["cloudtrail_logs_s3_bucket_access_logging_enabled"]),
+    or_its_trail(row("CloudTrail.6", "s3-bucket-public-access-block", Global, BUCKET, Auto, Periodic, &["cloudtrail_logs_s3_bucket_is_not_publicly_accessible"])),
+    or_its_trail(row("CloudTrail.7", "s3-bucket-access-logging", Global, BUCKET, Auto, Periodic, &["cloudtrail_logs_s3_bucket_access_logging_enabled"])),
     row("CloudWatch.1", "cloudwatch-metric-filter", Global, Account, Auto, Periodic, &["cloudwatch_log_metric_filter_root_usage"]),
     row("CloudWatch.2", "cloudwatch-metric-filter", Global, Account, Auto, Periodic, &["cloudwatch_log_metric_filter_unauthorized_api_calls"]),
     row("CloudWatch.3", "cloudwatch-metric-filter", Global, Account, Auto, Periodic, &["cloudwatch_log_metric_filter_sign_in_without_mfa"]),

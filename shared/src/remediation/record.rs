@@ -282,8 +282,8 @@ impl Ended {
             Some(Outcome::Blocked) => Status::Blocked,
             Some(Outcome::NotApplicable) => Status::NotApplicable,
             Some(Outcome::Needs) => Status::Needs,
-            // A fix that only previews has fixed nothing.
-            Some(Outcome::WouldFix) | None => Status::Failed,
+            // A fix that only previews has fixed nothing, and one that cannot be confirmed is attempted again.
+            Some(Outcome::WouldFix | Outcome::Unconfirmed) | None => Status::Failed,
         }
     }
 }

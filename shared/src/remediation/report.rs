@@ -19,6 +19,8 @@ pub enum Outcome {
     NotApplicable,
     /// Another control has to be fixed first.
     Needs,
+    /// The calls that change the resource succeeded, but it could not be read back, or reads back otherwise.
+    Unconfirmed,
 }
 
 impl Outcome {
@@ -32,6 +34,7 @@ impl Outcome {
             Self::Blocked => "BLOCKED",
             Self::NotApplicable => "NOT_APPLICABLE",
             Self::Needs => "NEEDS",
+            Self::Unconfirmed => "UNCONFIRMED",
         }
     }
 }
@@ -45,7 +48,7 @@ pub struct Report {
     /// What the control looks at, as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// The same, as it was read back; in a preview, as it would be.
+    /// The same, as it was read back; in a preview, as it would be; if it could not be read back, as it was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
     /// Why, in words, unless it was fixed.

@@ -75,11 +75,15 @@ impl Target {
         }
         let resource = match control.form {
             Form::Account => {
-                of_account(&account, resource)?;
+                of_form(control.form, &account, region, resource)?;
                 format!("AWS::::Account:{account}")
             }
-            Form::Arn { service, kinds } => {
-                of_kind(service, kinds, &account, region, resource)?;
+            Form::Arn { .. } => {
+                let forms = [Some(control.form), control.also];
+                let of_form = |form| of_form(form, &account, region, resource);
+                let mut checked = forms.into_iter().flatten().map(of_form);
+                let other = |checked: &Result<(), Mismatch>| *checked != Err(Mismatch::Kind);
+                checked.find(other).unwrap_or(Err(Mismatch::Kind))?;
                 resource.to_owned()
             }
         };
@@ -153,13 +157,10 @@ fn of_account(account: &AccountId, resource: &str) -> Result<(), Mismatch> {
     }
 }
 
-fn of_kind(
-    service: &str,
-    kinds: &[&str],
-    account: &AccountId,
-    region: &str,
-    resource: &str,
-) -> Result<(), Mismatch> {
+fn of_form(form: Form, account: &AccountId, region: &str, resource: &str) -> Result<(), Mismatch> {
+    let Form::Arn { service, kinds } = form else {
+        return of_account(account, resource);
+    };
     let parts: Vec<&str> = resource.splitn(6, ':').collect();
     let ["arn", partition, of_service, of_region, of_account, path] = parts[..] else {
         return Err(Mismatch::Kind);
@@ -262,6 +263,32 @@ mod tests {
                 Some(Mismatch::Characters),
             ),
             ("EC2.2", "eu-west-1", "sg-1", Some(Mismatch::Kind)),
+            // As Prowler has it: the trail that writes to the bucket.
+            (
+                "CloudTrail.7",
+                "eu-west-1",
+                "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all",
+                None,
+            ),
+            ("CloudTrail.7", "eu-west-1", "arn:aws:s3:::trail", None),
+            (
+                "CloudTrail.6",
+                "eu-west-1",
+                "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all",
+                None,
+            ),
+            (
+                "CloudTrail.7",
+                "eu-west-1",
+                "arn:aws:cloudtrail:eu-west-1:444455556666:trail/all",
+                Some(Mismatch::OtherAccount),
+            ),
+            (
+                "S3.9",
+                "eu-west-1",
+                "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all",
+                Some(Mismatch::Kind),
+            ),
             ("EC2.2", "eu-west-1/../", "sg-1", Some(Mismatch::Region)),
             (
                 "SQS.1",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     member::Member,
     member_client,
-    policy_document::PolicyText,
+    policy_document::{PolicyDocument, PolicyText},
     refusal::{CallFailed, failed},
 };
 
@@ -100,79 +100,82 @@ pub(super) fn arn_of(target: &Target, bucket: &str) -> String {
     format!("arn:{}:s3:::{bucket}", target.partition())
 }
 
-/// A bucket that orgkeeper creates in a member account, as it was found.
-#[derive(Clone, Debug, PartialEq)]
+/// The Region whose S3 says nothing when the caller creates a bucket that it has, and has no location constraint.
+const FIRST_REGION: &str = "us-east-1";
+
+/// A bucket that orgkeeper creates in a member account. S3 blocks all public access to a new bucket (since April 2023),
+/// so that this is no call of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnBucket {
     pub(super) name: String,
     pub(super) region: String,
-    pub(super) exists: bool,
-    pub(super) policy: Option<PolicyText>,
 }
 
 impl OwnBucket {
-    /// Looks for the bucket.
-    pub(super) async fn read(
-        member: &Member,
-        region: &str,
-        name: String,
-    ) -> Result<Self, AwsCallError> {
-        let read = member_client!(aws_sdk_s3, member.in_region(region))
-            .get_bucket_policy()
-            .bucket(&name)
-            .expected_bucket_owner(member.target.account.as_str())
-            .send()
-            .await
-            .map_err(failed(Service::S3, "GetBucketPolicy"));
-        let (exists, policy) = match read {
-            Ok(answer) => (true, answer.policy.map(PolicyText::new)),
-            Err(error) if error.has_code("NoSuchBucketPolicy") => (true, None),
-            Err(error) if error.has_code("NoSuchBucket") => (false, None),
-            Err(error) => return Err(error),
-        };
-        Ok(Self {
-            name,
-            region: region.to_owned(),
-            exists,
-            policy,
-        })
-    }
-
-    /// Creates the bucket if it does not exist, and adds those statements to its policy that are not there by their
-    /// Sids. A bucket that has them all is not changed.
+    /// Adds those statements to the bucket's policy that are not there by their Sids. Where the bucket exists, that is
+    /// one call; else it is created.
     pub(super) async fn complete(
         &self,
         member: &Member,
         statements: Vec<Value>,
     ) -> Result<(), CallFailed> {
-        let known = self.policy.as_ref().and_then(|it| it.document().ok());
-        let mut document = known.unwrap_or_default();
-        let missing: Vec<Value> = statements
-            .into_iter()
-            .filter(|statement| {
-                let sid = statement["Sid"].as_str();
-                !sid.is_some_and(|sid| document.has_sid(sid))
-            })
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        for statement in missing {
-            document.append(statement);
-        }
         let client = member_client!(aws_sdk_s3, member.in_region(&self.region));
-        if !self.exists {
-            self.create(&client).await?;
-        }
-        client
-            .put_public_access_block()
+        let read = client
+            .get_bucket_policy()
             .bucket(&self.name)
-            .public_access_block_configuration(all_blocked())
+            .expected_bucket_owner(member.target.account.as_str())
             .send()
             .await
-            .map_err(failed(Service::S3, "PutPublicAccessBlock"))?;
+            .map_err(failed(Service::S3, "GetBucketPolicy"));
+        let policy = match read {
+            Ok(answer) => answer.policy.map(PolicyText::new),
+            Err(error) if error.has_code("NoSuchBucketPolicy") => None,
+            Err(error) if error.has_code("NoSuchBucket") => {
+                self.create(&client).await?;
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let known = policy.and_then(|it| it.document().ok());
+        self.put_policy(&client, member, known.unwrap_or_default(), statements)
+            .await
+    }
+
+    /// The same for a bucket that most likely does not exist: it is created without being looked for.
+    pub(super) async fn create_with(
+        &self,
+        member: &Member,
+        statements: Vec<Value>,
+    ) -> Result<(), CallFailed> {
+        let client = member_client!(aws_sdk_s3, member.in_region(&self.region));
+        if self.region == FIRST_REGION || !self.create(&client).await? {
+            return self.complete(member, statements).await;
+        }
+        self.put_policy(&client, member, PolicyDocument::default(), statements)
+            .await
+    }
+
+    async fn put_policy(
+        &self,
+        client: &Client,
+        member: &Member,
+        mut document: PolicyDocument,
+        mut statements: Vec<Value>,
+    ) -> Result<(), CallFailed> {
+        statements.retain(|statement| {
+            let sid = statement["Sid"].as_str();
+            !sid.is_some_and(|sid| document.has_sid(sid))
+        });
+        if statements.is_empty() {
+            return Ok(());
+        }
+        for statement in statements {
+            document.append(statement);
+        }
         client
             .put_bucket_policy()
             .bucket(&self.name)
+            .expected_bucket_owner(member.target.account.as_str())
             .policy(document.text().as_str())
             .send()
             .await
@@ -180,9 +183,9 @@ impl OwnBucket {
         Ok(())
     }
 
-    async fn create(&self, client: &Client) -> Result<(), AwsCallError> {
-        // The one Region that has no location constraint.
-        let elsewhere = (self.region != "us-east-1").then(|| {
+    /// Creates the bucket; says whether it did not exist.
+    async fn create(&self, client: &Client) -> Result<bool, AwsCallError> {
+        let elsewhere = (self.region != FIRST_REGION).then(|| {
             CreateBucketConfiguration::builder()
                 .location_constraint(BucketLocationConstraint::from(self.region.as_str()))
                 .build()
@@ -195,8 +198,9 @@ impl OwnBucket {
             .await
             .map_err(failed(Service::S3, "CreateBucket"));
         match created {
-            Err(error) if !error.has_code("BucketAlreadyOwnedByYou") => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if error.has_code("BucketAlreadyOwnedByYou") => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

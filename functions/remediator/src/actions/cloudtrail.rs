@@ -1,5 +1,7 @@
 //! CloudTrail.1: a trail of every Region. S3.22, S3.23: the events of objects on it.
 
+use std::{cell::RefCell, collections::BTreeMap};
+
 use aws_sdk_cloudtrail::types::Trail;
 use orgkeeper_shared::{
     aws_error::Service,
@@ -29,15 +31,14 @@ pub(super) const ROWS: &[Row] = &[
         "cloudtrail:DescribeTrails" on "*",
         "cloudtrail:GetTrailStatus" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
         "cloudtrail:GetEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
-        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
     ],
     writes: [
+        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
         "cloudtrail:CreateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
         "cloudtrail:UpdateTrail" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
         "cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
         "cloudtrail:StartLogging" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
         "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-        "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
         "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
     ]),
     row!("cloudtrail-object-events", ObjectEvents,
@@ -53,9 +54,14 @@ const OWN_TRAIL: &str = "orgkeeper";
 
 /// CloudTrail.1.
 ///
-/// With nothing there yet, a fix is ten calls: the role, two that read, three for the bucket, two for the trail, two
-/// that read again. With the bucket there it is seven.
+/// With nothing there yet, a fix is eight calls: the role, one that reads, two for the bucket, two for the trail, two
+/// that read again; in us-east-1 one more ([`OwnBucket::create_with`]). Definition, events and logging of a trail are
+/// three calls to read, and to change: where all of ours is wrong, a fix is ten.
 struct MultiRegion;
+
+/// How other trails record, by ARN: no order changes it, so that it is read once.
+#[derive(Default)]
+struct OtherTrails(RefCell<BTreeMap<String, Recording>>);
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -140,6 +146,7 @@ impl Action for MultiRegion {
 
     async fn read(&self, member: &Member, _order: &Order) -> Result<TrailsState, CallFailed> {
         let target = &member.target;
+        let others = member.once(async || Ok(OtherTrails::default())).await?;
         let mut state = TrailsState {
             trails: Vec::new(),
             bucket: None,
@@ -156,15 +163,25 @@ impl Action for MultiRegion {
             };
             let matters = found.is_multi_region_trail && !found.is_organization_trail;
             if matters || found.is_ours() {
-                let at_home = member.in_region(&found.home);
-                found.recording = Some(recording(&at_home, &trail).await?);
+                let known = others.0.borrow().get(&found.arn).cloned();
+                found.recording = Some(match known {
+                    Some(known) => known,
+                    None => recording(&member.in_region(&found.home), &trail).await?,
+                });
+            }
+            if !found.is_ours() {
+                let known = found.recording.clone().map(|it| (found.arn.clone(), it));
+                others.0.borrow_mut().extend(known);
             }
             state.trails.push(found);
         }
         let missing = state.ours().is_none();
         if missing && !state.has_enough(target) && !state.has_organizations() {
             let name = format!("orgkeeper-trail-{}-{}", target.account, target.region);
-            state.bucket = Some(OwnBucket::read(member, &target.region, name).await?);
+            state.bucket = Some(OwnBucket {
+                name,
+                region: target.region.clone(),
+            });
         }
         Ok(state)
     }
@@ -281,7 +298,7 @@ async fn adjust(
 /// Creates our bucket, unless it is there, and our trail.
 async fn create(member: &Member, bucket: &OwnBucket) -> Result<(), CallFailed> {
     let statements = trail_bucket_statements(&member.target, &bucket.name);
-    bucket.complete(member, statements).await?;
+    bucket.create_with(member, statements).await?;
     let client = member_client!(aws_sdk_cloudtrail, member);
     client
         .create_trail()

@@ -1,7 +1,8 @@
 //! Config.1: AWS Config records every kind of resource, with its service-linked role.
 //!
-//! From nothing this takes more calls than any other fix: role, bucket with its policy, recorder, delivery channel,
-//! start.
+//! From nothing this takes more calls than any other fix, eleven: the session; recorder and channel are read; role,
+//! recorder, bucket, its policy, channel and start are one call each; recorder and its status are read again. In
+//! us-east-1 it is one more ([`OwnBucket::create_with`]).
 
 use aws_sdk_config::types::{
     ConfigurationRecorder, DeliveryChannel, RecordingGroup, RecordingMode,
@@ -37,11 +38,11 @@ writes: [
     "iam:CreateServiceLinkedRole" on
         "arn:{partition}:iam::{account}:role/aws-service-role/config.amazonaws.com/AWSServiceRoleForConfig",
     "iam:PassRole" on
-        "arn:{partition}:iam::{account}:role/aws-service-role/config.amazonaws.com/AWSServiceRoleForConfig",
+        "arn:{partition}:iam::{account}:role/aws-service-role/config.amazonaws.com/AWSServiceRoleForConfig"
+        if "iam:PassedToService" is "config.amazonaws.com",
     "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
     "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
     "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
-    "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
 ])];
 
 /// The name of the one recorder and the one delivery channel that an account has in a Region.
@@ -160,7 +161,12 @@ impl Action for RecordAll {
         if before.delivery_bucket.is_none() {
             let bucket = bucket(order);
             if parameters::text(order, BUCKET).is_none() {
-                complete_bucket(member, &bucket).await?;
+                let statements = statements(&member.target, &bucket);
+                let own = OwnBucket {
+                    name: bucket.clone(),
+                    region: member.target.region.clone(),
+                };
+                own.create_with(member, statements).await?;
             }
             let channel = DeliveryChannel::builder()
                 .name(DEFAULT)
@@ -266,12 +272,6 @@ async fn create_role(member: &Member) -> Result<(), CallFailed> {
         Err(error) if !ROLE_EXISTS.iter().any(|code| error.has_code(code)) => Err(error.into()),
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-async fn complete_bucket(member: &Member, bucket: &str) -> Result<(), CallFailed> {
-    let target = &member.target;
-    let found = OwnBucket::read(member, &target.region, bucket.to_owned()).await?;
-    found.complete(member, statements(target, bucket)).await
 }
 
 /// What AWS Config needs in the policy of a bucket.

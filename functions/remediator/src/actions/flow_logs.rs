@@ -25,7 +25,8 @@ reads: ["ec2:DescribeFlowLogs" on "*", "ec2:DescribeVpcs" on "*"],
 writes: [
     "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperFlowLogs",
     "iam:PutRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperFlowLogs",
-    "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperFlowLogs",
+    "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperFlowLogs"
+        if "iam:PassedToService" is "vpc-flow-logs.amazonaws.com",
     "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/vpc-flow-logs",
     "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/vpc-flow-logs:*",
     "ec2:CreateFlowLogs" on "{resource}",

@@ -26,7 +26,8 @@ pub(super) const ROWS: &[Row] = &[
     reads: ["iam:ListEntitiesForPolicy" on "arn:{partition}:iam::aws:policy/AWSSupportAccess"],
     writes: [
         "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
-        "iam:AttachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
+        "iam:AttachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport"
+            if "iam:PolicyARN" is "arn:{partition}:iam::aws:policy/AWSSupportAccess",
     ]),
 ];
 

@@ -1,6 +1,6 @@
 //! Every action: a file for each family of controls, and one line here for each file.
 
-use crate::action_row::Row;
+use crate::{action_row::Row, permission::Permission};
 
 mod access_analyzer;
 mod attributes;
@@ -22,6 +22,7 @@ mod resource_policies;
 mod s3;
 mod security_groups;
 mod ssm;
+pub mod trail_bucket;
 mod trail_settings;
 mod trails;
 
@@ -60,6 +61,12 @@ pub fn of(name: &str) -> Option<&'static Row> {
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Row> {
     ACTIONS.iter().copied().flatten()
+}
+
+/// Everything that an order may call: what the role in member accounts has to allow.
+pub fn permissions() -> impl Iterator<Item = &'static Permission> {
+    let of_actions = all().flat_map(|row| row.reads.iter().chain(row.writes));
+    of_actions.chain(trail_bucket::READS)
 }
 
 #[cfg(test)]

@@ -33,14 +33,11 @@ pub(super) const ROWS: &[Row] = &[
         reads: ["s3:GetBucketPolicy" on "{resource}"],
         writes: ["s3:PutBucketPolicy" on "{resource}"]),
     row!("s3-bucket-access-logging", AccessLogging,
-    reads: [
-        "s3:GetBucketLogging" on "{resource}",
-        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-    ],
+    reads: ["s3:GetBucketLogging" on "{resource}"],
     writes: [
         "s3:PutBucketLogging" on "{resource}",
+        "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
         "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-        "s3:PutBucketPublicAccessBlock" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
         "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
     ]),
 ];
@@ -345,11 +342,10 @@ impl Action for AccessLogging {
         let needed = target_bucket.is_none()
             && parameters::text(order, LOG_BUCKET).is_none()
             && ours != target.name();
-        let log_bucket = if needed {
-            Some(OwnBucket::read(member, &region, ours).await?)
-        } else {
-            None
-        };
+        let log_bucket = needed.then(|| OwnBucket {
+            name: ours,
+            region: region.clone(),
+        });
         Ok(LoggingState {
             target_bucket,
             target_prefix,
@@ -535,8 +531,6 @@ mod tests {
             log_bucket: ours.map(|name| OwnBucket {
                 name: name.to_owned(),
                 region: "eu-west-1".to_owned(),
-                exists: false,
-                policy: None,
             }),
         }
     }

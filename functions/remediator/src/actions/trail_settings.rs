@@ -49,11 +49,13 @@ pub(super) const ROWS: &[Row] = &[
         "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/cloudtrail:*",
         "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
         "iam:PutRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
-        "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
+        "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs"
+            if "iam:PassedToService" is "cloudtrail.amazonaws.com",
     ]),
 ];
 
-async fn trail(member: &Member) -> Result<Trail, CallFailed> {
+/// The trail that the order is about.
+pub(super) async fn trail(member: &Member) -> Result<Trail, CallFailed> {
     let answer = member_client!(aws_sdk_cloudtrail, member)
         .get_trail()
         .name(&member.target.resource)

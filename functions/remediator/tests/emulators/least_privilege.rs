@@ -1,6 +1,6 @@
 //! The session of each action can make its own calls, and no other action's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result};
 use orgkeeper_shared::{
@@ -12,6 +12,7 @@ use orgkeeper_shared::{
     },
 };
 use remediator::{action_row::Row, actions, member::Member, session_policy::session_policy};
+use tokio::time::Instant;
 
 use crate::common::{Place, Stage, order};
 
@@ -87,7 +88,9 @@ async fn member(stage: &Stage, session: &Probe) -> Member {
     let target = session.order.target.clone();
     let policy = session_policy(session.row, session.scope, Task::Fix, &target);
     let calls = CallCounter::default();
-    Member::connect(&stage.service, &calls, target, &policy, "least-privilege").await
+    let until = Instant::now() + Duration::from_mins(10);
+    let name = "least-privilege";
+    Member::connect(&stage.service, &calls, target, &policy, name, until).await
 }
 
 /// Whether this member's session lets `asked` read.

@@ -235,18 +235,27 @@ async fn recording(place: &Place, _resource: &str) -> Result<String> {
 #[tokio::test]
 async fn aws_config_records_everything() -> Result<()> {
     let stage = Stage::open().await?;
-    // Role, bucket, policy, recorder, channel and start do not fit into eight calls.
     Check::of("Config.1")
-        .calls(13)
+        .calls(
+            12,
+            "session; recorder, channel; role, recorder, bucket looked for (us-east-1), bucket, its policy, channel, start; \
+             recorder, status",
+        )
         .run(&stage, no_recorder, recording)
         .await?;
     Check::of("Config.1")
         .with("bucket", "config-archive")
-        .calls(9)
+        .calls(
+            9,
+            "session; recorder, channel; role, recorder, channel, start; recorder, status",
+        )
         .run(&stage, no_recorder, recording)
         .await?;
     let report = Check::of("Config.1")
-        .calls(9)
+        .calls(
+            9,
+            "session; recorder, status, channel; role, recorder, start; recorder, status",
+        )
         .run(&stage, partial_recorder, recording)
         .await?;
     let after = report.after.context("no state")?;

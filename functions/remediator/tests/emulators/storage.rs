@@ -167,6 +167,28 @@ async fn logging(place: &Place, resource: &str) -> Result<String> {
     Ok(format!("{:?}", answer.logging_enabled()))
 }
 
+/// A trail with a bucket of its own.
+async fn trail_with_bucket(place: &Place) -> Result<String> {
+    let bucket = bucket(place).await?;
+    let answer = aws_sdk_cloudtrail::Client::new(&place.sdk)
+        .create_trail()
+        .name(unique("bucket"))
+        .s3_bucket_name(name_of(&bucket))
+        .send()
+        .await?;
+    answer.trail_arn.context("no trail")
+}
+
+async fn bucket_of_trail(place: &Place, trail: &str) -> Result<String> {
+    let answer = aws_sdk_cloudtrail::Client::new(&place.sdk)
+        .get_trail()
+        .name(trail)
+        .send()
+        .await?;
+    let bucket = answer.trail.and_then(|trail| trail.s3_bucket_name);
+    Ok(format!("arn:aws:s3:::{}", bucket.context("no bucket")?))
+}
+
 #[tokio::test]
 async fn a_bucket_has_access_logs() -> Result<()> {
     let stage = Stage::open().await?;
@@ -185,6 +207,16 @@ async fn a_bucket_has_access_logs() -> Result<()> {
                 .contains("restrict_public_buckets: Some(true)")
         );
     }
+    // As Prowler reports it.
+    let of_trail = async |place: &Place, trail: &str| {
+        let bucket = bucket_of_trail(place, trail).await?;
+        logging(place, &bucket).await
+    };
+    let report = Check::of("CloudTrail.7")
+        .run(&stage, trail_with_bucket, of_trail)
+        .await?;
+    let prefix = report.after.context("no state")?["TargetPrefix"].clone();
+    assert!(prefix.as_str().is_some_and(|it| it.starts_with("data-")));
     let theirs = bucket(&stage.here).await?;
     Check::of("S3.9")
         .with("log_bucket", name_of(&theirs))

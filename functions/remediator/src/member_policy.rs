@@ -1,0 +1,292 @@
+//! The policy of the role in member accounts (`infra/member-account.yaml`): the permissions of all actions, on every
+//! resource that an order can name. A session has the part of it that its own order needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orgkeeper_shared::remediation::control::{CONTROLS, Form};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    actions::{self, trail_bucket},
+    permission::Permission,
+};
+
+/// Condition keys with their values.
+type Conditions = BTreeMap<&'static str, String>;
+
+/// The policy in an account.
+#[must_use]
+pub fn member_policy(partition: &str, account: &str) -> Value {
+    let mut of_actions: BTreeMap<(&str, Conditions), BTreeSet<String>> = BTreeMap::new();
+    for (permission, forms) in declared() {
+        let conditions = permission.only_if.iter();
+        let conditions = conditions.map(|(key, value)| (*key, anywhere(value, partition, account)));
+        let resources = of_actions
+            .entry((permission.action, conditions.collect()))
+            .or_default();
+        if permission.on == RESOURCE {
+            resources.extend(
+                forms
+                    .iter()
+                    .flat_map(|form| of_form(*form, partition, account)),
+            );
+        } else {
+            resources.insert(anywhere(permission.on, partition, account));
+        }
+    }
+    let mut statements: BTreeMap<(Conditions, Vec<String>), Vec<&str>> = BTreeMap::new();
+    for ((action, conditions), resources) in of_actions {
+        let resources = without_covered(resources);
+        let statement = statements.entry((conditions, resources)).or_default();
+        statement.push(action);
+    }
+    let statements: Vec<Value> = statements
+        .into_iter()
+        .map(|((conditions, resources), actions)| {
+            let mut statement = Map::new();
+            statement.insert("Effect".to_owned(), json!("Allow"));
+            statement.insert("Action".to_owned(), json!(actions));
+            statement.insert("Resource".to_owned(), json!(resources));
+            if !conditions.is_empty() {
+                let conditions = json!({ "StringEquals": conditions });
+                statement.insert("Condition".to_owned(), conditions);
+            }
+            Value::Object(statement)
+        })
+        .collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+const RESOURCE: &str = "{resource}";
+
+/// Every permission, with the forms of the resources that its orders are about.
+fn declared() -> Vec<(&'static Permission, BTreeSet<Form>)> {
+    let of_actions = actions::all().flat_map(|row| {
+        let controls = CONTROLS.iter().filter(|it| it.action == row.name);
+        let forms: BTreeSet<Form> = controls.map(|control| control.form).collect();
+        let permissions = row.reads.iter().chain(row.writes);
+        permissions.map(move |permission| (permission, forms.clone()))
+    });
+    let trails: BTreeSet<Form> = CONTROLS.iter().filter_map(|it| it.also).collect();
+    let of_trails = trail_bucket::READS.iter().map(|it| (it, trails.clone()));
+    of_actions.chain(of_trails).collect()
+}
+
+/// The ARNs of all resources of a form in an account.
+fn of_form(form: Form, partition: &str, account: &str) -> Vec<String> {
+    match form {
+        Form::Account => vec!["*".to_owned()],
+        // A bucket's ARN has neither account nor Region.
+        Form::Arn { service: "s3", .. } => vec![format!("arn:{partition}:s3:::*")],
+        Form::Arn { service, kinds } => kinds
+            .iter()
+            .map(|kind| format!("arn:{partition}:{service}:*:{account}:{kind}*"))
+            .collect(),
+    }
+}
+
+/// A resource or a condition's value in every Region and for every name.
+fn anywhere(text: &str, partition: &str, account: &str) -> String {
+    text.replace("{partition}", partition)
+        .replace("{account}", account)
+        .replace("{region}", "*")
+        .replace("{name}", "*")
+}
+
+/// The resources that no other one includes.
+fn without_covered(resources: BTreeSet<String>) -> Vec<String> {
+    let is_covered = |resource: &String| {
+        let mut others = resources.iter().filter(|other| *other != resource);
+        others.any(|other| covers(other, resource))
+    };
+    let kept = resources.iter().filter(|resource| !is_covered(resource));
+    kept.cloned().collect()
+}
+
+/// Whether what a policy allows by `pattern` includes `resource`; in both, `*` stands for any text.
+fn covers(pattern: &str, resource: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == resource;
+    };
+    let Some(left) = resource.strip_prefix(start) else {
+        return false;
+    };
+    rest.is_empty()
+        || (0..=left.len()).any(|place| left.get(place..).is_some_and(|it| covers(rest, it)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use orgkeeper_tests::template::Template;
+
+    use super::*;
+
+    const PARTITION: &str = "${AWS::Partition}";
+    const ACCOUNT: &str = "${AWS::AccountId}";
+
+    /// With texts in place of `!Sub`, and lists in place of single values.
+    fn plain(value: &Value) -> Value {
+        match value {
+            Value::Object(members) if members.contains_key("Fn::Sub") => members["Fn::Sub"].clone(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, member)| {
+                    let member = plain(member);
+                    let listed = name == "Resource" && !member.is_array();
+                    let member = if listed { json!([member]) } else { member };
+                    (name.clone(), member)
+                })
+                .collect(),
+            Value::Array(items) => items.iter().map(plain).collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// The statements as the template has them.
+    fn as_yaml(policy: &Value) -> String {
+        let sub = |text: &str| match text {
+            "*" => "\"*\"".to_owned(),
+            text if text.contains('$') => format!("!Sub {text}"),
+            text => text.to_owned(),
+        };
+        let mut yaml = String::new();
+        for statement in policy["Statement"].as_array().unwrap() {
+            let indent = " ".repeat(14);
+            writeln!(yaml, "{indent}- Effect: Allow").unwrap();
+            for name in ["Action", "Resource"] {
+                match &statement[name].as_array().unwrap()[..] {
+                    [one] => writeln!(yaml, "{indent}  {name}: {}", sub(one.as_str().unwrap())),
+                    many => {
+                        writeln!(yaml, "{indent}  {name}:").unwrap();
+                        many.iter().try_for_each(|it| {
+                            writeln!(yaml, "{indent}    - {}", sub(it.as_str().unwrap()))
+                        })
+                    }
+                }
+                .unwrap();
+            }
+            for (key, value) in statement["Condition"]["StringEquals"]
+                .as_object()
+                .into_iter()
+                .flatten()
+            {
+                let value = sub(value.as_str().unwrap());
+                writeln!(yaml, "{indent}  Condition:\n{indent}    StringEquals:").unwrap();
+                writeln!(yaml, "{indent}      \"{key}\": {value}").unwrap();
+            }
+        }
+        yaml
+    }
+
+    #[test]
+    fn the_role_in_member_accounts_allows_what_the_actions_call_where_they_call_it() {
+        let template = Template::load("infra/member-account.yaml").unwrap();
+        let role = template.resource("Remediation").unwrap();
+        let expected = member_policy(PARTITION, ACCOUNT);
+        let mut policy = plain(&role["Properties"]["Policies"][0]["PolicyDocument"]);
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            if statement["Action"].is_string() {
+                statement["Action"] = json!([statement["Action"].take()]);
+            }
+        }
+        assert!(
+            policy == expected,
+            "infra/member-account.yaml differs from the actions' rows; its statements should be:\n{}",
+            as_yaml(&expected)
+        );
+        let policies = role["Properties"]["Policies"].as_array().unwrap();
+        assert_eq!(policies.len(), 1);
+        assert!(role["Properties"]["ManagedPolicyArns"].is_null());
+    }
+
+    /// IAM takes 10,240 characters as the policies inside a role.
+    #[test]
+    fn the_policy_is_short_enough() {
+        let length = member_policy("aws-us-gov", "111122223333")
+            .to_string()
+            .len();
+        assert!(length <= 10_240, "{length}");
+    }
+
+    /// What an action may do to roles, and the condition that limits it besides the role's ARN.
+    const GRANTS: &[(&str, Option<&str>)] = &[
+        ("iam:AttachRolePolicy", Some("iam:PolicyARN")),
+        ("iam:CreateRole", None),
+        ("iam:CreateServiceLinkedRole", None),
+        ("iam:PassRole", Some("iam:PassedToService")),
+        ("iam:PutRolePolicy", None),
+    ];
+    /// Calls that change something and that IAM knows no resource for (service authorization reference).
+    const WITHOUT_RESOURCE: &[&str] = &[
+        "config:PutConfigurationRecorder",
+        "config:PutDeliveryChannel",
+        "config:StartConfigurationRecorder",
+        "ec2:EnableEbsEncryptionByDefault",
+        "guardduty:CreateDetector",
+        "iam:UpdateAccountPasswordPolicy",
+        "kms:CreateKey",
+        "s3:PutAccountPublicAccessBlock",
+    ];
+
+    #[test]
+    fn what_grants_permissions_is_limited_to_one_role() {
+        let is_read =
+            |action: &str| action.starts_with("iam:Get") || action.starts_with("iam:List");
+        let of_iam = actions::permissions().filter(|permission| {
+            let action = permission.action;
+            action.starts_with("iam:") && !is_read(action) && !WITHOUT_RESOURCE.contains(&action)
+        });
+        let mut seen = BTreeSet::new();
+        for permission in of_iam {
+            let action = permission.action;
+            let known = GRANTS.iter().find(|(name, _)| *name == action);
+            let (_, condition) = known.unwrap_or_else(|| panic!("{action} is not known"));
+            let role = permission
+                .on
+                .strip_prefix("arn:{partition}:iam::{account}:role/");
+            let named =
+                role.is_some_and(|name| !name.is_empty() && !name.contains(['*', '{', '?']));
+            assert!(
+                named,
+                "{action} on {} is not limited to one role",
+                permission.on
+            );
+            let conditions: Vec<_> = permission.only_if.iter().map(|(key, _)| *key).collect();
+            assert_eq!(
+                conditions,
+                Vec::from_iter(*condition),
+                "{action} on {}",
+                permission.on
+            );
+            seen.insert(action);
+        }
+        assert_eq!(seen.len(), GRANTS.len());
+    }
+
+    #[test]
+    fn what_changes_something_names_a_resource_where_iam_knows_one() {
+        let writes = actions::all().flat_map(|row| row.writes);
+        let unlimited: BTreeSet<&str> = writes
+            .filter(|permission| permission.on == "*")
+            .map(|permission| permission.action)
+            .collect();
+        assert_eq!(Vec::from_iter(unlimited), WITHOUT_RESOURCE);
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_includes() {
+        for (pattern, resource, expected) in [
+            ("*", "arn:aws:s3:::a", true),
+            ("arn:aws:s3:::*", "arn:aws:s3:::a-*", true),
+            ("arn:aws:s3:::a-*", "arn:aws:s3:::*", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b", "a-b-c", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(covers(pattern, resource), expected, "{pattern} {resource}");
+        }
+    }
+}
