@@ -422,6 +422,7 @@ fn rest_operation(service: &str, method: &Method, path: &str) -> String {
         ("GET", _) if service == "s3" => "GetObject",
         ("HEAD", _) if service == "s3" => "HeadObject",
         ("PUT", _) if service == "s3" => "PutObject",
+        ("POST", path) if service == "lambda" && path.ends_with("/invocations") => "Invoke",
         ("POST", "/list-baselines") => "ListBaselines",
         ("POST", "/list-enabled-baselines") => "ListEnabledBaselines",
         ("PATCH", "/findings/batchupdate") => "BatchUpdateFindings",

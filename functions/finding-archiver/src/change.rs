@@ -3,15 +3,13 @@
 use orgkeeper_shared::{
     enrichment::text::cut,
     security_hub::{
-        FIELD_VALUE_CHARS, Finding, FindingUpdate, NOTE_CHARS, Note, REMEDIATION_FIELD,
+        FIELD_VALUE_CHARS, Finding, FindingUpdate, NOTE_CHARS, Note, OUR_NOTES, REMEDIATION_FIELD,
         USER_DEFINED_FIELDS, Workflow,
     },
 };
 
 /// The author of our notes.
 pub const AUTHOR: &str = "orgkeeper/finding-archiver";
-/// What the authors of notes by orgkeeper's functions start with. Any other note is a person's and is kept.
-const OURS: &str = "orgkeeper/";
 /// `Compliance.Status` of a finding whose control passes.
 const PASSED: &str = "PASSED";
 
@@ -49,11 +47,8 @@ pub fn update(finding: &Finding, change: &Change) -> Option<FindingUpdate> {
     let persons = finding
         .note
         .as_ref()
-        .is_some_and(|note| !note.updated_by.starts_with(OURS));
-    let note = (change.place == Place::Note && !persons).then(|| Note {
-        text: cut(&change.text, NOTE_CHARS),
-        updated_by: AUTHOR.to_owned(),
-    });
+        .is_some_and(|note| !note.updated_by.starts_with(OUR_NOTES));
+    let note = (change.place == Place::Note && !persons).then(|| note(change));
     let is_there = |note: &Note| {
         let there = finding.note.as_ref();
         there.is_some_and(|it| it.text == note.text && it.updated_by == note.updated_by)
@@ -74,6 +69,23 @@ pub fn update(finding: &Finding, change: &Change) -> Option<FindingUpdate> {
         workflow,
     };
     (update != FindingUpdate::default()).then_some(update)
+}
+
+/// The same of a finding that is open and has nothing on it: it need not be read first.
+#[must_use]
+pub fn of_bare(change: &Change) -> FindingUpdate {
+    FindingUpdate {
+        note: Some(note(change)),
+        workflow: change.workflow,
+        ..FindingUpdate::default()
+    }
+}
+
+fn note(change: &Change) -> Note {
+    Note {
+        text: cut(&change.text, NOTE_CHARS),
+        updated_by: AUTHOR.to_owned(),
+    }
 }
 
 /// What a finding gets that is too large for its update (`FindingSizeExceeded`): the workflow status alone.
@@ -299,6 +311,17 @@ mod tests {
         let theirs = noted(&finding(Workflow::New), "ana");
         let field = &update_of(&theirs).user_defined_fields[REMEDIATION_FIELD];
         assert_eq!(field.chars().count(), 1_024);
+    }
+
+    #[test]
+    fn a_bare_finding_gets_what_it_would_get_if_it_were_read() {
+        for now in [Workflow::New, Workflow::Notified] {
+            let suppress = change(Some(Workflow::Suppressed), Place::Note);
+            let ours = noted(&finding(now), "orgkeeper/finding-enricher");
+            for read in [finding(now), ours] {
+                assert_eq!(update(&read, &suppress), Some(of_bare(&suppress)));
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use aws_lambda_events::sqs::SqsMessage;
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert::AlertAccount,
@@ -25,13 +25,13 @@ use orgkeeper_shared::{
         table::{ExpiredSuppression, RemediationTable},
     },
     security_hub::{
-        FINDINGS_PER_UPDATE, Finding, FindingUpdate, SecurityHub, UpdateError, VALUES_PER_READ,
+        FINDINGS_PER_UPDATE, FindingUpdate, SecurityHub, UpdateError, VALUES_PER_READ, Workflow,
     },
 };
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    change::{Change, smallest, update},
+    change::{Change, of_bare, smallest, update},
     outcome_alert::alert,
     texts,
 };
@@ -42,6 +42,8 @@ const AT_ONCE: usize = 8;
 const SUPPRESSIONS_AT_ONCE: usize = 150;
 /// An order can be done before its finding can be found: it is looked for in so many receives, about four minutes.
 const RECEIVES_UNTIL_GONE: u32 = 6;
+/// An event that is older may be out of date: what it says of a finding is not believed any more.
+const UP_TO_DATE: SignedDuration = SignedDuration::from_mins(1);
 /// The shortest and the longest delay after a call was throttled.
 const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
@@ -116,6 +118,8 @@ pub struct Archiver {
 struct Job {
     /// What findings get.
     changes: Vec<(FindingId, Change)>,
+    /// Those of them that need not be read first.
+    bare: Vec<FindingId>,
     /// Suppressions that end when their findings are open.
     suppressions: Vec<(ExpiredSuppression, Vec<FindingId>)>,
     failure: Option<NotArchived>,
@@ -144,14 +148,17 @@ struct OrderResult {
     attempt: u32,
     ended: Ended,
     findings: Vec<FindingId>,
+    actor: Option<String>,
 }
 
 impl Archiver {
     /// Records what a message says, and finds out what its findings get.
-    async fn job(&self, task: ArchiveTask, time: &Time) -> Job {
+    async fn job(&self, task: ArchiveTask, message: &SqsMessage, time: &Time) -> Job {
         match task {
             ArchiveTask::Suppress {
                 findings,
+                bare,
+                as_of,
                 reason,
                 until,
                 ..
@@ -161,8 +168,11 @@ impl Archiver {
                     return Job::default();
                 }
                 let change = texts::suppressed(&reason, until);
+                let is_fresh = receives(message) == 1
+                    && as_of.is_some_and(|at| time.began().duration_since(at) < UP_TO_DATE);
                 Job {
                     changes: for_all(findings, &change),
+                    bare: if is_fresh { bare } else { Vec::new() },
                     ..Job::default()
                 }
             }
@@ -174,12 +184,14 @@ impl Archiver {
                 error,
                 findings,
                 execution,
+                actor,
             } => {
                 let result = OrderResult {
                     subject: Subject::of_order(&key, &order),
                     attempt,
                     ended: Ended::of(report.as_ref(), error.as_ref(), execution.as_deref()),
                     findings,
+                    actor,
                 };
                 if attempt == 0 {
                     self.previewed(result, time).await
@@ -187,6 +199,17 @@ impl Archiver {
                     self.finished(result, time).await
                 }
             }
+            ArchiveTask::Show { key, findings } => match self.table.read(&key).await {
+                Err(error) => Job::of_table(error),
+                Ok(record) => {
+                    let change = record.as_ref().and_then(texts::known);
+                    let changes = change.map(|change| for_all(findings, &change));
+                    Job {
+                        changes: changes.unwrap_or_default(),
+                        ..Job::default()
+                    }
+                }
+            },
             ArchiveTask::ReopenExpired => self.expired(time).await,
         }
     }
@@ -214,11 +237,12 @@ impl Archiver {
             subject,
             attempt,
             ended,
-            findings,
-        } = result;
+            ..
+        } = &result;
+        let attempt = *attempt;
         let finished = self
             .table
-            .finish(&subject, attempt, &ended, time.now(), time.end())
+            .finish(subject, attempt, ended, time.now(), time.end())
             .await;
         let (recorded, record) = match finished {
             Err(error) => return Job::of_table(error),
@@ -232,8 +256,9 @@ impl Archiver {
         };
         // The control failed again since: the findings are about that.
         if record.last_seen_at <= ended_at {
-            let change = texts::ended(&ended, today(ended_at));
-            job.changes = for_all(all_of(findings, Some(&record)), &change);
+            let change = texts::ended(ended, today(ended_at));
+            let findings = all_of(result.findings.clone(), Some(&record));
+            job.changes = for_all(findings, &change);
         }
         if !record.owes_alert(attempt) {
             return job;
@@ -258,10 +283,7 @@ impl Archiver {
                 Ok(AlertClaim::Claimed) => {}
             }
         }
-        match self
-            .publish(&subject, attempt, &ended, ended_at, time)
-            .await
-        {
+        match self.publish(&result, ended_at, time).await {
             Ok(()) => job.alerts = 1,
             Err(reason) => job.failure = Some(reason),
         }
@@ -271,14 +293,20 @@ impl Archiver {
     /// Publishes the alert about an attempt, which the caller has claimed.
     async fn publish(
         &self,
-        subject: &Subject,
-        attempt: u32,
-        ended: &Ended,
+        result: &OrderResult,
         ended_at: Timestamp,
         time: &Time,
     ) -> Result<(), NotArchived> {
+        let OrderResult {
+            subject,
+            ended,
+            actor,
+            ..
+        } = result;
+        let attempt = result.attempt;
         let account = self.named(&subject.target.account).await;
-        if let Some(alert) = alert(subject, attempt, ended, account, ended_at)
+        let alert = alert(subject, attempt, ended, actor.as_deref(), account, ended_at);
+        if let Some(alert) = alert
             && let Err(error) = self.topics.publish(&alert).await
         {
             let released = self
@@ -348,13 +376,25 @@ impl Archiver {
 
     /// Brings the findings to say what they are to say, as far as time allows.
     ///
-    /// Each is read before it is written: what people have written on it stays, and what it says already is not
-    /// written again, which would be another event.
-    async fn archive(&self, changes: &HashMap<FindingId, Change>, time: &Time) -> ByFinding {
+    /// Each is read before it is written, unless it is `bare`: what people have written on it stays, and what it says
+    /// already is not written again, which would be another event.
+    async fn archive(
+        &self,
+        changes: &HashMap<FindingId, Change>,
+        bare: &HashSet<FindingId>,
+        time: &Time,
+    ) -> ByFinding {
         let mut outcomes = ByFinding::new();
         let mut findings: Vec<&FindingId> = changes.keys().collect();
         // Findings that get the same share a call.
         findings.sort_by_key(|id| (&changes[*id], *id));
+        let (bare, findings): (Vec<&FindingId>, Vec<&FindingId>) =
+            findings.into_iter().partition(|id| bare.contains(*id));
+        for chunk in bare.chunks(FINDINGS_PER_UPDATE) {
+            let updates = chunk.iter().map(|id| (*id, of_bare(&changes[*id])));
+            self.write(updates.collect(), &mut outcomes, time.deadline())
+                .await;
+        }
         let mut chunks = findings.chunks(FINDINGS_PER_UPDATE);
         let mut failed = None;
         while let Some(chunk) = chunks.next().filter(|_| failed.is_none()) {
@@ -381,8 +421,18 @@ impl Archiver {
                     }
                 }
             }
-            self.write(&read, changes, &mut outcomes, time.deadline())
-                .await;
+            let mut updates = HashMap::new();
+            for finding in &read {
+                match changes
+                    .get(&finding.id)
+                    .map(|change| update(finding, change))
+                {
+                    Some(Some(update)) => drop(updates.insert(&finding.id, update)),
+                    Some(None) => drop(outcomes.insert(finding.id.clone(), Outcome::Done)),
+                    None => {}
+                }
+            }
+            self.write(updates, &mut outcomes, time.deadline()).await;
         }
         // The others would fare no better than the one whose call failed.
         if let Some(Some(error)) = failed {
@@ -401,31 +451,20 @@ impl Archiver {
 
     async fn write(
         &self,
-        findings: &[Finding],
-        changes: &HashMap<FindingId, Change>,
+        updates: HashMap<&FindingId, FindingUpdate>,
         outcomes: &mut ByFinding,
         deadline: Instant,
     ) {
-        let mut groups: HashMap<FindingUpdate, Vec<FindingId>> = HashMap::new();
-        let mut updates: HashMap<&FindingId, FindingUpdate> = HashMap::new();
-        for finding in findings {
-            let Some(change) = changes.get(&finding.id) else {
-                continue;
-            };
-            match update(finding, change) {
-                Some(update) => {
-                    groups
-                        .entry(update.clone())
-                        .or_default()
-                        .push(finding.id.clone());
-                    updates.insert(&finding.id, update);
-                }
-                None => drop(outcomes.insert(finding.id.clone(), Outcome::Done)),
-            }
+        let mut groups: HashMap<&FindingUpdate, Vec<FindingId>> = HashMap::new();
+        for (id, update) in &updates {
+            groups.entry(update).or_default().push((*id).clone());
         }
         let groups: Vec<Update> = groups
             .into_iter()
-            .map(|(update, findings)| Update { update, findings })
+            .map(|(update, findings)| Update {
+                update: update.clone(),
+                findings,
+            })
             .collect();
         let least = |id: &FindingId| updates.get(id).map(smallest);
         let written = write(&self.security_hub, &groups, least, deadline).await;
@@ -492,12 +531,14 @@ impl Work for Archiver {
                 (!again).then_some(task)
             })
             .collect();
-        let jobs = tasks.into_iter().map(async |task| match task {
+        let tasks = messages.iter().zip(tasks);
+        let jobs = tasks.map(async |(message, task)| match task {
             None => Job::default(),
             Some(Err(malformed)) => Job::failed(NotArchived::Malformed(malformed)),
             Some(Ok(task)) => {
                 // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
-                let job = timeout_at(time.start_until(), Box::pin(self.job(task, time))).await;
+                let job = Box::pin(self.job(task, message, time));
+                let job = timeout_at(time.start_until(), job).await;
                 job.unwrap_or_else(|_| Job {
                     wait: Some(Duration::ZERO),
                     ..Job::default()
@@ -513,7 +554,14 @@ impl Work for Archiver {
         for job in ended.into_iter().chain(decided) {
             changes.extend(job.changes.iter().cloned());
         }
-        let outcomes = Box::pin(self.archive(&changes, time)).await;
+        // What another message wants of a finding may depend on what is on it.
+        let bare = jobs.iter().flat_map(|job| &job.bare);
+        let bare = bare.filter(|id| {
+            let change = changes.get(*id);
+            change.is_some_and(|change| change.workflow == Some(Workflow::Suppressed))
+        });
+        let bare: HashSet<FindingId> = bare.cloned().collect();
+        let outcomes = Box::pin(self.archive(&changes, &bare, time)).await;
         for job in &mut jobs {
             if !job.suppressions.is_empty() {
                 self.end_suppressions(job, &outcomes, time).await;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity, WHAT_HAPPENED, WHAT_TO_DO},
+    enrichment::text::{clean, cut},
     remediation::{
         record::{Ended, Status, Subject},
         target::Target,
@@ -13,6 +14,8 @@ use crate::difference::changes;
 
 /// Changes that are listed; the rest is counted.
 const MOST_CHANGES: usize = 20;
+/// Characters of the name of the one who made the resource as it was.
+const ACTOR_CHARS: usize = 300;
 /// What the resource of a control about the whole account starts with.
 const ACCOUNT: &str = "AWS::::Account:";
 /// The console of each partition.
@@ -37,6 +40,7 @@ pub fn alert(
     subject: &Subject,
     attempt: u32,
     ended: &Ended,
+    actor: Option<&str>,
     account: AlertAccount,
     time: Timestamp,
 ) -> Option<Alert> {
@@ -48,6 +52,9 @@ pub fn alert(
         ("Resource", target.resource.clone()),
     ];
     details.extend(changed(ended).map(|changed| ("Changed", changed)));
+    let actor = actor.map(|actor| cut(&clean(actor), ACTOR_CHARS));
+    let made_by = actor.filter(|actor| !actor.is_empty());
+    details.extend(made_by.map(|actor| ("Made so by", actor)));
     details.extend(ended.reason.clone().map(|reason| ("Why", reason)));
     details.push((WHAT_TO_DO, words.what_to_do.to_owned()));
     Some(Alert {
@@ -134,4 +141,99 @@ fn link(execution: &str) -> Option<String> {
     Some(format!(
         "https://{region}.{console}/states/home?region={region}#/v2/executions/details/{execution}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use orgkeeper_shared::remediation::control::control;
+    use serde_json::json;
+
+    use super::*;
+
+    fn ended(status: &str, execution: &str) -> Ended {
+        Ended {
+            outcome: serde_json::from_value(json!(status)).ok(),
+            before: Some(json!({ "BlockPublicAcls": false })),
+            after: Some(json!({ "BlockPublicAcls": true })),
+            reason: None,
+            needs: None,
+            execution: Some(execution.to_owned()),
+        }
+    }
+
+    fn alert_of(ended: &Ended, actor: Option<&str>) -> Option<Alert> {
+        let control = control("S3.8").unwrap();
+        let account = "111122223333".parse().unwrap();
+        let target = Target::new(control, account, "eu-west-1", "arn:aws:s3:::logs").unwrap();
+        let (subject, account) = (Subject::new(control, &target), AlertAccount::default());
+        alert(&subject, 1, ended, actor, account, Timestamp::UNIX_EPOCH)
+    }
+
+    fn detail<'a>(alert: &'a Alert, label: &str) -> Option<&'a str> {
+        let details = alert.details.0.iter();
+        let mut named = details.filter(|(name, _)| name == label);
+        named.next().map(|(_, text)| text.as_str())
+    }
+
+    #[test]
+    fn a_fix_is_for_information_and_a_failure_an_error() {
+        for (status, severity, kind) in [
+            ("FIXED", Severity::Info, "remediation.fixed"),
+            ("BLOCKED", Severity::Error, "remediation.failed"),
+            ("none", Severity::Error, "remediation.failed"),
+        ] {
+            let alert = alert_of(&ended(status, ""), None).unwrap();
+            assert_eq!((alert.severity, alert.kind.as_str()), (severity, kind));
+        }
+        for status in ["ALREADY_COMPLIANT", "NOT_APPLICABLE", "NEEDS"] {
+            assert_eq!(alert_of(&ended(status, ""), None), None, "{status}");
+        }
+    }
+
+    #[test]
+    fn whoever_made_it_so_is_named_if_that_is_known() {
+        let fixed = ended("FIXED", "");
+        let made_by = |actor: Option<&str>| {
+            let alert = alert_of(&fixed, actor).unwrap();
+            detail(&alert, "Made so by").map(str::to_owned)
+        };
+        assert_eq!(made_by(None), None);
+        assert_eq!(made_by(Some(" \n")), None);
+        assert_eq!(made_by(Some("ana\nben")).unwrap(), "ana ben");
+        assert_eq!(
+            made_by(Some(&"x".repeat(1_000))).unwrap().chars().count(),
+            300
+        );
+        let alert = alert_of(&fixed, None).unwrap();
+        assert_eq!(
+            detail(&alert, "Changed"),
+            Some("BlockPublicAcls: false → true")
+        );
+    }
+
+    #[test]
+    fn the_execution_is_linked_in_every_partition() {
+        for (partition, region, host) in [
+            ("aws", "eu-west-1", "eu-west-1.console.aws.amazon.com"),
+            ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+            (
+                "aws-us-gov",
+                "us-gov-west-1",
+                "us-gov-west-1.console.amazonaws-us-gov.com",
+            ),
+        ] {
+            let arn = format!("arn:{partition}:states:{region}:111111111111:execution:m:0f1e-1");
+            let expected =
+                format!("https://{host}/states/home?region={region}#/v2/executions/details/{arn}");
+            let alert = alert_of(&ended("FIXED", &arn), None).unwrap();
+            assert_eq!(alert.link, Some(expected));
+        }
+        for odd in [
+            "",
+            "arn:aws-moon:states:r:1:execution:m:x",
+            "arn:aws:s3:::logs",
+        ] {
+            assert_eq!(alert_of(&ended("FIXED", odd), None).unwrap().link, None);
+        }
+    }
 }

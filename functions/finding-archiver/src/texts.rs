@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use orgkeeper_shared::{
     enrichment::text::clean,
     remediation::{
-        record::{Ended, Status},
+        record::{Ended, Record, Status, today},
         report::Outcome,
     },
     security_hub::{FIELD_VALUE_CHARS, Workflow},
@@ -137,6 +137,16 @@ pub fn previewed(ended: &Ended) -> Change {
         place: Place::Field,
         text,
     }
+}
+
+/// What a record says of its last attempt or preview; nothing while one is in progress.
+#[must_use]
+pub fn known(record: &Record) -> Option<Change> {
+    let (result, at) = record.result()?;
+    Some(match record.status {
+        Status::Observed => previewed(&result),
+        _ => ended(&result, today(at)),
+    })
 }
 
 fn reason(ended: &Ended) -> String {

@@ -10,6 +10,7 @@ use orgkeeper_shared::{
     ids::{AccountId, FindingId},
     remediation::order::Parameters,
     security_hub::{
+        OUR_NOTES, REMEDIATION_FIELD,
         event::{self, UnusableEvent},
         finding::{MalformedFinding, identity},
         lenient::Lenient,
@@ -21,6 +22,12 @@ use serde_json::value::RawValue;
 
 /// The event that a person sends with the custom action; any other is sent by Security Hub itself.
 const CUSTOM_ACTION: &str = "Security Hub Findings - Custom Action";
+/// `ResourceRole` of a resource that did something: it is not what the finding is about.
+///
+/// Source: `Resource` in the API's reference of Security Hub.
+const ACTOR: &str = "Actor";
+/// The product field by which a product of one's own can say who made the resource as it is.
+const ACTOR_FIELD: &str = "orgkeeper:Actor";
 
 /// A finding: what decides about its remediation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +52,13 @@ pub struct Finding {
     pub generator_id: String,
     /// `ProductFields`, those with a text.
     pub product_fields: BTreeMap<String, String>,
-    /// The resources that have an id.
+    /// The resources that have an id, without those that only did something.
     pub resources: Vec<Resource>,
+    /// Who made the resource as it is, if the finding says it.
+    pub actor: Option<String>,
+    /// Whether nothing is on it that a suppression would have to keep: neither a person's note, nor our own field, which
+    /// is replaced with all others.
+    pub bare: bool,
     /// Whether a person sent it by the custom action: an order.
     pub ordered: bool,
     /// When its event was sent, as in the envelope; empty if that does not say it.
@@ -118,6 +130,9 @@ fn read(json: &str) -> Result<Finding, MalformedFinding> {
     let (id, publisher) = identity(asff.id, asff.product_arn, asff.aws_account_id)?;
     let compliance = asff.compliance.0.unwrap_or_default();
     let of_product = || id.product_arn.split(':').nth(3).unwrap_or_default();
+    let product_fields = product_fields(asff.product_fields);
+    let (actors, resources) = resources(asff.resources);
+    let of_field = product_fields.get(ACTOR_FIELD).cloned();
     Ok(Finding {
         account: owner(&id.product_arn, asff.product_fields, asff.resources).unwrap_or(publisher),
         region: text(asff.region).unwrap_or_else(|| of_product().to_owned()),
@@ -128,8 +143,10 @@ fn read(json: &str) -> Result<Finding, MalformedFinding> {
         control_id: text(compliance.security_control_id),
         parameters: parameters(compliance.security_control_parameters),
         generator_id: asff.generator_id.0.unwrap_or_default(),
-        product_fields: product_fields(asff.product_fields),
-        resources: resources(asff.resources),
+        actor: of_field.or_else(|| actors.into_iter().next()),
+        bare: is_bare(asff.note, asff.user_defined_fields),
+        product_fields,
+        resources,
         ordered: false,
         sent_at: String::new(),
         updated_at: text(asff.updated_at).and_then(|time| time.trim().parse().ok()),
@@ -162,22 +179,45 @@ fn product_fields(json: Option<&RawValue>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn resources(json: Option<&RawValue>) -> Vec<Resource> {
-    let resources = json
+/// The ids of the resources that only did something, and the other resources.
+fn resources(json: Option<&RawValue>) -> (Vec<String>, Vec<Resource>) {
+    let given = json
         .and_then(|json| serde_json::from_str::<Vec<Lenient<RawResource>>>(json.get()).ok())
         .unwrap_or_default();
-    resources
-        .into_iter()
-        .filter_map(|resource| {
-            let resource = resource.0?;
-            Some(Resource {
-                id: text(resource.id)?,
-                kind: resource.kind.0.unwrap_or_default(),
-                region: text(resource.region),
-                tags: resource.tags.0,
-            })
-        })
-        .collect()
+    let (mut actors, mut resources) = (Vec::new(), Vec::new());
+    for resource in given.into_iter().filter_map(|resource| resource.0) {
+        let Some(id) = text(resource.id) else {
+            continue;
+        };
+        if resource.resource_role.0.as_deref() == Some(ACTOR) {
+            actors.push(id);
+            continue;
+        }
+        resources.push(Resource {
+            id,
+            kind: resource.kind.0.unwrap_or_default(),
+            region: text(resource.region),
+            tags: resource.tags.0,
+        });
+    }
+    (actors, resources)
+}
+
+/// See [`Finding::bare`]. What cannot be read may be anything.
+fn is_bare(note: Option<&RawValue>, fields: Option<&RawValue>) -> bool {
+    fn there<'a>(json: Option<&'a RawValue>) -> Option<&'a str> {
+        json.map(RawValue::get).filter(|json| *json != "null")
+    }
+    let ours = |json: &str| {
+        let note: Option<Note> = serde_json::from_str(json).ok();
+        let author = note.and_then(|note| note.updated_by.0);
+        author.is_some_and(|author| author.starts_with(OUR_NOTES))
+    };
+    let without_ours = |json: &str| {
+        let fields: Option<BTreeMap<String, &RawValue>> = serde_json::from_str(json).ok();
+        fields.is_some_and(|fields| !fields.contains_key(REMEDIATION_FIELD))
+    };
+    there(note).is_none_or(ours) && there(fields).is_none_or(without_ours)
 }
 
 #[derive(Deserialize)]
@@ -205,6 +245,16 @@ struct Asff<'a> {
     product_fields: Option<&'a RawValue>,
     #[serde(borrow)]
     resources: Option<&'a RawValue>,
+    #[serde(borrow)]
+    note: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_defined_fields: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Note {
+    updated_by: Lenient<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -235,6 +285,7 @@ struct RawResource {
     #[serde(rename = "Type")]
     kind: Lenient<String>,
     region: Lenient<String>,
+    resource_role: Lenient<String>,
     tags: Lenient<BTreeMap<String, String>>,
 }
 
@@ -397,6 +448,46 @@ mod tests {
     }
 
     #[test]
+    fn a_resource_that_did_something_is_no_resource_of_the_finding() {
+        let mut finding = finding();
+        assert_eq!(only(&finding).actor, None);
+        finding["Resources"][1]["ResourceRole"] = json!("Target");
+        assert_eq!(only(&finding).actor, None);
+        let user = "arn:aws:iam::111122223333:user/ana";
+        let actor = json!({ "Id": user, "Type": "AwsIamUser", "ResourceRole": "Actor" });
+        finding["Resources"]
+            .as_array_mut()
+            .unwrap()
+            .insert(0, actor);
+        let found = only(&finding);
+        assert_eq!(found.actor.as_deref(), Some(user));
+        assert_eq!(found.resources.len(), 2);
+        finding["ProductFields"][ACTOR_FIELD] = json!("ben");
+        assert_eq!(only(&finding).actor.as_deref(), Some("ben"));
+    }
+
+    #[test]
+    fn a_finding_is_bare_if_nothing_has_to_be_kept() {
+        let note = |by: &str| json!({ "Text": "t", "UpdatedBy": by });
+        let ours = json!({ REMEDIATION_FIELD: "would fix: it" });
+        for (name, value, bare) in [
+            ("Note", json!(null), true),
+            ("Note", note("orgkeeper/finding-enricher"), true),
+            ("Note", note("ana"), false),
+            ("Note", json!({ "Text": "t" }), false),
+            ("Note", json!(["odd"]), false),
+            ("UserDefinedFields", json!(null), true),
+            ("UserDefinedFields", json!({ "ticket": "SEC-1" }), true),
+            ("UserDefinedFields", ours, false),
+            ("UserDefinedFields", json!("odd"), false),
+        ] {
+            let mut finding = finding();
+            finding[name] = value.clone();
+            assert_eq!(only(&finding).bare, bare, "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn depth_takes_no_stack() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let object = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
@@ -407,6 +498,8 @@ mod tests {
                 "Compliance",
                 "Workflow",
                 "ProductFields",
+                "Note",
+                "UserDefinedFields",
             ] {
                 let mut finding = finding();
                 finding[place] = json!("here");

@@ -340,15 +340,13 @@ impl Planner {
                     .table
                     .observe(subject, sighting, &of_order, now)
                     .await?;
-                let asks = match observed {
-                    Observed::PreviewWanted => true,
-                    // It may have been this message that was to ask, before a crash.
-                    Observed::PreviewAwaited => was_received_before(matter, messages),
-                    Observed::Known => false,
-                };
-                if asks {
-                    let input = json!(self.input(matter, order, 0)).to_string();
-                    self.send(&self.preview_queue_url, input).await?;
+                // It may have been this message that was to ask or to show, before a crash.
+                let again = was_received_before(matter, messages);
+                match observed {
+                    Observed::PreviewWanted => self.ask(matter, order).await?,
+                    Observed::PreviewAwaited if again => self.ask(matter, order).await?,
+                    Observed::Known { unseen } if unseen || again => self.show(matter).await?,
+                    Observed::PreviewAwaited | Observed::Known { .. } => {}
                 }
                 Ok("RemediationsObserved")
             }
@@ -359,6 +357,8 @@ impl Planner {
                 let task = ArchiveTask::Suppress {
                     key: subject.key.clone(),
                     findings: findings.clone(),
+                    bare: matter.bare.keys().cloned().collect(),
+                    as_of: matter.bare.values().min().copied(),
                     reason: reason.clone(),
                     until: *until,
                 };
@@ -378,7 +378,12 @@ impl Planner {
                         self.start(matter, order, attempt, time).await
                     }
                     Begun::Running { .. } => Ok("RemediationsRunning"),
-                    Begun::RecentlyFixed | Begun::RecentlyFailed => Ok("RemediationsRecent"),
+                    Begun::RecentlyFixed { unseen } | Begun::RecentlyFailed { unseen } => {
+                        if unseen || was_received_before(matter, messages) {
+                            self.show(matter).await?;
+                        }
+                        Ok("RemediationsRecent")
+                    }
                 }
             }
             Decision::Refused(refusal) => {
@@ -401,10 +406,7 @@ impl Planner {
         attempt: u32,
         time: &Time,
     ) -> Result<&'static str, AwsCallError> {
-        let started = self
-            .executions
-            .start(&self.input(matter, order, attempt))
-            .await;
+        let started = self.executions.start(&input(matter, order, attempt)).await;
         let Err(error) = started else {
             return Ok("RemediationsStarted");
         };
@@ -417,13 +419,20 @@ impl Planner {
         Err(error)
     }
 
-    fn input<'m>(&self, matter: &'m Matter, order: &'m Order, attempt: u32) -> Input<'m> {
-        Input {
-            key: &matter.subject.key,
-            attempt,
-            order,
-            findings: &matter.findings,
-        }
+    /// Asks for a preview.
+    async fn ask(&self, matter: &Matter, order: &Order) -> Result<(), AwsCallError> {
+        let input = json!(input(matter, order, 0)).to_string();
+        self.send(&self.preview_queue_url, input).await
+    }
+
+    /// Has the findings show what is known already.
+    async fn show(&self, matter: &Matter) -> Result<(), AwsCallError> {
+        let task = ArchiveTask::Show {
+            key: matter.subject.key.clone(),
+            findings: matter.findings.clone(),
+        };
+        self.send(&self.archive_queue_url, json!(task).to_string())
+            .await
     }
 
     async fn send(&self, queue_url: &str, body: String) -> Result<(), AwsCallError> {
@@ -474,9 +483,19 @@ impl Planner {
         match self.publish(&alert).await {
             Ok(()) => *reported() = Some(refused.version.clone()),
             Err(error) => {
-                tracing::error!(%error, "the alert about the playbook is published later")
+                tracing::error!(%error, "the alert about the playbook is published later");
             }
         }
+    }
+}
+
+fn input<'m>(matter: &'m Matter, order: &'m Order, attempt: u32) -> Input<'m> {
+    Input {
+        key: &matter.subject.key,
+        attempt,
+        order,
+        findings: &matter.findings,
+        actor: matter.actor.as_deref(),
     }
 }
 

@@ -34,10 +34,29 @@ pub struct Matter {
     pub updated_at: Timestamp,
     /// When the newest event about it was sent, if the events say it.
     pub sent_at: Option<Timestamp>,
+    /// Those of the findings that have nothing on them which has to be kept, and when the event was sent that says so.
+    pub bare: BTreeMap<FindingId, Timestamp>,
+    /// Who made the resource as it is, as the newest finding that names somebody has it.
+    pub actor: Option<String>,
     /// Who ordered a fix, if a person did.
     pub by: Option<&'static str>,
     /// The places of their messages in the batch.
     pub messages: Vec<usize>,
+}
+
+impl Matter {
+    /// Notes whether a finding is bare: it is only if each of its events says so.
+    fn note_bare(&mut self, finding: &Finding, sent_at: Option<Timestamp>, known: bool) {
+        let Some(at) = sent_at.filter(|_| finding.bare) else {
+            self.bare.remove(&finding.id);
+            return;
+        };
+        match self.bare.get_mut(&finding.id) {
+            Some(since) => *since = at.min(*since),
+            None if known => {}
+            None => drop(self.bare.insert(finding.id.clone(), at)),
+        }
+    }
 }
 
 /// The matters of a batch, by key.
@@ -66,18 +85,26 @@ impl Matters {
             findings: Vec::new(),
             updated_at,
             sent_at: None,
+            bare: BTreeMap::new(),
+            actor: None,
             by,
             messages: Vec::new(),
         });
         if (by, updated_at) > (matter.by, matter.updated_at) {
             matter.decision = decision;
         }
+        if finding.actor.is_some() && (matter.actor.is_none() || updated_at > matter.updated_at) {
+            matter.actor.clone_from(&finding.actor);
+        }
         matter.by = matter.by.max(by);
-        matter.sent_at = matter.sent_at.max(finding.sent_at.parse().ok());
+        let sent_at: Option<Timestamp> = finding.sent_at.parse().ok();
+        matter.sent_at = matter.sent_at.max(sent_at);
         matter.updated_at = matter.updated_at.max(updated_at);
-        if !matter.findings.contains(&finding.id) {
+        let known = matter.findings.contains(&finding.id);
+        if !known {
             matter.findings.push(finding.id.clone());
         }
+        matter.note_bare(finding, sent_at, known);
         if !matter.messages.contains(&message) {
             matter.messages.push(message);
         }

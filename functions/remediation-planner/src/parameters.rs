@@ -88,9 +88,98 @@ pub fn of_finding(control: &Control, given: &Parameters) -> Parameters {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        fs,
+        path::{Path, PathBuf},
+    };
+
     use orgkeeper_shared::remediation::control::control;
 
     use super::*;
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    /// The files of a folder and of those in it, without their tests.
+    fn sources(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                found.insert(path, code.to_owned());
+            }
+        }
+    }
+
+    /// The parameters that a file of the remediator reads: `text(order, NAME)`, `number("name")`, or a name in a table
+    /// of ports.
+    fn read_in(code: &str) -> BTreeSet<&str> {
+        let constant = |name: &str| {
+            let rest = code.split(&format!("const {name}: &str = \"")).nth(1)?;
+            rest.split('"').next()
+        };
+        let mut names = BTreeSet::new();
+        for call in ["text(order, ", "number(order, ", "flag(order, "] {
+            for rest in code.split(call).skip(1) {
+                let word = rest.split([')', ',']).next().unwrap_or_default();
+                let literal = word.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+                names.extend(literal.or_else(|| constant(word)));
+            }
+        }
+        for call in ["number(\"", "flag(\"", "ports(\""] {
+            let rest = code.split(call).skip(1);
+            names.extend(rest.filter_map(|rest| rest.split('"').next()));
+        }
+        let literals = code.split('"').skip(1).step_by(2);
+        names.extend(literals.filter(|it| it.ends_with("Ports") && !it.contains(' ')));
+        names
+    }
+
+    #[test]
+    fn the_remediator_reads_these_parameters_and_no_others() {
+        let mut files = BTreeMap::new();
+        sources(&root().join("functions/remediator/src"), &mut files);
+        let known: BTreeSet<&str> = PARAMETERS.iter().map(|(name, ..)| *name).collect();
+        let read: BTreeSet<&str> = files.values().flat_map(|code| read_in(code)).collect();
+        assert_eq!(read, known);
+        // Each in the file of its controls' action, or in one that actions share.
+        for (name, _, controls) in PARAMETERS {
+            for id in *controls {
+                let row = format!("row!(\"{}\"", control(id).unwrap().action);
+                let reads = files.iter().any(|(path, code)| {
+                    let shared = !path.components().any(|part| part.as_os_str() == "actions");
+                    read_in(code).contains(name) && (shared || code.contains(&row))
+                });
+                assert!(reads, "{name}: {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_each_parameter_with_its_controls() {
+        let page = fs::read_to_string(root().join("docs/remediation.md")).unwrap();
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let mut documented: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let name = cells[1].trim_matches('`');
+            if PARAMETERS.iter().any(|(known, ..)| *known == name) {
+                documented.insert(name, cells[2].split(", ").collect());
+            }
+        }
+        for (name, _, controls) in PARAMETERS {
+            let expected: Vec<&str> = match *controls {
+                METRIC_FILTERS => vec!["CloudWatch.1 to .14"],
+                controls => controls.to_vec(),
+            };
+            assert_eq!(documented.get(name), Some(&expected), "{name}");
+        }
+    }
 
     #[test]
     fn a_parameter_is_of_controls_that_exist() {

@@ -379,6 +379,25 @@ mod tests {
     }
 
     #[test]
+    fn the_playbooks_of_the_documentation_are_correct() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/remediation.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let examples: Vec<&str> = page
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert!(!examples.is_empty());
+        for example in &examples {
+            Playbook::parse(example).unwrap();
+        }
+        let all = Playbook::parse(&examples.concat()).unwrap();
+        assert!(!all.modes.is_empty() && !all.parameters.is_empty());
+        assert!(!all.overrides.is_empty());
+        assert!(!all.exemptions.is_empty() && !all.suppressions.is_empty());
+    }
+
+    #[test]
     fn a_fault_is_refused_with_its_line() {
         for (text, line, word) in [
             (

@@ -73,6 +73,8 @@ pub(crate) fn security_hub_finding() -> Finding {
             region: Some("eu-west-1".to_owned()),
             tags: None,
         }],
+        actor: None,
+        bare: true,
         ordered: false,
         sent_at: String::new(),
         updated_at: None,

@@ -3,7 +3,11 @@
 use orgkeeper_shared::{
     account_directory::entry::AccountEntry,
     ids::AccountId,
-    remediation::{control::control, order::Order, target::Mismatch},
+    remediation::{
+        control::{Control, control},
+        order::Order,
+        target::Mismatch,
+    },
 };
 
 /// Why an order is not passed on.
@@ -53,11 +57,15 @@ impl Rules {
         }
     }
 
-    /// Whether the order is one for a resource of the organization. Whatever is not known is a no.
+    /// The control of an order that is one for a resource of the organization. Whatever is not known is a no.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check_order(&self, order: &Order, entry: Option<&AccountEntry>) -> Result<(), Rejected> {
+    /// Why it is none.
+    pub fn check_order(
+        &self,
+        order: &Order,
+        entry: Option<&AccountEntry>,
+    ) -> Result<&'static Control, Rejected> {
         let control = control(&order.control)
             .filter(|control| control.action == order.action)
             .ok_or(Rejected::Control)?;
@@ -72,7 +80,7 @@ impl Rules {
         if entry.state.as_deref() != Some("ACTIVE") {
             return Err(Rejected::NotActive(account.clone()));
         }
-        Ok(())
+        Ok(control)
     }
 }
 
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn an_order_for_an_active_account_is_passed_on() {
         let checked = rules().check_order(&order(&json!({})), Some(&entry(&json!({}))));
-        assert_eq!(checked, Ok(()));
+        assert_eq!(checked.unwrap().id, "S3.8");
         assert_eq!(rules().check_function("orgkeeper-remediator"), Ok(()));
     }
 
@@ -159,7 +167,7 @@ mod tests {
         ] {
             let entry = entry_changes.map(|changes| entry(&changes));
             let checked = rules().check_order(&order(&order_changes), entry.as_ref());
-            assert_eq!(checked, Err(expected));
+            assert_eq!(checked.unwrap_err(), expected);
         }
         for function in [
             "",

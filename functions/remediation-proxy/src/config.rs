@@ -10,6 +10,8 @@ use orgkeeper_shared::{
 pub struct Config {
     /// `ACCOUNT_DIRECTORY_TABLE`: the table of the organization's accounts.
     pub account_directory_table: String,
+    /// `REMEDIATIONS_TABLE`: the table in which fixes claim the settings that they share.
+    pub remediations_table: String,
     /// `ARCHIVE_QUEUE_URL`: the queue for the results of previews.
     pub archive_queue_url: String,
     /// `REMEDIATORS`: the functions that may be invoked, by name or ARN, separated by commas.
@@ -28,6 +30,7 @@ impl Config {
         let read = Variables::new(lookup);
         read.finish(Self {
             account_directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
+            remediations_table: read.required("REMEDIATIONS_TABLE"),
             archive_queue_url: read.required("ARCHIVE_QUEUE_URL"),
             remediators: read.list("REMEDIATORS"),
             protected_accounts: read.list("PROTECTED_ACCOUNTS"),

@@ -13,6 +13,8 @@ use orgkeeper_shared::{
     queue::{Failure, Queue, Reason},
     remediation::{
         archive::{ArchiveTask, OrderError},
+        claims::{Claim, SettingClaims},
+        control::Control,
         order::{Order, Task},
         report::Report,
     },
@@ -34,6 +36,8 @@ const PREVIEWS_AT_ONCE: usize = 2;
 pub struct Proxy {
     /// The organization's accounts.
     pub directory: DirectoryTable,
+    /// The settings that fixes share.
+    pub claims: SettingClaims,
     /// The functions that carry orders out.
     pub remediators: Remediators,
     /// What orders are checked against.
@@ -57,6 +61,12 @@ pub enum NotCarriedOut {
     /// The directory could not be read: nothing was invoked.
     #[error("the account directory could not be read")]
     Directory(#[source] Arc<AwsCallError>),
+    /// The setting that the fix shares with others could not be claimed: nothing was invoked.
+    #[error("the setting could not be claimed")]
+    Claim(#[source] AwsCallError),
+    /// Another fix is changing the same setting: nothing was invoked.
+    #[error("another fix is changing the account's {0}")]
+    InUse(&'static str),
     /// The remediator gave no report.
     #[error(transparent)]
     NoReport(NoReport),
@@ -70,8 +80,9 @@ impl Reason for NotCarriedOut {
         match self {
             Self::Rejected(_) => false,
             Self::Directory(error) => error.retryable_or_denied(),
+            Self::InUse(_) => true,
             Self::NoReport(error) => error.retryable(),
-            Self::Send(error) => error.retryable_or_denied(),
+            Self::Claim(error) | Self::Send(error) => error.retryable_or_denied(),
         }
     }
 }
@@ -83,6 +94,9 @@ impl NotCarriedOut {
             Self::Rejected(rejected) => ("Rejected", rejected.to_string()),
             Self::Directory(error) if error.retryable() => ("Unavailable", self.in_words(error)),
             Self::Directory(error) => ("Denied", self.in_words(error)),
+            Self::Claim(error) if error.retryable() => ("Unavailable", self.in_words(error)),
+            Self::Claim(error) => ("Denied", self.in_words(error)),
+            Self::InUse(_) => ("Busy", self.to_string()),
             Self::NoReport(NoReport::Call(error)) => {
                 let name = if error.retryable() {
                     "Throttled"
@@ -110,7 +124,12 @@ impl Proxy {
     ///
     /// # Errors
     /// If it is refused, or has no report.
-    pub async fn carry_out(&self, function: &str, order: &Order) -> Result<Report, NotCarriedOut> {
+    pub async fn carry_out(
+        &self,
+        function: &str,
+        order: &Order,
+        time: &Time,
+    ) -> Result<Report, NotCarriedOut> {
         self.rules
             .check_function(function)
             .map_err(NotCarriedOut::Rejected)?;
@@ -123,27 +142,59 @@ impl Proxy {
             .remove(account)
             .transpose()
             .map_err(NotCarriedOut::Directory)?;
-        self.rules
+        let control = self
+            .rules
             .check_order(order, entry.as_ref())
             .map_err(NotCarriedOut::Rejected)?;
-        self.remediators
-            .carry_out(function, order)
-            .await
-            .map_err(NotCarriedOut::NoReport)
+        let claim = self.claim(control, order, time).await?;
+        let report = self.remediators.carry_out(function, order).await;
+        let at_work = report.as_ref().is_err_and(NoReport::may_be_at_work);
+        if let Some(claim) = claim.filter(|_| !at_work)
+            && let Err(error) = self.claims.release(&claim).await
+        {
+            tracing::warn!(%error, "other fixes of the same setting wait until the claim has expired");
+        }
+        report.map_err(NotCarriedOut::NoReport)
+    }
+
+    /// Claims the setting that a fix shares with those of other controls, if it shares one.
+    async fn claim(
+        &self,
+        control: &Control,
+        order: &Order,
+        time: &Time,
+    ) -> Result<Option<Claim>, NotCarriedOut> {
+        let shared = control.shared_setting();
+        let Some(setting) = shared.filter(|_| order.task == Task::Fix) else {
+            return Ok(None);
+        };
+        let claim = self
+            .claims
+            .claim(setting, control, &order.target, time.now(), time.end());
+        match claim.await {
+            Ok(Some(claim)) => Ok(Some(claim)),
+            Ok(None) => Err(NotCarriedOut::InUse(setting)),
+            Err(error) => Err(NotCarriedOut::Claim(error)),
+        }
     }
 
     /// Previews an order, and sends what came of it to the archive queue.
-    async fn preview(&self, message: &SqsMessage) -> Result<(), MessageError<NotCarriedOut>> {
+    async fn preview(
+        &self,
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<(), MessageError<NotCarriedOut>> {
         let body = message.body.as_deref().unwrap_or_default();
         let Preview {
             key,
             mut order,
             findings,
+            actor,
         } = serde_json::from_str(body).map_err(|error| Malformed::json("preview", &error))?;
         // Whatever the message says: this queue changes nothing.
         order.task = Task::Preview;
         let function = self.rules.remediators.first().map_or("", String::as_str);
-        let (report, error) = match self.carry_out(function, &order).await {
+        let (report, error) = match self.carry_out(function, &order, time).await {
             Ok(report) => (Some(report), None),
             Err(error) if error.retryable() => return Err(MessageError::Failed(error)),
             Err(error) => (None, Some(error.named())),
@@ -159,6 +210,7 @@ impl Proxy {
             }),
             findings,
             execution: None,
+            actor,
         };
         let body = json!(result).to_string();
         let sent = self
@@ -179,7 +231,7 @@ impl Work for Proxy {
         time: &Time,
     ) -> Outcomes<'a, Self::Reason> {
         let results = each(messages, PREVIEWS_AT_ONCE, time.deadline(), |message| {
-            self.preview(message)
+            self.preview(message, time)
         });
         let failures = results.await.into_iter().filter_map(|(message, result)| {
             let reason = result.err()?;
@@ -197,8 +249,9 @@ impl Function for ProxyFunction {
         match event {
             Incoming::Previews(batch) => Ok(json!(self.0.handle(batch, invocation).await)),
             Incoming::Order(Forwarded { function, order }) => {
-                let carried_out = self.0.work().carry_out(&function, &order);
-                match timeout(invocation.time_to_work(), carried_out).await {
+                let (time_to_work, time) = (invocation.time_to_work(), Time::start(invocation));
+                let carried_out = self.0.work().carry_out(&function, &order, &time);
+                match timeout(time_to_work, carried_out).await {
                     Ok(Ok(report)) => {
                         tracing::info!(control = order.control, outcome = ?report.outcome, "order passed on");
                         Ok(json!(report))

@@ -4,6 +4,7 @@
 //! * [`config`]: the settings that the template passes.
 //! * [`request`]: what arrives: an order of the state machine, or a batch of the preview queue.
 //! * [`check`]: which orders are passed on, as a pure function.
+//! * [`orgkeeper_shared::remediation::claims`]: fixes that change the same setting are passed on one at a time.
 //! * [`gateway`]: the call of the remediator.
 //! * [`handler`]: orders in, reports out. [`setup`]: the clients.
 //!

@@ -34,4 +34,7 @@ pub struct Preview {
     pub order: Order,
     /// The findings about it.
     pub findings: Vec<FindingId>,
+    /// Who made the resource as it is, if a finding says it.
+    #[serde(default)]
+    pub actor: Option<String>,
 }

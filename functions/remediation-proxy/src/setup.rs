@@ -6,6 +6,7 @@ use orgkeeper_shared::{
     aws::{CallCounter, client},
     lambda::QueueFunction,
     queue::Queue,
+    remediation::claims::SettingClaims,
 };
 
 use crate::{
@@ -31,6 +32,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> ProxyFunction {
             client!(aws_sdk_dynamodb, sdk, calls),
             config.account_directory_table.clone(),
         ),
+        claims: SettingClaims::connect(sdk, &calls, &config.remediations_table),
         remediators: Remediators::new(client!(aws_sdk_lambda, &waits, calls)),
         rules: Rules {
             remediators: config.remediators.clone(),

@@ -1,6 +1,6 @@
 //! What `finding-archiver` is asked to do: the messages of its queue.
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{order::Order, report::Report};
@@ -24,6 +24,13 @@ pub enum ArchiveTask {
         key: String,
         /// The findings.
         findings: Vec<FindingId>,
+        /// Those of them that, as their events say, have nothing on them that has to be kept, such as a person's note:
+        /// they are not read before they are written.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        bare: Vec<FindingId>,
+        /// When the oldest of these events was sent: what it says of `bare` is soon out of date.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        as_of: Option<Timestamp>,
         /// The reason, as the playbook gives it.
         reason: String,
         /// The last day of the suppression, in UTC.
@@ -48,6 +55,16 @@ pub enum ArchiveTask {
         /// The ARN of the state machine's execution; nothing for a preview.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         execution: Option<String>,
+        /// Who made the resource as it was, if a finding names somebody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
+    },
+    /// Show on findings that came later what is known of their remediation already.
+    Show {
+        /// The key of the remediation.
+        key: String,
+        /// The findings.
+        findings: Vec<FindingId>,
     },
     /// Look for suppressions that have expired, and open their findings again. Sent by a schedule.
     ReopenExpired,

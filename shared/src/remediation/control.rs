@@ -65,6 +65,34 @@ pub struct Control {
     pub prowler: &'static [&'static str],
 }
 
+/// Settings of an account that several actions read, change and write as a whole: of two at the same time one would
+/// write what the other has not changed yet. They run one at a time.
+const SHARED_SETTINGS: &[(&str, &[&str])] = &[
+    ("password-policy", &["iam-password-policy"]),
+    // A trail's own settings and its event selectors; the actions for the account choose one of its trails.
+    (
+        "trails",
+        &[
+            "cloudtrail-encryption",
+            "cloudtrail-logs",
+            "cloudtrail-multi-region",
+            "cloudtrail-object-events",
+            "cloudtrail-validation",
+        ],
+    ),
+];
+
+impl Control {
+    /// The setting of the account that its fix shares with those of other controls.
+    #[must_use]
+    pub fn shared_setting(&self) -> Option<&'static str> {
+        SHARED_SETTINGS
+            .iter()
+            .find(|(_, actions)| actions.contains(&self.action))
+            .map(|(setting, _)| *setting)
+    }
+}
+
 /// A fix is seen by the next periodic check: for so long, in hours, a repeated finding is no new one.
 pub const PERIODIC_HOURS: i64 = 24;
 
@@ -222,6 +250,40 @@ mod tests {
         assert_eq!(control("ec2.18").unwrap().id, "EC2.18");
         assert_eq!(control("CLOUDTRAIL.1").unwrap().id, "CloudTrail.1");
         assert!(control("EC2.4").is_none());
+    }
+
+    #[test]
+    fn controls_that_change_one_setting_share_it() {
+        let sharing = |setting: &str| -> Vec<&str> {
+            let all = CONTROLS.iter();
+            all.filter(|control| control.shared_setting() == Some(setting))
+                .map(|control| control.id)
+                .collect()
+        };
+        assert_eq!(
+            sharing("password-policy"),
+            [
+                "IAM.7", "IAM.11", "IAM.12", "IAM.13", "IAM.14", "IAM.15", "IAM.16", "IAM.17"
+            ]
+        );
+        assert_eq!(
+            sharing("trails"),
+            [
+                "S3.22",
+                "S3.23",
+                "CloudTrail.1",
+                "CloudTrail.2",
+                "CloudTrail.4",
+                "CloudTrail.5"
+            ]
+        );
+        assert_eq!(control("S3.8").unwrap().shared_setting(), None);
+        for action in SHARED_SETTINGS.iter().flat_map(|(_, actions)| *actions) {
+            assert!(
+                CONTROLS.iter().any(|control| control.action == *action),
+                "{action}"
+            );
+        }
     }
 
     #[test]

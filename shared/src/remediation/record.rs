@@ -208,9 +208,15 @@ pub enum Begun {
     },
     /// It was fixed, or was found to be right, and the event is about the time before, or the next periodic check is
     /// still to come.
-    RecentlyFixed,
+    RecentlyFixed {
+        /// Whether one of the findings is new: it does not show yet what came of the fix.
+        unseen: bool,
+    },
     /// The last attempt failed a short while ago.
-    RecentlyFailed,
+    RecentlyFailed {
+        /// As for [`RecentlyFixed`](Self::RecentlyFixed).
+        unseen: bool,
+    },
 }
 
 /// Whether a preview is to be asked for.
@@ -220,8 +226,11 @@ pub enum Observed {
     PreviewWanted,
     /// A preview was asked for and has no result yet. A caller that may have crashed before it asked asks again.
     PreviewAwaited,
-    /// The preview that there is still applies.
-    Known,
+    /// The preview that there is still applies, or the fix that there was.
+    Known {
+        /// Whether one of the findings is new: it does not show yet what is known.
+        unseen: bool,
+    },
 }
 
 /// What came of an order.
@@ -454,6 +463,42 @@ impl Record {
         }
     }
 
+    /// Whether one of the findings is not known.
+    fn lacks(&self, sighting: &Sighting<'_>) -> bool {
+        let mut findings = sighting.findings.iter();
+        findings.any(|finding| !self.findings.contains(finding))
+    }
+
+    /// What the last attempt or preview came to, and when; nothing while one is in progress, or if there was none that
+    /// the status still is about.
+    #[must_use]
+    pub fn result(&self) -> Option<(Ended, Timestamp)> {
+        let (outcome, at) = match self.status {
+            Status::Fixed => (Some(Outcome::Fixed), self.ended_at),
+            Status::AlreadyCompliant => (Some(Outcome::AlreadyCompliant), self.ended_at),
+            Status::Blocked => (Some(Outcome::Blocked), self.ended_at),
+            Status::NotApplicable => (Some(Outcome::NotApplicable), self.ended_at),
+            Status::Needs => (Some(Outcome::Needs), self.ended_at),
+            Status::Failed => (None, self.ended_at),
+            Status::Observed => {
+                let is_recorded = self.previewed_at >= self.preview_asked_at;
+                (self.preview, self.previewed_at.filter(|_| is_recorded))
+            }
+            Status::Started | Status::Suppressed | Status::Refused | Status::Exempt => return None,
+        };
+        // A state that was cut is no JSON any more.
+        let state = |text: &Option<String>| serde_json::from_str(text.as_deref()?).ok();
+        let ended = Ended {
+            outcome,
+            before: state(&self.before),
+            after: state(&self.after),
+            reason: self.reason.clone(),
+            needs: self.needs.clone(),
+            execution: self.execution.clone(),
+        };
+        Some((ended, at?))
+    }
+
     /// Notes an event; `false` if it says nothing new.
     fn see(&mut self, sighting: &Sighting<'_>) -> bool {
         let new: Vec<FindingId> = sighting
@@ -517,14 +562,16 @@ impl Record {
         }
         let ended_at = self.ended_at.filter(|_| start.by.is_none())?;
         let within = |time: SignedDuration| plus(ended_at, time) > now;
+        let unseen = self.lacks(sighting);
         match self.status {
             Status::Fixed | Status::AlreadyCompliant | Status::NotApplicable => {
                 let old = sighting.updated_at <= ended_at;
                 let until_checked = SignedDuration::from_hours(PERIODIC_HOURS);
-                (old || (start.periodic && within(until_checked))).then_some(Begun::RecentlyFixed)
+                let fixed = old || (start.periodic && within(until_checked));
+                fixed.then_some(Begun::RecentlyFixed { unseen })
             }
             Status::Blocked | Status::Needs | Status::Failed => {
-                within(AFTER_FAILURE).then_some(Begun::RecentlyFailed)
+                within(AFTER_FAILURE).then_some(Begun::RecentlyFailed { unseen })
             }
             Status::Observed
             | Status::Started
@@ -598,9 +645,10 @@ pub fn observe(
     let mut record = stored.unwrap_or_else(|| Record::new(subject, sighting.updated_at));
     let fixed = matches!(record.status, Status::Fixed | Status::AlreadyCompliant);
     let about_before = record.ended_at >= Some(sighting.updated_at);
+    let unseen = record.lacks(sighting);
     if record.runs(now) || (fixed && about_before) {
         let seen = record.see(sighting);
-        return (seen.then_some(record), Observed::Known);
+        return (seen.then_some(record), Observed::Known { unseen });
     }
     let mut changed = record.see(sighting);
     if record.status != Status::Observed {
@@ -625,7 +673,7 @@ pub fn observe(
             if other && ago(BETWEEN_PREVIEWS, last) {
                 Observed::PreviewWanted
             } else {
-                Observed::Known
+                Observed::Known { unseen }
             }
         }
     };

@@ -2,6 +2,7 @@
 //! that its control is about.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::control::{Control, Form};
 use crate::ids::AccountId;
@@ -10,6 +11,10 @@ use crate::ids::AccountId;
 const ARN_CHARACTERS: &str = "-_./:+=,@#";
 /// The longest ARN of any service.
 const ARN_LENGTH: usize = 2_048;
+/// Bytes of a partition key in DynamoDB ("Constraints in Amazon DynamoDB").
+const KEY_BYTES: usize = 2_048;
+/// What separates the beginning of a long identifier from its hash; no ARN has it.
+const HASHED: char = '~';
 
 /// A resource in an account and Region.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,14 +139,22 @@ impl Target {
     }
 
     /// What identifies an order in the table `Remediations`: `account#region#control#resource`. A global resource is
-    /// the same in whatever Region a finding about it was made.
+    /// the same in whatever Region a finding about it was made. Of a resource that makes the key too long the beginning
+    /// is in it, and a hash of the whole.
     #[must_use]
     pub fn key(&self, control: &Control) -> String {
         let region = match control.scope {
             super::control::Scope::Global => "global",
             super::control::Scope::Regional => &self.region,
         };
-        format!("{}#{region}#{}#{}", self.account, control.id, self.resource)
+        let before = format!("{}#{region}#{}#", self.account, control.id);
+        if before.len() + self.resource.len() <= KEY_BYTES {
+            return before + &self.resource;
+        }
+        let hash = hex::encode(Sha256::digest(&self.resource));
+        let room = KEY_BYTES.saturating_sub(before.len() + HASHED.len_utf8() + hash.len());
+        let beginning = &self.resource[..self.resource.floor_char_boundary(room)];
+        format!("{before}{beginning}{HASHED}{hash}")
     }
 }
 
@@ -377,6 +390,28 @@ mod tests {
             "111122223333#global#S3.8#arn:aws:s3:::logs"
         );
         assert_eq!(key("eu-west-1"), key("us-east-1"));
+    }
+
+    #[test]
+    fn a_long_resource_has_a_key_that_dynamodb_takes() {
+        let key = |length: usize, end: &str| {
+            let start = "arn:aws:logs:eu-west-1:111122223333:log-group:";
+            let name = "n".repeat(length - start.len() - end.len());
+            let target = target("CloudWatch.16", "eu-west-1", &format!("{start}{name}{end}"));
+            target.unwrap().key(control("CloudWatch.16").unwrap())
+        };
+        let before = "111122223333#eu-west-1#CloudWatch.16#".len();
+        let longest = key(KEY_BYTES - before, "a");
+        assert!(longest.len() == KEY_BYTES && longest.ends_with("na"));
+        let (one, other) = (key(ARN_LENGTH, "a"), key(ARN_LENGTH, "b"));
+        for hashed in [&one, &other, &key(KEY_BYTES - before + 1, "a")] {
+            assert_eq!(hashed.len(), KEY_BYTES);
+            assert!(hashed.starts_with(
+                "111122223333#eu-west-1#CloudWatch.16#arn:aws:logs:eu-west-1:111122223333:log-group:nn"
+            ));
+        }
+        assert_eq!(one, key(ARN_LENGTH, "a"));
+        assert_ne!(one, other);
     }
 
     proptest::proptest! {

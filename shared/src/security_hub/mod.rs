@@ -44,6 +44,8 @@ pub const VALUES_PER_READ: usize = 20;
 pub const OWNER_FIELD: &str = "AccountId";
 /// The user-defined field that says what the remediation flow would do, or has done.
 pub const REMEDIATION_FIELD: &str = "orgkeeper:Remediation";
+/// What the authors of notes by orgkeeper's functions start with. Any other note is a person's and is kept.
+pub const OUR_NOTES: &str = "orgkeeper/";
 /// User-defined fields of a finding.
 pub const USER_DEFINED_FIELDS: usize = 50;
 /// Characters in the name of a user-defined field.

@@ -314,6 +314,40 @@ fn the_pictures_show_no_path_of_a_machine() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_kind_of_alert_about_fixes_is_in_the_table() -> Result<()> {
+    let mut kinds = BTreeSet::new();
+    for folder in ["remediation-planner", "finding-archiver"] {
+        for file in std::fs::read_dir(root().join("functions").join(folder).join("src"))? {
+            let path = file?.path();
+            if path.is_file() {
+                let text = std::fs::read_to_string(path)?;
+                let named = text.split("\"remediation.").skip(1);
+                let named = named.filter_map(|rest| rest.split(['"', '#']).next());
+                kinds.extend(named.map(|kind| format!("remediation.{kind}")));
+            }
+        }
+    }
+    let alerts = read("docs/alerts.md")?;
+    let table = alerts.split("\n## Alerts about fixes").nth(1);
+    let table = table
+        .context("no alerts about fixes")?
+        .split("\n## ")
+        .next();
+    let rows = table.unwrap_or_default().lines();
+    let documented: BTreeSet<String> = rows
+        .filter_map(|row| row.split(" | ").nth(1))
+        .filter(|cell| cell.starts_with('`'))
+        .map(|cell| cell.trim_matches('`').to_owned())
+        .collect();
+    ensure!(
+        kinds == documented,
+        "kinds and rows differ: {:?}",
+        kinds.symmetric_difference(&documented)
+    );
+    Ok(())
+}
+
 /// The dry run's texts have every kind of alert.
 #[test]
 fn every_kind_of_alert_is_in_the_table() -> Result<()> {

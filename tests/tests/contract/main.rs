@@ -14,6 +14,8 @@ mod new_account_handler;
 mod playbook;
 mod queue_loops;
 mod rates;
+mod remediation_planner;
+mod remediation_proxy;
 mod remediations;
 mod security_hub;
 mod simulation;

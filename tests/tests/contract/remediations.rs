@@ -280,7 +280,7 @@ async fn a_periodic_control_is_not_fixed_again_before_it_is_checked_again() {
     for now in [2, HOUR, DAY] {
         assert_eq!(
             fixture.begin(&PERIODIC, now, now).await,
-            Begun::RecentlyFixed,
+            Begun::RecentlyFixed { unseen: false },
             "{now}"
         );
     }
@@ -310,7 +310,7 @@ async fn an_event_about_the_time_before_a_fix_begins_no_other() {
     // Enriched meanwhile, or a duplicate: the finding itself was not updated.
     for now in [3, HOUR, 3 * DAY] {
         let begun = fixture.begin(&ON_CHANGE, 0, now).await;
-        assert_eq!(begun, Begun::RecentlyFixed, "{now}");
+        assert_eq!(begun, Begun::RecentlyFixed { unseen: false }, "{now}");
     }
     assert_eq!(fixture.record().await.seen, 1);
     // Somebody has opened it again.
@@ -341,7 +341,7 @@ async fn after_a_failure_it_waits_an_hour_unless_a_person_asks() {
         fixture.finish(1, &ended, 1).await;
         assert_eq!(
             fixture.begin(&ON_CHANGE, 2, 60).await,
-            Begun::RecentlyFailed
+            Begun::RecentlyFailed { unseen: false }
         );
         assert_eq!(
             fixture.begin(&asked, 2, 30).await,
@@ -374,6 +374,64 @@ async fn an_attempt_is_taken_back_once() {
     assert_eq!(fixture.finish(1, &blocked("x"), 2).await, Recorded::Now);
     assert_eq!(fixture.finish(1, &blocked("x"), 2).await, Recorded::Before);
     assert_eq!(fixture.record().await.status, Status::Blocked);
+}
+
+#[tokio::test]
+async fn a_finding_that_comes_later_is_new_once() {
+    let fixture = fixture().await;
+    let begin = async |id: &str, updated_at: i64| {
+        let findings = [finding(id)];
+        let sighting = Sighting {
+            findings: &findings,
+            updated_at: minute(updated_at),
+        };
+        let (subject, now) = (subject(), minute(updated_at));
+        let begun = fixture.table.begin(&subject, &sighting, &PERIODIC, now);
+        begun.await.unwrap()
+    };
+    let observe = async |id: &str| {
+        let findings = [finding(id)];
+        let sighting = Sighting {
+            findings: &findings,
+            updated_at: minute(0),
+        };
+        let subject = subject();
+        let observed = fixture.table.observe(&subject, &sighting, "a", minute(9));
+        observed.await.unwrap()
+    };
+    begin("f", 0).await;
+    assert_eq!(fixture.record().await.result(), None, "in progress");
+    fixture.finish(1, &fixed(), 1).await;
+    let (result, at) = fixture.record().await.result().unwrap();
+    assert_eq!((result, at), (fixed(), minute(1)));
+    for (id, unseen) in [("f", false), ("g", true), ("g", false), ("f", false)] {
+        assert_eq!(begin(id, 2).await, Begun::RecentlyFixed { unseen }, "{id}");
+    }
+    for (id, unseen) in [("h", true), ("h", false)] {
+        assert_eq!(observe(id).await, Observed::Known { unseen }, "{id}");
+    }
+    begin("f", DAY + 2).await;
+    fixture
+        .finish(2, &blocked("a policy denies it"), DAY + 3)
+        .await;
+    for (id, unseen) in [("i", true), ("i", false)] {
+        let begun = begin(id, DAY + 4).await;
+        assert_eq!(begun, Begun::RecentlyFailed { unseen }, "{id}");
+    }
+    let (result, _) = fixture.record().await.result().unwrap();
+    assert_eq!(result, blocked("a policy denies it"));
+}
+
+#[tokio::test]
+async fn a_preview_is_known_once_it_has_a_result() {
+    let fixture = fixture().await;
+    fixture.observe("a", 0).await;
+    assert_eq!(fixture.record().await.result(), None);
+    fixture.preview(&would_fix(true), 1).await;
+    let (result, at) = fixture.record().await.result().unwrap();
+    assert_eq!((result, at), (would_fix(true), minute(1)));
+    fixture.suppress("logs", "2026-06-30", "accepted", 2).await;
+    assert_eq!(fixture.record().await.result(), None);
 }
 
 #[tokio::test]
@@ -513,8 +571,14 @@ async fn a_preview_is_asked_for_once_until_something_changes() {
     assert_eq!(wanted, 1, "{observed:?}");
     assert_eq!(fixture.observe("b", 10).await, Observed::PreviewAwaited);
     assert_eq!(fixture.preview(&would_fix(true), 11).await, Recorded::Now);
-    assert_eq!(fixture.observe("a", 12).await, Observed::Known);
-    assert_eq!(fixture.observe("a", 30 * DAY).await, Observed::Known);
+    assert_eq!(
+        fixture.observe("a", 12).await,
+        Observed::Known { unseen: false }
+    );
+    assert_eq!(
+        fixture.observe("a", 30 * DAY).await,
+        Observed::Known { unseen: false }
+    );
     // It has changed.
     assert_eq!(
         fixture.observe("b", 11 + DAY).await,
@@ -526,7 +590,7 @@ async fn a_preview_is_asked_for_once_until_something_changes() {
     );
     assert_eq!(
         fixture.observe("c", 13 + DAY).await,
-        Observed::Known,
+        Observed::Known { unseen: false },
         "once a day"
     );
     let record = fixture.record().await;
@@ -553,7 +617,10 @@ async fn a_preview_is_recorded_once_and_not_over_a_fix() {
         fixture.preview(&would_fix(false), 4).await,
         Recorded::Outdated
     );
-    assert_eq!(fixture.observe("b", 4).await, Observed::Known);
+    assert_eq!(
+        fixture.observe("b", 4).await,
+        Observed::Known { unseen: false }
+    );
     fixture.finish(1, &fixed(), 5).await;
     assert_eq!(
         fixture.preview(&would_fix(false), 6).await,

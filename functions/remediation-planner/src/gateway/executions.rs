@@ -27,6 +27,9 @@ pub struct Input<'a> {
     pub order: &'a Order,
     /// The findings about it.
     pub findings: &'a [FindingId],
+    /// Who made the resource as it is, if a finding says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<&'a str>,
 }
 
 /// A gateway to the state machine.

@@ -2,7 +2,7 @@
 
 use aws_sdk_lambda::{Client, primitives::Blob};
 use orgkeeper_shared::{
-    aws_error::{AwsCallError, Service},
+    aws_error::{AwsCallError, AwsErrorClass, Service},
     remediation::{order::Order, report::Report},
 };
 use serde::Deserialize;
@@ -46,6 +46,18 @@ impl NoReport {
                     "Refused"
                 }),
             Self::Call(_) | Self::Answer => "Refused",
+        }
+    }
+
+    /// Whether the function may still be at work: the call has no answer.
+    #[must_use]
+    pub fn may_be_at_work(&self) -> bool {
+        match self {
+            Self::Call(error) => matches!(
+                error.class(),
+                AwsErrorClass::TimedOut | AwsErrorClass::Unreachable | AwsErrorClass::ServiceFault
+            ),
+            Self::Failed { .. } | Self::Answer => false,
         }
     }
 
