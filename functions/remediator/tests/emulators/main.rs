@@ -13,3 +13,34 @@ mod security_groups;
 mod services;
 mod storage;
 mod trails;
+
+use orgkeeper_shared::remediation::control::CONTROLS;
+use remediator::cis_filters::FILTERS;
+
+/// What is checked here.
+const CHECKS: &[&str] = &[
+    include_str!("ec2_settings.rs"),
+    include_str!("encryption.rs"),
+    include_str!("identity.rs"),
+    include_str!("network.rs"),
+    include_str!("policies.rs"),
+    include_str!("rds.rs"),
+    include_str!("security_groups.rs"),
+    include_str!("services.rs"),
+    include_str!("storage.rs"),
+    include_str!("trails.rs"),
+];
+
+#[test]
+fn every_control_is_checked() {
+    for control in CONTROLS {
+        let id = format!("\"{}\"", control.id);
+        let is_filter = FILTERS.iter().any(|filter| filter.control == control.id);
+        let is_named = CHECKS.iter().any(|check| check.contains(&id));
+        assert!(
+            is_filter || is_named,
+            "{} is fixed nowhere here",
+            control.id
+        );
+    }
+}
