@@ -6,6 +6,7 @@ use orgkeeper_shared::{
     enrichment::text::{clean, cut},
     remediation::{
         record::{Ended, Status, Subject},
+        report::Outcome,
         target::Target,
     },
 };
@@ -44,7 +45,10 @@ pub fn alert(
     account: AlertAccount,
     time: Timestamp,
 ) -> Option<Alert> {
-    let words = words(ended.status())?;
+    let words = match ended.outcome {
+        Some(Outcome::Unconfirmed) => UNCONFIRMED,
+        _ => words(ended.status())?,
+    };
     let target = &subject.target;
     let mut details = vec![
         (WHAT_HAPPENED, words.what_happened.to_owned()),
@@ -71,6 +75,15 @@ pub fn alert(
         dedup_key: format!("{}#{}#{attempt}", words.kind, subject.key),
     })
 }
+
+const UNCONFIRMED: Words = Words {
+    severity: Severity::Error,
+    kind: "remediation.failed",
+    title: "Changed, but perhaps not fixed",
+    what_happened: "orgkeeper changed the resource, but could not read it back as the control asks for.",
+    what_to_do: "Look at the resource. If it is not as it should be, choose the custom action Remediate of its finding, \
+                 or wait for the next check.",
+};
 
 fn words(status: Status) -> Option<Words> {
     match status {

@@ -139,8 +139,8 @@ impl Function for Remediator {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     };
 
     use aws_smithy_runtime_api::client::{
@@ -532,7 +532,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_trail_stands_for_its_bucket() {
-        let logging = Arc::new(Mutex::new(false));
+        let logging = AtomicBool::new(false);
         let wire = Wire::start(move |call| {
             let path = call.uri.split('?').next().unwrap_or_default();
             let asks = |name: &str| call.uri.contains(name);
@@ -545,15 +545,12 @@ mod tests {
                 "GetObject" if asks("logging") => {
                     assert!(path.contains("trail-files"), "{path}");
                     let enabled = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>orgkeeper-access-logs-111122223333-eu-west-1</TargetBucket><TargetPrefix>trail-files/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>";
-                    let body = match *logging.lock().unwrap() {
-                        true => enabled,
-                        false => "<BucketLoggingStatus/>",
-                    };
-                    Answer::xml(200, body)
+                    let is_enabled = logging.load(Ordering::Relaxed);
+                    Answer::xml(200, if is_enabled { enabled } else { "<BucketLoggingStatus/>" })
                 }
                 "PutObject" if asks("logging") => {
                     assert!(path.contains("trail-files"), "{path}");
-                    *logging.lock().unwrap() = true;
+                    logging.store(true, Ordering::Relaxed);
                     Answer::xml(200, "")
                 }
                 "GetObject" if asks("policy") => Answer::xml_error(404, "NoSuchBucket"),

@@ -36,7 +36,7 @@ pub fn member_policy(partition: &str, account: &str) -> Value {
     }
     let mut statements: BTreeMap<(Conditions, Vec<String>), Vec<&str>> = BTreeMap::new();
     for ((action, conditions), resources) in of_actions {
-        let resources = without_covered(resources);
+        let resources = without_covered(&resources);
         let statement = statements.entry((conditions, resources)).or_default();
         statement.push(action);
     }
@@ -94,7 +94,7 @@ fn anywhere(text: &str, partition: &str, account: &str) -> String {
 }
 
 /// The resources that no other one includes.
-fn without_covered(resources: BTreeSet<String>) -> Vec<String> {
+fn without_covered(resources: &BTreeSet<String>) -> Vec<String> {
     let is_covered = |resource: &String| {
         let mut others = resources.iter().filter(|other| *other != resource);
         others.any(|other| covers(other, resource))

@@ -45,7 +45,7 @@ pub enum Schedule {
 }
 
 /// One control that has a fix.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Control {
     /// Its id, as `Compliance.SecurityControlId` has it (in any case).
     pub id: &'static str,

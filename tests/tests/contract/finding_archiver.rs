@@ -1165,6 +1165,13 @@ async fn everything_reads_as_it_should() {
         ..Report::of(Outcome::NotApplicable)
     };
     let already = Report::of(Outcome::AlreadyCompliant);
+    let unconfirmed = Report {
+        outcome: Outcome::Unconfirmed,
+        reason: Some(
+            "the calls succeeded, but the resource could not be read back: the invocation's time ran out".to_owned(),
+        ),
+        ..closed.clone()
+    };
     for (name, subject, attempt, report) in [
         ("fixed", &group, 1, &closed),
         ("fixed-account", &password, 1, &raised),
@@ -1174,6 +1181,7 @@ async fn everything_reads_as_it_should() {
         ("needs", &password, 1, &needs),
         ("not-applicable", &group, 1, &gone),
         ("already-compliant", &group, 1, &already),
+        ("unconfirmed", &group, 1, &unconfirmed),
         ("preview-already-compliant", &group, 0, &already),
     ] {
         let message = result(subject, attempt, report, "f");

@@ -1,4 +1,4 @@
-//! EC2.1: no public snapshot. EC2.7: new volumes are encrypted. EC2.8: IMDSv2.
+//! EC2.1: no public snapshot. EC2.7: new volumes are encrypted. EC2.8: `IMDSv2`.
 
 use aws_sdk_ec2::types::{
     HttpTokensState, Instance, InstanceMetadataEndpointState, InstanceStateName, OperationType,

@@ -2,6 +2,7 @@
 //! and fixed by the remediator with the credentials of its own role.
 
 mod common;
+mod dynamodb;
 mod ec2_settings;
 mod encryption;
 mod identity;
@@ -19,6 +20,7 @@ use remediator::cis_filters::FILTERS;
 
 /// What is checked here.
 const CHECKS: &[&str] = &[
+    include_str!("dynamodb.rs"),
     include_str!("ec2_settings.rs"),
     include_str!("encryption.rs"),
     include_str!("identity.rs"),

@@ -288,7 +288,7 @@ async fn trails_and_their_alarms() -> Result<()> {
         .run(&stage, single_region, trails)
         .await?;
 
-    alarms_of_cis(&stage).await
+    Box::pin(alarms_of_cis(&stage)).await
 }
 
 async fn alarms_of_cis(stage: &Stage) -> Result<()> {
