@@ -460,7 +460,10 @@ async fn a_late_release_leaves_the_claim_of_others() {
         (late, fixture.pass_on(&third, 62).await)
     };
     let follows = async {
-        invoked.notified().await;
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, invoked.notified())
+            .await
+            .unwrap();
         // The first claim has expired.
         fixture.pass_on(&other, 61).await
     };
