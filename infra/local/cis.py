@@ -10,6 +10,7 @@ Exit code 1 if a check has no reason, or if CIS 5.0 is not as far as it has to b
 
 import csv
 import json
+import shutil
 import sys
 import time
 import tomllib
@@ -85,7 +86,9 @@ def seed(here, account):
 
 def scan(here, account, steps, name):
     """Prowler's answers as check -> status, and its findings in Security Hub's format, which leave MANUAL out."""
-    folder = here.state / "cis"
+    folder = here.state / "cis" / name
+    # Prowler appends to the files of an earlier run.
+    shutil.rmtree(folder, ignore_errors=True)
     compliance = [f"cis_{version}_aws" for version in (*ALSO_SCANNED, *VERSIONS)]
     command = [
         PROWLER / "bin" / "python", PROWLER / "bin" / "prowler", "aws", "--compliance", *compliance, "--scan-unused-services",
@@ -130,10 +133,11 @@ def fix(here, account, steps, findings):
     seen = set()
     with remediating.mode(here, "auto"):
         for number in range(1, ROUNDS + 1):
-            ordered = waiting_for_another(here, account, findings)
             with steps.step(f"Round {number}: {len(findings)} findings") as detail:
                 started = time.monotonic()
                 import_findings(here.client("securityhub", account), findings)
+                remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
+                ordered = waiting_for_another(here, account, findings)
                 order(here.client("events"), ordered)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
                 seconds = time.monotonic() - started
@@ -166,6 +170,7 @@ def failed(findings):
 
 def import_findings(hub, findings):
     """Imports findings as their product does; Security Hub then sends an event for each."""
+    findings = cis_report.once(findings)
     for start in range(0, len(findings), FINDINGS_PER_IMPORT):
         answer = hub.batch_import_findings(Findings=findings[start:start + FINDINGS_PER_IMPORT])
         if answer["FailedCount"]:

@@ -127,6 +127,16 @@ def statuses_of(findings):
     return found
 
 
+def once(findings):
+    """Each finding once: Prowler gives several about one resource the same id, of which one that failed counts."""
+    found = {}
+    for finding in findings:
+        known = found.setdefault(finding["Id"], finding)
+        if known["Compliance"]["Status"] != "FAILED":
+            found[finding["Id"]] = finding
+    return list(found.values())
+
+
 def rows(requirements, before, after, controls, explanations):
     """A row for each check of a version, in the order of the requirements."""
     made = []

@@ -1,5 +1,6 @@
 """A flow of the demo: security and cost events arrive, and are published as alerts in Slack and by e-mail."""
 
+import html
 import json
 import time
 import uuid
@@ -118,10 +119,10 @@ def card(post, count):
                 # Labels and values alternate.
                 facts = Table.grid(padding=(0, 2))
                 for label, value in zip(fields[::2], fields[1::2]):
-                    facts.add_row(Text(label["text"].strip("*"), style="bold"), Text(value["text"]))
+                    facts.add_row(Text(label["text"].strip("*"), style="bold"), Text(html.unescape(value["text"])))
                 grid.add_row(Padding(facts, (1, 0, 0, 0)))
             case {"type": "section", "text": text}:
-                grid.add_row(Padding(Text(text["text"]), (1, 0, 0, 0)))
+                grid.add_row(Padding(Text(html.unescape(text["text"])), (1, 0, 0, 0)))
             case {"type": "context", "elements": elements}:
                 grid.add_row(Padding(Text(elements[0]["text"], style="dim"), (1, 0, 0, 0)))
             case {"type": "actions", "elements": elements}:

@@ -75,6 +75,8 @@ def run(here):
 
     cloud.console.rule("RemediationMode=auto: -> state machine -> remediation-proxy -> remediator -> the member account")
     posted = len(demo_alert.posts(here))
+    # A function that is deployed again in the middle of a batch would leave its messages invisible for minutes.
+    remediating.wait_until_idle(here, PATIENCE_SECONDS)
     with remediating.mode(here, "auto"):
         started = time.monotonic()
         # Security Hub looks again, and the controls still fail.
@@ -82,7 +84,6 @@ def run(here):
         findings = wait_for(here, resources, is_resolved, "findings resolved")
         seconds = time.monotonic() - started
         alerts = wait_for_alerts(here, posted, resources)
-        remediating.wait_until_idle(here, PATIENCE_SECONDS)
     records = remediating.records(here, account)
     closed = [resource.look() for resource in resources]
     for resource, before, after in zip(resources, opened, closed):
@@ -226,10 +227,12 @@ def record_card(resource, record):
 
 
 def compact(state):
-    """A state without what JSON needs."""
-    if state is None:
-        return ""
-    return json.dumps(json.loads(state), indent=1).translate(str.maketrans("", "", '{}[]",')).strip()
+    """A state as lines: a name and its value, or an element of a list."""
+    lines = []
+    for name, value in json.loads(state or "{}").items():
+        elements = value if isinstance(value, list) else [value]
+        lines += [f"{name}: {' '.join(map(str, one.values())) if isinstance(one, dict) else json.dumps(one)}" for one in elements]
+    return "\n".join(lines)
 
 
 def comparison(resource, before, after):

@@ -22,6 +22,19 @@ class Statuses(unittest.TestCase):
         self.assertEqual(statuses, {"one": FAIL, "two": MANUAL, "three": PASS})
 
 
+class Findings(unittest.TestCase):
+    """The findings that are imported."""
+
+    def test_of_several_with_one_id_one_that_failed_counts(self):
+        def finding(identity, status):
+            return {"Id": identity, "Compliance": {"Status": status}}
+
+        passed, failed = finding("a", "PASSED"), finding("a", "FAILED")
+        other = finding("b", "PASSED")
+        for given in ([passed, failed, other], [failed, passed, other]):
+            self.assertEqual(cis_report.once(given), [failed, other])
+
+
 class Controls(unittest.TestCase):
     """The table of controls, as its Rust source has it."""
 
