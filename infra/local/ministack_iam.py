@@ -89,7 +89,7 @@ def count_loopback_as_tls(_settings):
 def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
     images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
-    service-linked roles, the key that an alias leads to, log groups that are listed.
+    service-linked roles, the key that an alias leads to, log groups that are listed, groups of an identity store.
 
     MiniStack takes `*` for most, which no policy with ARNs allows, and a parameter for a document. The patch names
     them.
@@ -116,6 +116,8 @@ def name_resources(_settings):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
         elif service == "iam":
             named = by_parameter(IAM_RESOURCES, query_params, place)
+        elif service == "identitystore":
+            named = identity_store_resource(body, place)
         return named or resource_of(service, method, path, headers, body, query_params, region, account_id)
 
     iam_actions.extract_resource_arn = resource
@@ -141,6 +143,14 @@ def ssm_resource(headers, body, place):
     if "Document" in operation and given.get("Name"):
         return "arn:aws:ssm:{region}:{account}:document/{id}".format(id=given["Name"], **place)
     return None
+
+
+def identity_store_resource(body, place):
+    """The ARN of the group that a call names, else of the identity store."""
+    given = json_members(body)
+    if given.get("GroupId"):
+        return f"arn:aws:identitystore:::group/{given['GroupId']}"
+    return "arn:aws:identitystore::{account}:identitystore/{id}".format(id=given.get("IdentityStoreId", "*"), **place)
 
 
 def kms_resource(body, place):

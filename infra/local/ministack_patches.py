@@ -830,6 +830,35 @@ def do_not_wait_for_logs(_settings):
     lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain_briefly
 
 
+def let_invocations_end(_settings):
+    """AWS lets the invocations that run end when a function is updated; only later ones see the update.
+
+    MiniStack ends them at once, so that what they work on comes back only after its visibility timeout. The patch ends
+    an environment when its invocation has ended.
+    """
+    invalidate = lambda_svc.invalidate_worker
+
+    def invalidate_idle(func_name, qualifier=None, account=None, region=None):
+        busy = []
+        with lambda_runtime._lock:
+            for key, workers in lambda_runtime._workers.items():
+                if func_name in key.split(":"):
+                    busy += [worker for worker in workers if worker.in_use]
+                    workers[:] = [worker for worker in workers if not worker.in_use]
+        invalidate(func_name, qualifier=qualifier, account=account, region=region)
+        for worker in busy:
+            threading.Thread(target=end_when_idle, args=(worker,), daemon=True).start()
+
+    lambda_svc.invalidate_worker = invalidate_idle
+
+
+def end_when_idle(worker):
+    """Ends an environment that gets no more invocations, once its last one has ended."""
+    while worker.in_use and worker._proc is not None and worker._proc.poll() is None:
+        time.sleep(0.1)
+    worker.kill()
+
+
 # ---------------------------------------------------------------- the table
 
 
@@ -1097,6 +1126,12 @@ PATCHES = (
         replaces=(
             "core.lambda_runtime.ProvidedWorker._drain_stderr_bounded(self, first_line_wait, idle_confirm, hard_cap)",
         ),
+    ),
+    Patch(
+        "function-updates",
+        let_invocations_end,
+        replaces=("services.lambda_svc.invalidate_worker(func_name, qualifier, account, region)",),
+        uses=("core.lambda_runtime._lock", "core.lambda_runtime._workers"),
     ),
     Patch(
         "batch-permissions",

@@ -362,6 +362,17 @@ class PassedOn(Case):
         self.denied(session.client("iam").list_server_certificates)
         self.denied(session.client("identitystore").list_groups, IdentityStoreId="d-1111111111")
 
+    def test_a_group_and_its_store(self):
+        mine, other = "d-1111111111", "d-2222222222"
+        store = self.session(
+            allow("identitystore:ListGroups", f"arn:aws:identitystore::{OTHER_ACCOUNT}:identitystore/{mine}"),
+            allow("identitystore:DescribeGroup", "arn:aws:identitystore:::group/known")).client("identitystore")
+        self.assertEqual(store.list_groups(IdentityStoreId=mine)["Groups"], [])
+        self.denied(store.list_groups, IdentityStoreId=other)
+        with self.assertRaisesRegex(ClientError, "ResourceNotFound"):
+            store.describe_group(IdentityStoreId=mine, GroupId="known")
+        self.denied(store.describe_group, IdentityStoreId=mine, GroupId="other")
+
     def test_repositories_detectors_and_service_linked_roles(self):
         region = "eu-west-1"
         for name in ("team/mine", "team/other"):

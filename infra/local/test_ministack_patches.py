@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 
@@ -528,6 +529,18 @@ class Functions(unittest.TestCase):
         seconds()
         # 40 ms for Nagle and 50 ms for the log without the patches.
         self.assertLess(statistics.median(seconds() for _ in range(15)), 0.035)
+
+
+    def test_an_invocation_ends_although_its_function_is_updated(self):
+        cloud.function("updated", "slow")
+        client = cloud.client("lambda")
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(client.invoke, FunctionName="updated", Payload=b"{}")
+            cloud.invocations("updated")
+            client.update_function_configuration(FunctionName="updated", Timeout=11)
+            self.assertNotIn("FunctionError", running.result())
+        self.assertNotIn("FunctionError", client.invoke(FunctionName="updated", Payload=b"{}"))
+        self.assertEqual(len(cloud.invocations("updated", 2)), 2)
 
 
 class Check(unittest.TestCase):

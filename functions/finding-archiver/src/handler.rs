@@ -31,7 +31,7 @@ use orgkeeper_shared::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    change::{Change, of_bare, smallest, update},
+    change::{Change, Place, of_bare, smallest, update},
     outcome_alert::alert,
     texts,
 };
@@ -40,6 +40,10 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// Expired suppressions that one invocation opens again: about what its share of the rates is good for.
 const SUPPRESSIONS_AT_ONCE: usize = 150;
+/// Findings of previews that one invocation writes on, and when the others of its batch follow. A preview is not urgent:
+/// what was done to a resource does not wait behind thousands of them.
+const OBSERVED_AT_ONCE: usize = 60;
+const OBSERVED_WAIT: Duration = Duration::from_secs(30);
 /// An order can be done before its finding can be found: it is looked for in so many receives, about four minutes.
 const RECEIVES_UNTIL_GONE: u32 = 6;
 /// An event that is older may be out of date: what it says of a finding is not believed any more.
@@ -386,8 +390,8 @@ impl Archiver {
     ) -> ByFinding {
         let mut outcomes = ByFinding::new();
         let mut findings: Vec<&FindingId> = changes.keys().collect();
-        // Findings that get the same share a call.
-        findings.sort_by_key(|id| (&changes[*id], *id));
+        // Findings that get the same share a call; those of previews come last.
+        findings.sort_by_key(|id| (changes[*id].place, &changes[*id], *id));
         let (bare, findings): (Vec<&FindingId>, Vec<&FindingId>) =
             findings.into_iter().partition(|id| bare.contains(*id));
         for chunk in bare.chunks(FINDINGS_PER_UPDATE) {
@@ -395,7 +399,12 @@ impl Archiver {
             self.write(updates.collect(), &mut outcomes, time.deadline())
                 .await;
         }
-        let mut chunks = findings.chunks(FINDINGS_PER_UPDATE);
+        let observed = findings.partition_point(|id| changes[*id].place != Place::Field);
+        let (done, observed) = findings.split_at(observed);
+        let observed = &observed[..observed.len().min(OBSERVED_AT_ONCE)];
+        let mut chunks = [done, observed]
+            .into_iter()
+            .flat_map(|part| part.chunks(FINDINGS_PER_UPDATE));
         let mut failed = None;
         while let Some(chunk) = chunks.next().filter(|_| failed.is_none()) {
             let mut read = Vec::new();
@@ -591,7 +600,7 @@ fn results<'a>(
             .iter()
             .flat_map(|(_, findings)| findings)
             .collect();
-        for (id, _) in &job.changes {
+        for (id, change) in &job.changes {
             let (reason, delay) = match outcomes.get(id) {
                 Some(Outcome::Done) => (None, None),
                 // A finding that was suppressed for long may be deleted.
@@ -606,6 +615,7 @@ fn results<'a>(
                 Some(Outcome::Throttled) => {
                     (None, Some((waited * 2).clamp(SHORTEST_WAIT, LONGEST_WAIT)))
                 }
+                None if change.place == Place::Field => (None, Some(OBSERVED_WAIT)),
                 None => (None, Some(Duration::ZERO)),
             };
             if delay.is_some() {

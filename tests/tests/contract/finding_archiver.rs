@@ -891,6 +891,33 @@ async fn a_preview_is_a_field_beside_others() {
 }
 
 #[tokio::test]
+async fn what_was_done_does_not_wait_behind_previews() {
+    let names: Vec<String> = (0..90).map(|n| format!("observed-{n}")).collect();
+    let all = names.iter().map(String::as_str).chain(["fixed"]);
+    let fixture = fixture(Hub::of(all.map(about))).await;
+    let mut would = fixed();
+    would.outcome = Outcome::WouldFix;
+    let previews = names.iter();
+    let mut messages: Vec<Value> = previews
+        .map(|name| result(&subject(name), 0, &would, name))
+        .collect();
+    let subject = fixture.begin("fixed").await;
+    messages.push(result(&subject, 1, &fixed(), "fixed"));
+    assert_eq!(fixture.run(&messages).await, [""; 0]);
+    let updates = fixture.wire.calls_of("BatchUpdateFindings");
+    assert_eq!(updates[0].body["FindingIdentifiers"][0]["Id"], "fixed");
+    let shown = names.iter().filter(|name| {
+        let finding = fixture.hub.finding(name);
+        !finding["UserDefinedFields"][FIELD].is_null()
+    });
+    assert_eq!(shown.count(), 60);
+    // The others follow: not at once, so that others come first.
+    let postponed = sqs::sent(&fixture.wire, QUEUE);
+    assert_eq!(postponed.len(), 30);
+    assert!(postponed.iter().all(|(_, delay)| *delay == 30));
+}
+
+#[tokio::test]
 async fn expired_suppressions_are_opened_and_others_stay() {
     let suppressed = |name: &str| {
         let text = "Suppressed by the playbook until 2026-03-01: accepted";

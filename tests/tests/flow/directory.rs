@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_organizations::types::Tag;
+use orgkeeper_shared::security_hub::REMEDIATION_FIELD;
 use orgkeeper_tests::{
     findings::{field, findings, send, unique},
     local_cloud::{LocalCloud, eventually, soak},
@@ -200,7 +201,7 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// The fields and the note of a finding, without the note's time.
+/// The fields and the note of a finding, without the note's time and what the remediate flow says meanwhile.
 fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<String, String> {
     let mut shown: BTreeMap<String, String> = finding
         .user_defined_fields()
@@ -208,6 +209,7 @@ fn shown(finding: &aws_sdk_securityhub::types::AwsSecurityFinding) -> BTreeMap<S
         .unwrap_or_default()
         .into_iter()
         .collect();
+    shown.remove(REMEDIATION_FIELD);
     let note = finding.note().and_then(|note| note.text());
     shown.insert("(note)".into(), note.unwrap_or_default().into());
     shown

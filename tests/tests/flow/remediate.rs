@@ -12,6 +12,7 @@ use aws_sdk_sqs::{
     types::QueueAttributeName,
 };
 use futures::FutureExt as _;
+use orgkeeper_shared::security_hub::REMEDIATION_FIELD;
 use orgkeeper_tests::{
     findings::{field, findings, send, unique},
     local_cloud::{LocalCloud, eventually},
@@ -266,7 +267,7 @@ async fn observing_says_what_a_fix_then_does() -> Result<()> {
             let found = findings(&cloud, name).await?;
             let said = found
                 .values()
-                .filter_map(|finding| field(finding, "orgkeeper:Remediation"));
+                .filter_map(|finding| field(finding, REMEDIATION_FIELD));
             Ok(said.count() == 1)
         },
     )

@@ -2,14 +2,15 @@
 //!
 //! Release binaries run under a Lambda Runtime API, with the memory, timeouts, batch sizes and variables of
 //! `template.yaml`; every AWS call is answered after 10 ms. Measured are the enrich flow ([`enrich`]), a file of 1,000
-//! accounts, and 100 alerts published, and posted to Slack ([`alerts`]); without a pace, and the first two also at the
-//! template's settings, that is at the functions' shares of the published rates. What would take too long at these is
-//! simulated in virtual time. Prints tables beside the figures published for the peers and writes `target/bench.json`.
-//! Exit code 1 if a figure is over its bound.
+//! accounts, 100 alerts published, and posted to Slack ([`alerts`]), and the remediate flow ([`remediate`]); without a
+//! pace, and the first two also at the template's settings, that is at the functions' shares of the published rates.
+//! What would take too long at these is simulated in virtual time. Prints tables beside the figures published for the
+//! peers and writes `target/bench.json`. Exit code 1 if a figure is over its bound.
 
 mod alerts;
 mod enrich;
 mod figure;
+mod remediate;
 mod run;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -61,6 +62,10 @@ async fn main() -> Result<()> {
         ("new-account-handler", new_account_handler(built).await?),
         ("alerter", alerts::alerter(built).await?),
         ("slack-notifier", alerts::slack_notifier(built).await?),
+        ("remediation-planner", remediate::planner(built).await?),
+        ("remediation-proxy", remediate::proxy(built).await?),
+        ("remediator", remediate::remediator(built).await?),
+        ("finding-archiver", remediate::archiver(built).await?),
     ]);
     eprintln!("simulation");
     let simulated = simulated()?;
