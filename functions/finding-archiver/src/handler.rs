@@ -407,19 +407,12 @@ impl Archiver {
             .flat_map(|part| part.chunks(FINDINGS_PER_UPDATE));
         let mut failed = None;
         while let Some(chunk) = chunks.next().filter(|_| failed.is_none()) {
-            let mut read = Vec::new();
+            let mut updates = HashMap::new();
             for ids in chunk.chunks(VALUES_PER_READ) {
                 let ids: Vec<FindingId> = ids.iter().map(|id| (*id).clone()).collect();
                 let reading = self.security_hub.findings_by_id(&ids);
-                match timeout_at(time.start_until(), reading).await {
-                    Ok(Ok(found)) => {
-                        let missing = ids.into_iter().map(|id| (id, Outcome::NotFound));
-                        outcomes.extend(missing);
-                        for finding in &found {
-                            outcomes.remove(&finding.id);
-                        }
-                        read.extend(found);
-                    }
+                let found = match timeout_at(time.start_until(), reading).await {
+                    Ok(Ok(found)) => found,
                     Ok(Err(error)) => {
                         failed = Some(Some(Arc::new(error)));
                         break;
@@ -428,18 +421,26 @@ impl Archiver {
                         failed = Some(None);
                         break;
                     }
+                };
+                let missing = ids.iter().cloned().map(|id| (id, Outcome::NotFound));
+                outcomes.extend(missing);
+                let mut with_fields = HashMap::new();
+                for finding in found {
+                    outcomes.remove(&finding.id);
+                    let Some((id, change)) = changes.get_key_value(&finding.id) else {
+                        continue;
+                    };
+                    match update(&finding, change) {
+                        None => drop(outcomes.insert(finding.id, Outcome::Done)),
+                        Some(update) if update.user_defined_fields.is_empty() => {
+                            updates.insert(id, update);
+                        }
+                        Some(update) => drop(with_fields.insert(id, update)),
+                    }
                 }
-            }
-            let mut updates = HashMap::new();
-            for finding in &read {
-                match changes
-                    .get(&finding.id)
-                    .map(|change| update(finding, change))
-                {
-                    Some(Some(update)) => drop(updates.insert(&finding.id, update)),
-                    Some(None) => drop(outcomes.insert(finding.id.clone(), Outcome::Done)),
-                    None => {}
-                }
+                // An update replaces all fields, also those that others write meanwhile.
+                self.write(with_fields, &mut outcomes, time.deadline())
+                    .await;
             }
             self.write(updates, &mut outcomes, time.deadline()).await;
         }

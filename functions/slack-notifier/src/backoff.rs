@@ -9,6 +9,8 @@ use orgkeeper_shared::alert::Severity;
 const SECONDS: [u64; 7] = [1, 2, 4, 8, 16, 32, 60];
 /// The longest backoff: SQS keeps a message invisible for twelve hours at most.
 const LONGEST: Duration = Duration::from_hours(11);
+/// After a post the end of the backoff is moved by this much or not at all: it is not written after each post.
+const STEP_MILLISECONDS: i128 = 500;
 /// After this time without a failure, the count of failures starts again.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
@@ -41,13 +43,13 @@ impl Backoff {
         }
     }
 
-    /// The backoff after a message of this severity was posted. While less severe ones wait, each second with such a
-    /// post is a second more for them: many messages are posted in their order, however long that takes.
+    /// The backoff after a message of this severity was posted. While less severe ones wait, they begin to wait again:
+    /// many messages are posted in their order, however long that takes.
     #[must_use]
     pub fn after_post(self, severity: Severity, now: Timestamp) -> Self {
         let others_wait = severity != Severity::Info && !self.left(now, Severity::Info).is_zero();
         let until = now - delay_of(severity);
-        let later = until.duration_since(self.until).as_secs() >= 1;
+        let later = until.duration_since(self.until).as_millis() >= STEP_MILLISECONDS;
         Self {
             attempts: 0,
             until: if others_wait && later {
@@ -67,13 +69,13 @@ impl Backoff {
 }
 
 /// How much later than a critical message others are retried. SQS counts whole seconds, so a message can be
-/// up to a second late. Two seconds apart, the more severe one is received first.
+/// up to a second late. Three seconds apart, the more severe one is received first.
 #[must_use]
 pub fn delay_of(severity: Severity) -> Duration {
     Duration::from_secs(match severity {
         Severity::Critical => 0,
-        Severity::Error => 2,
-        Severity::Info => 4,
+        Severity::Error => 3,
+        Severity::Info => 6,
     })
 }
 
@@ -147,13 +149,13 @@ mod tests {
             [Severity::Critical, Severity::Error, Severity::Info]
                 .map(|severity| backoff.left(at(now), severity).as_secs())
         };
-        assert_eq!(left(8), [2, 4, 6]);
-        assert_eq!(left(11), [0, 1, 3]);
+        assert_eq!(left(8), [2, 5, 8]);
+        assert_eq!(left(11), [0, 2, 5]);
         assert_eq!(left(20), [0, 0, 0]);
     }
 
     #[test]
-    fn less_severe_messages_wait_until_none_that_is_more_severe_was_posted_for_two_seconds() {
+    fn less_severe_messages_wait_until_none_that_is_more_severe_was_posted_for_three_seconds() {
         let backoff = Backoff {
             until: at(10),
             attempts: 1,
@@ -162,10 +164,10 @@ mod tests {
             (Severity::Critical, 10, 10),
             (Severity::Critical, 13, 13),
             // Nobody waits any more.
-            (Severity::Critical, 14, 10),
-            (Severity::Error, 12, 10),
-            (Severity::Error, 13, 11),
-            (Severity::Info, 13, 10),
+            (Severity::Critical, 16, 10),
+            (Severity::Error, 13, 10),
+            (Severity::Error, 14, 11),
+            (Severity::Info, 14, 10),
         ] {
             let after = backoff.after_post(severity, at(now));
             let expected = Backoff {
@@ -174,8 +176,8 @@ mod tests {
             };
             assert_eq!(after, expected, "{severity:?} at {now}");
         }
-        // It is written once a second at most.
-        let moment = at(10) + Duration::from_millis(999);
+        // It is written twice a second at most.
+        let moment = at(10) + Duration::from_millis(499);
         assert_eq!(backoff.after_post(Severity::Critical, moment).until, at(10));
     }
 

@@ -44,6 +44,9 @@ enum NotDelivered {
     InProgress,
     #[error("the invocation's time ran out first")]
     OutOfTime,
+    /// A backoff holds it back; it was not tried.
+    #[error(transparent)]
+    HeldBack(PostError),
     #[error(transparent)]
     NotPosted(#[from] PostError),
 }
@@ -54,6 +57,7 @@ impl NotDelivered {
         match self {
             // After a retryable error the backoff holds the rest back.
             Self::InProgress
+            | Self::HeldBack(_)
             | Self::NotPosted(PostError::MessageRefused { .. } | PostError::Retryable { .. }) => {
                 false
             }
@@ -138,7 +142,7 @@ impl Work for SlackNotifier {
             let Err(why) = result else { continue };
             let too_old = sent(record, time.began()) + MAX_AGE < time.began();
             match why {
-                NotDelivered::NotPosted(why)
+                NotDelivered::NotPosted(why) | NotDelivered::HeldBack(why)
                     if let Some(failure) = DeliveryFailure::of(&why, too_old) =>
                 {
                     let messages = undeliverable.entry(failure).or_default();
@@ -165,6 +169,8 @@ impl Work for SlackNotifier {
             let left = backoff.map(|backoff| backoff.left(now, severity));
             let wait = match (&why, left) {
                 (NotDelivered::OutOfTime, _) => delay_of(severity),
+                // It may be over by now.
+                (NotDelivered::HeldBack(_), left) => left.unwrap_or_default(),
                 (NotDelivered::NotPosted(_), Some(left)) if !left.is_zero() => left,
                 (NotDelivered::InProgress | NotDelivered::NotPosted(_), _) => {
                     RETRY_DELAY + delay_of(severity)
@@ -205,7 +211,9 @@ impl SlackNotifier {
             }
             let result = match &stopped {
                 Some(why) => Err(why.clone()),
-                None if waits => Err(PostError::retryable("waiting for the backoff to end").into()),
+                None if waits => Err(NotDelivered::HeldBack(PostError::retryable(
+                    "waiting for the backoff to end",
+                ))),
                 None => {
                     let posted = timeout_at(time.deadline(), self.post(&message, time)).await;
                     let posted = posted.unwrap_or(Err(NotDelivered::OutOfTime));

@@ -403,7 +403,7 @@ async fn an_alert_claimed_by_another_invocation_is_retried() {
     batch.push(message("n", &alert("info", "a new one")));
     assert_eq!(
         local.handle(&batch).await,
-        back(&[("c", 5), ("e", 7), ("i", 9)])
+        back(&[("c", 5), ("e", 8), ("i", 11)])
     );
     assert_eq!(look(&local.world).posts.len(), 4, "the new one is posted");
     // That invocation crashed: nobody knows whether it had posted.
@@ -419,7 +419,7 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
     batch.push(message("d", &alert("critical", "another critical one")));
     let returned = local.handle(&batch).await;
     // The calls after Slack's answer took a moment: the rest of the pause counts as whole seconds.
-    assert_eq!(returned, back(&[("d", 7), ("e", 9), ("i", 11)]));
+    assert_eq!(returned, back(&[("d", 7), ("e", 10), ("i", 13)]));
     assert_eq!(
         look(&local.world).posts.len(),
         2,
@@ -433,9 +433,9 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
     assert_eq!(look(&local.world).posts.len(), 2);
     // Then they come in their order, also those that can be seen early.
     let returned = local.handle_at(&batch, "2026-03-01T10:15:38Z").await;
-    assert_eq!(returned, back(&[("e", 2), ("i", 4)]));
+    assert_eq!(returned, back(&[("e", 3), ("i", 6)]));
     assert_eq!(look(&local.world).posts.len(), 3);
-    assert_eq!(local.handle_at(&batch, "2026-03-01T10:15:43Z").await, []);
+    assert_eq!(local.handle_at(&batch, "2026-03-01T10:15:45Z").await, []);
     let world = look(&local.world);
     assert_eq!(
         world.titles()[2..],
@@ -552,7 +552,7 @@ async fn without_a_retry_time_the_backoff_grows() {
             ("2026-03-01T10:15:35Z", 4),
             ("2026-03-01T10:15:40Z", 8),
         ] {
-            let expected = [("c", seconds), ("e", seconds + 2), ("i", seconds + 4)];
+            let expected = [("c", seconds), ("e", seconds + 3), ("i", seconds + 6)];
             assert_eq!(local.handle_at(&three(), now).await, back(&expected));
         }
         assert_eq!(local.handle_at(&three(), "2026-03-01T10:15:55Z").await, []);
@@ -568,7 +568,7 @@ async fn without_an_answer_the_alert_is_posted_again() {
     let slow = Answer::xml(200, "ok").after(Duration::from_secs(8));
     let local = local(first(1, slow)).await;
     let returned = local.handle(&three()).await;
-    assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
+    assert_eq!(returned, back(&[("c", 1), ("e", 4), ("i", 7)]));
     assert_eq!(local.states(), BTreeMap::new());
     // It may have arrived: twice is better than never.
     assert_eq!(local.handle_at(&three(), "2026-03-01T10:15:45Z").await, []);
@@ -584,7 +584,7 @@ async fn an_unreachable_slack_is_retried() {
     drop(free);
     look(&local.world).secrets = vec![address];
     let returned = local.handle(&three()).await;
-    assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
+    assert_eq!(returned, back(&[("c", 1), ("e", 4), ("i", 7)]));
 }
 
 #[tokio::test]
@@ -712,7 +712,7 @@ async fn a_message_that_cannot_be_dead_lettered_is_retried() {
         let aws = move |call: &Call| (call.operation == "SendMessageBatch").then(|| answer.clone());
         let local = local_with(&[], aws, |_, _| Some(Answer::xml(404, "no_service"))).await;
         let returned = local.handle(&three()).await;
-        assert_eq!(returned, back(&[("c", 5), ("e", 7), ("i", 9)]));
+        assert_eq!(returned, back(&[("c", 5), ("e", 8), ("i", 11)]));
         assert_eq!(look(&local.world).mails().len(), 1);
     }
 }
@@ -738,11 +738,11 @@ async fn of_several_dead_lettered_messages_only_the_one_that_failed_is_retried()
 #[tokio::test]
 async fn a_mail_that_cannot_be_sent_now_is_sent_later() {
     for (status, code, returned) in [
-        (429, "Throttling", back(&[("c", 5), ("e", 7), ("i", 9)])),
+        (429, "Throttling", back(&[("c", 5), ("e", 8), ("i", 11)])),
         (
             500,
             "InternalFailure",
-            back(&[("c", 5), ("e", 7), ("i", 9)]),
+            back(&[("c", 5), ("e", 8), ("i", 11)]),
         ),
         // Nothing is gained by waiting: the alarm on the dead-letter queue is still there.
         (403, "AuthorizationError", Vec::new()),
@@ -781,7 +781,7 @@ async fn the_address_can_be_a_parameter() {
 async fn an_unreadable_address_is_retried() {
     let local = local_but("GetSecretValue", Answer::error(400, "ThrottlingException")).await;
     let returned = local.handle(&three()).await;
-    assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
+    assert_eq!(returned, back(&[("c", 1), ("e", 4), ("i", 7)]));
     assert!(look(&local.world).dead.is_empty());
 }
 
@@ -828,7 +828,7 @@ async fn nothing_is_posted_without_a_claim() {
     ] {
         let local = local_but("PutItem", answer).await;
         let returned = local.handle(&three()).await;
-        assert_eq!(returned, back(&[("c", 1), ("e", 3), ("i", 5)]));
+        assert_eq!(returned, back(&[("c", 1), ("e", 4), ("i", 7)]));
         assert!(look(&local.world).posts.is_empty());
     }
 }
@@ -848,11 +848,11 @@ async fn failures_of_secondary_calls_do_not_stop_a_post() {
     let local = local_with(&[], aws, move |_, n| (n == 1).then(|| busy.clone())).await;
     assert_eq!(
         local.handle(&three()).await,
-        back(&[("c", 2), ("e", 4), ("i", 6)])
+        back(&[("c", 2), ("e", 5), ("i", 8)])
     );
     assert_eq!(
         local.handle_at(&three(), "2026-03-01T10:15:33Z").await,
-        back(&[("c", 5), ("e", 2), ("i", 4)])
+        back(&[("c", 5), ("e", 3), ("i", 6)])
     );
     assert_eq!(local.handle_at(&three(), "2026-03-01T10:16:01Z").await, []);
     assert_eq!(look(&local.world).posts.len(), 4);
@@ -865,7 +865,7 @@ async fn an_alert_out_of_time_is_retried() {
     let mut batch = three();
     batch.push(message("d", &alert("critical", "another critical one")));
     let returned = local.handle_in(&batch, NOW, Duration::from_secs(4)).await;
-    assert_eq!(returned, back(&[("e", 2), ("i", 4)]));
+    assert_eq!(returned, back(&[("e", 3), ("i", 6)]));
     assert_eq!(look(&local.world).posts.len(), 2);
     assert_eq!(local.tables.get(TABLE, "slack#pause"), None);
 }
@@ -887,7 +887,7 @@ async fn an_invocation_that_runs_out_of_time_leaves_its_claim() {
     let slow = Answer::xml(200, "ok").after(Duration::from_secs(3));
     let local = local(first(1, slow)).await;
     let returned = local.handle_in(&three(), NOW, Duration::from_secs(2)).await;
-    assert_eq!(returned, back(&[("c", 0), ("e", 2), ("i", 4)]));
+    assert_eq!(returned, back(&[("c", 0), ("e", 3), ("i", 6)]));
     assert_eq!(local.states(), states("begun", 1));
     assert_eq!(
         local.handle_at(&three(), "2026-03-01T10:15:31Z").await,
@@ -933,7 +933,7 @@ async fn amazon_q_receives_alerts_on_its_topic() {
 
 #[tokio::test]
 async fn failures_of_amazon_q_are_retried_or_dead_lettered() {
-    let waiting = back(&[("c", 1), ("e", 3), ("i", 5)]);
+    let waiting = back(&[("c", 1), ("e", 4), ("i", 7)]);
     for (status, code, returned, dead, mail) in [
         (429, "Throttling", waiting.clone(), 0, None),
         (500, "InternalFailure", waiting, 0, None),
