@@ -271,11 +271,11 @@ mod tests {
         let order = order("DynamoDB.6", TABLE);
         for (operation, refusal, outcome, words) in REPORTED {
             let (report, calls) = refused(&order, operation, *refusal, table).await;
-            let told = &refusal.3;
-            let report = report.unwrap_or_else(|error| panic!("{operation} {told}: {error}"));
-            assert_eq!(report.outcome, *outcome, "{operation} {told}");
+            let shown = &refusal.3;
+            let report = report.unwrap_or_else(|error| panic!("{operation} {shown}: {error}"));
+            assert_eq!(report.outcome, *outcome, "{operation} {shown}");
             let reason = report.reason.unwrap();
-            assert!(reason.contains(words), "{operation} {told}: {reason}");
+            assert!(reason.contains(words), "{operation} {shown}: {reason}");
             // It is called once, and nothing after it.
             assert_eq!(calls.last().map(String::as_str), Some(*operation));
             let times = calls.iter().filter(|call| call == operation).count();
@@ -384,8 +384,12 @@ mod tests {
         let retried = machine.split("Retry:").nth(1).unwrap();
         let retried = retried.split("Catch:").next().unwrap();
         let is_retried = |name: &str| {
-            let mut lines = retried.lines();
-            lines.any(|line| line.trim().strip_prefix("- ") == Some(name))
+            let lines = retried.lines().map(str::trim);
+            let mut lines = lines.filter(|line| !line.starts_with('#'));
+            lines.any(|line| {
+                let mut words = line.split([' ', '[', ']', ',']);
+                words.any(|word| word == name)
+            })
         };
         let order = order("DynamoDB.6", TABLE);
         for (operation, refusal, name) in [

@@ -688,7 +688,7 @@ async fn after_a_day_of_failures_a_message_is_dead_lettered() {
             "2026-02-28T10:15:31Z",
         ),
     ];
-    assert_eq!(local.handle(&batch).await, back(&[("young", 5)]));
+    assert_eq!(local.handle(&batch).await, back(&[("young", 7)]));
     {
         let world = look(&local.world);
         assert_eq!(world.dead, std::slice::from_ref(&body));
@@ -696,7 +696,7 @@ async fn after_a_day_of_failures_a_message_is_dead_lettered() {
     }
     // The same if it only waits for the others.
     let returned = local.handle_at(&batch, "2026-03-01T10:15:30.800Z").await;
-    assert_eq!(returned, back(&[("young", 5)]));
+    assert_eq!(returned, back(&[("young", 7)]));
     let world = look(&local.world);
     assert_eq!(world.dead, [body.clone(), body]);
     assert_eq!(world.posts.len(), 1);
