@@ -91,8 +91,9 @@ $(TEMPLATES): template.yaml $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) | 
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
 	@mkdir -p $(@D) && touch $@
 
-# Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others.
-LONG_FLOWS := directory vend
+# Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
+# remediate flow: it observes every finding of the others, for as long as the rates of Security Hub ask for.
+LONG_FLOWS := directory remediate vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
@@ -104,6 +105,9 @@ flows-directory: tools
 # After the other: a minute is the limit of forty rows, which a third cloud beside it takes from them.
 flows-vend: tools flows-directory
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
+
+flows-remediate: tools flows-short
+	$(call long_cloud,remediate,40) $(FLOWS) 'test(/^remediate::/)'
 
 .PHONY: soak
 soak: tools ## Run the directory flow with 300 accounts, and the simulation with a million findings (about an hour)

@@ -28,6 +28,7 @@ use orgkeeper_shared::{
         FINDINGS_PER_UPDATE, FindingUpdate, SecurityHub, UpdateError, VALUES_PER_READ, Workflow,
     },
 };
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -40,7 +41,7 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// Expired suppressions that one invocation opens again: about what its share of the rates is good for.
 const SUPPRESSIONS_AT_ONCE: usize = 150;
-/// Findings of previews that one invocation writes on, and when the others of its batch follow. A preview is not urgent:
+/// Findings of previews that one invocation writes on, and when the others of its batch are looked at again. A preview is not urgent:
 /// what was done to a resource does not wait behind thousands of them.
 const OBSERVED_AT_ONCE: usize = 60;
 const OBSERVED_WAIT: Duration = Duration::from_secs(30);
@@ -129,6 +130,8 @@ struct Job {
     failure: Option<NotArchived>,
     /// It goes on in a new message after this delay.
     wait: Option<Duration>,
+    /// The key of the remediation whose findings are all that can be left to do.
+    shows: Option<String>,
     results: usize,
     alerts: usize,
 }
@@ -210,6 +213,7 @@ impl Archiver {
                     let changes = change.map(|change| for_all(findings, &change));
                     Job {
                         changes: changes.unwrap_or_default(),
+                        shows: Some(key),
                         ..Job::default()
                     }
                 }
@@ -231,6 +235,7 @@ impl Archiver {
             Ok((recorded, record)) => Job {
                 changes: for_all(all_of(findings, record.as_ref()), &texts::previewed(&ended)),
                 results: usize::from(recorded == Recorded::Now),
+                shows: Some(subject.key),
                 ..Job::default()
             },
         }
@@ -399,12 +404,7 @@ impl Archiver {
             self.write(updates.collect(), &mut outcomes, time.deadline())
                 .await;
         }
-        let observed = findings.partition_point(|id| changes[*id].place != Place::Field);
-        let (done, observed) = findings.split_at(observed);
-        let observed = &observed[..observed.len().min(OBSERVED_AT_ONCE)];
-        let mut chunks = [done, observed]
-            .into_iter()
-            .flat_map(|part| part.chunks(FINDINGS_PER_UPDATE));
+        let mut chunks = findings.chunks(FINDINGS_PER_UPDATE);
         let mut failed = None;
         while let Some(chunk) = chunks.next().filter(|_| failed.is_none()) {
             let mut updates = HashMap::new();
@@ -561,8 +561,19 @@ impl Work for Archiver {
         let mut changes: HashMap<FindingId, Change> = HashMap::new();
         let (ended, decided): (Vec<&Job>, Vec<&Job>) =
             jobs.iter().partition(|job| !job.suppressions.is_empty());
-        for job in ended.into_iter().chain(decided) {
-            changes.extend(job.changes.iter().cloned());
+        let mut room = OBSERVED_AT_ONCE;
+        for (id, change) in ended
+            .into_iter()
+            .chain(decided)
+            .flat_map(|job| &job.changes)
+        {
+            if change.place == Place::Field && !changes.contains_key(id) {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            changes.insert(id.clone(), change.clone());
         }
         // What another message wants of a finding may depend on what is on it.
         let bare = jobs.iter().flat_map(|job| &job.bare);
@@ -596,6 +607,8 @@ fn results<'a>(
         let waited = since_sent(message, now);
         let mut failure = job.failure;
         let mut wait = job.wait;
+        let shows = job.shows.filter(|_| wait.is_none());
+        let mut unreached = Vec::new();
         let ended: HashSet<&FindingId> = job
             .suppressions
             .iter()
@@ -621,6 +634,7 @@ fn results<'a>(
             };
             if delay.is_some() {
                 waiting.insert(id.clone());
+                unreached.push(id.clone());
             }
             wait = wait.max(delay);
             // Of several reasons a retryable one counts.
@@ -632,9 +646,10 @@ fn results<'a>(
         if let Some(reason) = failure {
             failures.push(Failure { message, reason });
         } else if let Some(delay) = wait {
+            let all = || message.body.as_deref().unwrap_or_default().into();
             postponed.push(Postponed {
                 message,
-                body: message.body.as_deref().unwrap_or_default().into(),
+                body: shows.map_or_else(all, |key| rest(key, unreached).into()),
                 delay,
             });
         }
@@ -654,6 +669,11 @@ fn results<'a>(
         .count("FindingsWaiting", waiting.len())
         .count("ResultsRecorded", results)
         .count("AlertsPublished", alerts)
+}
+
+/// The message about the findings that were not reached.
+fn rest(key: String, findings: Vec<FindingId>) -> String {
+    json!(ArchiveTask::Show { key, findings }).to_string()
 }
 
 fn task_in(message: &SqsMessage) -> Result<ArchiveTask, Malformed> {

@@ -897,24 +897,36 @@ async fn what_was_done_does_not_wait_behind_previews() {
     let fixture = fixture(Hub::of(all.map(about))).await;
     let mut would = fixed();
     would.outcome = Outcome::WouldFix;
-    let previews = names.iter();
-    let mut messages: Vec<Value> = previews
-        .map(|name| result(&subject(name), 0, &would, name))
-        .collect();
-    let subject = fixture.begin("fixed").await;
-    messages.push(result(&subject, 1, &fixed(), "fixed"));
-    assert_eq!(fixture.run(&messages).await, [""; 0]);
-    let updates = fixture.wire.calls_of("BatchUpdateFindings");
-    assert_eq!(updates[0].body["FindingIdentifiers"][0]["Id"], "fixed");
-    let shown = names.iter().filter(|name| {
-        let finding = fixture.hub.finding(name);
-        !finding["UserDefinedFields"][FIELD].is_null()
-    });
-    assert_eq!(shown.count(), 60);
-    // The others follow: not at once, so that others come first.
-    let postponed = sqs::sent(&fixture.wire, QUEUE);
-    assert_eq!(postponed.len(), 30);
-    assert!(postponed.iter().all(|(_, delay)| *delay == 30));
+    // One message about many findings, then many about one each.
+    let mut first = result(&subject("first"), 0, &would, "observed-0");
+    first["findings"] = names[..70].iter().map(|name| json!(id(name))).collect();
+    let mut messages = vec![first];
+    let others = names[70..].iter();
+    messages.extend(others.map(|name| result(&subject(name), 0, &would, name)));
+    let fixing = fixture.begin("fixed").await;
+    messages.push(result(&fixing, 1, &fixed(), "fixed"));
+
+    let mut shown_after = Vec::new();
+    let mut fixed_in = None;
+    while !messages.is_empty() {
+        let _before = fixture.wire.take_calls();
+        assert_eq!(fixture.run(&messages).await, [""; 0]);
+        let postponed = sqs::sent(&fixture.wire, QUEUE);
+        // Not at once, so that others come first.
+        assert!(postponed.iter().all(|(_, delay)| *delay == 30));
+        messages = postponed.into_iter().map(|(body, _)| body).collect();
+        let shown = names.iter().filter(|name| {
+            let finding = fixture.hub.finding(name);
+            !finding["UserDefinedFields"][FIELD].is_null()
+        });
+        shown_after.push(shown.count());
+        let status = &fixture.hub.finding("fixed")["Workflow"]["Status"];
+        if status == "RESOLVED" && fixed_in.is_none() {
+            fixed_in = Some(shown_after.len());
+        }
+    }
+    assert_eq!(shown_after, [60, 90]);
+    assert_eq!(fixed_in, Some(1));
 }
 
 #[tokio::test]

@@ -415,8 +415,8 @@ async fn a_finding_that_comes_later_is_new_once() {
         .finish(2, &blocked("a policy denies it"), DAY + 3)
         .await;
     for (id, unseen) in [("i", true), ("i", false)] {
-        let begun = begin(id, DAY + 4).await;
-        assert_eq!(begun, Begun::RecentlyFailed { unseen }, "{id}");
+        let again = begin(id, DAY + 4).await;
+        assert_eq!(again, Begun::RecentlyFailed { unseen }, "{id}");
     }
     let (result, _) = fixture.record().await.result().unwrap();
     assert_eq!(result, blocked("a policy denies it"));

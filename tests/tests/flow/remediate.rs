@@ -200,7 +200,8 @@ fn key_of_bucket(account: &str, name: &str) -> String {
 
 async fn all_done_and_no_dead_letter(cloud: &LocalCloud) -> Result<()> {
     for queue in QUEUES {
-        cloud.until_empty(queue, PATIENCE).await?;
+        // With the visibility timeouts of a batch whose function was killed.
+        cloud.until_empty(queue, PATIENCE * 5).await?;
     }
     for queue in DEAD_LETTER_QUEUES {
         assert_eq!(cloud.depth(cloud.output(queue)?).await?, 0, "{queue}");
