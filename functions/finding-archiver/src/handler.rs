@@ -383,20 +383,18 @@ impl Archiver {
         job
     }
 
-    /// Brings the findings to say what they are to say, as far as time allows.
+    /// Brings the findings to say what they are to say, in their order and as far as time allows.
     ///
     /// Each is read before it is written, unless it is `bare`: what people have written on it stays, and what it says
     /// already is not written again, which would be another event.
     async fn archive(
         &self,
+        findings: Vec<&FindingId>,
         changes: &HashMap<FindingId, Change>,
         bare: &HashSet<FindingId>,
         time: &Time,
     ) -> ByFinding {
         let mut outcomes = ByFinding::new();
-        let mut findings: Vec<&FindingId> = changes.keys().collect();
-        // Findings that get the same share a call; those of previews come last.
-        findings.sort_by_key(|id| (changes[*id].place, &changes[*id], *id));
         let (bare, findings): (Vec<&FindingId>, Vec<&FindingId>) =
             findings.into_iter().partition(|id| bare.contains(*id));
         for chunk in bare.chunks(FINDINGS_PER_UPDATE) {
@@ -561,20 +559,25 @@ impl Work for Archiver {
         let mut changes: HashMap<FindingId, Change> = HashMap::new();
         let (ended, decided): (Vec<&Job>, Vec<&Job>) =
             jobs.iter().partition(|job| !job.suppressions.is_empty());
+        let mut findings: Vec<(Option<&str>, &FindingId)> = Vec::new();
         let mut room = OBSERVED_AT_ONCE;
-        for (id, change) in ended
-            .into_iter()
-            .chain(decided)
-            .flat_map(|job| &job.changes)
-        {
-            if change.place == Place::Field && !changes.contains_key(id) {
-                if room == 0 {
-                    continue;
+        for job in ended.into_iter().chain(decided) {
+            for (id, change) in &job.changes {
+                if change.place == Place::Field && !changes.contains_key(id) {
+                    if room == 0 {
+                        continue;
+                    }
+                    room -= 1;
                 }
-                room -= 1;
+                if changes.insert(id.clone(), change.clone()).is_none() {
+                    findings.push((job.shows.as_deref(), id));
+                }
             }
-            changes.insert(id.clone(), change.clone());
         }
+        // Those of previews come last. Findings that get the same share a call, as do those about the same: they have
+        // the same fields.
+        findings.sort_by_key(|(key, id)| (changes[*id].place, &changes[*id], *key));
+        let findings = findings.into_iter().map(|(_, id)| id).collect();
         // What another message wants of a finding may depend on what is on it.
         let bare = jobs.iter().flat_map(|job| &job.bare);
         let bare = bare.filter(|id| {
@@ -582,7 +585,7 @@ impl Work for Archiver {
             change.is_some_and(|change| change.workflow == Some(Workflow::Suppressed))
         });
         let bare: HashSet<FindingId> = bare.cloned().collect();
-        let outcomes = Box::pin(self.archive(&changes, &bare, time)).await;
+        let outcomes = Box::pin(self.archive(findings, &changes, &bare, time)).await;
         for job in &mut jobs {
             if !job.suppressions.is_empty() {
                 self.end_suppressions(job, &outcomes, time).await;
