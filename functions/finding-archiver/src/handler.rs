@@ -2,7 +2,7 @@
 //! is not reached is retried or goes on in a new message.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -41,14 +41,16 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// Expired suppressions that one invocation opens again: about what its share of the rates is good for.
 const SUPPRESSIONS_AT_ONCE: usize = 150;
-/// Findings of previews that one invocation writes on, and when the others of its batch are looked at again. A preview is not urgent:
-/// what was done to a resource does not wait behind thousands of them.
+/// Findings of previews that one invocation writes on, and when the others of its batch are looked at again. A preview
+/// is not urgent: what was done to a resource does not wait behind thousands of them.
 const OBSERVED_AT_ONCE: usize = 60;
 const OBSERVED_WAIT: Duration = Duration::from_secs(30);
 /// An order can be done before its finding can be found: it is looked for in so many receives, about four minutes.
 const RECEIVES_UNTIL_GONE: u32 = 6;
 /// An event that is older may be out of date: what it says of a finding is not believed any more.
 const UP_TO_DATE: SignedDuration = SignedDuration::from_mins(1);
+/// For so many seconds after a re-enrichment began, its updates can be on their way.
+const RE_ENRICHING_SECONDS: i64 = 60;
 /// The shortest and the longest delay after a call was throttled.
 const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
@@ -99,6 +101,8 @@ enum Outcome {
     NotFound,
     /// A call was throttled: it goes on in a new message, for which no receive is counted.
     Throttled,
+    /// Others write its fields at the moment.
+    ReEnriching,
     Failed(NotArchived),
 }
 
@@ -423,6 +427,7 @@ impl Archiver {
                 let missing = ids.iter().cloned().map(|id| (id, Outcome::NotFound));
                 outcomes.extend(missing);
                 let mut with_fields = HashMap::new();
+                let mut owners = HashMap::new();
                 for finding in found {
                     outcomes.remove(&finding.id);
                     let Some((id, change)) = changes.get_key_value(&finding.id) else {
@@ -433,10 +438,20 @@ impl Archiver {
                         Some(update) if update.user_defined_fields.is_empty() => {
                             updates.insert(id, update);
                         }
-                        Some(update) => drop(with_fields.insert(id, update)),
+                        Some(update) => {
+                            with_fields.insert(id, update);
+                            owners.insert(id, finding.account);
+                        }
                     }
                 }
                 // An update replaces all fields, also those that others write meanwhile.
+                let re_enriching = self.re_enriching(owners.values(), time).await;
+                for (id, owner) in owners {
+                    if re_enriching.contains(&owner) {
+                        with_fields.remove(id);
+                        outcomes.insert(id.clone(), Outcome::ReEnriching);
+                    }
+                }
                 self.write(with_fields, &mut outcomes, time.deadline())
                     .await;
             }
@@ -455,6 +470,29 @@ impl Archiver {
             }
         }
         outcomes
+    }
+
+    /// Those of the accounts whose findings get other fields at the moment (`directory-refresher`).
+    async fn re_enriching(
+        &self,
+        accounts: impl Iterator<Item = &AccountId>,
+        time: &Time,
+    ) -> HashSet<AccountId> {
+        let accounts: BTreeSet<AccountId> = accounts.cloned().collect();
+        if accounts.is_empty() {
+            return HashSet::new();
+        }
+        let began = time.now().as_second() - RE_ENRICHING_SECONDS;
+        let entries = self.directory.read(&accounts).await.into_iter();
+        entries
+            .filter(|(_, entry)| {
+                let entry = entry.as_ref().ok();
+                entry.is_some_and(|entry| {
+                    entry.re_enrich_since.is_some() || entry.shown_since(began)
+                })
+            })
+            .map(|(account, _)| account)
+            .collect()
     }
 
     async fn write(
@@ -632,6 +670,7 @@ fn results<'a>(
                 Some(Outcome::Throttled) => {
                     (None, Some((waited * 2).clamp(SHORTEST_WAIT, LONGEST_WAIT)))
                 }
+                Some(Outcome::ReEnriching) => (None, Some(OBSERVED_WAIT)),
                 None if change.place == Place::Field => (None, Some(OBSERVED_WAIT)),
                 None => (None, Some(Duration::ZERO)),
             };

@@ -125,6 +125,7 @@ impl Hub {
 
 struct Fixture {
     hub: Arc<Hub>,
+    tables: Arc<DynamoDb>,
     wire: Wire,
     function: QueueFunction<Archiver>,
 }
@@ -137,12 +138,12 @@ async fn fixture_with(
     hub: Hub,
     special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
 ) -> Fixture {
-    let (hub, tables) = (Arc::new(hub), DynamoDb::new());
+    let (hub, tables) = (Arc::new(hub), Arc::new(DynamoDb::new()));
     tables.put(ACCOUNT_DIRECTORY, &directory_item(0, now().as_second()));
-    let of_wire = Arc::clone(&hub);
+    let (of_wire, stored) = (Arc::clone(&hub), Arc::clone(&tables));
     let wire = Wire::start(move |call| {
         special(call)
-            .or_else(|| tables.answer(call))
+            .or_else(|| stored.answer(call))
             .or_else(|| of_wire.answer(call))
             .unwrap_or_else(|| match call.operation.as_str() {
                 "Publish" => Answer::published(),
@@ -157,6 +158,7 @@ async fn fixture_with(
     let function = setup::function(&config("0"), &wire.sdk_config().await);
     Fixture {
         hub,
+        tables,
         wire,
         function,
     }
@@ -927,6 +929,45 @@ async fn what_was_done_does_not_wait_behind_previews() {
     }
     assert_eq!(shown_after, [60, 90]);
     assert_eq!(fixed_in, Some(1));
+}
+
+#[tokio::test]
+async fn a_re_enrichment_loses_no_field_to_a_preview() {
+    let enriched = json!({ "AccountName": "a" });
+    let fixture = fixture(Hub::of([with(about("f"), "UserDefinedFields", enriched)])).await;
+    let mut would = fixed();
+    would.outcome = Outcome::WouldFix;
+    let mut messages = vec![result(&subject("f"), 0, &would, "f")];
+    let second = now().as_second();
+    for (attributes, shown) in [
+        (
+            json!({ "ReEnrichSince": { "N": second.to_string() } }),
+            false,
+        ),
+        // It is over, and its last update can still be on its way.
+        (
+            json!({ "ReEnrichedAt": { "N": (second - 5).to_string() } }),
+            false,
+        ),
+        (
+            json!({ "ReEnrichedAt": { "N": (second - 100).to_string() } }),
+            true,
+        ),
+    ] {
+        let mut entry = directory_item(0, second);
+        for (name, value) in attributes.as_object().unwrap() {
+            entry[name] = value.clone();
+        }
+        fixture.tables.put(ACCOUNT_DIRECTORY, &entry);
+        let _before = fixture.wire.take_calls();
+        assert_eq!(fixture.run(&messages).await, [""; 0]);
+        let fields = &fixture.hub.finding("f")["UserDefinedFields"];
+        assert_eq!(!fields[FIELD].is_null(), shown, "{attributes}");
+        assert_eq!(fields["AccountName"], "a");
+        let postponed = sqs::sent(&fixture.wire, QUEUE);
+        assert_eq!(postponed.is_empty(), shown, "{attributes}");
+        messages = postponed.into_iter().map(|(body, _)| body).collect();
+    }
 }
 
 #[tokio::test]

@@ -377,14 +377,22 @@ async fn the_directory_follows_the_organization_and_findings_follow_the_director
     changes.make(&cloud, &fleet).await?;
     let changed_at = Instant::now();
     let minute = Duration::from_mins(1);
-    eventually("every affected finding shows it", minute, async || {
-        let found = findings(&cloud, &prefix).await?;
-        Ok(found.values().all(|finding| {
+    let without_change = async || {
+        let mut found = findings(&cloud, &prefix).await?;
+        found.retain(|_, finding| {
             let account = finding.aws_account_id.clone().unwrap_or_default();
-            changes.shown_by(&account, &shown(finding))
-        }))
-    })
-    .await?;
+            !changes.shown_by(&account, &shown(finding))
+        });
+        anyhow::Ok(found)
+    };
+    let all = eventually("every affected finding shows it", minute, async || {
+        Ok(without_change().await?.is_empty())
+    });
+    if let Err(error) = all.await {
+        let left = without_change().await?;
+        let some: Vec<_> = left.values().take(3).map(shown).collect();
+        return Err(error.context(format!("{} do not, such as {some:?}", left.len())));
+    }
     println!("changes visible after {:.1?}", changed_at.elapsed());
     let look_ups = cloud.calls_of("securityhub.GetFindings").await?.calls;
     cloud.until_empty(QUEUE, PATIENCE).await?;
