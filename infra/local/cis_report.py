@@ -22,7 +22,7 @@ MEASURED = "5.0"
 MOST_BEFORE, LEAST_AFTER = 0.10, 0.85
 
 # A row of CONTROLS in shared/src/remediation/control.rs: the control, and Prowler's checks that mean the same.
-CONTROL_ROW = re.compile(r'^\s*row\("(?P<control>[^"]+)",.*&\[(?P<checks>[^\]]*)\]\),$', re.MULTILINE)
+CONTROL_ROW = re.compile(r'^\s*(?:or_its_trail\()?row\("(?P<control>[^"]+)",.*&\[(?P<checks>[^\]]*)\]\)+,$', re.MULTILINE)
 QUOTED = re.compile(r'"([^"]+)"')
 
 

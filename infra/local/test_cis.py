@@ -42,7 +42,7 @@ class Controls(unittest.TestCase):
 
     def test_every_row_of_the_source_is_read(self):
         rows = list(cis_report.CONTROL_ROW.finditer(self.SOURCE))
-        self.assertEqual(len(rows), self.SOURCE.count("    row(\""))
+        self.assertEqual(len(rows), self.SOURCE.count("row(\""))
         self.assertGreater(len(rows), 60)
 
     def test_the_closest_control_counts(self):
