@@ -33,6 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         reads: [
             "s3:GetBucketPolicy" on "{resource}",
             "s3:GetBucketPublicAccessBlock" on "{resource}",
+            "s3:GetAccountPublicAccessBlock" on "*",
         ],
         writes: ["s3:PutBucketPolicy" on "{resource}"]),
     row!("s3-bucket-access-logging", AccessLogging,
@@ -84,23 +85,7 @@ impl Action for AccountBlock {
     type State = Block;
 
     async fn read(&self, member: &Member, _order: &Order) -> Result<Block, CallFailed> {
-        let answer = s3control(member)
-            .get_public_access_block()
-            .account_id(member.target.account.as_str())
-            .send()
-            .await
-            .map_err(failed(Service::S3Control, "GetPublicAccessBlock"));
-        let block = match answer {
-            Ok(answer) => answer.public_access_block_configuration,
-            Err(error) if error.has_code(NO_BLOCK) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(block.map_or_else(Block::default, |block| Block {
-            block_public_acls: block.block_public_acls == Some(true),
-            ignore_public_acls: block.ignore_public_acls == Some(true),
-            block_public_policy: block.block_public_policy == Some(true),
-            restrict_public_buckets: block.restrict_public_buckets == Some(true),
-        }))
+        block_of_account(member).await
     }
 
     fn plan(&self, state: &Block, _order: &Order) -> Plan<Block> {
@@ -186,6 +171,27 @@ impl Action for BucketBlock {
     }
 }
 
+/// The public access block of the order's account.
+async fn block_of_account(member: &Member) -> Result<Block, CallFailed> {
+    let answer = s3control(member)
+        .get_public_access_block()
+        .account_id(member.target.account.as_str())
+        .send()
+        .await
+        .map_err(failed(Service::S3Control, "GetPublicAccessBlock"));
+    let block = match answer {
+        Ok(answer) => answer.public_access_block_configuration,
+        Err(error) if error.has_code(NO_BLOCK) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(block.map_or_else(Block::default, |block| Block {
+        block_public_acls: block.block_public_acls == Some(true),
+        ignore_public_acls: block.ignore_public_acls == Some(true),
+        block_public_policy: block.block_public_policy == Some(true),
+        restrict_public_buckets: block.restrict_public_buckets == Some(true),
+    }))
+}
+
 /// The public access block of the order's bucket.
 async fn block_of(member: &Member) -> Result<Block, CallFailed> {
     let read = at_bucket(member, "GetPublicAccessBlock", async |client| {
@@ -216,7 +222,8 @@ struct RequireTls;
 #[serde(rename_all = "PascalCase")]
 struct PolicyState {
     policy: Option<PolicyText>,
-    /// Whether the bucket's block takes the effect of what is public in the policy, and refuses to write it again.
+    /// Whether a block of the bucket or of the account takes the effect of what is public in the policy, and refuses to
+    /// write it again.
     #[serde(skip)]
     blocked: bool,
 }
@@ -231,10 +238,9 @@ impl Action for RequireTls {
         let policy = policy(member).await?;
         let document = policy.as_ref().and_then(|it| it.document().ok());
         let public = document.is_some_and(|it| it.without_public().is_some());
-        let blocked = public && {
-            let block = block_of(member).await?;
-            block.block_public_policy && block.restrict_public_buckets
-        };
+        let closes = |block: Block| block.block_public_policy && block.restrict_public_buckets;
+        let blocked =
+            public && (closes(block_of(member).await?) || closes(block_of_account(member).await?));
         Ok(PolicyState { policy, blocked })
     }
 
