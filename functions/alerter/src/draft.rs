@@ -17,20 +17,34 @@ use crate::{
 /// Characters of a detail. A longer one is cut and marked.
 const DETAIL_CHARACTERS: usize = 1_000;
 
-/// How often something was seen and how severe it is. It is reported again only when one of them rose.
+/// How much of something there is and how severe it is. It is reported again only when one of them rose.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// How often it was seen.
+    /// How often it was seen, or what it costs.
     pub count: f64,
     /// Its severity, in the unit of its service.
     pub severity: f64,
+    /// How many times the published count is news.
+    pub factor: f64,
+    /// The count below which more is no news.
+    pub least: f64,
+}
+
+/// The cause of an alert that comes up in several accounts or Regions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Equal for the alerts that have the same cause, wherever they come up.
+    pub key: String,
+    /// Where this one came up: a Region, or an account's id.
+    pub place: String,
 }
 
 impl Level {
-    /// Whether one of the two is higher than in `published`.
+    /// Whether the severity is higher than the published one, or the count so many times as high.
     #[must_use]
-    pub fn rose_above(&self, published: &Self) -> bool {
-        self.count > published.count || self.severity > published.severity
+    pub fn rose_above(&self, (count, severity): (f64, f64)) -> bool {
+        let news = (count * self.factor).max(self.least);
+        self.severity > severity || self.count >= news
     }
 }
 
@@ -65,8 +79,13 @@ pub struct Draft {
     pub link: Option<String>,
     /// Equal for events that report the same thing. With the kind it makes the deduplication key.
     pub key: String,
-    /// Alerts of one kind, severity and account with the same value count as one burst.
+    /// Alerts of one kind, severity, weight and account with the same value count as one burst.
     pub burst_key: String,
+    /// How much it weighs beside alerts of the same kind and severity: what gives power or weakens a sign-in is
+    /// not held back behind what does not.
+    pub weight: u8,
+    /// What else comes up with the same cause, elsewhere, is counted and listed with the first.
+    pub cause: Option<Cause>,
     /// The position in a burst from which an alert is critical.
     pub critical_from: Option<usize>,
     /// The thing that is reported again only when its level rose, and the level.
@@ -93,6 +112,8 @@ impl Draft {
             link: None,
             key: event.id(),
             burst_key: String::new(),
+            weight: 0,
+            cause: None,
             critical_from: None,
             level: None,
         }

@@ -265,7 +265,7 @@ impl AlertPublisher {
     async fn claim_alert(&self, alert: &RatedAlert<'_>, time: &Time) -> Result<Claim> {
         if let Some((thing, level)) = &alert.pending.draft.level {
             let published = self.sent_alerts.level(thing).await?;
-            if published.is_some_and(|published| !level.rose_above(&published)) {
+            if published.is_some_and(|published| !level.rose_above(published)) {
                 return Ok(Claim::Completed);
             }
         }

@@ -93,15 +93,13 @@ impl SentAlerts {
         }
     }
 
-    /// The last published level of a thing.
+    /// The last published count and severity of a thing.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn level(&self, thing: &str) -> Result<Option<Level>, AwsCallError> {
+    pub async fn level(&self, thing: &str) -> Result<Option<(f64, f64)>, AwsCallError> {
         let item = self.read(&level_record_id(thing)).await?;
-        Ok(number(&item, "Count")
-            .zip(number(&item, "Severity"))
-            .map(|(count, severity)| Level { count, severity }))
+        Ok(number(&item, "Count").zip(number(&item, "Severity")))
     }
 
     /// Writes the published level of a thing, until `expires` (seconds since 1970). A lower level than the

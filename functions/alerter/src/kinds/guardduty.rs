@@ -89,6 +89,8 @@ fn classify(event: &Event) -> Option<Classification> {
         let level = Level {
             count: count.unwrap_or(1.0),
             severity: number.unwrap_or_default(),
+            factor: 10.0,
+            least: 100.0,
         };
         draft.link = Some(console::guardduty_finding(&draft.region, &id));
         draft.key = format!("{id}#{}#{}", level.count, level.severity);
