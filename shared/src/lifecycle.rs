@@ -22,7 +22,7 @@ pub enum LifecycleEvent {
     AccountDeparted {
         /// The account, if the event names it.
         account_id: Option<AccountId>,
-        /// How it departed: `Removed`, `Left`, `Cleaned`, …
+        /// How it departed: `REMOVED`, `LEFT`, `CLEANED`, in any case.
         method: Option<String>,
     },
 }
@@ -120,6 +120,11 @@ const EVENTS: &[(&str, &str, Shape)] = &[
     ),
 ];
 
+/// Where an event says how an account departed: the Organizations API Reference, and older records.
+const METHODS: &[&str] = &[
+    "/serviceEventDetails/departureMethod",
+    "/serviceEventDetails/departedMethod",
+];
 /// Where an event of a joined or departed account may name it.
 const JOINED_OR_DEPARTED: &[&str] = &[
     "/serviceEventDetails/accountId",
@@ -154,7 +159,7 @@ impl LifecycleEvent {
             }),
             Shape::Departed => Some(Self::AccountDeparted {
                 account_id: account(detail, JOINED_OR_DEPARTED),
-                method: text(detail, "/serviceEventDetails/departedMethod"),
+                method: METHODS.iter().find_map(|place| text(detail, place)),
             }),
         }
     }
@@ -308,6 +313,16 @@ mod tests {
             Some(LifecycleEvent::AccountDeparted {
                 account_id: id(),
                 method: Some("Left".to_owned())
+            })
+        );
+        assert_eq!(
+            read(
+                "AccountDepartedOrganization",
+                json!({ "accountId": id_text, "departureMethod": "REMOVED" })
+            ),
+            Some(LifecycleEvent::AccountDeparted {
+                account_id: id(),
+                method: Some("REMOVED".to_owned())
             })
         );
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::event::Event;
+use crate::{event::Event, text::name_of};
 
 /// Who made a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,41 @@ pub struct Actor {
     pub role: Option<String>,
     /// The AWS service that made the call for this identity.
     pub service: Option<String>,
+    /// Whether an AWS service made the call by itself: with a role of its own, or with none.
+    pub by_service: bool,
     /// In which way it is the root user.
     pub root_access: RootAccess,
+    /// The access key that the call was made with.
+    pub access_key: Option<String>,
+}
+
+/// What kind of actor somebody is, as far as it decides how severe an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorClass {
+    /// A person, or a program with the rights of one.
+    Person,
+    /// A tool that deploys what was reviewed before.
+    DeploymentTool,
+    /// An AWS service with a role of its own.
+    AwsService,
+    /// A central root session (`sts:AssumeRoot`) for one task.
+    CentralRootSession,
+    /// The root user of an account.
+    RootUser,
+}
+
+impl ActorClass {
+    /// The class in words: `by a deployment tool`.
+    #[must_use]
+    pub fn by(self) -> &'static str {
+        match self {
+            Self::Person => "by a person",
+            Self::DeploymentTool => "by a deployment tool",
+            Self::AwsService => "by an AWS service",
+            Self::CentralRootSession => "in a central root session",
+            Self::RootUser => "by the root user",
+        }
+    }
 }
 
 /// In which way an actor is the root user of an account.
@@ -30,11 +63,25 @@ pub enum RootAccess {
     CentralSession,
     /// An AWS service that acts as the root user.
     Service,
+    /// Somebody whom an external identity provider signed in: recorded as root, but without root's credentials.
+    IdentityProvider,
 }
 
 const IDENTITY: &str = "/detail/userIdentity";
 /// The "calling service" of a person who uses the console.
 const CONSOLE: &[&str] = &["signin.amazonaws.com", "console.amazonaws.com"];
+/// The "calling service" of calls that the console, or AWS itself, makes.
+const INTERNAL: &str = "AWS Internal";
+/// Roles that services assume and nobody else can: IAM keeps this path for them.
+const SERVICE_LINKED_PATH: &str = ":role/aws-service-role/";
+/// The name of a service-linked role. A record without the path needs the service beside it: names can be imitated.
+const SERVICE_LINKED_NAME: &str = "AWSServiceRoleFor";
+/// Who signed somebody in that a record calls root.
+const PROVIDERS: &[&str] = &[
+    "identityProvider",
+    "sessionContext/webIdFederationData/federatedProvider",
+    "sessionContext/sessionIssuer/identityProvider",
+];
 
 impl Actor {
     /// Who made the call that `event` is about; `None` if it does not say.
@@ -42,9 +89,15 @@ impl Actor {
     pub fn of(event: &Event) -> Option<Self> {
         let field = |name: &str| event.value(&format!("{IDENTITY}/{name}"));
         let issuer = |name: &str| field(&format!("sessionContext/sessionIssuer/{name}"));
-        let service = field("invokedBy").filter(|service| !CONSOLE.contains(&service.as_str()));
+        let by_click = in_console(event);
+        let service = field("invokedBy").filter(|service| {
+            !CONSOLE.contains(&service.as_str()) && !(by_click && service == INTERNAL)
+        });
+        let provider = PROVIDERS.iter().find_map(|place| field(place));
         let root_access = if !event.is(&format!("{IDENTITY}/type"), "Root") {
             RootAccess::NotRoot
+        } else if provider.is_some() {
+            RootAccess::IdentityProvider
         } else if service.is_some() || event.is("/detail/eventType", "AwsServiceEvent") {
             RootAccess::Service
         } else if event.is(&format!("{IDENTITY}/sessionContext/assumedRoot"), "true") {
@@ -64,6 +117,10 @@ impl Actor {
                     service.as_deref().unwrap_or("(which one is not said)")
                 ),
                 RootAccess::CentralSession => "a central root session (sts:AssumeRoot)".to_owned(),
+                RootAccess::IdentityProvider => format!(
+                    "{} (recorded as root)",
+                    signed_in_by(field("userName"), provider.as_deref())
+                ),
                 RootAccess::Credentials | RootAccess::NotRoot => "the root user".to_owned(),
             },
             "IAMUser" => {
@@ -108,14 +165,48 @@ impl Actor {
             let of_a_role = arn.as_ref()?.contains(":assumed-role/");
             of_a_role.then(|| second.map(str::to_owned)).flatten()
         });
+        let is_service = match field("type").as_deref() {
+            Some("AWSService") => true,
+            Some(_) => is_service_linked(role.as_deref(), service.is_some() || from_service(event)),
+            None => service.is_some(),
+        };
         Some(Self {
             description: format!("{words}{through}"),
             principals: arn.iter().cloned().chain(issuer("arn")).collect(),
             role,
             service,
+            by_service: is_service || root_access == RootAccess::Service,
             root_access,
+            access_key: field("accessKeyId"),
         })
     }
+}
+
+/// Somebody whom a provider signed in.
+fn signed_in_by(user: Option<String>, provider: Option<&str>) -> String {
+    let user = user.unwrap_or_else(|| "somebody".to_owned());
+    let provider = provider.unwrap_or("an external identity provider");
+    format!("{user}, signed in by {provider}")
+}
+
+/// Whether the call came from a service, not from an address.
+fn from_service(event: &Event) -> bool {
+    event
+        .value("/detail/sourceIPAddress")
+        .is_some_and(|source| source.ends_with(".amazonaws.com"))
+}
+
+/// Whether a role is one that only services can assume.
+fn is_service_linked(role: Option<&str>, service_is_known: bool) -> bool {
+    role.is_some_and(|role| {
+        role.contains(SERVICE_LINKED_PATH)
+            || service_is_known && name_of(role).starts_with(SERVICE_LINKED_NAME)
+    })
+}
+
+/// Whether a person clicked: the call's credentials come from the console's session.
+fn in_console(event: &Event) -> bool {
+    event.is("/detail/sessionCredentialFromConsole", "true")
 }
 
 /// A role's session; one of IAM Identity Center is a person.
@@ -162,6 +253,9 @@ const TOOLS: &[(&str, &str)] = &[
 /// The program that the call was made with, in words; an unknown one by the start of its name.
 #[must_use]
 pub fn tool(event: &Event) -> Option<String> {
+    if in_console(event) {
+        return Some("the AWS console".to_owned());
+    }
     let agent = event.value("/detail/userAgent")?;
     let known = TOOLS.iter().find(|(start, _)| agent.starts_with(start));
     Some(match known {

@@ -1,5 +1,7 @@
 //! An alert before rules and account names are applied.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, AlertSource, Details, Severity, WHAT_HAPPENED, WHAT_TO_DO},
@@ -11,6 +13,9 @@ use crate::{
     console,
     event::Event,
     kind::Kind,
+    kinds::{call_words, root_use},
+    policy_document::{EVERYBODY, LetsIn, OUTSIDE},
+    severity::{self, Content, Outcome},
     text::{fit, title},
 };
 
@@ -52,11 +57,11 @@ impl Level {
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The kind of alert.
-    pub kind: Kind,
-    /// The severity, unless a rule sets another one for the kind.
-    pub severity: Severity,
-    /// Whether rules for the kind leave the severity alone.
-    pub severity_is_fixed: bool,
+    pub kind: &'static Kind,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// What it is about, as far as it decides how severe it is.
+    pub content: Option<Content>,
     /// What happened, in a few words. The title adds the account.
     pub headline: String,
     /// The words between headline and account in the title.
@@ -90,16 +95,33 @@ pub struct Draft {
     pub critical_from: Option<usize>,
     /// The thing that is reported again only when its level rose, and the level.
     pub level: Option<(String, Level)>,
+    /// The accounts that a policy lets in, beside its own.
+    pub trusted_accounts: Vec<AccountId>,
+    /// The central root session that the call opened.
+    pub opened_session: Option<OpenedSession>,
+    /// The access key of a session that may be a central one of the root user, and the event.
+    pub session_key: Option<String>,
+    /// The event, where [`Self::session_key`] is one.
+    pub session_event: Option<Box<Event>>,
+}
+
+/// A central root session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSession {
+    /// The id of its access key.
+    pub access_key_id: String,
+    /// Who opened it, in words.
+    pub who: String,
 }
 
 impl Draft {
     /// A draft with the fields that every event has.
     #[must_use]
-    pub fn of(event: &Event, kind: Kind, headline: impl Into<String>) -> Self {
+    pub fn of(event: &Event, kind: &'static Kind, headline: impl Into<String>) -> Self {
         Self {
             kind,
-            severity: kind.severity,
-            severity_is_fixed: false,
+            outcome: Outcome::Done,
+            content: None,
             headline: headline.into(),
             before_account: " in ",
             account: event.account(&[]),
@@ -112,23 +134,33 @@ impl Draft {
             link: None,
             key: event.id(),
             burst_key: String::new(),
-            weight: 0,
+            weight: severity::ORDINARY,
             cause: None,
             critical_from: None,
             level: None,
+            trusted_accounts: Vec::new(),
+            opened_session: None,
+            session_key: None,
+            session_event: None,
         }
     }
 
     /// A draft about a call that CloudTrail recorded: who, from where, with what.
     #[must_use]
-    pub fn of_call(event: &Event, kind: Kind, headline: impl Into<String>) -> Self {
+    pub fn of_call(event: &Event, kind: &'static Kind, headline: impl Into<String>) -> Self {
         let actor = Actor::of(event);
         let region = event.region(&["/detail/awsRegion"]);
         let principal = actor.as_ref().and_then(|actor| {
             let principals = actor.role.iter().chain(&actor.principals);
             principals.chain([&actor.description]).next().cloned()
         });
+        let outcome = call_words::outcome(event);
         Self {
+            outcome,
+            weight: match outcome {
+                Outcome::Done => severity::ORDINARY,
+                Outcome::Denied | Outcome::NotThere | Outcome::Failed => severity::NOTHING,
+            },
             account: event.account(&[
                 "/detail/recipientAccountId",
                 "/detail/userIdentity/accountId",
@@ -166,10 +198,65 @@ impl Draft {
         self.detail(WHAT_TO_DO, Some(next.to_owned()));
     }
 
-    /// Sets a severity that rules for the kind do not change.
-    pub fn fix_severity(&mut self, severity: Severity) {
-        self.severity = severity;
-        self.severity_is_fixed = true;
+    /// Says what it is about, as far as it decides how severe it is.
+    pub fn is_about(&mut self, content: Content) {
+        self.content = Some(content);
+        if self.outcome == Outcome::Done {
+            self.weight = content.weight;
+        }
+    }
+
+    /// Adds whom a policy lets in. Accounts count as outside of the organization until [`Self::know_trusted`].
+    pub fn lets_in(&mut self, lets_in: LetsIn) {
+        let LetsIn {
+            everybody,
+            organizations,
+            accounts,
+        } = lets_in;
+        if everybody {
+            self.detail(
+                "Lets in",
+                Some("everybody, whatever their account".to_owned()),
+            );
+            self.is_about(EVERYBODY);
+        } else if !accounts.is_empty() {
+            self.is_about(OUTSIDE);
+        }
+        if !organizations.is_empty() {
+            let all: Vec<String> = organizations.into_iter().collect();
+            let all = format!("everybody in organization {}", all.join(", "));
+            self.detail("Lets in", Some(all));
+        }
+        self.trusted_accounts = accounts.into_iter().collect();
+    }
+
+    /// Names the accounts that a policy lets in, by those that the directory knows; `unread` if it could not be read.
+    pub fn know_trusted(&mut self, names: &HashMap<AccountId, String>, unread: bool) {
+        if self.trusted_accounts.is_empty() {
+            return;
+        }
+        let words = self.trusted_accounts.iter().map(|id| match names.get(id) {
+            Some(name) => format!("{name} ({id})"),
+            None if unread => format!("account {id}, which the directory could not be asked about"),
+            None => format!("account {id}, which is outside of the organization"),
+        });
+        let words = words.collect::<Vec<_>>().join("; ");
+        let known = self
+            .trusted_accounts
+            .iter()
+            .all(|id| names.contains_key(id));
+        self.detail("Lets in", Some(words));
+        if known && self.content == Some(OUTSIDE) {
+            self.content = None;
+            self.weight = self.weight.min(severity::ORDINARY);
+        }
+    }
+
+    /// Tells a call of the root user as one of the central session that `who` opened.
+    pub fn attribute_session(&mut self, who: Option<&str>) {
+        if let (Some(event), Some(who)) = (self.session_event.take(), who) {
+            *self = root_use::in_session(&event, who);
+        }
     }
 
     /// Who made the call; "somebody" if that is unknown.

@@ -18,7 +18,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::{
     draft::Draft,
-    kinds::{self, classifier::Classification, unrecognized::UNRECOGNIZED},
+    kinds::{self, classifier::Classification, unrecognized},
     message::Message,
     publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
     summary::Task,
@@ -51,7 +51,7 @@ impl Work for Alerter {
         let Batch { drafts, tasks } = classify(messages, time.began());
         let unrecognized = drafts
             .iter()
-            .filter(|(draft, _)| draft.kind == UNRECOGNIZED)
+            .filter(|(draft, _)| draft.kind == unrecognized::KIND)
             .count();
         let mut results = Results::new();
         let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();

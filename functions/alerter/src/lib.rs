@@ -3,9 +3,9 @@
 //! Read it in this order:
 //! * [`config`]: the settings that the template passes.
 //! * [`message`]: a message of the queue, [`event`] or [`summary`] task. [`actor`]: who made a call.
-//!   [`console`]: links. [`text`]: titles, names and numbers.
-//! * [`kind`]: a kind of alert. [`draft`]: an alert before rules. [`kinds`]: what an event means, a file for
-//!   each subject.
+//!   [`policy_document`]: what a policy allows. [`console`]: links. [`text`]: titles, names and numbers.
+//! * [`kind`]: a kind of alert. [`draft`]: an alert before rules. [`kinds`]: what an event means, a file and a row
+//!   for each kind. [`severity`]: how severe it is. [`event_rule`]: the rules of `EventBridge` for it.
 //! * [`rules`]: severities, silences and routes, read by [`rules_file`]. [`active_rules`]: those in force.
 //! * [`burst_window`]: which alerts are published, and which are summarized.
 //! * [`gateway`]: the files that call AWS.
@@ -19,15 +19,18 @@ pub mod config;
 pub mod console;
 pub mod draft;
 pub mod event;
+pub mod event_rule;
 pub mod gateway;
 pub mod handler;
 pub mod kind;
 pub mod kinds;
 pub mod message;
+pub mod policy_document;
 pub mod publisher;
 pub mod rules;
 pub mod rules_file;
 pub mod setup;
+pub mod severity;
 pub mod summary;
 pub mod text;
 

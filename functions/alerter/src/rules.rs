@@ -9,19 +9,30 @@ use orgkeeper_shared::{
     pattern::matches,
 };
 
-use crate::{actor::Actor, draft::Draft, kind::Kind, kinds::iam::IAM_CHANGE, text::name_of};
+use crate::{
+    actor::{Actor, ActorClass, RootAccess},
+    draft::Draft,
+    kind::Kind,
+    severity,
+    text::name_of,
+};
 
-/// The roles of deployment tools. IAM changes by them are only information. `*` matches anything.
+/// The roles of deployment tools. `*` matches anything.
 ///
 /// Only `CloudFormation` can assume these two: the execution roles of `cdk bootstrap` and of service-managed
-/// stack sets. Roles that people can assume too are in [`BY_CLOUDFORMATION`].
+/// stack sets. `OrganizationAccountAccessRole` and `AWSReservedSSO_*` are used by people.
 const DEPLOYMENT_ROLES: &[&str] = &["cdk-*-cfn-exec-role-*", "stacksets-exec-*"];
-/// Roles that `CloudFormation` and Control Tower deploy with, but that every administrator of the management
-/// account can assume too: only calls that a service makes with them are information.
-/// `OrganizationAccountAccessRole` and `AWSReservedSSO_*` are used by people, and in neither list.
-const BY_CLOUDFORMATION: &[&str] = &[
-    "AWSControlTowerExecution",
-    "AWSCloudFormationStackSetExecutionRole",
+
+/// Roles that a service deploys with, but that every administrator of the management account can assume too: what
+/// they are is said by the service that makes the call.
+const ROLES_OF_SERVICES: &[(&str, ActorClass)] = &[
+    ("AWSControlTowerExecution", ActorClass::AwsService),
+    ("aws-controltower-*", ActorClass::AwsService),
+    ("AWSControlTower*", ActorClass::AwsService),
+    (
+        "AWSCloudFormationStackSetExecutionRole",
+        ActorClass::DeploymentTool,
+    ),
 ];
 const DEPLOYING_SERVICES: &[&str] = &["cloudformation.amazonaws.com", "controltower.amazonaws.com"];
 
@@ -34,7 +45,7 @@ pub struct Silence {
     pub reason: String,
     /// The last day.
     pub until: Date,
-    pub(crate) kind: Option<Kind>,
+    pub(crate) kind: Option<&'static Kind>,
     pub(crate) account: Option<AccountId>,
     pub(crate) unit: Option<String>,
     pub(crate) principal: Option<String>,
@@ -53,7 +64,7 @@ pub struct Route {
 /// The rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    pub(crate) severities: BTreeMap<Kind, Severity>,
+    pub(crate) severities: BTreeMap<&'static Kind, Severity>,
     pub(crate) silences: Vec<Silence>,
     pub(crate) routes: Vec<Route>,
     /// Replaces the known roles of deployment tools.
@@ -78,16 +89,11 @@ impl Rules {
         account: Option<&AlertAccount>,
         now: Timestamp,
     ) -> Verdict<'_> {
-        let deployed = draft.kind == IAM_CHANGE
-            && draft
-                .actor
-                .as_ref()
-                .is_some_and(|actor| self.is_deployment(actor));
-        let severity = match self.severities.get(&draft.kind) {
-            _ if draft.severity_is_fixed => draft.severity,
-            _ if deployed => Severity::Info,
-            Some(severity) => *severity,
-            None => draft.severity,
+        let actor = draft.actor.as_ref().map(|actor| self.class_of(actor));
+        let row = severity::decide(draft, actor);
+        let severity = match self.severities.get(draft.kind) {
+            Some(severity) if !row.fixed => *severity,
+            _ => row.severity,
         };
         let silence = self
             .silences
@@ -125,20 +131,37 @@ impl Rules {
             .filter(move |silence| !silence.holds(now))
     }
 
-    /// Whether the actor is a deployment tool.
-    fn is_deployment(&self, actor: &Actor) -> bool {
-        let Some(role) = &actor.role else {
-            return false;
-        };
-        if let Some(patterns) = &self.deployment_roles {
-            return patterns.iter().any(|pattern| is_role(pattern, role));
+    /// What kind of actor somebody is.
+    #[must_use]
+    pub fn class_of(&self, actor: &Actor) -> ActorClass {
+        match actor.root_access {
+            RootAccess::Credentials => return ActorClass::RootUser,
+            RootAccess::CentralSession => return ActorClass::CentralRootSession,
+            RootAccess::NotRoot | RootAccess::Service | RootAccess::IdentityProvider => {}
         }
-        let any = |patterns: &[&str]| patterns.iter().any(|pattern| is_role(pattern, role));
+        if actor.by_service {
+            return ActorClass::AwsService;
+        }
+        let Some(role) = &actor.role else {
+            return ActorClass::Person;
+        };
+        let deploys = match &self.deployment_roles {
+            Some(patterns) => patterns.iter().any(|pattern| is_role(pattern, role)),
+            None => DEPLOYMENT_ROLES
+                .iter()
+                .any(|pattern| is_role(pattern, role)),
+        };
+        if deploys {
+            return ActorClass::DeploymentTool;
+        }
         let by_a_service = actor
             .service
             .as_deref()
             .is_some_and(|service| DEPLOYING_SERVICES.contains(&service));
-        any(DEPLOYMENT_ROLES) || by_a_service && any(BY_CLOUDFORMATION)
+        let of_a_service = ROLES_OF_SERVICES
+            .iter()
+            .find(|(pattern, _)| by_a_service && is_role(pattern, role));
+        of_a_service.map_or(ActorClass::Person, |(_, class)| *class)
     }
 }
 

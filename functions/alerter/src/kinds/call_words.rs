@@ -3,6 +3,7 @@
 use crate::{
     draft::Draft,
     event::{Call, Event},
+    severity::Outcome,
     text::{capitalized, name_of},
 };
 
@@ -46,29 +47,51 @@ pub const fn row(
     }
 }
 
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallOutcome {
-    /// It succeeded.
-    Done,
-    /// It was denied.
-    Denied,
-    /// It failed for another reason.
-    Failed,
-}
-
 /// Parts of the error codes for a denial: they differ between services.
 const DENIALS: &[&str] = &["AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden"];
+/// Parts of the error codes for something that does not exist.
+const ABSENCES: &[&str] = &[
+    "NotFound",
+    "NoSuch",
+    "NotExist",
+    "NonExistent",
+    "NoAvailable",
+    "NoRunning",
+    "UnknownResource",
+    "NotRegistered",
+    "NotInOrganization",
+];
+/// What the messages of services say that have one code for every fault: GuardDuty, Security Hub.
+const ABSENCES_IN_WORDS: &[&str] = &[
+    "does not exist",
+    "not owned by the current account",
+    "is not subscribed to",
+    "cannot be found",
+    "could not be found",
+    "was not found",
+];
 
-impl CallOutcome {
-    /// How the call ended.
-    #[must_use]
-    pub fn of(event: &Event) -> Self {
-        match event.first(&["/detail/errorCode", "/detail/errorMessage"]) {
-            None => Self::Done,
-            Some(error) if DENIALS.iter().any(|denial| error.contains(denial)) => Self::Denied,
-            Some(_) => Self::Failed,
-        }
+/// How a call ended. Events of sign-in have their outcome in the answer instead of an error code.
+#[must_use]
+pub fn outcome(event: &Event) -> Outcome {
+    let Some(error) = event.first(&["/detail/errorCode", "/detail/errorMessage"]) else {
+        let answer = event.value("/detail/eventName").is_some_and(|operation| {
+            event.is(&format!("/detail/responseElements/{operation}"), "Failure")
+        });
+        return if answer {
+            Outcome::Failed
+        } else {
+            Outcome::Done
+        };
+    };
+    let message = event.value("/detail/errorMessage").unwrap_or_default();
+    let any = |parts: &[&str], text: &str| parts.iter().any(|part| text.contains(part));
+    if any(DENIALS, &error) {
+        Outcome::Denied
+    } else if any(ABSENCES, &error) || any(ABSENCES_IN_WORDS, &message) {
+        Outcome::NotThere
+    } else {
+        Outcome::Failed
     }
 }
 
@@ -96,15 +119,29 @@ impl CallWords {
     #[must_use]
     pub fn what(&self, event: &Event) -> String {
         let (object, rest) = self.filled(event);
-        match CallOutcome::of(event) {
-            CallOutcome::Done => capitalized(&joined(&[bare(&object), self.done, &rest])),
-            CallOutcome::Denied => {
+        match outcome(event) {
+            Outcome::Done => capitalized(&joined(&[bare(&object), self.done, &rest])),
+            Outcome::Denied => {
                 format!("Denied: {}", joined(&[self.verb, bare(&object), &rest]))
             }
-            CallOutcome::Failed => {
+            Outcome::NotThere => {
+                format!(
+                    "Nothing to {}: {}",
+                    self.verb,
+                    joined(&[bare(&object), &rest])
+                )
+            }
+            Outcome::Failed => {
                 format!("Failed: {}", joined(&[self.verb, bare(&object), &rest]))
             }
         }
+    }
+
+    /// What the call is about, without an article: `GuardDuty detector 12ab`.
+    #[must_use]
+    pub fn bare_object(&self, event: &Event) -> String {
+        let (object, rest) = self.filled(event);
+        joined(&[bare(&object), &rest])
     }
 
     /// The call as a sentence about its actor.
@@ -113,10 +150,11 @@ impl CallWords {
         let (object, rest) = self.filled(event);
         let who = capitalized(who);
         let tried = joined(&[&who, "tried to", self.verb, &object, &rest]);
-        match CallOutcome::of(event) {
-            CallOutcome::Done => format!("{}.", joined(&[&who, self.done, &object, &rest])),
-            CallOutcome::Denied => format!("{tried}, and was denied."),
-            CallOutcome::Failed => format!("{tried}, which failed."),
+        match outcome(event) {
+            Outcome::Done => format!("{}.", joined(&[&who, self.done, &object, &rest])),
+            Outcome::Denied => format!("{tried}, and was denied."),
+            Outcome::NotThere => format!("{tried}, which does not exist."),
+            Outcome::Failed => format!("{tried}, which failed."),
         }
     }
 
@@ -141,23 +179,26 @@ pub struct NextSteps {
     pub failed: &'static str,
 }
 
+const NOTHING_THERE: &str = "Nothing: it does not exist, so nothing was changed.";
+
 /// Adds to a draft what happened, why it failed, and what to do next.
 pub fn describe_call(draft: &mut Draft, words: &CallWords, event: &Event, next: NextSteps) {
     draft.what_happened(words.sentence(event, draft.actor_name()));
     add_failure_reason(draft, event);
-    draft.what_to_do(match CallOutcome::of(event) {
-        CallOutcome::Done => next.done,
-        CallOutcome::Denied => next.denied,
-        CallOutcome::Failed => next.failed,
+    draft.what_to_do(match outcome(event) {
+        Outcome::Done => next.done,
+        Outcome::Denied => next.denied,
+        Outcome::NotThere => NOTHING_THERE,
+        Outcome::Failed => next.failed,
     });
 }
 
 /// Adds to a draft why a call failed.
 pub fn add_failure_reason(draft: &mut Draft, event: &Event) {
-    let label = match CallOutcome::of(event) {
-        CallOutcome::Done => return,
-        CallOutcome::Denied => "Denied",
-        CallOutcome::Failed => "Failed",
+    let label = match outcome(event) {
+        Outcome::Done => return,
+        Outcome::Denied => "Denied",
+        Outcome::NotThere | Outcome::Failed => "Failed",
     };
     draft.detail(label, why(event));
 }
@@ -258,16 +299,22 @@ mod tests {
             ATTACH.sentence(&denied, "role Admin"),
             "Role Admin tried to attach policy Reader to role app, and was denied."
         );
-        let failed = event(&json!({ "errorCode": "NoSuchEntityException" }));
+        let failed = event(&json!({ "errorCode": "LimitExceededException" }));
         assert_eq!(ATTACH.what(&failed), "Failed: attach policy");
         assert_eq!(
             ATTACH.sentence(&failed, "somebody"),
             "Somebody tried to attach a policy, which failed."
         );
+        let absent = event(&json!({ "errorCode": "NoSuchEntityException" }));
+        assert_eq!(ATTACH.what(&absent), "Nothing to attach: policy");
+        assert_eq!(
+            ATTACH.sentence(&absent, "somebody"),
+            "Somebody tried to attach a policy, which does not exist."
+        );
     }
 
     #[test]
-    fn denials_have_many_error_codes() {
+    fn outcomes_have_many_error_codes() {
         for code in [
             "AccessDenied",
             "AccessDeniedException",
@@ -276,17 +323,17 @@ mod tests {
             "NotAuthorized",
         ] {
             assert_eq!(
-                CallOutcome::of(&event(&json!({ "errorCode": code }))),
-                CallOutcome::Denied
+                Outcome::of(&event(&json!({ "errorCode": code }))),
+                Outcome::Denied
             );
         }
         assert_eq!(
-            CallOutcome::of(&event(&json!({ "errorCode": "Throttling" }))),
-            CallOutcome::Failed
+            Outcome::of(&event(&json!({ "errorCode": "Throttling" }))),
+            Outcome::Failed
         );
         assert_eq!(
-            CallOutcome::of(&event(&json!({ "errorCode": "" }))),
-            CallOutcome::Done
+            Outcome::of(&event(&json!({ "errorCode": "" }))),
+            Outcome::Done
         );
     }
 }

@@ -1,6 +1,6 @@
-//! What each file of kinds provides: its row of the table in `kinds/mod.rs`.
+//! What an event means for people.
 
-use crate::{draft::Draft, event::Event, kind::Kind, kinds::call_words::CallWords};
+use crate::draft::Draft;
 
 /// What an event means for people.
 #[derive(Clone, Debug)]
@@ -15,15 +15,4 @@ impl From<Draft> for Classification {
     fn from(draft: Draft) -> Self {
         Self::Alert(Box::new(draft))
     }
-}
-
-/// The row of a file of kinds.
-#[derive(Clone, Copy, Debug)]
-pub struct Classifier {
-    /// The kinds of alert that it makes.
-    pub kinds: &'static [Kind],
-    /// The calls that it reports. An EventBridge rule has to deliver each of them.
-    pub calls: &'static [CallWords],
-    /// Classifies an event, or leaves it to the next row.
-    pub classify: fn(&Event) -> Option<Classification>,
 }

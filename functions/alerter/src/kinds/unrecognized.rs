@@ -7,11 +7,21 @@ use crate::{
     draft::Draft,
     event::Event,
     kind::Kind,
+    severity::row,
     text::fit,
 };
 
 /// A message that no other kind recognizes.
-pub const UNRECOGNIZED: Kind = Kind::new("unrecognized", Severity::Error, "unrecognized messages");
+pub const KIND: &Kind = &Kind {
+    name: "unrecognized",
+    plural: "unrecognized messages",
+    about: "any other event that arrives, shown as it came",
+    severities: &[row(Severity::Error)],
+    rules: &[],
+    calls: &[],
+    samples: &["unrecognized", "unrecognized-text", "hostile"],
+    classify: |event| Some(draft(event).into()),
+};
 
 /// Characters of the message: nobody reads more on a phone.
 const SHOWN: usize = 4_000;
@@ -28,7 +38,7 @@ pub fn draft(event: &Event) -> Draft {
     let named = kind
         .as_deref()
         .map_or(String::new(), |kind| format!(": {}", fit(kind, 60)));
-    let mut draft = Draft::of(event, UNRECOGNIZED, format!("Unrecognized message{named}"));
+    let mut draft = Draft::of(event, KIND, format!("Unrecognized message{named}"));
     draft.what_happened("orgkeeper does not recognize this message. The original message follows.");
     draft.account = event.account(&[
         "/detail/recipientAccountId",

@@ -5,22 +5,40 @@ use orgkeeper_shared::{alert::Severity, ids::AccountId, lifecycle::LifecycleEven
 use crate::{
     draft::Draft,
     event::Event,
+    event_rule::EventRule,
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::{Classification, Classifier},
+        classifier::Classification,
     },
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
 };
 
 /// The organization changed.
-const CHANGE_OF_ORGANIZATION: Kind = Kind::new(
-    "organization.change",
-    Severity::Error,
-    "changes of the organization",
-);
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[CHANGE_OF_ORGANIZATION],
+pub const KIND: &Kind = &Kind {
+    name: "organization.change",
+    plural: "changes of the organization",
+    about: "an account left or was closed; organization policies or delegated administrators changed, or an attempt",
+    severities: &[
+        NOT_THERE,
+        DENIED,
+        BY_A_SERVICE,
+        BY_A_DEPLOYMENT,
+        row(Severity::Info).content(CLEANED_UP),
+        row(Severity::Error),
+    ],
+    rules: &[EventRule::of(
+        "OrganizationAlert",
+        "Changes to the organization and its policies",
+        RULE,
+    )],
     calls: CALLS,
+    samples: &[
+        "organization-change",
+        "organization-change-administrator",
+        "organization-change-departed",
+        "organization-change-left",
+    ],
     classify,
 };
 
@@ -110,31 +128,75 @@ pub const CALLS: &[CallWords] = &[
     ),
 ];
 
+/// The service's own record of a departure has another detail type than the calls.
+const RULE: &str = r#"{"source":["aws.organizations"],
+    "detail-type":["AWS API Call via CloudTrail","AWS Service Event via CloudTrail"],
+    "detail":{"eventName":["AccountDepartedOrganization","AttachPolicy","CloseAccount","DeleteOrganization",
+    "DeletePolicy","DeleteResourcePolicy","DeregisterDelegatedAdministrator","DetachPolicy",
+    "DisableAWSServiceAccess","DisablePolicyType","LeaveOrganization","PutResourcePolicy",
+    "RegisterDelegatedAdministrator","RemoveAccountFromOrganization","UpdatePolicy"]}}"#;
+
 const DONE: &str = "If this was not planned, undo it and ask them. An account that left is outside of all \
     guardrails; a detached policy no longer forbids anything below its target.";
 const NOT_DONE: &str = "Nothing was changed. Ask them if you do not expect this from them.";
 
-/// Departures that are reported by their call.
-const DEPARTED_BY_CALL: &[&str] = &["Removed", "Cleaned"];
+/// How an account departed, in lower case, and what is said of it. One that was removed is reported by that call,
+/// which says who did it.
+const DEPARTURES: &[(&str, Option<(&str, &str)>)] = &[
+    ("removed", None),
+    (
+        "left",
+        Some((
+            "Account left the organization",
+            "The account has left the organization, by a decision of somebody in the account.",
+        )),
+    ),
+    (
+        "cleaned",
+        Some((
+            "Closed account deleted by AWS",
+            "The account was closed before, and its time of grace is over: AWS deleted it.",
+        )),
+    ),
+];
+/// An account that AWS cleaned up was closed weeks ago.
+const CLEANED_UP: Content = Content::new("AWS deleted a closed account");
 
 /// Classifies a departure. The call of an account that left by itself is recorded in that account, which may forward
 /// nothing any more.
 fn departed(event: &Event, account_id: Option<AccountId>, method: Option<&str>) -> Classification {
-    if method.is_some_and(|method| DEPARTED_BY_CALL.contains(&method)) {
-        return Classification::NotReported;
-    }
-    let mut draft = Draft::of_call(
-        event,
-        CHANGE_OF_ORGANIZATION,
-        "Account left the organization",
-    );
+    let method = method.unwrap_or_default().to_lowercase();
+    let known = DEPARTURES.iter().find(|(name, _)| *name == method);
+    let (headline, sentence) = match known {
+        Some((_, None)) => return Classification::NotReported,
+        Some((_, Some(words))) => *words,
+        None => (
+            "Account departed from the organization",
+            "The account is no longer in the organization. The record does not say how it departed.",
+        ),
+    };
+    let mut draft = Draft::of_call(event, KIND, headline);
     draft.before_account = ": ";
     draft.account = account_id;
-    draft.what_happened(
-        "The account has left the organization, by a decision of somebody in the account.",
-    );
-    draft.what_to_do(DONE);
+    draft.actor = None;
+    draft.tool = None;
+    draft.what_happened(sentence);
+    if method == "cleaned" {
+        draft.is_about(CLEANED_UP);
+    } else {
+        draft.what_to_do(DONE);
+        draft.key = departure_key(&draft);
+    }
     draft.into()
+}
+
+/// Equal for the two records of a departure, in two accounts.
+fn departure_key(draft: &Draft) -> String {
+    let day = draft.time.strftime("%Y-%m-%d");
+    match &draft.account {
+        Some(account) => format!("departed#{account}#{day}"),
+        None => draft.key.clone(),
+    }
 }
 
 /// Classifies a change of the organization.
@@ -143,12 +205,13 @@ fn classify(event: &Event) -> Option<Classification> {
         return Some(departed(event, account_id, method.as_deref()));
     }
     let words = call_words::find(CALLS, &event.call()?)?;
-    let mut draft = Draft::of_call(event, CHANGE_OF_ORGANIZATION, words.what(event));
+    let mut draft = Draft::of_call(event, KIND, words.what(event));
     // The change is about that account, not about the management account, which made the call.
     let request = |name: &str| event.value(&format!("/detail/requestParameters/{name}"));
     let concerned = request("accountId").or_else(|| request("targetId"));
     let concerned = concerned.and_then(|account| account.parse().ok());
-    if concerned.is_some() || words.operation == "LeaveOrganization" {
+    let leaves = words.operation == "LeaveOrganization";
+    if concerned.is_some() || leaves {
         draft.before_account = ": ";
     }
     draft.account = concerned.or(draft.account);
@@ -158,5 +221,8 @@ fn classify(event: &Event) -> Option<Classification> {
         failed: NOT_DONE,
     };
     describe_call(&mut draft, words, event, next);
+    if leaves && draft.outcome == Outcome::Done {
+        draft.key = departure_key(&draft);
+    }
     Some(draft.into())
 }

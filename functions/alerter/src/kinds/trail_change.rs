@@ -1,26 +1,56 @@
 //! The audit trail: CloudTrail, Config, GuardDuty or Security Hub stopped, deleted or altered.
 
 use orgkeeper_shared::alert::Severity;
+use serde_json::Value;
 
 use crate::{
+    actor::ActorClass,
     draft::Draft,
-    event::Event,
+    event::{Event, text_of},
+    event_rule::EventRule,
     kind::Kind,
     kinds::{
-        call_words::{self, CallWords, NextSteps, describe_call, row},
-        classifier::{Classification, Classifier},
+        call_words::{self, CallWords, NextSteps, describe_call, row as call},
+        classifier::Classification,
     },
+    severity::{BY_A_SERVICE, Content, NOT_THERE, Outcome, row},
 };
 
+/// Something records more than before.
+const SWITCHED_ON: Content = Content::new("switched on");
+/// Something records less than before, or nothing.
+const SWITCHED_OFF: Content = Content::grave("switched off");
+
 /// What is recorded of calls and resources changed.
-const TRAIL_CHANGE: Kind = Kind::new(
-    "trail.change",
-    Severity::Critical,
-    "changes of the audit trail",
-);
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[TRAIL_CHANGE],
+pub const KIND: &Kind = &Kind {
+    name: "trail.change",
+    plural: "changes of the audit trail",
+    about: "CloudTrail, Config, GuardDuty or Security Hub stopped, deleted or changed, or an attempt",
+    severities: &[
+        NOT_THERE,
+        row(Severity::Info).content(SWITCHED_ON).fixed(),
+        BY_A_SERVICE,
+        row(Severity::Error)
+            .content(SWITCHED_OFF)
+            .by(ActorClass::DeploymentTool),
+        row(Severity::Info)
+            .outcome(Outcome::Done)
+            .by(ActorClass::DeploymentTool),
+        row(Severity::Error).by(ActorClass::DeploymentTool),
+        row(Severity::Critical),
+    ],
+    rules: &[EventRule::of_calls(
+        "TrailChanged",
+        "Changes to what CloudTrail, AWS Config, GuardDuty and Security Hub record",
+    )],
     calls: CALLS,
+    samples: &[
+        "trail-change",
+        "trail-change-by-service",
+        "trail-change-denied",
+        "trail-change-not-there",
+        "trail-change-on",
+    ],
     classify,
 };
 
@@ -36,265 +66,265 @@ const DETECTOR: &str = "GuardDuty detector {detectorId}";
 
 /// The calls that are reported.
 pub const CALLS: &[CallWords] = &[
-    row("cloudtrail", "StopLogging", STOP, "trail {name}", ""),
-    row("cloudtrail", "DeleteTrail", DELETE, "trail {name}", ""),
-    row("cloudtrail", "UpdateTrail", CHANGE, "trail {name}", ""),
-    row(
+    call("cloudtrail", "StopLogging", STOP, "trail {name}", ""),
+    call("cloudtrail", "DeleteTrail", DELETE, "trail {name}", ""),
+    call("cloudtrail", "UpdateTrail", CHANGE, "trail {name}", ""),
+    call(
         "cloudtrail",
         "PutEventSelectors",
         CHANGE,
         "the events that trail {trailName} records",
         "",
     ),
-    row(
+    call(
         "cloudtrail",
         "DeleteEventDataStore",
         DELETE,
         "event data store {eventDataStore}",
         "",
     ),
-    row(
+    call(
         "cloudtrail",
         "UpdateEventDataStore",
         CHANGE,
         "event data store {eventDataStore}",
         "",
     ),
-    row(
+    call(
         "cloudtrail",
         "StopEventDataStoreIngestion",
         STOP,
         "event data store {eventDataStore}",
         "",
     ),
-    row(
+    call(
         "cloudtrail",
         "DeregisterOrganizationDelegatedAdmin",
         REMOVE,
         "CloudTrail's administrator {delegatedAdminAccountId}",
         "",
     ),
-    row("config", "StopConfigurationRecorder", STOP, RECORDER, ""),
-    row(
+    call("config", "StopConfigurationRecorder", STOP, RECORDER, ""),
+    call(
         "config",
         "DeleteConfigurationRecorder",
         DELETE,
         RECORDER,
         "",
     ),
-    row(
+    call(
         "config",
         "PutConfigurationRecorder",
         CHANGE,
         "Config recorder {configurationRecorder.name}",
         "",
     ),
-    row(
+    call(
         "config",
         "DeleteDeliveryChannel",
         DELETE,
         "Config delivery channel {deliveryChannelName}",
         "",
     ),
-    row(
+    call(
         "config",
         "PutDeliveryChannel",
         CHANGE,
         "Config delivery channel {deliveryChannel.name}",
         "",
     ),
-    row(
+    call(
         "config",
         "PutRetentionConfiguration",
         CHANGE,
         "the time that Config keeps its records",
         "",
     ),
-    row("guardduty", "DeleteDetector", DELETE, DETECTOR, ""),
-    row("guardduty", "UpdateDetector", CHANGE, DETECTOR, ""),
-    row(
+    call("guardduty", "DeleteDetector", DELETE, DETECTOR, ""),
+    call("guardduty", "UpdateDetector", CHANGE, DETECTOR, ""),
+    call(
         "guardduty",
         "UpdateMemberDetectors",
         CHANGE,
         "GuardDuty in member accounts",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "StopMonitoringMembers",
         STOP,
         "GuardDuty in member accounts",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "DisassociateMembers",
         REMOVE,
         "member accounts",
         "from GuardDuty",
     ),
-    row(
+    call(
         "guardduty",
         "DeleteMembers",
         REMOVE,
         "member accounts",
         "from GuardDuty",
     ),
-    row(
+    call(
         "guardduty",
         "DisassociateFromAdministratorAccount",
         REMOVE,
         "the account",
         "from GuardDuty's administrator",
     ),
-    row(
+    call(
         "guardduty",
         "DisassociateFromMasterAccount",
         REMOVE,
         "the account",
         "from GuardDuty's administrator",
     ),
-    row(
+    call(
         "guardduty",
         "DisableOrganizationAdminAccount",
         REMOVE,
         "GuardDuty's administrator {adminAccountId}",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "UpdateOrganizationConfiguration",
         CHANGE,
         "the settings of GuardDuty in the organization",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "CreateFilter",
         CREATE,
         "GuardDuty filter {name}",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "UpdateFilter",
         CHANGE,
         "GuardDuty filter {filterName}",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "CreateIPSet",
         CREATE,
         "list {name}|of trusted addresses of GuardDuty",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "UpdateIPSet",
         CHANGE,
         "a list of trusted addresses of GuardDuty",
         "",
     ),
-    row(
+    call(
         "guardduty",
         "DeletePublishingDestination",
         DELETE,
         "the export of GuardDuty's findings",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "DisableSecurityHub",
         DISABLE,
         "Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "DisableSecurityHubV2",
         DISABLE,
         "Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "BatchDisableStandards",
         DISABLE,
         "standards of Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "UpdateStandardsControl",
         CHANGE,
         "a control of Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "BatchUpdateStandardsControlAssociations",
         CHANGE,
         "controls of Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "DisassociateMembers",
         REMOVE,
         "member accounts",
         "from Security Hub",
     ),
-    row(
+    call(
         "securityhub",
         "DeleteMembers",
         REMOVE,
         "member accounts",
         "from Security Hub",
     ),
-    row(
+    call(
         "securityhub",
         "DisassociateFromAdministratorAccount",
         REMOVE,
         "the account",
         "from Security Hub's administrator",
     ),
-    row(
+    call(
         "securityhub",
         "DisassociateFromMasterAccount",
         REMOVE,
         "the account",
         "from Security Hub's administrator",
     ),
-    row(
+    call(
         "securityhub",
         "DisableOrganizationAdminAccount",
         REMOVE,
         "Security Hub's administrator {adminAccountId}",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "UpdateOrganizationConfiguration",
         CHANGE,
         "the settings of Security Hub in the organization",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "DisableImportFindingsForProduct",
         STOP,
         "an import into Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "DeleteFindingAggregator",
         DELETE,
         "the aggregation of Security Hub",
         "",
     ),
-    row(
+    call(
         "securityhub",
         "UpdateFindingAggregator",
         CHANGE,
@@ -303,20 +333,115 @@ pub const CALLS: &[CallWords] = &[
     ),
 ];
 
-const DONE: &str = "If this was not planned, switch it on again now. Then find out what was done while nothing \
-    was recorded, and revoke the access of the person who did it.";
+const OFF: &str = "If this was not planned, switch it on again now. Then find out what was done while nothing was \
+    recorded, and revoke the access of the person who did it.";
+const CHANGED: &str = "If this was not planned, undo it now. Then find out what was done while less was recorded, and \
+    revoke the access of the person who did it.";
+const ON: &str = "Nothing: more is recorded than before.";
+const BY_SERVICE: &str =
+    "Nothing, if the organization is set up like this: the service did it with its own role.";
 const NOT_DONE: &str = "Nothing was changed, but somebody tried. Ask them now. If it was not planned, revoke \
     their access and check in CloudTrail what else they did.";
+
+/// Verbs of calls that switch something off, whatever the request says.
+const OFF_VERBS: &[&str] = &[
+    "Stop",
+    "Delete",
+    "Disable",
+    "BatchDisable",
+    "Disassociate",
+    "Deregister",
+];
+
+/// Fields of a request that say whether something records, in lower case, and their values for on.
+const SWITCHES: &[(&str, &[&str])] = &[
+    ("associationstatus", &["enabled"]),
+    ("autoenable", &["true", "new", "all"]),
+    ("autoenableorganizationmembers", &["all", "new"]),
+    ("controlstatus", &["enabled"]),
+    ("enable", &["true"]),
+    ("enablelogfilevalidation", &["true"]),
+    ("includeglobalserviceevents", &["true"]),
+    ("includemanagementevents", &["true"]),
+    ("ismultiregiontrail", &["true"]),
+    ("isorganizationtrail", &["true"]),
+    ("multiregionenabled", &["true"]),
+    ("organizationenabled", &["true"]),
+    ("status", &["enabled"]),
+    ("terminationprotectionenabled", &["true"]),
+];
+
+/// Services whose requests say by their switches alone whether more is recorded than before. A request to CloudTrail
+/// or Config repeats the switches that stay as they are.
+const SAY_ON: &[&str] = &["guardduty", "securityhub"];
 
 /// Classifies a change of what is recorded.
 fn classify(event: &Event) -> Option<Classification> {
     let words = call_words::find(CALLS, &event.call()?)?;
-    let mut draft = Draft::of_call(event, TRAIL_CHANGE, words.what(event));
+    let mut draft = Draft::of_call(event, KIND, words.what(event));
+    let content = content(event, words);
+    if let Some(content) = content {
+        draft.is_about(content);
+    }
+    if words.verb == CHANGE[0] && draft.outcome == Outcome::Done {
+        draft.headline = match content {
+            Some(SWITCHED_OFF) => format!("Switched off: {}", words.bare_object(event)),
+            Some(SWITCHED_ON) => format!("Switched on: {}", words.bare_object(event)),
+            _ => draft.headline,
+        };
+    }
+    let by_service = draft.actor.as_ref().is_some_and(|actor| actor.by_service);
+    let done = match content {
+        Some(SWITCHED_ON) => ON,
+        _ if by_service => BY_SERVICE,
+        Some(SWITCHED_OFF) => OFF,
+        _ => CHANGED,
+    };
     let next = NextSteps {
-        done: DONE,
+        done,
         denied: NOT_DONE,
         failed: NOT_DONE,
     };
     describe_call(&mut draft, words, event, next);
     Some(draft.into())
+}
+
+/// Whether the request switches something on or off. One that does both counts as off.
+fn content(event: &Event, words: &CallWords) -> Option<Content> {
+    if OFF_VERBS
+        .iter()
+        .any(|verb| words.operation.starts_with(verb))
+    {
+        return Some(SWITCHED_OFF);
+    }
+    let mut switches = Vec::new();
+    find_switches(event.json("/detail/requestParameters"), &mut switches);
+    if switches.contains(&false) {
+        return Some(SWITCHED_OFF);
+    }
+    let is_on = !switches.is_empty() && SAY_ON.contains(&words.service);
+    is_on.then_some(SWITCHED_ON)
+}
+
+fn find_switches(value: Option<&Value>, switches: &mut Vec<bool>) {
+    match value {
+        Some(Value::Object(fields)) => {
+            for (name, value) in fields {
+                let name = name.to_lowercase();
+                let switch = SWITCHES.iter().find(|(switch, _)| *switch == name);
+                match (switch, text_of(Some(value))) {
+                    (Some((_, on)), Some(text)) => {
+                        switches.push(on.contains(&text.to_lowercase().as_str()));
+                    }
+                    _ => find_switches(Some(value), switches),
+                }
+            }
+        }
+        Some(Value::Array(values)) => {
+            for value in values {
+                find_switches(Some(value), switches);
+            }
+        }
+        _ => {}
+    }
 }

@@ -3,20 +3,70 @@
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
+    actor::ActorClass,
     draft::Draft,
     event::Event,
+    event_rule::EventRule,
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::{Classification, Classifier},
+        classifier::Classification,
     },
+    policy_document::{EVERYBODY, OUTSIDE, PolicyDocument},
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    text::name_of,
 };
 
+/// AWS itself attached a policy that quarantines a leaked key.
+const QUARANTINE: Content = Content::grave("AWS quarantines a leaked key");
+/// Somebody may do everything now.
+const EVERY_RIGHT: Content = Content::grave("gives every right");
+/// A sign-in or a boundary is weaker than before.
+const WEAKER: Content = Content::grave("weakens a sign-in or a boundary");
+/// A user changed their own password.
+const OWN_PASSWORD: Content = Content::new("their own password");
+
 /// Who may do what changed.
-pub(crate) const IAM_CHANGE: Kind = Kind::new("iam.change", Severity::Error, "IAM changes");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[IAM_CHANGE],
+pub const KIND: &Kind = &Kind {
+    name: "iam.change",
+    plural: "IAM changes",
+    about: "policies, users, keys, MFA, trust or identity providers changed, or an attempt",
+    severities: &[
+        NOT_THERE,
+        row(Severity::Critical).content(QUARANTINE).fixed(),
+        DENIED,
+        row(Severity::Error).outcome(Outcome::Failed),
+        BY_A_SERVICE,
+        row(Severity::Error)
+            .content(EVERYBODY)
+            .by(ActorClass::DeploymentTool),
+        row(Severity::Error)
+            .content(OUTSIDE)
+            .by(ActorClass::DeploymentTool),
+        BY_A_DEPLOYMENT,
+        row(Severity::Critical).content(EVERYBODY).fixed(),
+        row(Severity::Critical).content(OUTSIDE).fixed(),
+        row(Severity::Critical).content(EVERY_RIGHT).fixed(),
+        row(Severity::Error).content(WEAKER).fixed(),
+        row(Severity::Info).content(OWN_PASSWORD).fixed(),
+        row(Severity::Error),
+    ],
+    rules: &[EventRule::of_calls(
+        "IamChanged",
+        "Changes to IAM users, roles, policies and credentials",
+    )],
     calls: CALLS,
+    samples: &[
+        "iam-change",
+        "iam-change-access-key",
+        "iam-change-administrator",
+        "iam-change-denied",
+        "iam-change-deployment",
+        "iam-change-not-there",
+        "iam-change-quarantine",
+        "iam-change-trust",
+        "iam-change-without-arn",
+    ],
     classify,
 };
 
@@ -28,9 +78,6 @@ const fn iam(
 ) -> CallWords {
     call_words::row("iam", operation, verb, object, rest)
 }
-
-/// A user changed their own password: only information.
-const OWN_PASSWORD: &str = "ChangePassword";
 
 const ADD: [&str; 2] = ["add", "added"];
 const ATTACH: [&str; 2] = ["attach", "attached"];
@@ -221,7 +268,7 @@ pub const CALLS: &[CallWords] = &[
         "for user {userName}",
     ),
     // Passwords and MFA devices.
-    iam(OWN_PASSWORD, CHANGE, "their own password", ""),
+    iam("ChangePassword", CHANGE, "their own password", ""),
     iam(
         "CreateLoginProfile",
         CREATE,
@@ -326,22 +373,93 @@ pub const CALLS: &[CallWords] = &[
 
 const DONE: &str = "If you do not expect this from them, ask. If it was not planned: undo it, deactivate their keys \
     or revoke the role's sessions, and check in CloudTrail what else they did.";
-const DENIED: &str = "Nothing was changed. Ask them: an unexpected denial can be somebody who tries \
+const DENIED_TO_DO: &str = "Nothing was changed. Ask them: an unexpected denial can be somebody who tries \
     stolen credentials.";
 const FAILED: &str = "Nothing was changed. Ask them if you do not expect this from them.";
+const REPLACE_THE_KEY: &str = "AWS found an access key of this user where others can read it, and limits what it can \
+    do. Replace the key and deactivate it now, then check in CloudTrail what was done with it. Leave the policy until \
+    then.";
+const POWER: &str = "Ask them now. If it was not planned: take it back, deactivate their keys or revoke the role's \
+    sessions, and check in CloudTrail what was done with the new rights.";
+
+/// The policies that AWS attaches to a user whose key it found in public (AWS Managed Policy Reference). Later
+/// versions end with their number.
+const QUARANTINE_POLICY: &str = "AWSCompromisedKeyQuarantine";
+/// Managed policies that allow everything, or to allow oneself everything.
+const ADMINISTRATOR_POLICIES: &[&str] = &["AdministratorAccess", "IAMFullAccess"];
+
+/// What weakens a sign-in or a boundary.
+const WEAKENING: &[&str] = &[
+    "DeactivateMFADevice",
+    "DeleteAccountPasswordPolicy",
+    "DeleteRolePermissionsBoundary",
+    "DeleteUserPermissionsBoundary",
+    "DeleteVirtualMFADevice",
+];
+
+/// Where a request has a policy, and a trust policy.
+const POLICY: &str = "/detail/requestParameters/policyDocument";
+const TRUST: &[(&str, &str)] = &[
+    (
+        "CreateRole",
+        "/detail/requestParameters/assumeRolePolicyDocument",
+    ),
+    ("UpdateAssumeRolePolicy", POLICY),
+];
 
 /// Classifies a change of who may do what.
 fn classify(event: &Event) -> Option<Classification> {
     let words = call_words::find(CALLS, &event.call()?)?;
-    let mut draft = Draft::of_call(event, IAM_CHANGE, words.what(event));
+    let mut draft = Draft::of_call(event, KIND, words.what(event));
+    let trust = TRUST
+        .iter()
+        .find(|(operation, _)| *operation == words.operation);
+    let mut done = DONE;
+    if let Some((_, place)) = trust {
+        if let Some(document) = PolicyDocument::read(event.json(place)) {
+            draft.lets_in(document.lets_in(draft.account.as_ref()));
+        }
+    } else if let Some(content) = content(event, words.operation) {
+        draft.is_about(content);
+    }
+    if draft.content == Some(QUARANTINE) {
+        draft.headline = format!("AWS holds a key{} for leaked", of_user(event));
+        done = REPLACE_THE_KEY;
+    } else if draft.weight == crate::severity::GRAVE && draft.content != Some(WEAKER) {
+        done = POWER;
+    }
     let next = NextSteps {
-        done: DONE,
-        denied: DENIED,
+        done,
+        denied: DENIED_TO_DO,
         failed: FAILED,
     };
     describe_call(&mut draft, words, event, next);
-    if words.operation == OWN_PASSWORD {
-        draft.fix_severity(Severity::Info);
-    }
     Some(draft.into())
+}
+
+/// Whose key it is: ` of user ana`.
+fn of_user(event: &Event) -> String {
+    let user = event.value("/detail/requestParameters/userName");
+    user.map_or(String::new(), |user| format!(" of user {user}"))
+}
+
+/// What a call that is not about trust does.
+fn content(event: &Event, operation: &str) -> Option<Content> {
+    let attached = event
+        .value("/detail/requestParameters/policyArn")
+        .filter(|_| operation.starts_with("Attach"));
+    if let Some(policy) = attached.as_deref().map(name_of) {
+        if policy.starts_with(QUARANTINE_POLICY) {
+            return Some(QUARANTINE);
+        }
+        return ADMINISTRATOR_POLICIES
+            .contains(&policy)
+            .then_some(EVERY_RIGHT);
+    }
+    let gives = PolicyDocument::read(event.json(POLICY)).is_some_and(|it| it.gives_every_right());
+    match operation {
+        _ if gives => Some(EVERY_RIGHT),
+        "ChangePassword" => Some(OWN_PASSWORD),
+        _ => WEAKENING.contains(&operation).then_some(WEAKER),
+    }
 }

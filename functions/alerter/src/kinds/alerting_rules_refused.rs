@@ -1,0 +1,17 @@
+//! The rules of the alerts themselves were refused or could not be read. `active_rules` makes this alert.
+
+use orgkeeper_shared::alert::Severity;
+
+use crate::{kind::Kind, severity::row};
+
+/// The rules of the alerts were refused.
+pub const KIND: &Kind = &Kind {
+    name: "alerting.rules-refused",
+    plural: "refused alert rules",
+    about: "the alert rules are wrong or cannot be read: the last good ones, or the defaults, stay in force",
+    severities: &[row(Severity::Error)],
+    rules: &[],
+    calls: &[],
+    samples: &[],
+    classify: |_| None,
+};
