@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use alerter::{
     event::Event,
     kinds::{self, classifier::Classification},
+    rules::Rules,
 };
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -91,7 +92,10 @@ impl SampleEvent {
     pub fn alert(&self) -> Option<Alert> {
         let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
         match kinds::classify(&event) {
-            Classification::Alert(draft) => Some(draft.alert(None, draft.severity)),
+            Classification::Alert(draft) => {
+                let verdict = Rules::default().judge(&draft, None, Timestamp::UNIX_EPOCH).severity;
+                Some(draft.alert(None, verdict))
+            }
             Classification::NotReported => None,
         }
     }

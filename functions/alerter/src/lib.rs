@@ -35,4 +35,6 @@ pub mod summary;
 pub mod text;
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod samples;

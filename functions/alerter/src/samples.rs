@@ -1,6 +1,10 @@
 //! The samples of `events/alerter/` as alerts, and alerts about arbitrary input.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use jiff::Timestamp;
 use orgkeeper_shared::alert::{Alert, AlertAccount};
@@ -10,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     draft::Draft,
     event::Event,
-    kinds::{self, classifier::Classification},
+    kinds::{self, KINDS, classifier::Classification},
     rules::Rules,
 };
 
@@ -59,11 +63,28 @@ fn alert(body: &str) -> Alert {
 }
 
 #[test]
-fn every_kind_has_a_sample() {
-    let sampled: Vec<String> = samples().iter().map(|(_, body)| alert(body).kind).collect();
-    for kind in kinds::all() {
-        assert!(sampled.iter().any(|sampled| sampled == kind.name), "{kind}");
+fn every_kind_has_its_samples() {
+    let samples: BTreeMap<String, String> = samples().into_iter().collect();
+    let mut named = BTreeSet::new();
+    for kind in KINDS {
+        for sample in kind.samples {
+            let body = samples.get(*sample);
+            let alert = alert(body.unwrap_or_else(|| panic!("{kind}: no sample {sample}")));
+            assert_eq!(alert.kind, kind.name, "{sample}");
+            named.insert((*sample).to_owned());
+        }
+        // What the function finds out by itself has no event.
+        assert_eq!(
+            kind.samples.is_empty(),
+            kind.name.starts_with("alerting.rules"),
+            "{kind}"
+        );
     }
+    let unnamed: Vec<&String> = samples
+        .keys()
+        .filter(|name| !named.contains(*name))
+        .collect();
+    assert!(unnamed.is_empty(), "no kind names {unnamed:?}");
 }
 
 #[test]

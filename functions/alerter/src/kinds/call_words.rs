@@ -323,17 +323,27 @@ mod tests {
             "NotAuthorized",
         ] {
             assert_eq!(
-                Outcome::of(&event(&json!({ "errorCode": code }))),
+                outcome(&event(&json!({ "errorCode": code }))),
                 Outcome::Denied
             );
         }
+        for detail in [
+            json!({ "errorCode": "TrailNotFoundException" }),
+            json!({ "errorCode": "NoSuchConfigurationRecorderException" }),
+            json!({ "errorCode": "BadRequestException", "errorMessage": "The request is rejected because the input detectorId is not owned by the current account." }),
+            json!({ "errorCode": "InvalidAccessException", "errorMessage": "Account 111122223333 is not subscribed to AWS Security Hub" }),
+        ] {
+            assert_eq!(outcome(&event(&detail)), Outcome::NotThere, "{detail}");
+        }
+        // A name in the message of a denial decides nothing.
+        let denied = json!({ "errorCode": "AccessDenied", "errorMessage": "not authorized on role does not exist" });
+        assert_eq!(outcome(&event(&denied)), Outcome::Denied);
+        let refused = json!({ "eventName": "PasswordUpdated", "responseElements": { "PasswordUpdated": "Failure" } });
+        assert_eq!(outcome(&event(&refused)), Outcome::Failed);
         assert_eq!(
-            Outcome::of(&event(&json!({ "errorCode": "Throttling" }))),
+            outcome(&event(&json!({ "errorCode": "Throttling" }))),
             Outcome::Failed
         );
-        assert_eq!(
-            Outcome::of(&event(&json!({ "errorCode": "" }))),
-            Outcome::Done
-        );
+        assert_eq!(outcome(&event(&json!({ "errorCode": "" }))), Outcome::Done);
     }
 }

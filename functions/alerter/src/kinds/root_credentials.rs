@@ -32,7 +32,11 @@ pub const KIND: &Kind = &Kind {
     // They come by the rules for sign-ins and for calls of the root user.
     rules: &[],
     calls: &[],
-    samples: &["root-credentials-mfa", "root-credentials-password"],
+    samples: &[
+        "root-credentials-mfa",
+        "root-credentials-password",
+        "root-session-use",
+    ],
     classify,
 };
 

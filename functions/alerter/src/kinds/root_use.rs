@@ -54,7 +54,6 @@ pub const KIND: &Kind = &Kind {
     calls: &[],
     samples: &[
         "root-session",
-        "root-session-use",
         "root-use",
         "root-use-by-identity-provider",
         "root-use-by-service",
