@@ -10,6 +10,8 @@ pub struct EventRule {
     pub description: &'static str,
     /// What it matches.
     pub pattern: Pattern,
+    /// Events that services record by themselves, beside the calls.
+    pub service_events: &'static [&'static str],
     /// Whether it delivers calls that only read, too (EventBridge User Guide, "Receiving read-only management events").
     pub reads: bool,
     /// Where its events occur.
@@ -42,6 +44,7 @@ impl EventRule {
             id,
             description,
             pattern: Pattern::Calls,
+            service_events: &[],
             reads: false,
             place: Place::Everywhere,
         }
@@ -54,6 +57,13 @@ impl EventRule {
             pattern: Pattern::Json(pattern),
             ..Self::of_calls(id, description)
         }
+    }
+
+    /// The rule, with events that the services record by themselves.
+    #[must_use]
+    pub const fn with_service_events(mut self, events: &'static [&'static str]) -> Self {
+        self.service_events = events;
+        self
     }
 
     /// The rule, with calls that only read.

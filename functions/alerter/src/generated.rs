@@ -177,11 +177,21 @@ fn pattern(kind: &Kind, rule: &EventRule) -> Value {
                 .iter()
                 .map(|words| format!("aws.{}", words.service))
                 .collect();
+            let calls = kind.calls.iter().map(|words| words.operation);
             let operations: BTreeSet<&str> =
-                kind.calls.iter().map(|words| words.operation).collect();
+                calls.chain(rule.service_events.iter().copied()).collect();
+            let types = [
+                "AWS API Call via CloudTrail",
+                "AWS Service Event via CloudTrail",
+            ];
+            let types = if rule.service_events.is_empty() {
+                &types[..1]
+            } else {
+                &types[..]
+            };
             json!({
                 "source": sources,
-                "detail-type": ["AWS API Call via CloudTrail"],
+                "detail-type": types,
                 "detail": { "eventName": operations },
             })
         }

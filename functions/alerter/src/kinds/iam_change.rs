@@ -57,6 +57,7 @@ pub const KIND: &Kind = &Kind {
     )],
     calls: CALLS,
     samples: &[
+        "hostile",
         "iam-change",
         "iam-change-access-key",
         "iam-change-administrator",

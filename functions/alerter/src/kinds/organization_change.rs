@@ -27,11 +27,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(CLEANED_UP),
         row(Severity::Error),
     ],
-    rules: &[EventRule::of(
+    rules: &[EventRule::of_calls(
         "OrganizationAlert",
         "Changes to the organization and its policies",
-        RULE,
-    )],
+    )
+    .with_service_events(&["AccountDepartedOrganization"])],
     calls: CALLS,
     samples: &[
         "organization-change",
@@ -127,14 +127,6 @@ pub const CALLS: &[CallWords] = &[
         "",
     ),
 ];
-
-/// The service's own record of a departure has another detail type than the calls.
-const RULE: &str = r#"{"source":["aws.organizations"],
-    "detail-type":["AWS API Call via CloudTrail","AWS Service Event via CloudTrail"],
-    "detail":{"eventName":["AccountDepartedOrganization","AttachPolicy","CloseAccount","DeleteOrganization",
-    "DeletePolicy","DeleteResourcePolicy","DeregisterDelegatedAdministrator","DetachPolicy",
-    "DisableAWSServiceAccess","DisablePolicyType","LeaveOrganization","PutResourcePolicy",
-    "RegisterDelegatedAdministrator","RemoveAccountFromOrganization","UpdatePolicy"]}}"#;
 
 const DONE: &str = "If this was not planned, undo it and ask them. An account that left is outside of all \
     guardrails; a detached policy no longer forbids anything below its target.";

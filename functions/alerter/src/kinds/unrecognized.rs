@@ -19,7 +19,7 @@ pub const KIND: &Kind = &Kind {
     severities: &[row(Severity::Error)],
     rules: &[],
     calls: &[],
-    samples: &["unrecognized", "unrecognized-text", "hostile"],
+    samples: &["unrecognized", "unrecognized-text"],
     classify: |event| Some(draft(event).into()),
 };
 
