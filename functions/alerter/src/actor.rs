@@ -70,6 +70,8 @@ pub enum RootAccess {
 const IDENTITY: &str = "/detail/userIdentity";
 /// The "calling service" of a person who uses the console.
 const CONSOLE: &[&str] = &["signin.amazonaws.com", "console.amazonaws.com"];
+/// The end of a service's name, which a call of a service can have in place of an address.
+const SERVICE_DOMAIN: &str = ".amazonaws.com";
 /// The "calling service" of calls that the console, or AWS itself, makes.
 const INTERNAL: &str = "AWS Internal";
 /// Roles that services assume and nobody else can: IAM keeps this path for them.
@@ -90,11 +92,15 @@ impl Actor {
         let field = |name: &str| event.value(&format!("{IDENTITY}/{name}"));
         let issuer = |name: &str| field(&format!("sessionContext/sessionIssuer/{name}"));
         let by_click = in_console(event);
-        let service = field("invokedBy").filter(|service| {
+        let is_root = event.is(&format!("{IDENTITY}/type"), "Root");
+        let source = event
+            .value("/detail/sourceIPAddress")
+            .filter(|source| !is_root && source.ends_with(SERVICE_DOMAIN));
+        let service = field("invokedBy").or(source).filter(|service| {
             !CONSOLE.contains(&service.as_str()) && !(by_click && service == INTERNAL)
         });
         let provider = PROVIDERS.iter().find_map(|place| field(place));
-        let root_access = if !event.is(&format!("{IDENTITY}/type"), "Root") {
+        let root_access = if !is_root {
             RootAccess::NotRoot
         } else if provider.is_some() {
             RootAccess::IdentityProvider
@@ -167,7 +173,7 @@ impl Actor {
         });
         let is_service = match field("type").as_deref() {
             Some("AWSService") => true,
-            Some(_) => is_service_linked(role.as_deref(), service.is_some() || from_service(event)),
+            Some(_) => is_service_linked(role.as_deref(), service.is_some()),
             None => service.is_some(),
         };
         Some(Self {
@@ -187,13 +193,6 @@ fn signed_in_by(user: Option<String>, provider: Option<&str>) -> String {
     let user = user.unwrap_or_else(|| "somebody".to_owned());
     let provider = provider.unwrap_or("an external identity provider");
     format!("{user}, signed in by {provider}")
-}
-
-/// Whether the call came from a service, not from an address.
-fn from_service(event: &Event) -> bool {
-    event
-        .value("/detail/sourceIPAddress")
-        .is_some_and(|source| source.ends_with(".amazonaws.com"))
 }
 
 /// Whether a role is one that only services can assume.

@@ -20,7 +20,7 @@ pub const KIND: &Kind = &Kind {
     rules: &[EventRule::of(
         "RootSignIn",
         "Sign-ins of root users, and changes of their passwords",
-        r#"{"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail"],
+        r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail"],
             "detail":{"userIdentity":{"type":["Root"]}}}"#,
     )],
     calls: &[],

@@ -39,7 +39,7 @@ pub const KIND: &Kind = &Kind {
         EventRule::of(
             "RootUse",
             "API calls and actions in the console by root users, also those that only read",
-            r#"{"detail-type":["AWS API Call via CloudTrail","AWS Console Action via CloudTrail"],
+            r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS API Call via CloudTrail","AWS Console Action via CloudTrail"],
                 "detail":{"userIdentity":{"type":["Root"]}}}"#,
         )
         .with_reads(),
