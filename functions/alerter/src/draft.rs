@@ -64,7 +64,7 @@ pub struct Draft {
     pub content: Option<Content>,
     /// What happened, in a few words. The title adds the account.
     pub headline: String,
-    /// The words between headline and account in the title.
+    /// The words between headline and account in the title; if empty, the title leaves the account out.
     pub before_account: &'static str,
     /// The account that the alert is about.
     pub account: Option<AccountId>,
@@ -149,6 +149,7 @@ impl Draft {
     #[must_use]
     pub fn of_call(event: &Event, kind: &'static Kind, headline: impl Into<String>) -> Self {
         let actor = Actor::of(event);
+        let known_region = event.known_region(&["/detail/awsRegion"]);
         let region = event.region(&["/detail/awsRegion"]);
         let principal = actor.as_ref().and_then(|actor| {
             let principals = actor.role.iter().chain(&actor.principals);
@@ -167,7 +168,8 @@ impl Draft {
             ]),
             link: event
                 .value("/detail/eventID")
-                .map(|id| console::trail_event(&region, &id)),
+                .zip(known_region)
+                .and_then(|(id, region)| console::trail_event(&region, &id)),
             region,
             source_ip: actor::source_ip(event),
             burst_key: principal.unwrap_or_default(),

@@ -17,6 +17,8 @@ pub struct Event {
     /// The original text.
     text: String,
     subject: Option<String>,
+    /// The topic that wrapped it.
+    topic: Option<String>,
     id: String,
     sent: Timestamp,
 }
@@ -44,6 +46,7 @@ impl Event {
                 json: serde_json::from_str(text).unwrap_or_default(),
                 text: text.to_owned(),
                 subject: text_of(json.get("Subject")),
+                topic: text_of(json.get("TopicArn")),
                 id: text_of(json.get("MessageId")).unwrap_or_else(|| id.to_owned()),
                 sent: text_of(json.get("Timestamp"))
                     .and_then(|time| parse_time(&time))
@@ -54,6 +57,7 @@ impl Event {
                 json,
                 text: body.to_owned(),
                 subject: None,
+                topic: None,
                 sent: now,
             },
         }
@@ -131,14 +135,40 @@ impl Event {
     /// The first region that one of the pointers leads to.
     #[must_use]
     pub fn region(&self, pointers: &[&str]) -> String {
-        pointers
-            .iter()
-            .chain(&["/region"])
-            .find_map(|pointer| {
-                self.value(pointer)
-                    .filter(|region| console::is_region(region))
-            })
+        self.known_region(pointers)
             .unwrap_or_else(|| console::NO_REGION.to_owned())
+    }
+
+    /// The first region that one of the pointers leads to; `None` if there is none, so that no link leads elsewhere.
+    #[must_use]
+    pub fn known_region(&self, pointers: &[&str]) -> Option<String> {
+        pointers.iter().chain(&["/region"]).find_map(|pointer| {
+            self.value(pointer)
+                .filter(|region| console::is_region(region))
+        })
+    }
+
+    /// The partition of the first ARN that one of the pointers leads to; else that of the topic.
+    #[must_use]
+    pub fn partition(&self, pointers: &[&str]) -> Option<String> {
+        let arns = pointers.iter().filter_map(|pointer| self.value(pointer));
+        arns.chain(self.topic.clone())
+            .find_map(|arn| console::partition_in(&arn).map(str::to_owned))
+    }
+
+    /// The members of the object at a JSON pointer that are single values.
+    #[must_use]
+    pub fn members(&self, pointer: &str) -> Vec<(String, String)> {
+        self.json
+            .pointer(pointer)
+            .map(members_of)
+            .unwrap_or_default()
+    }
+
+    /// The value at a JSON pointer, whatever it is.
+    #[must_use]
+    pub fn node(&self, pointer: &str) -> Option<&Value> {
+        self.json.pointer(pointer)
     }
 
     /// The call, if CloudTrail recorded one.
@@ -195,6 +225,15 @@ pub fn text_of(value: Option<&Value>) -> Option<String> {
         Value::Null | Value::Array(_) | Value::Object(_) => return None,
     };
     (!text.is_empty()).then_some(text)
+}
+
+/// The members of an object that are single values, as texts on one line.
+#[must_use]
+pub fn members_of(value: &Value) -> Vec<(String, String)> {
+    let members = value.as_object().into_iter().flatten();
+    members
+        .filter_map(|(name, value)| Some((one_line(&short(name)), text_of(Some(value))?)))
+        .collect()
 }
 
 fn short(text: &str) -> String {
@@ -271,6 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_comes_from_an_arn_or_from_the_topic() {
+        let envelope = json!({ "Type": "Notification", "TopicArn": "arn:aws-cn:sns:cn-north-1:1:t",
+            "Message": "{\"arn\":\"arn:aws-us-gov:x\",\"name\":\"arn\"}" });
+        let event = read(&envelope.to_string());
+        let partition = |pointer| event.partition(&[pointer]);
+        assert_eq!(partition("/arn").as_deref(), Some("aws-us-gov"));
+        assert_eq!(partition("/name").as_deref(), Some("aws-cn"));
+    }
+
+    #[test]
+    fn members_are_single_values_on_one_line() {
+        let event = read("{\"a\":{\"k\\n1\":\"v\\n1\",\"list\":[1],\"n\":2,\"no\":\"\"}}");
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(event.members("/a"), [pair("k 1", "v 1"), pair("n", "2")]);
+    }
+
+    #[test]
     fn an_empty_event_has_defaults() {
         for body in [
             "",
@@ -286,6 +342,8 @@ mod tests {
             assert_eq!(event.id(), "message");
             assert_eq!(event.time(&[]), Timestamp::UNIX_EPOCH);
             assert_eq!(event.region(&[]), "us-east-1");
+            assert_eq!(event.known_region(&[]), None);
+            assert_eq!(event.partition(&["/arn"]), None);
             assert_eq!(event.account(&[]), None);
             assert_eq!(event.call(), None);
         }

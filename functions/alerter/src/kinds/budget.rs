@@ -1,16 +1,19 @@
 //! Notices of AWS Budgets, which are plain text, and cost anomalies.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+mod anomaly;
+mod notice;
+
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
     draft::Draft,
-    event::{Event, account_id_in, text_of},
+    event::{Event, account_id_in},
     kind::Kind,
     kinds::classifier::{Classification, Classifier},
-    text::{ReadableNumber, fit},
+    text::{ReadableNumber, shorten_middle},
 };
+use notice::{Notice, readable};
 
 /// A budget is used up.
 const EXCEEDED: Kind = Kind::new("budget.exceeded", Severity::Error, "exceeded budgets");
@@ -27,138 +30,116 @@ const ANOMALY: Kind = Kind::new("cost.anomaly", Severity::Error, "cost anomalies
 pub(super) const CLASSIFIER: Classifier = Classifier {
     kinds: &[EXCEEDED, FORECAST, BELOW, ANOMALY],
     calls: &[],
-    classify: |event| classify_budget(event).or_else(|| classify_anomaly(event)),
+    classify: |event| classify_budget(event).or_else(|| anomaly::classify(event)),
 };
 
-/// Causes that are named.
-const CAUSES: usize = 3;
+/// Characters of a budget's name in a title.
+const NAME_CHARACTERS: usize = 40;
 
 const EXCEEDED_TO_DO: &str = "Find in Cost Explorer what costs more than planned, stop what is not needed, or raise the \
     budget.";
 const FORECAST_TO_DO: &str =
     "Find in Cost Explorer what grows, and stop it before the budget is used up.";
-const ANOMALY_TO_DO: &str = "Open the anomaly, ask the account's owner whether they know what it names, and stop it \
-    if they do not: it can be a stranger who uses your credentials.";
-
-/// A notice of AWS Budgets.
-struct Notice<'t> {
-    text: &'t str,
-}
-
-impl<'t> Notice<'t> {
-    /// The value of the line `label: value`.
-    fn line(&self, label: &str) -> Option<&'t str> {
-        self.text.lines().find_map(|line| {
-            let value = line.trim().strip_prefix(label)?.strip_prefix(':')?.trim();
-            (!value.is_empty()).then_some(value)
-        })
-    }
-
-    /// The account of the line `AWS Account 111122223333`.
-    fn account(&self) -> Option<&'t str> {
-        self.text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("AWS Account "))
-    }
-
-    /// The day of the line `AWS Budget Notification March 01, 2026`.
-    fn day(&self) -> Option<Date> {
-        self.text.lines().find_map(|line| {
-            let day = line.trim().strip_prefix("AWS Budget Notification ")?;
-            Date::strptime("%B %d, %Y", day).ok()
-        })
-    }
-
-    /// Whether the budget is of days: "… for the current day."
-    fn daily(&self) -> bool {
-        self.text.contains("for the current day")
-    }
-}
+/// What to do if too little is used or covered, by a word of the budget's type.
+const TOO_LITTLE_TO_DO: &[(&str, &str)] = &[
+    (
+        "utilization",
+        "Find in Cost Explorer which reservations or Savings Plans are paid for and not used, and move work to them, \
+         exchange or sell them.",
+    ),
+    (
+        "coverage",
+        "Find in Cost Explorer what runs at on-demand prices, and whether a reservation or Savings Plan ended.",
+    ),
+    ("", "Find in Cost Explorer what is used less than planned."),
+];
 
 /// Classifies a notice of AWS Budgets.
 fn classify_budget(event: &Event) -> Option<Classification> {
     if !event.is_plain() {
         return None;
     }
-    let notice = Notice { text: event.text() };
+    let notice = Notice::of(event.text());
     let name = notice.line("Budget Name")?;
-    let kind_of_alert = notice.line("Alert Type").unwrap_or_default();
-    let threshold = notice.line("Alert Threshold").unwrap_or_default();
     let budgeted = notice.line("Budgeted Amount");
-    let amount = notice
-        .line(&format!("{kind_of_alert} Amount"))
-        .or_else(|| notice.line("ACTUAL Amount"))
-        .or_else(|| notice.line("FORECASTED Amount"));
-    let forecast = kind_of_alert.eq_ignore_ascii_case("FORECASTED");
-    let share = amount
-        .and_then(number)
-        .zip(budgeted.and_then(number))
-        .filter(|(_, budgeted)| *budgeted > 0.0)
-        .map(|(amount, budgeted)| amount / budgeted);
-    // A budget for usage, for example of reservations, alerts below its threshold.
-    let wants_more = threshold.starts_with('<');
+    let amount = notice.amount();
+    let forecast = notice.is_forecast();
+    let share = notice.share();
+    let too_little = notice.threshold().starts_with('<');
     let kind = match share {
-        Some(share) if share < 1.0 && !wants_more => BELOW,
+        Some(share) if share < 1.0 && !too_little => BELOW,
         _ if forecast => FORECAST,
         _ => EXCEEDED,
     };
-    let short = fit(name, 40);
-    let of = match (amount, budgeted) {
-        (Some(amount), Some(budgeted)) => format!(": {amount} of {budgeted}"),
-        (Some(amount), None) => format!(": {amount}"),
-        (None, _) => String::new(),
-    };
-    let what = match kind {
-        _ if wants_more => format!("Budget {short} is under its threshold{of}"),
-        BELOW if forecast => format!("Budget {short} forecast{of}"),
-        BELOW => format!("Budget {short} passed a threshold{of}"),
-        FORECAST => format!("Budget {short} will be exceeded{of}"),
-        _ => format!("Budget {short} exceeded{of}"),
-    };
-    let mut draft = Draft::of(event, kind, what);
-    let day = notice.day();
+    let mut draft = Draft::of(event, kind, headline(&notice, name, kind, too_little));
     draft.account = notice.account().and_then(account_id_in);
-    draft.what_happened(sentence(name, forecast, amount, threshold, share));
+    draft.what_happened(sentence(&notice, name));
     draft.detail("Type", notice.line("Budget Type").map(str::to_owned));
-    draft.detail("Budgeted", budgeted.map(str::to_owned));
+    draft.detail("Budgeted", budgeted.map(readable));
     let label = if forecast { "Forecast" } else { "So far" };
-    draft.detail(label, amount.map(str::to_owned));
+    draft.detail(label, amount.map(readable));
+    draft.detail("Period", period_words(&notice));
     match kind {
+        _ if too_little => draft.what_to_do(too_little_to_do(&notice)),
         FORECAST => draft.what_to_do(FORECAST_TO_DO),
         EXCEEDED => draft.what_to_do(EXCEEDED_TO_DO),
         _ => {}
     }
-    draft.link = Some(console::budgets());
-    let account = draft
-        .account
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let period = period(day, draft.time, notice.daily());
-    draft.key = format!("{account}#{name}#{kind_of_alert}#{threshold}#{period}");
+    let partition = event.partition(&[]).unwrap_or_default();
+    draft.link = notice
+        .link()
+        .and_then(|link| console::trusted(link.to_owned()))
+        .or_else(|| console::budgets(&partition));
+    // A notice that does not say which it is is sent: its key is its message.
+    if let Some(key) = notice.key(name) {
+        draft.key = key;
+    }
     Some(draft.into())
 }
 
-fn sentence(
-    name: &str,
-    forecast: bool,
-    amount: Option<&str>,
-    threshold: &str,
-    share: Option<f64>,
-) -> String {
-    let amount = amount.unwrap_or("an unknown amount");
-    let amount = if forecast {
+fn headline(notice: &Notice<'_>, name: &str, kind: Kind, too_little: bool) -> String {
+    let budget = format!("Budget {}", shorten_middle(name, NAME_CHARACTERS));
+    let of = match (notice.amount(), notice.line("Budgeted Amount")) {
+        (Some(amount), Some(budgeted)) => {
+            format!(": {} of {}", readable(amount), readable(budgeted))
+        }
+        (Some(amount), None) => format!(": {}", readable(amount)),
+        (None, _) => String::new(),
+    };
+    let forecast = notice.is_forecast();
+    match kind {
+        _ if too_little => {
+            let threshold = readable(notice.threshold().trim_start_matches(['<', ' ']));
+            let amount = notice
+                .amount()
+                .map_or(String::new(), |amount| format!(": {}", readable(amount)));
+            let verb = if forecast { "will be" } else { "is" };
+            format!("{budget} {verb} below {threshold}{amount}")
+        }
+        BELOW if forecast => format!("{budget} forecast{of}"),
+        BELOW => format!("{budget} passed a threshold{of}"),
+        FORECAST => format!("{budget} will be exceeded{of}"),
+        _ => format!("{budget} exceeded{of}"),
+    }
+}
+
+fn sentence(notice: &Notice<'_>, name: &str) -> String {
+    let amount = notice
+        .amount()
+        .map_or("an unknown amount".to_owned(), readable);
+    let amount = if notice.is_forecast() {
         format!("AWS expects {amount} for budget {name} by the end of its period")
     } else {
         format!("Budget {name} is at {amount}")
     };
-    let share = share.map_or(String::new(), |share| {
+    let share = notice.share().map_or(String::new(), |share| {
         format!(", {} % of it", ReadableNumber((share * 100.0).round()))
     });
+    let threshold = notice.threshold();
     let asked = if threshold.is_empty() {
         String::new()
     } else {
-        let threshold = threshold
+        let threshold = readable(threshold)
             .replacen('>', "above", 1)
             .replacen('<', "below", 1);
         format!("; this alert is for {threshold}")
@@ -166,98 +147,201 @@ fn sentence(
     format!("{amount}{share}{asked}.")
 }
 
-/// The period of a notice: a budget has one alert in each.
-fn period(day: Option<Date>, time: Timestamp, daily: bool) -> String {
-    let day = day.unwrap_or_else(|| time.to_zoned(TimeZone::UTC).date());
-    let format = if daily { "%Y-%m-%d" } else { "%Y-%m" };
-    day.strftime(format).to_string()
+/// The budget's period and the day of the notice, as far as they are known.
+fn period_words(notice: &Notice<'_>) -> Option<String> {
+    let day = notice.day().map(|day| format!("notice of {day}"));
+    match (notice.period(), day) {
+        (Some(period), Some(day)) => Some(format!("{}, {day}", period.words())),
+        (Some(period), None) => Some(period.words().to_owned()),
+        (None, day) => day,
+    }
 }
 
-/// The number in `$1,234.50`, `> $80.00` or `120 GB (80.0% of your budget)`.
-fn number(amount: &str) -> Option<f64> {
-    let amount = amount.split('(').next()?.replace(',', "");
-    let start = amount.find(|character: char| character.is_ascii_digit())?;
-    let digits: String = amount[start..]
-        .chars()
-        .take_while(|character| character.is_ascii_digit() || *character == '.')
-        .collect();
-    digits.parse().ok()
-}
-
-/// Classifies a cost anomaly, from a topic or as an event.
-fn classify_anomaly(event: &Event) -> Option<Classification> {
-    let start = ["", "/detail"]
-        .into_iter()
-        .find(|start| event.value(&format!("{start}/anomalyId")).is_some())?;
-    let field = |name: &str| event.value(&format!("{start}/{name}"));
-    let money = |name: &str| event.number(&format!("{start}/impact/{name}")).map(dollars);
-    let about = field("dimensionalValue").or_else(|| field("dimensionValue"));
-    let of = about.map_or(String::new(), |about| format!(" {about}"));
-    let more = money("totalImpact").or_else(|| money("maxImpact"));
-    let what = match &more {
-        Some(more) => format!("Cost anomaly{of}: {more} more than expected"),
-        None => format!("Cost anomaly{of}"),
-    };
-    let mut draft = Draft::of(event, ANOMALY, what);
-    let at = |name: &str| format!("{start}/{name}");
-    let (cause, payer) = (at("rootCauses/0/linkedAccount"), at("accountId"));
-    draft.account = event.account(&[&cause, &payer]);
-    draft.region = event.region(&[&at("rootCauses/0/region")]);
-    let began = at("anomalyStartDate");
-    draft.what_happened(match &more {
-        Some(more) => format!(
-            "AWS charged {more} more than it expected{}.",
-            since(field("anomalyStartDate"))
-        ),
-        None => format!(
-            "AWS charged more than it expected{}.",
-            since(field("anomalyStartDate"))
-        ),
-    });
-    draft.detail("Spent", money("totalActualSpend"));
-    draft.detail("Expected", money("totalExpectedSpend"));
-    draft.detail("Causes", causes(event, &at("rootCauses")));
-    draft.detail("Monitor", field("monitorName"));
-    draft.what_to_do(ANOMALY_TO_DO);
-    draft.link = field("anomalyDetailsLink")
-        .and_then(console::trusted)
-        .or_else(|| Some(console::anomalies()));
-    draft.key = field("anomalyId")?;
-    // The anomaly has a day only: the time of the message is closer.
-    draft.time = event.time(&[]).max(event.time(&[&began]));
-    Some(draft.into())
-}
-
-fn since(start: Option<String>) -> String {
-    start
-        .and_then(|start| Some(format!(" since {}", start.get(..10)?)))
+fn too_little_to_do(notice: &Notice<'_>) -> &'static str {
+    let of = notice
+        .line("Budget Type")
         .unwrap_or_default()
-}
-
-fn dollars(amount: f64) -> String {
-    format!("${}", ReadableNumber(amount))
-}
-
-fn causes(event: &Event, pointer: &str) -> Option<String> {
-    let causes: Vec<String> = event
-        .elements(pointer)
+        .to_lowercase();
+    TOO_LITTLE_TO_DO
         .iter()
-        .take(CAUSES)
-        .map(|cause| {
+        .find(|(word, _)| of.contains(word))
+        .map_or("", |(_, to_do)| to_do)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// A notice with these parts: the period's words, type, budgeted amount, alert type, threshold and amount.
+    fn notice([period, of, budgeted, alert, threshold, amount]: [&str; 6]) -> String {
+        format!(
+            "AWS Budget Notification January 31, 2026\nAWS Account 111122223333\n\nDear AWS Customer,\n\nYou requested \
+             that we alert you when the {alert} {of} associated with your night jobs budget is {threshold} {period} \
+             You can find additional details below.\n\nBudget Name: night jobs\nBudget Type: {of}\n\
+             Budgeted Amount: {budgeted}\nAlert Type: {alert}\nAlert Threshold: {threshold}\n{alert} Amount: {amount}\n\n\
+             [1] https://console.aws.amazon.com/billing/home#/budgets\n"
+        )
+    }
+
+    fn draft(text: &str) -> Draft {
+        let event = Event::read(text, "message-1", Timestamp::UNIX_EPOCH);
+        match classify_budget(&event) {
+            Some(Classification::Alert(draft)) => *draft,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn detail<'d>(draft: &'d Draft, label: &str) -> Option<&'d str> {
+        let detail = draft.details.iter().find(|(of, _)| *of == label);
+        detail.map(|(_, text)| text.as_str())
+    }
+
+    const DAILY: [&str; 6] = [
+        "per day. Yesterday, it was.",
+        "Cost",
+        "$20.00",
+        "ACTUAL",
+        "> $15.00",
+        "$16.10",
+    ];
+
+    #[test]
+    fn each_day_and_threshold_of_a_daily_budget_is_news() {
+        let first = draft(&notice(DAILY));
+        assert_eq!(
+            first.key,
+            "111122223333#night jobs#ACTUAL#> $15.00#2026-01-31"
+        );
+        assert_eq!(
+            first.headline,
+            "Budget night jobs passed a threshold: $16.10 of $20.00"
+        );
+        assert_eq!(
+            detail(&first, "Period"),
+            Some("per day, notice of 2026-01-31")
+        );
+        let tomorrow = notice(DAILY).replace("January 31", "February 01");
+        assert_ne!(first.key, draft(&tomorrow).key);
+        let mut other = DAILY;
+        other[4] = "> $18.00";
+        assert_ne!(first.key, draft(&notice(other)).key);
+        other = DAILY;
+        other[0] = "for the current day.";
+        assert_eq!(first.key, draft(&notice(other)).key);
+    }
+
+    #[test]
+    fn longer_periods_are_reported_once_each() {
+        for (words, period) in [
+            ("for the current month.", "2026-01"),
+            ("for the current quarter.", "2026-Q1"),
+            ("for the current year.", "2026"),
+            ("for the period of your project.", "2026-01-31"),
+        ] {
+            let mut parts = DAILY;
+            parts[0] = words;
+            let draft = draft(&notice(parts));
+            assert!(draft.key.ends_with(&format!("#{period}")), "{}", draft.key);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_budget_says_nothing_about_its_period() {
+        let mut parts = DAILY;
+        parts[0] = "for the current month.";
+        let named = notice(parts).replace("night jobs", "for the current day");
+        assert!(draft(&named).key.ends_with("#2026-01"));
+    }
+
+    #[test]
+    fn a_notice_that_does_not_say_which_it_is_is_sent() {
+        for line in [
+            "AWS Budget Notification January 31, 2026\n",
+            "AWS Account 111122223333\n",
+            "Alert Type: ACTUAL\n",
+            "Alert Threshold: > $15.00\n",
+        ] {
+            assert_eq!(
+                draft(&notice(DAILY).replace(line, "")).key,
+                "message-1",
+                "{line}"
+            );
+        }
+        let unnamed = notice(DAILY).replace("Budget Name: night jobs\n", "");
+        let event = Event::read(&unnamed, "message-1", Timestamp::UNIX_EPOCH);
+        assert!(classify_budget(&event).is_none());
+    }
+
+    #[test]
+    fn amounts_are_rounded_in_every_currency_and_unit() {
+        for (budgeted, amount, words) in [
+            ("$1000.00", "$1131.7543", "$1,131.75 of $1,000.00"),
+            ("CNY 1000", "CNY 1131.7", "CNY 1,131.70 of CNY 1,000.00"),
+            (
+                "1000.00 EUR",
+                "1131.754 EUR",
+                "1,131.75 EUR of 1,000.00 EUR",
+            ),
+            ("£1,000", "£1,131.7", "£1,131.70 of £1,000.00"),
+            ("100.0 GB", "120.5512 GB", "120.55 GB of 100 GB"),
+        ] {
             let parts = [
-                "service",
-                "usageType",
-                "region",
-                "linkedAccountName",
-                "linkedAccount",
+                "for the current month.",
+                "Cost",
+                budgeted,
+                "ACTUAL",
+                "> 90%",
+                amount,
             ];
-            let parts: Vec<String> = parts
-                .iter()
-                .filter_map(|part| text_of(cause.get(part)))
-                .collect();
-            parts.join(", ")
-        })
-        .filter(|cause| !cause.is_empty())
-        .collect();
-    (!causes.is_empty()).then(|| causes.join("; "))
+            let draft = draft(&notice(parts));
+            assert_eq!(
+                draft.headline,
+                format!("Budget night jobs exceeded: {words}")
+            );
+            assert_eq!(draft.kind, EXCEEDED);
+        }
+    }
+
+    #[test]
+    fn a_budget_of_reservations_alerts_below_its_threshold() {
+        let parts = [
+            "for the current day.",
+            "RI Utilization",
+            "100.0%",
+            "ACTUAL",
+            "< 80.0%",
+            "71.333%",
+        ];
+        let used = draft(&notice(parts));
+        assert_eq!(used.headline, "Budget night jobs is below 80%: 71.33%");
+        assert_eq!(used.kind, EXCEEDED);
+        assert!(detail(&used, "What to do").unwrap().contains("not used"));
+        let covered = draft(&notice(parts).replace("RI Utilization", "Savings Plans Coverage"));
+        assert!(
+            detail(&covered, "What to do")
+                .unwrap()
+                .contains("on-demand")
+        );
+    }
+
+    #[test]
+    fn a_forecast_says_so() {
+        let parts = [
+            "for the current month.",
+            "Cost",
+            "$100.00",
+            "FORECASTED",
+            "> $100.00",
+            "$131.75",
+        ];
+        let draft = draft(&notice(parts));
+        assert_eq!(draft.kind, FORECAST);
+        assert_eq!(
+            draft.headline,
+            "Budget night jobs will be exceeded: $131.75 of $100.00"
+        );
+        assert_eq!(detail(&draft, "Forecast"), Some("$131.75"));
+    }
 }

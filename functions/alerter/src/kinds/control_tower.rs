@@ -55,6 +55,8 @@ fn classify(event: &Event) -> Option<Classification> {
     ));
     draft.detail("Reason", reason.map(line));
     draft.what_to_do(TO_DO);
-    draft.link = Some(console::control_tower(&draft.region));
+    draft.link = event
+        .known_region(&[])
+        .and_then(|region| console::control_tower(&region));
     Some(draft.into())
 }

@@ -1,11 +1,13 @@
-//! Findings of GuardDuty. It sends a finding again when it sees it again. Only a higher count or severity is
-//! reported.
+//! Findings of GuardDuty. It sends a finding again when it sees it again: only a higher severity, or ten times the count,
+//! is reported. Findings about calls of global services come up in each Region.
+
+mod words;
 
 use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
-    draft::{Draft, Level},
+    draft::{Cause, Draft, Level},
     event::Event,
     kind::Kind,
     kinds::classifier::{Classification, Classifier},
@@ -20,30 +22,49 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     classify,
 };
 
-/// GuardDuty's severities: the minimum, the word, and the severity here.
-const SEVERITIES: &[(f64, &str, Severity)] = &[
-    (9.0, "critical", Severity::Critical),
-    (7.0, "high", Severity::Critical),
-    (4.0, "medium", Severity::Error),
-    (f64::MIN, "low", Severity::Info),
+/// GuardDuty's severities: the minimum and the word. The word is what decides here.
+const WORDS: &[(f64, &str)] = &[(9.0, CRITICAL), (7.0, HIGH), (4.0, MEDIUM), (f64::MIN, LOW)];
+
+/// What a finding says about how much it matters.
+const CRITICAL: &str = "critical";
+const HIGH: &str = "high";
+const MEDIUM: &str = "medium";
+const LOW: &str = "low";
+const ARCHIVED: &str = "archived";
+
+/// The severity of each content, and whether rules for the kind leave it alone. What is not here has the kind's.
+const SEVERITIES: &[(&str, Severity, bool)] = &[
+    (CRITICAL, Severity::Critical, false),
+    (HIGH, Severity::Critical, false),
+    (MEDIUM, Severity::Error, false),
+    (LOW, Severity::Info, false),
+    (ARCHIVED, Severity::Info, true),
 ];
 
-/// Where a finding names its resource, with a label.
-const RESOURCES: &[(&str, &str)] = &[
-    ("user", "accessKeyDetails/userName"),
-    ("instance", "instanceDetails/instanceId"),
-    ("bucket", "s3BucketDetails/0/name"),
-    ("cluster", "eksClusterDetails/name"),
-    ("cluster", "ecsClusterDetails/name"),
-    ("function", "lambdaDetails/functionName"),
-    ("database", "rdsDbInstanceDetails/dbInstanceIdentifier"),
-    ("container", "containerDetails/name"),
-];
+/// How many times the published count is news.
+const FACTOR: f64 = 10.0;
+/// The count below which more is no news.
+const LEAST: f64 = 100.0;
 
 const LOOK: &str = "Open the finding, and ask the account's owner about it. If it is not explained: isolate the \
     resource and revoke its credentials before you investigate.";
 const LATER: &str = "Open the finding today, and ask the account's owner about it.";
 const KNOWN: &str = "Nothing: this finding is archived.";
+
+/// GuardDuty's word for the severity; empty if it has none.
+fn word(event: &Event) -> &'static str {
+    let number = event.number("/detail/severity");
+    let row = number.and_then(|number| WORDS.iter().find(|(least, _)| number >= *least));
+    row.map_or("", |(_, word)| word)
+}
+
+/// How much a finding matters.
+fn content(event: &Event) -> &'static str {
+    match event.is("/detail/service/archived", "true") {
+        true => ARCHIVED,
+        false => word(event),
+    }
+}
 
 /// Classifies a finding.
 fn classify(event: &Event) -> Option<Classification> {
@@ -54,14 +75,15 @@ fn classify(event: &Event) -> Option<Classification> {
     }
     let detail = |name: &str| event.value(&format!("/detail/{name}"));
     let number = event.number("/detail/severity");
-    let row = number.and_then(|number| SEVERITIES.iter().find(|(least, ..)| number >= *least));
-    let word = row.map_or("", |(_, word, _)| word);
+    let (word, content) = (word(event), content(event));
     let about = detail("title").or_else(|| detail("type"));
     let about = about.unwrap_or_else(|| "a finding without a title".to_owned());
     let what = format!("GuardDuty {word}").trim_end().to_owned();
-    let mut draft = Draft::of(event, FINDING, format!("{what}: {about}"));
-    if let Some((.., severity)) = row {
+    let headline = format!("{what}: {}", about.trim_end_matches('.'));
+    let mut draft = Draft::of(event, FINDING, headline);
+    if let Some((_, severity, fixed)) = SEVERITIES.iter().find(|(of, ..)| *of == content) {
         draft.severity = *severity;
+        draft.severity_is_fixed = *fixed;
     }
     draft.account = event.account(&["/detail/accountId", "/detail/arn"]);
     draft.region = event.region(&["/detail/region"]);
@@ -72,31 +94,51 @@ fn classify(event: &Event) -> Option<Classification> {
         number.map(|number| format!("{} ({word})", ReadableNumber(number))),
     );
     draft.detail("Finding", detail("type"));
-    draft.detail("About", resource(event));
+    draft.detail("About", words::resources(event));
+    words::describe(&mut draft, event);
     let count = event.number("/detail/service/count");
     draft.detail("Seen", count.map(|count| times(count, event)));
-    draft.source_ip = remote_address(event);
+    draft.source_ip = words::remote_address(event);
     draft.burst_key = detail("type").unwrap_or_default();
-    if event.is("/detail/service/archived", "true") {
-        draft.fix_severity(Severity::Info);
-        draft.what_to_do(KNOWN);
-    } else if draft.severity == Severity::Info {
-        draft.what_to_do(LATER);
-    } else {
-        draft.what_to_do(LOOK);
-    }
+    draft.what_to_do(match content {
+        ARCHIVED => KNOWN,
+        LOW => LATER,
+        _ => LOOK,
+    });
+    draft.cause = cause(event, &draft);
     if let Some(id) = detail("id").or_else(|| Some(name_of(&detail("arn")?).to_owned())) {
         let level = Level {
             count: count.unwrap_or(1.0),
             severity: number.unwrap_or_default(),
-            factor: 10.0,
-            least: 100.0,
+            factor: FACTOR,
+            least: LEAST,
         };
-        draft.link = Some(console::guardduty_finding(&draft.region, &id));
+        draft.link = event
+            .known_region(&["/detail/region"])
+            .and_then(|region| console::guardduty_finding(&region, &id));
         draft.key = format!("{id}#{}#{}", level.count, level.severity);
         draft.level = Some((id, level));
     }
     Some(draft.into())
+}
+
+/// What comes up in each Region: a finding about the credentials of one principal. Any other resource is in one Region.
+fn cause(event: &Event, draft: &Draft) -> Option<Cause> {
+    let credentials =
+        |name: &str| event.value(&format!("/detail/resource/accessKeyDetails/{name}"));
+    if !event.is("/detail/resource/resourceType", "AccessKey") {
+        return None;
+    }
+    let principal = ["principalId", "userName", "accessKeyId"].map(credentials);
+    let principal: Vec<String> = principal.into_iter().flatten().take(2).collect();
+    if principal.is_empty() {
+        return None;
+    }
+    let (of, account) = (event.value("/detail/type")?, draft.account.as_ref()?);
+    Some(Cause {
+        key: format!("{of}#{account}#{}", principal.join("#")),
+        place: event.known_region(&["/detail/region"])?,
+    })
 }
 
 fn times(count: f64, event: &Event) -> String {
@@ -111,32 +153,97 @@ fn times(count: f64, event: &Event) -> String {
     }
 }
 
-fn resource(event: &Event) -> Option<String> {
-    let kind = event.value("/detail/resource/resourceType");
-    let named = RESOURCES.iter().find_map(|(label, pointer)| {
-        let name = event.value(&format!("/detail/resource/{pointer}"))?;
-        Some(format!("{label} {name}"))
-    });
-    match (kind, named) {
-        (Some(kind), Some(named)) if !named.starts_with(&kind.to_lowercase()) => {
-            Some(format!("{kind}, {named}"))
-        }
-        (kind, named) => named.or(kind),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
 
-/// The remote address, by the kind of action.
-fn remote_address(event: &Event) -> Option<String> {
-    const ACTIONS: &[&str] = &[
-        "awsApiCallAction",
-        "networkConnectionAction",
-        "portProbeAction/portProbeDetails/0",
-        "kubernetesApiCallAction",
-        "rdsLoginAttemptAction",
-    ];
-    ACTIONS.iter().find_map(|action| {
-        event.value(&format!(
-            "/detail/service/action/{action}/remoteIpDetails/ipAddressV4"
-        ))
-    })
+    use super::*;
+
+    pub(super) fn finding(of: &str, severity: f64, resource: &Value, service: &Value) -> Value {
+        let mut finding = json!({ "detail-type": "GuardDuty Finding", "source": "aws.guardduty",
+            "detail": { "accountId": "111122223333", "region": "eu-west-1", "id": "f-1", "type": of,
+                "title": "Something happened.", "severity": severity, "resource": resource,
+                "service": { "serviceName": "guardduty", "count": 1 } } });
+        for (name, value) in service.as_object().unwrap() {
+            finding["detail"]["service"][name] = value.clone();
+        }
+        finding
+    }
+
+    pub(super) fn draft(event: &Value) -> Draft {
+        let event = Event::read(&event.to_string(), "message-1", Timestamp::UNIX_EPOCH);
+        match classify(&event) {
+            Some(Classification::Alert(draft)) => *draft,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of_key(principal: &str, user: &str) -> Value {
+        let details = json!({ "principalId": principal, "userName": user, "accessKeyId": "ASIA1" });
+        finding(
+            "Persistence:IAMUser/AnomalousBehavior",
+            8.0,
+            &json!({ "resourceType": "AccessKey", "accessKeyDetails": details }),
+            &json!({}),
+        )
+    }
+
+    #[test]
+    fn a_principal_has_one_cause_in_all_regions() {
+        let here = of_key("AROA1:batch", "batch");
+        let mut there = here.clone();
+        there["detail"]["region"] = "us-east-1".into();
+        there["detail"]["id"] = "f-2".into();
+        there["detail"]["resource"]["accessKeyDetails"]["accessKeyId"] = "ASIA2".into();
+        let [here, there] = [here, there].map(|event| draft(&event).cause.unwrap());
+        assert_eq!(here.key, there.key);
+        assert_eq!([here.place, there.place], ["eu-west-1", "us-east-1"]);
+        let other = draft(&of_key("AROA1:deploy", "deploy")).cause.unwrap();
+        assert_ne!(here.key, other.key);
+    }
+
+    #[test]
+    fn a_resource_of_one_region_has_no_cause_elsewhere() {
+        for resource in [
+            json!({ "resourceType": "Instance", "instanceDetails": { "instanceId": "i-1" } }),
+            json!({ "resourceType": "S3Bucket", "accessKeyDetails": { "principalId": "AIDA1" } }),
+            json!({ "resourceType": "AccessKey" }),
+        ] {
+            assert_eq!(draft(&finding("x", 5.0, &resource, &json!({}))).cause, None);
+        }
+    }
+
+    #[test]
+    fn the_severity_follows_the_content() {
+        for (severity, archived, word, ours) in [
+            (9.5, false, "critical", Severity::Critical),
+            (7.0, false, "high", Severity::Critical),
+            (6.9, false, "medium", Severity::Error),
+            (1.0, false, "low", Severity::Info),
+            (9.5, true, "critical", Severity::Info),
+        ] {
+            let event = finding("x", severity, &json!({}), &json!({ "archived": archived }));
+            let draft = draft(&event);
+            assert_eq!(
+                draft.headline,
+                format!("GuardDuty {word}: Something happened")
+            );
+            assert_eq!((draft.severity, draft.severity_is_fixed), (ours, archived));
+        }
+    }
+
+    #[test]
+    fn the_link_is_of_the_region_and_its_partition() {
+        let mut event = finding("x", 5.0, &json!({}), &json!({}));
+        event["detail"]["region"] = "cn-north-1".into();
+        assert!(
+            draft(&event)
+                .link
+                .unwrap()
+                .contains(".console.amazonaws.cn/guardduty/")
+        );
+        event["detail"]["region"] = "us-iso-east-1".into();
+        assert_eq!(draft(&event).link, None);
+    }
 }
