@@ -302,3 +302,12 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+impl Draft {
+    /// Its severity without rules, by an unknown actor, and whether rules leave it alone.
+    pub(crate) fn rated(&self) -> (Severity, bool) {
+        let row = severity::decide(self, None);
+        (row.severity, row.fixed)
+    }
+}

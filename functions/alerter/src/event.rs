@@ -69,12 +69,6 @@ impl Event {
         text_of(self.json.pointer(pointer))
     }
 
-    /// The JSON at a pointer, as it came.
-    #[must_use]
-    pub fn json(&self, pointer: &str) -> Option<&Value> {
-        self.json.pointer(pointer)
-    }
-
     /// The first value that one of the pointers leads to.
     #[must_use]
     pub fn first(&self, pointers: &[&str]) -> Option<String> {

@@ -417,7 +417,7 @@ fn classify(event: &Event) -> Option<Classification> {
         .find(|(operation, _)| *operation == words.operation);
     let mut done = DONE;
     if let Some((_, place)) = trust {
-        if let Some(document) = PolicyDocument::read(event.json(place)) {
+        if let Some(document) = PolicyDocument::read(event.node(place)) {
             draft.lets_in(document.lets_in(draft.account.as_ref()));
         }
     } else if let Some(content) = content(event, words.operation) {
@@ -457,7 +457,7 @@ fn content(event: &Event, operation: &str) -> Option<Content> {
             .contains(&policy)
             .then_some(EVERY_RIGHT);
     }
-    let gives = PolicyDocument::read(event.json(POLICY)).is_some_and(|it| it.gives_every_right());
+    let gives = PolicyDocument::read(event.node(POLICY)).is_some_and(|it| it.gives_every_right());
     match operation {
         _ if gives => Some(EVERY_RIGHT),
         "ChangePassword" => Some(OWN_PASSWORD),

@@ -1,10 +1,19 @@
 //! The kinds of alert: a file and a row of [`KINDS`] for each. To add one, write its file after the example of another
 //! and add its row.
 
+pub mod account_failed;
 pub mod alerting_rules_refused;
+pub mod budget_below;
+pub mod budget_exceeded;
+pub mod budget_forecast;
+pub mod budget_notice;
 pub mod call_words;
 pub mod classifier;
+pub mod cloudwatch_alarm;
 pub mod console_login;
+pub mod cost_anomaly;
+pub mod guardduty_finding;
+pub mod health_event;
 pub mod iam_change;
 pub mod organization_change;
 pub mod root_credentials;
@@ -26,6 +35,14 @@ pub const KINDS: &[&Kind] = &[
     trail_change::KIND,
     iam_change::KIND,
     organization_change::KIND,
+    guardduty_finding::KIND,
+    budget_exceeded::KIND,
+    budget_forecast::KIND,
+    budget_below::KIND,
+    cost_anomaly::KIND,
+    cloudwatch_alarm::KIND,
+    health_event::KIND,
+    account_failed::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];

@@ -415,7 +415,7 @@ fn content(event: &Event, words: &CallWords) -> Option<Content> {
         return Some(SWITCHED_OFF);
     }
     let mut switches = Vec::new();
-    find_switches(event.json("/detail/requestParameters"), &mut switches);
+    find_switches(event.node("/detail/requestParameters"), &mut switches);
     if switches.contains(&false) {
         return Some(SWITCHED_OFF);
     }

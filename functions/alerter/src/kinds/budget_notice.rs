@@ -1,37 +1,16 @@
-//! Notices of AWS Budgets, which are plain text, and cost anomalies.
+//! Notices of AWS Budgets, which are plain text: one reader for the kinds of budgets.
 
-mod anomaly;
 mod notice;
-
-use orgkeeper_shared::alert::Severity;
 
 use crate::{
     console,
     draft::Draft,
     event::{Event, account_id_in},
     kind::Kind,
-    kinds::classifier::{Classification, Classifier},
+    kinds::{budget_below, budget_exceeded, budget_forecast, classifier::Classification},
     text::{ReadableNumber, shorten_middle},
 };
 use notice::{Notice, readable};
-
-/// A budget is used up.
-const EXCEEDED: Kind = Kind::new("budget.exceeded", Severity::Error, "exceeded budgets");
-/// A budget is forecast to be used up.
-const FORECAST: Kind = Kind::new(
-    "budget.forecast",
-    Severity::Error,
-    "budgets that are forecast to be exceeded",
-);
-/// A budget passed a threshold below its amount.
-const BELOW: Kind = Kind::new("budget.below", Severity::Info, "budget thresholds");
-/// Unexpected costs.
-const ANOMALY: Kind = Kind::new("cost.anomaly", Severity::Error, "cost anomalies");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[EXCEEDED, FORECAST, BELOW, ANOMALY],
-    calls: &[],
-    classify: |event| classify_budget(event).or_else(|| anomaly::classify(event)),
-};
 
 /// Characters of a budget's name in a title.
 const NAME_CHARACTERS: usize = 40;
@@ -54,8 +33,8 @@ const TOO_LITTLE_TO_DO: &[(&str, &str)] = &[
     ("", "Find in Cost Explorer what is used less than planned."),
 ];
 
-/// Classifies a notice of AWS Budgets.
-fn classify_budget(event: &Event) -> Option<Classification> {
+/// Classifies a notice of AWS Budgets, if it is of this kind.
+pub(super) fn classify(event: &Event, wanted: &Kind) -> Option<Classification> {
     if !event.is_plain() {
         return None;
     }
@@ -67,10 +46,13 @@ fn classify_budget(event: &Event) -> Option<Classification> {
     let share = notice.share();
     let too_little = notice.threshold().starts_with('<');
     let kind = match share {
-        Some(share) if share < 1.0 && !too_little => BELOW,
-        _ if forecast => FORECAST,
-        _ => EXCEEDED,
+        Some(share) if share < 1.0 && !too_little => budget_below::KIND,
+        _ if forecast => budget_forecast::KIND,
+        _ => budget_exceeded::KIND,
     };
+    if kind != wanted {
+        return None;
+    }
     let mut draft = Draft::of(event, kind, headline(&notice, name, kind, too_little));
     draft.account = notice.account().and_then(account_id_in);
     draft.what_happened(sentence(&notice, name));
@@ -79,11 +61,12 @@ fn classify_budget(event: &Event) -> Option<Classification> {
     let label = if forecast { "Forecast" } else { "So far" };
     draft.detail(label, amount.map(readable));
     draft.detail("Period", period_words(&notice));
-    match kind {
-        _ if too_little => draft.what_to_do(too_little_to_do(&notice)),
-        FORECAST => draft.what_to_do(FORECAST_TO_DO),
-        EXCEEDED => draft.what_to_do(EXCEEDED_TO_DO),
-        _ => {}
+    if too_little {
+        draft.what_to_do(too_little_to_do(&notice));
+    } else if kind == budget_forecast::KIND {
+        draft.what_to_do(FORECAST_TO_DO);
+    } else if kind == budget_exceeded::KIND {
+        draft.what_to_do(EXCEEDED_TO_DO);
     }
     let partition = event.partition(&[]).unwrap_or_default();
     draft.link = notice
@@ -97,7 +80,7 @@ fn classify_budget(event: &Event) -> Option<Classification> {
     Some(draft.into())
 }
 
-fn headline(notice: &Notice<'_>, name: &str, kind: Kind, too_little: bool) -> String {
+fn headline(notice: &Notice<'_>, name: &str, kind: &Kind, too_little: bool) -> String {
     let budget = format!("Budget {}", shorten_middle(name, NAME_CHARACTERS));
     let of = match (notice.amount(), notice.line("Budgeted Amount")) {
         (Some(amount), Some(budgeted)) => {
@@ -107,20 +90,28 @@ fn headline(notice: &Notice<'_>, name: &str, kind: Kind, too_little: bool) -> St
         (None, _) => String::new(),
     };
     let forecast = notice.is_forecast();
-    match kind {
-        _ if too_little => {
-            let threshold = readable(notice.threshold().trim_start_matches(['<', ' ']));
-            let amount = notice
-                .amount()
-                .map_or(String::new(), |amount| format!(": {}", readable(amount)));
-            let verb = if forecast { "will be" } else { "is" };
-            format!("{budget} {verb} below {threshold}{amount}")
-        }
-        BELOW if forecast => format!("{budget} forecast{of}"),
-        BELOW => format!("{budget} passed a threshold{of}"),
-        FORECAST => format!("{budget} will be exceeded{of}"),
-        _ => format!("{budget} exceeded{of}"),
+    if too_little {
+        let threshold = readable(notice.threshold().trim_start_matches(['<', ' ']));
+        let amount = notice
+            .amount()
+            .map_or(String::new(), |amount| format!(": {}", readable(amount)));
+        let verb = if forecast { "will be" } else { "is" };
+        return format!("{budget} {verb} below {threshold}{amount}");
     }
+    if kind == budget_below::KIND {
+        let verb = if forecast {
+            "forecast"
+        } else {
+            "passed a threshold"
+        };
+        return format!("{budget} {verb}{of}");
+    }
+    let verb = if forecast {
+        "will be exceeded"
+    } else {
+        "exceeded"
+    };
+    format!("{budget} {verb}{of}")
 }
 
 fn sentence(notice: &Notice<'_>, name: &str) -> String {
@@ -173,6 +164,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::kinds;
 
     /// A notice with these parts: the period's words, type, budgeted amount, alert type, threshold and amount.
     fn notice([period, of, budgeted, alert, threshold, amount]: [&str; 6]) -> String {
@@ -187,9 +179,9 @@ mod tests {
 
     fn draft(text: &str) -> Draft {
         let event = Event::read(text, "message-1", Timestamp::UNIX_EPOCH);
-        match classify_budget(&event) {
-            Some(Classification::Alert(draft)) => *draft,
-            other => panic!("{other:?}"),
+        match kinds::classify(&event) {
+            Classification::Alert(draft) => *draft,
+            Classification::NotReported => panic!("not reported"),
         }
     }
 
@@ -271,7 +263,12 @@ mod tests {
         }
         let unnamed = notice(DAILY).replace("Budget Name: night jobs\n", "");
         let event = Event::read(&unnamed, "message-1", Timestamp::UNIX_EPOCH);
-        assert!(classify_budget(&event).is_none());
+        let budgets = [
+            budget_below::KIND,
+            budget_exceeded::KIND,
+            budget_forecast::KIND,
+        ];
+        assert!(budgets.iter().all(|kind| classify(&event, kind).is_none()));
     }
 
     #[test]
@@ -300,7 +297,7 @@ mod tests {
                 draft.headline,
                 format!("Budget night jobs exceeded: {words}")
             );
-            assert_eq!(draft.kind, EXCEEDED);
+            assert_eq!(draft.kind, budget_exceeded::KIND);
         }
     }
 
@@ -316,7 +313,7 @@ mod tests {
         ];
         let used = draft(&notice(parts));
         assert_eq!(used.headline, "Budget night jobs is below 80%: 71.33%");
-        assert_eq!(used.kind, EXCEEDED);
+        assert_eq!(used.kind, budget_exceeded::KIND);
         assert!(detail(&used, "What to do").unwrap().contains("not used"));
         let covered = draft(&notice(parts).replace("RI Utilization", "Savings Plans Coverage"));
         assert!(
@@ -337,7 +334,7 @@ mod tests {
             "$131.75",
         ];
         let draft = draft(&notice(parts));
-        assert_eq!(draft.kind, FORECAST);
+        assert_eq!(draft.kind, budget_forecast::KIND);
         assert_eq!(
             draft.headline,
             "Budget night jobs will be exceeded: $131.75 of $100.00"

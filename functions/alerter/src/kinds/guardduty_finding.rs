@@ -9,37 +9,49 @@ use crate::{
     console,
     draft::{Cause, Draft, Level},
     event::Event,
+    event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::{Classification, Classifier},
+    kinds::classifier::Classification,
+    severity::{Content, row},
     text::{ReadableNumber, name_of},
 };
 
-/// A finding of GuardDuty.
-const FINDING: Kind = Kind::new("guardduty.finding", Severity::Error, "GuardDuty findings");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[FINDING],
+/// A finding of `GuardDuty`.
+pub const KIND: &Kind = &Kind {
+    name: "guardduty.finding",
+    plural: "GuardDuty findings",
+    about: "a GuardDuty finding, and again only when it became more severe or was seen ten times as often",
+    severities: &[
+        row(Severity::Info).content(ARCHIVED).fixed(),
+        row(Severity::Critical).content(CRITICAL),
+        row(Severity::Critical).content(HIGH),
+        row(Severity::Error).content(MEDIUM),
+        row(Severity::Info).content(LOW),
+        row(Severity::Error),
+    ],
+    rules: &[EventRule::of(
+        "GuardDuty",
+        "GuardDuty findings",
+        r#"{"source":["aws.guardduty"],"detail-type":["GuardDuty Finding"]}"#,
+    )],
     calls: &[],
+    samples: &["guardduty-high", "guardduty-low", "guardduty-medium"],
     classify,
 };
 
 /// GuardDuty's severities: the minimum and the word. The word is what decides here.
-const WORDS: &[(f64, &str)] = &[(9.0, CRITICAL), (7.0, HIGH), (4.0, MEDIUM), (f64::MIN, LOW)];
-
-/// What a finding says about how much it matters.
-const CRITICAL: &str = "critical";
-const HIGH: &str = "high";
-const MEDIUM: &str = "medium";
-const LOW: &str = "low";
-const ARCHIVED: &str = "archived";
-
-/// The severity of each content, and whether rules for the kind leave it alone. What is not here has the kind's.
-const SEVERITIES: &[(&str, Severity, bool)] = &[
-    (CRITICAL, Severity::Critical, false),
-    (HIGH, Severity::Critical, false),
-    (MEDIUM, Severity::Error, false),
-    (LOW, Severity::Info, false),
-    (ARCHIVED, Severity::Info, true),
+const WORDS: &[(f64, &str, Content)] = &[
+    (9.0, "critical", CRITICAL),
+    (7.0, "high", HIGH),
+    (4.0, "medium", MEDIUM),
+    (f64::MIN, "low", LOW),
 ];
+
+const CRITICAL: Content = Content::new("severity from 9");
+const HIGH: Content = Content::new("severity from 7");
+const MEDIUM: Content = Content::new("severity from 4");
+const LOW: Content = Content::new("severity below 4");
+const ARCHIVED: Content = Content::new("it is archived");
 
 /// How many times the published count is news.
 const FACTOR: f64 = 10.0;
@@ -51,18 +63,14 @@ const LOOK: &str = "Open the finding, and ask the account's owner about it. If i
 const LATER: &str = "Open the finding today, and ask the account's owner about it.";
 const KNOWN: &str = "Nothing: this finding is archived.";
 
-/// GuardDuty's word for the severity; empty if it has none.
-fn word(event: &Event) -> &'static str {
+/// GuardDuty's word for the severity, empty if it has none, and how much the finding matters.
+fn rated(event: &Event) -> (&'static str, Option<Content>) {
     let number = event.number("/detail/severity");
-    let row = number.and_then(|number| WORDS.iter().find(|(least, _)| number >= *least));
-    row.map_or("", |(_, word)| word)
-}
-
-/// How much a finding matters.
-fn content(event: &Event) -> &'static str {
+    let row = number.and_then(|number| WORDS.iter().find(|(least, ..)| number >= *least));
+    let word = row.map_or("", |(_, word, _)| word);
     match event.is("/detail/service/archived", "true") {
-        true => ARCHIVED,
-        false => word(event),
+        true => (word, Some(ARCHIVED)),
+        false => (word, row.map(|(.., content)| *content)),
     }
 }
 
@@ -75,15 +83,14 @@ fn classify(event: &Event) -> Option<Classification> {
     }
     let detail = |name: &str| event.value(&format!("/detail/{name}"));
     let number = event.number("/detail/severity");
-    let (word, content) = (word(event), content(event));
+    let (word, content) = rated(event);
     let about = detail("title").or_else(|| detail("type"));
     let about = about.unwrap_or_else(|| "a finding without a title".to_owned());
     let what = format!("GuardDuty {word}").trim_end().to_owned();
     let headline = format!("{what}: {}", about.trim_end_matches('.'));
-    let mut draft = Draft::of(event, FINDING, headline);
-    if let Some((_, severity, fixed)) = SEVERITIES.iter().find(|(of, ..)| *of == content) {
-        draft.severity = *severity;
-        draft.severity_is_fixed = *fixed;
+    let mut draft = Draft::of(event, KIND, headline);
+    if let Some(content) = content {
+        draft.is_about(content);
     }
     draft.account = event.account(&["/detail/accountId", "/detail/arn"]);
     draft.region = event.region(&["/detail/region"]);
@@ -101,8 +108,8 @@ fn classify(event: &Event) -> Option<Classification> {
     draft.source_ip = words::remote_address(event);
     draft.burst_key = detail("type").unwrap_or_default();
     draft.what_to_do(match content {
-        ARCHIVED => KNOWN,
-        LOW => LATER,
+        Some(ARCHIVED) => KNOWN,
+        Some(LOW) => LATER,
         _ => LOOK,
     });
     draft.cause = cause(event, &draft);
@@ -229,7 +236,7 @@ mod tests {
                 draft.headline,
                 format!("GuardDuty {word}: Something happened")
             );
-            assert_eq!((draft.severity, draft.severity_is_fixed), (ours, archived));
+            assert_eq!(draft.rated(), (ours, archived));
         }
     }
 

@@ -6,18 +6,37 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    console,
-    draft::Draft,
-    event::Event,
-    kind::Kind,
-    kinds::classifier::{Classification, Classifier},
+    console, draft::Draft, event::Event, event_rule::EventRule, kind::Kind,
+    kinds::classifier::Classification, severity::row,
 };
 
 /// Control Tower could not create or update an account.
-const FAILED: Kind = Kind::new("account.failed", Severity::Error, "failed accounts");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[FAILED],
+pub const KIND: &Kind = &Kind {
+    name: "account.failed",
+    plural: "failed accounts",
+    about: "Control Tower could not create or update an account",
+    severities: &[row(Severity::Error)],
+    // Control Tower sends them in the management account and its home Region only.
+    rules: &[
+        EventRule::of(
+            "AccountFailed",
+            "Accounts that Control Tower could not create",
+            r#"{"source":["aws.controltower"],"detail-type":["AWS Service Event via CloudTrail"],
+                "detail":{"eventName":["CreateManagedAccount"],
+                "serviceEventDetails":{"createManagedAccountStatus":{"state":["FAILED"]}}}}"#,
+        )
+        .in_own_account(),
+        EventRule::of(
+            "AccountUpdateFailed",
+            "Accounts that Control Tower could not update",
+            r#"{"source":["aws.controltower"],"detail-type":["AWS Service Event via CloudTrail"],
+                "detail":{"eventName":["UpdateManagedAccount"],
+                "serviceEventDetails":{"updateManagedAccountStatus":{"state":["FAILED"]}}}}"#,
+        )
+        .in_own_account(),
+    ],
     calls: &[],
+    samples: &["account-failed"],
     classify,
 };
 
@@ -43,7 +62,7 @@ fn classify(event: &Event) -> Option<Classification> {
     });
     let mut draft = Draft::of(
         event,
-        FAILED,
+        KIND,
         format!("Control Tower could not {verb} {account}"),
     );
     draft.account = ended.account_id;

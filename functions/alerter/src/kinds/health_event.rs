@@ -8,33 +8,40 @@ use crate::{
     console,
     draft::{Cause, Draft},
     event::{Event, text_of},
+    event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::{Classification, Classifier},
+    kinds::classifier::Classification,
+    severity::{Content, row},
     text::name_of,
 };
 
+const OVER: Content = Content::new("it is over");
+const LEAKED_KEY: Content = Content::grave("a key or a password has leaked");
+const ABUSE: Content = Content::grave("a report of abuse");
+const ISSUE: Content = Content::new("an issue");
+const NOTICE: Content = Content::new("a notice");
+
 /// An event of AWS Health.
-const HEALTH: Kind = Kind::new("health.event", Severity::Info, "AWS Health events");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[HEALTH],
+pub const KIND: &Kind = &Kind {
+    name: "health.event",
+    plural: "AWS Health events",
+    about: "an event of AWS Health, once for all accounts that it is about",
+    severities: &[
+        row(Severity::Info).content(OVER).fixed(),
+        row(Severity::Critical).content(LEAKED_KEY).fixed(),
+        row(Severity::Error).content(ABUSE),
+        row(Severity::Error).content(ISSUE),
+        row(Severity::Info),
+    ],
+    rules: &[EventRule::of(
+        "Health",
+        "AWS Health events",
+        r#"{"source":["aws.health"]}"#,
+    )],
     calls: &[],
+    samples: &["health-abuse", "health-change", "health-issue"],
     classify,
 };
-
-/// What an event says about how much it matters.
-const OVER: &str = "over";
-const LEAKED_KEY: &str = "leaked key";
-const ABUSE: &str = "abuse";
-const ISSUE: &str = "issue";
-const NOTICE: &str = "notice";
-
-/// The severity of each content, and whether rules for the kind leave it alone. What is not here has the kind's.
-const SEVERITIES: &[(&str, Severity, bool)] = &[
-    (OVER, Severity::Info, true),
-    (LEAKED_KEY, Severity::Critical, false),
-    (ABUSE, Severity::Error, false),
-    (ISSUE, Severity::Error, false),
-];
 
 /// Resources that are named.
 const NAMED: usize = 10;
@@ -44,7 +51,7 @@ const MEMBERS: usize = 10;
 const SILENT: &[&str] = &["accountId", "truncated"];
 
 /// Words for each category of event, and its content.
-const CATEGORIES: &[(&str, &str, &str)] = &[
+const CATEGORIES: &[(&str, &str, Content)] = &[
     ("issue", "issue", ISSUE),
     ("investigation", "problem under investigation", ISSUE),
     ("scheduledChange", "scheduled change", NOTICE),
@@ -64,14 +71,14 @@ const ISSUE_TO_DO: &str =
 const READ: &str = "Read it, and do what it asks for by its date.";
 
 /// How much an event matters.
-fn content(event: &Event, is_abuse: bool) -> &'static str {
+fn content(event: &Event, is_abuse: bool) -> Content {
     let category = event.value("/detail/eventTypeCategory").unwrap_or_default();
     let of_category = CATEGORIES.iter().find(|(name, ..)| *name == category);
     match of_category {
         _ if event.is("/detail/statusCode", "closed") => OVER,
         _ if leaked_key::is_reported(event) => LEAKED_KEY,
         _ if is_abuse => ABUSE,
-        Some((.., content)) => content,
+        Some((.., content)) => *content,
         None => NOTICE,
     }
 }
@@ -87,17 +94,14 @@ fn classify(event: &Event) -> Option<Classification> {
     let is_abuse = is_abuse || event.is("/detail/service", "ABUSE");
     let content = content(event, is_abuse);
     let category = category(event);
-    let mut draft = Draft::of(event, HEALTH, headline(event, is_abuse, category));
+    let mut draft = Draft::of(event, KIND, headline(event, is_abuse, category));
     if !leaked_key::is_reported(event) {
         draft.before_account = " for ";
     }
     draft.account = event.account(&["/detail/affectedAccount"]);
     draft.region = event.region(&["/detail/eventRegion"]);
     draft.time = event.time(&["/detail/lastUpdatedTime", "/detail/startTime"]);
-    if let Some((_, severity, fixed)) = SEVERITIES.iter().find(|(of, ..)| *of == content) {
-        draft.severity = *severity;
-        draft.severity_is_fixed = *fixed;
-    }
+    draft.is_about(content);
     draft.what_happened(description(event).unwrap_or_else(|| format!("AWS reports: {category}.")));
     draft.detail("Event", detail("eventTypeCode"));
     draft.detail(
@@ -364,7 +368,7 @@ mod tests {
                 "eventMetadata": { "userName": "report-mailer", "exposedUrl": "https://paste.example.com/raw/7d1k",
                     "truncated": "false", "findings": 3 } });
             let draft = draft(&event(service, code, &more));
-            assert_eq!(draft.severity, Severity::Critical, "{code}");
+            assert_eq!(draft.rated().0, Severity::Critical, "{code}");
             assert_eq!(
                 draft.headline,
                 format!("{words}: access key AKIAEXAMPLEKEY000001 of user report-mailer")
@@ -388,7 +392,7 @@ mod tests {
             &json!({}),
         ));
         assert_eq!(console.headline, "Compromised: the console of this account");
-        assert_eq!(console.severity, Severity::Critical);
+        assert_eq!(console.rated().0, Severity::Critical);
         let entities = json!([{ "entityValue": "AKIA1" }, { "entityValue": "AKIA2" }]);
         let closed = json!({ "statusCode": "closed", "affectedEntities": entities });
         let closed = draft(&event("RISK", "AWS_RISK_CREDENTIALS_EXPOSED", &closed));
@@ -396,12 +400,9 @@ mod tests {
             closed.headline,
             "Exposed: access key AKIA1 and 1 more (closed by AWS)"
         );
-        assert_eq!(
-            (closed.severity, closed.severity_is_fixed),
-            (Severity::Info, true)
-        );
+        assert_eq!(closed.rated(), (Severity::Info, true));
         let abuse = draft(&event("ABUSE", "AWS_ABUSE_SPAM_REPORT", &json!({})));
-        assert_eq!(abuse.severity, Severity::Error);
+        assert_eq!(abuse.rated().0, Severity::Error);
     }
 
     #[test]

@@ -1,15 +1,34 @@
 //! Cost anomalies, from a topic or as an event. The service updates one while it goes on: only one that costs twice as
 //! much is reported again.
 
+use orgkeeper_shared::alert::Severity;
+
 use crate::{
     console,
     draft::{Draft, Level},
     event::{Event, text_of},
+    event_rule::EventRule,
+    kind::Kind,
     kinds::classifier::Classification,
+    severity::row,
     text::ReadableMoney,
 };
 
-use super::ANOMALY;
+/// Unexpected costs.
+pub const KIND: &Kind = &Kind {
+    name: "cost.anomaly",
+    plural: "cost anomalies",
+    about: "costs that differ from the usual (Cost Anomaly Detection), and again when they have doubled",
+    severities: &[row(Severity::Error)],
+    rules: &[EventRule::of(
+        "CostAnomaly",
+        "Cost anomalies",
+        r#"{"source":["aws.ce"],"detail-type":["Anomaly Detected"]}"#,
+    )],
+    calls: &[],
+    samples: &["cost-anomaly", "cost-anomaly-event"],
+    classify,
+};
 
 /// Causes that are named.
 const CAUSES: usize = 3;
@@ -24,7 +43,7 @@ const TO_DO: &str = "Open the anomaly, ask the account's owner whether they know
     not: it can be a stranger who uses your credentials.";
 
 /// Classifies a cost anomaly, from a topic or as an event.
-pub(super) fn classify(event: &Event) -> Option<Classification> {
+fn classify(event: &Event) -> Option<Classification> {
     let start = ["", "/detail"]
         .into_iter()
         .find(|start| event.value(&format!("{start}/anomalyId")).is_some())?;
@@ -44,7 +63,7 @@ pub(super) fn classify(event: &Event) -> Option<Classification> {
         Some(_) => format!("Cost anomaly{of}: {more} than expected"),
         None => format!("Cost anomaly{of}"),
     };
-    let mut draft = Draft::of(event, ANOMALY, what);
+    let mut draft = Draft::of(event, KIND, what);
     draft.account = event.account(&[&at("rootCauses/0/linkedAccount"), &at("accountId")]);
     draft.region = event.region(&[&at("rootCauses/0/region")]);
     let since = field("anomalyStartDate")

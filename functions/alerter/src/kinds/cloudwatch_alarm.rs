@@ -9,36 +9,47 @@ use crate::{
     console,
     draft::Draft,
     event::{Event, text_of},
+    event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::{Classification, Classifier},
+    kinds::classifier::Classification,
+    severity::{Content, row},
     text::name_of,
 };
 
-/// An alarm of CloudWatch.
-pub(super) const ALARM: Kind = Kind::new("cloudwatch.alarm", Severity::Error, "CloudWatch alarms");
-pub(super) const CLASSIFIER: Classifier = Classifier {
-    kinds: &[ALARM],
+const WENT_OFF: Content = Content::new("it went off");
+const RECOVERED: Content = Content::new("it is OK again");
+const NO_DATA: Content = Content::new("it has no data");
+const SUPPRESSED: Content = Content::new("it is suppressed");
+const CHANGED: Content = Content::new("the alarm itself was changed");
+
+/// An alarm of `CloudWatch`.
+pub const KIND: &Kind = &Kind {
+    name: "cloudwatch.alarm",
+    plural: "CloudWatch alarms",
+    about: "a CloudWatch alarm, of any account and Region",
+    severities: &[
+        row(Severity::Info).content(RECOVERED).fixed(),
+        row(Severity::Info).content(NO_DATA).fixed(),
+        row(Severity::Info).content(SUPPRESSED).fixed(),
+        row(Severity::Info).content(CHANGED).fixed(),
+        row(Severity::Error),
+    ],
+    // Auto Scaling has alarms of its own, which go off all day.
+    rules: &[EventRule::of(
+        "AlarmState",
+        "CloudWatch alarms that go off, and are OK again",
+        r#"{"source":["aws.cloudwatch"],"detail-type":["CloudWatch Alarm State Change"],
+            "detail":{"alarmName":[{"anything-but":{"prefix":"TargetTracking-"}}],
+            "$or":[{"state":{"value":["ALARM"]}},
+            {"state":{"value":["OK"]},"previousState":{"value":["ALARM"]}}]}}"#,
+    )],
     calls: &[],
+    samples: &["alarm", "alarm-over"],
     classify,
 };
 
-/// What the event says about how much it matters.
-const WENT_OFF: &str = "went off";
-const RECOVERED: &str = "recovered";
-const NO_DATA: &str = "no data";
-const SUPPRESSED: &str = "suppressed";
-const CHANGED: &str = "changed";
-
-/// The severity of each content, whatever rules say about the kind. What is not here has the kind's.
-const SEVERITIES: &[(&str, Severity)] = &[
-    (RECOVERED, Severity::Info),
-    (NO_DATA, Severity::Info),
-    (SUPPRESSED, Severity::Info),
-    (CHANGED, Severity::Info),
-];
-
 /// What to do about each content.
-const TO_DO: &[(&str, &str)] = &[
+const TO_DO: &[(Content, &str)] = &[
     (
         WENT_OFF,
         "Read the alarm's description and reason, and look at its metric. For a dead-letter queue: read the oldest \
@@ -125,7 +136,7 @@ const OF_AN_EVENT: Places = Places {
 const MUTED_BY: &str = "/detail/muteDetail/mutedByArn";
 
 /// How much an event matters.
-fn content(event: &Event, places: &Places) -> &'static str {
+fn content(event: &Event, places: &Places) -> Content {
     let state = event.value(places.state);
     let suppressed = [places.suppressed_by, MUTED_BY]
         .iter()
@@ -160,7 +171,7 @@ fn classify(event: &Event) -> Option<Classification> {
     };
     let arn = event.value(places.arn);
     let part = |place| arn.as_deref()?.split(':').nth(place);
-    let mut draft = Draft::of(event, ALARM, format!("Alarm {name} {what}"));
+    let mut draft = Draft::of(event, KIND, format!("Alarm {name} {what}"));
     draft.account = event.account(&[places.arn, "/AWSAccountId"]);
     let region = part(3).filter(|region| console::is_region(region));
     let region = region
@@ -179,9 +190,7 @@ fn classify(event: &Event) -> Option<Classification> {
         draft.detail("Suppressed by", suppressor);
         draft.detail("Suppressed", event.value(places.suppressed_why));
     }
-    if let Some((_, severity)) = SEVERITIES.iter().find(|(of, _)| *of == content) {
-        draft.fix_severity(*severity);
-    }
+    draft.is_about(content);
     if let Some((_, to_do)) = TO_DO.iter().find(|(of, _)| *of == content) {
         draft.what_to_do(to_do);
     }
@@ -340,10 +349,7 @@ mod tests {
     fn a_composite_alarm_has_its_rule_and_what_triggered_it() {
         let draft = draft(&composite());
         assert_eq!(draft.headline, "Alarm shop-is-down went off");
-        assert_eq!(
-            (draft.severity, draft.severity_is_fixed),
-            (Severity::Error, false)
-        );
+        assert_eq!(draft.rated(), (Severity::Error, false));
         assert_eq!(
             detail(&draft, "Rule"),
             Some("ALARM(\"shop-5xx\") OR ALARM(shop-slow)")
@@ -362,10 +368,7 @@ mod tests {
             suppressed.headline,
             "Alarm shop-is-down went off, suppressed by shop-maintenance"
         );
-        assert_eq!(
-            (suppressed.severity, suppressed.severity_is_fixed),
-            (Severity::Info, true)
-        );
+        assert_eq!(suppressed.rated(), (Severity::Info, true));
         assert_ne!(before.key, suppressed.key);
         let mut muted = composite();
         muted["detail"]["muteDetail"]["mutedByArn"] =
@@ -375,7 +378,7 @@ mod tests {
             muted.headline,
             "Alarm shop-is-down went off, suppressed by mute rule night"
         );
-        assert_eq!(muted.severity, Severity::Info);
+        assert_eq!(muted.rated().0, Severity::Info);
     }
 
     #[test]
@@ -384,7 +387,7 @@ mod tests {
         event["detail"]["operation"] = "delete".into();
         let draft = draft(&event);
         assert_eq!(draft.headline, "Alarm shop-is-down was deleted");
-        assert_eq!(draft.severity, Severity::Info);
+        assert_eq!(draft.rated().0, Severity::Info);
     }
 
     #[test]

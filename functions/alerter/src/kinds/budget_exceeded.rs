@@ -1,0 +1,18 @@
+//! A budget is used up.
+
+use orgkeeper_shared::alert::Severity;
+
+use crate::{kind::Kind, kinds::budget_notice, severity::row};
+
+/// A budget is used up.
+pub const KIND: &Kind = &Kind {
+    name: "budget.exceeded",
+    plural: "exceeded budgets",
+    about: "a budget was exceeded, or too little of a reservation is used",
+    severities: &[row(Severity::Error)],
+    // AWS Budgets publishes to the signals topic.
+    rules: &[],
+    calls: &[],
+    samples: &["budget-exceeded"],
+    classify: |event| budget_notice::classify(event, KIND),
+};

@@ -1,0 +1,18 @@
+//! A budget is forecast to be used up.
+
+use orgkeeper_shared::alert::Severity;
+
+use crate::{kind::Kind, kinds::budget_notice, severity::row};
+
+/// A budget is forecast to be used up.
+pub const KIND: &Kind = &Kind {
+    name: "budget.forecast",
+    plural: "budgets that are forecast to be exceeded",
+    about: "a budget is forecast to be exceeded",
+    severities: &[row(Severity::Error)],
+    // AWS Budgets publishes to the signals topic.
+    rules: &[],
+    calls: &[],
+    samples: &["budget-forecast"],
+    classify: |event| budget_notice::classify(event, KIND),
+};
