@@ -1,5 +1,7 @@
 //! An alert before rules and account names are applied.
 
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, AlertSource, Details, Severity, WHAT_HAPPENED, WHAT_TO_DO},
@@ -37,6 +39,15 @@ pub struct Cause {
     pub key: String,
     /// Where this one came up: a Region, or an account's id.
     pub place: String,
+}
+
+/// A central root session that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSession {
+    /// The access key id of its credentials, by which its calls are recognized.
+    pub access_key_id: String,
+    /// Who opened it.
+    pub who: String,
 }
 
 impl Level {
@@ -90,6 +101,18 @@ pub struct Draft {
     pub critical_from: Option<usize>,
     /// The thing that is reported again only when its level rose, and the level.
     pub level: Option<(String, Level)>,
+    /// The central root session that it reports.
+    pub opened_session: Option<OpenedSession>,
+    /// The access key id of a call that a central root session may have made.
+    pub session_key: Option<String>,
+    /// Who opened that session, if that is known.
+    pub session_opened_by: Option<String>,
+    /// Accounts that a policy trusts.
+    pub trusted_accounts: Vec<AccountId>,
+    /// The names of those that are in the account directory.
+    pub trusted_names: BTreeMap<AccountId, String>,
+    /// The account directory could not be read for them.
+    pub trusted_unread: bool,
 }
 
 impl Draft {
@@ -116,6 +139,12 @@ impl Draft {
             cause: None,
             critical_from: None,
             level: None,
+            opened_session: None,
+            session_key: None,
+            session_opened_by: None,
+            trusted_accounts: Vec::new(),
+            trusted_names: BTreeMap::new(),
+            trusted_unread: false,
         }
     }
 
@@ -211,5 +240,18 @@ impl Draft {
             link: self.link.clone(),
             dedup_key: self.dedup_key(),
         }
+    }
+
+    /// Says who opened the session that made the call; `None` if that is unknown.
+    pub fn attribute_session(&mut self, who: Option<&str>) {
+        self.session_opened_by = who.map(str::to_owned);
+    }
+
+    /// Says which of the trusted accounts the account directory knows, by their names.
+    pub fn know_trusted(&mut self, names: &HashMap<AccountId, String>) {
+        let known = names
+            .iter()
+            .filter(|(id, _)| self.trusted_accounts.contains(id));
+        self.trusted_names = known.map(|(id, name)| (id.clone(), name.clone())).collect();
     }
 }
