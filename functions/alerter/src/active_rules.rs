@@ -1,4 +1,5 @@
-//! The rules in force: read at the start, and again every few minutes.
+//! The rules in force: read with the first batch, and again every few minutes. Rules that are wrong or cannot be read
+//! never hold back an alert: the last good ones stay in force, at the start the defaults, and an alert says so.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -6,14 +7,32 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::{gateway::rules_parameter::RulesParameter, rules::Rules};
+use crate::{
+    draft::Draft,
+    event::Event,
+    gateway::rules_parameter::{NoRules, RulesParameter},
+    kinds::alerting_rules_refused,
+    rules::Rules,
+};
 
 /// The age at which the rules are read again.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a batch waits for that.
+/// How long after an attempt that failed the rules are read again at the earliest.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// How long reading them may fail before an alert says so.
+const FAILING: SignedDuration = SignedDuration::from_mins(1);
+/// How long a batch waits for them.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// Problems that the alert names.
+const NAMED: usize = 10;
+
+const TO_DO: &str = "Store corrected rules in the parameter: orgkeeper alert try --rules names what is wrong. They are \
+    in force within five minutes.";
+const TO_READ: &str = "Check that the parameter exists and that the role of alerter may read it. The rules are read \
+    again by themselves.";
 
 /// The rules in force, and the parameter that they come from.
 #[derive(Debug)]
@@ -23,79 +42,234 @@ pub struct ActiveRules {
     current: Mutex<Current>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Current {
     rules: Arc<Rules>,
-    /// The time of the first batch, then of each attempt to read them again.
-    read_at: Option<Timestamp>,
+    /// When they are read again.
+    due_at: Option<Timestamp>,
+    /// Since when they could not be read.
+    failing_since: Option<Timestamp>,
+    /// The alert that is not published yet, and the key of the one that is.
+    report: Option<Draft>,
+    reported: Option<String>,
 }
 
 impl From<Rules> for ActiveRules {
     /// Rules that never change.
     fn from(rules: Rules) -> Self {
-        let (rules, read_at) = (Arc::new(rules), None);
         Self {
             parameter: None,
-            current: Mutex::new(Current { rules, read_at }),
+            current: Mutex::new(Current {
+                rules: Arc::new(rules),
+                ..Current::default()
+            }),
+        }
+    }
+}
+
+impl From<RulesParameter> for ActiveRules {
+    /// The rules of a parameter, which is read with the first batch.
+    fn from(parameter: RulesParameter) -> Self {
+        Self {
+            parameter: Some(parameter),
+            ..Rules::default().into()
         }
     }
 }
 
 impl ActiveRules {
-    /// The rules of a parameter.
-    ///
-    /// # Errors
-    /// If the parameter cannot be read or a rule is wrong. The function does not start then, so that no alert
-    /// is published against somebody's rules.
-    pub async fn load(parameter: RulesParameter) -> anyhow::Result<Self> {
-        let rules = parameter.read().await?;
-        Ok(Self {
-            parameter: Some(parameter),
-            ..rules.into()
-        })
-    }
-
     /// The rules in force.
     #[must_use]
     pub fn current(&self) -> Arc<Rules> {
         Arc::clone(&self.lock().rules)
     }
 
-    /// Reads the rules again if they are old. If that fails, or if a rule is wrong, the old rules stay in
-    /// force: a refused rule never silences an alert.
+    /// Reads the rules if they are due, and waits for a second at most.
     pub async fn refresh(&self, now: Timestamp) {
         let Some(parameter) = &self.parameter else {
             return;
         };
-        if !self.is_due(now) {
+        if self.lock().due_at.is_some_and(|due| now < due) {
             return;
         }
-        match timeout(READ_TIMEOUT, parameter.read()).await {
-            Ok(Ok(rules)) => self.lock().rules = Arc::new(rules),
-            Ok(Err(error)) => {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "new rules refused, the old rules stay in force"
-                );
-            }
-            Err(_) => {
-                tracing::warn!("reading the rules timed out, the old rules stay in force");
-            }
-        }
+        let read = timeout(READ_TIMEOUT, parameter.read()).await;
+        self.lock().take(read.ok(), parameter.name(), now);
     }
 
-    /// Whether the rules are old. They count as read from now on.
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// The alert about rules that are not in force, until it is [published](Self::published).
+    #[must_use]
+    pub fn report(&self) -> Option<Draft> {
+        self.lock().report.clone()
+    }
+
+    /// The alert with this key was published.
+    pub fn published(&self, key: &str) {
         let mut current = self.lock();
-        let read_at = *current.read_at.get_or_insert(now);
-        let due = now.duration_since(read_at) >= MAX_AGE;
-        if due {
-            current.read_at = Some(now);
-        }
-        due
+        current.reported = Some(key.to_owned());
+        current.report.take_if(|report| report.key == key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    /// Takes over what was read; none if there was no answer in time.
+    fn take(&mut self, read: Option<Result<Rules, NoRules>>, parameter: &str, now: Timestamp) {
+        let failure = match read {
+            Some(Ok(rules)) => {
+                *self = Self {
+                    rules: Arc::new(rules),
+                    due_at: after(now, MAX_AGE),
+                    ..Self::default()
+                };
+                return;
+            }
+            Some(Err(NoRules::Refused(error))) => {
+                tracing::error!(%error, "new rules refused, the old rules stay in force");
+                self.due_at = after(now, MAX_AGE);
+                self.failing_since = None;
+                self.set_report(rules_refused(&error.0, parameter, now));
+                return;
+            }
+            Some(Err(NoRules::Unread(error))) => error.to_string(),
+            None => "SSM did not answer within a second".to_owned(),
+        };
+        tracing::warn!(
+            error = failure,
+            "the rules cannot be read, the old rules stay in force"
+        );
+        self.due_at = after(now, RETRY_AFTER);
+        let since = *self.failing_since.get_or_insert(now);
+        if now.duration_since(since) >= FAILING {
+            self.set_report(rules_unread(&failure, parameter, now));
+        }
+    }
+
+    fn set_report(&mut self, report: Draft) {
+        if self.reported.as_ref() != Some(&report.key) {
+            self.report = Some(report);
+        }
+    }
+}
+
+fn after(now: Timestamp, duration: SignedDuration) -> Option<Timestamp> {
+    now.checked_add(duration).ok()
+}
+
+/// The alert that says that the rules in `parameter` are refused, with the lines; the same for the same problems.
+#[must_use]
+pub fn rules_refused(problems: &[String], parameter: &str, now: Timestamp) -> Draft {
+    let digest = Sha256::digest(problems.join("\n"));
+    let key = format!("{parameter}#{}", hex::encode(&digest[..8]));
+    let mut draft = draft(key, "Alert rules refused", now);
+    draft.what_happened(format!(
+        "The rules in parameter {parameter} are wrong and not in force: the last good ones apply, and after a start \
+         without any the defaults. Every alert is sent."
+    ));
+    let mut named = problems[..problems.len().min(NAMED)].to_vec();
+    if problems.len() > NAMED {
+        named.push(format!("and {} more", problems.len() - NAMED));
+    }
+    draft.detail("Wrong", Some(named.join("\n")));
+    draft.what_to_do(TO_DO);
+    draft
+}
+
+/// The alert that says that the rules cannot be read; one a day for each parameter.
+fn rules_unread(failure: &str, parameter: &str, now: Timestamp) -> Draft {
+    let key = format!("{parameter}#unread#{}", now.strftime("%Y-%m-%d"));
+    let mut draft = draft(key, "Alert rules cannot be read", now);
+    draft.what_happened(format!(
+        "The rules in parameter {parameter} cannot be read: the last good ones apply, and after a start without any \
+         the defaults. Every alert is sent."
+    ));
+    draft.detail("Failed", Some(failure.to_owned()));
+    draft.what_to_do(TO_READ);
+    draft
+}
+
+fn draft(key: String, headline: &str, now: Timestamp) -> Draft {
+    Draft {
+        key,
+        ..Draft::of(
+            &Event::read("{}", "", now),
+            alerting_rules_refused::KIND,
+            headline,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orgkeeper_shared::aws_error::AwsCallError;
+
+    use super::*;
+    use crate::rules_file::RulesError;
+
+    const PARAMETER: &str = "/orgkeeper/alert-rules";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    fn refused(problem: &str) -> Option<Result<Rules, NoRules>> {
+        let error = RulesError(vec![problem.to_owned()]);
+        Some(Err(NoRules::Refused(error)))
+    }
+
+    fn unread() -> Option<Result<Rules, NoRules>> {
+        let error = AwsCallError::unfinished("GetParameter");
+        Some(Err(NoRules::Unread(error)))
+    }
+
+    #[test]
+    fn refused_rules_are_reported_once_for_their_problems() {
+        let mut current = Current::default();
+        current.take(refused("line 6: x"), PARAMETER, at(0));
+        let first = current.report.clone().unwrap();
+        assert_eq!(first.severity, Severity::Error);
+        assert!(first.details.contains(&("Wrong", "line 6: x".to_owned())));
+        current.reported = Some(first.key.clone());
+        current.report = None;
+        current.take(refused("line 6: x"), PARAMETER, at(300));
+        assert!(current.report.is_none());
+        current.take(refused("line 7: y"), PARAMETER, at(600));
+        assert_ne!(current.report.clone().unwrap().key, first.key);
+        current.take(Some(Ok(Rules::default())), PARAMETER, at(900));
+        assert!(current.report.is_none());
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_are_read_again_soon_and_reported_after_a_minute() {
+        let mut current = Current::default();
+        for (seconds, answer, reported) in [
+            (0, unread(), false),
+            (10, None, false),
+            (59, unread(), false),
+            (60, None, true),
+        ] {
+            current.take(answer, PARAMETER, at(seconds));
+            assert_eq!(current.due_at, Some(at(seconds + 10)));
+            assert_eq!(current.report.is_some(), reported, "{seconds}");
+        }
+        // Another process reports the same within the day.
+        let mut other = Current::default();
+        other.take(unread(), PARAMETER, at(30));
+        other.take(unread(), PARAMETER, at(100));
+        assert_eq!(other.report.unwrap().key, current.report.unwrap().key);
+    }
+
+    #[test]
+    fn many_problems_are_counted() {
+        let problems: Vec<String> = (1..=14).map(|line| format!("line {line}: wrong")).collect();
+        let draft = rules_refused(&problems, PARAMETER, at(0));
+        let (_, wrong) = draft
+            .details
+            .iter()
+            .find(|(label, _)| *label == "Wrong")
+            .unwrap();
+        assert!(wrong.ends_with("line 10: wrong\nand 4 more"), "{wrong}");
     }
 }

@@ -26,8 +26,8 @@ pub struct Config {
     pub alerts_queue_url: String,
     /// `ALERT_RULES_PARAMETER`: the name of the SSM parameter that holds the rules, if there are any.
     pub rules_parameter: Option<String>,
-    /// `BURST_LIMIT` and `BURST_SECONDS`: alerts of a burst that are published one by one, and its
-    /// window (default 5 within 300 s).
+    /// `BURST_LIMIT`, `BURST_LIMIT_CRITICAL` and `BURST_SECONDS`: alerts of a burst that are published one by one,
+    /// critical ones, and its window (default 5 and 3 within 300 s).
     pub limits: BurstLimits,
 }
 
@@ -48,6 +48,7 @@ impl Config {
             rules_parameter: read.optional("ALERT_RULES_PARAMETER"),
             limits: BurstLimits {
                 alerts: read.number("BURST_LIMIT", 5, 1..) as usize,
+                critical: read.number("BURST_LIMIT_CRITICAL", 3, 1..) as usize,
                 window: Duration::from_secs(
                     read.number("BURST_SECONDS", 300, 1..=LONGEST_WINDOW).into(),
                 ),
@@ -87,6 +88,7 @@ mod tests {
                 rules_parameter: None,
                 limits: BurstLimits {
                     alerts: 5,
+                    critical: 3,
                     window: Duration::from_mins(5),
                 },
             })

@@ -6,9 +6,13 @@ use std::{
 };
 
 use aws_lambda_events::sqs::SqsMessage;
+use futures::future::{join, join_all};
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    account_directory::table::{DirectoryTable, Stored},
+    account_directory::{
+        entry::AccountEntry,
+        table::{DirectoryTable, Stored},
+    },
     alert::AlertAccount,
     ids::AccountId,
     lambda::{Outcomes, Time, Work},
@@ -18,6 +22,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::{
     draft::Draft,
+    gateway::root_sessions::RootSessions,
     kinds::{self, classifier::Classification, unrecognized},
     message::Message,
     publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
@@ -32,6 +37,7 @@ const LOOKUP: Duration = Duration::from_secs(1);
 pub struct Alerter {
     publisher: AlertPublisher,
     directory: Option<DirectoryTable>,
+    root_sessions: RootSessions,
 }
 
 /// The result of each message, by its index in the batch.
@@ -46,8 +52,6 @@ impl Work for Alerter {
         messages: &'a [SqsMessage],
         time: &Time,
     ) -> Outcomes<'a, PublishError> {
-        self.publisher.rules.refresh(time.began()).await;
-
         let Batch { drafts, tasks } = classify(messages, time.began());
         let unrecognized = drafts
             .iter()
@@ -55,8 +59,21 @@ impl Work for Alerter {
             .count();
         let mut results = Results::new();
         let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
-        let alerts = self.with_accounts(drafts).await;
+        // At once: each takes a second at most.
+        let (mut alerts, ()) = join(
+            self.with_lookups(drafts, time.began()),
+            self.publisher.rules.refresh(time.began()),
+        )
+        .await;
+        alerts.extend(self.publisher.rules.report().map(|draft| PendingAlert {
+            draft,
+            account: None,
+            account_unread: false,
+        }));
         let published = self.publisher.publish_all(&alerts, time).await;
+        if let (Some(alert), Some(Ok(_))) = (alerts.get(indices.len()), published.last()) {
+            self.publisher.rules.published(&alert.draft.key);
+        }
         for (indices, result) in indices.into_iter().zip(published) {
             results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
@@ -72,8 +89,13 @@ impl Work for Alerter {
                 .filter(|result| matches!(result, Ok(it) if *it == outcome))
                 .count()
         };
+        let unremembered = count(PublishOutcome::Unremembered);
         let counts = [
-            ("AlertsPublished", count(PublishOutcome::Published)),
+            (
+                "AlertsPublished",
+                count(PublishOutcome::Published) + unremembered,
+            ),
+            ("AlertsUnremembered", unremembered),
             ("AlertsDuplicate", count(PublishOutcome::Duplicate)),
             ("AlertsSummarized", count(PublishOutcome::Summarized)),
             ("AlertsSilenced", count(PublishOutcome::Silenced)),
@@ -93,49 +115,136 @@ impl Work for Alerter {
 }
 
 impl Alerter {
-    /// An alerter over `publisher`. Account names come from `directory`.
+    /// An alerter over `publisher`. Account names come from `directory`, who opened a session from `root_sessions`.
     #[must_use]
-    pub fn new(publisher: AlertPublisher, directory: Option<DirectoryTable>) -> Self {
+    pub fn new(
+        publisher: AlertPublisher,
+        directory: Option<DirectoryTable>,
+        root_sessions: RootSessions,
+    ) -> Self {
         Self {
             publisher,
             directory,
+            root_sessions,
         }
     }
 
-    /// The drafts with the names of their accounts. If the directory does not answer, alerts have ids only.
-    async fn with_accounts(&self, drafts: Vec<Draft>) -> Vec<PendingAlert> {
-        let ids: BTreeSet<AccountId> = drafts
-            .iter()
-            .filter_map(|draft| draft.account.clone())
-            .collect();
-        let mut timed_out = false;
-        let stored = match &self.directory {
-            Some(directory) if !ids.is_empty() => {
-                let read = timeout(LOOKUP, directory.read(&ids)).await;
-                timed_out = read.is_err();
-                read.unwrap_or_default()
+    /// The drafts with what the tables know of their accounts and sessions.
+    async fn with_lookups(&self, mut drafts: Vec<Draft>, now: Timestamp) -> Vec<PendingAlert> {
+        let (accounts, sessions) =
+            join(self.accounts_of(&drafts), self.sessions_of(&drafts, now)).await;
+        for draft in &mut drafts {
+            if let Some(key) = draft.session_key.clone() {
+                draft.attribute_session(sessions.get(&key).map(String::as_str));
             }
-            _ => HashMap::new(),
-        };
-        let failed = stored.values().filter(|stored| stored.is_err()).count();
-        if timed_out || failed > 0 {
-            tracing::warn!(
-                accounts = ids.len(),
-                timed_out,
-                "account directory not read, alerts are published without account names"
-            );
+            if !draft.trusted_accounts.is_empty() {
+                let trusted = accounts.names_of(&draft.trusted_accounts);
+                let unread = trusted.is_none();
+                draft.know_trusted(&trusted.unwrap_or_default(), unread);
+            }
         }
         drafts
             .into_iter()
-            .map(|draft| {
-                let stored = draft.account.as_ref().and_then(|id| stored.get(id));
-                PendingAlert {
-                    account: draft.account.clone().map(|id| named(id, stored)),
-                    account_unread: timed_out || matches!(stored, Some(Err(_))),
-                    draft,
-                }
+            .map(|draft| PendingAlert {
+                account: draft.account.clone().map(|id| accounts.named(id)),
+                account_unread: draft
+                    .account
+                    .as_ref()
+                    .is_some_and(|id| accounts.is_unread(id)),
+                draft,
             })
             .collect()
+    }
+
+    /// What the directory knows of the accounts of these drafts. If it does not answer, alerts have ids only.
+    async fn accounts_of(&self, drafts: &[Draft]) -> Accounts {
+        let ids: BTreeSet<AccountId> = drafts
+            .iter()
+            .flat_map(|draft| draft.account.iter().chain(&draft.trusted_accounts))
+            .cloned()
+            .collect();
+        let mut accounts = Accounts {
+            exist: self.directory.is_some(),
+            ..Accounts::default()
+        };
+        if let Some(directory) = self.directory.as_ref().filter(|_| !ids.is_empty()) {
+            let read = timeout(LOOKUP, directory.read(&ids)).await;
+            accounts.timed_out = read.is_err();
+            accounts.stored = read.unwrap_or_default();
+        }
+        if accounts.timed_out || accounts.stored.values().any(Result::is_err) {
+            tracing::warn!(
+                accounts = ids.len(),
+                timed_out = accounts.timed_out,
+                "account directory not read, alerts are published without account names"
+            );
+        }
+        accounts
+    }
+
+    /// Who opened the sessions that may have made the calls of these drafts, by access key ids. Those that the drafts
+    /// report are remembered.
+    async fn sessions_of(&self, drafts: &[Draft], now: Timestamp) -> HashMap<String, String> {
+        let opened: HashMap<String, String> = drafts
+            .iter()
+            .filter_map(|draft| draft.opened_session.clone())
+            .map(|session| (session.access_key_id, session.who))
+            .collect();
+        let unknown: BTreeSet<&String> = drafts
+            .iter()
+            .filter_map(|draft| draft.session_key.as_ref())
+            .filter(|key| !opened.contains_key(*key))
+            .collect();
+        let remember = opened
+            .iter()
+            .map(|(key, who)| self.root_sessions.remember(key, who, now));
+        let look_up = unknown.into_iter().map(async |key| {
+            let who = self.root_sessions.who_opened(key).await?;
+            Some((key.clone(), who))
+        });
+        let (_, found) = join(join_all(remember), join_all(look_up)).await;
+        found.into_iter().flatten().chain(opened.clone()).collect()
+    }
+}
+
+/// What the directory knows of the accounts of a batch.
+#[derive(Default)]
+struct Accounts {
+    /// Whether there is a directory.
+    exist: bool,
+    stored: HashMap<AccountId, Stored>,
+    timed_out: bool,
+}
+
+impl Accounts {
+    fn is_unread(&self, id: &AccountId) -> bool {
+        self.timed_out || matches!(self.stored.get(id), Some(Err(_)))
+    }
+
+    fn entry(&self, id: &AccountId) -> Option<&AccountEntry> {
+        let entry = self.stored.get(id)?.as_ref().ok();
+        // One that was never in the organization has no name.
+        entry.filter(|entry| !entry.name.is_empty())
+    }
+
+    fn named(&self, id: AccountId) -> AlertAccount {
+        let entry = self.entry(&id);
+        AlertAccount {
+            name: entry.map(|entry| entry.name.clone()),
+            ou_path: entry.map(|entry| entry.ou_path.to_string()),
+            id: Some(id),
+        }
+    }
+
+    /// The names of those accounts that are known; none if the directory was not read.
+    fn names_of(&self, ids: &[AccountId]) -> Option<HashMap<AccountId, String>> {
+        if !self.exist || ids.iter().any(|id| self.is_unread(id)) {
+            return None;
+        }
+        let names = ids
+            .iter()
+            .filter_map(|id| Some((id.clone(), self.entry(id)?.name.clone())));
+        Some(names.collect())
     }
 }
 
@@ -173,15 +282,4 @@ fn read(message: &SqsMessage, now: Timestamp) -> Message {
     let body = message.body.as_deref().unwrap_or_default();
     let id = message.message_id.as_deref().unwrap_or_default();
     Message::read(body, id, now)
-}
-
-fn named(id: AccountId, stored: Option<&Stored>) -> AlertAccount {
-    let entry = stored.and_then(|stored| stored.as_ref().ok());
-    // One that was never in the organization has no name.
-    let entry = entry.filter(|entry| !entry.name.is_empty());
-    AlertAccount {
-        id: Some(id),
-        name: entry.map(|entry| entry.name.clone()),
-        ou_path: entry.map(|entry| entry.ou_path.to_string()),
-    }
 }

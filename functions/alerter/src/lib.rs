@@ -7,7 +7,8 @@
 //! * [`kind`]: a kind of alert. [`draft`]: an alert before rules. [`kinds`]: what an event means, a file and a row
 //!   for each kind. [`severity`]: how severe it is. [`event_rule`]: the rules of `EventBridge` for it.
 //! * [`rules`]: severities, silences and routes, read by [`rules_file`]. [`active_rules`]: those in force.
-//! * [`burst_window`]: which alerts are published, and which are summarized.
+//! * [`burst_window`]: which alerts are published, and which are summarized. [`held_alerts`]: what is known of those.
+//!   [`memory`]: how long the memory of that is waited for.
 //! * [`gateway`]: the files that call AWS.
 //! * [`publisher`]: publishes each alert once. [`handler`]: a batch of messages in, the messages to be retried
 //!   out. [`setup`]: the clients.
@@ -22,8 +23,10 @@ pub mod event;
 pub mod event_rule;
 pub mod gateway;
 pub mod handler;
+pub mod held_alerts;
 pub mod kind;
 pub mod kinds;
+pub mod memory;
 pub mod message;
 pub mod policy_document;
 pub mod publisher;

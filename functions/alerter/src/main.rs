@@ -6,6 +6,5 @@ use orgkeeper_shared::lambda::{self, Error};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let (config, sdk) = lambda::start(env!("CARGO_CRATE_NAME"), Config::from_env).await?;
-    let rules = setup::rules(&config, &sdk).await?;
-    lambda::run(setup::function(&config, &sdk, rules)).await
+    lambda::run(setup::function(&config, &sdk)).await
 }

@@ -3,6 +3,8 @@
 //! An alert is claimed by its idempotency record, gets its decision from its burst, is published, and only then
 //! marked as completed. A crash at any step brings its message back to the same steps. An alert for several topics
 //! has a record for each of them, so that one that fails repeats no other.
+//!
+//! A critical alert does not wait for that [`Memory`]: if it fails, the alert is published without.
 
 use std::{
     cmp::Reverse,
@@ -11,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, future::join_all, stream};
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity},
@@ -29,6 +31,9 @@ use crate::{
     burst_window::{BurstLimits, BurstWindows, Decision, IncomingAlert, burst_id},
     draft::Draft,
     gateway::sent_alerts::{SentAlerts, alert_record_id},
+    held_alerts::{HEAVY, Place},
+    memory::{Memory, Unrecorded},
+    rules::Rules,
     summary::{Summary, Task, in_words},
     text::uncapitalized,
 };
@@ -40,6 +45,11 @@ const ALERTS_AT_ONCE: usize = 8;
 /// Attempts to write the windows of a burst. In each attempt one writer succeeds: this is some times as many as
 /// invocations run at once.
 const ATTEMPTS: u32 = 30;
+/// The detail of an alert that is published although the memory failed.
+const MAY_BE_REPEATED: (&str, &str) = (
+    "Possibly repeated",
+    "yes: the record of what was sent could not be read, so this alert may arrive a second time",
+);
 /// How long a published alert is remembered. `GuardDuty` updates a finding for 90 days, a budget within its period.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(100 * 24);
 
@@ -61,6 +71,9 @@ pub enum PublishError {
     /// It was published, but its routes are unknown.
     #[error("the account could not be read, and there are routes by organizational unit")]
     UnknownRoutes,
+    /// The table of sent alerts did not answer while critical alerts of its burst waited.
+    #[error("the table of sent alerts did not answer in time")]
+    Unanswered,
     /// Time ran out.
     #[error("the invocation's time ran out first")]
     OutOfTime,
@@ -69,7 +82,7 @@ pub enum PublishError {
 impl Reason for PublishError {
     fn retryable(&self) -> bool {
         match self {
-            Self::InProgress | Self::UnknownRoutes | Self::OutOfTime => true,
+            Self::InProgress | Self::UnknownRoutes | Self::Unanswered | Self::OutOfTime => true,
             Self::SentAlerts(error) | Self::Topic(error) | Self::Summary(error) => {
                 error.retryable()
             }
@@ -88,6 +101,8 @@ impl From<AwsCallError> for PublishError {
 pub enum PublishOutcome {
     /// It was published.
     Published,
+    /// It was published, but that is not recorded: it is critical, and the memory failed.
+    Unremembered,
     /// It was published before.
     Duplicate,
     /// It is counted for a summary.
@@ -124,6 +139,8 @@ pub struct AlertPublisher {
     pub rules: ActiveRules,
     /// When alerts are a burst.
     pub limits: BurstLimits,
+    /// What was published without a record.
+    pub unrecorded: Unrecorded,
 }
 
 /// An alert with its severity and the id of its idempotency record.
@@ -134,26 +151,47 @@ struct RatedAlert<'p> {
 }
 
 impl RatedAlert<'_> {
-    /// Whether it counts in a burst. A critical one is always published, but failed sign-ins are counted to
-    /// become critical.
-    fn is_counted(&self) -> bool {
-        self.severity < Severity::Critical || self.pending.draft.critical_from.is_some()
-    }
-
-    /// The burst that it belongs to; a burst of its own if it is not counted.
-    fn burst(&self) -> String {
+    /// The burst that it belongs to.
+    fn burst(&self, rules: &Rules) -> String {
         let PendingAlert { draft, account, .. } = self.pending;
-        if !self.is_counted() {
-            return draft.dedup_key();
+        if let Some(cause) = &draft.cause {
+            // A summary follows the routes of its alerts: those with other routes are another burst.
+            let severities = [Severity::Info, Severity::Error, Severity::Critical];
+            let routes: BTreeSet<(&str, &str)> = severities
+                .into_iter()
+                .flat_map(|severity| rules.topics(account.as_ref(), severity))
+                .collect();
+            return burst_id(&[draft.kind.name, "cause", &cause.key, &format!("{routes:?}")]);
         }
         let account = account.as_ref().and_then(|account| account.id.as_ref());
         burst_id(&[
             draft.kind.name,
             &format!("{:?}", self.severity),
+            if draft.weight >= HEAVY { "heavy" } else { "" },
             &account.map(ToString::to_string).unwrap_or_default(),
             &draft.burst_key,
         ])
     }
+
+    /// Where it came up, as people read it; none if that is not listed.
+    fn shown_place(&self) -> Option<String> {
+        let place = &self.pending.draft.cause.as_ref()?.place;
+        let account = self.pending.account.as_ref();
+        let account = account.filter(|account| {
+            let id = account.id.as_ref();
+            id.is_some_and(|id| id.to_string() == *place)
+        });
+        let name = account.and_then(|account| account.name.as_deref());
+        Some(name.map_or_else(|| place.clone(), |name| format!("{name} ({place})")))
+    }
+}
+
+/// What is done with an alert after its burst has decided.
+enum Plan {
+    /// What the burst decided.
+    Decided(Decision),
+    /// Publish it: the burst could not be read.
+    Unremembered,
 }
 
 impl AlertPublisher {
@@ -187,7 +225,7 @@ impl AlertPublisher {
         let mut bursts: Vec<(String, Vec<(usize, RatedAlert<'_>)>)> = Vec::new();
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
         for (index, alert) in rated {
-            let burst = alert.burst();
+            let burst = alert.burst(&rules);
             let at = *known.entry(burst.clone()).or_insert_with(|| {
                 bursts.push((burst, Vec::new()));
                 bursts.len() - 1
@@ -219,57 +257,83 @@ impl AlertPublisher {
         alerts: Vec<RatedAlert<'_>>,
         time: &Time,
     ) -> Vec<Result<PublishOutcome>> {
-        let claims: Vec<_> = stream::iter(alerts.iter().map(|alert| self.claim_alert(alert, time)))
-            .buffered(ALERTS_AT_ONCE)
-            .collect()
-            .await;
-        let is_claimed = |index: &usize| matches!(claims[*index], Ok(Claim::Claimed));
-        let mut decisions = vec![Decision::Publish(1); alerts.len()];
-        let counted: Vec<usize> = (0..alerts.len())
-            .filter(is_claimed)
-            .filter(|index| alerts[*index].is_counted())
-            .collect();
-        if !counted.is_empty() {
-            let of_burst: Vec<&RatedAlert<'_>> =
-                counted.iter().map(|index| &alerts[*index]).collect();
-            match self.decide(burst, &of_burst, time).await {
-                Ok(decided) => {
-                    for (index, decision) in counted.into_iter().zip(decided) {
-                        decisions[index] = decision;
+        let claim = alerts.iter().map(async |alert| {
+            let mut memory = Memory::of(alert.severity);
+            let claim = self.claim_alert(alert, &mut memory, time).await;
+            (claim, memory)
+        });
+        let mut claims: Vec<(Result<Option<Claim>>, Memory)> =
+            stream::iter(claim).buffered(ALERTS_AT_ONCE).collect().await;
+        let decided = self.decide_claimed(burst, &alerts, &mut claims, time).await;
+        let finish = alerts.iter().zip(claims).zip(decided).map(
+            async |((alert, (claim, mut memory)), decided)| match claim? {
+                Some(Claim::Claimed) => match decided {
+                    Ok(plan) => self.finish(alert, plan, memory, time).await,
+                    Err(error) => {
+                        self.release(&alert.record_id, &mut memory).await;
+                        Err(error)
                     }
-                }
-                Err(error) => {
-                    let claimed = (0..alerts.len()).filter(is_claimed);
-                    join_all(claimed.map(|index| self.release(&alerts[index].record_id))).await;
-                    return vec![Err(error); alerts.len()];
-                }
-            }
-        }
-        let finish =
-            alerts
-                .iter()
-                .zip(claims)
-                .zip(decisions)
-                .map(async |((alert, claim), decision)| match claim? {
-                    Claim::Claimed => self.finish(alert, decision, time).await,
-                    Claim::Completed => Ok(PublishOutcome::Duplicate),
-                    Claim::InProgress => Err(PublishError::InProgress),
-                });
+                },
+                Some(Claim::Completed) => Ok(PublishOutcome::Duplicate),
+                Some(Claim::InProgress) => Err(PublishError::InProgress),
+                None => self.finish(alert, Plan::Unremembered, memory, time).await,
+            },
+        );
         stream::iter(finish)
             .buffered(ALERTS_AT_ONCE)
             .collect()
             .await
     }
 
-    /// Claims an alert. One about something that was published at this level is completed.
-    async fn claim_alert(&self, alert: &RatedAlert<'_>, time: &Time) -> Result<Claim> {
+    /// Claims an alert. One about something that was published at this level is completed. `None` if it is
+    /// published without a claim.
+    async fn claim_alert(
+        &self,
+        alert: &RatedAlert<'_>,
+        memory: &mut Memory,
+        time: &Time,
+    ) -> Result<Option<Claim>> {
+        if self.unrecorded.contains(&alert.record_id) {
+            return Ok(Some(Claim::Completed));
+        }
         if let Some((thing, level)) = &alert.pending.draft.level {
-            let published = self.sent_alerts.level(thing).await?;
+            let read = async { Ok(self.sent_alerts.level(thing).await?) };
+            let published = memory.ask(read).await?.flatten();
             if published.is_some_and(|published| !level.rose_above(published)) {
-                return Ok(Claim::Completed);
+                return Ok(Some(Claim::Completed));
             }
         }
-        self.claim(&alert.record_id, time).await
+        memory.ask(self.claim(&alert.record_id, time)).await
+    }
+
+    /// Decides on those alerts of a burst that are claimed.
+    async fn decide_claimed(
+        &self,
+        burst: &str,
+        alerts: &[RatedAlert<'_>],
+        claims: &mut [(Result<Option<Claim>>, Memory)],
+        time: &Time,
+    ) -> Vec<Result<Plan>> {
+        let claimed: Vec<usize> = (0..alerts.len())
+            .filter(|index| matches!(claims[*index].0, Ok(Some(Claim::Claimed))))
+            .collect();
+        let mut plans: Vec<Result<Plan>> = alerts.iter().map(|_| Ok(Plan::Unremembered)).collect();
+        if claimed.is_empty() {
+            return plans;
+        }
+        let mut memory = Memory::of_all(claimed.iter().map(|index| claims[*index].1));
+        let of_burst: Vec<&RatedAlert<'_>> = claimed.iter().map(|index| &alerts[*index]).collect();
+        let decided = memory.ask(self.decide(burst, &of_burst, time)).await;
+        for (number, index) in claimed.into_iter().enumerate() {
+            claims[index].1.share(memory);
+            plans[index] = match &decided {
+                Ok(Some(decisions)) => Ok(Plan::Decided(decisions[number])),
+                Ok(None) if claims[index].1.is_optional() => Ok(Plan::Unremembered),
+                Ok(None) => Err(PublishError::Unanswered),
+                Err(error) => Err(error.clone()),
+            };
+        }
+        plans
     }
 
     async fn claim(&self, record_id: &str, time: &Time) -> Result<Claim> {
@@ -282,8 +346,9 @@ impl AlertPublisher {
 
     /// Releases a claim, so that the alert can be retried at once. If that fails, the claim expires with the
     /// invocation.
-    async fn release(&self, record_id: &str) {
-        if let Err(error) = self.idempotency.release(record_id).await {
+    async fn release(&self, record_id: &str, memory: &mut Memory) {
+        let release = async { Ok(self.idempotency.release(record_id).await?) };
+        if let Err(error) = memory.ask(release).await {
             tracing::warn!(%error, "claim not released, it expires with the invocation");
         }
     }
@@ -299,21 +364,37 @@ impl AlertPublisher {
         self.update_windows(burst, time, async |windows| {
             let decide = alerts.iter().map(|alert| {
                 let draft = &alert.pending.draft;
+                let shown = alert.shown_place();
                 let incoming = IncomingAlert {
                     key: &draft.dedup_key(),
                     headline: &draft.headline,
-                    critical_from: match alert.severity {
-                        Severity::Critical => Some(1),
-                        Severity::Error | Severity::Info => draft.critical_from,
-                    },
+                    severity: alert.severity,
+                    weight: draft.weight,
+                    time: draft.time,
+                    critical_from: draft.critical_from,
+                    place: draft
+                        .cause
+                        .as_ref()
+                        .zip(shown.as_deref())
+                        .map(|(cause, shown)| Place {
+                            id: &cause.place,
+                            shown,
+                        }),
                 };
                 windows.decide(incoming, time.began(), self.limits)
             });
-            let decisions = decide.collect();
+            let decisions: Vec<Decision> = decide.collect();
             // Scheduled before an alert is held: a summary that finds nothing does no harm.
             let mut unscheduled = windows.take_unscheduled();
             unscheduled.retain(|window| scheduled.insert(*window));
-            self.schedule(burst, unscheduled, alerts, time).await?;
+            let held = alerts.iter().zip(&decisions);
+            let held = held.filter(|(_, decision)| **decision == Decision::Summarize);
+            let gravest = held
+                .map(|(alert, _)| *alert)
+                .max_by_key(|alert| (alert.severity, alert.pending.draft.weight));
+            if let Some(example) = gravest {
+                self.schedule(burst, unscheduled, example, time).await?;
+            }
             Ok(decisions)
         })
         .await
@@ -340,17 +421,14 @@ impl AlertPublisher {
         .await
     }
 
-    /// Schedules the summaries of these windows.
+    /// Schedules the summaries of these windows, with one of the alerts that they hold.
     async fn schedule(
         &self,
         burst: &str,
         windows: Vec<(i64, i64)>,
-        alerts: &[&RatedAlert<'_>],
+        example: &RatedAlert<'_>,
         time: &Time,
     ) -> Result<()> {
-        let Some(example) = alerts.last() else {
-            return Ok(());
-        };
         let summaries = windows.into_iter().map(|(start, end)| {
             let PendingAlert { draft, account, .. } = example.pending;
             Summary {
@@ -389,16 +467,19 @@ impl AlertPublisher {
     async fn finish(
         &self,
         rated: &RatedAlert<'_>,
-        decision: Decision,
+        plan: Plan,
+        mut memory: Memory,
         time: &Time,
     ) -> Result<PublishOutcome> {
         let draft = &rated.pending.draft;
-        let position = match decision {
-            Decision::Summarize => {
-                self.idempotency.complete(&rated.record_id).await?;
+        let position = match plan {
+            Plan::Decided(Decision::Summarize) => {
+                let complete = async { Ok(self.idempotency.complete(&rated.record_id).await?) };
+                memory.ask(complete).await?;
                 return Ok(PublishOutcome::Summarized);
             }
-            Decision::Publish(position) => position,
+            Plan::Decided(Decision::Publish(position)) => position,
+            Plan::Unremembered => 1,
         };
         let raised = draft.critical_from.is_some_and(|from| position >= from);
         let severity = if raised {
@@ -406,6 +487,9 @@ impl AlertPublisher {
         } else {
             rated.severity
         };
+        if severity > rated.severity {
+            memory = Memory::of(severity);
+        }
         let mut alert = draft.alert(rated.pending.account.as_ref(), severity);
         if raised {
             let window = in_words(self.limits.window);
@@ -414,25 +498,54 @@ impl AlertPublisher {
                 uncapitalized(&alert.title)
             );
         }
+        if memory.failed() {
+            let (label, text) = MAY_BE_REPEATED;
+            alert.details.0.push((label.to_owned(), text.to_owned()));
+        }
         let published = self
-            .publish(&alert, rated.pending.account_unread, time)
+            .publish(&alert, rated.pending.account_unread, &mut memory, time)
             .await;
         if let Err(error) = published {
-            self.release(&rated.record_id).await;
+            self.release(&rated.record_id, &mut memory).await;
             return Err(error);
         }
-        if let Some((thing, level)) = &draft.level {
-            self.sent_alerts
-                .put_level(thing, *level, expires(time))
-                .await?;
+        let remember = async {
+            if let Some((thing, level)) = &draft.level {
+                self.sent_alerts
+                    .put_level(thing, *level, expires(time))
+                    .await?;
+            }
+            Ok(self.idempotency.complete(&rated.record_id).await?)
+        };
+        memory.ask(remember).await?;
+        if memory.failed() {
+            self.unrecorded.add(&rated.record_id);
+            return Ok(PublishOutcome::Unremembered);
         }
-        self.idempotency.complete(&rated.record_id).await?;
         Ok(PublishOutcome::Published)
     }
 
     /// Publishes an alert on the topic of its severity, and on those that its routes add.
-    async fn publish(&self, alert: &Alert, account_unread: bool, time: &Time) -> Result<()> {
-        let account = alert.account.as_ref();
+    async fn publish(
+        &self,
+        alert: &Alert,
+        account_unread: bool,
+        memory: &mut Memory,
+        time: &Time,
+    ) -> Result<()> {
+        self.publish_by_routes_of(alert.account.as_ref(), alert, account_unread, memory, time)
+            .await
+    }
+
+    /// The same for an alert with the routes of that account.
+    async fn publish_by_routes_of(
+        &self,
+        account: Option<&AlertAccount>,
+        alert: &Alert,
+        account_unread: bool,
+        memory: &mut Memory,
+        time: &Time,
+    ) -> Result<()> {
         let rules = self.rules.current();
         let mut topics = vec![self.topics.of(alert.severity)];
         for (_, topic) in rules.topics(account, alert.severity) {
@@ -446,7 +559,7 @@ impl AlertPublisher {
         }
         let mut results = Vec::new();
         for topic in topics {
-            results.push(self.publish_once_on(topic, alert, time).await);
+            results.push(self.publish_once_on(topic, alert, memory, time).await);
         }
         if unknown_routes {
             results.push(Err(PublishError::UnknownRoutes));
@@ -461,19 +574,31 @@ impl AlertPublisher {
         published.map_err(|error| PublishError::Topic(Arc::new(error)))
     }
 
-    async fn publish_once_on(&self, topic: &str, alert: &Alert, time: &Time) -> Result<()> {
+    async fn publish_once_on(
+        &self,
+        topic: &str,
+        alert: &Alert,
+        memory: &mut Memory,
+        time: &Time,
+    ) -> Result<()> {
         let id = format!("{}#{topic}", alert_record_id(&alert.dedup_key));
-        match self.claim(&id, time).await? {
-            Claim::Completed => Ok(()),
-            Claim::InProgress => Err(PublishError::InProgress),
-            Claim::Claimed => match self.publish_on(topic, alert).await {
-                Ok(()) => Ok(self.idempotency.complete(&id).await?),
-                Err(error) => {
-                    self.release(&id).await;
-                    Err(error)
-                }
-            },
+        if self.unrecorded.contains(&id) {
+            return Ok(());
         }
+        match memory.ask(self.claim(&id, time)).await? {
+            Some(Claim::Completed) => return Ok(()),
+            Some(Claim::InProgress) => return Err(PublishError::InProgress),
+            Some(Claim::Claimed) | None => {}
+        }
+        if let Err(error) = self.publish_on(topic, alert).await {
+            self.release(&id, memory).await;
+            return Err(error);
+        }
+        let complete = async { Ok(self.idempotency.complete(&id).await?) };
+        if memory.ask(complete).await?.is_none() {
+            self.unrecorded.add(&id);
+        }
+        Ok(())
     }
 
     /// Publishes the summary of a window.
@@ -487,17 +612,22 @@ impl AlertPublisher {
             return Ok(PublishOutcome::Summarized);
         }
         let closed = self.update_windows(burst, time, async |windows| Ok(windows.close(*start)));
-        let Some((count, headlines)) = closed.await?.filter(|(count, _)| *count > 0) else {
+        let Some(window) = closed.await?.filter(|window| window.count > 0) else {
             return Ok(PublishOutcome::Duplicate);
         };
-        let alert = summary.alert(count, &headlines);
+        let alert = summary.alert(&window);
         let id = alert_record_id(&alert.dedup_key);
         let outcome = match self.claim(&id, time).await? {
             Claim::InProgress => return Err(PublishError::InProgress),
             Claim::Completed => PublishOutcome::Duplicate,
             Claim::Claimed => {
-                if let Err(error) = self.publish(&alert, false, time).await {
-                    self.release(&id).await;
+                let account = summary.example.account.as_ref();
+                // A summary needs the memory: without, there is nothing to say.
+                let mut memory = Memory::of(Severity::Error);
+                let published =
+                    self.publish_by_routes_of(account, &alert, false, &mut memory, time);
+                if let Err(error) = published.await {
+                    self.release(&id, &mut memory).await;
                     return Err(error);
                 }
                 self.idempotency.complete(&id).await?;

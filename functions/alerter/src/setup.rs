@@ -1,4 +1,4 @@
-//! The rules and the clients, created once before the first invocation.
+//! The clients, created once before the first invocation.
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
@@ -13,29 +13,29 @@ use orgkeeper_shared::{
 use crate::{
     active_rules::ActiveRules,
     config::Config,
-    gateway::{rules_parameter::RulesParameter, sent_alerts::SentAlerts},
+    gateway::{
+        root_sessions::RootSessions, rules_parameter::RulesParameter, sent_alerts::SentAlerts,
+    },
     handler::Alerter,
+    memory::Unrecorded,
     publisher::AlertPublisher,
     rules::Rules,
 };
 
-/// The rules of the parameter that the settings name; without one there are none.
-///
-/// # Errors
-/// If they cannot be read or one is wrong: see [`ActiveRules::load`].
-pub async fn rules(config: &Config, sdk: &SdkConfig) -> anyhow::Result<ActiveRules> {
-    match &config.rules_parameter {
-        Some(name) => {
-            let client = aws_sdk_ssm::Client::new(sdk);
-            ActiveRules::load(RulesParameter::new(client, name.clone())).await
-        }
-        None => Ok(Rules::default().into()),
-    }
+/// The function with the rules of the parameter that the settings name; without one there are none. Makes no AWS
+/// call.
+#[must_use]
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Alerter> {
+    let rules = match &config.rules_parameter {
+        Some(name) => RulesParameter::new(aws_sdk_ssm::Client::new(sdk), name.clone()).into(),
+        None => Rules::default().into(),
+    };
+    with_rules(config, sdk, rules)
 }
 
-/// The function. Makes no AWS call.
+/// The function with these rules. Makes no AWS call.
 #[must_use]
-pub fn function(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFunction<Alerter> {
+pub fn with_rules(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFunction<Alerter> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let publisher = AlertPublisher {
@@ -53,10 +53,19 @@ pub fn function(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFu
         queue: (queue(), config.alerts_queue_url.clone()),
         rules,
         limits: config.limits,
+        unrecorded: Unrecorded::default(),
     };
+    let root_sessions = RootSessions::new(
+        client!(aws_sdk_dynamodb, sdk, calls),
+        config.alerts_sent_table.clone(),
+    );
     let directory = config
         .account_directory_table
         .clone()
         .map(|table| DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table));
-    QueueFunction::new(Alerter::new(publisher, directory), queue(), calls)
+    QueueFunction::new(
+        Alerter::new(publisher, directory, root_sessions),
+        queue(),
+        calls,
+    )
 }

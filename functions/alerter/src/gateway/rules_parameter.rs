@@ -1,16 +1,26 @@
 //! The SSM parameter that holds the rules.
 
-use anyhow::Context;
 use aws_sdk_ssm::Client;
 use orgkeeper_shared::aws_error::{AwsCallError, Service};
 
-use crate::rules::Rules;
+use crate::{rules::Rules, rules_file::RulesError};
 
 /// A gateway to the parameter.
 #[derive(Debug)]
 pub struct RulesParameter {
     client: Client,
     name: String,
+}
+
+/// Why there are no rules.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoRules {
+    /// The parameter could not be read.
+    #[error(transparent)]
+    Unread(#[from] AwsCallError),
+    /// Some of them are wrong.
+    #[error(transparent)]
+    Refused(#[from] RulesError),
 }
 
 impl RulesParameter {
@@ -20,22 +30,26 @@ impl RulesParameter {
         Self { client, name }
     }
 
+    /// The parameter's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The rules in the parameter.
     ///
     /// # Errors
     /// If the call fails or a rule is wrong.
-    pub async fn read(&self) -> anyhow::Result<Rules> {
-        let name = &self.name;
+    pub async fn read(&self) -> Result<Rules, NoRules> {
         let answer = self
             .client
             .get_parameter()
-            .name(name)
+            .name(&self.name)
             .with_decryption(true)
             .send()
             .await
-            .map_err(|error| AwsCallError::new(Service::Ssm, "GetParameter", &error))
-            .with_context(|| format!("the rules in parameter {name} cannot be read"))?;
+            .map_err(|error| AwsCallError::new(Service::Ssm, "GetParameter", &error))?;
         let text = answer.parameter.and_then(|parameter| parameter.value);
-        Rules::parse(&text.unwrap_or_default()).with_context(|| format!("parameter {name}"))
+        Ok(Rules::parse(&text.unwrap_or_default())?)
     }
 }
