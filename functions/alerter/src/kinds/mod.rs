@@ -1,16 +1,21 @@
 //! The kinds of alert: a file and a row of [`KINDS`] for each. To add one, write its file after the example of another
 //! and add its row.
 
+pub mod alerting_change;
 pub mod alerting_rules_refused;
 pub mod call_words;
 pub mod classifier;
 pub mod console_login;
 pub mod iam_change;
+pub mod identity_center_change;
 pub mod organization_change;
+pub mod own_stack;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
 pub mod root_use;
+#[cfg(test)]
+pub mod test_events;
 pub mod trail_change;
 pub mod unrecognized;
 
@@ -23,8 +28,10 @@ pub const KINDS: &[&Kind] = &[
     root_sign_in_failed::KIND,
     root_credentials::KIND,
     root_use::KIND,
+    alerting_change::KIND,
     trail_change::KIND,
     iam_change::KIND,
+    identity_center_change::KIND,
     organization_change::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
