@@ -10,6 +10,7 @@ use crate::{
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
         classifier::Classification,
+        concerned_account,
         iam_change::{ADMINISTRATOR_POLICIES, EVERY_RIGHT, WEAKER},
         own_stack::has_own_role,
     },
@@ -464,10 +465,7 @@ fn classify(event: &Event) -> Option<Classification> {
     let words = call_words::find(CALLS, &event.call()?)?;
     let mut draft = Draft::of_call(event, KIND, words.what(event));
     // The management account makes the call; the assignment is about another one.
-    let target = event.value("/detail/requestParameters/targetId");
-    draft.account = target
-        .and_then(|account| account.parse().ok())
-        .or(draft.account);
+    concerned_account::take(&mut draft, event, &["targetId"], " in ");
     if let Some(content) = content(event, words.operation, &draft) {
         draft.is_about(content);
     }

@@ -1,21 +1,28 @@
 //! The kinds of alert: a file and a row of [`KINDS`] for each. To add one, write its file after the example of another
 //! and add its row.
 
+pub mod account_contact;
+pub mod account_region;
 pub mod alerting_change;
 pub mod alerting_rules_refused;
 pub mod call_words;
 pub mod classifier;
+pub mod concerned_account;
 pub mod console_login;
 pub mod iam_change;
 pub mod identity_center_change;
+pub mod organization_account;
 pub mod organization_change;
 pub mod own_stack;
+pub mod root_central_access;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
 pub mod root_use;
 #[cfg(test)]
 pub mod test_events;
+pub mod sign_in_failed;
+pub mod sign_in_iam_user;
 pub mod trail_change;
 pub mod unrecognized;
 
@@ -28,11 +35,17 @@ pub const KINDS: &[&Kind] = &[
     root_sign_in_failed::KIND,
     root_credentials::KIND,
     root_use::KIND,
+    sign_in_iam_user::KIND,
+    sign_in_failed::KIND,
     alerting_change::KIND,
     trail_change::KIND,
+    root_central_access::KIND,
     iam_change::KIND,
     identity_center_change::KIND,
     organization_change::KIND,
+    organization_account::KIND,
+    account_contact::KIND,
+    account_region::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
