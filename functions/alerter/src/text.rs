@@ -130,9 +130,19 @@ pub fn fit(text: &str, characters: usize) -> String {
     format!("{}{LEFT_OUT}", cut.trim_end())
 }
 
-/// The end of an ARN, a name as it is: `arn:aws:iam::aws:policy/Reader` -> `Reader`.
+/// The end of an ARN or of a queue's URL, a name as it is: `arn:aws:iam::aws:policy/Reader` -> `Reader`. Where an id
+/// comes last, the name before it: of a stack, and the topic of a subscription.
 #[must_use]
 pub fn name_of(text: &str) -> &str {
+    if let Some((_, stack)) = text.split_once(":stack/") {
+        return stack.split('/').next().unwrap_or(stack);
+    }
+    if text.starts_with("https://sqs.") {
+        return text.rsplit('/').next().unwrap_or(text);
+    }
+    if text.starts_with("arn:") && text.contains(":sns:") {
+        return text.split(':').nth(5).unwrap_or(text);
+    }
     match text.strip_prefix("arn:") {
         Some(arn) => arn.rsplit(['/', ':']).next().unwrap_or(arn),
         None => text,

@@ -45,4 +45,11 @@ impl ConsoleLogin {
         let is_root = Actor::of(event)?.root_access == RootAccess::Credentials;
         Self::read(event).filter(|_| is_root)
     }
+
+    /// Whether a successful sign-in was made with MFA; `None` if the record does not say.
+    #[must_use]
+    pub fn with_mfa(&self) -> Option<bool> {
+        let mfa = self.mfa.as_deref()?;
+        Some(mfa.eq_ignore_ascii_case("yes"))
+    }
 }

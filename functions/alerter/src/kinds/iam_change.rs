@@ -20,9 +20,9 @@ use crate::{
 /// AWS itself attached a policy that quarantines a leaked key.
 const QUARANTINE: Content = Content::grave("AWS quarantines a leaked key");
 /// Somebody may do everything now.
-const EVERY_RIGHT: Content = Content::grave("gives every right");
+pub(super) const EVERY_RIGHT: Content = Content::grave("gives every right");
 /// A sign-in or a boundary is weaker than before.
-const WEAKER: Content = Content::grave("weakens a sign-in or a boundary");
+pub(super) const WEAKER: Content = Content::grave("weakens a sign-in or a boundary");
 /// A user changed their own password.
 const OWN_PASSWORD: Content = Content::new("their own password");
 
@@ -387,7 +387,7 @@ const POWER: &str = "Ask them now. If it was not planned: take it back, deactiva
 /// versions end with their number.
 const QUARANTINE_POLICY: &str = "AWSCompromisedKeyQuarantine";
 /// Managed policies that allow everything, or to allow oneself everything.
-const ADMINISTRATOR_POLICIES: &[&str] = &["AdministratorAccess", "IAMFullAccess"];
+pub(super) const ADMINISTRATOR_POLICIES: &[&str] = &["AdministratorAccess", "IAMFullAccess"];
 
 /// What weakens a sign-in or a boundary.
 const WEAKENING: &[&str] = &[

@@ -2,6 +2,9 @@
 //! and add its row.
 
 pub mod account_failed;
+pub mod account_contact;
+pub mod account_region;
+pub mod alerting_change;
 pub mod alerting_rules_refused;
 pub mod budget_below;
 pub mod budget_exceeded;
@@ -10,16 +13,25 @@ pub mod budget_notice;
 pub mod call_words;
 pub mod classifier;
 pub mod cloudwatch_alarm;
+pub mod concerned_account;
 pub mod console_login;
 pub mod cost_anomaly;
 pub mod guardduty_finding;
 pub mod health_event;
 pub mod iam_change;
+pub mod identity_center_change;
+pub mod organization_account;
 pub mod organization_change;
+pub mod own_stack;
+pub mod root_central_access;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
 pub mod root_use;
+#[cfg(test)]
+pub mod test_events;
+pub mod sign_in_failed;
+pub mod sign_in_iam_user;
 pub mod trail_change;
 pub mod unrecognized;
 
@@ -32,8 +44,13 @@ pub const KINDS: &[&Kind] = &[
     root_sign_in_failed::KIND,
     root_credentials::KIND,
     root_use::KIND,
+    sign_in_iam_user::KIND,
+    sign_in_failed::KIND,
+    alerting_change::KIND,
     trail_change::KIND,
+    root_central_access::KIND,
     iam_change::KIND,
+    identity_center_change::KIND,
     organization_change::KIND,
     guardduty_finding::KIND,
     budget_exceeded::KIND,
@@ -43,6 +60,9 @@ pub const KINDS: &[&Kind] = &[
     cloudwatch_alarm::KIND,
     health_event::KIND,
     account_failed::KIND,
+    organization_account::KIND,
+    account_contact::KIND,
+    account_region::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
