@@ -6,12 +6,16 @@ pub mod call_words;
 pub mod classifier;
 pub mod console_login;
 pub mod iam_change;
+pub mod kms_key;
+mod opened;
 pub mod organization_change;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
 pub mod root_use;
 pub mod trail_change;
+#[cfg(test)]
+mod tried;
 pub mod unrecognized;
 
 use crate::{event::Event, kind::Kind, kinds::classifier::Classification};
@@ -26,6 +30,7 @@ pub const KINDS: &[&Kind] = &[
     trail_change::KIND,
     iam_change::KIND,
     organization_change::KIND,
+    kms_key::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
