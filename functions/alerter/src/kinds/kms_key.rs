@@ -148,12 +148,12 @@ const AGAIN: &str =
 const NOT_DONE: &str =
     "Nothing was changed, but somebody tried. Ask them if you do not expect this from them.";
 
-/// What to do after a change, by its content.
-const NEXT: &[(Content, &str)] = &[
-    (UNREADABLE, MAKE_USABLE),
-    (EVERYBODY, CLOSE),
-    (OUTSIDE, CLOSE),
-    (USABLE_AGAIN, AGAIN),
+/// What became of the key in the title, and what to do, by the content.
+const WORDS: &[(Content, &str, &str)] = &[
+    (UNREADABLE, "", MAKE_USABLE),
+    (EVERYBODY, "opened to everybody", CLOSE),
+    (OUTSIDE, "opened to another account", CLOSE),
+    (USABLE_AGAIN, "", AGAIN),
 ];
 
 /// It makes the grants that a person wrote.
@@ -181,16 +181,16 @@ fn classify(event: &Event) -> Option<Classification> {
     }
     if let Some((_, content)) = content {
         draft.is_about(*content);
-    } else {
-        name_whom(&mut draft, words, event);
     }
+    let of_content = WORDS
+        .iter()
+        .find(|(content, ..)| draft.content == Some(*content));
+    let (opened, done) = of_content.map_or(("", ASK), |(_, opened, next)| (*opened, *next));
+    name_whom(&mut draft, words, event, opened);
     let days = event.value("/detail/requestParameters/pendingWindowInDays");
     draft.detail("Waiting period", days.map(|days| format!("{days} days")));
-    let next = NEXT
-        .iter()
-        .find(|(content, _)| draft.content == Some(*content));
     let next = NextSteps {
-        done: next.map_or(ASK, |(_, next)| next),
+        done,
         denied: NOT_DONE,
         failed: NOT_DONE,
     };

@@ -5,6 +5,7 @@ pub mod alerting_rules_refused;
 pub mod call_words;
 pub mod classifier;
 pub mod console_login;
+pub mod data_shared;
 pub mod iam_change;
 pub mod kms_key;
 mod opened;
@@ -31,6 +32,7 @@ pub const KINDS: &[&Kind] = &[
     iam_change::KIND,
     organization_change::KIND,
     kms_key::KIND,
+    data_shared::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];

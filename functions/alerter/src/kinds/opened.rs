@@ -4,16 +4,10 @@ use crate::{
     draft::Draft,
     event::Event,
     kinds::call_words::CallWords,
-    policy_document::{EVERYBODY, OUTSIDE, PolicyDocument, UNREAD},
-    severity::{Content, Outcome},
+    policy_document::{PolicyDocument, UNREAD},
+    severity::Outcome,
     text::capitalized,
 };
-
-/// Who has access after a change, by its content.
-const TO_WHOM: &[(Content, &str)] = &[
-    (EVERYBODY, "opened to everybody"),
-    (OUTSIDE, "opened to another account"),
-];
 
 /// Adds whom the first policy at one of the pointers lets in; [`UNREAD`] if there is none that can be read.
 pub(super) fn read_policy(draft: &mut Draft, event: &Event, pointers: &[&str]) {
@@ -29,17 +23,17 @@ pub(super) fn lets_in_nobody(draft: &Draft) -> bool {
     draft.content.is_none() && !draft.details.iter().any(|(label, _)| *label == "Lets in")
 }
 
-/// Replaces the headline of a call that opened something: `Bucket invoices opened to everybody`. The object of `words`
-/// is `access|to bucket {bucketName}`.
-pub(super) fn name_whom(draft: &mut Draft, words: &CallWords, event: &Event) {
-    let opened = TO_WHOM
-        .iter()
-        .find(|(content, _)| draft.content == Some(*content));
+/// Replaces the headline of a call that opened something by what became of it: `Bucket invoices opened to everybody`.
+/// The object of `words` is `access|to bucket {bucketName}`; an empty `opened` changes nothing.
+pub(super) fn name_whom(draft: &mut Draft, words: &CallWords, event: &Event, opened: &str) {
     draft.before_account = ": ";
-    if let (Some((_, opened)), Outcome::Done) = (opened, draft.outcome) {
+    if !opened.is_empty() && draft.outcome == Outcome::Done {
         let object = words.bare_object(event);
         let object = object.strip_prefix("access to ").unwrap_or(&object);
-        let object = object.strip_prefix("a ").unwrap_or(object);
+        let object = ["a ", "the "]
+            .iter()
+            .find_map(|article| object.strip_prefix(article))
+            .unwrap_or(object);
         draft.headline = format!("{} {opened}", capitalized(object));
     }
 }
