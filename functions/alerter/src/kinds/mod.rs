@@ -8,6 +8,7 @@ pub mod console_login;
 pub mod data_shared;
 pub mod iam_change;
 pub mod kms_key;
+pub mod network_opened;
 mod opened;
 pub mod organization_change;
 pub mod root_credentials;
@@ -33,6 +34,7 @@ pub const KINDS: &[&Kind] = &[
     organization_change::KIND,
     kms_key::KIND,
     data_shared::KIND,
+    network_opened::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
