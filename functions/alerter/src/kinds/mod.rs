@@ -6,11 +6,14 @@ pub mod call_words;
 pub mod classifier;
 pub mod console_login;
 pub mod data_shared;
+pub mod detection_stopped;
 pub mod iam_change;
 pub mod kms_key;
+pub mod logs_stopped;
 pub mod network_opened;
 mod opened;
 pub mod organization_change;
+pub mod roles_anywhere_change;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
@@ -35,6 +38,9 @@ pub const KINDS: &[&Kind] = &[
     kms_key::KIND,
     data_shared::KIND,
     network_opened::KIND,
+    logs_stopped::KIND,
+    roles_anywhere_change::KIND,
+    detection_stopped::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
