@@ -1,6 +1,7 @@
 //! The kinds of alert: a file and a row of [`KINDS`] for each. To add one, write its file after the example of another
 //! and add its row.
 
+pub mod access_analyzer_finding;
 pub mod alerting_rules_refused;
 pub mod call_words;
 pub mod classifier;
@@ -10,6 +11,8 @@ pub mod detection_stopped;
 pub mod iam_change;
 pub mod kms_key;
 pub mod logs_stopped;
+pub mod macie_finding;
+pub mod malware_found;
 pub mod network_opened;
 mod opened;
 pub mod organization_change;
@@ -41,6 +44,9 @@ pub const KINDS: &[&Kind] = &[
     logs_stopped::KIND,
     roles_anywhere_change::KIND,
     detection_stopped::KIND,
+    access_analyzer_finding::KIND,
+    macie_finding::KIND,
+    malware_found::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
