@@ -122,7 +122,12 @@ fn classify(event: &Event) -> Option<Classification> {
     } else {
         format!("{resource} {words}")
     };
-    draft.what_happened(format!("IAM Access Analyzer found: {resource} {words}."));
+    let found = if is_over {
+        "The finding is resolved or archived"
+    } else {
+        "IAM Access Analyzer found"
+    };
+    draft.what_happened(format!("{found}: {resource} {words}."));
     draft.detail(
         "Status",
         detail("status").map(|status| status.to_lowercase()),

@@ -58,6 +58,7 @@ const CHANGE: [&str; 2] = ["change", "changed"];
 const CREATE: [&str; 2] = ["create", "created"];
 const DELETE: [&str; 2] = ["delete", "deleted"];
 const DISABLE: [&str; 2] = ["disable", "disabled"];
+const SET: [&str; 2] = ["set", "set"];
 const REMOVE: [&str; 2] = ["remove", "removed"];
 const MEMBERS: &str = "member accounts";
 const ANALYZER: &str = "access analyzer {analyzerName}";
@@ -66,13 +67,7 @@ const ARCHIVE_RULE: &str = "archive rule {ruleName}|of access analyzer {analyzer
 /// The calls that are reported.
 pub const CALLS: &[CallWords] = &[
     call("macie2", "DisableMacie", DISABLE, "Macie", ""),
-    call(
-        "macie2",
-        "UpdateMacieSession",
-        CHANGE,
-        "Macie",
-        "to {status}",
-    ),
+    call("macie2", "UpdateMacieSession", SET, "Macie", "to {status}"),
     call(
         "macie2",
         "DisassociateMember",

@@ -124,7 +124,7 @@ pub const CALLS: &[CallWords] = &[
         "",
     ),
     kms("PutKeyPolicy", CHANGE, "access|to key {keyId}", ""),
-    kms("CreateGrant", CHANGE, "access|to key {keyId}", "by a grant"),
+    kms("CreateGrant", CHANGE, "access|to key {keyId}", ""),
 ];
 
 /// What the calls that open nothing do.
@@ -186,7 +186,7 @@ fn classify(event: &Event) -> Option<Classification> {
         .iter()
         .find(|(content, ..)| draft.content == Some(*content));
     let (opened, done) = of_content.map_or(("", ASK), |(_, opened, next)| (*opened, *next));
-    name_whom(&mut draft, words, event, opened);
+    draft.detail("Grant for", event.value(GRANTEE));
     let days = event.value("/detail/requestParameters/pendingWindowInDays");
     draft.detail("Waiting period", days.map(|days| format!("{days} days")));
     let next = NextSteps {
@@ -195,6 +195,7 @@ fn classify(event: &Event) -> Option<Classification> {
         failed: NOT_DONE,
     };
     describe_call(&mut draft, words, event, next);
+    name_whom(&mut draft, words, event, opened);
     Some(draft.into())
 }
 

@@ -190,7 +190,6 @@ fn classify(event: &Event) -> Option<Classification> {
         return Some(Classification::NotReported);
     }
     let mut draft = Draft::of_call(event, KIND, words.what(event));
-    draft.before_account = ": ";
     let group = event.value(&format!("{REQUEST}/logGroupName"));
     let is_evidence = group.is_none_or(|group| {
         let group = group.to_lowercase();

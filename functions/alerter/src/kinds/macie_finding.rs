@@ -69,7 +69,6 @@ fn classify(event: &Event) -> Option<Classification> {
         .as_ref()
         .map_or(String::new(), |bucket| format!(" (bucket {bucket})"));
     let mut draft = Draft::of(event, KIND, format!("Macie: {title}{of}"));
-    draft.before_account = ": ";
     draft.account = event.account(&["/detail/accountId"]);
     draft.region = event.region(&["/detail/region"]);
     draft.time = event.time(&["/detail/updatedAt", "/detail/createdAt"]);

@@ -1,5 +1,7 @@
 //! What the kinds about opened things say alike: keys, data.
 
+use orgkeeper_shared::alert::WHAT_HAPPENED;
+
 use crate::{
     draft::Draft,
     event::Event,
@@ -23,17 +25,25 @@ pub(super) fn lets_in_nobody(draft: &Draft) -> bool {
     draft.content.is_none() && !draft.details.iter().any(|(label, _)| *label == "Lets in")
 }
 
-/// Replaces the headline of a call that opened something by what became of it: `Bucket invoices opened to everybody`.
-/// The object of `words` is `access|to bucket {bucketName}`; an empty `opened` changes nothing.
+/// Says in headline and sentence what became of what a call opened: `Bucket invoices opened to everybody`. The object of
+/// `words` is `access|to bucket {bucketName}`; an empty `opened` adds nothing. Call it after the sentence is there.
 pub(super) fn name_whom(draft: &mut Draft, words: &CallWords, event: &Event, opened: &str) {
+    if opened.is_empty() || draft.outcome != Outcome::Done {
+        return;
+    }
+    let object = words.bare_object(event);
+    let object = object.strip_prefix("access to ").unwrap_or(&object);
+    let object = ["a ", "the "]
+        .iter()
+        .find_map(|article| object.strip_prefix(article))
+        .unwrap_or(object);
+    draft.headline = format!("{} {opened}", capitalized(object));
+    // "to everybody in payments-dev" would be less than what happened.
     draft.before_account = ": ";
-    if !opened.is_empty() && draft.outcome == Outcome::Done {
-        let object = words.bare_object(event);
-        let object = object.strip_prefix("access to ").unwrap_or(&object);
-        let object = ["a ", "the "]
-            .iter()
-            .find_map(|article| object.strip_prefix(article))
-            .unwrap_or(object);
-        draft.headline = format!("{} {opened}", capitalized(object));
+    let mut details = draft.details.iter_mut();
+    if let Some((_, sentence)) = details.find(|(label, _)| *label == WHAT_HAPPENED) {
+        sentence.push_str(" It is ");
+        sentence.push_str(opened);
+        sentence.push_str(" now.");
     }
 }

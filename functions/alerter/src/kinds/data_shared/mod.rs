@@ -164,12 +164,6 @@ fn classify(event: &Event) -> Option<Classification> {
     let words = WORDS
         .iter()
         .find(|(content, ..)| draft.content == Some(*content));
-    name_whom(
-        &mut draft,
-        &way.words,
-        event,
-        words.map_or("", |(_, opened, _)| opened),
-    );
     let queue = event.value("/detail/requestParameters/queueUrl");
     draft.detail("Queue", queue);
     let next = NextSteps {
@@ -178,6 +172,12 @@ fn classify(event: &Event) -> Option<Classification> {
         failed: NOT_DONE,
     };
     describe_call(&mut draft, &way.words, event, next);
+    name_whom(
+        &mut draft,
+        &way.words,
+        event,
+        words.map_or("", |(_, opened, _)| opened),
+    );
     Some(draft.into())
 }
 

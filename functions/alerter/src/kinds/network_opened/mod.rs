@@ -181,8 +181,9 @@ const LAST_PORT: i64 = 65_535;
 /// A range of so many ports is as good as every port.
 const MANY_PORTS: i64 = 60_000;
 
-const CLOSE: &str = "Ask them now. If it was not planned, remove the rule, then look at what is behind it: who signed in \
-    or connected since (flow logs, logs of the machine), and revoke the access of whoever did it.";
+const CLOSE: &str = "If this is not meant to be reached from the internet, remove the rule now, then look at what is \
+    behind it: who signed in or connected since (flow logs, logs of the machine). If it was not planned, revoke the \
+    access of whoever did it.";
 const LOOK: &str =
     "Nothing, if this is meant to be reached from the internet. Otherwise remove the rule.";
 const LIST: &str =
@@ -224,7 +225,6 @@ enum Opened {
 fn classify(event: &Event) -> Option<Classification> {
     let words = call_words::find(CALLS, &event.call()?)?;
     let mut draft = Draft::of_call(event, KIND, words.what(event));
-    draft.before_account = ": ";
     let is_reported = if words.operation == "ModifyVpcBlockPublicAccessOptions" {
         read_block(&mut draft, event)
     } else {
