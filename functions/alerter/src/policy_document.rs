@@ -16,6 +16,9 @@ pub const EVERYBODY: Content = Content::grave("lets in everybody");
 /// A policy lets in an account that is not one of the organization's.
 pub const OUTSIDE: Content = Content::grave("lets in an account outside of the organization");
 
+/// A policy that is missing, or not in a known form: it may let in anybody.
+pub const UNREAD: Content = Content::new("whom it lets in cannot be read");
+
 /// A policy document.
 #[derive(Clone, Debug)]
 pub struct PolicyDocument {
@@ -102,12 +105,52 @@ impl PolicyDocument {
         lets_in
     }
 
+    /// Whether each statement says what it does and whom it names. If not, it may let in anybody.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        !self.statements.is_empty()
+            && self.statements.iter().all(|statement| {
+                let effect = statement["Effect"].as_str().unwrap_or_default();
+                let names = effect.eq_ignore_ascii_case("allow") && names_known(statement);
+                names || effect.eq_ignore_ascii_case("deny")
+            })
+    }
+
     fn allowing(&self) -> impl Iterator<Item = &Value> {
         self.statements.iter().filter(|statement| {
             statement["Effect"]
                 .as_str()
                 .is_some_and(|effect| effect.eq_ignore_ascii_case("allow"))
         })
+    }
+}
+
+/// Kinds of principals that are no account: services, and providers that [`add`] judges.
+const WITHOUT_ACCOUNT: &[&str] = &["Service", "Federated"];
+/// What `CloudFront` reads a bucket as.
+const OF_CLOUDFRONT: &str = ":iam::cloudfront:user/";
+
+/// Whether all principals of a statement have a known form. The canonical id of a user names no account.
+fn names_known(statement: &Value) -> bool {
+    let is_known = |principal: &str| {
+        // The unique id of a deleted role or user.
+        let unique = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit();
+        principal == "*"
+            || account_id_in(principal).is_some()
+            || principal.contains(OF_CLOUDFRONT)
+            || principal.starts_with('A') && principal.chars().all(unique)
+    };
+    let all_known = |value: &Value| {
+        let texts = list(value).count();
+        let length = value.as_array().map_or(1, Vec::len);
+        texts == length && list(value).all(is_known)
+    };
+    match &statement["Principal"] {
+        Value::Object(kinds) => kinds.iter().all(|(kind, names)| {
+            WITHOUT_ACCOUNT.contains(&kind.as_str()) || kind == "AWS" && all_known(names)
+        }),
+        Value::Null => !statement["NotPrincipal"].is_null(),
+        names => all_known(names),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod account_failed;
 pub mod account_contact;
 pub mod account_region;
 pub mod alerting_change;
+pub mod access_analyzer_finding;
 pub mod alerting_rules_refused;
 pub mod budget_below;
 pub mod budget_exceeded;
@@ -24,6 +25,17 @@ pub mod organization_account;
 pub mod organization_change;
 pub mod own_stack;
 pub mod root_central_access;
+pub mod data_shared;
+pub mod detection_stopped;
+pub mod iam_change;
+pub mod kms_key;
+pub mod logs_stopped;
+pub mod macie_finding;
+pub mod malware_found;
+pub mod network_opened;
+mod opened;
+pub mod organization_change;
+pub mod roles_anywhere_change;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
@@ -33,6 +45,8 @@ pub mod test_events;
 pub mod sign_in_failed;
 pub mod sign_in_iam_user;
 pub mod trail_change;
+#[cfg(test)]
+mod tried;
 pub mod unrecognized;
 
 use crate::{event::Event, kind::Kind, kinds::classifier::Classification};
@@ -63,6 +77,15 @@ pub const KINDS: &[&Kind] = &[
     organization_account::KIND,
     account_contact::KIND,
     account_region::KIND,
+    kms_key::KIND,
+    data_shared::KIND,
+    network_opened::KIND,
+    logs_stopped::KIND,
+    roles_anywhere_change::KIND,
+    detection_stopped::KIND,
+    access_analyzer_finding::KIND,
+    macie_finding::KIND,
+    malware_found::KIND,
     alerting_rules_refused::KIND,
     unrecognized::KIND,
 ];
