@@ -205,6 +205,8 @@ fn draft(key: String, headline: &str, now: Timestamp) -> Draft {
 mod tests {
     use orgkeeper_shared::aws_error::AwsCallError;
 
+    use orgkeeper_shared::alert::Severity;
+
     use super::*;
     use crate::rules_file::RulesError;
 
@@ -229,7 +231,7 @@ mod tests {
         let mut current = Current::default();
         current.take(refused("line 6: x"), PARAMETER, at(0));
         let first = current.report.clone().unwrap();
-        assert_eq!(first.severity, Severity::Error);
+        assert_eq!(first.rated().0, Severity::Error);
         assert!(first.details.contains(&("Wrong", "line 6: x".to_owned())));
         current.reported = Some(first.key.clone());
         current.report = None;

@@ -571,7 +571,7 @@ mod tests {
                 .unwrap()
                 .extend(more.as_object().unwrap().clone());
             json!({ "detail-type": "AWS API Call via CloudTrail", "detail": { "userIdentity": identity,
-                "eventSource": "sqs.amazonaws.com", "eventName": "SetQueueAttributes" } })
+                "eventSource": "sqs.amazonaws.com", "eventName": "ListQueues" } })
         };
         let assumed = json!({ "sessionContext": { "assumedRoot": "true" } });
         for (more, wanted, words) in [

@@ -329,7 +329,7 @@ fn classify(event: &Event) -> Option<Classification> {
 
 /// The resources of orgkeeper that a call is about.
 fn own_resources(event: &Event) -> Vec<String> {
-    let named = RESOURCES.iter().flat_map(|place| match event.json(place) {
+    let named = RESOURCES.iter().flat_map(|place| match event.node(place) {
         Some(Value::Array(names)) => names
             .iter()
             .filter_map(|name| text_of(Some(name)))

@@ -496,7 +496,7 @@ fn content(event: &Event, operation: &str, draft: &Draft) -> Option<Content> {
         .value(&request("managedPolicyArn"))
         .filter(|_| operation.starts_with("Attach"));
     let administrates = attached.is_some_and(|arn| ADMINISTRATOR_POLICIES.contains(&name_of(&arn)));
-    let inline = PolicyDocument::read(event.json(&request("inlinePolicy")));
+    let inline = PolicyDocument::read(event.node(&request("inlinePolicy")));
     if administrates || inline.is_some_and(|policy| policy.gives_every_right()) {
         return Some(EVERY_RIGHT);
     }

@@ -229,7 +229,7 @@ fn keeps_logs(event: &Event, operation: &str) -> bool {
 fn keeps_access_logs(event: &Event) -> bool {
     // Classic load balancers have another form.
     let classic = format!("{REQUEST}/loadBalancerAttributes");
-    if event.json(&classic).is_some_and(|it| !it.is_null()) {
+    if event.node(&classic).is_some_and(|it| !it.is_null()) {
         return !event.is(&format!("{classic}/accessLog/enabled"), "false");
     }
     let attributes = event.elements(&format!("{REQUEST}/attributes"));

@@ -1,11 +1,11 @@
 //! The kinds of alert: a file and a row of [`KINDS`] for each. To add one, write its file after the example of another
 //! and add its row.
 
-pub mod account_failed;
+pub mod access_analyzer_finding;
 pub mod account_contact;
+pub mod account_failed;
 pub mod account_region;
 pub mod alerting_change;
-pub mod access_analyzer_finding;
 pub mod alerting_rules_refused;
 pub mod budget_below;
 pub mod budget_exceeded;
@@ -17,33 +17,31 @@ pub mod cloudwatch_alarm;
 pub mod concerned_account;
 pub mod console_login;
 pub mod cost_anomaly;
+pub mod data_shared;
+pub mod detection_stopped;
 pub mod guardduty_finding;
 pub mod health_event;
 pub mod iam_change;
 pub mod identity_center_change;
-pub mod organization_account;
-pub mod organization_change;
-pub mod own_stack;
-pub mod root_central_access;
-pub mod data_shared;
-pub mod detection_stopped;
-pub mod iam_change;
 pub mod kms_key;
 pub mod logs_stopped;
 pub mod macie_finding;
 pub mod malware_found;
 pub mod network_opened;
 mod opened;
+pub mod organization_account;
 pub mod organization_change;
+pub mod own_stack;
 pub mod roles_anywhere_change;
+pub mod root_central_access;
 pub mod root_credentials;
 pub mod root_sign_in;
 pub mod root_sign_in_failed;
 pub mod root_use;
-#[cfg(test)]
-pub mod test_events;
 pub mod sign_in_failed;
 pub mod sign_in_iam_user;
+#[cfg(test)]
+pub mod test_events;
 pub mod trail_change;
 #[cfg(test)]
 mod tried;

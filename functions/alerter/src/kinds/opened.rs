@@ -13,7 +13,7 @@ use crate::{
 
 /// Adds whom the first policy at one of the pointers lets in; [`UNREAD`] if there is none that can be read.
 pub(super) fn read_policy(draft: &mut Draft, event: &Event, pointers: &[&str]) {
-    let found = pointers.iter().find_map(|place| event.json(place));
+    let found = pointers.iter().find_map(|place| event.node(place));
     match PolicyDocument::read(found).filter(PolicyDocument::is_understood) {
         Some(document) => draft.lets_in(document.lets_in(draft.account.as_ref())),
         None => draft.is_about(UNREAD),

@@ -64,7 +64,7 @@ pub(super) fn read(draft: &mut Draft, event: &Event, opens: Opens, harmless: &[&
         Opens::BucketBlock | Opens::NoBucketBlock => draft.is_about(BUCKET_BLOCK),
         Opens::AccountBlock | Opens::NoAccountBlock => draft.is_about(ACCOUNT_BLOCK),
     }
-    let is_there = |field: &&str| event.json(&place(field)).is_some_and(|it| !it.is_null());
+    let is_there = |field: &&str| event.node(&place(field)).is_some_and(|it| !it.is_null());
     let unread = draft.content == Some(UNREAD);
     !(lets_in_nobody(draft) || unread && !is_given(event, opens) && harmless.iter().any(is_there))
 }
@@ -82,7 +82,7 @@ fn is_given(event: &Event, opens: Opens) -> bool {
     };
     fields
         .iter()
-        .any(|field| event.json(&place(field)).is_some_and(|it| !it.is_null()))
+        .any(|field| event.node(&place(field)).is_some_and(|it| !it.is_null()))
 }
 
 fn let_in(draft: &mut Draft, mut lets_in: LetsIn) {
@@ -103,7 +103,7 @@ fn texts(value: &Value, found: &mut Vec<String>) {
 
 fn texts_at(event: &Event, fields: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for value in fields.iter().filter_map(|field| event.json(&place(field))) {
+    for value in fields.iter().filter_map(|field| event.node(&place(field))) {
         texts(value, &mut found);
     }
     found
@@ -175,7 +175,7 @@ fn read_access_list(draft: &mut Draft, event: &Event) {
 
 /// The ids and groups in the grants of an access control list.
 fn texts_of_grantees(event: &Event, list: &str) -> Vec<String> {
-    let grants = event.json(&place(&format!("{list}/Grant")));
+    let grants = event.node(&place(&format!("{list}/Grant")));
     let grants = match grants {
         Some(Value::Array(grants)) => grants.as_slice(),
         Some(grant) => std::slice::from_ref(grant),

@@ -272,7 +272,7 @@ fn read_rules(draft: &mut Draft, event: &Event, is_acl: bool) -> bool {
     if is_acl && (outwards || denies) {
         return false;
     }
-    let permissions = Permission::all(event.json(REQUEST));
+    let permissions = Permission::all(event.node(REQUEST));
     let mut opened: Vec<Opened> = permissions.iter().map(|it| open(it, is_acl)).collect();
     if opened.is_empty() {
         opened.push(Opened::Unread);
