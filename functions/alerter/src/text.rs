@@ -321,5 +321,22 @@ mod tests {
         assert_eq!(name_of("arn:aws:iam::aws:policy/job/Reader"), "Reader");
         assert_eq!(name_of("arn:aws:sns:eu-west-1:111122223333:topic"), "topic");
         assert_eq!(name_of("path/name"), "path/name");
+        for (text, name) in [
+            (
+                "arn:aws:sns:eu-west-1:111122223333:topic:0b1c-2d3e",
+                "topic",
+            ),
+            (
+                "arn:aws:cloudformation:eu-west-1:111122223333:stack/orgkeeper/0b1c-2d3e",
+                "orgkeeper",
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/111122223333/queue",
+                "queue",
+            ),
+            ("https://example.com/issuer", "https://example.com/issuer"),
+        ] {
+            assert_eq!(name_of(text), name);
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         own_stack::is_own,
     },
     severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
-    text::uncapitalized,
+    text::{name_of, uncapitalized},
 };
 
 /// Alerts, or some of them, do not come any more.
@@ -74,7 +74,7 @@ pub const KIND: &Kind = &Kind {
 // patterns select by the former alone. A refused call often has no parameters: its message names the resource.
 
 /// The pattern for EventBridge.
-const EVENTBRIDGE: &str = r#"{"detail-type":["AWS API Call via CloudTrail"],
+const EVENTBRIDGE: &str = r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS API Call via CloudTrail"],
     "detail":{"eventSource":["events.amazonaws.com"],
     "eventName":["DeleteEventBus","DeleteRule","DisableRule","PutRule","PutTargets","RemovePermission","RemoveTargets"],
     "$or":[{"requestParameters":{"name":[{"wildcard":"*orgkeeper*"}]}},
@@ -83,7 +83,7 @@ const EVENTBRIDGE: &str = r#"{"detail-type":["AWS API Call via CloudTrail"],
     {"errorMessage":[{"wildcard":"*resource: *orgkeeper*"}]}]}}"#;
 
 /// The pattern for SNS and SQS.
-const DELIVERY: &str = r#"{"detail-type":["AWS API Call via CloudTrail"],
+const DELIVERY: &str = r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS API Call via CloudTrail"],
     "detail":{"eventSource":["sns.amazonaws.com","sqs.amazonaws.com"],
     "eventName":["DeleteQueue","DeleteTopic","PurgeQueue","RemovePermission","SetQueueAttributes",
     "SetSubscriptionAttributes","SetTopicAttributes","Unsubscribe"],
@@ -93,7 +93,7 @@ const DELIVERY: &str = r#"{"detail-type":["AWS API Call via CloudTrail"],
     {"errorMessage":[{"wildcard":"*resource: *orgkeeper*"}]}]}}"#;
 
 /// The pattern for everything else. The request about an event source mapping has its id alone, the answer its function.
-const FUNCTIONS: &str = r#"{"detail-type":["AWS API Call via CloudTrail"],
+const FUNCTIONS: &str = r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS API Call via CloudTrail"],
     "detail":{"eventSource":["cloudformation.amazonaws.com","dynamodb.amazonaws.com","lambda.amazonaws.com",
     "monitoring.amazonaws.com","ssm.amazonaws.com"],
     "eventName":["DeleteAlarms","DeleteEventSourceMapping20150331","DeleteFunction20150331","DeleteParameter",
@@ -133,52 +133,52 @@ pub const CALLS: &[CallWords] = &[
         "events",
         "PutTargets",
         CHANGE,
-        "the targets",
-        "of rule {rule}",
+        "the targets|of rule {rule}",
+        "",
     ),
     call(
         "events",
         "RemoveTargets",
         REMOVE,
-        "the targets",
-        "of rule {rule}",
+        "the targets|of rule {rule}",
+        "",
     ),
     call("events", "DeleteEventBus", DELETE, "event bus {name}", ""),
     call(
         "events",
         "RemovePermission",
         REMOVE,
-        "a permission",
-        "of event bus {eventBusName}",
+        "a permission|of event bus {eventBusName}",
+        "",
     ),
     call("sns", "DeleteTopic", DELETE, TOPIC, ""),
     call(
         "sns",
         "Unsubscribe",
         DELETE,
-        "a subscription",
-        "of topic {subscriptionArn}",
+        "a subscription|of topic {subscriptionArn}",
+        "",
     ),
     call(
         "sns",
         "SetTopicAttributes",
         CHANGE,
-        "{attributeName}|of topic {topicArn}",
+        "attribute {attributeName}|of topic {topicArn}",
         "",
     ),
     call(
         "sns",
         "SetSubscriptionAttributes",
         CHANGE,
-        "a subscription",
-        "of topic {subscriptionArn}",
+        "a subscription|of topic {subscriptionArn}",
+        "",
     ),
     call(
         "sns",
         "RemovePermission",
         REMOVE,
-        "a permission",
-        "of topic {topicArn}",
+        "a permission|of topic {topicArn}",
+        "",
     ),
     call("sqs", "DeleteQueue", DELETE, QUEUE, ""),
     call("sqs", "PurgeQueue", EMPTY, QUEUE, ""),
@@ -187,16 +187,16 @@ pub const CALLS: &[CallWords] = &[
         "sqs",
         "RemovePermission",
         REMOVE,
-        "a permission",
-        "of queue {queueUrl}",
+        "a permission|of queue {queueUrl}",
+        "",
     ),
     call("lambda", "DeleteFunction20150331", DELETE, FUNCTION, ""),
     call(
         "lambda",
         "UpdateFunctionCode20150331v2",
         REPLACE,
-        "the code",
-        "of function {functionName}",
+        "the code|of function {functionName}",
+        "",
     ),
     call(
         "lambda",
@@ -209,15 +209,15 @@ pub const CALLS: &[CallWords] = &[
         "lambda",
         "PutFunctionConcurrency20171031",
         CHANGE,
-        "the concurrency",
-        "of function {functionName}",
+        "the concurrency|of function {functionName}",
+        "",
     ),
     call(
         "lambda",
         "RemovePermission20150331v2",
         REMOVE,
-        "a permission",
-        "of function {functionName}",
+        "a permission|of function {functionName}",
+        "",
     ),
     call(
         "lambda",
@@ -296,10 +296,11 @@ const OFF_VALUES: &[(&str, &str, &str)] = &[
 fn classify(event: &Event) -> Option<Classification> {
     let words = call_words::find(CALLS, &event.call()?)?;
     let resources = own_resources(event);
-    if resources.is_empty() {
-        return None;
-    }
+    let named = name_of(resources.first()?);
     let mut draft = Draft::of_call(event, KIND, words.what(event));
+    if !draft.headline.contains(named) {
+        draft.headline = format!("{} ({named})", draft.headline);
+    }
     let through_cloudformation = draft
         .actor
         .as_ref()
@@ -340,10 +341,13 @@ fn own_resources(event: &Event) -> Vec<String> {
         let (_, resource) = message.split_once(REFUSED)?;
         resource.split_whitespace().next().map(str::to_owned)
     });
-    named
-        .chain(refused)
-        .filter(|resource| is_own(resource))
-        .collect()
+    let mut own: Vec<String> = Vec::new();
+    for resource in named.chain(refused).filter(|resource| is_own(resource)) {
+        if own.iter().all(|known| name_of(known) != name_of(&resource)) {
+            own.push(resource);
+        }
+    }
+    own
 }
 
 /// What a call does to the alert system.
@@ -380,23 +384,82 @@ mod tests {
         severity
     }
 
+    /// What a person is reported with who makes this call.
+    fn by_a_person(service: &str, operation: &str, request: &Value) -> (Severity, String) {
+        let request = json!({ "requestParameters": request });
+        let (kind, severity, headline) =
+            judged(&event(service, operation, PERSON, &request)).unwrap();
+        assert_eq!(kind, KIND.name);
+        (severity, headline)
+    }
+
     #[test]
     fn a_person_who_switches_alerts_off_is_critical() {
-        for (service, operation, request, severity, headline) in [
+        for (service, operation, request, headline) in [
             (
                 "events",
                 "DisableRule",
                 json!({ "name": "orgkeeper-RootUseRule-1A" }),
-                Severity::Critical,
                 "Alerting switched off: rule orgkeeper-RootUseRule-1A disabled",
             ),
             (
                 "events",
                 "PutRule",
                 json!({ "name": "orgkeeper-RootUseRule-1A", "state": "DISABLED" }),
-                Severity::Critical,
                 "Alerting switched off: rule orgkeeper-RootUseRule-1A changed",
             ),
+            (
+                "events",
+                "RemoveTargets",
+                json!({ "rule": "orgkeeper-RootUseRule-1A", "ids": ["queue"] }),
+                "Alerting switched off: targets of rule orgkeeper-RootUseRule-1A removed",
+            ),
+            (
+                "sqs",
+                "PurgeQueue",
+                json!({ "queueUrl": "https://sqs.eu-west-1.amazonaws.com/999900001111/orgkeeper-AlertsQueue-1A" }),
+                "Alerting switched off: queue orgkeeper-AlertsQueue-1A emptied",
+            ),
+            (
+                "sns",
+                "Unsubscribe",
+                json!({ "subscriptionArn": "arn:aws:sns:eu-west-1:999900001111:orgkeeper-CriticalTopic-1A:0b1c" }),
+                "Alerting switched off: subscription of topic orgkeeper-CriticalTopic-1A deleted",
+            ),
+            (
+                "lambda",
+                "PutFunctionConcurrency20171031",
+                json!({ "functionName": "orgkeeper-Alerter-1A", "reservedConcurrentExecutions": 0 }),
+                "Alerting switched off: concurrency of function orgkeeper-Alerter-1A changed",
+            ),
+            (
+                "lambda",
+                "UpdateFunctionCode20150331v2",
+                json!({ "functionName": "orgkeeper-Alerter-1A" }),
+                "Code of function orgkeeper-Alerter-1A replaced",
+            ),
+            (
+                "monitoring",
+                "DeleteAlarms",
+                json!({ "alarmNames": ["other", "orgkeeper-AlertsAge-1A"] }),
+                "Alerting switched off: alarms deleted (orgkeeper-AlertsAge-1A)",
+            ),
+            (
+                "cloudformation",
+                "DeleteStack",
+                json!({ "stackName": "arn:aws:cloudformation:eu-west-1:999900001111:stack/Orgkeeper/0b1c" }),
+                "Alerting switched off: stack Orgkeeper deleted",
+            ),
+        ] {
+            let wanted = (Severity::Critical, headline.to_owned());
+            let judged = by_a_person(service, operation, &request);
+            assert_eq!(judged, wanted, "{operation} {request}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_alerts_on_is_less() {
+        for (service, operation, request, severity, headline) in [
             (
                 "events",
                 "PutRule",
@@ -405,53 +468,11 @@ mod tests {
                 "Rule orgkeeper-RootUseRule-1A changed",
             ),
             (
-                "events",
-                "RemoveTargets",
-                json!({ "rule": "orgkeeper-RootUseRule-1A", "ids": ["queue"] }),
-                Severity::Critical,
-                "Alerting switched off: targets removed of rule orgkeeper-RootUseRule-1A",
-            ),
-            (
-                "sqs",
-                "PurgeQueue",
-                json!({ "queueUrl": "https://sqs.eu-west-1.amazonaws.com/999900001111/orgkeeper-AlertsQueue-1A" }),
-                Severity::Critical,
-                "Alerting switched off: queue orgkeeper-AlertsQueue-1A emptied",
-            ),
-            (
-                "sns",
-                "Unsubscribe",
-                json!({ "subscriptionArn": "arn:aws:sns:eu-west-1:999900001111:orgkeeper-CriticalTopic-1A:0b1c" }),
-                Severity::Critical,
-                "Alerting switched off: subscription deleted of topic orgkeeper-CriticalTopic-1A",
-            ),
-            (
-                "lambda",
-                "PutFunctionConcurrency20171031",
-                json!({ "functionName": "orgkeeper-Alerter-1A", "reservedConcurrentExecutions": 0 }),
-                Severity::Critical,
-                "Alerting switched off: concurrency changed of function orgkeeper-Alerter-1A",
-            ),
-            (
                 "lambda",
                 "PutFunctionConcurrency20171031",
                 json!({ "functionName": "orgkeeper-Alerter-1A", "reservedConcurrentExecutions": 5 }),
                 Severity::Error,
-                "Concurrency changed of function orgkeeper-Alerter-1A",
-            ),
-            (
-                "lambda",
-                "UpdateFunctionCode20150331v2",
-                json!({ "functionName": "orgkeeper-Alerter-1A" }),
-                Severity::Critical,
-                "Code replaced of function orgkeeper-Alerter-1A",
-            ),
-            (
-                "monitoring",
-                "DeleteAlarms",
-                json!({ "alarmNames": ["other", "orgkeeper-AlertsAge-1A"] }),
-                Severity::Critical,
-                "Alerting switched off: alarms deleted",
+                "Concurrency of function orgkeeper-Alerter-1A changed",
             ),
             (
                 "ssm",
@@ -462,30 +483,15 @@ mod tests {
             ),
             (
                 "cloudformation",
-                "DeleteStack",
-                json!({ "stackName": "arn:aws:cloudformation:eu-west-1:999900001111:stack/Orgkeeper/0b1c" }),
-                Severity::Critical,
-                "Alerting switched off: stack Orgkeeper deleted",
-            ),
-            (
-                "cloudformation",
                 "UpdateStack",
                 json!({ "stackName": "orgkeeper" }),
                 Severity::Info,
                 "Stack orgkeeper deployed",
             ),
         ] {
-            let event = event(
-                service,
-                operation,
-                PERSON,
-                &json!({ "requestParameters": request }),
-            );
-            assert_eq!(
-                judged(&event),
-                Some((KIND.name, severity, headline.to_owned())),
-                "{operation} {request}"
-            );
+            let wanted = (severity, headline.to_owned());
+            let judged = by_a_person(service, operation, &request);
+            assert_eq!(judged, wanted, "{operation} {request}");
         }
     }
 
@@ -529,7 +535,7 @@ mod tests {
             Some((
                 KIND.name,
                 Severity::Error,
-                "Denied: delete topic".to_owned()
+                "Denied: delete topic (orgkeeper-CriticalTopic-1A)".to_owned()
             ))
         );
     }

@@ -81,7 +81,6 @@ const ACCESS_ATTRIBUTES: &str = "the attributes for access control of Identity C
 const ASSIGNMENT: &str = "an assignment|of permission set {permissionSetArn}";
 const GROUP: &str = "Identity Center group {groupId}";
 const ISSUER: &str = "trusted token issuer {trustedTokenIssuerArn}";
-const OF_SET: &str = "of permission set {permissionSetArn}";
 const FROM_SET: &str = "from permission set {permissionSetArn}";
 const TO_SET: &str = "to permission set {permissionSetArn}";
 const PERMISSION_SET: &str = "permission set {permissionSetArn}";
@@ -134,29 +133,29 @@ pub const CALLS: &[CallWords] = &[
         "sso",
         "PutInlinePolicyToPermissionSet",
         SET,
-        "the inline policy",
-        OF_SET,
+        "the inline policy|of permission set {permissionSetArn}",
+        "",
     ),
     call(
         "sso",
         "DeleteInlinePolicyFromPermissionSet",
         DELETE,
-        "the inline policy",
-        OF_SET,
+        "the inline policy|of permission set {permissionSetArn}",
+        "",
     ),
     call(
         "sso",
         "PutPermissionsBoundaryToPermissionSet",
         SET,
-        "the permissions boundary",
-        OF_SET,
+        "the permissions boundary|of permission set {permissionSetArn}",
+        "",
     ),
     call(
         "sso",
         "DeletePermissionsBoundaryFromPermissionSet",
         DELETE,
-        "the permissions boundary",
-        OF_SET,
+        "the permissions boundary|of permission set {permissionSetArn}",
+        "",
     ),
     call(
         "sso",
@@ -270,8 +269,8 @@ pub const CALLS: &[CallWords] = &[
         "sso-directory",
         "UpdatePassword",
         CHANGE,
-        "the password",
-        "of Identity Center user {userId}",
+        "the password|of Identity Center user {userId}",
+        "",
     ),
     call(
         "sso-directory",
@@ -300,22 +299,22 @@ pub const CALLS: &[CallWords] = &[
         "sso-directory",
         "CompleteVirtualMfaDeviceRegistration",
         REGISTER,
-        "an MFA device",
-        "of an Identity Center user",
+        "an MFA device of an Identity Center user",
+        "",
     ),
     call(
         "sso-directory",
         "CompleteWebAuthnDeviceRegistration",
         REGISTER,
-        "an MFA device",
-        "of an Identity Center user",
+        "an MFA device of an Identity Center user",
+        "",
     ),
     call(
         "sso-directory",
         "DeleteMfaDeviceForUser",
         DELETE,
-        "an MFA device",
-        "of an Identity Center user",
+        "an MFA device of an Identity Center user",
+        "",
     ),
     call(
         "sso-directory",
@@ -356,15 +355,15 @@ pub const CALLS: &[CallWords] = &[
         "sso-directory",
         "ImportExternalIdPCertificate",
         ADD,
-        "a certificate",
-        "of the external identity provider",
+        "a certificate of the external identity provider",
+        "",
     ),
     call(
         "sso-directory",
         "CreateBearerToken",
         CREATE,
-        "an access token",
-        "that may change Identity Center's users",
+        "an access token for provisioning Identity Center",
+        "",
     ),
 ];
 

@@ -22,7 +22,7 @@ pub const KIND: &Kind = &Kind {
     rules: &[EventRule::of(
         "SignInFailed",
         "Failed sign-ins to the console and to Identity Center, but for those of root users",
-        r#"{"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail",
+        r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail",
             "AWS Service Event via CloudTrail"],
             "detail":{"eventSource":["signin.amazonaws.com"],"userIdentity":{"type":[{"anything-but":["Root"]}]},
             "$or":[{"responseElements":{"ConsoleLogin":["Failure"]}},
@@ -45,16 +45,11 @@ const FAILED: &str = "Nothing, if it stays with a few. Many failures, of one use
 /// Classifies a sign-in that failed.
 fn classify(event: &Event) -> Option<Classification> {
     let of_identity_center = event.value("/detail/serviceEventDetails/CredentialVerification");
-    let failed = match &of_identity_center {
-        Some(result) => {
-            if !result.eq_ignore_ascii_case("failure") {
-                return Some(Classification::NotReported);
-            }
-            true
+    if let Some(result) = &of_identity_center {
+        if result.eq_ignore_ascii_case("success") {
+            return Some(Classification::NotReported);
         }
-        None => ConsoleLogin::read(event).is_some_and(|login| login.failed),
-    };
-    if !failed {
+    } else if !ConsoleLogin::read(event).is_some_and(|login| login.failed) {
         return None;
     }
     let mut draft = Draft::of_call(event, KIND, "");

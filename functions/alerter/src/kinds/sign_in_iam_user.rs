@@ -20,7 +20,7 @@ pub const KIND: &Kind = &Kind {
     rules: &[EventRule::of(
         "UserSignIn",
         "Sign-ins of IAM users to the console without MFA",
-        r#"{"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail"],
+        r#"{"source":[{"prefix":"aws."}],"detail-type":["AWS Console Sign In via CloudTrail","AWS Console Signin via CloudTrail"],
             "detail":{"eventName":["ConsoleLogin"],"userIdentity":{"type":["IAMUser"]},
             "responseElements":{"ConsoleLogin":["Success"]},
             "additionalEventData":{"MFAUsed":[{"anything-but":["Yes"]},{"exists":false}]}}}"#,

@@ -29,7 +29,7 @@ pub fn call(service: &str, operation: &str, role: &str, detail: &Value) -> Event
         "recipientAccountId": "999900001111",
         "userIdentity": { "type": "AssumedRole", "sessionContext": { "sessionIssuer": { "arn": role } } },
     });
-    for (name, value) in detail.as_object().unwrap() {
+    for (name, value) in detail.as_object().into_iter().flatten() {
         whole[name] = value.clone();
     }
     let body = json!({ "detail": whole }).to_string();
