@@ -23,6 +23,9 @@ use crate::{
 /// stack sets. `OrganizationAccountAccessRole` and `AWSReservedSSO_*` are used by people.
 const DEPLOYMENT_ROLES: &[&str] = &["cdk-*-cfn-exec-role-*", "stacksets-exec-*"];
 
+/// The role that orgkeeper's remediator, and nobody else, assumes in member accounts (`infra/member-account.yaml`).
+const OWN_ROLE: &str = "OrgkeeperRemediation";
+
 /// Roles that a service deploys with, but that every administrator of the management account can assume too: what
 /// they are is said by the service that makes the call.
 const ROLES_OF_SERVICES: &[(&str, ActorClass)] = &[
@@ -151,7 +154,7 @@ impl Rules {
                 .iter()
                 .any(|pattern| is_role(pattern, role)),
         };
-        if deploys {
+        if deploys || is_role(OWN_ROLE, role) {
             return ActorClass::DeploymentTool;
         }
         let by_a_service = actor
@@ -384,6 +387,7 @@ mod tests {
                 Severity::Info,
             ),
             ("stacksets-exec-0123456789abcdef", None, Severity::Info),
+            ("OrgkeeperRemediation", None, Severity::Info),
             ("AWSControlTowerExecution", cloudformation, Severity::Info),
             ("AWSControlTowerExecution", None, Severity::Error),
             (
