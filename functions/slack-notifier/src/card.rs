@@ -10,6 +10,10 @@ use crate::message::{Content, Message};
 /// The longest link of a button in Slack.
 const LINK: usize = 3_000;
 
+/// What a message says whose record could not be written.
+const MAY_BE_DUPLICATE: &str =
+    "this alert may be a duplicate: the table of posted alerts does not answer.";
+
 /// A fact with its label, or a paragraph without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -113,6 +117,11 @@ impl Card {
             account,
             link,
         }
+    }
+
+    /// Adds that the message may be a duplicate.
+    pub fn may_be_duplicate(&mut self) {
+        self.rows.push(row("Note", MAY_BE_DUPLICATE));
     }
 
     /// The severity in a word.
