@@ -42,6 +42,8 @@ pub struct Card {
     pub account: String,
     /// Where to look.
     pub link: Option<String>,
+    /// The account that the link opens for, if it leads to the console.
+    pub link_account: Option<String>,
 }
 
 impl Card {
@@ -68,6 +70,7 @@ impl Card {
                 time: when(*time),
                 account: String::new(),
                 link: None,
+                link_account: None,
             },
         }
     }
@@ -116,6 +119,7 @@ impl Card {
             time: when(alert.time),
             account,
             link,
+            link_account: alert.link_account(),
         }
     }
 
@@ -142,6 +146,15 @@ impl Card {
             Severity::Critical => ("🚨", "CRITICAL"),
             Severity::Error => ("🟠", "ERROR"),
             Severity::Info => ("🔵", "INFO"),
+        }
+    }
+
+    /// What the link does, and for whom: it opens only for somebody signed in to that account.
+    #[must_use]
+    pub fn link_label(&self) -> String {
+        match &self.link_account {
+            Some(account) => format!("Open in the console (sign in to {account} first)"),
+            None => "Open".to_owned(),
         }
     }
 
@@ -246,6 +259,10 @@ mod tests {
         assert_eq!(
             card.link.as_deref(),
             Some("https://console.aws.amazon.com/")
+        );
+        assert_eq!(
+            card.link_label(),
+            "Open in the console (sign in to payments-dev first)"
         );
     }
 
