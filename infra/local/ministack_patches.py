@@ -64,6 +64,12 @@ TARGET_BUCKET = re.compile(r"<TargetBucket>([^<]*)</TargetBucket>")
 SYMMETRIC = "SYMMETRIC_DEFAULT"
 FUNCTION_ARN = re.compile(r"\barn:aws:lambda:[a-z0-9-]+:(\d{12}):function:")
 
+ENABLED = "ENABLED"
+WITH_READS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+RULE_STATES = (ENABLED, "DISABLED", WITH_READS)
+READS = ("Describe", "Get", "List")
+CHANGES_BY_NAME_OF_READS = ("GetFederationToken", "GetSessionToken")
+
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
 
@@ -159,6 +165,50 @@ def send_to_dead_letter_queue(queue_arn, target_arn, rule_arn, event):
     sqs._ensure_msg_fields(message)
     queue["messages"].append(message)
     lambda_svc._esm_wake.set()
+
+
+def tell_reads_from_changes(_settings):
+    """AWS delivers read-only management events only to rules in state `ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS`.
+
+    MiniStack delivers them to every rule that is `ENABLED`, and nothing at all to a rule in the other state. The
+    patch delivers as AWS does, and lets PutRule refuse a state that does not exist.
+    """
+    put_rule = eventbridge._put_rule
+
+    def put_rule_in_known_state(data):
+        state = data.get("State", ENABLED)
+        if state not in RULE_STATES:
+            return error_response_json(
+                "ValidationException",
+                f"1 validation error detected: Value '{state}' at 'state' failed to satisfy constraint: "
+                f"Member must satisfy enum value set: [{', '.join(RULE_STATES)}]", 400)
+        return put_rule(data)
+
+    def dispatch(event, view=None):
+        view = view or eventbridge._pattern_event_view(event)
+        states = (WITH_READS,) if is_read(event) else (ENABLED, WITH_READS)
+        for key, rule in eventbridge._rules.items():
+            pattern = rule.get("EventPattern")
+            if rule.get("EventBusName", "default") != event.get("EventBusName", "default"):
+                continue
+            if not pattern or rule.get("State") not in states or key in (event.get("_DispatchPath") or ()):
+                continue
+            if eventbridge._matches_pattern_view(pattern, view, f"rule {key}"):
+                for target in eventbridge._targets.get(key, []):
+                    eventbridge._invoke_target(target, event, rule, view)
+
+    eventbridge._put_rule = put_rule_in_known_state
+    eventbridge._dispatch_event = dispatch
+
+
+def is_read(event):
+    """Whether CloudTrail recorded a call that only reads: its name begins with one of `READS`."""
+    if event.get("DetailType") != "AWS API Call via CloudTrail":
+        return False
+    detail = event.get("Detail") or "{}"
+    detail = json.loads(detail) if isinstance(detail, str) else detail
+    operation = str(detail.get("eventName", ""))
+    return operation.startswith(READS) and operation not in CHANGES_BY_NAME_OF_READS
 
 
 def poll_schedules_every_second(_settings):
@@ -932,6 +982,21 @@ PATCHES = (
         "aws-sources",
         accept_aws_sources,
         replaces=("services.eventbridge._put_events(data, allow_aws_source)",),
+    ),
+    Patch(
+        "rules-with-reads",
+        tell_reads_from_changes,
+        replaces=(
+            "services.eventbridge._dispatch_event(event, view)",
+            "services.eventbridge._put_rule(data)",
+        ),
+        uses=(
+            "services.eventbridge._pattern_event_view(event)",
+            "services.eventbridge._matches_pattern_view(pattern_str, view, owner)",
+            "services.eventbridge._invoke_target(target, event, rule, view)",
+            "services.eventbridge._rules",
+            "services.eventbridge._targets",
+        ),
     ),
     Patch(
         "other-accounts-bus",

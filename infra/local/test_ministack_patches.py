@@ -58,6 +58,50 @@ class Events(unittest.TestCase):
         self.assertEqual(json.loads(message["Body"])["detail"], {"word": "kept"})
         self.assertEqual(message["MessageAttributes"]["TARGET_ARN"]["StringValue"], gone)
 
+    def test_reads_reach_only_rules_that_ask_for_them(self):
+        events, pattern = cloud.client("events"), json.dumps({"source": ["aws.iam"]})
+        all_state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+        queues = {name: cloud.queue(name) for name in ("changes", "reads", "stacked", "off")}
+        for name, state in (("changes", "ENABLED"), ("reads", all_state), ("off", "DISABLED")):
+            events.put_rule(Name=name, EventPattern=pattern, State=state)
+            events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": queues[name][1]}])
+        rule = {"Type": "AWS::Events::Rule", "Properties": {
+            "Name": "stacked", "State": all_state, "EventPattern": json.loads(pattern),
+            "Targets": [{"Id": "1", "Arn": queues["stacked"][1]}]}}
+        stacks = cloud.client("cloudformation")
+        stacks.create_stack(StackName="reads", TemplateBody=json.dumps({"Resources": {"Rule": rule}}))
+        stacks.get_waiter("stack_create_complete").wait(StackName="reads", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        self.assertEqual(events.describe_rule(Name="stacked")["State"], all_state)
+
+        def send(*operations, kind="AWS API Call via CloudTrail"):
+            events.put_events(Entries=[
+                {"Source": "aws.iam", "DetailType": kind, "Detail": json.dumps({"eventName": operation})}
+                for operation in operations])
+
+        def received(name, count):
+            bodies = [json.loads(message["Body"]) for message in cloud.messages(queues[name][0], count)]
+            return sorted(body["detail"]["eventName"] for body in bodies)
+
+        send("GetUser", "ListUsers", "DescribeUser", "GetSessionToken", "CreateUser")
+        changes, everything = ["CreateUser", "GetSessionToken"], sorted(
+            ["GetUser", "ListUsers", "DescribeUser", "GetSessionToken", "CreateUser"])
+        self.assertEqual(received("reads", 5), everything)
+        self.assertEqual(received("stacked", 5), everything)
+        self.assertEqual(received("changes", 2), changes)
+        # Only CloudTrail's records of calls are told apart, and EnableRule asks for changes alone.
+        events.enable_rule(Name="reads")
+        send("GetUser", kind="AWS Service Event via CloudTrail")
+        send("ListUsers")
+        send("DeleteUser")
+        self.assertEqual(received("reads", 2), ["DeleteUser", "GetUser"])
+        self.assertEqual(received("changes", 2), ["DeleteUser", "GetUser"])
+        depth = cloud.client("sqs").get_queue_attributes(
+            QueueUrl=queues["off"][0], AttributeNames=["ApproximateNumberOfMessages"])
+        self.assertEqual(depth["Attributes"]["ApproximateNumberOfMessages"], "0")
+        with self.assertRaises(ClientError) as caught:
+            events.put_rule(Name="changes", EventPattern=pattern, State="ON")
+        self.assertEqual(caught.exception.response["Error"]["Code"], "ValidationException")
+
     def test_schedule_fires_within_two_seconds(self):
         url, arn = cloud.queue("schedule")
         due = time.time() + 2

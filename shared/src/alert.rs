@@ -23,6 +23,18 @@ pub const WHAT_TO_DO: &str = "What to do";
 /// The label of an unrecognized message. It comes at the very end.
 pub const ORIGINAL_MESSAGE: &str = "Original message";
 
+/// Domains of the AWS console.
+const CONSOLES: &[&str] = &[
+    "console.aws.amazon.com",
+    "console.amazonaws.cn",
+    "console.amazonaws-us-gov.com",
+    "health.aws.amazon.com",
+];
+/// The kinds whose link opens in the management account, whatever account they are about, by the start of their name.
+const KINDS_IN_MANAGEMENT_ACCOUNT: &str = "organization.";
+/// Consoles that exist in the management account alone.
+const CONSOLES_OF_MANAGEMENT_ACCOUNT: &[&str] = &["/organizations/", "/controltower/"];
+
 /// How severe an alert is. Each severity has a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -207,15 +219,46 @@ impl Alert {
         for (label, text) in self.details_of(|label| label == WHAT_TO_DO) {
             say(label, text);
         }
-        lines.extend(
-            self.link
-                .iter()
-                .flat_map(|link| [String::new(), one_line(link)]),
-        );
+        if let Some(link) = &self.link {
+            let label = match self.link_account() {
+                Some(account) => format!("Link (sign in to {account} first)"),
+                None => "Link".to_owned(),
+            };
+            lines.extend([String::new(), format!("{label}: {}", one_line(link))]);
+        }
         for (label, text) in self.details_of(|label| label == ORIGINAL_MESSAGE) {
             lines.extend([String::new(), format!("{label}: {}", quoted(text))]);
         }
         cut(lines.join("\n"))
+    }
+
+    /// The account in whose console the link opens, by its name or id, on one line; nothing if the link does not lead to
+    /// the console.
+    ///
+    /// The account that an alert is about is not always the one where the link opens.
+    #[must_use]
+    pub fn link_account(&self) -> Option<String> {
+        let link = self.link.as_deref().filter(|link| leads_to_console(link))?;
+        let id = |account: &AlertAccount| account.id.as_ref().map(ToString::to_string);
+        let about = self.account.as_ref();
+        // The resource's own ARN says where it is.
+        if let Some(account) = account_of_arn(link)
+            && about.and_then(id).as_deref() != Some(account)
+        {
+            return Some(account.to_owned());
+        }
+        let in_management = self.kind.starts_with(KINDS_IN_MANAGEMENT_ACCOUNT)
+            || CONSOLES_OF_MANAGEMENT_ACCOUNT
+                .iter()
+                .any(|console| link.contains(console));
+        if in_management {
+            return Some("the management account".to_owned());
+        }
+        let named = about.and_then(|account| {
+            let name = account.name.as_deref().map(one_line);
+            name.filter(|name| !name.is_empty()).or_else(|| id(account))
+        });
+        Some(named.unwrap_or_else(|| "its account".to_owned()))
     }
 
     fn details_of(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
@@ -225,6 +268,27 @@ impl Alert {
             .map(|(label, text)| (label.as_str(), text.as_str()))
             .filter(move |(label, _)| wanted(label))
     }
+}
+
+/// Whether a link leads to the AWS console, in any partition: it opens only for somebody who is signed in.
+fn leads_to_console(link: &str) -> bool {
+    let host = link
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split(['/', '?', '#']).next());
+    host.is_some_and(|host| {
+        CONSOLES.iter().any(|console| {
+            host.strip_suffix(console)
+                .is_some_and(|region| region.is_empty() || region.ends_with('.'))
+        })
+    })
+}
+
+/// The account of the ARN that a link ends with.
+fn account_of_arn(link: &str) -> Option<&str> {
+    let (_, arn) = link.split_once("/arn:")?;
+    arn.split(':')
+        .nth(3)
+        .filter(|account| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A text on one line, without hidden characters: a line break becomes a space; an invisible character, or one
@@ -329,7 +393,7 @@ mod tests {
              Access: Platform: Admin\n\
              A file: accounts.csv\n\
              When: 1970-01-01 00:00:00 UTC, eu-west-1\n\n\
-             https://example.com/"
+             Link: https://example.com/"
         );
     }
 
@@ -359,10 +423,79 @@ mod tests {
              From: 192.0.2.10\n\
              When: 1970-01-01 00:00:00 UTC, eu-west-1\n\
              What to do: ask them\n\n\
-             https://example.com/"
+             Link: https://example.com/"
         );
         let json = serde_json::to_value(&alert).unwrap();
         assert_eq!(json["source"]["ip"], "192.0.2.10");
+    }
+
+    #[test]
+    fn a_link_says_which_account_it_opens_for() {
+        let trail = "https://us-east-1.console.aws.amazon.com/cloudtrailv2/home";
+        let execution = "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:eu-west-1:999900001111:execution:Fix:a";
+        let nobody = AlertAccount::default();
+        let unnamed = AlertAccount {
+            id: "111122223333".parse().ok(),
+            ..nobody.clone()
+        };
+        let named = alert().account.unwrap();
+        for (kind, account, link, opens_for) in [
+            ("root.sign-in", Some(&named), trail, Some("payments")),
+            ("root.sign-in", Some(&unnamed), trail, Some("111122223333")),
+            ("root.sign-in", Some(&nobody), trail, Some("its account")),
+            ("root.sign-in", None, trail, Some("its account")),
+            (
+                "root.sign-in",
+                Some(&named),
+                "https://cn-north-1.console.amazonaws.cn/iam/home",
+                Some("payments"),
+            ),
+            (
+                "organization.change",
+                Some(&named),
+                trail,
+                Some("the management account"),
+            ),
+            (
+                "account.succeeded",
+                Some(&named),
+                "https://console.aws.amazon.com/organizations/v2/home/accounts/111122223333",
+                Some("the management account"),
+            ),
+            (
+                "remediation.fixed",
+                Some(&named),
+                execution,
+                Some("999900001111"),
+            ),
+            (
+                "remediation.fixed",
+                Some(&named),
+                &execution.replace("999900001111", "111122223333"),
+                Some("payments"),
+            ),
+            ("root.sign-in", Some(&named), "https://example.com/", None),
+            (
+                "root.sign-in",
+                Some(&named),
+                "https://evilconsole.aws.amazon.com/",
+                None,
+            ),
+        ] {
+            let alert = Alert {
+                kind: kind.to_owned(),
+                account: account.cloned(),
+                link: Some(link.to_owned()),
+                ..alert()
+            };
+            assert_eq!(alert.link_account().as_deref(), opens_for, "{kind} {link}");
+            let label = match opens_for {
+                Some(account) => format!("Link (sign in to {account} first)"),
+                None => "Link".to_owned(),
+            };
+            let text = alert.text();
+            assert!(text.ends_with(&format!("\n\n{label}: {link}")), "{text}");
+        }
     }
 
     #[test]
@@ -387,7 +520,7 @@ mod tests {
                  > Line: two\n\
                  By: {line}\n\
                  When: 1970-01-01 00:00:00 UTC, {line}\n\n\
-                 {line}"
+                 Link: {line}"
             )
         );
     }

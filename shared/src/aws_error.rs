@@ -420,6 +420,18 @@ impl AwsCallError {
         }
     }
 
+    /// A call that its caller gave up on: it is retryable.
+    #[must_use]
+    pub fn timed_out(operation: &'static str) -> Self {
+        Self {
+            operation,
+            class: TimedOut,
+            code: None,
+            reason: "no answer in time".to_owned(),
+            words: Words::default(),
+        }
+    }
+
     /// A call that lost against concurrent changes: it is retryable.
     #[must_use]
     pub fn overtaken(operation: &'static str) -> Self {

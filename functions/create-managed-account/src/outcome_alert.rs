@@ -168,7 +168,7 @@ mod tests {
              Account e-mail: aws+payments@example.com\n\
              Asked for in: accounts.csv, team/#2 accounts.csv\n\
              When: 2026-03-01 11:00:00 UTC, eu-west-1\n\n\
-             https://console.aws.amazon.com/organizations/v2/home/accounts/111122223333"
+             Link (sign in to the management account first): https://console.aws.amazon.com/organizations/v2/home/accounts/111122223333"
         );
         let nobody = AccountRequest {
             access: Vec::new(),

@@ -60,6 +60,16 @@ impl Backoff {
         }
     }
 
+    /// The one of both that ends later; this one if they end together.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        if other.until > self.until {
+            other
+        } else {
+            self
+        }
+    }
+
     /// How much of it is left for a message of this severity.
     #[must_use]
     pub fn left(&self, now: Timestamp, severity: Severity) -> Duration {

@@ -17,6 +17,7 @@ const SECTION: usize = 3_000;
 const FIELD: usize = 2_000;
 const FIELDS_PER_SECTION: usize = 10;
 const CONTEXT: usize = 3_000;
+const BUTTON: usize = 75;
 const BLOCKS: usize = 50;
 
 /// The text for notifications and for readers that show no blocks.
@@ -45,7 +46,7 @@ pub fn message(card: &Card) -> Value {
     if let Some(link) = &card.link {
         let button = json!({
             "type": "button",
-            "text": plain("Open in the console".to_owned()),
+            "text": plain(fit(&card.link_label(), BUTTON)),
             "url": link,
         });
         blocks.push(json!({ "type": "actions", "elements": [button] }));

@@ -10,6 +10,10 @@ use crate::message::{Content, Message};
 /// The longest link of a button in Slack.
 const LINK: usize = 3_000;
 
+/// What a message says whose record could not be written.
+const MAY_BE_DUPLICATE: &str =
+    "this alert may be a duplicate: the table of posted alerts does not answer.";
+
 /// A fact with its label, or a paragraph without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -38,6 +42,8 @@ pub struct Card {
     pub account: String,
     /// Where to look.
     pub link: Option<String>,
+    /// The account that the link opens for, if it leads to the console.
+    pub link_account: Option<String>,
 }
 
 impl Card {
@@ -64,6 +70,7 @@ impl Card {
                 time: when(*time),
                 account: String::new(),
                 link: None,
+                link_account: None,
             },
         }
     }
@@ -112,7 +119,13 @@ impl Card {
             time: when(alert.time),
             account,
             link,
+            link_account: alert.link_account(),
         }
+    }
+
+    /// Adds that the message may be a duplicate.
+    pub fn may_be_duplicate(&mut self) {
+        self.rows.push(row("Note", MAY_BE_DUPLICATE));
     }
 
     /// The severity in a word.
@@ -133,6 +146,15 @@ impl Card {
             Severity::Critical => ("🚨", "CRITICAL"),
             Severity::Error => ("🟠", "ERROR"),
             Severity::Info => ("🔵", "INFO"),
+        }
+    }
+
+    /// What the link does, and for whom: it opens only for somebody signed in to that account.
+    #[must_use]
+    pub fn link_label(&self) -> String {
+        match &self.link_account {
+            Some(account) => format!("Open in the console (sign in to {account} first)"),
+            None => "Open".to_owned(),
         }
     }
 
@@ -237,6 +259,10 @@ mod tests {
         assert_eq!(
             card.link.as_deref(),
             Some("https://console.aws.amazon.com/")
+        );
+        assert_eq!(
+            card.link_label(),
+            "Open in the console (sign in to payments-dev first)"
         );
     }
 

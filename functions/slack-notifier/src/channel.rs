@@ -19,12 +19,15 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Posts a message.
+    /// Posts a message, which says so if it may be a duplicate.
     ///
     /// # Errors
     /// If it was not posted, or if that is unknown.
-    pub async fn post(&self, message: &Message) -> Result<(), PostError> {
-        let card = Card::of(message);
+    pub async fn post(&self, message: &Message, may_be_duplicate: bool) -> Result<(), PostError> {
+        let mut card = Card::of(message);
+        if may_be_duplicate {
+            card.may_be_duplicate();
+        }
         match self {
             Self::Webhook(webhook) => webhook.post(&blocks::message(&card).to_string()).await,
             Self::AmazonQ(topic) => {

@@ -8,27 +8,32 @@ use orgkeeper_shared::{
     alert::Severity,
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
-    idempotency::{Claim, IdempotencyTable},
+    idempotency::Claim,
     lambda::{Outcomes, Time, Work},
     queue::{Failure, Queue, Reason},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     backoff::{Backoff, delay_of, whole_seconds},
     channel::Channel,
     delivery_failure::{DeliveryFailure, Sender},
     gateway::shared_backoff::SharedBackoff,
+    memory::{Memory, in_time},
     message::Message,
     post_error::PostError,
 };
 
 /// The age at which a message that could not be posted goes to the dead-letter queue.
 const MAX_AGE: Duration = Duration::from_hours(24);
-/// How long a posted alert is remembered: longer than a message is retried.
-const REMEMBERED: Duration = Duration::from_hours(48);
 /// The delay of a message without a backoff.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How often the delay grows while alerts cannot be claimed.
+const LONGEST_DELAYS: u32 = 12;
+/// How long a batch waits for the shared backoff before it posts without it.
+const BACKOFF_PATIENCE: Duration = Duration::from_millis(500);
+/// The age at which the shared backoff is read again: another invocation may hold this one back.
+const BACKOFF_AGE: Duration = Duration::from_millis(500);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,9 @@ enum NotDelivered {
     InProgress,
     #[error("the invocation's time ran out first")]
     OutOfTime,
+    /// The table of posted alerts does not answer: whether it was posted is unknown.
+    #[error(transparent)]
+    Unclaimed(PostError),
     /// A backoff holds it back; it was not tried.
     #[error(transparent)]
     HeldBack(PostError),
@@ -61,7 +69,9 @@ impl NotDelivered {
             | Self::NotPosted(PostError::MessageRefused { .. } | PostError::Retryable { .. }) => {
                 false
             }
-            Self::OutOfTime | Self::NotPosted(PostError::ChannelUnavailable { .. }) => true,
+            Self::OutOfTime
+            | Self::Unclaimed(_)
+            | Self::NotPosted(PostError::ChannelUnavailable { .. }) => true,
         }
     }
 }
@@ -81,8 +91,12 @@ impl Reason for Retry {
         true
     }
 
-    fn delay(&self, _: u32) -> Duration {
-        self.delay
+    fn delay(&self, receives: u32) -> Duration {
+        match self.why {
+            // The table may be away for hours, and a message has a thousand receives.
+            NotDelivered::Unclaimed(_) => self.delay * receives.clamp(1, LONGEST_DELAYS),
+            _ => self.delay,
+        }
     }
 }
 
@@ -99,13 +113,25 @@ struct Posted<'a> {
     backoff: Option<Backoff>,
 }
 
+/// What is known while a batch is posted.
+#[derive(Default)]
+struct BatchState {
+    backoff: Option<Backoff>,
+    /// When the shared backoff was read.
+    backoff_read: Option<Instant>,
+    /// Whether reading it has failed.
+    backoff_away: bool,
+    /// Whether the table did not answer a claim: the next critical alert does not wait for it again.
+    table_away: bool,
+}
+
 /// Posts the alerts of one batch after another.
 #[derive(Debug)]
 pub struct SlackNotifier {
     /// Where messages are posted.
     pub channel: Channel,
-    /// The idempotency records.
-    pub idempotency: IdempotencyTable,
+    /// The memory of posted alerts.
+    pub memory: Memory,
     /// The backoff that all invocations share.
     pub backoff: SharedBackoff,
     /// Sends to the dead-letter queue.
@@ -142,7 +168,9 @@ impl Work for SlackNotifier {
             let Err(why) = result else { continue };
             let too_old = sent(record, time.began()) + MAX_AGE < time.began();
             match why {
-                NotDelivered::NotPosted(why) | NotDelivered::HeldBack(why)
+                NotDelivered::NotPosted(why)
+                | NotDelivered::HeldBack(why)
+                | NotDelivered::Unclaimed(why)
                     if let Some(failure) = DeliveryFailure::of(&why, too_old) =>
                 {
                     let messages = undeliverable.entry(failure).or_default();
@@ -172,9 +200,12 @@ impl Work for SlackNotifier {
                 // It may be over by now.
                 (NotDelivered::HeldBack(_), left) => left.unwrap_or_default(),
                 (NotDelivered::NotPosted(_), Some(left)) if !left.is_zero() => left,
-                (NotDelivered::InProgress | NotDelivered::NotPosted(_), _) => {
-                    RETRY_DELAY + delay_of(severity)
-                }
+                (
+                    NotDelivered::InProgress
+                    | NotDelivered::NotPosted(_)
+                    | NotDelivered::Unclaimed(_),
+                    _,
+                ) => RETRY_DELAY + delay_of(severity),
             };
             let delay = whole_seconds(wait);
             let reason = Retry { why, delay };
@@ -196,15 +227,15 @@ impl SlackNotifier {
             .collect();
         messages.sort_by_key(|(_, message)| message.priority());
 
-        let read = timeout_at(time.start_until(), self.backoff.read()).await;
-        let mut backoff = read.unwrap_or(Ok(None)).unwrap_or_else(|error| {
-            tracing::warn!(%error, "backoff not read, posting anyway");
-            None
-        });
+        let mut state = BatchState::default();
         let mut stopped = None;
         let mut results = Vec::with_capacity(messages.len());
         for (record, message) in messages {
-            let waits = backoff
+            if stopped.is_none() {
+                self.refresh_backoff(&mut state).await;
+            }
+            let waits = state
+                .backoff
                 .is_some_and(|backoff| !backoff.left(time.now(), message.severity()).is_zero());
             if stopped.is_none() && Instant::now() >= time.start_until() {
                 stopped = Some(NotDelivered::OutOfTime);
@@ -215,10 +246,11 @@ impl SlackNotifier {
                     "waiting for the backoff to end",
                 ))),
                 None => {
-                    let posted = timeout_at(time.deadline(), self.post(&message, time)).await;
+                    let posted = self.post(&message, &mut state.table_away, time);
+                    let posted = timeout_at(time.deadline(), posted).await;
                     let posted = posted.unwrap_or(Err(NotDelivered::OutOfTime));
-                    let severity = message.severity();
-                    backoff = self.backoff_after(&posted, severity, backoff, time).await;
+                    let (severity, before) = (message.severity(), state.backoff);
+                    state.backoff = self.backoff_after(&posted, severity, before, time).await;
                     stopped = posted
                         .as_ref()
                         .err()
@@ -229,7 +261,35 @@ impl SlackNotifier {
             };
             results.push((record, message, result));
         }
-        Posted { results, backoff }
+        Posted {
+            results,
+            backoff: state.backoff,
+        }
+    }
+
+    /// Reads the shared backoff if what is known of it is old. Once that has failed, the batch does without it.
+    async fn refresh_backoff(&self, state: &mut BatchState) {
+        if state
+            .backoff_read
+            .is_some_and(|read| read.elapsed() < BACKOFF_AGE)
+            || state.backoff_away
+        {
+            return;
+        }
+        let read = timeout(BACKOFF_PATIENCE, self.backoff.read()).await;
+        let read = read.unwrap_or_else(|_| Err(AwsCallError::timed_out("GetItem")));
+        state.backoff_read = Some(Instant::now());
+        match read {
+            // What this batch knows is newer if it could not be written.
+            Ok(shared) => {
+                let known = shared.into_iter().chain(state.backoff);
+                state.backoff = known.reduce(Backoff::later);
+            }
+            Err(error) => {
+                state.backoff_away = true;
+                tracing::warn!(%error, "backoff not read, posting anyway");
+            }
+        }
     }
 
     /// The backoff after this result of a message of this severity.
@@ -244,50 +304,62 @@ impl SlackNotifier {
         let (after, written) = match (result, before) {
             (Err(NotDelivered::NotPosted(PostError::Retryable { after, .. })), _) => {
                 let after = Backoff::after(before, *after, now);
-                (
-                    after,
-                    timeout_at(time.deadline(), self.backoff.write(after)).await,
-                )
+                (after, in_time("PutItem", self.backoff.write(after)).await)
             }
             (Ok(PostOutcome::Posted), Some(before)) => {
                 let after = before.after_post(severity, now);
                 if after == before {
                     return Some(before);
                 }
-                (
-                    after,
-                    timeout_at(time.deadline(), self.backoff.extend(after)).await,
-                )
+                (after, in_time("PutItem", self.backoff.extend(after)).await)
             }
             _ => return before,
         };
         logged(
-            written.unwrap_or(Ok(())),
+            written,
             "backoff not written, other invocations do not wait",
         );
         Some(after)
     }
 
-    /// Posts a message, unless it was posted before.
-    async fn post(&self, message: &Message, time: &Time) -> Result<PostOutcome, NotDelivered> {
+    /// Posts a message, unless it was posted before. A critical alert is posted even if that is unknown, since
+    /// `table_away`, or the table of posted alerts refuses the claim: it then says that it may be a duplicate.
+    async fn post(
+        &self,
+        message: &Message,
+        table_away: &mut bool,
+        time: &Time,
+    ) -> Result<PostOutcome, NotDelivered> {
         let id = message.record_id();
-        match self.claim(&id, time).await {
-            Ok(Claim::Claimed) => {}
+        let claimed = match self.memory.claim(&id, *table_away, time).await {
+            Ok(Claim::Claimed) => true,
             Ok(Claim::Completed) => return Ok(PostOutcome::Duplicate),
             Ok(Claim::InProgress) => return Err(NotDelivered::InProgress),
-            Err(error) => return Err(PostError::retryable(error.to_string()).into()),
-        }
-        if let Err(why) = self.channel.post(message).await {
-            logged(
-                self.idempotency.release(&id).await,
+            Err(error) if message.severity() == Severity::Critical => {
+                tracing::warn!(%error, "alert not claimed, it is critical and posted anyway");
+                *table_away = true;
+                false
+            }
+            Err(error) => {
+                return Err(NotDelivered::Unclaimed(PostError::retryable(
+                    error.to_string(),
+                )));
+            }
+        };
+        let posted = self.channel.post(message, !claimed).await;
+        match posted {
+            Ok(()) if claimed => logged(
+                self.memory.complete(&id).await,
+                "record not completed, a duplicate would be posted by another instance",
+            ),
+            Ok(()) => self.memory.remember(&id),
+            Err(_) if claimed => logged(
+                self.memory.release(&id).await,
                 "claim not released, the alert is retried when it expires",
-            );
-            return Err(why.into());
+            ),
+            Err(_) => {}
         }
-        logged(
-            self.idempotency.complete(&id).await,
-            "record not completed, a duplicate would be posted",
-        );
+        posted?;
         Ok(PostOutcome::Posted)
     }
 
@@ -358,36 +430,21 @@ impl SlackNotifier {
         time: &Time,
     ) -> Result<(), AwsCallError> {
         let id = failure.record_id(time.now());
-        if self.claim(&id, time).await? != Claim::Claimed {
+        if self.memory.claim(&id, false, time).await? != Claim::Claimed {
             return Ok(());
         }
         let account = time.invocation().account.as_ref();
         let mail = failure.mail(&self.sender, account, why, time.now());
         let mailed = self.topics.publish_by_mail(&self.error_topic, &mail).await;
         let noted = match mailed {
-            Ok(()) => self.idempotency.complete(&id).await,
-            Err(_) => self.idempotency.release(&id).await,
+            Ok(()) => self.memory.complete(&id).await,
+            Err(_) => self.memory.release(&id).await,
         };
         logged(
             noted,
             "record of the mail not written, it may be sent twice or later",
         );
         mailed
-    }
-
-    /// Claims a record until the invocation ends.
-    async fn claim(&self, id: &str, time: &Time) -> Result<Claim, AwsCallError> {
-        let now = time.now();
-        let end = time.end();
-        let expires = now + REMEMBERED;
-        self.idempotency
-            .claim(
-                id,
-                now.as_millisecond(),
-                end.as_millisecond(),
-                expires.as_second(),
-            )
-            .await
     }
 }
 

@@ -16,6 +16,8 @@ const DESCRIPTION: usize = 8_000;
 const NEXT_STEP: usize = 350;
 const KEYWORD: usize = 75;
 
+/// The label of a link is short, so that a long link has room.
+const LINK_LABEL: usize = 75;
 /// Values without a published limit are kept short.
 const SHORT: usize = 250;
 /// The least room for a line of the description.
@@ -33,7 +35,7 @@ pub fn notification(card: &Card, id: &str) -> Value {
     });
     let link = card.link.as_ref().map(|link| {
         let link = fit(link, usize::MAX);
-        format!("<{link}|Open in the console>")
+        format!("<{link}|{}>", shown(&card.link_label(), LINK_LABEL))
     });
     if let Some(link) = link.filter(|link| length(link) <= NEXT_STEP) {
         content["nextSteps"] = json!([link]);
@@ -131,7 +133,7 @@ mod tests {
                         change the root password, delete root access keys and add MFA.\n\
                         root.sign-in · us-east-1 · 2026-03-01 10:15:00 UTC",
                     "keywords": ["root.sign-in", "payments-dev (111122223333)"],
-                    "nextSteps": ["<https://us-east-1.console.aws.amazon.com/cloudtrailv2/home?region=us-east-1#/events/1f2e3d4c|Open in the console>"],
+                    "nextSteps": ["<https://us-east-1.console.aws.amazon.com/cloudtrailv2/home?region=us-east-1#/events/1f2e3d4c|Open in the console (sign in to payments-dev first)>"],
                 },
                 "metadata": {
                     "summary": "Root signed in to payments-dev, without MFA",

@@ -18,6 +18,7 @@ use crate::{
         webhook_secret::WebhookSecret,
     },
     handler::SlackNotifier,
+    memory::Memory,
 };
 
 /// The function. Makes no call.
@@ -48,7 +49,11 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<SlackNotifier
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let notifier = SlackNotifier {
         channel,
-        idempotency: IdempotencyTable::connect(sdk, &calls, &config.alerts_sent_table),
+        memory: Memory::new(IdempotencyTable::connect(
+            sdk,
+            &calls,
+            &config.alerts_sent_table,
+        )),
         backoff: SharedBackoff::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),

@@ -2,6 +2,8 @@
 //! that AWS and Slack can give.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+mod critical;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -444,6 +446,34 @@ async fn a_throttled_post_waits_as_long_as_slack_says() {
     assert_eq!(local.states(), states("done", 4));
 }
 
+/// A message in a queue, and the time from which on it can be seen.
+type Queued = (Duration, Value);
+
+/// A batch of those that can be seen: SQS gives any of them.
+fn take(
+    queue: &mut Vec<Queued>,
+    now: Duration,
+    batch_size: usize,
+    random: &mut StdRng,
+) -> Vec<Value> {
+    queue.shuffle(random);
+    let (mut seen, mut unseen): (Vec<_>, Vec<_>) = std::mem::take(queue)
+        .into_iter()
+        .partition(|(from, _)| *from <= now);
+    unseen.extend(seen.split_off(seen.len().min(batch_size)));
+    *queue = unseen;
+    seen.into_iter().map(|(_, message)| message).collect()
+}
+
+/// Puts back what comes back of a batch.
+fn put_back(queue: &mut Vec<Queued>, batch: &[Value], back: Back, now: Duration) {
+    for (id, delay) in back {
+        let message = batch.iter().find(|it| it["messageId"] == id.as_str());
+        let from = now + Duration::from_secs(delay.unsigned_abs());
+        queue.push((from, message.unwrap().clone()));
+    }
+}
+
 /// Two hundred alerts while Slack answers 429 for twenty seconds, 500 for five more, and then well; two
 /// functions take turns of this length at batches of so many. Gives the titles that were posted, in their order.
 async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
@@ -456,8 +486,7 @@ async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
     })
     .await;
     let other = local.another_handler().await;
-    // What is in the queue: each message with the time from which on it can be seen.
-    let mut queue: Vec<(Duration, Value)> = (0..200)
+    let mut queue: Vec<Queued> = (0..200)
         .map(|n| {
             let severity = ["info", "critical", "error"][n % 3];
             let body = alert(severity, &format!("{severity} {n}"));
@@ -470,13 +499,7 @@ async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
     for turn in 0..1_200 {
         let now = turn_length * turn;
         *clock.lock().unwrap() = now;
-        // SQS gives any of those that can be seen.
-        queue.shuffle(&mut random);
-        let (mut seen, mut unseen): (Vec<_>, Vec<_>) =
-            queue.into_iter().partition(|(from, _)| *from <= now);
-        unseen.extend(seen.split_off(seen.len().min(batch_size)));
-        queue = unseen;
-        let batch: Vec<Value> = seen.into_iter().map(|(_, message)| message).collect();
+        let batch = take(&mut queue, now, batch_size, &mut random);
         let handler = if turn % 2 == 0 {
             &local.handler
         } else {
@@ -484,11 +507,7 @@ async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
         };
         let time = (start + now).to_string();
         let back = local.handle_by(handler, &batch, &time, PATIENCE).await;
-        for (id, delay) in back {
-            let message = batch.iter().find(|it| it["messageId"] == id.as_str());
-            let from = now + Duration::from_secs(delay.unsigned_abs());
-            queue.push((from, message.unwrap().clone()));
-        }
+        put_back(&mut queue, &batch, back, now);
         if queue.is_empty() {
             break;
         }
@@ -817,19 +836,6 @@ async fn without_an_address_nothing_can_be_posted() {
         let mail = world.published[0]["Message"].as_str().unwrap();
         assert!(mail.contains(reason), "{mail}");
         assert!(world.posts.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_posted_without_a_claim() {
-    for answer in [
-        Answer::error(500, "InternalServerError"),
-        Answer::error(400, "AccessDeniedException"),
-    ] {
-        let local = local_but("PutItem", answer).await;
-        let returned = local.handle(&three()).await;
-        assert_eq!(returned, back(&[("c", 1), ("e", 4), ("i", 7)]));
-        assert!(look(&local.world).posts.is_empty());
     }
 }
 
