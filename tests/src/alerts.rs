@@ -93,7 +93,9 @@ impl SampleEvent {
         let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
         match kinds::classify(&event) {
             Classification::Alert(draft) => {
-                let verdict = Rules::default().judge(&draft, None, Timestamp::UNIX_EPOCH).severity;
+                let verdict = Rules::default()
+                    .judge(&draft, None, Timestamp::UNIX_EPOCH)
+                    .severity;
                 Some(draft.alert(None, verdict))
             }
             Classification::NotReported => None,
