@@ -168,7 +168,7 @@ const LESSENING: &[&str] = &[
 ];
 
 const SWITCH_ON: &str = "If it was not planned, switch it on again now, in each Region. Then find out what was done while \
-    nobody looked, and revoke the access of whoever did it.";
+    nobody looked, and revoke the access of the person who did it.";
 const UNDO: &str =
     "If it was not planned, undo it, and look at what is no longer seen. Ask them why.";
 const IS_ON: &str = "Nothing: it looks at more than before.";

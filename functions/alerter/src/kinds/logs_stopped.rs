@@ -175,7 +175,7 @@ const OF_EVIDENCE: &[&str] = &[
 const SHORTEST_RETENTION: f64 = 7.0;
 
 const RESTORE: &str = "If it was not planned, switch the logs on again now. Then find out what was done while nothing was \
-    recorded, and revoke the access of whoever did it.";
+    recorded, and revoke the access of the person who did it.";
 const APPLICATION_TO_DO: &str = "Nothing, if they clean up. If you do not expect this from them, ask: what was deleted \
     does not come back.";
 const NOT_DONE: &str =

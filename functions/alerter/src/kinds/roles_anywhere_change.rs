@@ -99,7 +99,7 @@ const CONTENTS: &[(&str, Content)] = &[
     ("DeleteProfile", LESS),
 ];
 
-const TRUSTED: &str = "Ask them now. Whoever has a certificate of this authority gets credentials of the profiles' roles, \
+const TRUSTED: &str = "Ask them now. Everybody who has a certificate of this authority gets credentials of the profiles' roles, \
     from anywhere. If it was not planned: disable the trust anchor, revoke the roles' sessions, and check in CloudTrail \
     for CreateSession.";
 const ROLES: &str = "If you do not expect this from them, ask. If it was not planned: disable the profile, revoke the \

@@ -125,9 +125,9 @@ const RESOURCES: &str = r#"{"source":["aws.backup","aws.dynamodb","aws.ecr","aws
     "SetRepositoryPolicy","SetTopicAttributes","UpdateDomainConfig","UpdateElasticsearchDomainConfig"]}}"#;
 
 const PUBLIC: &str = "If it is not meant to be public, take this back now, then find out who read it (CloudTrail, \
-    access logs), and treat what it holds as published. If it was not planned, revoke the access of whoever did it.";
+    access logs), and treat what it holds as published. If it was not planned, revoke the access of the person who did it.";
 const SHARED: &str = "If the account is not one of the organization's, ask now whose it is. If it was not planned: take \
-    this back, revoke the access of whoever did it, and treat the data as copied.";
+    this back, revoke the access of the person who did it, and treat the data as copied.";
 const REACHABLE: &str = "If it is not meant to be reached from everywhere, take this back, and look in its logs for who \
     has used it since.";
 const BLOCK: &str = "Nothing is public by this alone, but one policy is enough now. If it was not planned: put the block \

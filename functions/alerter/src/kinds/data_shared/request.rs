@@ -13,7 +13,7 @@ use crate::{
 
 /// A database can be reached from the internet, as far as its network allows.
 pub(super) const DATABASE: Content = Content::grave("a database on the internet");
-/// Whoever knows the address can call a function.
+/// Everybody who knows the address can call a function.
 pub(super) const FUNCTION_URL: Content = Content::grave("a function that everybody can call");
 /// A bucket can be made public again.
 pub(super) const BUCKET_BLOCK: Content = Content::grave("the block of a bucket removed");
@@ -59,8 +59,7 @@ pub(super) fn read(draft: &mut Draft, event: &Event, opens: Opens, harmless: &[&
         Opens::FunctionUrl(field) => {
             read_switch(draft, event, field, ("NONE", "AWS_IAM"), FUNCTION_URL);
         }
-        Opens::BucketBlock if is_whole_block(event) => {}
-        Opens::AccountBlock if is_whole_block(event) => {}
+        Opens::BucketBlock | Opens::AccountBlock if is_whole_block(event) => {}
         Opens::BucketBlock | Opens::NoBucketBlock => draft.is_about(BUCKET_BLOCK),
         Opens::AccountBlock | Opens::NoAccountBlock => draft.is_about(ACCOUNT_BLOCK),
     }

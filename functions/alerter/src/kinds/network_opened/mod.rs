@@ -183,13 +183,13 @@ const MANY_PORTS: i64 = 60_000;
 
 const CLOSE: &str = "If this is not meant to be reached from the internet, remove the rule now, then look at what is \
     behind it: who signed in or connected since (flow logs, logs of the machine). If it was not planned, revoke the \
-    access of whoever did it.";
+    access of the person who did it.";
 const LOOK: &str =
     "Nothing, if this is meant to be reached from the internet. Otherwise remove the rule.";
 const LIST: &str =
     "Nothing, if you know what is in this list of addresses. Otherwise open it in the console.";
 const BLOCK: &str = "If it was not planned, switch it on again now: what has a public address and an open security group \
-    can be reached from the internet. Then revoke the access of whoever did it.";
+    can be reached from the internet. Then revoke the access of the person who did it.";
 const NOT_DONE: &str = "Nothing was changed. Ask them if you do not expect this from them.";
 
 /// What to do, by the content.
