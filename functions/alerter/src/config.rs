@@ -104,6 +104,7 @@ mod tests {
             ("CRITICAL_TOPIC_ARN", ""),
             ("ALERTS_QUEUE_URL", ""),
             ("BURST_LIMIT", "0"),
+            ("BURST_LIMIT_CRITICAL", "0"),
             ("BURST_SECONDS", "901"),
         ])
         .unwrap_err();
@@ -114,6 +115,7 @@ mod tests {
             "CRITICAL_TOPIC_ARN is not set",
             "ALERTS_QUEUE_URL is not set",
             "BURST_LIMIT is 0: at least 1 is allowed",
+            "BURST_LIMIT_CRITICAL is 0: at least 1 is allowed",
             "BURST_SECONDS is 901: 1 to 900 is allowed",
         ] {
             assert!(error.contains(problem), "{error}");

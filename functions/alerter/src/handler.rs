@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +27,7 @@ use crate::{
     kinds::{self, classifier::Classification, unrecognized},
     message::Message,
     publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
+    rules::Rules,
     summary::Task,
 };
 
@@ -59,10 +61,10 @@ impl Work for Alerter {
             .count();
         let mut results = Results::new();
         let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
-        // At once: each takes a second at most.
+        // At once: each takes a second at most. Boxed: the compiler gives up on the layout of so many nested futures.
         let (mut alerts, ()) = join(
-            self.with_lookups(drafts, time.began()),
-            self.publisher.rules.refresh(time.began()),
+            Box::pin(self.with_lookups(drafts, time.began())),
+            Box::pin(self.publisher.rules.refresh(time.began())),
         )
         .await;
         alerts.extend(self.publisher.rules.report().map(|draft| PendingAlert {
@@ -70,7 +72,7 @@ impl Work for Alerter {
             account: None,
             account_unread: false,
         }));
-        let published = self.publisher.publish_all(&alerts, time).await;
+        let published = Box::pin(self.publisher.publish_all(&alerts, time)).await;
         if let (Some(alert), Some(Ok(_))) = (alerts.get(indices.len()), published.last()) {
             self.publisher.rules.published(&alert.draft.key);
         }
@@ -78,7 +80,7 @@ impl Work for Alerter {
             results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
         for (index, Task::Summary(summary)) in tasks {
-            let published = self.publisher.publish_summary(&summary, time);
+            let published = Box::pin(self.publisher.publish_summary(&summary, time));
             let published = timeout_at(time.deadline(), published).await;
             results.insert(index, published.unwrap_or(Err(PublishError::OutOfTime)));
         }
@@ -129,8 +131,14 @@ impl Alerter {
         }
     }
 
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.publisher.rules.current()
+    }
+
     /// The drafts with what the tables know of their accounts and sessions.
-    async fn with_lookups(&self, mut drafts: Vec<Draft>, now: Timestamp) -> Vec<PendingAlert> {
+    pub async fn with_lookups(&self, mut drafts: Vec<Draft>, now: Timestamp) -> Vec<PendingAlert> {
         let (accounts, sessions) =
             join(self.accounts_of(&drafts), self.sessions_of(&drafts, now)).await;
         for draft in &mut drafts {

@@ -234,8 +234,9 @@ impl AlertPublisher {
         }
         let work = bursts.into_iter().map(async |(burst, alerts)| {
             let (indices, alerts): (Vec<usize>, Vec<RatedAlert<'_>>) = alerts.into_iter().unzip();
-            let published =
-                timeout_at(time.deadline(), self.publish_burst(&burst, alerts, time)).await;
+            // Boxed: the compiler gives up on the layout of so many nested futures.
+            let publish = Box::pin(self.publish_burst(&burst, alerts, time));
+            let published = timeout_at(time.deadline(), publish).await;
             (indices, published.unwrap_or_default())
         });
         let done: Vec<_> = stream::iter(work)
@@ -323,7 +324,9 @@ impl AlertPublisher {
         }
         let mut memory = Memory::of_all(claimed.iter().map(|index| claims[*index].1));
         let of_burst: Vec<&RatedAlert<'_>> = claimed.iter().map(|index| &alerts[*index]).collect();
-        let decided = memory.ask(self.decide(burst, &of_burst, time)).await;
+        let decided = memory
+            .ask(Box::pin(self.decide(burst, &of_burst, time)))
+            .await;
         for (number, index) in claimed.into_iter().enumerate() {
             claims[index].1.share(memory);
             plans[index] = match &decided {

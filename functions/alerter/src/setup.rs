@@ -37,9 +37,28 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Alerter> {
 #[must_use]
 pub fn with_rules(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> QueueFunction<Alerter> {
     let calls = CallCounter::default();
-    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    let publisher = AlertPublisher {
-        idempotency: IdempotencyTable::connect(sdk, &calls, &config.alerts_sent_table),
+    let directory = config
+        .account_directory_table
+        .clone()
+        .map(|table| DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table));
+    let alerter = Alerter::new(
+        publisher(config, sdk, rules, &calls),
+        directory,
+        root_sessions(config, sdk, &calls),
+    );
+    QueueFunction::new(alerter, Queue::new(client!(aws_sdk_sqs, sdk, calls)), calls)
+}
+
+/// The publisher with these rules, whose clients carry `calls`.
+#[must_use]
+pub fn publisher(
+    config: &Config,
+    sdk: &SdkConfig,
+    rules: ActiveRules,
+    calls: &CallCounter,
+) -> AlertPublisher {
+    AlertPublisher {
+        idempotency: IdempotencyTable::connect(sdk, calls, &config.alerts_sent_table),
         sent_alerts: SentAlerts::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.alerts_sent_table.clone(),
@@ -50,22 +69,17 @@ pub fn with_rules(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> Queue
             config.error_topic.clone(),
             config.critical_topic.clone(),
         ),
-        queue: (queue(), config.alerts_queue_url.clone()),
+        queue: (
+            Queue::new(client!(aws_sdk_sqs, sdk, calls)),
+            config.alerts_queue_url.clone(),
+        ),
         rules,
         limits: config.limits,
         unrecorded: Unrecorded::default(),
-    };
-    let root_sessions = RootSessions::new(
-        client!(aws_sdk_dynamodb, sdk, calls),
-        config.alerts_sent_table.clone(),
-    );
-    let directory = config
-        .account_directory_table
-        .clone()
-        .map(|table| DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table));
-    QueueFunction::new(
-        Alerter::new(publisher, directory, root_sessions),
-        queue(),
-        calls,
-    )
+    }
+}
+
+fn root_sessions(config: &Config, sdk: &SdkConfig, calls: &CallCounter) -> RootSessions {
+    let client = client!(aws_sdk_dynamodb, sdk, calls);
+    RootSessions::new(client, config.alerts_sent_table.clone())
 }

@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alerter::{config::Config, handler::Alerter, rules::Rules, setup};
+use alerter::{config::Config, handler::Alerter, publisher::AlertPublisher, rules::Rules, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     alert::Alert,
+    aws::CallCounter,
     lambda::{Invocation, QueueFunction},
 };
 use orgkeeper_tests::{
@@ -28,14 +29,24 @@ const NOW: &str = "2026-03-01T12:06:00Z";
 
 macro_rules! sample {
     ($name:literal) => {
-        include_str!(concat!("../../../events/alerter/", $name, ".json"))
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../events/alerter/",
+            $name,
+            ".json"
+        ))
     };
 }
 
-/// The topics and the queue.
+// After the macro, which they use.
+mod bursts;
+mod outage;
+mod rules;
+
 /// A change of the record with this id.
 type Change = fn(&DynamoDb, &str);
 
+/// The topics and the queue.
 #[derive(Default)]
 struct World {
     /// What was published: the topic's name, and the alert.
@@ -48,6 +59,8 @@ struct World {
     returned: Vec<i64>,
     /// Answers in place of the real ones, by the operation, or the name of a topic.
     faults: BTreeMap<&'static str, Vec<Answer>>,
+    /// The answer of every table as long as there is one.
+    tables_answer: Option<Answer>,
     /// How often another invocation still writes to a burst between reading and writing.
     overtaken: usize,
     /// What another party does to a record just before this operation on it.
@@ -75,6 +88,10 @@ impl World {
             .map(|(_, answers)| answers.remove(0));
         if let Some(fault) = fault {
             return fault;
+        }
+        let of_a_table = call.header("x-amz-target").starts_with("DynamoDB");
+        if let Some(answer) = self.tables_answer.clone().filter(|_| of_a_table) {
+            return answer;
         }
         let burst = call.body["Item"]["Windows"].is_object();
         if burst && self.overtaken > 0 {
@@ -202,7 +219,7 @@ impl Stage {
             .await
             .unwrap();
         let rules = Rules::parse(rules).unwrap();
-        let handler = setup::function(&config(&[]), &wire.sdk_config().await, rules.into());
+        let handler = setup::with_rules(&config(&[]), &wire.sdk_config().await, rules.into());
         Self {
             world,
             tables,
@@ -213,6 +230,23 @@ impl Stage {
 
     async fn new() -> Self {
         Self::with("").await
+    }
+
+    /// A publisher over the same tables and topics.
+    async fn publisher(&self) -> AlertPublisher {
+        let sdk = self.wire.sdk_config().await;
+        let rules = Rules::default().into();
+        setup::publisher(&config(&[]), &sdk, rules, &CallCounter::default())
+    }
+
+    /// Has the summaries published that are scheduled, each delivered twice, so many seconds after the first batch.
+    /// Gives their topics and titles.
+    async fn summaries(&self, seconds: i64) -> Vec<(String, String)> {
+        let ordered = std::mem::take(&mut self.look().ordered);
+        let tasks: Vec<&str> = ordered.iter().map(|(task, _)| task.as_str()).collect();
+        assert!(self.batch(&tasks, seconds).await.is_empty());
+        assert!(self.batch(&tasks, seconds).await.is_empty());
+        self.look().published()
     }
 
     fn look(&self) -> MutexGuard<'_, World> {
@@ -294,7 +328,8 @@ async fn a_duplicate_event_is_published_once() {
     let title = "Root user signed in with MFA in payments-dev".to_owned();
     assert_eq!(stage.look().published(), [("critical".to_owned(), title)]);
     assert_eq!(stage.wire.calls_of("Publish").len(), 1);
-    let sent = stage.tables.items(SENT);
+    let mut sent = stage.tables.items(SENT);
+    sent.retain(|id, _| id.starts_with("alert#"));
     assert!(sent.values().all(|item| item["State"]["S"] == "done"));
     assert!(sent.keys().all(|id| id.starts_with("alert#root.sign-in#")));
     let world = stage.look();
@@ -304,20 +339,20 @@ async fn a_duplicate_event_is_published_once() {
 #[tokio::test]
 async fn a_claimed_alert_is_retried_until_the_claim_expires() {
     let stage = Stage::new().await;
-    let event = sample!("root-sign-in");
+    let event = sample!("iam-change");
     stage.fail(
         "UpdateItem",
         vec![Answer::error(500, "InternalServerError")],
     );
     // Published, but not recorded as completed: the message is retried, and finds the record.
     assert_eq!(stage.batch(&[event], 0).await, [0]);
-    assert_eq!(stage.look().topics(), ["critical"]);
+    assert_eq!(stage.look().topics(), ["error"]);
     assert_eq!(stage.batch(&[event], 10).await, [0]);
     assert_eq!(stage.look().returned, [2, 2]);
     assert!(stage.look().topics().is_empty());
     // The invocation that might have published it has ended: twice is better than never.
     assert!(stage.batch(&[event], 21).await.is_empty());
-    assert_eq!(stage.look().topics(), ["critical"]);
+    assert_eq!(stage.look().topics(), ["error"]);
 }
 
 #[tokio::test]
@@ -352,13 +387,13 @@ async fn a_permanent_publish_error_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn nothing_is_published_without_a_claim() {
+async fn what_is_not_critical_is_not_published_without_a_claim() {
     let stage = Stage::new().await;
     stage.fail("PutItem", vec![Answer::error(500, "InternalServerError")]);
-    assert_eq!(stage.batch(&[sample!("root-sign-in")], 0).await, [0]);
+    assert_eq!(stage.batch(&[sample!("iam-change")], 0).await, [0]);
     assert!(stage.look().topics().is_empty());
-    assert!(stage.batch(&[sample!("root-sign-in")], 2).await.is_empty());
-    assert_eq!(stage.look().topics(), ["critical"]);
+    assert!(stage.batch(&[sample!("iam-change")], 2).await.is_empty());
+    assert_eq!(stage.look().topics(), ["error"]);
 }
 
 #[tokio::test]
@@ -498,7 +533,7 @@ async fn a_burst_is_summarized() {
     );
     let text = alert.text();
     assert!(
-        text.contains("\nAmong them: Policy AdministratorAccess attached to role app-"),
+        text.contains("\nAmong them: Policy AdministratorAccess attached to role … (37)\n"),
         "{text}"
     );
     // However often it comes.
@@ -540,25 +575,27 @@ async fn different_alerts_are_different_bursts() {
 }
 
 #[tokio::test]
-async fn a_critical_alert_is_never_summarized() {
-    let rules = "[severity]\n\"root.sign-in-failed\" = \"critical\"\n";
-    let stage = Stage::with(rules).await;
+async fn after_the_first_critical_alerts_of_a_kind_one_summary_counts_the_rest() {
+    let stage = Stage::new().await;
     let batch: Vec<String> = (0..20)
-        .flat_map(|n| {
-            [
-                (sample!("root-use"), n),
-                (sample!("root-sign-in-failed"), n + 20),
-            ]
-        })
-        .map(|(sample, n)| with(sample, "/detail/eventID", n.to_string()))
+        .map(|n| with(sample!("root-use"), "/detail/eventID", n.to_string()))
         .collect();
-    assert!(stage.batch(&refs(&batch), 0).await.is_empty());
-    assert_eq!(stage.look().topics(), vec!["critical"; 40]);
-    assert!(stage.look().ordered.is_empty());
+    for _ in 0..2 {
+        assert!(stage.batch(&refs(&batch), 0).await.is_empty());
+    }
+    assert_eq!(stage.look().topics(), vec!["critical"; LIMIT]);
+    let titles = stage.summaries(301).await;
+    assert_eq!(
+        titles,
+        [(
+            "critical".to_owned(),
+            "17 more: calls in the root user's name in payments-dev within 5 minutes".to_owned()
+        )]
+    );
 }
 
 #[tokio::test]
-async fn failed_sign_ins_of_root_are_critical_from_the_third_on() {
+async fn of_failed_sign_ins_of_root_the_third_is_critical_and_the_rest_is_counted() {
     let stage = Stage::new().await;
     let failure = |n: usize| {
         with(
@@ -567,21 +604,24 @@ async fn failed_sign_ins_of_root_are_critical_from_the_third_on() {
             n.to_string(),
         )
     };
-    for (n, wanted) in ["error", "error", "critical", "critical", "critical"]
-        .iter()
-        .enumerate()
-    {
-        let seconds = i64::try_from(n).unwrap() * 30;
+    for n in 0..40 {
+        let seconds = i64::try_from(n).unwrap() * 5;
         let event = failure(n);
         assert!(stage.batch(&[&event, &event], seconds).await.is_empty());
-        assert_eq!(stage.look().topics(), [*wanted], "no. {n}");
+        assert!(stage.batch(&[&event], seconds).await.is_empty());
     }
+    assert_eq!(stage.look().topics(), ["error", "error", "critical"]);
     assert!(
         stage.look().mails[2]
             .starts_with("No. 3 within 5 minutes: root sign-in failed in payments-dev\n")
     );
+    let title = "37 more: failed sign-ins of the root user in payments-dev within 5 minutes";
+    assert_eq!(
+        stage.summaries(301).await,
+        [("error".to_owned(), title.to_owned())]
+    );
     // Five minutes after the first the count starts again.
-    assert!(stage.batch(&[&failure(9)], 300).await.is_empty());
+    assert!(stage.batch(&[&failure(99)], 302).await.is_empty());
     assert_eq!(stage.look().topics(), ["error"]);
 }
 
@@ -712,12 +752,14 @@ async fn a_finding_is_published_again_when_its_level_rose() {
     for (count, severity, wanted) in [
         (3, 5.0, 1),
         (3, 5.0, 0),
-        (4, 5.0, 1),
+        (4, 5.0, 0),
+        (99, 5.0, 0),
+        (100, 5.0, 1),
         // Late.
         (3, 5.0, 0),
         (2, 4.5, 0),
-        (4, 8.0, 1),
-        (4, 5.0, 0),
+        (100, 8.0, 1),
+        (100, 5.0, 0),
     ] {
         let before = level();
         assert!(
@@ -730,10 +772,11 @@ async fn a_finding_is_published_again_when_its_level_rose() {
         assert_eq!(level() != before, wanted == 1, "{count} {severity}");
     }
     // A level that cannot be read or kept brings the message back.
+    let other = with(&finding(3, 5.0), "/detail/id", "other");
     stage.fail("GetItem", vec![throttled_table()]);
-    assert_eq!(stage.batch(&[&finding(9, 8.0)], 0).await, [0]);
-    assert!(stage.batch(&[&finding(9, 8.0)], 0).await.is_empty());
-    assert_eq!(stage.look().topics(), ["critical"]);
+    assert_eq!(stage.batch(&[&other], 0).await, [0]);
+    assert!(stage.batch(&[&other], 0).await.is_empty());
+    assert_eq!(stage.look().topics(), ["error"]);
 }
 
 #[tokio::test]
@@ -863,101 +906,9 @@ async fn an_event_that_is_not_reported_is_acknowledged() {
 async fn without_a_directory_no_directory_is_read() {
     let stage = Stage::new().await;
     let config = config(&[("ACCOUNT_DIRECTORY_TABLE", "")]);
-    let handler = setup::function(
-        &config,
-        &stage.wire.sdk_config().await,
-        Rules::default().into(),
-    );
+    let handler = setup::function(&config, &stage.wire.sdk_config().await);
     let stage = Stage { handler, ..stage };
     assert!(stage.batch(&[sample!("root-sign-in")], 0).await.is_empty());
     assert!(stage.wire.calls_of("BatchGetItem").is_empty());
     assert_eq!(stage.look().topics(), ["critical"]);
-}
-
-/// The rules that the function starts with when the parameter is answered so; else the words that it
-/// refuses to start with.
-async fn started(answer: Answer) -> Result<Rules, String> {
-    let wire = Wire::start(move |call| {
-        assert_eq!(call.operation, "GetParameter");
-        assert_eq!(call.body["Name"], "/orgkeeper/alert-rules");
-        answer.clone()
-    })
-    .await
-    .unwrap();
-    let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
-    let rules = setup::rules(&config, &wire.sdk_config().await).await;
-    let rules = rules.map_err(|error| format!("{error:#}"))?;
-    Ok((*rules.current()).clone())
-}
-
-#[tokio::test]
-async fn rules_are_read_from_their_parameter() {
-    let parameter = |value: &str| Answer::ok(json!({ "Parameter": { "Value": value } }));
-    let text = include_str!("../../../events/alerter/rules.toml");
-    assert_eq!(
-        started(parameter(text)).await,
-        Ok(Rules::parse(text).unwrap())
-    );
-    let wrong = started(parameter("\n[severity]\n\"iam.change\" = \"low\"\n")).await;
-    let wrong = wrong.unwrap_err();
-    assert!(
-        wrong.contains("/orgkeeper/alert-rules: the rules are refused: line 3: "),
-        "{wrong}"
-    );
-    let missing = started(Answer::error(400, "ParameterNotFound"))
-        .await
-        .unwrap_err();
-    assert!(missing.contains("/orgkeeper/alert-rules"), "{missing}");
-    assert!(missing.contains("ParameterNotFound"), "{missing}");
-}
-
-#[tokio::test]
-async fn new_rules_are_in_force_within_minutes_and_wrong_rules_never() {
-    let silence = "[[silence]]\nkind = \"iam.change\"\nreason = \"r\"\nuntil = 2026-12-31\n";
-    let texts = [silence, "[severity]\n\"iam.change\" = \"low\"\n", "", ""];
-    let read = Arc::new(Mutex::new(0));
-    let world = Shared::default();
-    let tables = Arc::new(DynamoDb::new());
-    let (answering, reading) = (Arc::clone(&world), Arc::clone(&read));
-    let stored = Arc::clone(&tables);
-    let wire = Wire::start(move |call| {
-        if call.operation != "GetParameter" {
-            return look(&answering).answer(call, &stored);
-        }
-        let mut read = reading.lock().unwrap();
-        *read += 1;
-        match *read {
-            3 => Answer::error(500, "InternalServerError"),
-            n => Answer::ok(json!({ "Parameter": { "Value": texts[n.min(texts.len()) - 1] } })),
-        }
-    })
-    .await
-    .unwrap();
-    let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
-    let sdk = wire.sdk_config().await;
-    let rules = setup::rules(&config, &sdk).await.unwrap();
-    let handler = setup::function(&config, &sdk, rules);
-    let stage = Stage {
-        world,
-        tables,
-        handler,
-        wire,
-    };
-    let published = async |number: usize, minutes: i64| {
-        let event = &iam_changes(number, number + 1)[0];
-        assert!(stage.batch(&[event], minutes * 60).await.is_empty());
-        !stage.look().published().is_empty()
-    };
-    assert!(!published(0, 0).await);
-    assert!(!published(1, 4).await, "they are not read for each batch");
-    assert_eq!(*read.lock().unwrap(), 1);
-    assert!(!published(2, 5).await, "wrong rules leave the active ones");
-    assert_eq!(*read.lock().unwrap(), 2);
-    assert!(
-        !published(3, 10).await,
-        "so does a parameter that cannot be read"
-    );
-    let attempts = *read.lock().unwrap();
-    assert!(attempts >= 3);
-    assert!(published(4, 15).await, "the silence is gone");
 }
