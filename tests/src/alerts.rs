@@ -81,6 +81,16 @@ impl SampleEvent {
         })
     }
 
+    /// The same event with another value at this JSON pointer.
+    ///
+    /// # Errors
+    /// If the sample has nothing there.
+    pub fn with(mut self, pointer: &str, value: Value) -> Result<Self> {
+        let place = self.body.pointer_mut(pointer);
+        *place.with_context(|| format!("{} has no {pointer}", self.sample))? = value;
+        Ok(self)
+    }
+
     /// The body of its message in the alerts queue.
     #[must_use]
     pub fn message(&self) -> &Value {

@@ -1,5 +1,7 @@
 //! The alert flow on the local cloud, with the deployed template: from AWS's events to e-mail and Slack.
 
+mod critical_first;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -129,14 +131,18 @@ async fn all_in_slack(cloud: &LocalCloud, events: &[SampleEvent]) -> Result<()> 
 }
 
 async fn queues_are_empty(cloud: &LocalCloud) -> Result<()> {
-    for queue in ["AlertsQueueUrl", "SlackQueueUrl"] {
+    for queue in ["AlertsQueueUrl", "SlackCriticalQueueUrl", "SlackQueueUrl"] {
         cloud.until_empty(queue, PATIENCE).await?;
     }
     Ok(())
 }
 
 async fn no_dead_letters(cloud: &LocalCloud) -> Result<()> {
-    for queue in ["AlertsDeadLetterQueueUrl", "SlackDeadLetterQueueUrl"] {
+    for queue in [
+        "AlertsDeadLetterQueueUrl",
+        "SlackCriticalDeadLetterQueueUrl",
+        "SlackDeadLetterQueueUrl",
+    ] {
         ensure!(cloud.depth(cloud.output(queue)?).await? == 0, "{queue}");
     }
     Ok(())

@@ -32,6 +32,8 @@ struct Definition {
     status: u16,
     retry_after: Option<u64>,
     seconds: Option<f64>,
+    /// Only what comes faster than this is answered so; the rest is accepted.
+    per_second: Option<f64>,
 }
 
 /// One answer or several.
@@ -47,6 +49,8 @@ enum OneOrMore {
 struct Answer {
     definition: Definition,
     until: Option<Instant>,
+    /// When a post was accepted, if there is a rate.
+    accepted: Option<Instant>,
 }
 
 /// The answer to a post that is not accepted.
@@ -80,6 +84,12 @@ impl Answers {
             if definition.status != 200 && !(400..=599).contains(&definition.status) {
                 return Err("set status to 200 or to a number from 400 to 599".to_owned());
             }
+            if definition
+                .per_second
+                .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+            {
+                return Err("set per_second to a number above zero".to_owned());
+            }
             if definition.seconds.is_none() && index < last {
                 return Err("set seconds in every answer but the last".to_owned());
             }
@@ -92,7 +102,11 @@ impl Answers {
                 _ => None,
             };
             from = until;
-            answers.push_back(Answer { definition, until });
+            answers.push_back(Answer {
+                definition,
+                until,
+                accepted: None,
+            });
         }
         *lock(&self.0) = answers;
         Ok(())
@@ -105,8 +119,13 @@ impl Answers {
 
     /// The answer to a post now; `None` if it is accepted.
     pub(crate) fn current(&self, now: Instant) -> Option<Bad> {
-        let answers = lock(&self.0);
-        let definition = &answers.iter().find(|answer| !answer.over(now))?.definition;
+        let mut answers = lock(&self.0);
+        let answer = answers.iter_mut().find(|answer| !answer.over(now))?;
+        if answer.accepts(now) {
+            answer.accepted = Some(now);
+            return None;
+        }
+        let definition = &answer.definition;
         let status = StatusCode::from_u16(definition.status).ok()?;
         (status != StatusCode::OK).then(|| Bad {
             status,
@@ -128,6 +147,7 @@ impl Answers {
                 json!({
                     "status": answer.definition.status,
                     "retry_after": answer.definition.retry_after,
+                    "per_second": answer.definition.per_second,
                     "seconds_left": until.map(|it| it.duration_since(now).as_secs_f64()),
                 })
             })
@@ -137,6 +157,14 @@ impl Answers {
 }
 
 impl Answer {
+    /// Whether a post is within the rate, if there is one.
+    fn accepts(&self, now: Instant) -> bool {
+        self.definition.per_second.is_some_and(|rate| {
+            self.accepted
+                .is_none_or(|last| now.duration_since(last).as_secs_f64() >= rate.recip())
+        })
+    }
+
     fn over(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -188,11 +216,31 @@ mod tests {
         let bad = answers.current(now).unwrap();
         assert_eq!((bad.word, bad.retry_after), ("error", None));
         let left = answers.report(now);
-        let expected = json!({"status": 503, "retry_after": null, "seconds_left": 0.5});
+        let expected =
+            json!({"status": 503, "retry_after": null, "per_second": null, "seconds_left": 0.5});
         assert_eq!(left["answers"], json!([expected]));
         assert_eq!(status(&answers, now, 1), None);
         let later = now + Duration::from_secs(1);
         assert_eq!(answers.report(later), json!({"answers": []}));
+    }
+
+    #[test]
+    fn what_exceeds_a_rate_is_refused() {
+        let (answers, now) =
+            set(&json!({"status": 429, "retry_after": 1, "per_second": 1, "seconds": 60}));
+        for (second, expected) in [
+            (0, None),
+            (0, Some(429)),
+            (1, None),
+            (1, Some(429)),
+            (1, Some(429)),
+            (4, None),
+            (60, None),
+            (60, None),
+        ] {
+            assert_eq!(status(&answers, now, second), expected, "{second} s");
+        }
+        assert_eq!(answers.report(now)["answers"][0]["per_second"], 1.0);
     }
 
     #[test]
@@ -203,6 +251,8 @@ mod tests {
             (json!({"status": 500, "seconds": -1}), "negative"),
             (json!([{"status": 500}, {"status": 404}]), "every answer"),
             (json!({"status": 500, "for": 1}), "retry_after"),
+            (json!({"status": 429, "per_second": 0}), "per_second"),
+            (json!({"status": 429, "per_second": -1}), "per_second"),
         ] {
             let answers = Answers::default();
             let sentence = answers.set(wrong.to_string().as_bytes(), Instant::now());
