@@ -37,7 +37,7 @@ async fn a_critical_alert_is_published_without_the_memory_and_all_others_afterwa
     for _ in 0..2 {
         assert!(stage.batch(&batch, 60).await.is_empty());
     }
-    let title = "Policy AdministratorAccess attached to role app in payments-dev".to_owned();
+    let title = "Policy ReadOnlyAccess attached to role app in payments-dev".to_owned();
     assert_eq!(stage.look().published(), [("error".to_owned(), title)]);
     assert!(!stage.look().mails[2].contains(REPEATED));
 }

@@ -7,7 +7,7 @@ const WRONG: &str = "\n[severity]\n\"iam.change\" = \"low\"\n";
 const SILENCE: &str = "[[silence]]\nkind = \"iam.change\"\nreason = \"r\"\nuntil = 2026-12-31\n";
 
 /// A function whose parameter is answered so, the last for ever. Beside it how often it was read.
-async fn reading(answers: Vec<Answer>) -> (Stage, Arc<Mutex<usize>>) {
+pub(super) async fn reading(answers: Vec<Answer>) -> (Stage, Arc<Mutex<usize>>) {
     let read = Arc::new(Mutex::new(0));
     let world = Shared::default();
     let tables = Arc::new(DynamoDb::new());
@@ -36,7 +36,7 @@ async fn reading(answers: Vec<Answer>) -> (Stage, Arc<Mutex<usize>>) {
     (stage, read)
 }
 
-fn parameter(text: &str) -> Answer {
+pub(super) fn parameter(text: &str) -> Answer {
     Answer::ok(json!({ "Parameter": { "Value": text } }))
 }
 
@@ -52,7 +52,7 @@ async fn titles(stage: &Stage, seconds: usize) -> Vec<String> {
 }
 
 fn change(seconds: usize) -> String {
-    format!("Policy AdministratorAccess attached to role app-{seconds}")
+    format!("Policy ReadOnlyAccess attached to role app-{seconds}")
 }
 
 #[tokio::test]
