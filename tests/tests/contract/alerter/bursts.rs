@@ -10,7 +10,7 @@ use alerter::{
 };
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
-    alert::{AlertAccount, Severity},
+    alert::AlertAccount,
     lambda::{Invocation, Time},
 };
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
@@ -207,17 +207,16 @@ async fn one_cause_in_six_regions_is_one_alert_and_a_list() {
     other.cause.as_mut().unwrap().key = "another".to_owned();
     publish(&publisher, &[other], 302).await;
     // What is more severe is published at once, the same again is not, a day later it is.
-    let severe = |number, severity, region| Draft {
-        severity,
-        severity_is_fixed: true,
+    let severe = |number, region| Draft {
+        content: draft(sample!("guardduty-high"), number, "").content,
         ..of_cause(number, region)
     };
     let outcomes = publish(
         &publisher,
         &[
-            severe(60, Severity::Critical, "sa-east-1"),
-            severe(61, Severity::Critical, "ca-west-1"),
-            severe(62, Severity::Error, "ca-central-1"),
+            severe(60, "sa-east-1"),
+            severe(61, "ca-west-1"),
+            of_cause(62, "ca-central-1"),
         ],
         303,
     )
@@ -389,15 +388,18 @@ async fn who_opened_a_root_session_is_known_in_the_same_batch_and_for_a_day() {
         }),
         ..draft(sample!("root-session"), 1, "Root session opened")
     };
-    let call = |key: &str| Draft {
-        session_key: Some(key.to_owned()),
-        ..draft(sample!("root-use"), 2, "Root user called")
+    let call = |key: &str| {
+        let event = with(sample!("root-use"), "/detail/userIdentity/accessKeyId", key);
+        draft(&event, 2, "Root user called")
     };
     let by = async |drafts: Vec<Draft>| -> Vec<Option<String>> {
         let alerts = alerter.with_lookups(drafts, now).await.into_iter();
-        alerts.map(|alert| alert.draft.session_opened_by).collect()
+        let actors = alerts.map(|alert| alert.draft.actor_name().to_owned());
+        actors
+            .map(|actor| actor.contains("session that mara opened").then_some(actor))
+            .collect()
     };
-    let mara = || Some("mara".to_owned());
+    let mara = || Some("the central root session that mara opened".to_owned());
     assert_eq!(by(vec![call("ASIAEXAMPLE1")]).await, [None]);
     assert_eq!(
         by(vec![call("ASIAEXAMPLE1"), opened, call("ASIAEXAMPLE2")]).await,
@@ -430,14 +432,20 @@ async fn trusted_accounts_are_read_with_the_draft_s_own() {
             .work()
             .with_lookups(vec![trusting()], NOW.parse().unwrap());
         let draft = alerts.await.remove(0).draft;
-        let names: Vec<String> = draft.trusted_names.into_values().collect();
-        (names, draft.trusted_unread)
+        let lets_in = draft
+            .details
+            .into_iter()
+            .find(|(label, _)| *label == "Lets in");
+        lets_in.unwrap().1
     };
-    assert_eq!(read().await, (vec!["payments-dev".to_owned()], false));
+    assert_eq!(
+        read().await,
+        "payments-dev (111122223333); account 444455556666, which is outside of the organization"
+    );
     assert_eq!(stage.wire.calls_of("BatchGetItem").len(), 1);
     stage.fail(
         "BatchGetItem",
         vec![Answer::error(500, "InternalServerError")],
     );
-    assert_eq!(read().await, (vec![], true));
+    assert!(read().await.contains("could not be asked"));
 }

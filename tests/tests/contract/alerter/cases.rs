@@ -35,13 +35,13 @@ async fn told(case: &str) -> Vec<Alert> {
         let tasks: Vec<&str> = tasks.iter().map(|(task, _)| task.as_str()).collect();
         assert!(stage.batch(&tasks, seconds).await.is_empty(), "{case}");
     }
-    alerts(&stage)
+    published(&stage)
 }
 
 /// What was published, in its order.
-fn alerts(stage: &Stage) -> Vec<Alert> {
-    let published = std::mem::take(&mut stage.look().published).into_iter();
-    published.map(|(_, alert)| alert).collect()
+fn published(stage: &Stage) -> Vec<Alert> {
+    let all = std::mem::take(&mut stage.look().published).into_iter();
+    all.map(|(_, alert)| alert).collect()
 }
 
 /// The texts of alerts, titles first.
@@ -182,7 +182,7 @@ async fn a_departure_is_told_once() {
     for event in events("09-left-and-departed") {
         let stage = Stage::new().await;
         assert!(stage.batch(&[&event], 0).await.is_empty());
-        assert_eq!(alerts(&stage).len(), 1, "{event}");
+        assert_eq!(published(&stage).len(), 1, "{event}");
     }
 }
 
@@ -271,7 +271,7 @@ async fn a_central_root_session_is_told_as_what_it_is() {
     let stage = Stage::new().await;
     let events = events("16-central-root-session");
     stage.batch(&[&events[1]], 0).await;
-    assert_eq!(alerts(&stage)[0].severity, Severity::Critical);
+    assert_eq!(published(&stage)[0].severity, Severity::Critical);
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn wrong_rules_silence_nothing() {
     )))])
     .await;
     assert!(stage.batch(&[sample!("iam-change")], 0).await.is_empty());
-    let alerts = alerts(&stage);
+    let alerts = published(&stage);
     assert_eq!(alerts.len(), 2, "{}", text(&alerts));
     assert!(alerts.iter().any(|alert| alert.kind == "iam.change"));
     let refused = alerts
