@@ -60,9 +60,10 @@ fn word(event: &Event) -> &'static str {
 
 /// How much a finding matters.
 fn content(event: &Event) -> &'static str {
-    match event.is("/detail/service/archived", "true") {
-        true => ARCHIVED,
-        false => word(event),
+    if event.is("/detail/service/archived", "true") {
+        ARCHIVED
+    } else {
+        word(event)
     }
 }
 
