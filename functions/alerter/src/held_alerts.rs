@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use orgkeeper_shared::alert::Severity;
 use serde::{Deserialize, Serialize};
 
-use crate::text::fit;
+use crate::text::{fit, shorten};
 
 /// The weight from which an alert is in a window of its own class: it gives power, or weakens a sign-in.
 pub const HEAVY: u8 = 2;
@@ -82,7 +82,7 @@ impl HeldAlerts {
             self.add_place(fit(id, CHARACTERS), fit(shown, CHARACTERS));
         }
         self.add_group(Group {
-            headline: fit(alert.headline, CHARACTERS),
+            headline: shorten(alert.headline, CHARACTERS),
             severity: alert.severity,
             weight: alert.weight,
             count: 1,

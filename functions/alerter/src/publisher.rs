@@ -35,7 +35,7 @@ use crate::{
     memory::{Memory, Unrecorded},
     rules::Rules,
     summary::{Summary, Task, in_words},
-    text::uncapitalized,
+    text::{TITLE_CHARACTERS, shorten, uncapitalized},
 };
 
 /// Bursts processed at once.
@@ -496,10 +496,9 @@ impl AlertPublisher {
         let mut alert = draft.alert(rated.pending.account.as_ref(), severity);
         if raised {
             let window = in_words(self.limits.window);
-            alert.title = format!(
-                "No. {position} within {window}: {}",
-                uncapitalized(&alert.title)
-            );
+            let title = uncapitalized(&alert.title);
+            let title = format!("No. {position} within {window}: {title}");
+            alert.title = shorten(&title, TITLE_CHARACTERS);
         }
         if memory.failed() {
             let (label, text) = MAY_BE_REPEATED;

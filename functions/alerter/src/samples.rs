@@ -119,10 +119,12 @@ fn a_title_fits_and_nothing_is_raw() {
         let alert = alert(&body);
         assert!(alert.title.chars().count() <= 90, "{name}: {}", alert.title);
         if alert.kind != "unrecognized" {
+            let text = alert.text();
+            // Queries of metrics and rules of alarms have quotes of their own.
+            let json = ["{", "}", "\":", "[\"", "\\\""];
             assert!(
-                !alert.text().contains(['{', '}', '"']),
-                "{name}: {}",
-                alert.text()
+                !json.iter().any(|part| text.contains(part)),
+                "{name}: {text}"
             );
         }
     }

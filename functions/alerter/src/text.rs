@@ -5,12 +5,12 @@ use std::fmt;
 use orgkeeper_shared::alert::{AlertAccount, one_line};
 
 /// Characters of a title: it fits a list of mails on a phone, and a subject of SNS.
-const TITLE_CHARACTERS: usize = 90;
+pub const TITLE_CHARACTERS: usize = 90;
 /// Characters of the names and of the account in a title, in the order in which they are tried until it fits.
 const NAMES_AND_ACCOUNT: &[(usize, usize)] = &[(20, 45), (20, 30), (12, 30), (12, 20)];
 /// A word with more characters is a name; a shorter one only if it is not all letters.
 const WORD_CHARACTERS: usize = 20;
-/// What stands in the place of characters that are left out. Plain ASCII: a subject of SNS takes nothing else.
+/// What replaces characters that are left out. Plain ASCII: a subject of SNS takes nothing else.
 const LEFT_OUT: &str = "...";
 
 /// A title out of what happened and the account, within its length. What is too long loses the middle of its names,
@@ -69,9 +69,12 @@ fn shorten_names(text: &str, characters: usize, least: usize) -> String {
         .map(|word| (word, word.chars().count()))
         .collect();
     let length = |limit: usize| -> usize {
-        let words = words.iter().map(|(word, length)| match is_name(word) {
-            true => (*length).min(limit),
-            false => *length,
+        let words = words.iter().map(|(word, length)| {
+            if is_name(word) {
+                (*length).min(limit)
+            } else {
+                *length
+            }
         });
         words.sum::<usize>() + text.matches(' ').count()
     };
@@ -79,9 +82,12 @@ fn shorten_names(text: &str, characters: usize, least: usize) -> String {
         .rev()
         .find(|limit| length(*limit) <= characters);
     let limit = fits.unwrap_or(least);
-    let words = words.iter().map(|(word, _)| match is_name(word) {
-        true => shorten_middle(word, limit),
-        false => (*word).to_owned(),
+    let words = words.iter().map(|(word, _)| {
+        if is_name(word) {
+            shorten_middle(word, limit)
+        } else {
+            (*word).to_owned()
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -179,9 +185,10 @@ impl fmt::Display for ReadableNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Two decimals would make nothing out of it.
         if self.0 != 0.0 && self.0.abs() < 0.01 {
-            return match self.0.abs() < 1e-6 {
-                true => write!(formatter, "{:e}", self.0),
-                false => write!(formatter, "{}", self.0),
+            return if self.0.abs() < 1e-6 {
+                write!(formatter, "{:e}", self.0)
+            } else {
+                write!(formatter, "{}", self.0)
             };
         }
         let text = ReadableMoney(self.0).to_string();

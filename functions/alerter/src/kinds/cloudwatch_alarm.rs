@@ -44,7 +44,16 @@ pub const KIND: &Kind = &Kind {
             {"state":{"value":["OK"]},"previousState":{"value":["ALARM"]}}]}}"#,
     )],
     calls: &[],
-    samples: &["alarm", "alarm-over"],
+    samples: &[
+        "alarm",
+        "alarm-band",
+        "alarm-composite",
+        "alarm-event",
+        "alarm-expression",
+        "alarm-over",
+        "alarm-query",
+        "alarm-suppressed",
+    ],
     classify,
 };
 
@@ -247,12 +256,9 @@ fn key(event: &Event, places: &Places, name: &str, draft: &Draft) -> String {
         "/detail/operation",
         "/detail/configuration/timestamp",
     ];
-    let more: String = more
-        .iter()
-        .filter_map(|place| event.value(place))
-        .map(|value| format!("#{value}"))
-        .collect();
-    format!("{which}#{since}{more}")
+    let more = more.iter().filter_map(|place| event.value(place));
+    let parts: Vec<String> = [which, since].into_iter().chain(more).collect();
+    parts.join("#")
 }
 
 /// What was done to the alarm.
@@ -302,14 +308,12 @@ fn listed(texts: impl Iterator<Item = String>) -> Option<String> {
 /// A rule with the names of its alarms instead of their ARNs.
 fn without_arns(rule: &str) -> String {
     let mut parts = rule.split("arn:");
-    let mut short = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(":alarm:") {
-            Some((start, name)) if !start.contains([')', ' ', '"']) => short.push_str(name),
-            _ => short.push_str(&format!("arn:{part}")),
-        }
-    }
-    short
+    let start = parts.next().unwrap_or_default().to_owned();
+    let parts = parts.map(|part| match part.split_once(":alarm:") {
+        Some((start, name)) if !start.contains([')', ' ', '"']) => name.to_owned(),
+        _ => format!("arn:{part}"),
+    });
+    [start].into_iter().chain(parts).collect()
 }
 
 #[cfg(test)]

@@ -35,7 +35,14 @@ pub const KIND: &Kind = &Kind {
         r#"{"source":["aws.guardduty"],"detail-type":["GuardDuty Finding"]}"#,
     )],
     calls: &[],
-    samples: &["guardduty-high", "guardduty-low", "guardduty-medium"],
+    samples: &[
+        "guardduty-container",
+        "guardduty-high",
+        "guardduty-low",
+        "guardduty-malware",
+        "guardduty-medium",
+        "guardduty-sequence",
+    ],
     classify,
 };
 
@@ -68,9 +75,10 @@ fn rated(event: &Event) -> (&'static str, Option<Content>) {
     let number = event.number("/detail/severity");
     let row = number.and_then(|number| WORDS.iter().find(|(least, ..)| number >= *least));
     let word = row.map_or("", |(_, word, _)| word);
-    match event.is("/detail/service/archived", "true") {
-        true => (word, Some(ARCHIVED)),
-        false => (word, row.map(|(.., content)| *content)),
+    if event.is("/detail/service/archived", "true") {
+        (word, Some(ARCHIVED))
+    } else {
+        (word, row.map(|(.., content)| *content))
     }
 }
 

@@ -39,7 +39,15 @@ pub const KIND: &Kind = &Kind {
         r#"{"source":["aws.health"]}"#,
     )],
     calls: &[],
-    samples: &["health-abuse", "health-change", "health-issue"],
+    samples: &[
+        "health-abuse",
+        "health-change",
+        "health-issue",
+        "health-leaked-key",
+        "health-over",
+        "health-page",
+        "health-public",
+    ],
     classify,
 };
 
@@ -112,7 +120,8 @@ fn classify(event: &Event) -> Option<Classification> {
         leaked_key::describe(&mut draft, event);
     }
     draft.detail("Resources", resources(event));
-    draft.detail("Page", page(event));
+    let page = pages(event).map(|(page, all)| format!("{page} of {all}: each has other resources"));
+    draft.detail("Page", page);
     draft.detail("More", more(event));
     draft.detail("Begins", event.readable_time("/detail/startTime"));
     draft.detail("Ends", event.readable_time("/detail/endTime"));
@@ -162,20 +171,20 @@ fn headline(event: &Event, is_abuse: bool, category: &str) -> String {
         Some(region) => format!(" in {region}"),
         None => String::new(),
     };
+    let page = pages(event).map_or(String::new(), |(page, all)| {
+        format!(" (page {page} of {all})")
+    });
     let service = event.value("/detail/service");
     let code = event.value("/detail/eventTypeCode");
     let words = code.map(|code| in_words(&code, service.as_deref().unwrap_or_default()));
     let words = words.filter(|words| !words.is_empty());
-    match is_abuse {
-        true => {
-            let words = words.map_or(String::new(), |words| format!(": {words}"));
-            format!("AWS reports abuse{words}{region}{over}")
-        }
-        false => {
-            let service = service.unwrap_or_else(|| "AWS".to_owned());
-            let words = words.unwrap_or_else(|| category.to_owned());
-            format!("AWS Health: {service} {words}{region}{over}")
-        }
+    if is_abuse {
+        let words = words.map_or(String::new(), |words| format!(": {words}"));
+        format!("AWS reports abuse{words}{region}{over}{page}")
+    } else {
+        let service = service.unwrap_or_else(|| "AWS".to_owned());
+        let words = words.unwrap_or_else(|| category.to_owned());
+        format!("AWS Health: {service} {words}{region}{over}{page}")
     }
 }
 
@@ -226,10 +235,9 @@ fn cause(event: &Event, draft: &Draft) -> Option<Cause> {
 }
 
 /// Which page of how many, if there are several.
-fn page(event: &Event) -> Option<String> {
-    let all = event.value("/detail/totalPages")?;
-    let page = event.value("/detail/page")?;
-    (all != "1").then(|| format!("{page} of {all}: each page has more resources"))
+fn pages(event: &Event) -> Option<(String, String)> {
+    let all = event.value("/detail/totalPages").filter(|all| all != "1")?;
+    Some((event.value("/detail/page")?, all))
 }
 
 /// What else the event says about itself.
@@ -423,9 +431,10 @@ mod tests {
             "AWS_RDS_X",
             &json!({ "page": "2", "totalPages": "2" }),
         ));
+        assert!(paged.headline.ends_with(" in eu-west-1 (page 2 of 2)"));
         assert_eq!(
             detail(&paged, "Page"),
-            Some("2 of 2: each page has more resources")
+            Some("2 of 2: each has other resources")
         );
     }
 

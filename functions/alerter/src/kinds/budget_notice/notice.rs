@@ -82,9 +82,10 @@ impl<'t> Notice<'t> {
     /// For how long the budget is, if the letter says it in known words outside of the budget's name.
     pub(super) fn period(&self) -> Option<Period> {
         let name = self.line("Budget Name").unwrap_or_default();
-        let letter = match name.is_empty() {
-            true => self.text.to_owned(),
-            false => self.text.replace(name, ""),
+        let letter = if name.is_empty() {
+            self.text.to_owned()
+        } else {
+            self.text.replace(name, "")
         };
         let words = PERIODS.iter().find(|(words, _)| letter.contains(words));
         words.map(|(_, period)| *period)
@@ -158,11 +159,12 @@ pub(super) fn readable(amount: &str) -> String {
         return amount.to_owned();
     };
     let (before, after) = (&amount[..place.start], &amount[place.end..]);
-    let number =
-        match is_currency(before) || is_currency(after.split('(').next().unwrap_or_default()) {
-            true => ReadableMoney(number).to_string(),
-            false => ReadableNumber(number).to_string(),
-        };
+    let number = if is_currency(before) || is_currency(after.split('(').next().unwrap_or_default())
+    {
+        ReadableMoney(number).to_string()
+    } else {
+        ReadableNumber(number).to_string()
+    };
     format!("{before}{number}{after}")
 }
 

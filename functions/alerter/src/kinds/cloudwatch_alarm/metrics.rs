@@ -114,20 +114,17 @@ fn expression(metric: &Value) -> Option<String> {
 fn query(metric: &Value) -> Option<String> {
     let id = text(metric, &["Id", "id"]);
     let label = text(metric, &["Label", "label"]).filter(|label| Some(label) != id.as_ref());
-    let what = match expression(metric) {
-        Some(expression) => {
-            let every = whole(metric, &["Period", "period"])
-                .map(every)
-                .unwrap_or_default();
-            format!("{expression}{every}")
-        }
-        None => {
-            let of = field(metric, &["MetricStat", "metricStat"])?;
-            let series = series(field(of, &["Metric", "metric"])?, of)?;
-            match text(metric, &["AccountId", "accountId"]) {
-                Some(account) => format!("{series} of account {account}"),
-                None => series,
-            }
+    let what = if let Some(expression) = expression(metric) {
+        let every = whole(metric, &["Period", "period"])
+            .map(every)
+            .unwrap_or_default();
+        format!("{expression}{every}")
+    } else {
+        let of = field(metric, &["MetricStat", "metricStat"])?;
+        let series = series(field(of, &["Metric", "metric"])?, of)?;
+        match text(metric, &["AccountId", "accountId"]) {
+            Some(account) => format!("{series} of account {account}"),
+            None => series,
         }
     };
     Some(match label {
@@ -144,9 +141,10 @@ fn series(metric: &Value, statistics: &Value) -> Option<String> {
     let dimensions = field(metric, &["Dimensions", "dimensions"])
         .map(dimensions)
         .unwrap_or_default();
-    let of = match dimensions.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", dimensions.join(", ")),
+    let of = if dimensions.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", dimensions.join(", "))
     };
     let statistic = text(
         statistics,
@@ -260,9 +258,10 @@ fn for_how_long(alarm: &Value, metrics: &[Value]) -> String {
     let (unit, one, several) = unit_of(period);
     let [least, all] = [least, periods].map(|count| (period / unit).saturating_mul(count));
     let unit = if all == 1 { one } else { several };
-    match least == all {
-        true => format!(" for {all} {unit}"),
-        false => format!(" for {least} of {all} {unit}"),
+    if least == all {
+        format!(" for {all} {unit}")
+    } else {
+        format!(" for {least} of {all} {unit}")
     }
 }
 

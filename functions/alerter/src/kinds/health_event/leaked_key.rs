@@ -37,8 +37,8 @@ const PLACES: &[&str] = &["exposedUrl", "exposedURL", "url", "exposedLocation"];
 const KEY_IDS: &[&str] = &["AKIA", "ASIA"];
 
 const KEY_TO_DO: &str = "Deactivate the access key now (IAM, the user, security credentials), then create a new one for \
-    what needs it. Look in CloudTrail for what was done with it in every Region: new users, keys, roles and instances \
-    are not yours. Then delete the key, and remove it from where it was found.";
+    what needs it. Look in CloudTrail for what was done with it in every Region, and remove the users, keys, roles and \
+    instances that it created. Then delete the key, and remove it from where it was found.";
 const CONSOLE_TO_DO: &str = "Change the passwords of the root user and of everybody who signs in to this account, check \
     their MFA devices, and revoke the sessions of its roles. Look in CloudTrail for what was done in every Region.";
 
@@ -114,8 +114,9 @@ pub(super) fn describe(draft: &mut Draft, event: &Event) {
 
 /// What to do about it.
 pub(super) fn to_do(event: &Event) -> &'static str {
-    match code(event).contains(CONSOLE) {
-        true => CONSOLE_TO_DO,
-        false => KEY_TO_DO,
+    if code(event).contains(CONSOLE) {
+        CONSOLE_TO_DO
+    } else {
+        KEY_TO_DO
     }
 }
