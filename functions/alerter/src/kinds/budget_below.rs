@@ -13,6 +13,6 @@ pub const KIND: &Kind = &Kind {
     // AWS Budgets publishes to the signals topic.
     rules: &[],
     calls: &[],
-    samples: &["budget-below", "budget-daily"],
+    samples: &["budget-below"],
     classify: |event| budget_notice::classify(event, KIND),
 };

@@ -13,6 +13,6 @@ pub const KIND: &Kind = &Kind {
     // AWS Budgets publishes to the signals topic.
     rules: &[],
     calls: &[],
-    samples: &["budget-exceeded", "budget-utilization"],
+    samples: &["budget-daily", "budget-exceeded", "budget-utilization"],
     classify: |event| budget_notice::classify(event, KIND),
 };
