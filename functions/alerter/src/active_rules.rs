@@ -99,7 +99,12 @@ impl ActiveRules {
     /// The alert about rules that are not in force, until it is [published](Self::published).
     #[must_use]
     pub fn report(&self) -> Option<Draft> {
-        self.lock().report.clone()
+        let region = self.parameter.as_ref()?.region();
+        let report = self.lock().report.clone()?;
+        Some(Draft {
+            region: region.unwrap_or(report.region),
+            ..report
+        })
     }
 
     /// The alert with this key was published.
@@ -216,28 +221,26 @@ mod tests {
         Timestamp::from_second(1_000_000 + seconds).unwrap()
     }
 
-    fn refused(problem: &str) -> Option<Result<Rules, NoRules>> {
-        let error = RulesError(vec![problem.to_owned()]);
-        Some(Err(NoRules::Refused(error)))
+    fn refused(problem: &str) -> Result<Rules, NoRules> {
+        Err(RulesError(vec![problem.to_owned()]).into())
     }
 
-    fn unread() -> Option<Result<Rules, NoRules>> {
-        let error = AwsCallError::unfinished("GetParameter");
-        Some(Err(NoRules::Unread(error)))
+    fn unread() -> Result<Rules, NoRules> {
+        Err(AwsCallError::unfinished("GetParameter").into())
     }
 
     #[test]
     fn refused_rules_are_reported_once_for_their_problems() {
         let mut current = Current::default();
-        current.take(refused("line 6: x"), PARAMETER, at(0));
+        current.take(Some(refused("line 6: x")), PARAMETER, at(0));
         let first = current.report.clone().unwrap();
         assert_eq!(first.rated().0, Severity::Error);
         assert!(first.details.contains(&("Wrong", "line 6: x".to_owned())));
         current.reported = Some(first.key.clone());
         current.report = None;
-        current.take(refused("line 6: x"), PARAMETER, at(300));
+        current.take(Some(refused("line 6: x")), PARAMETER, at(300));
         assert!(current.report.is_none());
-        current.take(refused("line 7: y"), PARAMETER, at(600));
+        current.take(Some(refused("line 7: y")), PARAMETER, at(600));
         assert_ne!(current.report.clone().unwrap().key, first.key);
         current.take(Some(Ok(Rules::default())), PARAMETER, at(900));
         assert!(current.report.is_none());
@@ -247,9 +250,9 @@ mod tests {
     fn rules_that_cannot_be_read_are_read_again_soon_and_reported_after_a_minute() {
         let mut current = Current::default();
         for (seconds, answer, reported) in [
-            (0, unread(), false),
+            (0, Some(unread()), false),
             (10, None, false),
-            (59, unread(), false),
+            (59, Some(unread()), false),
             (60, None, true),
         ] {
             current.take(answer, PARAMETER, at(seconds));
@@ -258,8 +261,8 @@ mod tests {
         }
         // Another process reports the same within the day.
         let mut other = Current::default();
-        other.take(unread(), PARAMETER, at(30));
-        other.take(unread(), PARAMETER, at(100));
+        other.take(Some(unread()), PARAMETER, at(30));
+        other.take(Some(unread()), PARAMETER, at(100));
         assert_eq!(other.report.unwrap().key, current.report.unwrap().key);
     }
 

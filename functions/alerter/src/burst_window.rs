@@ -486,7 +486,7 @@ mod tests {
         for window in 0..30_i64 {
             for number in 0..700 {
                 let key = format!("{window} {number}");
-                let region = format!("{:>60}", number);
+                let region = format!("{number:>60}");
                 let alert = IncomingAlert {
                     headline: &format!("{number} {:>90}", window * number),
                     place: Some(Place {

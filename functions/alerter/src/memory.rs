@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    error::Error as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,6 +23,8 @@ const KEPT: usize = 1_000;
 pub struct Memory {
     /// How long it is waited for yet; none: as long as the invocation takes.
     left: Option<Duration>,
+    /// Whether the alert is published without it.
+    is_optional: bool,
     failed: bool,
 }
 
@@ -29,9 +32,20 @@ impl Memory {
     /// The memory for an alert of that severity.
     #[must_use]
     pub fn of(severity: Severity) -> Self {
+        let is_optional = severity == Severity::Critical;
         Self {
-            left: (severity == Severity::Critical).then_some(PATIENCE),
+            left: is_optional.then_some(PATIENCE),
+            is_optional,
             failed: false,
+        }
+    }
+
+    /// The same while a critical alert of the same burst waits.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        Self {
+            left: Some(PATIENCE),
+            ..self
         }
     }
 
@@ -41,14 +55,15 @@ impl Memory {
         let left = memories.into_iter().filter_map(|memory| memory.left).min();
         Self {
             left,
+            is_optional: left.is_some(),
             failed: false,
         }
     }
 
-    /// Whether the alert is not held back by it.
+    /// Whether the alert is published without it.
     #[must_use]
     pub fn is_optional(&self) -> bool {
-        self.left.is_some()
+        self.is_optional
     }
 
     /// Whether a call failed, so that the alert is published without.
@@ -57,7 +72,7 @@ impl Memory {
         self.failed
     }
 
-    /// Makes a call. `None` if it failed or took too long and the alert is not held back by that.
+    /// Makes a call. `None` if it failed or took too long and the alert is published without.
     ///
     /// # Errors
     /// If the call fails, and the alert waits for the memory.
@@ -72,23 +87,26 @@ impl Memory {
             return Ok(None);
         }
         let start = Instant::now();
-        let answer = timeout(left, call).await;
+        let answer = timeout(left, call)
+            .await
+            .unwrap_or(Err(PublishError::Unanswered));
         self.left = Some(left.saturating_sub(start.elapsed()));
         match answer {
-            Ok(Ok(answer)) => return Ok(Some(answer)),
-            Ok(Err(error)) => tracing::warn!(%error, "a critical alert goes on without it"),
-            Err(_) => tracing::warn!(
-                "the table of sent alerts does not answer, a critical alert goes on without it"
-            ),
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if self.is_optional => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::warn!(%error, cause, "a critical alert goes on without it");
+                self.failed = true;
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        self.failed = true;
-        Ok(None)
     }
 
     /// What a call for several alerts at once took, and whether it failed, counts for each of them.
     pub fn share(&mut self, shared: Self) {
-        if let (Some(left), Some(of_all)) = (self.left, shared.left) {
-            self.left = Some(left.min(of_all));
+        if self.is_optional {
+            self.left = shared.left;
             self.failed |= shared.failed;
         }
     }
@@ -124,8 +142,8 @@ impl Unrecorded {
 mod tests {
     use super::*;
 
-    async fn failing() -> Result<(), PublishError> {
-        Err(PublishError::InProgress)
+    fn failing() -> impl Future<Output = Result<(), PublishError>> {
+        std::future::ready(Err(PublishError::InProgress))
     }
 
     #[tokio::test]
@@ -146,6 +164,26 @@ mod tests {
             assert!(!memory.failed());
             assert!(matches!(memory.ask(async { Ok(7) }).await, Ok(Some(7))));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_calls_together_take_a_second() {
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            Ok(())
+        };
+        let start = Instant::now();
+        let mut memory = Memory::of(Severity::Critical);
+        assert!(matches!(memory.ask(slow()).await, Ok(Some(()))));
+        assert!(matches!(memory.ask(slow()).await, Ok(None)));
+        assert!(start.elapsed() < Duration::from_millis(1_010));
+        // One that is not critical does not hold back the critical ones of its burst.
+        let mut memory = Memory::of(Severity::Error).hurried();
+        assert!(memory.ask(slow()).await.is_ok());
+        assert!(matches!(
+            memory.ask(slow()).await,
+            Err(PublishError::Unanswered)
+        ));
     }
 
     #[test]

@@ -258,8 +258,11 @@ impl AlertPublisher {
         alerts: Vec<RatedAlert<'_>>,
         time: &Time,
     ) -> Vec<Result<PublishOutcome>> {
+        let is_critical = |alert: &RatedAlert<'_>| alert.severity == Severity::Critical;
+        let hurried = alerts.iter().any(is_critical);
         let claim = alerts.iter().map(async |alert| {
-            let mut memory = Memory::of(alert.severity);
+            let memory = Memory::of(alert.severity);
+            let mut memory = if hurried { memory.hurried() } else { memory };
             let claim = self.claim_alert(alert, &mut memory, time).await;
             (claim, memory)
         });
@@ -475,6 +478,10 @@ impl AlertPublisher {
         time: &Time,
     ) -> Result<PublishOutcome> {
         let draft = &rated.pending.draft;
+        if !memory.is_optional() {
+            // No critical alert waits for it any more.
+            memory = Memory::of(rated.severity);
+        }
         let position = match plan {
             Plan::Decided(Decision::Summarize) => {
                 let complete = async { Ok(self.idempotency.complete(&rated.record_id).await?) };

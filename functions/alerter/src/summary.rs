@@ -148,7 +148,9 @@ impl Summary {
         if self.example.link.is_some() {
             details.push(("Link", "opens one of them".to_owned()));
         }
+        let gravest = window.alerts.gravest().map(|group| group.severity);
         Alert {
+            severity: gravest.unwrap_or(self.example.severity),
             title,
             details: details.into_iter().collect(),
             time: span.map_or(self.example.time, |(_, last)| last),
@@ -338,6 +340,14 @@ mod tests {
             "{}",
             alert.text()
         );
+    }
+
+    #[test]
+    fn a_list_is_as_severe_as_the_gravest_alert_on_it() {
+        let mut summary = summary();
+        summary.example.severity = Severity::Info;
+        let alert = summary.alert(&window(&[("Issue", Some("1")), ("Issue", Some("2"))]));
+        assert_eq!(alert.severity, Severity::Error);
     }
 
     #[test]

@@ -36,6 +36,12 @@ impl RulesParameter {
         &self.name
     }
 
+    /// The Region that it is in.
+    #[must_use]
+    pub fn region(&self) -> Option<String> {
+        self.client.config().region().map(ToString::to_string)
+    }
+
     /// The rules in the parameter.
     ///
     /// # Errors

@@ -1,21 +1,25 @@
 //! Bursts, causes and levels: drafts as the kinds make them, over real tables.
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use alerter::{
     draft::{Cause, Draft, Level, OpenedSession},
     event::Event,
     kinds::{self, classifier::Classification},
-    publisher::{PendingAlert, PublishOutcome},
+    publisher::{AlertPublisher, PendingAlert, PublishOutcome},
+    rules::Rules,
+    setup,
 };
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     alert::AlertAccount,
+    aws::CallCounter,
     lambda::{Invocation, Time},
 };
+use orgkeeper_tests::wire::Answer;
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-use super::*;
+use super::{ACCOUNT, LIMIT, NOW, SENT, Stage, config, topic, with};
 
 /// A draft of a sample, under another key and headline.
 fn draft(sample: &str, number: usize, headline: &str) -> Draft {

@@ -1,10 +1,20 @@
 //! What is published while DynamoDB fails: critical alerts at once, everything else afterwards.
 
-use tokio::time::Instant as TokioInstant;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use orgkeeper_tests::wire::InProcess;
+use alerter::setup;
+use orgkeeper_shared::lambda::Invocation;
+use orgkeeper_tests::{
+    sqs::{self, record},
+    wire::{Answer, InProcess},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::*;
+use super::{LIMIT, NOW, Stage, config, refs, routes, throttled, with};
 
 const REPEATED: &str = "\nPossibly repeated: yes: ";
 
@@ -46,7 +56,7 @@ async fn a_critical_alert_is_published_without_the_memory_and_all_others_afterwa
 async fn while_tables_hang(bodies: &[&str]) -> (Duration, Vec<String>, Vec<String>) {
     let topics = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&topics);
-    let start = TokioInstant::now();
+    let start = Instant::now();
     let published_after = Arc::new(Mutex::new(Duration::ZERO));
     let after = Arc::clone(&published_after);
     let aws = InProcess::new(move |call| match call.operation.as_str() {
@@ -104,7 +114,7 @@ async fn a_critical_alert_is_published_if_its_burst_cannot_be_read_or_its_summar
 {
     for operation in ["GetItem", "SendMessageBatch"] {
         let stage = Stage::new().await;
-        let alerts: Vec<String> = (0..LIMIT + 1)
+        let alerts: Vec<String> = (0..=LIMIT)
             .map(|n| with(sample!("root-use"), "/detail/eventID", n.to_string()))
             .collect();
         stage.fail(operation, vec![Answer::error(500, "InternalError")]);

@@ -1,6 +1,18 @@
 //! Rules from their parameter: wrong ones, and none that can be read, never hold back an alert.
 
-use super::*;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use alerter::{rules::Rules, setup};
+use orgkeeper_tests::{
+    dynamodb::DynamoDb,
+    wire::{Answer, Wire},
+};
+use serde_json::json;
+
+use super::{DIRECTORY, Shared, Stage, config, directory_entry, iam_changes, look};
 
 const PARAMETER: &str = "/orgkeeper/alert-rules";
 const WRONG: &str = "\n[severity]\n\"iam.change\" = \"low\"\n";
