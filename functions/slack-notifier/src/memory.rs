@@ -98,7 +98,10 @@ impl Memory {
     }
 }
 
-/// The result of a call of the table; an error if it takes longer than [`PATIENCE`].
+/// The result of a call of the table.
+///
+/// # Errors
+/// If the call fails, or takes longer than [`PATIENCE`].
 pub async fn in_time<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, AwsCallError>>,

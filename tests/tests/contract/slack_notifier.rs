@@ -523,7 +523,8 @@ async fn flood(batch_size: usize, turn_length: Duration) -> Vec<String> {
 async fn a_flood_is_posted_in_order_after_an_outage() {
     // In slow turns, those of one severity take longer than the seconds between two severities.
     for (batch_size, milliseconds) in [(10, 50), (10, 300), (1_000, 50)] {
-        let titles = flood(batch_size, Duration::from_millis(milliseconds)).await;
+        let turn_length = Duration::from_millis(milliseconds);
+        let titles = Box::pin(flood(batch_size, turn_length)).await;
         let severities: Vec<&str> = titles
             .iter()
             .map(|title| title.split_once(' ').unwrap().0)

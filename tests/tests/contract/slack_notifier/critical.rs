@@ -289,7 +289,7 @@ async fn with_one_message_a_second_a_critical_alert_waits_ten_seconds_at_most() 
     );
     let mut waits: Vec<Duration> = arrivals
         .iter()
-        .map(|(title, arrival)| titles[title.as_str()] - *arrival)
+        .map(|(title, arrival)| titles[title.as_str()].checked_sub(*arrival).unwrap())
         .collect();
     waits.sort_unstable();
     let longest = waits.pop().unwrap();

@@ -25,7 +25,7 @@ const OPERATIONS: [&str; 5] = [
     "DeleteItem",
 ];
 /// How long DynamoDB is away.
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_mins(1);
 /// How long a critical alert may take without DynamoDB, and behind others.
 const WITHOUT_TABLE: Duration = Duration::from_secs(5);
 const BEHIND_OTHERS: Duration = Duration::from_secs(10);
