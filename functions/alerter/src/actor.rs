@@ -97,7 +97,7 @@ impl Actor {
             .value("/detail/sourceIPAddress")
             .filter(|source| !is_root && source.ends_with(SERVICE_DOMAIN));
         let service = field("invokedBy").or(source).filter(|service| {
-            !CONSOLE.contains(&service.as_str()) && !(by_click && service == INTERNAL)
+            !(CONSOLE.contains(&service.as_str()) || by_click && service == INTERNAL)
         });
         let provider = PROVIDERS.iter().find_map(|place| field(place));
         let root_access = if !is_root {

@@ -70,7 +70,7 @@ async fn while_tables_hang(bodies: &[&str]) -> (Duration, Vec<String>, Vec<Strin
         }
         "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),
         // SSM hangs as well.
-        _ => Answer::ok(json!({})).after(Duration::from_secs(3_600)),
+        _ => Answer::ok(json!({})).after(Duration::from_hours(1)),
     });
     let config = config(&[("ALERT_RULES_PARAMETER", "/orgkeeper/alert-rules")]);
     let handler = setup::function(&config, &aws.sdk_config().await);
