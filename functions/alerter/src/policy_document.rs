@@ -75,7 +75,7 @@ impl PolicyDocument {
         Some(Self { statements })
     }
 
-    /// Whether it allows everything, or everything of IAM, which is as much: whoever may change rights has all.
+    /// Whether it allows everything, or everything of IAM, which is as much: a caller who may change rights has all.
     #[must_use]
     pub fn gives_every_right(&self) -> bool {
         self.allowing().any(|statement| {

@@ -67,7 +67,7 @@ const BY_CONTENT: &[&str] = &[
     "sign-in.iam-user",
 ];
 
-/// Whether an event with another value can be one that nobody has to be told of.
+/// Whether an event with another value can be one that needs no alert.
 fn may_be_harmless(sample: &str) -> bool {
     let kind = alert(sample).kind;
     // Without an identity it is not the root user's, but an ordinary call.

@@ -357,7 +357,9 @@ fn every_kind_of_alert_is_in_the_table() -> Result<()> {
         let named = text.lines().filter_map(|line| line.strip_prefix("Kind:"));
         kinds.extend(named.map(|kind| kind.trim().to_owned()));
     }
-    ensure!(kinds.len() > 10, "only {} kinds", kinds.len());
+    ensure!(kinds.len() > 30, "only {} kinds", kinds.len());
+    // The function finds it out by itself: there is no event to try.
+    kinds.insert("alerting.rules-refused".to_owned());
     let alerts = read("docs/alerts.md")?;
     let table = alerts.split("\n## Kinds").nth(1).context("no kinds")?;
     let table = table.split("\n## ").next().unwrap_or_default();
@@ -365,8 +367,8 @@ fn every_kind_of_alert_is_in_the_table() -> Result<()> {
     let documented: BTreeSet<String> = rows
         .filter_map(|row| {
             row.split(" | ")
-                .nth(1)?
-                .strip_prefix('`')?
+                .next()?
+                .strip_prefix("| `")?
                 .strip_suffix('`')
         })
         .map(str::to_owned)

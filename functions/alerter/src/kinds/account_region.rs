@@ -15,7 +15,7 @@ use crate::{
     severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
-/// What runs there is missed by whoever looks at the usual Regions.
+/// Who looks at the usual Regions misses what runs there.
 const ENABLED: Content = Content::grave("a Region was enabled");
 
 /// A Region was enabled or disabled.

@@ -427,7 +427,7 @@ const CONTENTS: &[(Content, &[&str])] = &[
     ),
 ];
 
-const DONE: &str = "If you do not expect this from them, ask. If it was not planned: undo it, end the sessions of whoever \
+const DONE: &str = "If you do not expect this from them, ask. If it was not planned: undo it, end the sessions of those who \
     got access, and check in CloudTrail what else they did.";
 const POWER: &str = "Ask them now. If it was not planned: take it back, end the sessions of everybody who has this \
     permission set, and check in CloudTrail what was done with the new rights.";

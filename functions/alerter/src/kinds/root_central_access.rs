@@ -14,7 +14,7 @@ use crate::{
     severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
 };
 
-/// Whoever may call `sts:AssumeRoot` acts as the root user of every member account.
+/// Anyone who may call `sts:AssumeRoot` acts as the root user of every member account.
 const SESSIONS_ON: Content = Content::grave("root sessions were enabled");
 
 /// A feature of central root access was switched on or off.
@@ -80,7 +80,7 @@ const NEXT: &[(&str, &str)] = &[
     ),
     (
         "EnableOrganizationsRootSessions",
-        "Whoever may call AssumeRoot in the management account can act as the root user of every member account now. If \
+        "Anyone who may call AssumeRoot in the management account can act as the root user of every member account now. If \
             this was not planned, switch it off again, and check in CloudTrail for calls of AssumeRoot.",
     ),
     (

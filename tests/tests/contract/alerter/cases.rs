@@ -19,7 +19,7 @@ fn events(case: &str) -> Vec<String> {
     }
 }
 
-/// What people are told about the events of a case: each arrives alone, in their order and twice; then the windows end.
+/// What is published about the events of a case: each arrives alone, in their order and twice; then the windows end.
 async fn told(case: &str) -> Vec<Alert> {
     let stage = Stage::new().await;
     for (id, name) in ACCOUNTS {
