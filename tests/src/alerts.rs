@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alerter::{
+    draft::Draft,
     event::Event,
     kinds::{self, classifier::Classification},
     rules::Rules,
@@ -97,19 +98,23 @@ impl SampleEvent {
         &self.body
     }
 
+    /// What `alerter` makes of it, before rules and names.
+    #[must_use]
+    pub fn draft(&self) -> Option<Draft> {
+        let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
+        match kinds::classify(&event) {
+            Classification::Alert(draft) => Some(*draft),
+            Classification::NotReported => None,
+        }
+    }
+
     /// The alert that `alerter` publishes, without any rule and without the account's name.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
-        let event = Event::read(&self.body.to_string(), "message", Timestamp::UNIX_EPOCH);
-        match kinds::classify(&event) {
-            Classification::Alert(draft) => {
-                let verdict = Rules::default()
-                    .judge(&draft, None, Timestamp::UNIX_EPOCH)
-                    .severity;
-                Some(draft.alert(None, verdict))
-            }
-            Classification::NotReported => None,
-        }
+        let draft = self.draft()?;
+        let rules = Rules::default();
+        let severity = rules.judge(&draft, None, Timestamp::UNIX_EPOCH).severity;
+        Some(draft.alert(None, severity))
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -12,7 +12,8 @@ use alerter::{
     kinds::KINDS,
 };
 use anyhow::{Context as _, Result, ensure};
-use orgkeeper_tests::{event_pattern::delivers, template::Template};
+use orgkeeper_shared::alert::Severity;
+use orgkeeper_tests::{alerts::SampleEvent, event_pattern::delivers, template::Template};
 use serde_json::{Value, json};
 
 /// The rules of other accounts and Regions, which forward to the alerts bus.
@@ -373,6 +374,32 @@ fn changes_of_the_organization_are_forwarded_to_the_directory() -> Result<()> {
     let forwarding = rules(template, |arn| *arn == target, true, &BTreeMap::new())?;
     for (name, event) in samples("directory-refresher")? {
         ensure!(is_delivered(&forwarding, &event), "{name} is not forwarded");
+    }
+    Ok(())
+}
+
+/// The flow test sends each sample several times: each has to be an event of its own, about an account of its own.
+#[test]
+fn events_of_a_sample_differ_by_their_ids_and_accounts() -> Result<()> {
+    for sample in KINDS.iter().flat_map(|kind| kind.samples).copied() {
+        let mut keys = BTreeSet::new();
+        for number in 0..2 {
+            let event = SampleEvent::of(sample, 7, number)?;
+            let draft = event.draft().context(sample)?;
+            let is_about_it = draft
+                .alert(None, Severity::Info)
+                .text()
+                .contains(&event.account);
+            let by_account = draft.account.is_some_and(|id| id.as_str() == event.account);
+            ensure!(
+                is_about_it || by_account,
+                "{sample} is not about its account"
+            );
+            keys.insert(draft.key);
+        }
+        // What has no id is known by its message.
+        let by_message = keys.iter().all(|key| key.contains("message"));
+        ensure!(keys.len() == 2 || by_message, "{sample}: {keys:?}");
     }
     Ok(())
 }
