@@ -43,6 +43,7 @@ mod bursts;
 mod cases;
 mod outage;
 mod rules;
+mod vended_account;
 
 /// A change of the record with this id.
 type Change = fn(&DynamoDb, &str);
