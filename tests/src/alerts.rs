@@ -108,6 +108,13 @@ impl SampleEvent {
         }
     }
 
+    /// Whether its account is in more than the envelope, which a bus writes itself.
+    #[must_use]
+    pub fn detail_has_account(&self) -> bool {
+        let detail = self.body.get("detail").or(self.body.get("Message"));
+        detail.is_some_and(|detail| detail.to_string().contains(&self.account))
+    }
+
     /// The alert that `alerter` publishes, without any rule and without the account's name.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {

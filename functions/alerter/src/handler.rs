@@ -28,7 +28,7 @@ use crate::{
     message::Message,
     publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
     rules::Rules,
-    summary::Task,
+    task::Task,
 };
 
 /// How long an alert waits for the name of its account.
@@ -79,10 +79,9 @@ impl Work for Alerter {
         for (indices, result) in indices.into_iter().zip(published) {
             results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
-        for (index, Task::Summary(summary)) in tasks {
-            let published = Box::pin(self.publisher.publish_summary(&summary, time));
-            let published = timeout_at(time.deadline(), published).await;
-            results.insert(index, published.unwrap_or(Err(PublishError::OutOfTime)));
+        for (index, task) in tasks {
+            let done = timeout_at(time.deadline(), Box::pin(self.perform(task, time))).await;
+            results.insert(index, done.unwrap_or(Err(PublishError::OutOfTime)));
         }
 
         let count = |outcome: PublishOutcome| {
@@ -137,6 +136,27 @@ impl Alerter {
         self.publisher.rules.current()
     }
 
+    /// Performs a task.
+    async fn perform(&self, task: Task, time: &Time) -> Result<PublishOutcome, PublishError> {
+        match task {
+            Task::Summary(summary) => self.publisher.publish_summary(&summary, time).await,
+            Task::Routes { mut alert } => {
+                let id = alert
+                    .account
+                    .as_ref()
+                    .and_then(|account| account.id.clone());
+                if let Some(id) = id {
+                    let accounts = self.accounts(BTreeSet::from([id.clone()])).await;
+                    if accounts.is_unread(&id) {
+                        return Err(PublishError::UnknownRoutes);
+                    }
+                    alert.account = Some(accounts.named(id));
+                }
+                self.publisher.publish_on_routes(&alert, time).await
+            }
+        }
+    }
+
     /// The drafts with what the tables know of their accounts and sessions.
     pub async fn with_lookups(&self, mut drafts: Vec<Draft>, now: Timestamp) -> Vec<PendingAlert> {
         let (accounts, sessions) =
@@ -166,11 +186,13 @@ impl Alerter {
 
     /// What the directory knows of the accounts of these drafts. If it does not answer, alerts have ids only.
     async fn accounts_of(&self, drafts: &[Draft]) -> Accounts {
-        let ids: BTreeSet<AccountId> = drafts
+        let ids = drafts
             .iter()
-            .flat_map(|draft| draft.account.iter().chain(&draft.trusted_accounts))
-            .cloned()
-            .collect();
+            .flat_map(|draft| draft.account.iter().chain(&draft.trusted_accounts));
+        self.accounts(ids.cloned().collect()).await
+    }
+
+    async fn accounts(&self, ids: BTreeSet<AccountId>) -> Accounts {
         let mut accounts = Accounts {
             exist: self.directory.is_some(),
             ..Accounts::default()

@@ -2,7 +2,7 @@
 //!
 //! Read it in this order:
 //! * [`config`]: the settings that the template passes.
-//! * [`message`]: a message of the queue, [`event`] or [`summary`] task. [`actor`]: who made a call.
+//! * [`message`]: a message of the queue, [`event`] or [`task`]. [`actor`]: who made a call.
 //!   [`policy_document`]: what a policy allows. [`console`]: links. [`text`]: titles, names and numbers.
 //! * [`kind`]: a kind of alert. [`draft`]: an alert before rules. [`kinds`]: what an event means, a file and a row
 //!   for each kind. [`severity`]: how severe it is. [`event_rule`]: the rules of `EventBridge` for it.
@@ -35,6 +35,7 @@ pub mod rules_file;
 pub mod setup;
 pub mod severity;
 pub mod summary;
+pub mod task;
 pub mod text;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{event::Event, summary::Task};
+use crate::{event::Event, task::Task};
 
 /// A message of the alerts queue.
 #[derive(Debug)]

@@ -34,7 +34,8 @@ use crate::{
     held_alerts::{HEAVY, Place},
     memory::{Memory, Unrecorded},
     rules::Rules,
-    summary::{Summary, Task, in_words},
+    summary::{Summary, in_words},
+    task::Task,
     text::{TITLE_CHARACTERS, shorten, uncapitalized},
 };
 
@@ -65,10 +66,10 @@ pub enum PublishError {
     /// A topic did not accept it.
     #[error("it could not be published")]
     Topic(#[source] Arc<AwsCallError>),
-    /// The summary that it is counted for could not be scheduled.
-    #[error("its summary could not be scheduled")]
-    Summary(#[source] Arc<AwsCallError>),
-    /// It was published, but its routes are unknown.
+    /// The summary that it is counted for, or the rest of its work, could not be scheduled.
+    #[error("what is left to do about it could not be scheduled")]
+    Task(#[source] Arc<AwsCallError>),
+    /// It was published, but its routes are still unknown.
     #[error("the account could not be read, and there are routes by organizational unit")]
     UnknownRoutes,
     /// The table of sent alerts did not answer while critical alerts of its burst waited.
@@ -83,9 +84,7 @@ impl Reason for PublishError {
     fn retryable(&self) -> bool {
         match self {
             Self::InProgress | Self::UnknownRoutes | Self::Unanswered | Self::OutOfTime => true,
-            Self::SentAlerts(error) | Self::Topic(error) | Self::Summary(error) => {
-                error.retryable()
-            }
+            Self::SentAlerts(error) | Self::Topic(error) | Self::Task(error) => error.retryable(),
         }
     }
 }
@@ -453,20 +452,41 @@ impl AlertPublisher {
         if summaries.is_empty() {
             return Ok(());
         }
-        let messages = summaries
+        let tasks = summaries.into_iter().map(|summary| {
+            let left = summary.end.saturating_sub(time.began().as_millisecond());
+            // Whole seconds, rounded up.
+            let delay = Duration::from_secs(u64::try_from(left / 1_000 + 1).unwrap_or_default());
+            (Task::Summary(summary), delay)
+        });
+        self.send_tasks(tasks.collect()).await
+    }
+
+    /// Sends tasks to the function's own queue, with their delays.
+    async fn send_tasks(&self, tasks: Vec<(Task, Duration)>) -> Result<()> {
+        let messages = tasks
             .into_iter()
-            .filter_map(|summary| {
-                let left = summary.end.saturating_sub(time.began().as_millisecond());
-                // Whole seconds, rounded up.
-                let delay =
-                    Duration::from_secs(u64::try_from(left / 1_000 + 1).unwrap_or_default());
-                let task = serde_json::to_string(&Task::Summary(summary)).ok()?;
-                Some((task, delay))
-            })
+            .filter_map(|(task, delay)| Some((serde_json::to_string(&task).ok()?, delay)))
             .collect();
         let (queue, url) = &self.queue;
         let sent = queue.send(url, messages).await;
-        sent.map_err(|error| PublishError::Summary(Arc::new(error)))
+        sent.map_err(|error| PublishError::Task(Arc::new(error)))
+    }
+
+    /// Publishes an alert on the topics of its routes, once on each: it is on the topic of its severity already.
+    ///
+    /// # Errors
+    /// If a topic or the table failed: the task can be retried.
+    pub async fn publish_on_routes(&self, alert: &Alert, time: &Time) -> Result<PublishOutcome> {
+        let rules = self.rules.current();
+        // It has been published: what is left can wait for the memory.
+        let mut memory = Memory::of(Severity::Error);
+        for (_, topic) in rules.topics(alert.account.as_ref(), alert.severity) {
+            if topic != self.topics.of(alert.severity) {
+                self.publish_once_on(topic, alert, &mut memory, time)
+                    .await?;
+            }
+        }
+        Ok(PublishOutcome::Published)
     }
 
     /// Publishes a claimed alert, or leaves it to the summary.
@@ -571,7 +591,10 @@ impl AlertPublisher {
             results.push(self.publish_once_on(topic, alert, memory, time).await);
         }
         if unknown_routes {
-            results.push(Err(PublishError::UnknownRoutes));
+            // Not the message itself: without the memory it would be published again on every topic.
+            let alert = Box::new(alert.clone());
+            let task = (Task::Routes { alert }, Duration::ZERO);
+            results.push(self.send_tasks(vec![task]).await);
         }
         // A retryable reason wins over a permanent one.
         let failures = results.into_iter().filter_map(std::result::Result::err);

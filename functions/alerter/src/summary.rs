@@ -1,4 +1,4 @@
-//! The summary of a burst, and the message that the function sends to itself to publish it.
+//! The summary of a burst.
 
 use std::time::Duration;
 
@@ -13,14 +13,6 @@ use crate::{burst_window::ClosedWindow, text::title};
 
 /// Regions that are named in a title; more of them are only counted there.
 const IN_TITLE: usize = 2;
-
-/// A task that the function sends to its own queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
-pub enum Task {
-    /// Publish a summary.
-    Summary(Summary),
-}
 
 /// The summary of a burst window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +183,7 @@ mod tests {
     use orgkeeper_shared::alert::Severity;
 
     use super::*;
+    use crate::task::Task;
     use crate::{
         burst_window::{BurstLimits, BurstWindows, IncomingAlert},
         held_alerts::Place,

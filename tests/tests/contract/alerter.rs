@@ -500,9 +500,20 @@ async fn a_route_waits_for_the_directory_and_the_alert_does_not() {
         vec![Answer::error(500, "InternalServerError")],
     );
     let event = sample!("root-sign-in");
-    assert_eq!(stage.batch(&[event], 0).await, [0]);
+    assert!(stage.batch(&[event], 0).await.is_empty());
     assert_eq!(stage.look().topics(), ["critical", "customer"]);
-    assert!(stage.batch(&[event], 2).await.is_empty());
+    let tasks = std::mem::take(&mut stage.look().ordered);
+    assert_eq!(tasks.len(), 1);
+    let routes = tasks[0].0.as_str();
+    stage.fail(
+        "BatchGetItem",
+        vec![Answer::error(500, "InternalServerError")],
+    );
+    assert_eq!(stage.batch(&[routes], 1).await, [0]);
+    assert!(stage.look().topics().is_empty());
+    for seconds in [2, 3] {
+        assert!(stage.batch(&[routes], seconds).await.is_empty());
+    }
     assert_eq!(stage.look().topics(), ["partner"]);
 }
 
