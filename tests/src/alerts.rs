@@ -124,6 +124,15 @@ impl SampleEvent {
         Some(draft.alert(None, severity))
     }
 
+    fn resources(&self) -> Option<Vec<String>> {
+        let resources = self.body.get("resources")?.as_array()?.iter();
+        Some(
+            resources
+                .filter_map(|it| it.as_str().map(str::to_owned))
+                .collect(),
+        )
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.body.get(name)?.as_str()
     }
@@ -166,6 +175,7 @@ pub async fn send(
                 .set_event_bus_name(bus.map(str::to_owned))
                 .set_source(event.text("source").map(str::to_owned))
                 .set_detail_type(event.text("detail-type").map(str::to_owned))
+                .set_resources(event.resources())
                 .detail(event.body["detail"].to_string())
                 .build()
         })

@@ -35,14 +35,22 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error),
     ],
     // Auto Scaling has alarms of its own, which go off all day.
-    rules: &[EventRule::of(
-        "AlarmState",
-        "CloudWatch alarms that go off, and are OK again",
-        r#"{"source":["aws.cloudwatch"],"detail-type":["CloudWatch Alarm State Change"],
-            "detail":{"alarmName":[{"anything-but":{"prefix":"TargetTracking-"}}],
-            "$or":[{"state":{"value":["ALARM"]}},
-            {"state":{"value":["OK"]},"previousState":{"value":["ALARM"]}}]}}"#,
-    )],
+    rules: &[
+        EventRule::of(
+            "AlarmWentOff",
+            "CloudWatch alarms that go off",
+            r#"{"source":["aws.cloudwatch"],"detail-type":["CloudWatch Alarm State Change"],
+                "detail":{"alarmName":[{"anything-but":{"prefix":"TargetTracking-"}}],
+                "state":{"value":["ALARM"]}}}"#,
+        ),
+        EventRule::of(
+            "AlarmRecovered",
+            "CloudWatch alarms that are OK again",
+            r#"{"source":["aws.cloudwatch"],"detail-type":["CloudWatch Alarm State Change"],
+                "detail":{"alarmName":[{"anything-but":{"prefix":"TargetTracking-"}}],
+                "state":{"value":["OK"]},"previousState":{"value":["ALARM"]}}}"#,
+        ),
+    ],
     calls: &[],
     samples: &[
         "alarm",

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use orgkeeper_shared::alert::{Alert, AlertAccount, Severity};
+use orgkeeper_shared::{
+    alert::{Alert, AlertAccount, Severity},
+    alert_topics::AlertTopics,
+};
 use orgkeeper_tests::{
     alerts::{Notification, SampleEvent, send},
     local_cloud::{LocalCloud, eventually},
@@ -116,17 +119,14 @@ fn alert(severity: Severity, run: u64, number: usize) -> Result<Alert> {
 
 /// Publishes an alert as `alerter` does.
 async fn publish(cloud: &LocalCloud, alert: &Alert) -> Result<()> {
-    let topic = match alert.severity {
-        Severity::Critical => "CriticalTopicArn",
-        Severity::Error => "ErrorTopicArn",
-        Severity::Info => "InfoTopicArn",
-    };
-    aws_sdk_sns::Client::new(&cloud.sdk)
-        .publish()
-        .topic_arn(cloud.output(topic)?)
-        .message(serde_json::to_string(alert)?)
-        .send()
-        .await?;
+    let topic = |name| -> Result<String> { Ok(cloud.output(name)?.to_owned()) };
+    let topics = AlertTopics::new(
+        aws_sdk_sns::Client::new(&cloud.sdk),
+        topic("InfoTopicArn")?,
+        topic("ErrorTopicArn")?,
+        topic("CriticalTopicArn")?,
+    );
+    topics.publish_on(topics.of(alert.severity), alert).await?;
     Ok(())
 }
 
