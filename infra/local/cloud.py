@@ -380,6 +380,9 @@ def deploy_to_members(cloud, detail):
             stacks.get_waiter("stack_update_complete" if exists else "stack_create_complete").wait(
                 StackName=MEMBER_STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
         except (ClientError, BotoCoreError) as error:
+            # CloudFormation's answer to a template that is deployed already.
+            if "No updates are to be performed" in str(error):
+                continue
             raise Failed(f"{shown(MEMBER_TEMPLATE)} was not deployed to account {name}: {error}") from error
 
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use orgkeeper_shared::pattern::matches;
+
 use crate::{event::Event, text::name_of};
 
 /// Who made a call.
@@ -78,6 +80,11 @@ const INTERNAL: &str = "AWS Internal";
 const SERVICE_LINKED_PATH: &str = ":role/aws-service-role/";
 /// The name of a service-linked role. A record without the path needs the service beside it: names can be imitated.
 const SERVICE_LINKED_NAME: &str = "AWSServiceRoleFor";
+/// Control Tower's roles. Every administrator of the management account can assume them too: only calls that one of
+/// these services makes with them are Control Tower's own.
+const CONTROL_TOWER_ROLES: &[&str] = &["AWSControlTower*", "aws-controltower-*"];
+const CONTROL_TOWER_SERVICES: &[&str] =
+    &["cloudformation.amazonaws.com", "controltower.amazonaws.com"];
 /// Who signed somebody in that a record calls root.
 const PROVIDERS: &[&str] = &[
     "identityProvider",
@@ -173,7 +180,7 @@ impl Actor {
         });
         let is_service = match field("type").as_deref() {
             Some("AWSService") => true,
-            Some(_) => is_service_linked(role.as_deref(), service.is_some()),
+            Some(_) => is_of_a_service(role.as_deref(), service.as_deref()),
             None => service.is_some(),
         };
         Some(Self {
@@ -195,12 +202,18 @@ fn signed_in_by(user: Option<String>, provider: Option<&str>) -> String {
     format!("{user}, signed in by {provider}")
 }
 
-/// Whether a role is one that only services can assume.
-fn is_service_linked(role: Option<&str>, service_is_known: bool) -> bool {
-    role.is_some_and(|role| {
-        role.contains(SERVICE_LINKED_PATH)
-            || service_is_known && name_of(role).starts_with(SERVICE_LINKED_NAME)
-    })
+/// Whether a call with this role, by this service, is the service's own: nobody else can make it.
+fn is_of_a_service(role: Option<&str>, service: Option<&str>) -> bool {
+    let Some(role) = role else {
+        return false;
+    };
+    let name = name_of(role);
+    let is_control_tower = CONTROL_TOWER_ROLES
+        .iter()
+        .any(|pattern| matches(pattern, name))
+        && service.is_some_and(|service| CONTROL_TOWER_SERVICES.contains(&service));
+    let is_linked = service.is_some() && name.starts_with(SERVICE_LINKED_NAME);
+    role.contains(SERVICE_LINKED_PATH) || is_linked || is_control_tower
 }
 
 /// Whether a person clicked: the call's credentials come from the console's session.

@@ -26,18 +26,10 @@ const DEPLOYMENT_ROLES: &[&str] = &["cdk-*-cfn-exec-role-*", "stacksets-exec-*"]
 /// The role that orgkeeper's remediator, and nobody else, assumes in member accounts (`infra/member-account.yaml`).
 const OWN_ROLE: &str = "OrgkeeperRemediation";
 
-/// Roles that a service deploys with, but that every administrator of the management account can assume too: what
-/// they are is said by the service that makes the call.
-const ROLES_OF_SERVICES: &[(&str, ActorClass)] = &[
-    ("AWSControlTowerExecution", ActorClass::AwsService),
-    ("aws-controltower-*", ActorClass::AwsService),
-    ("AWSControlTower*", ActorClass::AwsService),
-    (
-        "AWSCloudFormationStackSetExecutionRole",
-        ActorClass::DeploymentTool,
-    ),
-];
-const DEPLOYING_SERVICES: &[&str] = &["cloudformation.amazonaws.com", "controltower.amazonaws.com"];
+/// The role that self-managed stack sets deploy with, but that every administrator of the management account can
+/// assume too: only calls that `CloudFormation` makes with it are a deployment.
+const STACK_SET_ROLE: &str = "AWSCloudFormationStackSetExecutionRole";
+const CLOUDFORMATION: &str = "cloudformation.amazonaws.com";
 
 /// Suppresses alerts until a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,17 +146,12 @@ impl Rules {
                 .iter()
                 .any(|pattern| is_role(pattern, role)),
         };
-        if deploys || is_role(OWN_ROLE, role) {
+        let by_cloudformation = actor.service.as_deref() == Some(CLOUDFORMATION);
+        let by_stack_set = by_cloudformation && is_role(STACK_SET_ROLE, role);
+        if deploys || by_stack_set || is_role(OWN_ROLE, role) {
             return ActorClass::DeploymentTool;
         }
-        let by_a_service = actor
-            .service
-            .as_deref()
-            .is_some_and(|service| DEPLOYING_SERVICES.contains(&service));
-        let of_a_service = ROLES_OF_SERVICES
-            .iter()
-            .find(|(pattern, _)| by_a_service && is_role(pattern, role));
-        of_a_service.map_or(ActorClass::Person, |(_, class)| *class)
+        ActorClass::Person
     }
 }
 
@@ -388,13 +375,9 @@ mod tests {
             ),
             ("stacksets-exec-0123456789abcdef", None, Severity::Info),
             ("OrgkeeperRemediation", None, Severity::Info),
-            ("AWSControlTowerExecution", cloudformation, Severity::Info),
-            ("AWSControlTowerExecution", None, Severity::Error),
-            (
-                "AWSControlTowerExecution",
-                Some("s3.amazonaws.com"),
-                Severity::Error,
-            ),
+            (STACK_SET_ROLE, cloudformation, Severity::Info),
+            (STACK_SET_ROLE, None, Severity::Error),
+            (STACK_SET_ROLE, Some("s3.amazonaws.com"), Severity::Error),
             ("cdk-tool", None, Severity::Error),
             (
                 "OrganizationAccountAccessRole",
