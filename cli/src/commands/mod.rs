@@ -1,6 +1,8 @@
 //! The commands: a file for each group.
 
 pub mod alert;
+mod redrive;
+mod status;
 
 use clap::Subcommand;
 
@@ -15,12 +17,18 @@ pub(crate) enum Command {
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Show the state of the stack: queues, dead letters, alarms, accounts, directory.
+    Status(status::Status),
+    /// Send the messages of a dead-letter queue through their flow again. Without --yes it only shows them.
+    Redrive(redrive::Redrive),
 }
 
 impl Command {
-    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
             Self::Alert(command) => command.run(context),
+            Self::Status(command) => command.run(context).await,
+            Self::Redrive(command) => command.run(context).await,
         }
     }
 }
