@@ -5,7 +5,7 @@
 //! * [`commands`]: a file for each group of commands; [`context`]: what they run with.
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
-//! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`status`], [`redrive`]: what
+//! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`doctor`], [`status`], [`redrive`]: what
 //!   the commands of these names do.
 //!
 //! Results go to standard output, everything else to standard error.
@@ -14,6 +14,7 @@ pub mod alert_preview;
 pub mod aws;
 pub mod commands;
 pub mod context;
+pub mod doctor;
 pub mod outcome;
 pub mod output;
 pub mod queues;

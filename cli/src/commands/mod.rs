@@ -1,6 +1,7 @@
 //! The commands: a file for each group.
 
 pub mod alert;
+mod doctor;
 mod redrive;
 mod status;
 
@@ -17,6 +18,8 @@ pub(crate) enum Command {
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Check what the flows need, before and after a deployment, and say what to do.
+    Doctor(doctor::Doctor),
     /// Show the state of the stack: queues, dead letters, alarms, accounts, directory.
     Status(status::Status),
     /// Send the messages of a dead-letter queue through their flow again. Without --yes it only shows them.
@@ -27,6 +30,7 @@ impl Command {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
             Self::Alert(command) => command.run(context),
+            Self::Doctor(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
             Self::Redrive(command) => command.run(context).await,
         }

@@ -5,6 +5,7 @@ mod alerter;
 mod create_account_assignment;
 mod create_managed_account;
 mod directory_refresher;
+mod doctor;
 mod documents;
 mod dynamodb;
 mod event_rules;
