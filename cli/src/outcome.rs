@@ -4,6 +4,8 @@ use std::{io, process::ExitCode};
 
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
 
+use crate::aws::failure::words;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -57,7 +59,7 @@ pub enum CommandError {
     #[error("no Region is given. Give --region, or set AWS_REGION")]
     NoRegion,
     /// A call to AWS failed.
-    #[error("{0}. {hint}", hint = hint(.0))]
+    #[error("{}. {hint}", words(.0), hint = hint(.0))]
     Aws(#[from] AwsCallError),
     /// There is no such stack.
     #[error(

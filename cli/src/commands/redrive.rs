@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    aws::access::Target,
+    aws::{access::Target, failure::words},
     context::Context,
     outcome::{CommandError, Outcome},
     output::{Format, print_json},
@@ -63,7 +63,11 @@ impl Redrive {
             let after = match mover.follow(wait).await {
                 Ok(after) => Some(after),
                 Err(error) => {
-                    writeln!(context.err, "the queues cannot be watched: {error}")?;
+                    writeln!(
+                        context.err,
+                        "the queues cannot be watched: {}",
+                        words(&error)
+                    )?;
                     None
                 }
             };

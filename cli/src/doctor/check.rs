@@ -4,6 +4,7 @@ use futures::future::LocalBoxFuture;
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
 
 use super::subject::Subject;
+use crate::aws::failure::words;
 
 /// What is checked.
 pub struct Check {
@@ -67,7 +68,7 @@ impl Check {
     /// Why a call that failed keeps the check from an answer.
     fn why_not(&self, error: &AwsCallError) -> String {
         if error.class() != AwsErrorClass::Denied {
-            return format!("{error}; try again");
+            return format!("{}; try again", words(error));
         }
         let named = self.needs.iter().find(|action| {
             let operation = action.split(':').next_back();

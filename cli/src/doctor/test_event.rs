@@ -28,7 +28,7 @@ use super::{
     subject::Subject,
 };
 use crate::{
-    aws::sqs::depth,
+    aws::{failure::words, sqs::depth},
     queues::{self, Flow},
 };
 
@@ -98,7 +98,7 @@ fn done(flow: &'static str, end: Result<End, AwsCallError>) -> FlowTest {
     let (state, found, fix) = match end {
         Ok(End::Reached(found)) => (State::Ok, found, None),
         Ok(End::Missing(what, fix)) => (State::ToDo, what.to_owned(), Some(fix)),
-        Err(error) => (State::NotChecked, error.to_string(), None),
+        Err(error) => (State::NotChecked, words(&error), None),
     };
     FlowTest {
         flow,

@@ -21,7 +21,10 @@ use super::{
     stream_batch::{self, Repair, StreamBatch},
 };
 use crate::{
-    aws::sqs::{Depth, depth},
+    aws::{
+        failure::words,
+        sqs::{Depth, depth},
+    },
     queues,
     stack::{Stack, StackQueue},
 };
@@ -127,7 +130,7 @@ impl<'m> Mover<'m> {
             let received = match self.receive().await {
                 Ok(received) => received,
                 Err(error) => {
-                    moved.stopped = Some(error.to_string());
+                    moved.stopped = Some(words(&error));
                     break;
                 }
             };
@@ -278,7 +281,7 @@ impl<'m> Mover<'m> {
     async fn repair(&self, table: &str, batch: &StreamBatch) -> Result<u64, String> {
         let repair = stream_batch::repair(&self.dynamodb, table, batch).await;
         let mut count = 0;
-        for (queue, tasks) in repair.map_err(|error| error.to_string())? {
+        for (queue, tasks) in repair.map_err(|error| words(&error))? {
             let queue = queues::by_name(queue).and_then(|row| self.stack.queue(row));
             let queue = queue.ok_or("the stack has no queue for a task")?;
             for tasks in tasks.chunks(PER_CALL) {
@@ -312,9 +315,10 @@ impl<'m> Mover<'m> {
             .send_message_batch()
             .queue_url(url)
             .set_entries(Some(entries));
-        let answer = call.send().await.map_err(|error| {
-            AwsCallError::new(Service::Sqs, "SendMessageBatch", &error).to_string()
-        })?;
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| words(&AwsCallError::new(Service::Sqs, "SendMessageBatch", &error)))?;
         let sent = answer
             .successful
             .iter()

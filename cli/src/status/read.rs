@@ -12,6 +12,7 @@ use super::report::{AlarmState, DirectoryState, QueueState, Report, STATUSES};
 use crate::{
     aws::{
         cloudwatch::{Metric, largest, raised},
+        failure::words,
         sqs::depth,
     },
     stack::Stack,
@@ -52,7 +53,7 @@ pub async fn read(sdk: &SdkConfig, stack: &Stack, now: Timestamp) -> Report {
 
 /// What was read; if it was not, the reason joins the others.
 fn of<T>(part: Result<T, AwsCallError>, unread: &mut Vec<String>) -> Option<T> {
-    part.map_err(|error| unread.push(error.to_string())).ok()
+    part.map_err(|error| unread.push(words(&error))).ok()
 }
 
 async fn queues(sdk: &SdkConfig, stack: &Stack) -> Result<Vec<QueueState>, AwsCallError> {

@@ -1,4 +1,5 @@
 //! `orgkeeper redrive`: nothing is lost whatever fails in the middle.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::{
     collections::BTreeMap,
@@ -23,23 +24,28 @@ struct Message {
 }
 
 /// What fails.
-#[derive(Clone, Copy, Default)]
-struct Faults {
-    /// The place of a message that SQS refuses, within every batch.
-    refused: Option<usize>,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Nothing.
+    Nothing,
+    /// SQS refuses the message at this place of every batch.
+    Refused(usize),
     /// No `SendMessageBatch` succeeds.
-    no_send: bool,
+    NoSend,
     /// No `DeleteMessageBatch` succeeds.
-    no_delete: bool,
+    NoDelete,
     /// The function fails: what is sent comes back at once.
-    comes_back: bool,
+    ComesBack,
     /// What is sent stays in the queue.
-    stays: bool,
+    Stays,
 }
 
 /// The queues, by their addresses.
 #[derive(Clone, Default)]
-struct Queues(Arc<Mutex<BTreeMap<String, Vec<(String, Message)>>>>);
+struct Queues(Arc<Mutex<Messages>>);
+
+/// Messages with their ids, by the address of the queue.
+type Messages = BTreeMap<String, Vec<(String, Message)>>;
 
 impl Queues {
     fn of(dead: &str, messages: Vec<Message>) -> Self {
@@ -59,7 +65,7 @@ impl Queues {
         messages.map(|(_, message)| message.body.clone()).collect()
     }
 
-    fn answer(&self, call: &Call, faults: Faults) -> Answer {
+    fn answer(&self, call: &Call, fault: Fault) -> Answer {
         let mut queues = self.0.lock().unwrap();
         let address = call.body["QueueUrl"]
             .as_str()
@@ -94,11 +100,11 @@ impl Queues {
                     .collect();
                 Answer::ok(json!({ "Messages": received }))
             }
-            "SendMessageBatch" if faults.no_send => Answer::error(400, "OverLimit"),
+            "SendMessageBatch" if fault == Fault::NoSend => Answer::error(400, "OverLimit"),
             "SendMessageBatch" => {
                 let (mut successful, mut failed) = (Vec::new(), Vec::new());
                 for (place, entry) in entries.iter().enumerate() {
-                    if faults.refused == Some(place) {
+                    if fault == Fault::Refused(place) {
                         failed.push(json!({ "Id": entry["Id"], "Code": "InternalError", "SenderFault": false }));
                         continue;
                     }
@@ -111,9 +117,9 @@ impl Queues {
                         system: json!({ "SentTimestamp": later().to_string(), "ApproximateReceiveCount": "8" }),
                         visible: true,
                     };
-                    let to = if faults.comes_back {
+                    let to = if fault == Fault::ComesBack {
                         address.replace("Queue", "DeadLetterQueue")
-                    } else if faults.stays {
+                    } else if fault == Fault::Stays {
                         address.clone()
                     } else {
                         // The function processes it at once.
@@ -124,7 +130,9 @@ impl Queues {
                 }
                 Answer::ok(json!({ "Successful": successful, "Failed": failed }))
             }
-            "DeleteMessageBatch" if faults.no_delete => Answer::error(500, "InternalFailure"),
+            "DeleteMessageBatch" if fault == Fault::NoDelete => {
+                Answer::error(500, "InternalFailure")
+            }
             "DeleteMessageBatch" => {
                 let gone: Vec<String> = entries.iter().map(receipt).collect();
                 let queue = queues.entry(address).or_default();
@@ -209,7 +217,7 @@ async fn without_yes_it_only_looks() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
     let run = orgkeeper(&["redrive", "alerts"], move |call| {
-        double.answer(call, Faults::default())
+        double.answer(call, Fault::Nothing)
     })
     .await?;
     ensure!(run.outcome == Outcome::Found, "{}", run.err);
@@ -237,7 +245,7 @@ async fn without_yes_it_only_looks() -> Result<()> {
 async fn messages_of_every_origin_are_moved() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, Faults::default())).await?;
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, Fault::Nothing)).await?;
     let report = run.json()?;
     ensure!(run.outcome == Outcome::Done, "{report:#}{}", run.err);
     ensure!(
@@ -274,7 +282,7 @@ async fn many_messages_are_moved_in_batches_that_sqs_takes() -> Result<()> {
         .collect();
     let queues = Queues::of("AlertsDeadLetterQueue", messages);
     let double = queues.clone();
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, Faults::default())).await?;
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, Fault::Nothing)).await?;
     ensure!(run.json()?["done"]["moved"] == 25, "{}", run.out);
     ensure!(queues.bodies("AlertsDeadLetterQueue").is_empty());
     for call in run.calls_of("SendMessageBatch") {
@@ -294,11 +302,8 @@ async fn many_messages_are_moved_in_batches_that_sqs_takes() -> Result<()> {
 async fn a_refused_message_stays_and_ends_the_run() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
-    let faults = Faults {
-        refused: Some(1),
-        ..Faults::default()
-    };
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, faults)).await?;
+    let fault = Fault::Refused(1);
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, fault)).await?;
     let report = run.json()?;
     ensure!(run.outcome == Outcome::Failed, "{report:#}");
     ensure!(
@@ -322,11 +327,8 @@ async fn a_refused_message_stays_and_ends_the_run() -> Result<()> {
 async fn while_sqs_fails_nothing_is_deleted() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
-    let faults = Faults {
-        no_send: true,
-        ..Faults::default()
-    };
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, faults)).await?;
+    let fault = Fault::NoSend;
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, fault)).await?;
     let report = run.json()?;
     ensure!(
         run.outcome == Outcome::Failed && report["done"]["moved"] == 0,
@@ -348,11 +350,8 @@ async fn while_sqs_fails_nothing_is_deleted() -> Result<()> {
 async fn an_interruption_before_deleting_makes_duplicates_only() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
-    let faults = Faults {
-        no_delete: true,
-        ..Faults::default()
-    };
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, faults)).await?;
+    let fault = Fault::NoDelete;
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, fault)).await?;
     let report = run.json()?;
     ensure!(
         report["done"]["undeleted"] == 4 && report["done"]["cameBack"] == 4,
@@ -363,7 +362,7 @@ async fn an_interruption_before_deleting_makes_duplicates_only() -> Result<()> {
         message.visible = true;
     }
     let double = queues.clone();
-    let again = orgkeeper(&MOVE, move |call| double.answer(call, Faults::default())).await?;
+    let again = orgkeeper(&MOVE, move |call| double.answer(call, Fault::Nothing)).await?;
     ensure!(again.outcome == Outcome::Done, "{}", again.out);
     ensure!(queues.bodies("AlertsDeadLetterQueue").is_empty());
     ensure!(queues.bodies("AlertsQueue/processed").len() == 8);
@@ -374,11 +373,8 @@ async fn an_interruption_before_deleting_makes_duplicates_only() -> Result<()> {
 async fn messages_that_come_back_are_not_moved_in_a_circle() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
     let double = queues.clone();
-    let faults = Faults {
-        comes_back: true,
-        ..Faults::default()
-    };
-    let run = orgkeeper(&MOVE, move |call| double.answer(call, faults)).await?;
+    let fault = Fault::ComesBack;
+    let run = orgkeeper(&MOVE, move |call| double.answer(call, fault)).await?;
     let report = run.json()?;
     ensure!(run.outcome == Outcome::Found, "{report:#}");
     ensure!(
@@ -397,11 +393,8 @@ async fn messages_that_come_back_are_not_moved_in_a_circle() -> Result<()> {
 #[tokio::test]
 async fn what_is_not_processed_in_time_is_counted() -> Result<()> {
     let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
-    let faults = Faults {
-        stays: true,
-        ..Faults::default()
-    };
-    let run = orgkeeper(&MOVE, move |call| queues.answer(call, faults)).await?;
+    let fault = Fault::Stays;
+    let run = orgkeeper(&MOVE, move |call| queues.answer(call, fault)).await?;
     let report = run.json()?;
     ensure!(
         report["done"]["notProcessed"] == 4 && run.outcome == Outcome::Found,
@@ -415,7 +408,7 @@ async fn an_empty_queue_needs_nothing() -> Result<()> {
     let queues = Queues::default();
     let double = queues.clone();
     let run = orgkeeper(&["redrive", "alerts", "--yes"], move |call| {
-        double.answer(call, Faults::default())
+        double.answer(call, Fault::Nothing)
     })
     .await?;
     ensure!(run.outcome == Outcome::Done, "{}", run.err);
@@ -496,7 +489,7 @@ async fn a_failed_batch_of_the_table_is_repaired_from_the_table() -> Result<()> 
     let arguments = ["redrive", "account-events", "--yes", "--wait=0"];
     let run = orgkeeper(&arguments, move |call| match call.operation.as_str() {
         "Query" => table(call),
-        _ => double.answer(call, Faults::default()),
+        _ => double.answer(call, Fault::Nothing),
     })
     .await?;
     ensure!(run.outcome == Outcome::Done, "{}{}", run.out, run.err);
@@ -528,7 +521,7 @@ async fn a_look_at_a_failed_batch_says_what_would_be_sent() -> Result<()> {
     let run = orgkeeper(&["redrive", "account-events"], move |call| {
         match call.operation.as_str() {
             "Query" => table(call),
-            _ => queues.answer(call, Faults::default()),
+            _ => queues.answer(call, Fault::Nothing),
         }
     })
     .await?;
@@ -540,22 +533,10 @@ async fn a_look_at_a_failed_batch_says_what_would_be_sent() -> Result<()> {
 
 #[tokio::test]
 async fn a_failed_batch_stays_until_all_its_tasks_are_sent() -> Result<()> {
-    for (fails, faults) in [
-        ("Query", Faults::default()),
-        (
-            "",
-            Faults {
-                no_send: true,
-                ..Faults::default()
-            },
-        ),
-        (
-            "",
-            Faults {
-                refused: Some(0),
-                ..Faults::default()
-            },
-        ),
+    for (fails, fault) in [
+        ("Query", Fault::Nothing),
+        ("", Fault::NoSend),
+        ("", Fault::Refused(0)),
     ] {
         let queues = with_a_failed_batch();
         let double = queues.clone();
@@ -571,7 +552,7 @@ async fn a_failed_batch_stays_until_all_its_tasks_are_sent() -> Result<()> {
                 }
                 table(call)
             }
-            _ => double.answer(call, faults),
+            _ => double.answer(call, fault),
         })
         .await?;
         ensure!(run.outcome == Outcome::Failed, "{}{}", run.out, run.err);
