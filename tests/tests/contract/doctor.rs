@@ -1,4 +1,5 @@
 //! `orgkeeper doctor`: each check with what it says when all is well, and with the breakage that it names.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::collections::BTreeSet;
 
@@ -301,6 +302,16 @@ const BROKEN: &[Broken] = &[
         },
         "orgkeeper-HealthRule does not exist",
         "make deploy",
+    ),
+    broken(
+        "event-sources",
+        "GET /2015-03-31/event-source-mappings/",
+        |_| {
+            Answer::ok(json!({ "State": "Disabled",
+                "EventSourceArn": "arn:aws:sqs:us-east-1:111111111111:AlertsQueue" }))
+        },
+        "arn:aws:sqs:us-east-1:111111111111:AlertsQueue is not read",
+        "aws lambda update-event-source-mapping --uuid 7f0a --enabled",
     ),
     broken(
         "dead-letters",

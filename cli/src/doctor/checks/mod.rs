@@ -7,6 +7,7 @@ mod buses;
 mod contacts;
 mod dead_letters;
 mod event_rules;
+mod event_sources;
 mod identity_center;
 mod landing_zone;
 mod mail;
@@ -42,5 +43,6 @@ pub const CHECKS: &[Check] = &[
     alert_rules::CHECK,
     member_roles::CHECK,
     event_rules::CHECK,
+    event_sources::CHECK,
     dead_letters::CHECK,
 ];
