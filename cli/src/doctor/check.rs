@@ -6,6 +6,9 @@ use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
 use super::subject::Subject;
 use crate::aws::failure::words;
 
+/// What reading an encrypted value needs.
+const DECRYPT: &str = "kms:Decrypt";
+
 /// What is checked.
 pub struct Check {
     /// Its name.
@@ -69,6 +72,11 @@ impl Check {
     fn why_not(&self, error: &AwsCallError) -> String {
         if error.class() != AwsErrorClass::Denied {
             return format!("{}; try again", words(error));
+        }
+        // A service calls KMS for its caller, and answers with an error of its own.
+        let by_key = error.in_words().to_lowercase().contains("kms");
+        if by_key && self.needs.contains(&DECRYPT) {
+            return format!("needs {DECRYPT}");
         }
         let named = self.needs.iter().find(|action| {
             let operation = action.split(':').next_back();

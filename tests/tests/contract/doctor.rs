@@ -531,13 +531,20 @@ async fn a_missing_permission_is_named_and_is_no_fault() -> Result<()> {
             check.id
         );
     }
-    let script = |call: &Call| match call.operation.as_str() {
+    let script = |call: &Call| {
+        match call.operation.as_str() {
         "POST /list-landingzones" => Answer::error(403, "AccessDeniedException"),
         "GetTrailStatus" => Answer::error(400, "AccessDeniedException"),
         "ListStackInstances" => Answer::query_error(403, "AccessDenied"),
         "ListSubscriptionsByTopic" => Answer::query_error(403, "AuthorizationError"),
         "DescribeRule" => Answer::error(503, "ServiceUnavailableException"),
+        "GetParameter" if call.body["Name"] == "/orgkeeper/webhook" => Answer::ok(json!({
+            "__type": "AccessDeniedException",
+            "message": "The ciphertext refers to a customer master key that you may not use (Service: AWSKMS)",
+        }))
+        .with_status(400),
         _ => healthy(call),
+    }
     };
     let run = orgkeeper(&JSON, script).await?;
     let report = run.json()?;
@@ -546,6 +553,7 @@ async fn a_missing_permission_is_named_and_is_no_fault() -> Result<()> {
         ("trail", "needs cloudtrail:GetTrailStatus"),
         ("member-roles", "needs cloudformation:ListStackInstances"),
         ("mail", "needs sns:ListSubscriptionsByTopic"),
+        ("webhook", "needs kms:Decrypt"),
     ] {
         let line = line(&report, check)?;
         ensure!(

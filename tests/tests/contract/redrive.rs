@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use orgkeeper_cli::outcome::Outcome;
-use orgkeeper_tests::wire::{Answer, Call};
+use orgkeeper_tests::wire::{Answer, Call, at_first};
 use serde_json::{Value, json};
 
 use crate::operator::{NOW, healthy, orgkeeper, stack_with, url};
@@ -366,6 +366,55 @@ async fn an_interruption_before_deleting_makes_duplicates_only() -> Result<()> {
     ensure!(again.outcome == Outcome::Done, "{}", again.out);
     ensure!(queues.bodies("AlertsDeadLetterQueue").is_empty());
     ensure!(queues.bodies("AlertsQueue/processed").len() == 8);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receive_that_fails_ends_the_run() -> Result<()> {
+    let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
+    let double = queues.clone();
+    // The look receives once.
+    let works = at_first("ReceiveMessage", 1, Answer::ok(json!({})));
+    let run = orgkeeper(&MOVE, move |call| match call.operation.as_str() {
+        "ReceiveMessage" if works(call).is_none() => Answer::error(400, "AccessDeniedException"),
+        _ => double.answer(call, Fault::Nothing),
+    })
+    .await?;
+    let report = run.json()?;
+    ensure!(run.outcome == Outcome::Failed, "{report:#}");
+    let why = report["done"]["stopped"].as_str().context("why")?;
+    ensure!(why.starts_with("ReceiveMessage failed (Denied)"), "{why}");
+    ensure!(queues.bodies("AlertsDeadLetterQueue").len() == 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn queues_that_cannot_be_watched_are_no_success() -> Result<()> {
+    let queues = Queues::of("AlertsDeadLetterQueue", of_each_kind());
+    let double = queues.clone();
+    let counts = at_first("GetQueueAttributes", 1, Answer::ok(json!({})));
+    let arguments = ["redrive", "alerts", "--yes"];
+    let run = orgkeeper(&arguments, move |call| match call.operation.as_str() {
+        "GetQueueAttributes" if counts(call).is_none() => {
+            Answer::error(400, "AccessDeniedException")
+        }
+        _ => double.answer(call, Fault::Nothing),
+    })
+    .await?;
+    ensure!(run.outcome == Outcome::Found, "{}", run.err);
+    ensure!(
+        run.err
+            .contains("the queues cannot be watched: GetQueueAttributes failed (Denied)"),
+        "{}",
+        run.err
+    );
+    ensure!(
+        run.out
+            .contains("4 sent to the queue alerts.\nWhat became of them could not be seen"),
+        "{}",
+        run.out
+    );
+    ensure!(queues.bodies("AlertsDeadLetterQueue").is_empty());
     Ok(())
 }
 
