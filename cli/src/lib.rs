@@ -62,22 +62,16 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
     let around = Surroundings {
         pause: PAUSE,
         progress: stderr().is_terminal(),
         ..Surroundings::default()
     };
-    match runtime {
-        Ok(runtime) => runtime.block_on(run_in(around, arguments, now, out, err)),
-        Err(error) => finish(Err(CommandError::Output(error)), err),
-    }
+    run_in(around, arguments, now, out, err)
 }
 
 /// Runs a command line like [`run`], in other surroundings.
-pub async fn run_in(
+pub fn run_in(
     around: Surroundings,
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     now: Timestamp,
@@ -100,7 +94,7 @@ pub async fn run_in(
         out,
         err,
     };
-    match Box::pin(arguments.command.run(&mut context)).await {
+    match arguments.command.run(&mut context) {
         Ok(outcome) => outcome,
         Err(error) => finish(Err(error), err),
     }

@@ -60,7 +60,7 @@ pub enum CommandError {
     NoRegion,
     /// A call to AWS failed.
     #[error("{}. {hint}", words(.0), hint = hint(.0))]
-    Aws(#[from] AwsCallError),
+    Call(#[from] AwsCallError),
     /// There is no such stack.
     #[error(
         "there is no stack {stack} in {region}. Give --stack and --region, or deploy it: see docs/deploy.md"

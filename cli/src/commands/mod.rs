@@ -27,12 +27,22 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
+    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
             Self::Alert(command) => command.run(context),
-            Self::Doctor(command) => command.run(context).await,
-            Self::Status(command) => command.run(context).await,
-            Self::Redrive(command) => command.run(context).await,
+            Self::Doctor(command) => complete(command.run(context)),
+            Self::Status(command) => complete(command.run(context)),
+            Self::Redrive(command) => complete(command.run(context)),
         }
     }
+}
+
+/// Runs a command that calls AWS.
+fn complete(
+    command: impl Future<Output = Result<Outcome, CommandError>>,
+) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(Box::pin(command))
 }

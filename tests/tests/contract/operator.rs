@@ -70,10 +70,16 @@ pub(crate) async fn orgkeeper_on(sdk: SdkConfig, arguments: &[&str]) -> Result<R
         progress: true,
         ..Surroundings::default()
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = ["orgkeeper"].iter().chain(arguments);
+    let arguments: Vec<String> = arguments.map(|argument| (*argument).to_owned()).collect();
     let now: Timestamp = NOW.parse()?;
-    let outcome = orgkeeper_cli::run_in(around, arguments, now, &mut out, &mut err).await;
+    // The command has a runtime of its own.
+    let run = tokio::task::spawn_blocking(move || {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = orgkeeper_cli::run_in(around, arguments, now, &mut out, &mut err);
+        (outcome, out, err)
+    });
+    let (outcome, out, err) = run.await?;
     Ok(Run {
         outcome,
         out: String::from_utf8(out)?,

@@ -162,7 +162,7 @@ async fn what_may_not_be_read_is_named_and_the_rest_is_shown() -> Result<()> {
 }
 
 /// CloudFormation says so with the HTTP status of a wrong request.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_throttled_call_is_repeated() -> Result<()> {
     let throttled = at_first("DescribeStacks", 2, Answer::query_error(400, "Throttling"));
     let aws = InProcess::new(move |call| throttled(call).unwrap_or_else(|| calm(call)));
