@@ -5,30 +5,44 @@
 //! * [`commands`]: a file for each group of commands; [`context`]: what they run with.
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
+//! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`doctor`], [`status`], [`redrive`]: what
+//!   the commands of these names do.
 //!
 //! Results go to standard output, everything else to standard error.
 
 pub mod alert_preview;
+pub mod aws;
 pub mod commands;
 pub mod context;
+pub mod doctor;
 pub mod outcome;
 pub mod output;
+pub mod queues;
+pub mod redrive;
 pub mod slack_text;
+pub mod stack;
+pub mod status;
 
-use std::{ffi::OsString, io::Write};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal, Write, stderr},
+    time::Duration,
+};
 
 use clap::Parser;
 use jiff::Timestamp;
 
 use crate::{
     commands::Command,
-    context::Context,
+    context::{Context, Surroundings},
     outcome::{CommandError, Outcome},
     output::Format,
 };
 
+/// The time between two looks at something that is waited for.
+const PAUSE: Duration = Duration::from_secs(2);
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, and there is something: for \
-    example faults in a file.";
+    example faults in a file, something to correct, or messages in a dead-letter queue.";
 
 /// Operates an AWS Organization that orgkeeper keeps.
 #[derive(Parser)]
@@ -41,8 +55,24 @@ struct Arguments {
     command: Command,
 }
 
-/// Runs the command line `arguments` (the first is the program's name) at the time `now`.
+/// Runs the command line `arguments` (the first is the program's name) at the time `now`, with AWS as the environment says.
 pub fn run(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    now: Timestamp,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Outcome {
+    let around = Surroundings {
+        pause: PAUSE,
+        progress: stderr().is_terminal(),
+        ..Surroundings::default()
+    };
+    run_in(around, arguments, now, out, err)
+}
+
+/// Runs a command line like [`run`], in other surroundings.
+pub fn run_in(
+    around: Surroundings,
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     now: Timestamp,
     out: &mut dyn Write,
@@ -59,6 +89,7 @@ pub fn run(
     };
     let mut context = Context {
         now,
+        around,
         format: arguments.output,
         out,
         err,

@@ -2,6 +2,10 @@
 
 use std::{io, process::ExitCode};
 
+use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
+
+use crate::aws::failure::words;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -51,6 +55,30 @@ pub enum CommandError {
         /// What to do.
         hint: &'static str,
     },
+    /// No Region is known.
+    #[error("no Region is given. Give --region, or set AWS_REGION")]
+    NoRegion,
+    /// A call to AWS failed.
+    #[error("{}. {hint}", words(.0), hint = hint(.0))]
+    Call(#[from] AwsCallError),
+    /// There is no such stack.
+    #[error(
+        "there is no stack {stack} in {region}. Give --stack and --region, or deploy it: see docs/deploy.md"
+    )]
+    NoStack {
+        /// Its name.
+        stack: String,
+        /// The Region.
+        region: String,
+    },
+    /// The stack has no such queue.
+    #[error("the stack has no queue {name}. It has: {others}")]
+    NoQueue {
+        /// The name that was given.
+        name: String,
+        /// Those that the stack has.
+        others: String,
+    },
     /// The reader of the output is gone: no error for a pipe.
     #[error("the output is closed")]
     OutputClosed,
@@ -64,6 +92,24 @@ impl From<io::Error> for CommandError {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
             _ => Self::Output(error),
+        }
+    }
+}
+
+/// What to do about a failed call.
+fn hint(error: &AwsCallError) -> &'static str {
+    match error.class() {
+        AwsErrorClass::Denied => "Use credentials with this permission",
+        AwsErrorClass::Unreachable => {
+            "Check the network and the credentials. Those of IAM Identity Center become variables by: \
+             eval \"$(aws configure export-credentials --format env)\""
+        }
+        AwsErrorClass::Throttled
+        | AwsErrorClass::TimedOut
+        | AwsErrorClass::ServiceFault
+        | AwsErrorClass::Conflict => "Run the command again",
+        AwsErrorClass::ConditionFailed | AwsErrorClass::NotFound | AwsErrorClass::Refused => {
+            "Check --stack, --region and the credentials"
         }
     }
 }

@@ -31,3 +31,32 @@ pub fn print_json(result: &impl Serialize, out: &mut dyn Write) -> io::Result<()
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }
+
+/// A duration for people, in its largest unit: `3 h`.
+#[must_use]
+pub fn since(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let unit = UNITS.iter().find(|(length, _)| seconds >= *length);
+    unit.map_or_else(
+        || format!("{seconds} s"),
+        |(length, unit)| format!("{} {unit}", seconds / length),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_its_largest_unit() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (7_199, "1 h"),
+            (172_800, "2 d"),
+        ] {
+            assert_eq!(since(seconds), expected);
+        }
+    }
+}

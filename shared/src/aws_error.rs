@@ -15,6 +15,8 @@ pub enum Service {
     Account,
     /// AWS Control Tower.
     ControlTower,
+    /// AWS CloudFormation.
+    CloudFormation,
     /// AWS CloudTrail.
     CloudTrail,
     /// Amazon CloudWatch.
@@ -29,6 +31,8 @@ pub enum Service {
     Ec2,
     /// Amazon ECR.
     Ecr,
+    /// Amazon EventBridge.
+    EventBridge,
     /// Amazon GuardDuty.
     GuardDuty,
     /// AWS IAM.

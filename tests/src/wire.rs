@@ -142,6 +142,12 @@ impl Answer {
         self
     }
 
+    /// The same answer with another HTTP status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// The same answer, `delay` later.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {

@@ -1,6 +1,9 @@
 //! The commands: a file for each group.
 
 pub mod alert;
+mod doctor;
+mod redrive;
+mod status;
 
 use clap::Subcommand;
 
@@ -15,12 +18,31 @@ pub(crate) enum Command {
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Check what the flows need, before and after a deployment, and say what to do.
+    Doctor(doctor::Doctor),
+    /// Show the state of the stack: queues, dead letters, alarms, accounts, directory.
+    Status(status::Status),
+    /// Send the messages of a dead-letter queue through their flow again. Without --yes it only shows them.
+    Redrive(redrive::Redrive),
 }
 
 impl Command {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
             Self::Alert(command) => command.run(context),
+            Self::Doctor(command) => complete(command.run(context)),
+            Self::Status(command) => complete(command.run(context)),
+            Self::Redrive(command) => complete(command.run(context)),
         }
     }
+}
+
+/// Runs a command that calls AWS.
+fn complete(
+    command: impl Future<Output = Result<Outcome, CommandError>>,
+) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(Box::pin(command))
 }
