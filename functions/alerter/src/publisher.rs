@@ -592,7 +592,7 @@ impl AlertPublisher {
         }
         if unknown_routes {
             // Not the message itself: without the memory it would be published again on every topic.
-            let alert = Box::new(alert.clone());
+            let alert = alert.clone();
             let task = (Task::Routes { alert }, Duration::ZERO);
             results.push(self.send_tasks(vec![task]).await);
         }

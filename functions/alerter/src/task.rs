@@ -14,6 +14,6 @@ pub enum Task {
     /// Publish an alert on the topics of its routes: its account could not be read when it was published.
     Routes {
         /// The alert, as it was published on the topic of its severity.
-        alert: Box<Alert>,
+        alert: Alert,
     },
 }
