@@ -9,13 +9,13 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    actor::{self, Actor},
+    actor::{self, Actor, ActorClass},
     console,
     event::Event,
     kind::Kind,
-    kinds::{call_words, root_use},
+    outcome::Outcome,
     policy_document::{EVERYBODY, LetsIn, OUTSIDE},
-    severity::{self, Content, Outcome},
+    severity::{self, Content, Decisive},
     text::{fit, title},
 };
 
@@ -155,7 +155,7 @@ impl Draft {
             let principals = actor.role.iter().chain(&actor.principals);
             principals.chain([&actor.description]).next().cloned()
         });
-        let outcome = call_words::outcome(event);
+        let outcome = Outcome::of(event);
         Self {
             outcome,
             weight: match outcome {
@@ -254,10 +254,13 @@ impl Draft {
         }
     }
 
-    /// Tells a call of the root user as one of the central session that `who` opened.
-    pub fn attribute_session(&mut self, who: Option<&str>) {
-        if let (Some(event), Some(who)) = (self.session_event.take(), who) {
-            *self = root_use::in_session(&event, who);
+    /// What decides how severe it is, by this actor.
+    #[must_use]
+    pub fn decisive(&self, actor: Option<ActorClass>) -> Decisive {
+        Decisive {
+            outcome: self.outcome,
+            actor,
+            content: self.content,
         }
     }
 
@@ -307,7 +310,7 @@ impl Draft {
 impl Draft {
     /// Its severity without rules, by an unknown actor, and whether rules leave it alone.
     pub(crate) fn rated(&self) -> (Severity, bool) {
-        let row = severity::decide(self, None);
+        let row = severity::decide(self.kind.severities, self.decisive(None));
         (row.severity, row.fixed)
     }
 }

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     event_rule::{EventRule, Pattern, Place},
-    kind::Kind,
-    kinds::KINDS,
+    kinds::{KINDS, classifier::Classifier},
 };
 
 /// Characters of a line in the templates.
@@ -41,7 +40,8 @@ fn the_documentation_has_every_kind() {
     let mut table =
         "\n| kind | what happened | severity | samples | rules |\n|---|---|---|---|---|\n"
             .to_owned();
-    for kind in KINDS {
+    for row in KINDS {
+        let kind = row.kind;
         let severities: Vec<String> = kind
             .severities
             .iter()
@@ -59,13 +59,13 @@ fn the_documentation_has_every_kind() {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
             names.join(", ")
         };
-        let samples = code(kind.samples.iter().map(|name| (*name).to_owned()).collect());
-        let rules = code(kind.rules.iter().map(logical_id).collect());
+        let samples = code(row.samples.iter().map(|name| (*name).to_owned()).collect());
+        let rules = code(row.rules.iter().map(logical_id).collect());
         writeln!(
             table,
             "| `{}` | {} | {} | {samples} | {rules} |",
             kind.name,
-            kind.about,
+            row.about,
             severities.join("<br>")
         )
         .unwrap();
@@ -119,9 +119,9 @@ fn other_accounts_forward_what_occurs_there() {
 #[test]
 fn a_pattern_fits_and_is_json() {
     let mut ids = BTreeSet::new();
-    for kind in KINDS {
-        for rule in kind.rules {
-            let length = pattern(kind, rule).to_string().len();
+    for row in KINDS {
+        for rule in row.rules {
+            let length = pattern(row, rule).to_string().len();
             assert!(
                 length <= PATTERN_CHARACTERS,
                 "{}: {length} characters",
@@ -138,12 +138,12 @@ fn logical_id(rule: &EventRule) -> String {
 
 fn rules(wanted: impl Fn(&EventRule) -> bool, write: impl Fn(&EventRule, &mut String)) -> String {
     let mut text = String::new();
-    for kind in KINDS {
-        for rule in kind.rules.iter().filter(|rule| wanted(rule)) {
+    for row in KINDS {
+        for rule in row.rules.iter().filter(|rule| wanted(rule)) {
             writeln!(text, "  {}:\n    Type: AWS::Events::Rule", logical_id(rule)).unwrap();
             let mut properties = String::new();
             write(rule, &mut properties);
-            let pattern = yaml(&pattern(kind, rule), 8);
+            let pattern = yaml(&pattern(row, rule), 8);
             text += &properties.replace("%PATTERN%\n", &pattern);
             text.push('\n');
         }
@@ -168,16 +168,16 @@ fn properties(text: &mut String, rule: &EventRule, description: &str) {
     writeln!(text, "      EventPattern:\n%PATTERN%").unwrap();
 }
 
-fn pattern(kind: &Kind, rule: &EventRule) -> Value {
+fn pattern(row: &Classifier, rule: &EventRule) -> Value {
     match rule.pattern {
         Pattern::Json(text) => serde_json::from_str(text).unwrap(),
         Pattern::Calls => {
-            let sources: BTreeSet<String> = kind
+            let sources: BTreeSet<String> = row
                 .calls
                 .iter()
                 .map(|words| format!("aws.{}", words.service))
                 .collect();
-            let calls = kind.calls.iter().map(|words| words.operation);
+            let calls = row.calls.iter().map(|words| words.operation);
             let operations: BTreeSet<&str> =
                 calls.chain(rule.service_events.iter().copied()).collect();
             let types = [

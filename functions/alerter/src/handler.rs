@@ -24,9 +24,10 @@ use tokio::time::{timeout, timeout_at};
 use crate::{
     draft::Draft,
     gateway::root_sessions::RootSessions,
-    kinds::{self, classifier::Classification, unrecognized},
+    kinds::{self, classifier::Classification, root_use, unrecognized},
     message::Message,
-    publisher::{AlertPublisher, PendingAlert, PublishError, PublishOutcome},
+    publish_error::PublishError,
+    publisher::{AlertPublisher, PendingAlert, PublishOutcome},
     rules::Rules,
     task::Task,
 };
@@ -163,7 +164,7 @@ impl Alerter {
             join(self.accounts_of(&drafts), self.sessions_of(&drafts, now)).await;
         for draft in &mut drafts {
             if let Some(key) = draft.session_key.clone() {
-                draft.attribute_session(sessions.get(&key).map(String::as_str));
+                root_use::attribute(draft, sessions.get(&key).map(String::as_str));
             }
             if !draft.trusted_accounts.is_empty() {
                 let trusted = accounts.names_of(&draft.trusted_accounts);

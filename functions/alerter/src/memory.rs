@@ -11,7 +11,7 @@ use std::{
 use orgkeeper_shared::alert::Severity;
 use tokio::time::{Instant, timeout};
 
-use crate::publisher::PublishError;
+use crate::publish_error::PublishError;
 
 /// How long a critical alert waits for the memory, all calls together.
 const PATIENCE: Duration = Duration::from_secs(1);

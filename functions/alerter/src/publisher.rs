@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity},
     alert_topics::AlertTopics,
-    aws_error::AwsCallError,
     idempotency::{Claim, IdempotencyTable},
     lambda::Time,
     optimistic,
@@ -33,6 +32,7 @@ use crate::{
     gateway::sent_alerts::{SentAlerts, alert_record_id},
     held_alerts::{HEAVY, Place},
     memory::{Memory, Unrecorded},
+    publish_error::PublishError,
     rules::Rules,
     summary::{Summary, in_words},
     task::Task,
@@ -53,47 +53,6 @@ const MAY_BE_REPEATED: (&str, &str) = (
 );
 /// How long a published alert is remembered. `GuardDuty` updates a finding for 90 days, a budget within its period.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(100 * 24);
-
-/// Why an alert was not published.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PublishError {
-    /// Another invocation holds its claim.
-    #[error("another invocation is publishing it")]
-    InProgress,
-    /// A call to the table of sent alerts failed.
-    #[error("the table of sent alerts failed")]
-    SentAlerts(#[from] Arc<AwsCallError>),
-    /// A topic did not accept it.
-    #[error("it could not be published")]
-    Topic(#[source] Arc<AwsCallError>),
-    /// The summary that it is counted for, or the rest of its work, could not be scheduled.
-    #[error("what is left to do about it could not be scheduled")]
-    Task(#[source] Arc<AwsCallError>),
-    /// It was published, but its routes are still unknown.
-    #[error("the account could not be read, and there are routes by organizational unit")]
-    UnknownRoutes,
-    /// The table of sent alerts did not answer while critical alerts of its burst waited.
-    #[error("the table of sent alerts did not answer in time")]
-    Unanswered,
-    /// Time ran out.
-    #[error("the invocation's time ran out first")]
-    OutOfTime,
-}
-
-impl Reason for PublishError {
-    fn retryable(&self) -> bool {
-        match self {
-            Self::InProgress | Self::UnknownRoutes | Self::Unanswered | Self::OutOfTime => true,
-            Self::SentAlerts(error) | Self::Topic(error) | Self::Task(error) => error.retryable(),
-        }
-    }
-}
-
-impl From<AwsCallError> for PublishError {
-    fn from(error: AwsCallError) -> Self {
-        Self::SentAlerts(Arc::new(error))
-    }
-}
 
 /// What became of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ impl Rules {
         now: Timestamp,
     ) -> Verdict<'_> {
         let actor = draft.actor.as_ref().map(|actor| self.class_of(actor));
-        let row = severity::decide(draft, actor);
+        let row = severity::decide(draft.kind.severities, draft.decisive(actor));
         let severity = match self.severities.get(draft.kind) {
             Some(severity) if !row.fixed => *severity,
             _ => row.severity,

@@ -169,7 +169,7 @@ fn route(check: &mut Check<'_>, route: &Spanned<RawRoute>, known: &[String]) -> 
 
 fn kind_of(text: &str) -> Result<&'static Kind, String> {
     kinds::by_name(text).ok_or_else(|| {
-        let names: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name).collect();
+        let names: Vec<&str> = kinds::all().map(|kind| kind.name).collect();
         format!("{text:?} is no kind of alert: {}", names.join(", "))
     })
 }

@@ -3,27 +3,14 @@
 
 use orgkeeper_shared::alert::Severity;
 
-use crate::{actor::ActorClass, draft::Draft};
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It succeeded.
-    Done,
-    /// It was denied.
-    Denied,
-    /// It failed, because what it names does not exist.
-    NotThere,
-    /// It failed for another reason.
-    Failed,
-}
+use crate::{actor::ActorClass, outcome::Outcome};
 
 /// What an alert is about, as far as it decides how severe it is: "gives every right".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
     /// In words, for the table in `docs/alerts.md`.
     pub label: &'static str,
-    /// The weight beside alerts of the same kind and severity: see [`Draft::weight`].
+    /// The weight beside alerts of the same kind and severity.
     pub weight: u8,
 }
 
@@ -116,12 +103,15 @@ impl Row {
         self
     }
 
-    fn fits(&self, draft: &Draft, actor: Option<ActorClass>) -> bool {
-        self.outcome.is_none_or(|outcome| outcome == draft.outcome)
+    fn fits(&self, decisive: Decisive) -> bool {
+        let Decisive {
+            outcome,
+            actor,
+            content,
+        } = decisive;
+        self.outcome.is_none_or(|wanted| wanted == outcome)
             && self.actor.is_none_or(|wanted| Some(wanted) == actor)
-            && self
-                .content
-                .is_none_or(|wanted| draft.content == Some(wanted))
+            && self.content.is_none_or(|wanted| Some(wanted) == content)
     }
 
     /// Whether it fits every alert.
@@ -148,11 +138,21 @@ impl Row {
     }
 }
 
-/// The row that decides on a draft by this actor.
+/// What decides how severe an alert of a kind is.
+#[derive(Clone, Copy, Debug)]
+pub struct Decisive {
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// Who made it, as far as that is known.
+    pub actor: Option<ActorClass>,
+    /// What it is about.
+    pub content: Option<Content>,
+}
+
+/// The row of a kind that decides.
 #[must_use]
-pub fn decide(draft: &Draft, actor: Option<ActorClass>) -> Row {
-    let rows = draft.kind.severities.iter();
-    let found = rows.copied().find(|row| row.fits(draft, actor));
+pub fn decide(rows: &[Row], decisive: Decisive) -> Row {
+    let found = rows.iter().copied().find(|row| row.fits(decisive));
     // A test holds that the last row of each kind fits everything.
     found.unwrap_or(row(Severity::Error))
 }
@@ -165,7 +165,7 @@ mod tests {
     use crate::{
         draft::Draft,
         event::Event,
-        kinds::{self, classifier::Classification},
+        kinds::{self, classifier::Classification, root_use},
         rules::Rules,
     };
 
@@ -599,7 +599,7 @@ mod tests {
         // The session is known by its key only.
         let mut draft = draft(&root(json!({})));
         assert_eq!(draft.session_key.as_deref(), Some("ASIAEXAMPLETASK0001"));
-        draft.attribute_session(Some("role RootTasks (session mara)"));
+        root_use::attribute(&mut draft, Some("role RootTasks (session mara)"));
         let verdict = Rules::default()
             .judge(&draft, None, Timestamp::UNIX_EPOCH)
             .severity;

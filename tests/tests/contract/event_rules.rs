@@ -266,13 +266,13 @@ fn operations(pattern: &Value, found: &mut BTreeSet<String>) {
 fn every_call_that_has_words_is_delivered_and_forwarded() -> Result<()> {
     let (own, forwarding) = (own_rules()?, forwarding_rules()?);
     let mut calls = 0;
-    for kind in KINDS {
+    for row in KINDS {
         // A rule that looks at the request as well names the operation at least; its samples are delivered.
         let by_request = kind
             .rules
             .iter()
             .all(|rule| matches!(rule.pattern, Pattern::Json(_)));
-        for words in kind.calls {
+        for words in row.calls {
             calls += 1;
             let event = call(words.service, words.operation);
             for (place, rules) in [("template.yaml", &own), (FORWARDING, &forwarding)] {
@@ -305,7 +305,7 @@ fn decisive(rules: Rules) -> Result<BTreeSet<String>> {
 #[test]
 fn the_rules_of_both_files_are_equal() -> Result<()> {
     let only_own = |name: &str| {
-        let rules = KINDS.iter().flat_map(|kind| kind.rules);
+        let rules = KINDS.iter().flat_map(|row| row.rules);
         let mut rules = rules.filter(|rule| rule.place == Place::OwnAccount);
         rules.any(|rule| name.strip_suffix("Rule") == Some(rule.id))
     };
@@ -381,7 +381,7 @@ fn changes_of_the_organization_are_forwarded_to_the_directory() -> Result<()> {
 /// The flow test sends each sample several times: each has to be an event of its own, about an account of its own.
 #[test]
 fn events_of_a_sample_differ_by_their_ids_and_accounts() -> Result<()> {
-    for sample in KINDS.iter().flat_map(|kind| kind.samples).copied() {
+    for sample in KINDS.iter().flat_map(|row| row.samples).copied() {
         let mut keys = BTreeSet::new();
         for number in 0..2 {
             let event = SampleEvent::of(sample, 7, number)?;

@@ -178,7 +178,7 @@ async fn every_kind_is_published_once_to_its_topic_and_slack_although_each_event
 /// are counted together, and `PutEvents` cannot say which account an event comes from.
 fn samples_of_every_kind(run: u64) -> Result<Vec<&'static str>> {
     let mut samples = Vec::new();
-    for sample in KINDS.iter().flat_map(|kind| kind.samples).copied() {
+    for sample in KINDS.iter().flat_map(|row| row.samples).copied() {
         let event = SampleEvent::of(sample, run, 0)?;
         let draft = event.draft().context("a sample that is not reported")?;
         if draft.cause.is_none() && event.detail_has_account() {

@@ -7,7 +7,7 @@ use crate::{
     event::{Event, account_id_in, text_of},
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     policy_document::{EVERYBODY, LetsIn, OUTSIDE},
     severity::{self, Content, row},
     text::name_of,
@@ -24,7 +24,6 @@ const NO_OUTSIDER: Content = Content::new("unused access, or access within the o
 pub const KIND: &Kind = &Kind {
     name: "access-analyzer.finding",
     plural: "findings of IAM Access Analyzer",
-    about: "IAM Access Analyzer found access from outside, for everybody, that nobody uses, or within the organization",
     severities: &[
         row(Severity::Info).content(OVER).fixed(),
         row(Severity::Critical).content(EVERYBODY).fixed(),
@@ -33,6 +32,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(NO_OUTSIDER),
         row(Severity::Info),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "IAM Access Analyzer found access from outside, for everybody, that nobody uses, or within the organization",
     rules: &[EventRule::of(
         "AccessAnalyzerFinding",
         "Findings of IAM Access Analyzer",

@@ -9,11 +9,12 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         concerned_account,
         own_stack::has_own_role,
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// Who reads its mail can recover the root user's password.
@@ -25,7 +26,6 @@ const BY_ORGKEEPER: Content = Content::new("by orgkeeper");
 pub const KIND: &Kind = &Kind {
     name: "account.contact",
     plural: "changes of accounts' contacts",
-    about: "a contact, the name or the root user's e-mail address of an account changed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -36,6 +36,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(BY_ORGKEEPER).fixed(),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a contact, the name or the root user's e-mail address of an account changed, or an attempt",
     rules: &[EventRule::of_calls(
         "AccountContact",
         "Changes to the contacts and the root user's e-mail address of accounts",

@@ -6,16 +6,25 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    console, draft::Draft, event::Event, event_rule::EventRule, kind::Kind,
-    kinds::classifier::Classification, severity::row,
+    console,
+    draft::Draft,
+    event::Event,
+    event_rule::EventRule,
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
+    severity::row,
 };
 
 /// Control Tower could not create or update an account.
 pub const KIND: &Kind = &Kind {
     name: "account.failed",
     plural: "failed accounts",
-    about: "Control Tower could not create or update an account",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "Control Tower could not create or update an account",
     // Control Tower sends them in the management account and its home Region only.
     rules: &[
         EventRule::of(

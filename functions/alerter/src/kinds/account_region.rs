@@ -9,7 +9,7 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         concerned_account,
     },
     severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
@@ -22,7 +22,6 @@ const ENABLED: Content = Content::grave("a Region was enabled");
 pub const KIND: &Kind = &Kind {
     name: "account.region",
     plural: "Regions enabled or disabled",
-    about: "a Region was enabled or disabled in an account, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -30,6 +29,11 @@ pub const KIND: &Kind = &Kind {
         BY_A_DEPLOYMENT,
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a Region was enabled or disabled in an account, or an attempt",
     rules: &[EventRule::of_calls(
         "AccountRegion",
         "Regions that are enabled or disabled in accounts",

@@ -10,10 +10,11 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         own_stack::is_own,
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
     text::{name_of, uncapitalized},
 };
 
@@ -30,7 +31,6 @@ const SETTINGS: Content = Content::new("its rules or settings");
 pub const KIND: &Kind = &Kind {
     name: "alerting.change",
     plural: "changes of the alert system",
-    about: "rules, topics, queues, functions, alarms or settings of orgkeeper itself switched off or changed, or an attempt",
     severities: &[
         NOT_THERE,
         row(Severity::Info).content(DEPLOYED).fixed(),
@@ -43,6 +43,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(SETTINGS),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "rules, topics, queues, functions, alarms or settings of orgkeeper itself switched off or changed, or an attempt",
     rules: &[
         EventRule::of(
             "AlertingRuleChanged",

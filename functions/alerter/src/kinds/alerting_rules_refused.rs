@@ -2,14 +2,18 @@
 
 use orgkeeper_shared::alert::Severity;
 
-use crate::{kind::Kind, severity::row};
+use crate::{kind::Kind, kinds::classifier::Classifier, severity::row};
 
 /// The rules of the alerts were refused.
 pub const KIND: &Kind = &Kind {
     name: "alerting.rules-refused",
     plural: "refused alert rules",
-    about: "the alert rules are wrong or cannot be read: the last good ones, or the defaults, stay in force",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "the alert rules are wrong or cannot be read: the last good ones, or the defaults, stay in force",
     rules: &[],
     calls: &[],
     samples: &[],

@@ -7,10 +7,21 @@ use crate::{
     draft::Draft,
     event::{Event, account_id_in},
     kind::Kind,
-    kinds::{budget_below, budget_exceeded, budget_forecast, classifier::Classification},
+    kinds::classifier::Classification,
     text::{ReadableNumber, shorten_middle},
 };
 use notice::{Notice, readable};
+
+/// What a notice says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// The budget is used up, or too little of something is used.
+    Exceeded,
+    /// It is forecast to be used up.
+    Forecast,
+    /// A threshold below its amount was passed.
+    Below,
+}
 
 /// Characters of a budget's name in a title.
 const NAME_CHARACTERS: usize = 40;
@@ -34,7 +45,11 @@ const TOO_LITTLE_TO_DO: &[(&str, &str)] = &[
 ];
 
 /// Classifies a notice of AWS Budgets, if it is of this kind.
-pub(super) fn classify(event: &Event, wanted: &Kind) -> Option<Classification> {
+pub(super) fn classify(
+    event: &Event,
+    wanted: Passed,
+    kind: &'static Kind,
+) -> Option<Classification> {
     if !event.is_plain() {
         return None;
     }
@@ -45,15 +60,15 @@ pub(super) fn classify(event: &Event, wanted: &Kind) -> Option<Classification> {
     let forecast = notice.is_forecast();
     let share = notice.share();
     let too_little = notice.threshold().starts_with('<');
-    let kind = match share {
-        Some(share) if share < 1.0 && !too_little => budget_below::KIND,
-        _ if forecast => budget_forecast::KIND,
-        _ => budget_exceeded::KIND,
+    let passed = match share {
+        Some(share) if share < 1.0 && !too_little => Passed::Below,
+        _ if forecast => Passed::Forecast,
+        _ => Passed::Exceeded,
     };
-    if kind != wanted {
+    if passed != wanted {
         return None;
     }
-    let mut draft = Draft::of(event, kind, headline(&notice, name, kind, too_little));
+    let mut draft = Draft::of(event, kind, headline(&notice, name, passed, too_little));
     draft.account = notice.account().and_then(account_id_in);
     draft.what_happened(sentence(&notice, name));
     draft.detail("Type", notice.line("Budget Type").map(str::to_owned));
@@ -63,9 +78,9 @@ pub(super) fn classify(event: &Event, wanted: &Kind) -> Option<Classification> {
     draft.detail("Period", period_words(&notice));
     if too_little {
         draft.what_to_do(too_little_to_do(&notice));
-    } else if kind == budget_forecast::KIND {
+    } else if passed == Passed::Forecast {
         draft.what_to_do(FORECAST_TO_DO);
-    } else if kind == budget_exceeded::KIND {
+    } else if passed == Passed::Exceeded {
         draft.what_to_do(EXCEEDED_TO_DO);
     }
     let partition = event.partition(&[]).unwrap_or_default();
@@ -80,7 +95,7 @@ pub(super) fn classify(event: &Event, wanted: &Kind) -> Option<Classification> {
     Some(draft.into())
 }
 
-fn headline(notice: &Notice<'_>, name: &str, kind: &Kind, too_little: bool) -> String {
+fn headline(notice: &Notice<'_>, name: &str, passed: Passed, too_little: bool) -> String {
     let budget = format!("Budget {}", shorten_middle(name, NAME_CHARACTERS));
     let of = match (notice.amount(), notice.line("Budgeted Amount")) {
         (Some(amount), Some(budgeted)) => {
@@ -98,7 +113,7 @@ fn headline(notice: &Notice<'_>, name: &str, kind: &Kind, too_little: bool) -> S
         let verb = if forecast { "will be" } else { "is" };
         return format!("{budget} {verb} below {threshold}{amount}");
     }
-    if kind == budget_below::KIND {
+    if passed == Passed::Below {
         let verb = if forecast {
             "forecast"
         } else {
@@ -164,7 +179,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::{self, budget_exceeded, budget_forecast};
 
     /// A notice with these parts: the period's words, type, budgeted amount, alert type, threshold and amount.
     fn notice([period, of, budgeted, alert, threshold, amount]: [&str; 6]) -> String {
@@ -263,12 +278,9 @@ mod tests {
         }
         let unnamed = notice(DAILY).replace("Budget Name: night jobs\n", "");
         let event = Event::read(&unnamed, "message-1", Timestamp::UNIX_EPOCH);
-        let budgets = [
-            budget_below::KIND,
-            budget_exceeded::KIND,
-            budget_forecast::KIND,
-        ];
-        assert!(budgets.iter().all(|kind| classify(&event, kind).is_none()));
+        let passed = [Passed::Below, Passed::Exceeded, Passed::Forecast];
+        let none = |passed: &Passed| classify(&event, *passed, budget_exceeded::KIND).is_none();
+        assert!(passed.iter().all(none));
     }
 
     #[test]

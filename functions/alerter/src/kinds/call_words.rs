@@ -3,7 +3,7 @@
 use crate::{
     draft::Draft,
     event::{Call, Event},
-    severity::Outcome,
+    outcome::Outcome,
     text::{capitalized, name_of},
 };
 
@@ -47,54 +47,6 @@ pub const fn row(
     }
 }
 
-/// Parts of the error codes for a denial: they differ between services.
-const DENIALS: &[&str] = &["AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden"];
-/// Parts of the error codes for something that does not exist.
-const ABSENCES: &[&str] = &[
-    "NotFound",
-    "NoSuch",
-    "NotExist",
-    "NonExistent",
-    "NoAvailable",
-    "NoRunning",
-    "UnknownResource",
-    "NotRegistered",
-    "NotInOrganization",
-];
-/// What the messages of services say that have one code for every fault: GuardDuty, Security Hub.
-const ABSENCES_IN_WORDS: &[&str] = &[
-    "does not exist",
-    "not owned by the current account",
-    "is not subscribed to",
-    "cannot be found",
-    "could not be found",
-    "was not found",
-];
-
-/// How a call ended. Events of sign-in have their outcome in the answer instead of an error code.
-#[must_use]
-pub fn outcome(event: &Event) -> Outcome {
-    let Some(error) = event.first(&["/detail/errorCode", "/detail/errorMessage"]) else {
-        let answer = event.value("/detail/eventName").is_some_and(|operation| {
-            event.is(&format!("/detail/responseElements/{operation}"), "Failure")
-        });
-        return if answer {
-            Outcome::Failed
-        } else {
-            Outcome::Done
-        };
-    };
-    let message = event.value("/detail/errorMessage").unwrap_or_default();
-    let any = |parts: &[&str], text: &str| parts.iter().any(|part| text.contains(part));
-    if any(DENIALS, &error) {
-        Outcome::Denied
-    } else if any(ABSENCES, &error) || any(ABSENCES_IN_WORDS, &message) {
-        Outcome::NotThere
-    } else {
-        Outcome::Failed
-    }
-}
-
 /// AWS's reason why a call failed.
 #[must_use]
 pub fn why(event: &Event) -> Option<String> {
@@ -119,7 +71,7 @@ impl CallWords {
     #[must_use]
     pub fn what(&self, event: &Event) -> String {
         let (object, rest) = self.filled(event);
-        match outcome(event) {
+        match Outcome::of(event) {
             Outcome::Done => capitalized(&joined(&[bare(&object), self.done, &rest])),
             Outcome::Denied => {
                 format!("Denied: {}", joined(&[self.verb, bare(&object), &rest]))
@@ -150,7 +102,7 @@ impl CallWords {
         let (object, rest) = self.filled(event);
         let who = capitalized(who);
         let tried = joined(&[&who, "tried to", self.verb, &object, &rest]);
-        match outcome(event) {
+        match Outcome::of(event) {
             Outcome::Done => format!("{}.", joined(&[&who, self.done, &object, &rest])),
             Outcome::Denied => format!("{tried}, and was denied."),
             Outcome::NotThere => format!("{tried}, which does not exist."),
@@ -185,7 +137,7 @@ const NOTHING_THERE: &str = "Nothing: it does not exist, so nothing was changed.
 pub fn describe_call(draft: &mut Draft, words: &CallWords, event: &Event, next: NextSteps) {
     draft.what_happened(words.sentence(event, draft.actor_name()));
     add_failure_reason(draft, event);
-    draft.what_to_do(match outcome(event) {
+    draft.what_to_do(match Outcome::of(event) {
         Outcome::Done => next.done,
         Outcome::Denied => next.denied,
         Outcome::NotThere => NOTHING_THERE,
@@ -195,7 +147,7 @@ pub fn describe_call(draft: &mut Draft, words: &CallWords, event: &Event, next: 
 
 /// Adds to a draft why a call failed.
 pub fn add_failure_reason(draft: &mut Draft, event: &Event) {
-    let label = match outcome(event) {
+    let label = match Outcome::of(event) {
         Outcome::Done => return,
         Outcome::Denied => "Denied",
         Outcome::NotThere | Outcome::Failed => "Failed",
@@ -311,39 +263,5 @@ mod tests {
             ATTACH.sentence(&absent, "somebody"),
             "Somebody tried to attach a policy, which does not exist."
         );
-    }
-
-    #[test]
-    fn outcomes_have_many_error_codes() {
-        for code in [
-            "AccessDenied",
-            "AccessDeniedException",
-            "Client.UnauthorizedOperation",
-            "UnauthorizedException",
-            "NotAuthorized",
-        ] {
-            assert_eq!(
-                outcome(&event(&json!({ "errorCode": code }))),
-                Outcome::Denied
-            );
-        }
-        for detail in [
-            json!({ "errorCode": "TrailNotFoundException" }),
-            json!({ "errorCode": "NoSuchConfigurationRecorderException" }),
-            json!({ "errorCode": "BadRequestException", "errorMessage": "The request is rejected because the input detectorId is not owned by the current account." }),
-            json!({ "errorCode": "InvalidAccessException", "errorMessage": "Account 111122223333 is not subscribed to AWS Security Hub" }),
-        ] {
-            assert_eq!(outcome(&event(&detail)), Outcome::NotThere, "{detail}");
-        }
-        // A name in the message of a denial decides nothing.
-        let denied = json!({ "errorCode": "AccessDenied", "errorMessage": "not authorized on role does not exist" });
-        assert_eq!(outcome(&event(&denied)), Outcome::Denied);
-        let refused = json!({ "eventName": "PasswordUpdated", "responseElements": { "PasswordUpdated": "Failure" } });
-        assert_eq!(outcome(&event(&refused)), Outcome::Failed);
-        assert_eq!(
-            outcome(&event(&json!({ "errorCode": "Throttling" }))),
-            Outcome::Failed
-        );
-        assert_eq!(outcome(&event(&json!({ "errorCode": "" }))), Outcome::Done);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     event::{Event, text_of},
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     severity::{Content, row},
     text::name_of,
 };
@@ -26,7 +26,6 @@ const CHANGED: Content = Content::new("the alarm itself was changed");
 pub const KIND: &Kind = &Kind {
     name: "cloudwatch.alarm",
     plural: "CloudWatch alarms",
-    about: "a CloudWatch alarm, of any account and Region",
     severities: &[
         row(Severity::Info).content(RECOVERED).fixed(),
         row(Severity::Info).content(NO_DATA).fixed(),
@@ -34,6 +33,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(CHANGED).fixed(),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a CloudWatch alarm, of any account and Region",
     // Auto Scaling has alarms of its own, which go off all day.
     rules: &[
         EventRule::of(

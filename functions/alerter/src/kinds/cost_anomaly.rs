@@ -9,7 +9,7 @@ use crate::{
     event::{Event, text_of},
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     severity::row,
     text::ReadableMoney,
 };
@@ -18,8 +18,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "cost.anomaly",
     plural: "cost anomalies",
-    about: "costs that differ from the usual (Cost Anomaly Detection), and again when they have doubled",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "costs that differ from the usual (Cost Anomaly Detection), and again when they have doubled",
     rules: &[EventRule::of(
         "CostAnomaly",
         "Cost anomalies",

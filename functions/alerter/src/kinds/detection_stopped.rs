@@ -11,9 +11,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_SERVICE, Content, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_SERVICE, Content, NOT_THERE, row},
 };
 
 /// A service looks for nothing any more.
@@ -27,7 +28,6 @@ const ON: Content = Content::new("switched on");
 pub const KIND: &Kind = &Kind {
     name: "detection.stopped",
     plural: "stopped detections",
-    about: "Macie, Inspector, Detective, Access Analyzer or Security Lake switched off or narrowed, or an attempt",
     severities: &[
         NOT_THERE,
         BY_A_SERVICE,
@@ -41,6 +41,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).outcome(Outcome::Failed),
         row(Severity::Critical),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "Macie, Inspector, Detective, Access Analyzer or Security Lake switched off or narrowed, or an attempt",
     rules: &[EventRule::of_calls(
         "DetectionStopped",
         "Macie, Inspector, Detective, Access Analyzer and Security Lake switched off",

@@ -11,7 +11,7 @@ use crate::{
     event::Event,
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     severity::{Content, row},
     text::{ReadableNumber, name_of},
 };
@@ -20,7 +20,6 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "guardduty.finding",
     plural: "GuardDuty findings",
-    about: "a GuardDuty finding, and again only when it became more severe or was seen ten times as often",
     severities: &[
         row(Severity::Info).content(ARCHIVED).fixed(),
         row(Severity::Critical).content(CRITICAL),
@@ -29,6 +28,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(LOW),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a GuardDuty finding, and again only when it became more severe or was seen ten times as often",
     rules: &[EventRule::of(
         "GuardDuty",
         "GuardDuty findings",

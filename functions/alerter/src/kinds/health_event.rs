@@ -10,7 +10,7 @@ use crate::{
     event::{Event, text_of},
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     severity::{Content, row},
     text::name_of,
 };
@@ -25,7 +25,6 @@ const NOTICE: Content = Content::new("a notice");
 pub const KIND: &Kind = &Kind {
     name: "health.event",
     plural: "AWS Health events",
-    about: "an event of AWS Health, once for all accounts that it is about",
     severities: &[
         row(Severity::Info).content(OVER).fixed(),
         row(Severity::Critical).content(LEAKED_KEY).fixed(),
@@ -33,6 +32,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).content(ISSUE),
         row(Severity::Info),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "an event of AWS Health, once for all accounts that it is about",
     rules: &[EventRule::of(
         "Health",
         "AWS Health events",

@@ -10,10 +10,11 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
+    outcome::Outcome,
     policy_document::{EVERYBODY, OUTSIDE, PolicyDocument},
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
     text::name_of,
 };
 
@@ -30,7 +31,6 @@ const OWN_PASSWORD: Content = Content::new("their own password");
 pub const KIND: &Kind = &Kind {
     name: "iam.change",
     plural: "IAM changes",
-    about: "policies, users, keys, MFA, trust or identity providers changed, or an attempt",
     severities: &[
         NOT_THERE,
         row(Severity::Critical).content(QUARANTINE).fixed(),
@@ -51,6 +51,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(OWN_PASSWORD).fixed(),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "policies, users, keys, MFA, trust or identity providers changed, or an attempt",
     rules: &[EventRule::of_calls(
         "IamChanged",
         "Changes to IAM users, roles, policies and credentials",

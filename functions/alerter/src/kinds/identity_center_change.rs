@@ -9,13 +9,14 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         concerned_account,
         iam_change::{ADMINISTRATOR_POLICIES, EVERY_RIGHT, WEAKER},
         own_stack::has_own_role,
     },
+    outcome::Outcome,
     policy_document::PolicyDocument,
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
     text::name_of,
 };
 
@@ -34,7 +35,6 @@ const TAKEN_AWAY: Content = Content::new("takes rights away");
 pub const KIND: &Kind = &Kind {
     name: "identity-center.change",
     plural: "changes of Identity Center",
-    about: "assignments, permission sets, people, groups, MFA devices or the identity provider of IAM Identity Center changed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -50,6 +50,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(TAKEN_AWAY),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "assignments, permission sets, people, groups, MFA devices or the identity provider of IAM Identity Center changed, or an attempt",
     rules: &[EventRule::of_calls(
         "IdentityCenterChanged",
         "Changes to permission sets, assignments, people, groups and sign-in of IAM Identity Center",

@@ -10,11 +10,12 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         opened::{lets_in_nobody, name_whom, read_policy},
     },
+    outcome::Outcome,
     policy_document::{EVERYBODY, LetsIn, OUTSIDE, UNREAD},
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// What is encrypted with the key cannot be read, now or after the waiting period.
@@ -28,7 +29,6 @@ const USABLE_AGAIN: Content = Content::new("usable again");
 pub const KIND: &Kind = &Kind {
     name: "kms.key",
     plural: "changes of KMS keys",
-    about: "a KMS key disabled, scheduled for deletion or opened to others, its rotation switched off, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -52,6 +52,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).content(UNREAD),
         row(Severity::Info),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a KMS key disabled, scheduled for deletion or opened to others, its rotation switched off, or an attempt",
     rules: &[
         EventRule::of(
             "KmsKeyChanged",

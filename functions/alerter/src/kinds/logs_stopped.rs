@@ -10,9 +10,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// What is looked at after an attack is no longer recorded, or gone.
@@ -24,7 +25,6 @@ const APPLICATION: Content = Content::new("logs of an application");
 pub const KIND: &Kind = &Kind {
     name: "logs.stopped",
     plural: "stopped logs",
-    about: "flow logs, DNS query logs, access logs or web firewall logs stopped, log groups deleted, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -34,6 +34,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(APPLICATION),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "flow logs, DNS query logs, access logs or web firewall logs stopped, log groups deleted, or an attempt",
     rules: &[
         EventRule::of(
             "LogsStopped",

@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     event_rule::EventRule,
     kind::Kind,
-    kinds::classifier::Classification,
+    kinds::classifier::{Classification, Classifier},
     severity::{Content, row},
     text::ReadableNumber,
 };
@@ -25,7 +25,6 @@ const LOW: Content = Content::new("low severity, a sample, or archived");
 pub const KIND: &Kind = &Kind {
     name: "macie.finding",
     plural: "Macie findings",
-    about: "Macie found a bucket that was made public or shared, or sensitive data",
     severities: &[
         row(Severity::Info).content(LOW).fixed(),
         row(Severity::Critical).content(PUBLIC).fixed(),
@@ -33,6 +32,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).content(MEDIUM),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "Macie found a bucket that was made public or shared, or sensitive data",
     rules: &[EventRule::of(
         "MacieFinding",
         "Findings of Macie",

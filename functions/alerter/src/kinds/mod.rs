@@ -33,6 +33,7 @@ pub mod organization_account;
 pub mod organization_change;
 pub mod own_stack;
 pub mod roles_anywhere_change;
+pub mod root_actor;
 pub mod root_central_access;
 pub mod root_credentials;
 pub mod root_sign_in;
@@ -47,45 +48,49 @@ pub mod trail_change;
 mod tried;
 pub mod unrecognized;
 
-use crate::{event::Event, kind::Kind, kinds::classifier::Classification};
+use crate::{
+    event::Event,
+    kind::Kind,
+    kinds::classifier::{Classification, Classifier},
+};
 
 /// The kinds in the order in which they are asked. The root user comes first: what it does is reported as such,
 /// whatever the call. What no other kind knows is [`unrecognized`], the last.
-pub const KINDS: &[&Kind] = &[
-    root_sign_in::KIND,
-    root_sign_in_failed::KIND,
-    root_credentials::KIND,
-    root_use::KIND,
-    sign_in_iam_user::KIND,
-    sign_in_failed::KIND,
-    alerting_change::KIND,
-    trail_change::KIND,
-    root_central_access::KIND,
-    iam_change::KIND,
-    identity_center_change::KIND,
-    organization_change::KIND,
-    guardduty_finding::KIND,
-    budget_exceeded::KIND,
-    budget_forecast::KIND,
-    budget_below::KIND,
-    cost_anomaly::KIND,
-    cloudwatch_alarm::KIND,
-    health_event::KIND,
-    account_failed::KIND,
-    organization_account::KIND,
-    account_contact::KIND,
-    account_region::KIND,
-    kms_key::KIND,
-    data_shared::KIND,
-    network_opened::KIND,
-    logs_stopped::KIND,
-    roles_anywhere_change::KIND,
-    detection_stopped::KIND,
-    access_analyzer_finding::KIND,
-    macie_finding::KIND,
-    malware_found::KIND,
-    alerting_rules_refused::KIND,
-    unrecognized::KIND,
+pub const KINDS: &[Classifier] = &[
+    root_sign_in::CLASSIFIER,
+    root_sign_in_failed::CLASSIFIER,
+    root_credentials::CLASSIFIER,
+    root_use::CLASSIFIER,
+    sign_in_iam_user::CLASSIFIER,
+    sign_in_failed::CLASSIFIER,
+    alerting_change::CLASSIFIER,
+    trail_change::CLASSIFIER,
+    root_central_access::CLASSIFIER,
+    iam_change::CLASSIFIER,
+    identity_center_change::CLASSIFIER,
+    organization_change::CLASSIFIER,
+    guardduty_finding::CLASSIFIER,
+    budget_exceeded::CLASSIFIER,
+    budget_forecast::CLASSIFIER,
+    budget_below::CLASSIFIER,
+    cost_anomaly::CLASSIFIER,
+    cloudwatch_alarm::CLASSIFIER,
+    health_event::CLASSIFIER,
+    account_failed::CLASSIFIER,
+    organization_account::CLASSIFIER,
+    account_contact::CLASSIFIER,
+    account_region::CLASSIFIER,
+    kms_key::CLASSIFIER,
+    data_shared::CLASSIFIER,
+    network_opened::CLASSIFIER,
+    logs_stopped::CLASSIFIER,
+    roles_anywhere_change::CLASSIFIER,
+    detection_stopped::CLASSIFIER,
+    access_analyzer_finding::CLASSIFIER,
+    macie_finding::CLASSIFIER,
+    malware_found::CLASSIFIER,
+    alerting_rules_refused::CLASSIFIER,
+    unrecognized::CLASSIFIER,
 ];
 
 /// What an event means. Nothing is dropped: an unknown event becomes an alert of its own kind.
@@ -93,14 +98,19 @@ pub const KINDS: &[&Kind] = &[
 pub fn classify(event: &Event) -> Classification {
     KINDS
         .iter()
-        .find_map(|kind| (kind.classify)(event))
+        .find_map(|row| (row.classify)(event))
         .unwrap_or_else(|| unrecognized::draft(event).into())
+}
+
+/// All kinds.
+pub fn all() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().map(|row| row.kind)
 }
 
 /// The kind with this name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().copied().find(|kind| kind.name == name)
+    all().find(|kind| kind.name == name)
 }
 
 #[cfg(test)]
@@ -112,17 +122,17 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_name_and_a_plural_of_its_own() {
-        let names: BTreeSet<&str> = KINDS.iter().map(|kind| kind.name).collect();
-        let plurals: BTreeSet<&str> = KINDS.iter().map(|kind| kind.plural).collect();
+        let names: BTreeSet<&str> = all().map(|kind| kind.name).collect();
+        let plurals: BTreeSet<&str> = all().map(|kind| kind.plural).collect();
         assert_eq!(names.len(), KINDS.len());
         assert_eq!(plurals.len(), KINDS.len());
-        assert!(KINDS.iter().all(|kind| by_name(kind.name) == Some(kind)));
+        assert!(all().all(|kind| by_name(kind.name) == Some(kind)));
         assert_eq!(by_name("root"), None);
     }
 
     #[test]
     fn the_last_row_of_each_kind_fits_everything() {
-        for kind in KINDS {
+        for kind in all() {
             let last = kind.severities.last();
             assert!(last.is_some_and(severity::Row::fits_all), "{kind}");
             let before = kind.severities.iter().rev().skip(1);

@@ -6,8 +6,8 @@ use crate::{
     draft::Draft,
     event::Event,
     kinds::call_words::CallWords,
+    outcome::Outcome,
     policy_document::{PolicyDocument, UNREAD},
-    severity::Outcome,
     text::capitalized,
 };
 

@@ -9,11 +9,12 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         concerned_account,
         own_stack::has_own_role,
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// A new account is empty.
@@ -25,7 +26,6 @@ const BY_ORGKEEPER: Content = Content::new("by orgkeeper");
 pub const KIND: &Kind = &Kind {
     name: "organization.account",
     plural: "changes of the organization's accounts",
-    about: "an account was moved, invited, created or joined, or a service got access to all accounts, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -36,6 +36,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(CREATED),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "an account was moved, invited, created or joined, or a service got access to all accounts, or an attempt",
     rules: &[EventRule::of(
         "OrganizationAccount",
         "Accounts that are moved, invited, created or join, and services that get access to them",

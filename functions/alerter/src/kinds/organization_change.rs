@@ -9,16 +9,16 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// The organization changed.
 pub const KIND: &Kind = &Kind {
     name: "organization.change",
     plural: "changes of the organization",
-    about: "an account left or was closed; organization policies or delegated administrators changed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -27,6 +27,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Info).content(CLEANED_UP),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "an account left or was closed; organization policies or delegated administrators changed, or an attempt",
     rules: &[EventRule::of_calls(
         "OrganizationAlert",
         "Changes to the organization and its policies",

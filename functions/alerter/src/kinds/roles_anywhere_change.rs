@@ -10,9 +10,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
     text::name_of,
 };
 
@@ -28,7 +29,6 @@ const LESS: Content = Content::new("fewer certificates are trusted");
 pub const KIND: &Kind = &Kind {
     name: "roles-anywhere.change",
     plural: "changes of IAM Roles Anywhere",
-    about: "trust anchors, profiles or revocation lists of IAM Roles Anywhere created or changed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -42,6 +42,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Critical).content(NEW_TRUST),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "trust anchors, profiles or revocation lists of IAM Roles Anywhere created or changed, or an attempt",
     rules: &[EventRule::of_calls(
         "RolesAnywhereChanged",
         "Changes to trust anchors, profiles and revocation lists of IAM Roles Anywhere",

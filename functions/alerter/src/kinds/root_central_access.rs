@@ -9,9 +9,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// Anyone who may call `sts:AssumeRoot` acts as the root user of every member account.
@@ -21,7 +22,6 @@ const SESSIONS_ON: Content = Content::grave("root sessions were enabled");
 pub const KIND: &Kind = &Kind {
     name: "root.central-access",
     plural: "changes of central root access",
-    about: "central management of root credentials, or root sessions for member accounts, switched on or off, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -31,6 +31,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Critical).content(SESSIONS_ON).fixed(),
         row(Severity::Error),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "central management of root credentials, or root sessions for member accounts, switched on or off, or an attempt",
     rules: &[EventRule::of_calls(
         "RootCentralAccess",
         "Central root access that is switched on or off",

@@ -8,18 +8,18 @@ use crate::{
     event::{Call, Event},
     kind::Kind,
     kinds::{
-        call_words::{self, add_failure_reason},
-        classifier::Classification,
-        root_use::{self, what_to_do},
+        call_words::add_failure_reason,
+        classifier::{Classification, Classifier},
+        root_actor::{may_be_a_session, what_to_do},
     },
-    severity::{Outcome, row},
+    outcome::Outcome,
+    severity::row,
 };
 
 /// The root user's credentials changed.
 pub const KIND: &Kind = &Kind {
     name: "root.credentials",
     plural: "changes of the root user's credentials",
-    about: "the root user's password, MFA or keys changed, or an attempt",
     severities: &[
         row(Severity::Info).by(ActorClass::AwsService).fixed(),
         row(Severity::Error)
@@ -29,6 +29,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).outcome(Outcome::Failed),
         row(Severity::Critical),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "the root user's password, MFA or keys changed, or an attempt",
     // They come by the rules for sign-ins and for calls of the root user.
     rules: &[],
     calls: &[],
@@ -124,7 +129,7 @@ pub(super) fn change(event: &Event, call: &Call, actor: &Actor) -> Option<Draft>
         .find(|(service, operation, _)| *service == call.service && *operation == call.operation)
         .filter(|_| concerns_root_itself(event))?;
     let Call { service, operation } = call;
-    let (what, end) = match call_words::outcome(event) {
+    let (what, end) = match Outcome::of(event) {
         Outcome::Done => ((*done).to_owned(), "."),
         Outcome::Denied => (
             format!("Denied: root credentials, {operation}"),
@@ -148,7 +153,7 @@ pub(super) fn change(event: &Event, call: &Call, actor: &Actor) -> Option<Draft>
     ));
     add_failure_reason(&mut draft, event);
     draft.what_to_do(what_to_do(actor));
-    root_use::may_be_a_session(&mut draft, event, actor);
+    may_be_a_session(&mut draft, event, actor);
     Some(draft)
 }
 

@@ -7,7 +7,10 @@ use crate::{
     event::Event,
     event_rule::EventRule,
     kind::Kind,
-    kinds::{classifier::Classification, console_login::ConsoleLogin},
+    kinds::{
+        classifier::{Classification, Classifier},
+        console_login::ConsoleLogin,
+    },
     severity::row,
 };
 
@@ -15,8 +18,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "root.sign-in",
     plural: "sign-ins of the root user",
-    about: "the root user signed in, with or without MFA",
     severities: &[row(Severity::Critical)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "the root user signed in, with or without MFA",
     rules: &[EventRule::of(
         "RootSignIn",
         "Sign-ins of root users, and changes of their passwords",

@@ -6,7 +6,10 @@ use crate::{
     draft::Draft,
     event::Event,
     kind::Kind,
-    kinds::{classifier::Classification, console_login::ConsoleLogin},
+    kinds::{
+        classifier::{Classification, Classifier},
+        console_login::ConsoleLogin,
+    },
     severity::row,
 };
 
@@ -14,8 +17,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "root.sign-in-failed",
     plural: "failed sign-ins of the root user",
-    about: "a failed sign-in as the root user; the third within five minutes is critical",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a failed sign-in as the root user; the third within five minutes is critical",
     // They come by the rule for sign-ins.
     rules: &[],
     calls: &[],

@@ -9,12 +9,14 @@ use crate::{
     event_rule::EventRule,
     kind::Kind,
     kinds::{
-        KINDS,
         call_words::{self, add_failure_reason},
-        classifier::Classification,
-        root_credentials,
+        classifier::{Classification, Classifier},
+        iam_change, organization_change,
+        root_actor::{BY_A_SESSION, may_be_a_session, what_to_do},
+        root_credentials, trail_change,
     },
-    severity::{Content, Outcome, row},
+    outcome::Outcome,
+    severity::{Content, row},
     text::{capitalized, name_of, uncapitalized},
 };
 
@@ -25,7 +27,6 @@ const SESSION_OPENED: Content = Content::new("a central root session was opened"
 pub const KIND: &Kind = &Kind {
     name: "root.use",
     plural: "calls in the root user's name",
-    about: "a call with root credentials, also one that only reads; a central root session (`sts:AssumeRoot`)",
     severities: &[
         row(Severity::Error).content(SESSION_OPENED).fixed(),
         row(Severity::Info).by(ActorClass::AwsService).fixed(),
@@ -35,6 +36,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).by(ActorClass::Person).fixed(),
         row(Severity::Critical),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a call with root credentials, also one that only reads; a central root session (`sts:AssumeRoot`)",
     rules: &[
         EventRule::of(
             "RootUse",
@@ -63,26 +69,6 @@ pub const KIND: &Kind = &Kind {
     classify,
 };
 
-const LOCK: &str = "If this was not announced, ask the account's owner now. If it was not them: recover \
-    the root password by its e-mail address, remove unknown MFA devices and access keys, and undo what \
-    CloudTrail shows since then.";
-const BY_A_SERVICE: &str = "Nothing, if you know why this service acts for the root user. Otherwise ask the account's owner.";
-const BY_A_SESSION: &str = "Ask the people who manage central root access whether this task was planned. If \
-    not, find in CloudTrail of the management account who called AssumeRoot, and revoke their access.";
-
-const BY_A_PROVIDER: &str = "Ask the account's owner. CloudTrail records this sign-in as root, but the password and the \
-    keys of the root user were not used.";
-
-/// What to do about a call of the root user, by the way in which somebody is it.
-pub(super) fn what_to_do(actor: &Actor) -> &'static str {
-    match actor.root_access {
-        RootAccess::Service => BY_A_SERVICE,
-        RootAccess::CentralSession => BY_A_SESSION,
-        RootAccess::IdentityProvider => BY_A_PROVIDER,
-        RootAccess::Credentials | RootAccess::NotRoot => LOCK,
-    }
-}
-
 /// Classifies every call of the root user, and the start of central root sessions.
 fn classify(event: &Event) -> Option<Classification> {
     let call = event.call()?;
@@ -93,22 +79,15 @@ fn classify(event: &Event) -> Option<Classification> {
     Some(used(event, &call, &actor).into())
 }
 
-/// Marks a call that looks like the root user's own, but may belong to a central session: its temporary key tells.
-/// IAM User Guide, "Track privileged tasks in CloudTrail".
-pub(super) fn may_be_a_session(draft: &mut Draft, event: &Event, actor: &Actor) {
-    let temporary = actor
-        .access_key
-        .clone()
-        .filter(|key| key.starts_with("ASIA"));
-    if actor.root_access == RootAccess::Credentials && temporary.is_some() {
-        draft.session_key = temporary;
-        draft.session_event = Some(Box::new(event.clone()));
+/// Tells a call of the root user as one of the central session that `who` opened, if somebody did.
+pub fn attribute(draft: &mut Draft, who: Option<&str>) {
+    if let (Some(event), Some(who)) = (draft.session_event.take(), who) {
+        *draft = in_session(&event, who);
     }
 }
 
 /// The draft of a call in the central root session that `who` opened.
-#[must_use]
-pub fn in_session(event: &Event, who: &str) -> Draft {
+fn in_session(event: &Event, who: &str) -> Draft {
     let call = event.call().unwrap_or(Call {
         service: String::new(),
         operation: String::new(),
@@ -131,9 +110,13 @@ fn used(event: &Event, call: &Call, actor: &Actor) -> Draft {
         RootAccess::IdentityProvider => "Federated user",
         RootAccess::Credentials | RootAccess::NotRoot => "Root user",
     };
-    let words = KINDS
-        .iter()
-        .find_map(|kind| call_words::find(kind.calls, call));
+    let words = [
+        trail_change::CALLS,
+        iam_change::CALLS,
+        organization_change::CALLS,
+    ]
+    .iter()
+    .find_map(|table| call_words::find(table, call));
     let Call { service, operation } = call;
     let (what, sentence) = if let Some(words) = words {
         (
@@ -143,7 +126,7 @@ fn used(event: &Event, call: &Call, actor: &Actor) -> Draft {
     } else {
         let who = capitalized(&actor.description);
         let tried = format!("{who} tried to call {service} {operation}");
-        match call_words::outcome(event) {
+        match Outcome::of(event) {
             Outcome::Done => (
                 format!("{by} called {service} {operation}"),
                 format!("{who} called {service} {operation}."),
@@ -169,7 +152,7 @@ fn used(event: &Event, call: &Call, actor: &Actor) -> Draft {
 
 /// `sts:AssumeRoot`: somebody in the management account starts a task as a member's root user.
 fn session_started(event: &Event) -> Draft {
-    let start = match call_words::outcome(event) {
+    let start = match Outcome::of(event) {
         Outcome::Done => "",
         Outcome::Denied => "Denied: ",
         Outcome::NotThere | Outcome::Failed => "Failed: ",

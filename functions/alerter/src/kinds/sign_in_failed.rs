@@ -8,7 +8,9 @@ use crate::{
     event_rule::EventRule,
     kind::Kind,
     kinds::{
-        call_words::add_failure_reason, classifier::Classification, console_login::ConsoleLogin,
+        call_words::add_failure_reason,
+        classifier::{Classification, Classifier},
+        console_login::ConsoleLogin,
     },
     severity::row,
 };
@@ -17,8 +19,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "sign-in.failed",
     plural: "failed sign-ins",
-    about: "a failed sign-in as an IAM user or to Identity Center; the tenth in an account within five minutes is critical",
     severities: &[row(Severity::Info)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "a failed sign-in as an IAM user or to Identity Center; the tenth in an account within five minutes is critical",
     rules: &[EventRule::of(
         "SignInFailed",
         "Failed sign-ins to the console and to Identity Center, but for those of root users",

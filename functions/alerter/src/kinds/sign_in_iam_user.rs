@@ -7,7 +7,10 @@ use crate::{
     event::Event,
     event_rule::EventRule,
     kind::Kind,
-    kinds::{classifier::Classification, console_login::ConsoleLogin},
+    kinds::{
+        classifier::{Classification, Classifier},
+        console_login::ConsoleLogin,
+    },
     severity::row,
 };
 
@@ -15,8 +18,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "sign-in.iam-user",
     plural: "sign-ins of IAM users without MFA",
-    about: "an IAM user signed in to the console without MFA",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "an IAM user signed in to the console without MFA",
     rules: &[EventRule::of(
         "UserSignIn",
         "Sign-ins of IAM users to the console without MFA",

@@ -11,9 +11,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call, row as call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_SERVICE, Content, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_SERVICE, Content, NOT_THERE, row},
 };
 
 /// Something records more than before.
@@ -25,7 +26,6 @@ const SWITCHED_OFF: Content = Content::grave("switched off");
 pub const KIND: &Kind = &Kind {
     name: "trail.change",
     plural: "changes of the audit trail",
-    about: "CloudTrail, Config, GuardDuty or Security Hub stopped, deleted or changed, or an attempt",
     severities: &[
         NOT_THERE,
         row(Severity::Info).content(SWITCHED_ON).fixed(),
@@ -39,6 +39,11 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).by(ActorClass::DeploymentTool),
         row(Severity::Critical),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "CloudTrail, Config, GuardDuty or Security Hub stopped, deleted or changed, or an attempt",
     rules: &[EventRule::of_calls(
         "TrailChanged",
         "Changes to what CloudTrail, AWS Config, GuardDuty and Security Hub record",

@@ -51,7 +51,13 @@ fn call(service: &str, operation: &str, request: &Value, By(role, invoked_by): B
 /// If the kind does not know the event.
 pub(super) fn draft(kind: &Kind, event: &Value) -> Option<Draft> {
     let event = Event::read(&event.to_string(), "", Timestamp::UNIX_EPOCH);
-    match (kind.classify)(&event).expect("of this kind") {
+    match (super::KINDS
+        .iter()
+        .find(|row| row.kind == kind)
+        .unwrap()
+        .classify)(&event)
+    .expect("of this kind")
+    {
         Classification::Alert(draft) => Some(*draft),
         Classification::NotReported => None,
     }

@@ -7,6 +7,7 @@ use crate::{
     draft::Draft,
     event::Event,
     kind::Kind,
+    kinds::classifier::Classifier,
     severity::row,
     text::fit,
 };
@@ -15,8 +16,12 @@ use crate::{
 pub const KIND: &Kind = &Kind {
     name: "unrecognized",
     plural: "unrecognized messages",
-    about: "any other event that arrives, shown as it came",
     severities: &[row(Severity::Error)],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "any other event that arrives, shown as it came",
     rules: &[],
     calls: &[],
     samples: &["unrecognized", "unrecognized-text"],

@@ -17,19 +17,18 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
         opened::name_whom,
     },
+    outcome::Outcome,
     policy_document::{EVERYBODY, OUTSIDE, UNREAD},
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// Data was made public or shared.
 pub const KIND: &Kind = &Kind {
     name: "data.shared",
     plural: "shared data",
-    about: "buckets, snapshots, images, databases, functions, queues, secrets … made public or shared with another \
-        account, a block of public access removed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -57,6 +56,12 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).content(UNREAD),
         row(Severity::Info),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "buckets, snapshots, images, databases, functions, queues, secrets … made public or shared with another \
+        account, a block of public access removed, or an attempt",
     rules: &[
         EventRule::of(
             "BucketPolicy",

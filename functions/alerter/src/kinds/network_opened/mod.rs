@@ -13,9 +13,10 @@ use crate::{
     kind::Kind,
     kinds::{
         call_words::{self, CallWords, NextSteps, describe_call},
-        classifier::Classification,
+        classifier::{Classification, Classifier},
     },
-    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, Outcome, row},
+    outcome::Outcome,
+    severity::{BY_A_DEPLOYMENT, BY_A_SERVICE, Content, DENIED, NOT_THERE, row},
 };
 
 /// Everybody reaches every port.
@@ -35,8 +36,6 @@ const UNREAD: Content = Content::new("whom it lets in cannot be read");
 pub const KIND: &Kind = &Kind {
     name: "network.opened",
     plural: "opened networks",
-    about: "ports of administration, databases or all ports opened to the internet, the block of public access of VPCs \
-        removed, or an attempt",
     severities: &[
         NOT_THERE,
         DENIED,
@@ -56,6 +55,12 @@ pub const KIND: &Kind = &Kind {
         row(Severity::Error).content(UNREAD),
         row(Severity::Info),
     ],
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    kind: KIND,
+    about: "ports of administration, databases or all ports opened to the internet, the block of public access of VPCs \
+        removed, or an attempt",
     rules: &[
         EventRule::of(
             "SecurityGroupOpened",
