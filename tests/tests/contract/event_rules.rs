@@ -268,7 +268,7 @@ fn every_call_that_has_words_is_delivered_and_forwarded() -> Result<()> {
     let mut calls = 0;
     for row in KINDS {
         // A rule that looks at the request as well names the operation at least; its samples are delivered.
-        let by_request = kind
+        let by_request = row
             .rules
             .iter()
             .all(|rule| matches!(rule.pattern, Pattern::Json(_)));
