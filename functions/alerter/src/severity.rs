@@ -241,6 +241,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_change_of_the_audit_trail_is_as_severe_as_what_it_does_and_who_does_it() {
         let off = || json!({ "enable": false });
         for (service, operation, who, request, error, wanted) in [
@@ -411,6 +412,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_grants_power_outranks_what_does_not() {
         let policy = |statement: Value| json!({ "policyDocument": json!({ "Statement": statement }).to_string() });
         let attach = |name: &str| json!({ "userName": "ana", "policyArn": format!("arn:aws:iam::aws:policy/{name}") });

@@ -253,7 +253,10 @@ mod tests {
     use crate::kinds::tried::{DEPLOYMENT, PERSON, SERVICE, severity, severity_if_denied, title};
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn stopped_evidence_is_an_error_by_a_person() {
+        const ERROR: Option<Severity> = Some(Severity::Error);
+        const INFO: Option<Severity> = Some(Severity::Info);
         let group = |name: &str| json!({ "logGroupName": name });
         let retention =
             |name: &str, days: i64| json!({ "logGroupName": name, "retentionInDays": days });
@@ -264,8 +267,6 @@ mod tests {
         let bucket = json!({ "bucketName": "b", "BucketLoggingStatus": {
             "LoggingEnabled": { "TargetBucket": "logs", "TargetPrefix": "" } } });
         let nothing = json!({});
-        const ERROR: Option<Severity> = Some(Severity::Error);
-        const INFO: Option<Severity> = Some(Severity::Info);
         for (service, operation, request, wanted) in [
             ("ec2", "DeleteFlowLogs", nothing.clone(), ERROR),
             (
