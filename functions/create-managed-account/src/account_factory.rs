@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use orgkeeper_shared::{
-    aws_error::AwsCallError, gateway::organizations::Organizations, ids::AccountId,
+    aws_error::{AwsCallError, AwsErrorClass, Service},
+    gateway::organizations::Organizations,
+    ids::AccountId,
     vending::request::AccountRequest,
 };
 
@@ -61,7 +63,7 @@ impl AccountFactory {
         {
             return Ok(OrderOutcome::Refused(format!(
                 "account {account} has no role {} that trusts the management account: create it \
-                 (its permissions: AdministratorAccess), then send the row again",
+                 (its permissions: AdministratorAccess), then upload the file again",
                 execution_role::ROLE
             )));
         }
@@ -76,7 +78,15 @@ impl AccountFactory {
                 // Each try needs a token of its own.
                 let token = format!("{}-{}", request.token(), request.put_back);
                 match self.service_catalog.terminate(&product, token).await {
-                    Err(error) if error.retryable() => return Err(error),
+                    Err(error)
+                        if error.retryable()
+                            || matches!(
+                                error.class(),
+                                AwsErrorClass::SetUp | AwsErrorClass::Denied
+                            ) =>
+                    {
+                        return Err(error);
+                    }
                     Err(error) => tracing::warn!(%error, "a failed product cannot be terminated"),
                     Ok(()) => {}
                 }
@@ -97,7 +107,10 @@ impl AccountFactory {
             Record::Failed(reasons) if reasons.is_empty() => {
                 OperationProgress::Failed("Account Factory gave no reason".to_owned())
             }
-            Record::Failed(reasons) => OperationProgress::Failed(reasons.join("; ")),
+            Record::Failed(reasons) => {
+                let words = reasons.join("; ");
+                OperationProgress::failed(Service::ServiceCatalog, &words, words.clone())
+            }
         })
     }
 
@@ -127,7 +140,7 @@ impl AccountFactory {
         let (name, token) = (product_name(request), request.token());
         let accepted = self
             .service_catalog
-            .provision(product, name, token, &parameters(request))
+            .provision(&product, &name, &token, &parameters(request))
             .await?;
         Ok(in_progress(accepted))
     }
@@ -141,7 +154,7 @@ impl AccountFactory {
         let (token, parameters) = (request.token(), parameters(request));
         let accepted = self
             .service_catalog
-            .update(product, provisioned_product_id, token, &parameters)
+            .update(&product, provisioned_product_id, token, &parameters)
             .await?;
         Ok(in_progress(accepted))
     }
@@ -225,6 +238,8 @@ mod tests {
             started_at: None,
             operation_id: None,
             provisioned_product_id: None,
+            requested_at: 1_000,
+            waits_for: None,
             files: std::collections::BTreeSet::new(),
         }
     }

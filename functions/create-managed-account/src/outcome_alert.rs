@@ -56,7 +56,7 @@ fn details(request: &AccountRequest) -> Details {
             details.push(("Why", reason.clone()));
             details.push((
                 "What to do",
-                "correct the row and upload the file again: rows that are done stay as they are"
+                "remove the cause that is named above, and upload the file again: rows that are done stay as they are"
                     .to_owned(),
             ));
         }
@@ -129,6 +129,8 @@ mod tests {
             started_at: Some(2_000),
             operation_id: Some("rec-1".to_owned()),
             provisioned_product_id: None,
+            requested_at: 1_000,
+            waits_for: None,
             files: ["v1#accounts.csv", "v2#team/#2 accounts.csv"]
                 .map(str::to_owned)
                 .into(),
@@ -195,7 +197,7 @@ mod tests {
              Account e-mail: aws+payments@example.com\n\
              Asked for in: accounts.csv\n\
              When: 2026-03-01 11:00:00 UTC, eu-west-1\n\
-             What to do: correct the row and upload the file again: rows that are done stay as they are"
+             What to do: remove the cause that is named above, and upload the file again: rows that are done stay as they are"
         );
     }
 

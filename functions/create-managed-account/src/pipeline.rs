@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
-    gateway::organizations::Organizations,
+    gateway::organizations::{Organizations, OuId},
     ids::AccountId,
     lifecycle::{self, Operation, OperationEnded},
     queue::{Queue, Reason, retry_delay},
     vending::{
         file::FileId,
-        ledger::{Ledger, Outcome, SlotClaim},
-        request::{AccountRequest, Status},
+        ledger::{Ledger, Outcome, PutBack, SlotClaim},
+        request::{AccountRequest, Status, Unit},
         task::{AccountEventsTask, AssignTask, AssignmentsTask, UploadsTask, email_of_slot},
     },
 };
@@ -23,11 +23,19 @@ use serde_json::json;
 use crate::{
     creator::AccountCreator,
     operation::{OperationProgress, OrderOutcome},
-    outcome_alert,
+    outcome_alert, set_up,
 };
 
 /// An account whose order got no answer is ordered again after so long: the call has surely ended by then.
 const ORDER_AGAIN: Duration = Duration::from_secs(30);
+/// A fault of the set-up is tried again after so long, which doubles so often with each try: 15 minutes at most, the
+/// longest delay of a message.
+const SET_UP_RETRY: Duration = Duration::from_secs(56);
+const SET_UP_DOUBLINGS: u32 = 4;
+/// How often an operation that fails inside AWS is ordered again.
+const TRIES_INSIDE: u32 = 10;
+/// What a request waits for that AWS could not take now.
+const BUSY: &str = "AWS is busy with another operation";
 /// How often a change is tried when files join the request meanwhile.
 const TRIES: usize = 3;
 
@@ -87,6 +95,8 @@ pub struct Pipeline {
     pub operations_at_once: u32,
     /// How long an operation may go on without an event before AWS is asked.
     pub reconcile_after: Duration,
+    /// The function's own role, which alerts name.
+    pub role: String,
     /// The Region that alerts name.
     pub region: String,
 }
@@ -179,7 +189,8 @@ impl Pipeline {
                 self.account_exists(request, &account, now).await
             }
             OrderOutcome::RetryLater => self.put_back(request, now).await,
-            OrderOutcome::Refused(reason) => self.fail(request, reason, None).await,
+            OrderOutcome::SetUp(words) => self.wait_for_set_up(request, &words, now).await,
+            OrderOutcome::Refused(reason) => self.refused(request, reason, None, now).await,
             // The schedule orders again.
             OrderOutcome::Unknown => Ok(()),
         }
@@ -211,8 +222,9 @@ impl Pipeline {
                 }
                 (lifecycle::Outcome::Succeeded, None) => {}
                 (lifecycle::Outcome::Failed { reason }, Some(account)) => {
-                    let (reason, account) = (in_words(reason.as_ref()), Some(account.clone()));
-                    self.fail(&request, reason, account).await?;
+                    let failed = self.creator.failed(&in_words(reason.as_ref()));
+                    let account = Some(account.clone());
+                    self.settle(&request, failed, account, now).await?;
                 }
                 // A name alone proves nothing: the operation itself has to say that it failed.
                 (lifecycle::Outcome::Failed { reason }, None) => {
@@ -228,10 +240,10 @@ impl Pipeline {
                             Operation::CreateManagedAccount | Operation::UpdateManagedAccount,
                             OperationProgress::Failed(_),
                         ) => {
-                            let reason = in_words(reason.as_ref());
-                            self.fail(&request, reason, None).await?;
+                            let failed = self.creator.failed(&in_words(reason.as_ref()));
+                            self.settle(&request, failed, None, now).await?;
                         }
-                        (_, progress) => self.settle(&request, progress, now).await?,
+                        (_, progress) => self.settle(&request, progress, None, now).await?,
                     }
                 }
             }
@@ -323,7 +335,7 @@ impl Pipeline {
             None => self.order(request, true, now).await,
             Some(operation) => {
                 let progress = self.creator.progress(request, operation).await?;
-                self.settle(request, progress, now).await
+                self.settle(request, progress, None, now).await
             }
         }
     }
@@ -343,10 +355,12 @@ impl Pipeline {
             .await
     }
 
+    /// Does what follows from an operation's progress; `account_id` is the account, if a failure names it.
     async fn settle(
         &self,
         request: &AccountRequest,
         progress: OperationProgress,
+        account_id: Option<AccountId>,
         now: i64,
     ) -> Result<(), AwsCallError> {
         match progress {
@@ -354,8 +368,44 @@ impl Pipeline {
             OperationProgress::Succeeded(account) => {
                 self.account_exists(request, &account, now).await
             }
-            OperationProgress::Failed(reason) => self.fail(request, reason, None).await,
-            OperationProgress::RetryLater => self.put_back(request, now).await,
+            OperationProgress::Failed(reason) => {
+                self.refused(request, reason, account_id, now).await
+            }
+            OperationProgress::FailedInside(reason) if request.put_back >= TRIES_INSIDE => {
+                let reason = format!("AWS failed at it {} times: {reason}", request.put_back + 1);
+                self.fail(request, reason, account_id).await
+            }
+            OperationProgress::RetryLater | OperationProgress::FailedInside(_) => {
+                self.put_back(request, now).await
+            }
+            OperationProgress::SetUp(words) => self.wait_for_set_up(request, &words, now).await,
+        }
+    }
+
+    /// Ends a request that AWS refuses, unless the cause is that its organizational unit has another name by now.
+    async fn refused(
+        &self,
+        request: &AccountRequest,
+        reason: String,
+        account_id: Option<AccountId>,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        let unit = &request.unit;
+        match self.organizations.ou_name(&OuId(unit.id.clone())).await {
+            Ok(name) if name != unit.name => {
+                let renamed = unit.renamed(&name);
+                self.wait(request, now, BUSY, Some(&renamed)).await
+            }
+            Err(error) if error.class() == AwsErrorClass::NotFound => {
+                let reason = format!(
+                    "the organizational unit {} ({}) was deleted meanwhile: name another one",
+                    unit.path, unit.id
+                );
+                self.fail(request, reason, account_id).await
+            }
+            Err(error) if error.retryable() => Err(error),
+            // The name cannot be read: what AWS said stays the reason.
+            Ok(_) | Err(_) => self.fail(request, reason, account_id).await,
         }
     }
 
@@ -388,6 +438,10 @@ impl Pipeline {
             account_id: Some(account.clone()),
             error_msg: None,
         };
+        if request.waits_for.is_some() {
+            // Whatever it waited for is over.
+            self.ledger.forget_fault().await?;
+        }
         self.advance(request, next, &outcome).await
     }
 
@@ -428,13 +482,60 @@ impl Pipeline {
         Err(AwsCallError::overtaken("TransactWriteItems"))
     }
 
+    /// Puts a request back because AWS is busy.
     async fn put_back(&self, request: &AccountRequest, now: i64) -> Result<(), AwsCallError> {
+        self.wait(request, now, BUSY, None).await
+    }
+
+    async fn wait(
+        &self,
+        request: &AccountRequest,
+        now: i64,
+        waits_for: &str,
+        unit: Option<&Unit>,
+    ) -> Result<(), AwsCallError> {
         let delay = retry_delay(request.put_back + 1);
-        let queued_at = now + i64::try_from(delay.as_millis()).unwrap_or_default();
-        if self.ledger.put_back(request, queued_at).await? {
+        let how = PutBack {
+            queued_at: now + milliseconds(delay),
+            waits_for,
+            all_wait: false,
+            unit,
+        };
+        if self.ledger.put_back(request, how).await? {
             self.send_task(AccountEventsTask::Advance, delay).await?;
         }
         Ok(())
+    }
+
+    /// Puts a request back until somebody has changed the set-up. All others wait too: the fault would meet them.
+    async fn wait_for_set_up(
+        &self,
+        request: &AccountRequest,
+        words: &str,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        let delay = SET_UP_RETRY * 2_u32.pow(request.put_back.min(SET_UP_DOUBLINGS));
+        tracing::warn!("the set-up has to be changed: every request waits");
+        let how = PutBack {
+            queued_at: now + milliseconds(delay),
+            waits_for: &set_up::waits_for(words),
+            all_wait: true,
+            unit: None,
+        };
+        if !self.ledger.put_back(request, how).await? {
+            return Ok(());
+        }
+        self.send_task(AccountEventsTask::Advance, delay).await?;
+        if !self.ledger.claim_fault_alert(words, now).await? {
+            return Ok(());
+        }
+        let time = Timestamp::from_millisecond(now).unwrap_or_default();
+        let alert = set_up::alert(words, &self.role, &self.region, time);
+        let published = self.topics.publish(&alert).await;
+        if published.is_err() {
+            self.ledger.forget_fault_alert().await?;
+        }
+        published
     }
 
     /// Sends a task to the function itself.
@@ -508,6 +609,10 @@ impl Pipeline {
             None => Ok(()),
         }
     }
+}
+
+fn milliseconds(delay: Duration) -> i64 {
+    i64::try_from(delay.as_millis()).unwrap_or_default()
 }
 
 fn in_words(reason: Option<&String>) -> String {

@@ -172,6 +172,8 @@ fn asked_for(
         started_at: None,
         operation_id: None,
         provisioned_product_id: failed.and_then(|failed| failed.provisioned_product_id.clone()),
+        requested_at: queued_at,
+        waits_for: None,
         files: BTreeSet::from([file.to_string()]),
     }
 }

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use aws_sdk_organizations::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
+    operation::create_account::CreateAccountError,
     types::{
-        Account as SdkAccount, CreateAccountState, CreateAccountStatus, Parent, ParentType, Tag,
+        Account as SdkAccount, ConstraintViolationExceptionReason, CreateAccountState,
+        CreateAccountStatus, Parent, ParentType, Tag,
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -436,7 +438,15 @@ impl Organizations {
             .set_tags(Some(tags))
             .send()
             .await
-            .map_err(|error| failed("CreateAccount", &error))?;
+            .map_err(|error| {
+                let reason = match error.as_service_error() {
+                    Some(CreateAccountError::ConstraintViolationException(refusal)) => refusal
+                        .reason()
+                        .map(ConstraintViolationExceptionReason::as_str),
+                    _ => None,
+                };
+                failed("CreateAccount", &error).because(Service::Organizations, reason)
+            })?;
         Ok(creation_of(answer.create_account_status))
     }
 

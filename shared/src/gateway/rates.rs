@@ -102,7 +102,7 @@ pub mod organizations {
     pub(crate) const DESCRIBE_CREATE_ACCOUNT_STATUS: PublishedRate =
         rate(SERVICE, "DescribeCreateAccountStatus", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const DESCRIBE_ORGANIZATIONAL_UNIT: PublishedRate =
-        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(DIRECTORY_REFRESHER, 50)]);
+        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 40), (DIRECTORY_REFRESHER, 50)]);
     pub(crate) const LIST_ACCOUNTS: PublishedRate =
         rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 40)]);
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =

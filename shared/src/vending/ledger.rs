@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::{
 use super::{
     expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
-    request::{AccountRequest, Status},
+    request::{AccountRequest, Status, Unit},
 };
 use crate::{
     aws::CallCounter,
@@ -34,6 +34,8 @@ const TRIES: usize = 3;
 const ACTIONS_PER_TRANSACTION: usize = 100;
 /// Files that can wait for one request: ending it changes each in one transaction.
 const FILES_PER_REQUEST: usize = 90;
+/// A fault of the set-up that stays is published again after so long: a day, in milliseconds.
+const FAULT_TOLD_AGAIN_MS: i64 = 86_400_000;
 /// The index of `Accounts` by `Status` and `QueuedAt`.
 const BY_STATUS: &str = "ByStatus";
 /// The item of `VendingState` that lists the operation slots that are held.
@@ -87,6 +89,19 @@ pub struct Outcome {
     pub account_id: Option<AccountId>,
     /// Why it failed.
     pub error_msg: Option<String>,
+}
+
+/// How a request that had a slot waits for another.
+#[derive(Clone, Copy, Debug)]
+pub struct PutBack<'a> {
+    /// From when on it can get a slot, in milliseconds since 1970.
+    pub queued_at: i64,
+    /// What it waits for, for the person who wrote the row.
+    pub waits_for: &'a str,
+    /// Whether no other request gets a slot before that either: what it waits for concerns all.
+    pub all_wait: bool,
+    /// Its organizational unit, if that has another name by now.
+    pub unit: Option<&'a Unit>,
 }
 
 /// The gateway to both tables.
@@ -193,13 +208,7 @@ impl Ledger {
     ) -> Result<Vec<TransactWriteItem>, AwsCallError> {
         match submission {
             Submission::Start { request, over } => {
-                let item: Item = serde_dynamo::to_item(request.as_ref()).map_err(|error| {
-                    AwsCallError::new::<TransactWriteItemsError>(
-                        Service::DynamoDb,
-                        "TransactWriteItems",
-                        &SdkError::construction_failure(error),
-                    )
-                })?;
+                let item: Item = serde_dynamo::to_item(request.as_ref()).map_err(no_item)?;
                 let put = Expression::of(match over {
                     None => "attribute_not_exists(#AccountEmail)",
                     Some(_) => "#Status = :failed AND #Attempt = :over",
@@ -295,9 +304,11 @@ impl Ledger {
             [(":now", number(now))],
         );
         let operation = Expression::of(
-            "attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email))",
+            "(attribute_not_exists(#PausedUntil) OR #PausedUntil <= :now) AND \
+             (attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email)))",
         )
         .values([
+            (":now", number(now)),
             (":most", number(slots)),
             (":email", text(&request.account_email)),
             (":emails", set([request.account_email.clone()])),
@@ -337,30 +348,98 @@ impl Ledger {
         self.transact(vec![row]).await.map(drop)
     }
 
-    /// Releases the slot of a request, which waits for another from `queued_at` on (milliseconds since
-    /// 1970). `false` if it did not hold one any more.
+    /// Releases the slot of a request, which waits for another. `false` if it did not hold one any more.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn put_back(
         &self,
         request: &AccountRequest,
-        queued_at: i64,
+        how: PutBack<'_>,
     ) -> Result<bool, AwsCallError> {
+        let mut change = "#QueuedAt = :queued, #PutBack = :times, #WaitsFor = :reason".to_owned();
+        let mut values = vec![
+            (":queued", number(how.queued_at)),
+            (":times", number(request.put_back + 1)),
+            (":reason", text(how.waits_for)),
+        ];
+        if let Some(unit) = how.unit {
+            change.push_str(", #Unit = :unit");
+            let unit: Item = serde_dynamo::to_item(unit).map_err(no_item)?;
+            values.push((":unit", AttributeValue::M(unit)));
+        }
+        change.push_str(" REMOVE #OperationId, #StartedAt");
         let row = self.step(
             request,
             Status::Provisioning,
             Status::Valid,
-            "#QueuedAt = :queued, #PutBack = :times REMOVE #OperationId, #StartedAt",
-            [
-                (":queued", number(queued_at)),
-                (":times", number(request.put_back + 1)),
-            ],
+            &change,
+            values,
         );
-        let done = self
-            .transact(vec![row, self.release_slot(&request.account_email)])
-            .await?;
+        let slot = if how.all_wait {
+            Expression::of("")
+                .values([
+                    (":tokens", set([request.account_email.clone()])),
+                    (":until", number(how.queued_at)),
+                ])
+                .update(
+                    &self.state,
+                    state_key(OPERATIONS),
+                    "SET #PausedUntil = :until DELETE #Running :tokens",
+                )
+        } else {
+            self.release_slot(&request.account_email)
+        };
+        let done = self.transact(vec![row, slot]).await?;
         Ok(done.is_none())
+    }
+
+    /// Claims the alert about a fault of the set-up, in these `words`, at `now` (milliseconds since 1970). `false` if
+    /// it was published within a day.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn claim_fault_alert(&self, words: &str, now: i64) -> Result<bool, AwsCallError> {
+        let action = Expression::of(
+            "attribute_not_exists(#FaultTold) OR #FaultTold <> :words OR #FaultToldAt <= :before",
+        )
+        .values([
+            (":words", text(words)),
+            (":now", number(now)),
+            (":before", number(now - FAULT_TOLD_AGAIN_MS)),
+        ])
+        .update(
+            &self.state,
+            state_key(OPERATIONS),
+            "SET #FaultTold = :words, #FaultToldAt = :now",
+        );
+        Ok(self.transact(vec![action]).await?.is_none())
+    }
+
+    /// Releases the claim of the alert about a fault: it could not be published.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn forget_fault_alert(&self) -> Result<(), AwsCallError> {
+        let action = Expression::of("").update(
+            &self.state,
+            state_key(OPERATIONS),
+            "REMOVE #FaultTold, #FaultToldAt",
+        );
+        self.transact(vec![action]).await.map(drop)
+    }
+
+    /// Stores that there is no fault of the set-up any more: the next is published again, and nothing is paused.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn forget_fault(&self) -> Result<(), AwsCallError> {
+        let action = Expression::of("").update(
+            &self.state,
+            state_key(OPERATIONS),
+            "REMOVE #PausedUntil, #FaultTold, #FaultToldAt",
+        );
+        self.transact(vec![action]).await.map(drop)
     }
 
     /// Changes a request from the status that it was read in to `to`, with everything that depends on it:
@@ -666,6 +745,15 @@ impl Ledger {
         }
         Ok(items)
     }
+}
+
+/// What cannot be written as an item.
+fn no_item(error: serde_dynamo::Error) -> AwsCallError {
+    AwsCallError::new::<TransactWriteItemsError>(
+        Service::DynamoDb,
+        "TransactWriteItems",
+        &SdkError::construction_failure(error),
+    )
 }
 
 fn account_key(email: &str) -> Item {

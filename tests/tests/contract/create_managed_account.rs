@@ -81,6 +81,8 @@ fn waiting(name: &str) -> AccountRequest {
         started_at: None,
         operation_id: None,
         provisioned_product_id: None,
+        requested_at: 1_000,
+        waits_for: None,
         files: BTreeSet::from([FILE.to_owned()]),
     }
 }
@@ -210,6 +212,7 @@ fn aws(call: &Call) -> Answer {
             { "Id": "pa-2", "Active": true, "CreatedTime": 1_700_000_000 },
             { "Id": "pa-3", "Active": false, "CreatedTime": 1_800_000_000 },
         ] })),
+        "ListLaunchPaths" => Answer::ok(json!({ "LaunchPathSummaries": [] })),
         "ProvisionProduct" | "UpdateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
             { "RecordId": "rec-1", "Status": "CREATED", "ProvisionedProductId": "pp-1" } })),
         "TerminateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
@@ -218,6 +221,8 @@ fn aws(call: &Call) -> Answer {
         // Organizations keeps addresses as they were written.
         "DescribeAccount" => Answer::ok(json!({ "Account":
             { "Id": text("AccountId"), "Email": "AWS+Payments@Example.com" } })),
+        "DescribeOrganizationalUnit" => Answer::ok(json!({ "OrganizationalUnit":
+            { "Id": text("OrganizationalUnitId"), "Name": "Prod" } })),
         "ListParents" => Answer::ok(json!({ "Parents": [{ "Id": ROOT, "Type": "ROOT" }] })),
         "MoveAccount" => Answer::ok(json!({})),
         "CreateAccount" | "DescribeCreateAccountStatus" => {
@@ -440,6 +445,20 @@ fn updated() -> Value {
     ))
 }
 
+/// The event of [`created`], as it comes at `time`.
+fn created_at(time: Timestamp) -> Value {
+    let mut event = created();
+    event["detail"]["eventTime"] = json!(time.to_string());
+    event["time"] = json!(time.to_string());
+    event
+}
+
+fn creation_failed_because(name: &str, account: Option<&str>, words: &str) -> Value {
+    let mut event = creation_failed(name, account);
+    event["detail"]["serviceEventDetails"]["createManagedAccountStatus"]["message"] = json!(words);
+    event
+}
+
 /// `CreateManagedAccount` FAILED; without an account it reads `Not Available`.
 fn creation_failed(name: &str, account: Option<&str>) -> Value {
     let mut event = sample(include_str!(
@@ -624,28 +643,77 @@ async fn what_aws_cannot_do_now_is_put_back_and_tried_again_later() {
 
 #[tokio::test]
 async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
+    let words = "Parameter is not valid";
+    let requests: Vec<_> = (0..7).map(|n| waiting(&format!("n{n}"))).collect();
+    let world = world(
+        FACTORY,
+        requests.clone(),
+        on("ProvisionProduct", move || {
+            said(400, "InvalidParametersException", words)
+        }),
+    )
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    // A request that fails frees a slot for the next.
+    assert_eq!(world.running(), BTreeSet::new());
+    assert_eq!(world.status("n5"), "VALID");
+    assert!(!world.is_retried(&advance()).await);
+    for n in 0..7 {
+        let name = format!("n{n}");
+        assert_eq!(world.status(&name), "FAILED", "{words}");
+        assert!(world.why(&name).contains(words), "{}", world.why(&name));
+    }
+    assert_eq!(world.running(), BTreeSet::new());
+    assert_eq!(world.open(FILE), 0);
+    assert_eq!(world.sent(EVENTS), []);
+}
+
+/// Answers to orders while the set-up is not as it has to be.
+fn faults_of_the_set_up() -> Vec<(&'static str, Answer, &'static str, &'static str)> {
     let no_paths = "No launch paths found for resource: prod-1";
-    for (operation, answer, words) in [
+    let denied = "User: orgkeeper is not authorized to perform: controltower:CreateManagedAccount";
+    let quota = "The organization has reached its number of accounts.";
+    vec![
         (
             "ProvisionProduct",
             said(400, "ResourceNotFoundException", no_paths),
             no_paths,
+            "Portfolios",
         ),
         (
             "ProvisionProduct",
-            said(400, "InvalidParametersException", "Parameter is not valid"),
-            "Parameter is not valid",
+            said(
+                400,
+                "InvalidParametersException",
+                "several launch paths: name one",
+            ),
+            "several launch paths",
+            "AccountFactoryLaunchPathId",
         ),
         (
             "ProvisionProduct",
-            said(400, "AccessDeniedException", "You may not do that"),
-            "You may not do that",
+            said(400, "AccessDeniedException", denied),
+            denied,
+            "allow the role",
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "InvalidParametersException", denied),
+            denied,
+            "allow the role",
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "InvalidParametersException", quota),
+            quota,
+            "Service Quotas",
         ),
         (
             "SearchProductsAsAdmin",
             Answer::ok(json!({ "ProductViewDetails": [{ "ProductViewSummary":
                 { "ProductId": "prod-trap", "Name": PRODUCT, "Owner": "Somebody" } }] })),
             "is Control Tower set up",
+            "set up AWS Control Tower",
         ),
         (
             "ListProvisioningArtifacts",
@@ -653,29 +721,302 @@ async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
                 json!({ "ProvisioningArtifactDetails": [{ "Id": "pa-1", "Active": false }] }),
             ),
             "has no active version",
+            "landing zone",
         ),
-    ] {
+    ]
+}
+
+/// Runs the messages that are due after so many seconds: turns are given again.
+async fn later(world: &mut World, seconds: i64) {
+    world.now += SignedDuration::from_secs(seconds);
+    assert!(!world.is_retried(&advance()).await);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_fails_no_row_and_is_told_once_and_all_rows_go_on_when_it_is_gone() {
+    for (operation, answer, words, remedy) in faults_of_the_set_up() {
         let requests: Vec<_> = (0..7).map(|n| waiting(&format!("n{n}"))).collect();
-        let world = world(
-            FACTORY,
-            requests.clone(),
-            on(operation, move || answer.clone()),
-        )
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let mut world = world(FACTORY, requests.clone(), move |call| {
+            let fails = call.operation == operation && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| answer.clone())
+        })
         .await;
         assert_eq!(world.inserted(&requests).await, None);
-        // A request that fails frees a slot for the next.
-        assert_eq!(world.running(), BTreeSet::new());
-        assert_eq!(world.status("n5"), "VALID");
-        assert!(!world.is_retried(&advance()).await);
         for n in 0..7 {
-            let name = format!("n{n}");
-            assert_eq!(world.status(&name), "FAILED", "{words}");
-            assert!(world.why(&name).contains(words), "{}", world.why(&name));
+            assert_eq!(world.status(&format!("n{n}")), "VALID", "{words}");
         }
+        let why = world.row("n0")["WaitsFor"]["S"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            why.contains(words) && why.contains("nothing is wrong with the row"),
+            "{why}"
+        );
+        // The others have not even been tried.
+        assert_eq!(world.row("n6")["WaitsFor"], Value::Null);
         assert_eq!(world.running(), BTreeSet::new());
-        assert_eq!(world.open(FILE), 0);
-        assert_eq!(world.sent(EVENTS), []);
+        assert_eq!(world.open(FILE), 7);
+        let orders = world.called(operation);
+        // Nobody is tried before the minute is over, and then a few.
+        later(&mut world, 30).await;
+        assert_eq!(world.called(operation), orders, "{words}");
+        later(&mut world, 30).await;
+        assert!(world.called(operation) > orders, "{words}");
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 1, "{words}");
+        assert_eq!(published[0]["TopicArn"], ERROR);
+        let message = published[0]["Message"].as_str().unwrap();
+        assert!(message.contains(remedy), "{message}");
+
+        broken.store(0, Ordering::Relaxed);
+        later(&mut world, 200).await;
+        let statuses: Vec<String> = (0..7).map(|n| world.status(&format!("n{n}"))).collect();
+        let of = |status: &str| statuses.iter().filter(|it| *it == status).count();
+        assert_eq!((of("PROVISIONING"), of("VALID")), (5, 2), "{words}");
+        assert_eq!(world.forms("Publish").len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_that_stays_is_told_again_the_next_day_and_another_one_at_once() {
+    let said_now = Arc::new(Mutex::new("No launch paths found for resource: prod-1"));
+    let of_aws = Arc::clone(&said_now);
+    let mut world = world(FACTORY, [waiting("payments")], move |call| {
+        let words = *of_aws.lock().unwrap();
+        (call.operation == "ProvisionProduct")
+            .then(|| said(400, "ResourceNotFoundException", words))
+    })
+    .await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    later(&mut world, 120).await;
+    assert_eq!(world.called("Publish"), 1);
+    later(&mut world, 86_400).await;
+    assert_eq!(world.called("Publish"), 2);
+    *said_now.lock().unwrap() = "Role is not authorized to perform: sso:CreateTrust";
+    later(&mut world, 900).await;
+    assert_eq!(world.called("Publish"), 3);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_that_could_not_be_told_is_told_later() {
+    let topic = Arc::new(AtomicUsize::new(0));
+    let of_aws = Arc::clone(&topic);
+    let mut world = world(FACTORY, [waiting("payments")], move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => Some(said(400, "AccessDeniedException", "not authorized")),
+            "Publish" if of_aws.fetch_add(1, Ordering::Relaxed) == 0 => {
+                Some(Answer::xml_error(403, "AuthorizationError"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.status("payments"), "VALID");
+    later(&mut world, 120).await;
+    assert_eq!(world.called("Publish"), 2);
+    later(&mut world, 240).await;
+    assert_eq!(world.called("Publish"), 2);
+}
+
+#[tokio::test]
+async fn a_second_fault_after_the_first_was_removed_is_told_again() {
+    let broken = Arc::new(AtomicUsize::new(1));
+    let of_aws = Arc::clone(&broken);
+    let mut world = world(
+        FACTORY,
+        [waiting("payments"), waiting("billing")],
+        move |call| {
+            let fails = call.operation == "ProvisionProduct" && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| said(400, "AccessDeniedException", "not authorized"))
+        },
+    )
+    .await;
+    assert_eq!(
+        world
+            .inserted(&[waiting("payments"), waiting("billing")])
+            .await,
+        None
+    );
+    broken.store(0, Ordering::Relaxed);
+    later(&mut world, 120).await;
+    assert_eq!(world.status("payments"), "PROVISIONING");
+    assert!(!world.is_retried(&created_at(world.now)).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    broken.store(1, Ordering::Relaxed);
+    assert_eq!(world.inserted(&[waiting("later")]).await, None);
+    world.tables.put(ACCOUNTS, &item(&waiting("later")));
+    later(&mut world, 60).await;
+    assert_eq!(world.status("later"), "VALID");
+    assert_eq!(world.called("Publish"), 2);
+}
+
+#[tokio::test]
+async fn of_several_launch_paths_that_of_account_factorys_own_portfolio_is_taken() {
+    let world = world(FACTORY, [waiting("payments"), waiting("billing")], |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" if call.body["PathId"].is_null() => Some(said(
+                400,
+                "InvalidParametersException",
+                "The product has several launch paths: name one.",
+            )),
+            "ListLaunchPaths" => Some(Answer::ok(match call.body["PageToken"].as_str() {
+                None => json!({ "NextPageToken": "two", "LaunchPathSummaries":
+                    [{ "Id": "lpv2-other", "Name": "Platform Engineering" }] }),
+                Some(_) => json!({ "LaunchPathSummaries":
+                    [{ "Id": "lpv2-own", "Name": "AWS Control Tower Account Factory Portfolio" }] }),
+            })),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(
+        world
+            .inserted(&[waiting("payments"), waiting("billing")])
+            .await,
+        None
+    );
+    for name in ["payments", "billing"] {
+        assert_eq!(world.status(name), "PROVISIONING");
+    }
+    let orders = world.wire.calls_of("ProvisionProduct");
+    assert_eq!(orders.last().unwrap().body["PathId"], "lpv2-own");
+    // It is found once.
+    let before = world.called("ListLaunchPaths");
+    world.tables.put(ACCOUNTS, &item(&waiting("later")));
+    assert_eq!(world.inserted(&[waiting("later")]).await, None);
+    assert_eq!(world.called("ListLaunchPaths"), before);
+    assert_eq!(world.status("later"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn busy_is_busy_under_whatever_code_aws_says_it() {
+    let busy = || {
+        said(
+            400,
+            "InvalidParametersException",
+            "Not now: another AWS Control Tower operation is in progress.",
+        )
+    };
+    let cases = [
+        ("ProvisionProduct", waiting("payments"), "AVAILABLE"),
+        ("UpdateProvisionedProduct", corrected(None), "TAINTED"),
+        ("TerminateProvisionedProduct", corrected(None), "ERROR"),
+    ];
+    for (operation, request, product_status) in cases {
+        let world = world(FACTORY, [request.clone()], move |call| {
+            match call.operation.as_str() {
+                "DescribeProvisionedProduct" => Some(product(product_status)),
+                it if it == operation => Some(busy()),
+                _ => None,
+            }
+        })
+        .await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.called(operation), 1);
+        assert_eq!(world.status("payments"), "VALID", "{operation}");
+        let why = world.row("payments")["WaitsFor"]["S"].clone();
+        assert_eq!(why, "AWS is busy with another operation");
+        assert_eq!(world.called("Publish"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_reached_quota_that_only_the_operation_tells_makes_all_wait_too() {
+    let quota = "The organization has reached its number of accounts.";
+    let requests = [
+        in_progress("payments", Some("rec-1")),
+        in_progress("billing", Some("rec-2")),
+    ];
+    let world = world(FACTORY, requests, move |call| {
+        let failed = json!({ "RecordErrors": [{ "Code": "x", "Description": quota }] });
+        (call.operation == "DescribeRecord").then(|| record_of("FAILED", &failed))
+    })
+    .await;
+    for name in ["payments", "billing"] {
+        assert!(
+            !world
+                .is_retried(&creation_failed_because(name, None, quota))
+                .await
+        );
+        assert_eq!(world.status(name), "VALID");
+    }
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 1);
+    assert_eq!(world.running(), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn an_order_that_aws_answered_by_an_error_has_another_token_next_time() {
+    let first = waiting("payments");
+    let orders = Arc::new(AtomicUsize::new(0));
+    let of_aws = Arc::clone(&orders);
+    let mut world = world(FACTORY, [first.clone()], move |call| {
+        let first =
+            call.operation == "ProvisionProduct" && of_aws.fetch_add(1, Ordering::Relaxed) == 0;
+        first.then(|| Answer::error(400, "ResourceInUseException"))
+    })
+    .await;
+    assert_eq!(world.inserted(&[first]).await, None);
+    later(&mut world, 5).await;
+    let orders = world.wire.calls_of("ProvisionProduct");
+    let tokens: BTreeSet<&str> = orders
+        .iter()
+        .map(|order| order.body["ProvisionToken"].as_str().unwrap())
+        .collect();
+    assert_eq!(tokens.len(), 2);
+    let names: BTreeSet<&str> = orders
+        .iter()
+        .map(|order| order.body["ProvisionedProductName"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2);
+}
+
+#[tokio::test]
+async fn a_unit_that_has_another_name_by_now_is_ordered_by_that_and_one_that_is_gone_ends_the_row()
+{
+    let wrong = || {
+        said(
+            400,
+            "InvalidParametersException",
+            "The unit has another name.",
+        )
+    };
+    let mut renamed = world(FACTORY, [waiting("payments")], move |call| {
+        let unit = &call.body["ProvisioningParameters"][2]["Value"];
+        match call.operation.as_str() {
+            "ProvisionProduct" if unit != "Night watch (ou-a1b2-cdefgh34)" => Some(wrong()),
+            "DescribeOrganizationalUnit" => Some(Answer::ok(json!({ "OrganizationalUnit":
+                { "Id": UNIT, "Name": "Night watch" } }))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(renamed.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(renamed.status("payments"), "VALID");
+    later(&mut renamed, 5).await;
+    assert_eq!(renamed.status("payments"), "PROVISIONING");
+    let unit = &renamed.row("payments")["Unit"]["M"];
+    assert_eq!(unit["Path"]["S"], "Root/Workloads/Night watch");
+
+    let gone = world(FACTORY, [waiting("payments")], move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => Some(wrong()),
+            "DescribeOrganizationalUnit" => {
+                Some(Answer::error(400, "OrganizationalUnitNotFoundException"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(gone.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(
+        gone.why("payments"),
+        "the organizational unit Root/Workloads/Prod (ou-a1b2-cdefgh34) was deleted meanwhile: name another one"
+    );
 }
 
 #[tokio::test]
@@ -1328,7 +1669,7 @@ async fn an_operation_that_nothing_was_heard_of_is_asked_about() {
         (
             Answer::error(400, "ResourceNotFoundException"),
             "FAILED",
-            "AWS no longer knows the operation: look for the account, then send the row again",
+            "AWS no longer knows the operation: look for the account, then upload the file again",
         ),
     ] {
         let shown = format!("{answer:?}");
@@ -1558,7 +1899,7 @@ async fn a_product_that_cannot_be_looked_at_decides_nothing() {
     for (answer, status) in [
         (Answer::error(400, "ThrottlingException"), "VALID"),
         (Answer::error(500, "InternalFailure"), "PROVISIONING"),
-        (Answer::error(400, "AccessDeniedException"), "FAILED"),
+        (Answer::error(400, "AccessDeniedException"), "VALID"),
     ] {
         let world = after_an_earlier_attempt(corrected(None), answer).await;
         assert_eq!(world.status("payments"), status);
@@ -1590,7 +1931,7 @@ async fn an_account_without_control_towers_role_is_not_enrolled() {
         assert_eq!(
             world.why("payments"),
             "account 111122223333 has no role AWSControlTowerExecution that trusts the management \
-             account: create it (its permissions: AdministratorAccess), then send the row again"
+             account: create it (its permissions: AdministratorAccess), then upload the file again"
         );
         assert_eq!(world.called("ProvisionProduct"), 0);
     }
@@ -1683,8 +2024,18 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         ),
         (
             create_status("FAILED", &failure("ACCOUNT_LIMIT_EXCEEDED")),
-            "FAILED",
-            "ask AWS for a higher quota",
+            "VALID",
+            "",
+        ),
+        (
+            create_status("FAILED", &failure("PENDING_BUSINESS_VALIDATION")),
+            "VALID",
+            "",
+        ),
+        (
+            create_status("FAILED", &failure("INTERNAL_FAILURE")),
+            "VALID",
+            "",
         ),
         (
             create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")),
@@ -1699,8 +2050,13 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         ),
         (
             said(400, "ConstraintViolationException", "too many accounts"),
-            "FAILED",
-            "too many accounts",
+            "VALID",
+            "",
+        ),
+        (
+            Answer::error(400, "FinalizingOrganizationException"),
+            "VALID",
+            "",
         ),
         (Answer::error(500, "ServiceException"), "PROVISIONING", ""),
     ] {
@@ -1717,6 +2073,61 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         let moves = usize::from(status == "SUCCEEDED");
         assert_eq!(world.called("MoveAccount"), moves, "{shown}");
     }
+}
+
+#[tokio::test]
+async fn what_an_organization_may_not_do_now_passes_or_waits_for_somebody() {
+    for (reason, message, alerts) in [
+        ("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "no", 0),
+        ("ACCOUNT_CREATION_NOT_COMPLETE", "no", 0),
+        ("", "Too many accounts are being made at a time.", 0),
+        ("ACCOUNT_NUMBER_LIMIT_EXCEEDED", "no", 1),
+        ("MASTER_ACCOUNT_PAYMENT_INSTRUMENT_REQUIRED", "no", 1),
+    ] {
+        let refusal = json!({ "__type": "ConstraintViolationException", "Message": message,
+            "Reason": reason });
+        let world = world(
+            ORGANIZATIONS,
+            [waiting("payments")],
+            on("CreateAccount", move || {
+                Answer::xml(400, &refusal.to_string())
+            }),
+        )
+        .await;
+        assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+        assert_eq!(world.status("payments"), "VALID", "{reason}");
+        assert_eq!(world.called("Publish"), alerts, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_inside_aws_again_and_again_ends_without_blaming_the_row() {
+    let tried = AccountRequest {
+        put_back: 10,
+        ..in_progress("payments", Some("car-1"))
+    };
+    let world = world(
+        ORGANIZATIONS,
+        [tried],
+        on("DescribeCreateAccountStatus", || {
+            create_status("FAILED", &failure("INTERNAL_FAILURE"))
+        }),
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    assert_eq!(world.status("payments"), "FAILED");
+    let why = world.why("payments");
+    assert!(why.starts_with("AWS failed at it 11 times"), "{why}");
+    let end = ends(&[AccountRequest {
+        error_msg: Some(why),
+        ..failed("payments")
+    }]);
+    assert_eq!(world.stream(&end).await, None);
+    let alert = world.forms("Publish")[0]["Message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(!alert.contains("correct the row"), "{alert}");
 }
 
 #[tokio::test]
@@ -1841,7 +2252,9 @@ async fn a_failed_result_is_taken_as_the_request_itself_tells_it() {
             "FAILED",
             "does not take this e-mail address",
         ),
-        ("INTERNAL_FAILURE", "FAILED", "(INTERNAL_FAILURE)"),
+        ("INTERNAL_FAILURE", "VALID", ""),
+        ("ACCOUNT_LIMIT_EXCEEDED", "VALID", ""),
+        ("BRAND_NEW", "FAILED", "(BRAND_NEW)"),
     ] {
         let world = world(
             ORGANIZATIONS,
@@ -1872,8 +2285,9 @@ async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
         (create_status("SUCCEEDED", &made()), "SUCCEEDED"),
         (
             create_status("FAILED", &failure("INVALID_ADDRESS")),
-            "FAILED",
+            "VALID",
         ),
+        (create_status("FAILED", &failure("INVALID_EMAIL")), "FAILED"),
         (
             create_status("FAILED", &failure("CONCURRENT_ACCOUNT_MODIFICATION")),
             "VALID",
