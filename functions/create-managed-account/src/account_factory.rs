@@ -73,6 +73,10 @@ impl AccountFactory {
             Leftover::Changing if again => Ok(OrderOutcome::Unknown),
             Leftover::Changing => Ok(OrderOutcome::RetryLater),
             Leftover::Account(account) => Ok(OrderOutcome::AccountExists(account)),
+            Leftover::Unmanaged(account) => Ok(OrderOutcome::Refused(format!(
+                "account {account} is no provisioned product of Account Factory: change its organizational unit or \
+                 its owner in Control Tower"
+            ))),
             Leftover::Unfinished(product) => self.update(request, &product).await,
             Leftover::Failed(product) => {
                 // Each try needs a token of its own.
@@ -115,11 +119,19 @@ impl AccountFactory {
     }
 
     async fn leftover(&self, request: &AccountRequest) -> Result<Leftover, AwsCallError> {
-        let Some(product) = request.provisioned_product_id.clone() else {
-            return Ok(Leftover::Nothing);
+        let product = match (&request.provisioned_product_id, &request.account_id) {
+            (Some(product), _) => product.clone(),
+            (None, Some(account)) if request.change => {
+                match self.service_catalog.product_of(account).await? {
+                    Some(product) => product,
+                    None => return Ok(Leftover::Unmanaged(account.clone())),
+                }
+            }
+            (None, _) => return Ok(Leftover::Nothing),
         };
         let state = self.service_catalog.product_state(&product).await?;
         Ok(match state {
+            Some(ProductState::Available) if request.change => Leftover::Unfinished(product),
             Some(ProductState::Available) => match &request.account_id {
                 Some(account) if self.organizations.parent(account).await? == request.unit.id => {
                     Leftover::Account(account.clone())
@@ -171,6 +183,8 @@ enum Leftover {
     Failed(String),
     /// A product that an operation is changing.
     Changing,
+    /// An account that has to be changed, but is no product.
+    Unmanaged(AccountId),
 }
 
 fn in_progress(accepted: AcceptedOperation) -> OrderOutcome {
@@ -239,6 +253,11 @@ mod tests {
             operation_id: None,
             provisioned_product_id: None,
             requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            withdrawn: false,
             waits_for: None,
             files: std::collections::BTreeSet::new(),
         }

@@ -146,6 +146,11 @@ impl CreateAccount {
         if email.is_none_or(|email| email.to_lowercase() != request.account_email) {
             return Ok(false);
         }
+        if request.change {
+            self.organizations
+                .tag_account(account, &tags(request))
+                .await?;
+        }
         let unit = &request.unit.id;
         let parent = self.organizations.parent(account).await?;
         if parent == *unit {

@@ -8,6 +8,7 @@ use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::organizations::{Organizations, OuId},
+    idempotency::IdempotencyTable,
     ids::AccountId,
     lifecycle::{self, Operation, OperationEnded},
     queue::{Queue, Reason, retry_delay},
@@ -22,8 +23,9 @@ use serde_json::json;
 
 use crate::{
     creator::AccountCreator,
+    incoming::Lost,
     operation::{OperationProgress, OrderOutcome},
-    outcome_alert, set_up,
+    set_up,
 };
 
 /// An account whose order got no answer is ordered again after so long: the call has surely ended by then.
@@ -32,6 +34,8 @@ const ORDER_AGAIN: Duration = Duration::from_secs(30);
 /// longest delay of a message.
 const SET_UP_RETRY: Duration = Duration::from_secs(56);
 const SET_UP_DOUBLINGS: u32 = 4;
+/// How much later the results of a file are written after one of its rows changed.
+const RESULTS_DELAY: Duration = Duration::from_secs(20);
 /// How often an operation that fails inside AWS is ordered again.
 const TRIES_INSIDE: u32 = 10;
 /// What a request waits for that AWS could not take now.
@@ -87,6 +91,8 @@ pub struct Pipeline {
     pub organizations: Arc<Organizations>,
     /// Where alerts are published.
     pub topics: AlertTopics,
+    /// Which of them were published.
+    pub alerts_sent: IdempotencyTable,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
@@ -303,11 +309,13 @@ impl Pipeline {
             .collect())
     }
 
-    /// Asks AWS about every operation that no event came of, and releases the slots that nobody uses.
+    /// Asks AWS about every operation that no event came of, releases the slots that nobody uses, and looks after every
+    /// other open request.
     ///
     /// # Errors
     /// If a call failed; whatever does not depend on it is done.
-    pub async fn reconcile(&self, now: Timestamp) -> Result<(), AwsCallError> {
+    pub async fn reconcile(&self, lost: Lost, now: Timestamp) -> Result<(), AwsCallError> {
+        let time = now;
         let slots = self.ledger.operation_slots().await?;
         let found = self.ledger.read(slots.iter().map(String::as_str)).await?;
         let now = now.as_millisecond();
@@ -319,6 +327,7 @@ impl Pipeline {
         }));
         let reconciled: Result<(), _> = reconciled.await.into_iter().collect();
         self.release_abandoned_assignment_slots().await?;
+        self.look_after_all(lost, time).await?;
         reconciled
     }
 
@@ -436,7 +445,8 @@ impl Pipeline {
         };
         let outcome = Outcome {
             account_id: Some(account.clone()),
-            error_msg: None,
+            assigning_at: (next == Status::Assigning).then_some(now),
+            ..Outcome::default()
         };
         if request.waits_for.is_some() {
             // Whatever it waited for is over.
@@ -454,6 +464,7 @@ impl Pipeline {
         let outcome = Outcome {
             account_id,
             error_msg: Some(reason),
+            ..Outcome::default()
         };
         self.advance(request, Status::Failed, &outcome).await
     }
@@ -563,51 +574,40 @@ impl Pipeline {
     ) -> Result<(), AwsCallError> {
         let messages = requests
             .map(|request| {
-                let task = AssignTask::first(&request.account_email, request.attempt);
-                let task = AssignmentsTask::Assign(task);
+                let task = AssignmentsTask::Assign(AssignTask {
+                    chain: request.assign_chain,
+                    ..AssignTask::first(&request.account_email, request.attempt)
+                });
                 (json!(task).to_string(), Duration::ZERO)
             })
             .collect();
         self.queue.send(&self.queues.assignments, messages).await
     }
 
-    /// Sends the tasks to write the results of every file whose last request has ended.
+    /// Sends the tasks to write the results of these files again: at once for a file whose last request has ended, a
+    /// little later for the others, so that several changes are one task.
     ///
     /// # Errors
     /// If a call fails.
     pub async fn send_results_tasks(
         &self,
-        ended: impl Iterator<Item = &AccountRequest>,
+        files: impl Iterator<Item = &String>,
     ) -> Result<(), AwsCallError> {
-        let files: BTreeSet<FileId> = ended
-            .flat_map(|request| &request.files)
-            .filter_map(|file| file.parse().ok())
-            .collect();
+        let files: BTreeSet<FileId> = files.filter_map(|file| file.parse().ok()).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
         let progress = self.ledger.progress(&files).await?;
         let messages = files
             .iter()
-            .filter(|file| progress.get(file).is_some_and(|file| file.ended()))
             .map(|file| {
-                let task = UploadsTask::Results((*file).clone());
-                (json!(task).to_string(), Duration::ZERO)
+                let ended = progress.get(file).is_some_and(|file| file.ended());
+                let delay = if ended { Duration::ZERO } else { RESULTS_DELAY };
+                let task = UploadsTask::Results(file.clone());
+                (json!(task).to_string(), delay)
             })
             .collect();
         self.queue.send(&self.queues.uploads, messages).await
-    }
-
-    /// Publishes the outcome of a request.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn publish_outcome(
-        &self,
-        ended: &AccountRequest,
-        now: Timestamp,
-    ) -> Result<(), AwsCallError> {
-        match outcome_alert::alert(ended, &self.region, now) {
-            Some(alert) => self.topics.publish(&alert).await,
-            None => Ok(()),
-        }
     }
 }
 

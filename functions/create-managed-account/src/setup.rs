@@ -7,6 +7,7 @@ use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
     gateway::{organizations::Organizations, rates::QuotaShare},
+    idempotency::IdempotencyTable,
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -66,6 +67,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
         },
         operations_at_once: config.operations_at_once,
         reconcile_after: config.reconcile_after,
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
         role: config.role.clone(),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };

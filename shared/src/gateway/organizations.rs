@@ -426,16 +426,12 @@ impl Organizations {
         name: &str,
         tags: &[(&str, String)],
     ) -> Result<AccountCreation, AwsCallError> {
-        let tags = tags
-            .iter()
-            .filter_map(|(key, value)| Tag::builder().key(*key).value(value).build().ok())
-            .collect();
         let answer = self
             .client
             .create_account()
             .email(email)
             .account_name(name)
-            .set_tags(Some(tags))
+            .set_tags(Some(sdk_tags(tags)))
             .send()
             .await
             .map_err(|error| {
@@ -506,6 +502,27 @@ impl Organizations {
         }
     }
 
+    /// Sets tags of an account; others stay.
+    ///
+    /// Not paced: only a row whose owner changed needs it.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tag_account(
+        &self,
+        id: &AccountId,
+        tags: &[(&str, String)],
+    ) -> Result<(), AwsCallError> {
+        self.client
+            .tag_resource()
+            .resource_id(id.as_str())
+            .set_tags(Some(sdk_tags(tags)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed("TagResource", &error))
+    }
+
     /// Moves an account from one parent to another.
     ///
     /// # Errors
@@ -553,6 +570,12 @@ fn units_of(path: &str) -> Vec<OuId> {
     path.split('/')
         .filter(|part| part.starts_with("ou-") || part.starts_with("r-"))
         .map(|unit| OuId(unit.to_owned()))
+        .collect()
+}
+
+fn sdk_tags(tags: &[(&str, String)]) -> Vec<Tag> {
+    tags.iter()
+        .filter_map(|(key, value)| Tag::builder().key(*key).value(value).build().ok())
         .collect()
 }
 

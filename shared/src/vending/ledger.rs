@@ -4,7 +4,7 @@
 //! under a condition: however many invocations try at once, one of them does it and the others see
 //! that it is done.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -50,8 +50,8 @@ pub enum Submission {
     Start {
         /// The request.
         request: Box<AccountRequest>,
-        /// The failed attempt that it replaces.
-        over: Option<u32>,
+        /// What it replaces.
+        over: Over,
     },
     /// A request that is in progress already: the file waits for it too.
     Follow {
@@ -60,6 +60,22 @@ pub enum Submission {
         /// Its attempt.
         attempt: u32,
     },
+}
+
+/// What a submitted request replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Nothing: the table does not know the account.
+    Nothing,
+    /// An attempt that has ended.
+    Ended {
+        /// How it ended.
+        status: Status,
+        /// Its number.
+        attempt: u32,
+    },
+    /// An attempt that has not begun: nobody waits for it any more.
+    Waiting(Box<AccountRequest>),
 }
 
 /// Why a submission was not accepted.
@@ -89,6 +105,20 @@ pub struct Outcome {
     pub account_id: Option<AccountId>,
     /// Why it failed.
     pub error_msg: Option<String>,
+    /// Since when access is assigned, in milliseconds since 1970.
+    pub assigning_at: Option<i64>,
+    /// Whether it failed because the row was taken back.
+    pub withdrawn: bool,
+}
+
+/// What a submission does in a transaction.
+#[derive(Debug, Default)]
+struct Planned {
+    actions: Vec<TransactWriteItem>,
+    /// The items of `VendingState` that the actions change.
+    state_keys: Vec<String>,
+    /// Files that wait for one request less.
+    left: Vec<FileId>,
 }
 
 /// How a request that had a slot waits for another.
@@ -163,32 +193,43 @@ impl Ledger {
         let mut refused = Vec::new();
         let mut rest: Vec<usize> = (0..submissions.len()).rev().collect();
         while !rest.is_empty() {
-            let mut batch = Vec::new();
-            // The last action counts the file's open requests.
+            let mut batch: Vec<(usize, Planned)> = Vec::new();
+            let mut keys: BTreeSet<String> = BTreeSet::new();
+            // The last actions count the open requests of this file, and of those that are left.
             let mut room = ACTIONS_PER_TRANSACTION - 1;
             while let Some(place) = rest.pop() {
-                let actions = self.actions_of(file, &submissions[place])?;
-                if actions.len() > room {
+                let planned = self.planned(file, &submissions[place])?;
+                let left = planned.left.iter().map(file_key);
+                let new: Vec<String> = left.filter(|key| !keys.contains(key)).collect();
+                let needed = planned.actions.len() + new.len();
+                // A transaction changes no item twice.
+                if needed > room || planned.state_keys.iter().any(|key| keys.contains(key)) {
                     rest.push(place);
                     break;
                 }
-                room -= actions.len();
-                batch.push((place, actions));
+                room -= needed;
+                keys.extend(new);
+                keys.extend(planned.state_keys.iter().cloned());
+                batch.push((place, planned));
             }
             // A refused submission is left out, and the others are tried again.
             while !batch.is_empty() {
-                let mut actions: Vec<_> = batch
-                    .iter()
-                    .flat_map(|(_, actions)| actions.clone())
-                    .collect();
-                actions.push(self.count_open(file, i64::try_from(batch.len()).unwrap_or(i64::MAX)));
+                let own = batch.iter().flat_map(|(_, planned)| &planned.actions);
+                let mut actions: Vec<_> = own.cloned().collect();
+                let more = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+                let mut counts = BTreeMap::from([(file, more)]);
+                for left in batch.iter().flat_map(|(_, planned)| &planned.left) {
+                    *counts.entry(left).or_default() -= 1;
+                }
+                let counts = counts.into_iter().filter(|(_, by)| *by != 0);
+                actions.extend(counts.map(|(file, by)| self.count_open(file, by)));
                 let Some(reasons) = self.transact(actions).await? else {
                     break;
                 };
                 let mut reasons = reasons.into_iter();
                 let before = batch.len();
-                batch.retain(|(place, actions)| {
-                    let own: Vec<_> = reasons.by_ref().take(actions.len()).collect();
+                batch.retain(|(place, planned)| {
+                    let own: Vec<_> = reasons.by_ref().take(planned.actions.len()).collect();
                     let refusal = refusal(&own);
                     refused.extend(refusal.clone().map(|why| (*place, why)));
                     refusal.is_none()
@@ -201,59 +242,282 @@ impl Ledger {
         Ok(refused)
     }
 
-    fn actions_of(
-        &self,
-        file: &FileId,
-        submission: &Submission,
-    ) -> Result<Vec<TransactWriteItem>, AwsCallError> {
+    fn planned(&self, file: &FileId, submission: &Submission) -> Result<Planned, AwsCallError> {
         match submission {
-            Submission::Start { request, over } => {
-                let item: Item = serde_dynamo::to_item(request.as_ref()).map_err(no_item)?;
-                let put = Expression::of(match over {
-                    None => "attribute_not_exists(#AccountEmail)",
-                    Some(_) => "#Status = :failed AND #Attempt = :over",
-                })
-                .values(over.iter().flat_map(|over| {
-                    [
-                        (":failed", text(Status::Failed.as_str())),
-                        (":over", number(*over)),
-                    ]
-                }))
-                .put(&self.accounts, item);
-                let name =
-                    Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
-                        .values([(":email", text(&request.account_email))])
-                        .update(
-                            &self.state,
-                            state_key(&name_key(request)),
-                            "SET #AccountEmail = :email",
-                        );
-                Ok(vec![put, name])
-            }
+            Submission::Start { request, over } => self.start(request, over),
             Submission::Follow {
                 account_email,
                 attempt,
-            } => Ok(vec![
-                Expression::of(
-                    "#Attempt = :attempt AND #Status IN (:valid, :provisioning, :assigning) \
-                     AND NOT contains(#Files, :file) AND size(#Files) < :most",
-                )
-                .values([
-                    (":attempt", number(*attempt)),
-                    (":valid", text(Status::Valid.as_str())),
-                    (":provisioning", text(Status::Provisioning.as_str())),
-                    (":assigning", text(Status::Assigning.as_str())),
-                    (":file", text(&file.to_string())),
-                    (":files", set([file.to_string()])),
-                    (":most", number(FILES_PER_REQUEST)),
-                ])
-                .update(
-                    &self.accounts,
-                    account_key(account_email),
-                    "ADD #Files :files",
-                ),
-            ]),
+            } => Ok(Planned {
+                actions: vec![self.follow(file, account_email, *attempt)],
+                ..Planned::default()
+            }),
         }
+    }
+
+    fn start(&self, request: &AccountRequest, over: &Over) -> Result<Planned, AwsCallError> {
+        let item: Item = serde_dynamo::to_item(request).map_err(no_item)?;
+        let email = &request.account_email;
+        let replaced = |status: Status, attempt: u32, more: &str| {
+            Expression::of(&format!("#Status = :status AND #Attempt = :over{more}")).values([
+                (":status", text(status.as_str())),
+                (":over", number(attempt)),
+            ])
+        };
+        let put = match over {
+            Over::Nothing => Expression::of("attribute_not_exists(#AccountEmail)"),
+            Over::Ended { status, attempt } => replaced(*status, *attempt, ""),
+            Over::Waiting(held) => replaced(held.status, held.attempt, " AND #Files = :files")
+                .values([(":files", set_of(&held.files))]),
+        };
+        let name = name_key(&request.account_name);
+        let take = Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
+            .values([(":email", text(email))])
+            .update(&self.state, state_key(&name), "SET #AccountEmail = :email");
+        let mut planned = Planned {
+            actions: vec![put.put(&self.accounts, item), take],
+            state_keys: vec![name.clone()],
+            left: Vec::new(),
+        };
+        if let Over::Waiting(held) = over {
+            planned.left = held.files.iter().filter_map(|it| it.parse().ok()).collect();
+            let former = name_key(&held.account_name);
+            if former != name {
+                planned.actions.push(self.free_name(email, &former));
+                planned.state_keys.push(former);
+            }
+        }
+        Ok(planned)
+    }
+
+    fn follow(&self, file: &FileId, account_email: &str, attempt: u32) -> TransactWriteItem {
+        Expression::of(
+            "#Attempt = :attempt AND #Status IN (:valid, :provisioning, :assigning) \
+             AND NOT contains(#Files, :file) AND size(#Files) < :most",
+        )
+        .values([
+            (":attempt", number(attempt)),
+            (":valid", text(Status::Valid.as_str())),
+            (":provisioning", text(Status::Provisioning.as_str())),
+            (":assigning", text(Status::Assigning.as_str())),
+            (":file", text(&file.to_string())),
+            (":files", set([file.to_string()])),
+            (":most", number(FILES_PER_REQUEST)),
+        ])
+        .update(
+            &self.accounts,
+            account_key(account_email),
+            "ADD #Files :files",
+        )
+    }
+
+    /// Takes a waiting request back for these of its files. It ends, for this `reason`, if no other file waits for it.
+    /// `false` if it has begun or changed since it was read.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn withdraw(
+        &self,
+        request: &AccountRequest,
+        files: &[FileId],
+        reason: &str,
+    ) -> Result<bool, AwsCallError> {
+        if files.len() >= request.files.len() {
+            let outcome = Outcome {
+                error_msg: Some(reason.to_owned()),
+                withdrawn: true,
+                ..Outcome::default()
+            };
+            return self.advance(request, Status::Failed, &outcome).await;
+        }
+        let leaving = set(files.iter().map(ToString::to_string));
+        let leave = Expression::of("#Status = :valid AND #Attempt = :attempt AND #Files = :files")
+            .values([
+                (":valid", text(Status::Valid.as_str())),
+                (":attempt", number(request.attempt)),
+                (":files", set_of(&request.files)),
+                (":leaving", leaving),
+            ])
+            .update(
+                &self.accounts,
+                account_key(&request.account_email),
+                "DELETE #Files :leaving",
+            );
+        let counts = files.iter().map(|file| self.count_open(file, -1));
+        let actions = std::iter::once(leave).chain(counts).collect();
+        Ok(self.transact(actions).await?.is_none())
+    }
+
+    /// Frees what an item that was deleted from the table held: its name, and its place in the counts of its files,
+    /// once however often this is called. The record of it expires at `expires_at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn forget(
+        &self,
+        deleted: &AccountRequest,
+        expires_at: i64,
+    ) -> Result<(), AwsCallError> {
+        let record = Item::from([
+            (
+                "Id".to_owned(),
+                text(&format!("deleted#{}", deleted.attempt_id())),
+            ),
+            ("ExpiresAt".to_owned(), number(expires_at)),
+        ]);
+        let once = Expression::of("attribute_not_exists(#Id)").put(&self.state, record);
+        let files = deleted.files.iter().filter_map(|file| file.parse().ok());
+        let counts = files.map(|file: FileId| self.count_open(&file, -1));
+        let actions = std::iter::once(once).chain(counts).collect();
+        self.transact(actions).await?;
+        self.free_abandoned_name(&deleted.account_name, &deleted.account_email)
+            .await?;
+        if deleted.status == Status::Provisioning {
+            self.release_abandoned_slot(&deleted.account_email).await?;
+        }
+        Ok(())
+    }
+
+    /// Frees a name that no open request has: somebody deleted the item, say.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn free_abandoned_name(
+        &self,
+        account_name: &str,
+        email: &str,
+    ) -> Result<(), AwsCallError> {
+        let not_open = Expression::of(
+            "attribute_not_exists(#AccountEmail) OR #Status IN (:succeeded, :failed)",
+        )
+        .values([
+            (":succeeded", text(Status::Succeeded.as_str())),
+            (":failed", text(Status::Failed.as_str())),
+        ])
+        .check(&self.accounts, account_key(email));
+        let actions = vec![not_open, self.free_name(email, &name_key(account_name))];
+        self.transact(actions).await.map(drop)
+    }
+
+    /// Corrects the number of a file's open requests downwards, after items of the table were lost.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn correct_open(&self, file: &FileId, open: usize) -> Result<(), AwsCallError> {
+        let action = Expression::of("#Open > :open")
+            .values([(":open", number(open))])
+            .update(&self.state, state_key(&file_key(file)), "SET #Open = :open");
+        self.transact(vec![action]).await.map(drop)
+    }
+
+    /// The requests with this status that were queued after `since` (milliseconds since 1970), the oldest first.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn with_status(
+        &self,
+        status: Status,
+        since: i64,
+    ) -> Result<Vec<AccountRequest>, AwsCallError> {
+        let mut requests = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.accounts)
+                .index_name(BY_STATUS)
+                .key_condition_expression("#Status = :status AND #QueuedAt > :since")
+                .set_expression_attribute_names(Some(names(&["#Status", "#QueuedAt"])))
+                .expression_attribute_values(":status", text(status.as_str()))
+                .expression_attribute_values(":since", number(since))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::DynamoDb, "Query", &error))?;
+            requests.extend(
+                page.items
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(readable),
+            );
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(requests);
+            }
+        }
+    }
+
+    /// The files that have been processed and have open requests.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn open_files(&self) -> Result<Vec<FileId>, AwsCallError> {
+        let mut files = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.state)
+                .filter_expression("#Open > :none AND #TakenIn = :yes")
+                .set_expression_attribute_names(Some(names(&["#Open", "#TakenIn"])))
+                .expression_attribute_values(":none", number(0))
+                .expression_attribute_values(":yes", AttributeValue::Bool(true))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::DynamoDb, "Scan", &error))?;
+            let items = page.items.unwrap_or_default();
+            files.extend(items.iter().filter_map(file_of));
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(files);
+            }
+        }
+    }
+
+    /// Which of these records of `VendingState` do not say that their work is done.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn not_done(&self, ids: &[String]) -> Result<BTreeSet<String>, AwsCallError> {
+        let mut left: BTreeSet<String> = ids.iter().cloned().collect();
+        let keys = left.iter().map(|id| state_key(id)).collect();
+        for item in self.read_all(&self.state, keys).await? {
+            let value = |name| item.get(name).and_then(|value| value.as_s().ok());
+            if let (Some(id), Some(state)) = (value("Id"), value("State"))
+                && state == "done"
+            {
+                left.remove(id);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Has the assignments of a request sent again at `now` (milliseconds since 1970): gives the request as it is then,
+    /// or nothing if it changed since it was read.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn send_assignments_again(
+        &self,
+        request: &AccountRequest,
+        now: i64,
+    ) -> Result<Option<AccountRequest>, AwsCallError> {
+        let next = AccountRequest {
+            assign_chain: request.assign_chain + 1,
+            assign_sent_at: Some(now),
+            ..request.clone()
+        };
+        let row = self.step(
+            request,
+            Status::Assigning,
+            Status::Assigning,
+            "#AssignChain = :chain, #AssignSentAt = :now",
+            [(":chain", number(next.assign_chain)), (":now", number(now))],
+        );
+        Ok(self.transact(vec![row]).await?.is_none().then_some(next))
     }
 
     /// The requests that wait for a slot at `now` (milliseconds since 1970), the oldest first.
@@ -464,13 +728,22 @@ impl Ledger {
             set.push("#ErrorMsg = :message");
             values.push((":message", text(message)));
         }
+        if let Some(since) = outcome.assigning_at {
+            set.push("#AssigningAt = :since");
+            values.push((":since", number(since)));
+        }
+        if outcome.withdrawn {
+            set.push("#Withdrawn = :yes");
+            values.push((":yes", AttributeValue::Bool(true)));
+        }
         let row = self.step(request, request.status, to, &set.join(", "), values);
         let mut actions = vec![row];
         if request.status == Status::Provisioning {
             actions.push(self.release_slot(&request.account_email));
         }
         if to.ended() {
-            actions.push(self.free_name(request));
+            let name = name_key(&request.account_name);
+            actions.push(self.free_name(&request.account_email, &name));
             actions.extend(
                 request
                     .files
@@ -564,13 +837,7 @@ impl Ledger {
         let items = self.read_all(&self.state, keys).await?;
         Ok(items
             .iter()
-            .filter_map(|item| {
-                let id = item.get("Id")?.as_s().ok()?;
-                Some((
-                    id.strip_prefix("file#")?.parse().ok()?,
-                    progress_of(Some(item)),
-                ))
-            })
+            .filter_map(|item| Some((file_of(item)?, progress_of(Some(item)))))
             .collect())
     }
 
@@ -649,10 +916,11 @@ impl Ledger {
         )
     }
 
-    fn free_name(&self, request: &AccountRequest) -> TransactWriteItem {
+    /// Frees the name with this key, if it is that of the request of `email`.
+    fn free_name(&self, email: &str, key: &str) -> TransactWriteItem {
         Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
-            .values([(":email", text(&request.account_email))])
-            .delete(&self.state, state_key(&name_key(request)))
+            .values([(":email", text(email))])
+            .delete(&self.state, state_key(key))
     }
 
     fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
@@ -764,12 +1032,18 @@ fn state_key(id: &str) -> Item {
     Item::from([("Id".to_owned(), text(id))])
 }
 
-fn name_key(request: &AccountRequest) -> String {
-    format!("name#{}", request.account_name.to_lowercase())
+fn name_key(account_name: &str) -> String {
+    format!("name#{}", account_name.to_lowercase())
 }
 
 fn file_key(file: &FileId) -> String {
     format!("file#{file}")
+}
+
+/// The file that an item of `VendingState` is about.
+fn file_of(item: &Item) -> Option<FileId> {
+    let id = item.get("Id")?.as_s().ok()?;
+    id.strip_prefix("file#")?.parse().ok()
 }
 
 fn progress_of(item: Option<&Item>) -> FileProgress {

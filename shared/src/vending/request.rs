@@ -146,6 +146,21 @@ pub struct AccountRequest {
     /// When the attempt was asked for, in milliseconds since 1970; 0 in requests of an earlier version.
     #[serde(default)]
     pub requested_at: i64,
+    /// Since when access is assigned, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigning_at: Option<i64>,
+    /// When the schedule sent its assignments again, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign_sent_at: Option<i64>,
+    /// How often its assignments were sent again: messages of an earlier time have nothing to do any more.
+    #[serde(default)]
+    pub assign_chain: u32,
+    /// Whether the account exists, and has to be changed as the row says.
+    #[serde(default)]
+    pub change: bool,
+    /// Whether it failed because the row was taken back.
+    #[serde(default)]
+    pub withdrawn: bool,
     /// What the request waits for, where that is more than its turn; of its last attempt to start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
@@ -176,6 +191,25 @@ impl AccountRequest {
         asked_for(self) == asked_for(other)
     }
 
+    /// The versions of the file with this key that wait for it.
+    #[must_use]
+    pub fn versions_of(&self, key: &str) -> Vec<FileId> {
+        self.files
+            .iter()
+            .filter_map(|file| file.parse().ok())
+            .filter(|file: &FileId| file.key == key)
+            .collect()
+    }
+
+    /// The name of this attempt: no other request has it, not even after the table lost this one.
+    #[must_use]
+    pub fn attempt_id(&self) -> String {
+        format!(
+            "{}#{}#{}",
+            self.account_email, self.attempt, self.requested_at
+        )
+    }
+
     /// Whether `file` waits for it.
     #[must_use]
     pub fn is_of(&self, file: &FileId) -> bool {
@@ -191,8 +225,9 @@ impl AccountRequest {
     #[must_use]
     pub fn token(&self) -> String {
         hex::encode(Sha256::digest(format!(
-            "{}#{}#{}#{}",
-            self.account_email, self.attempt, self.requested_at, self.put_back
+            "{}#{}",
+            self.attempt_id(),
+            self.put_back
         )))
     }
 }
@@ -227,6 +262,11 @@ pub(crate) mod tests {
             operation_id: None,
             provisioned_product_id: None,
             requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            withdrawn: false,
             waits_for: None,
             files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
         }

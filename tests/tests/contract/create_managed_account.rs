@@ -82,6 +82,11 @@ fn waiting(name: &str) -> AccountRequest {
         operation_id: None,
         provisioned_product_id: None,
         requested_at: 1_000,
+        assigning_at: None,
+        assign_sent_at: None,
+        assign_chain: 0,
+        change: false,
+        withdrawn: false,
         waits_for: None,
         files: BTreeSet::from([FILE.to_owned()]),
     }
@@ -1119,8 +1124,7 @@ async fn a_change_that_is_none_of_a_state_does_nothing_at_all() {
     let changes = [
         (item(&claimed), item(&noted)),
         (item(&waiting("payments")), item(&joined)),
-        (item(&waiting("payments")), item(&claimed)),
-        (item(&noted), Value::Null),
+        (item(&succeeded("payments")), Value::Null),
         (item(&noted), by_hand),
         (item(&noted), json!({ "AccountEmail": { "S": "x" } })),
     ];
@@ -1230,7 +1234,7 @@ async fn results_are_published_on_their_topic_as_text_and_as_json() {
 }
 
 #[tokio::test]
-async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
+async fn results_are_written_at_once_at_the_end_and_a_little_later_before() {
     // Two of one file that has ended, one of a file that is still being read, one of an open file.
     let of = |name: &str, files: &[&str]| AccountRequest {
         files: files.iter().map(|file| (*file).to_owned()).collect(),
@@ -1247,11 +1251,358 @@ async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
     let changes = ends(&[
         of("a", &["v7#team/#1 done.csv", "v8#reading.csv"]),
         of("b", &["v7#team/#1 done.csv", FILE]),
-        of("c", &["v9#forgotten.csv", "no file at all"]),
+        of("c", &["no file at all"]),
     ]);
     assert_eq!(world.stream(&changes).await, None);
-    let task = json!({ "task": "results", "key": "team/#1 done.csv", "version": "v7" });
+    let task =
+        |version: &str, key: &str| json!({ "task": "results", "key": key, "version": version });
+    let mut sent = world.sent(UPLOADS);
+    sent.sort_by_key(|(task, _)| task["version"].to_string());
+    assert_eq!(
+        sent,
+        [
+            (task("v1", "accounts.csv"), 20),
+            (task("v7", "team/#1 done.csv"), 0),
+            (task("v8", "reading.csv"), 20),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn every_step_of_a_row_is_shown_in_its_results() {
+    let noted = in_progress("payments", Some("rec-1"));
+    for (old, new) in [
+        (waiting("payments"), in_progress("payments", None)),
+        (noted.clone(), waiting("payments")),
+        (noted, succeeded("payments")),
+    ] {
+        let world = plain(FACTORY, [in_progress("other", Some("rec-2"))]).await;
+        assert_eq!(world.stream(&[(item(&old), item(&new))]).await, None);
+        let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+        assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+    }
+    // The upload that has just brought it says so itself.
+    let world = plain(FACTORY, [waiting("payments")]).await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.sent(UPLOADS), []);
+    // A file whose row another one has replaced.
+    let replaced = AccountRequest {
+        attempt: 2,
+        files: BTreeSet::from(["v2#other.csv".to_owned()]),
+        ..waiting("payments")
+    };
+    let change = [(item(&waiting("payments")), item(&replaced))];
+    assert_eq!(world.stream(&change).await, None);
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+}
+
+#[tokio::test]
+async fn an_account_is_ready_once_however_often_its_change_is_delivered() {
+    let world = plain(FACTORY, []).await;
+    let change = ends(&[succeeded("payments"), failed("billing")]);
+    for _ in 0..3 {
+        assert_eq!(world.stream(&change).await, None);
+    }
+    assert_eq!(world.called("Publish"), 2);
+    // Another attempt has another outcome.
+    let again = AccountRequest {
+        attempt: 2,
+        ..succeeded("billing")
+    };
+    assert_eq!(world.stream(&ends(&[again])).await, None);
+    assert_eq!(world.called("Publish"), 3);
+    // So has one that began anew after the table lost it.
+    let anew = AccountRequest {
+        requested_at: 9_000,
+        ..succeeded("payments")
+    };
+    assert_eq!(world.stream(&ends(&[anew])).await, None);
+    assert_eq!(world.called("Publish"), 4);
+    let taken_back = AccountRequest {
+        withdrawn: true,
+        ..failed("wrong")
+    };
+    assert_eq!(world.stream(&ends(&[taken_back])).await, None);
+    assert_eq!(world.called("Publish"), 4);
+}
+
+#[tokio::test]
+async fn what_a_deleted_request_held_is_released_once() {
+    let deleted = in_progress("payments", Some("rec-1"));
+    let mut requests = vec![deleted.clone(), waiting("waits")];
+    requests.extend((0..4).map(|n| in_progress(&format!("n{n}"), Some("rec-1"))));
+    let world = plain(FACTORY, requests).await;
+    let name = json!({ "Id": { "S": "name#payments" },
+        "AccountEmail": { "S": email("payments") } });
+    world.tables.put(STATE, &name);
+    world.tables.delete(ACCOUNTS, &email("payments"));
+    let change = [(item(&deleted), Value::Null)];
+    for _ in 0..2 {
+        assert_eq!(world.stream(&change).await, None);
+        assert_eq!(world.open(FILE), 5);
+        assert_eq!(world.tables.get(STATE, "name#payments"), None);
+        assert!(!world.running().contains(&email("payments")));
+    }
+    // Somebody else has the slot.
+    assert_eq!(world.status("waits"), "PROVISIONING");
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS)[0], (task, 20));
+
+    // One that was uploaded again meanwhile keeps its name and slot.
+    for status in [Status::Valid, Status::Provisioning, Status::Assigning] {
+        let again = AccountRequest {
+            status,
+            requested_at: 5_000,
+            ..deleted.clone()
+        };
+        let slots = (0..4).map(|n| in_progress(&format!("n{n}"), Some("rec-1")));
+        let world = plain(FACTORY, slots.chain([again])).await;
+        world.tables.put(STATE, &name);
+        assert_eq!(world.stream(&change).await, None);
+        assert_eq!(world.tables.get(STATE, "name#payments"), Some(name.clone()));
+        let held = world.running().contains(&email("payments"));
+        assert_eq!(held, status != Status::Assigning, "{status:?}");
+    }
+    // A name that another request has by now is not its own.
+    let world = plain(FACTORY, []).await;
+    let others = json!({ "Id": { "S": "name#payments" }, "AccountEmail": { "S": "other" } });
+    world.tables.put(STATE, &others);
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.tables.get(STATE, "name#payments"), Some(others));
+    // That of one that has ended meanwhile is free.
+    let world = plain(FACTORY, [succeeded("payments")]).await;
+    world.tables.put(STATE, &name);
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.tables.get(STATE, "name#payments"), None);
+}
+
+// ------------------------------------------------------------------ the schedule
+
+/// A request whose access is being assigned since so many seconds.
+fn assigning_since(name: &str, seconds: i64) -> AccountRequest {
+    AccountRequest {
+        status: Status::Assigning,
+        account_id: ACCOUNT.parse().ok(),
+        assigning_at: Some(before(seconds)),
+        ..with_access(waiting(name))
+    }
+}
+
+#[tokio::test]
+async fn case_04_assignments_of_which_nothing_comes_are_sent_again() {
+    let requests = [assigning_since("old", 600), assigning_since("young", 590)];
+    let mut world = plain(FACTORY, requests).await;
+    assert!(!world.reconcile().await);
+    let task = |chain: u32| json!({ "task": "assign", "email": email("old"), "attempt": 1, "chain": chain });
+    assert_eq!(world.sent(ASSIGNMENTS), [(task(1), 0)]);
+    // Not again before the same time has passed.
+    world.now += SignedDuration::from_secs(5);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.sent(ASSIGNMENTS).len(), 1);
+    world.now += SignedDuration::from_secs(600);
+    assert!(!world.reconcile().await);
+    let sent = world.sent(ASSIGNMENTS);
+    assert_eq!(sent.len(), 3);
+    assert!(sent.contains(&(task(2), 0)), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_ends_while_its_assignments_are_sent_again_is_left() {
+    let change = json!({ "Status": { "S": "SUCCEEDED" } });
+    let world = world_with(
+        FACTORY,
+        [assigning_since("payments", 900)],
+        move |call, tables| {
+            if call.operation == "TransactWriteItems" && call.body.to_string().contains(":chain") {
+                tables.set(ACCOUNTS, &email("payments"), &change);
+            }
+            None
+        },
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    assert_eq!(world.sent(ASSIGNMENTS), []);
+}
+
+#[tokio::test]
+async fn case_05_stream_failure() {
+    let requests = [
+        waiting("waits"),
+        assigning_since("assigned", 1),
+        succeeded("told"),
+        succeeded("untold"),
+    ];
+    let world = plain(FACTORY, requests).await;
+    assert_eq!(world.stream(&ends(&[succeeded("told")])).await, None);
+    assert_eq!(world.called("Publish"), 1);
+    let body = sample(include_str!(
+        "../../../events/create-managed-account/cases/05-stream-failure.json"
+    ));
+    for _ in 0..2 {
+        assert!(!world.is_retried(&body).await);
+        assert_eq!(world.status("waits"), "PROVISIONING");
+        // What was published is not published again.
+        assert_eq!(world.called("Publish"), 2);
+    }
+    let task = json!({ "task": "assign", "email": email("assigned"), "attempt": 1, "chain": 1 });
+    assert_eq!(world.sent(ASSIGNMENTS)[0], (task, 0));
+    let results = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert!(world.sent(UPLOADS).iter().any(|(task, _)| *task == results));
+}
+
+#[tokio::test]
+async fn an_end_whose_change_was_lost_is_published_by_the_schedule() {
+    let of_an_earlier_version = AccountRequest {
+        requested_at: 0,
+        ..succeeded("old")
+    };
+    let long_ago = AccountRequest {
+        queued_at: before(15 * 86_400),
+        ..succeeded("ancient")
+    };
+    let taken_back = AccountRequest {
+        withdrawn: true,
+        ..failed("wrong")
+    };
+    let requests = [
+        succeeded("payments"),
+        failed("billing"),
+        of_an_earlier_version,
+        long_ago,
+        taken_back,
+    ];
+    let world = plain(FACTORY, requests).await;
+    world.tables.put(
+        STATE,
+        &json!({ "Id": { "S": format!("file#{FILE}") }, "Open": { "N": "0" },
+            "TakenIn": { "BOOL": true } }),
+    );
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 2);
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
     assert_eq!(world.sent(UPLOADS), [(task, 0)]);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 2);
+    assert_eq!(world.sent(UPLOADS).len(), 1);
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_an_hour_is_told_once() {
+    let slow = |name: &str, seconds: i64| AccountRequest {
+        started_at: Some(before(seconds)),
+        ..in_progress(name, Some("rec-1"))
+    };
+    let requests = [
+        slow("slow", 3_601),
+        slow("not-yet", 3_500),
+        assigning_since("access", 3_700),
+    ];
+    let world = plain(FACTORY, requests).await;
+    for _ in 0..2 {
+        assert!(!world.reconcile().await);
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 2);
+        for (form, title) in published
+            .iter()
+            .zip(["Account slow has", "Access to account access has"])
+        {
+            assert_eq!(form["TopicArn"], ERROR);
+            assert!(form["Message"].as_str().unwrap().contains(title), "{form}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_schedule_has_the_results_of_every_open_file_written() {
+    let world = plain(FACTORY, []).await;
+    for (id, open, processed) in [
+        ("file#v1#open.csv", "2", true),
+        ("file#v2#ended.csv", "0", true),
+        ("file#v3#being read.csv", "1", false),
+    ] {
+        let item =
+            json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": processed } });
+        world.tables.put(STATE, &item);
+    }
+    assert!(!world.reconcile().await);
+    let task = json!({ "task": "results", "key": "open.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+}
+
+// ------------------------------------------------------------------ changes of accounts that exist
+
+/// A row that asks for another unit or owner of an account that exists.
+fn to_change(product: Option<&str>) -> AccountRequest {
+    AccountRequest {
+        change: true,
+        attempt: 2,
+        account_id: ACCOUNT.parse().ok(),
+        provisioned_product_id: product.map(str::to_owned),
+        ..waiting("payments")
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_is_changed_by_its_product() {
+    let answers = |call: &Call| match call.operation.as_str() {
+        "DescribeProvisionedProduct" => Some(product("AVAILABLE")),
+        // It is in its unit: the owner is another one.
+        "ListParents" => Some(Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }))),
+        "SearchProvisionedProducts" => Some(Answer::ok(json!({ "ProvisionedProducts": [
+            { "Id": "pp-other", "PhysicalId": "999999999999" },
+            { "Id": "pp-1", "PhysicalId": ACCOUNT },
+        ] }))),
+        _ => None,
+    };
+    for (request, searches) in [(to_change(Some("pp-1")), 0), (to_change(None), 1)] {
+        let world = world(FACTORY, [request.clone()], answers).await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.status("payments"), "PROVISIONING");
+        let updates = world.wire.calls_of("UpdateProvisionedProduct");
+        assert_eq!(updates.len(), 1);
+        assert_eq!(updates[0].body["ProvisionedProductId"], "pp-1");
+        assert_eq!(world.called("ProvisionProduct"), 0);
+        let asked = world.wire.calls_of("SearchProvisionedProducts");
+        assert_eq!(asked.len(), searches);
+        for asked in asked {
+            let query = json!({ "SearchQuery": [format!("physicalId:{ACCOUNT}")] });
+            assert_eq!(asked.body["Filters"], query);
+        }
+    }
+    let world = world(
+        FACTORY,
+        [to_change(None)],
+        on("SearchProvisionedProducts", || {
+            Answer::ok(json!({ "ProvisionedProducts": [] }))
+        }),
+    )
+    .await;
+    assert_eq!(world.inserted(&[to_change(None)]).await, None);
+    assert_eq!(world.status("payments"), "FAILED");
+    assert!(world.why("payments").contains("is no provisioned product"));
+}
+
+#[tokio::test]
+async fn without_control_tower_an_account_that_exists_is_moved_and_tagged() {
+    let request = to_change(None);
+    let world = world(
+        ORGANIZATIONS,
+        [request.clone()],
+        on("TagResource", || Answer::ok(json!({}))),
+    )
+    .await;
+    assert_eq!(world.inserted(&[request]).await, None);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.called("CreateAccount"), 0);
+    let tagged = &world.wire.calls_of("TagResource")[0].body;
+    assert_eq!(tagged["ResourceId"], ACCOUNT);
+    assert_eq!(
+        tagged["Tags"][1],
+        json!({ "Key": "Owner", "Value": "ana@example.com" })
+    );
+    let moved = &world.wire.calls_of("MoveAccount")[0].body;
+    assert_eq!(moved["DestinationParentId"], UNIT);
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use aws_sdk_servicecatalog::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
     types::{
-        ProductViewFilterBy, ProvisionedProductStatus, ProvisioningParameter, RecordDetail,
-        RecordStatus, UpdateProvisioningParameter,
+        AccessLevelFilter, AccessLevelFilterKey, ProductViewFilterBy, ProvisionedProductStatus,
+        ProvisionedProductViewFilterBy, ProvisioningParameter, RecordDetail, RecordStatus,
+        UpdateProvisioningParameter,
     },
 };
 use orgkeeper_shared::{
@@ -297,6 +298,32 @@ impl ServiceCatalog {
             .await
             .map(drop)
             .map_err(|error| failed("TerminateProvisionedProduct", &error))
+    }
+
+    /// The provisioned product of an account that Control Tower created or enrolled.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn product_of(&self, account: &AccountId) -> Result<Option<String>, AwsCallError> {
+        let everybodys = AccessLevelFilter::builder()
+            .key(AccessLevelFilterKey::Account)
+            .value("self")
+            .build();
+        let answer = self
+            .client
+            .search_provisioned_products()
+            .access_level_filter(everybodys)
+            .filters(
+                ProvisionedProductViewFilterBy::SearchQuery,
+                vec![format!("physicalId:{account}")],
+            )
+            .send()
+            .await
+            .map_err(|error| failed("SearchProvisionedProducts", &error))?;
+        let found = answer.provisioned_products.unwrap_or_default().into_iter();
+        Ok(found
+            .filter(|product| product.physical_id() == Some(account.as_str()))
+            .find_map(|product| product.id))
     }
 
     /// The record with this id.
