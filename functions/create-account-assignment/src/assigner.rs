@@ -54,7 +54,7 @@ pub enum AssignOutcome {
 /// The request of a task.
 enum Current {
     /// Its access is to be assigned.
-    Assigning(AccountRequest),
+    Assigning(Box<AccountRequest>),
     /// The schedule has sent its assignments again: this message has nothing to do any more.
     SentAgain,
     /// It has ended, or there is another attempt.
@@ -171,7 +171,7 @@ impl Assigner {
                 if task.chain < request.assign_chain {
                     Current::SentAgain
                 } else {
-                    Current::Assigning(request)
+                    Current::Assigning(Box::new(request))
                 }
             }
             _ => Current::Other,

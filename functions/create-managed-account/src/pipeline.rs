@@ -450,7 +450,7 @@ impl Pipeline {
         };
         if request.waits_for.is_some() {
             // Whatever it waited for is over.
-            self.ledger.forget_fault().await?;
+            self.ledger.end_fault().await?;
         }
         self.advance(request, next, &outcome).await
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use orgkeeper_shared::vending::{
     file::FileId,
-    ledger::{Over, Submission},
     request::{Access, AccountRequest, Status, Unit},
+    submission::{Over, Submission},
 };
 
 use crate::{

@@ -9,8 +9,8 @@ use orgkeeper_shared::{
     aws_error::AwsCallError,
     vending::{
         file::FileId,
-        ledger::Submission,
         request::{AccountRequest, Status},
+        submission::Submission,
     },
 };
 

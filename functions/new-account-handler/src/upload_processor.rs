@@ -13,8 +13,9 @@ use orgkeeper_shared::{
     queue::Reason,
     vending::{
         file::{FileId, FileProgress},
-        ledger::{Ledger, Refusal as SubmissionRefusal, Submission},
+        ledger::Ledger,
         request::{AccountRequest, Status, Unit},
+        submission::{Refusal as SubmissionRefusal, Submission},
     },
 };
 

@@ -4,7 +4,7 @@
 //! under a condition: however many invocations try at once, one of them does it and the others see
 //! that it is done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -30,62 +30,16 @@ use crate::{
 const KEYS_PER_READ: usize = 100;
 /// How often keys that DynamoDB left unprocessed are asked for again.
 const TRIES: usize = 3;
-/// Actions that one `TransactWriteItems` takes (its API reference).
-const ACTIONS_PER_TRANSACTION: usize = 100;
-/// Files that can wait for one request: ending it changes each in one transaction.
-const FILES_PER_REQUEST: usize = 90;
 /// A fault of the set-up that stays is published again after so long: a day, in milliseconds.
 const FAULT_TOLD_AGAIN_MS: i64 = 86_400_000;
+/// The same fault is published again after so long if it was over in between: an hour, in milliseconds.
+const NEXT_FAULT_TOLD_MS: i64 = 3_600_000;
 /// The index of `Accounts` by `Status` and `QueuedAt`.
-const BY_STATUS: &str = "ByStatus";
+pub(super) const BY_STATUS: &str = "ByStatus";
 /// The item of `VendingState` that lists the operation slots that are held.
 const OPERATIONS: &str = "operations";
 /// The item of `VendingState` that lists the assignment slots that are held.
 const ASSIGNMENTS: &str = "assignments";
-
-/// What a file asks the table for.
-#[derive(Debug)]
-pub enum Submission {
-    /// A request that is to be started.
-    Start {
-        /// The request.
-        request: Box<AccountRequest>,
-        /// What it replaces.
-        over: Over,
-    },
-    /// A request that is in progress already: the file waits for it too.
-    Follow {
-        /// Its key.
-        account_email: String,
-        /// Its attempt.
-        attempt: u32,
-    },
-}
-
-/// What a submitted request replaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// Nothing: the table does not know the account.
-    Nothing,
-    /// An attempt that has ended.
-    Ended {
-        /// How it ended.
-        status: Status,
-        /// Its number.
-        attempt: u32,
-    },
-    /// An attempt that has not begun: nobody waits for it any more.
-    Waiting(Box<AccountRequest>),
-}
-
-/// Why a submission was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Another request in progress has the same name: its key.
-    NameTaken(String),
-    /// The request has changed since it was read.
-    Changed,
-}
 
 /// What came of an attempt to claim an operation slot for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,16 +65,6 @@ pub struct Outcome {
     pub withdrawn: bool,
 }
 
-/// What a submission does in a transaction.
-#[derive(Debug, Default)]
-struct Planned {
-    actions: Vec<TransactWriteItem>,
-    /// The items of `VendingState` that the actions change.
-    state_keys: Vec<String>,
-    /// Files that wait for one request less.
-    left: Vec<FileId>,
-}
-
 /// How a request that had a slot waits for another.
 #[derive(Clone, Copy, Debug)]
 pub struct PutBack<'a> {
@@ -137,9 +81,9 @@ pub struct PutBack<'a> {
 /// The gateway to both tables.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    client: Client,
-    accounts: String,
-    state: String,
+    pub(super) client: Client,
+    pub(super) accounts: String,
+    pub(super) state: String,
 }
 
 impl Ledger {
@@ -178,346 +122,6 @@ impl Ledger {
             .filter_map(readable)
             .map(|request| (request.account_email.clone(), request))
             .collect())
-    }
-
-    /// Stores what a file asks for and counts it as open; gives the index of each submission that was not
-    /// accepted, and why.
-    ///
-    /// # Errors
-    /// If a call fails. What was stored before stays: the same file again finds it.
-    pub async fn submit(
-        &self,
-        file: &FileId,
-        submissions: &[Submission],
-    ) -> Result<Vec<(usize, Refusal)>, AwsCallError> {
-        let mut refused = Vec::new();
-        let mut rest: Vec<usize> = (0..submissions.len()).rev().collect();
-        while !rest.is_empty() {
-            let mut batch: Vec<(usize, Planned)> = Vec::new();
-            let mut keys: BTreeSet<String> = BTreeSet::new();
-            // The last actions count the open requests of this file, and of those that are left.
-            let mut room = ACTIONS_PER_TRANSACTION - 1;
-            while let Some(place) = rest.pop() {
-                let planned = self.planned(file, &submissions[place])?;
-                let left = planned.left.iter().map(file_key);
-                let new: Vec<String> = left.filter(|key| !keys.contains(key)).collect();
-                let needed = planned.actions.len() + new.len();
-                // A transaction changes no item twice.
-                if needed > room || planned.state_keys.iter().any(|key| keys.contains(key)) {
-                    rest.push(place);
-                    break;
-                }
-                room -= needed;
-                keys.extend(new);
-                keys.extend(planned.state_keys.iter().cloned());
-                batch.push((place, planned));
-            }
-            // A refused submission is left out, and the others are tried again.
-            while !batch.is_empty() {
-                let own = batch.iter().flat_map(|(_, planned)| &planned.actions);
-                let mut actions: Vec<_> = own.cloned().collect();
-                let more = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-                let mut counts = BTreeMap::from([(file, more)]);
-                for left in batch.iter().flat_map(|(_, planned)| &planned.left) {
-                    *counts.entry(left).or_default() -= 1;
-                }
-                let counts = counts.into_iter().filter(|(_, by)| *by != 0);
-                actions.extend(counts.map(|(file, by)| self.count_open(file, by)));
-                let Some(reasons) = self.transact(actions).await? else {
-                    break;
-                };
-                let mut reasons = reasons.into_iter();
-                let before = batch.len();
-                batch.retain(|(place, planned)| {
-                    let own: Vec<_> = reasons.by_ref().take(planned.actions.len()).collect();
-                    let refusal = refusal(&own);
-                    refused.extend(refusal.clone().map(|why| (*place, why)));
-                    refusal.is_none()
-                });
-                if batch.len() == before {
-                    return Err(AwsCallError::overtaken("TransactWriteItems"));
-                }
-            }
-        }
-        Ok(refused)
-    }
-
-    fn planned(&self, file: &FileId, submission: &Submission) -> Result<Planned, AwsCallError> {
-        match submission {
-            Submission::Start { request, over } => self.start(request, over),
-            Submission::Follow {
-                account_email,
-                attempt,
-            } => Ok(Planned {
-                actions: vec![self.follow(file, account_email, *attempt)],
-                ..Planned::default()
-            }),
-        }
-    }
-
-    fn start(&self, request: &AccountRequest, over: &Over) -> Result<Planned, AwsCallError> {
-        let item: Item = serde_dynamo::to_item(request).map_err(no_item)?;
-        let email = &request.account_email;
-        let replaced = |status: Status, attempt: u32, more: &str| {
-            Expression::of(&format!("#Status = :status AND #Attempt = :over{more}")).values([
-                (":status", text(status.as_str())),
-                (":over", number(attempt)),
-            ])
-        };
-        let put = match over {
-            Over::Nothing => Expression::of("attribute_not_exists(#AccountEmail)"),
-            Over::Ended { status, attempt } => replaced(*status, *attempt, ""),
-            Over::Waiting(held) => replaced(held.status, held.attempt, " AND #Files = :files")
-                .values([(":files", set_of(&held.files))]),
-        };
-        let name = name_key(&request.account_name);
-        let take = Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
-            .values([(":email", text(email))])
-            .update(&self.state, state_key(&name), "SET #AccountEmail = :email");
-        let mut planned = Planned {
-            actions: vec![put.put(&self.accounts, item), take],
-            state_keys: vec![name.clone()],
-            left: Vec::new(),
-        };
-        if let Over::Waiting(held) = over {
-            planned.left = held.files.iter().filter_map(|it| it.parse().ok()).collect();
-            let former = name_key(&held.account_name);
-            if former != name {
-                planned.actions.push(self.free_name(email, &former));
-                planned.state_keys.push(former);
-            }
-        }
-        Ok(planned)
-    }
-
-    fn follow(&self, file: &FileId, account_email: &str, attempt: u32) -> TransactWriteItem {
-        Expression::of(
-            "#Attempt = :attempt AND #Status IN (:valid, :provisioning, :assigning) \
-             AND NOT contains(#Files, :file) AND size(#Files) < :most",
-        )
-        .values([
-            (":attempt", number(attempt)),
-            (":valid", text(Status::Valid.as_str())),
-            (":provisioning", text(Status::Provisioning.as_str())),
-            (":assigning", text(Status::Assigning.as_str())),
-            (":file", text(&file.to_string())),
-            (":files", set([file.to_string()])),
-            (":most", number(FILES_PER_REQUEST)),
-        ])
-        .update(
-            &self.accounts,
-            account_key(account_email),
-            "ADD #Files :files",
-        )
-    }
-
-    /// Takes a waiting request back for these of its files. It ends, for this `reason`, if no other file waits for it.
-    /// `false` if it has begun or changed since it was read.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn withdraw(
-        &self,
-        request: &AccountRequest,
-        files: &[FileId],
-        reason: &str,
-    ) -> Result<bool, AwsCallError> {
-        if files.len() >= request.files.len() {
-            let outcome = Outcome {
-                error_msg: Some(reason.to_owned()),
-                withdrawn: true,
-                ..Outcome::default()
-            };
-            return self.advance(request, Status::Failed, &outcome).await;
-        }
-        let leaving = set(files.iter().map(ToString::to_string));
-        let leave = Expression::of("#Status = :valid AND #Attempt = :attempt AND #Files = :files")
-            .values([
-                (":valid", text(Status::Valid.as_str())),
-                (":attempt", number(request.attempt)),
-                (":files", set_of(&request.files)),
-                (":leaving", leaving),
-            ])
-            .update(
-                &self.accounts,
-                account_key(&request.account_email),
-                "DELETE #Files :leaving",
-            );
-        let counts = files.iter().map(|file| self.count_open(file, -1));
-        let actions = std::iter::once(leave).chain(counts).collect();
-        Ok(self.transact(actions).await?.is_none())
-    }
-
-    /// Frees what an item that was deleted from the table held: its name, and its place in the counts of its files,
-    /// once however often this is called. The record of it expires at `expires_at` (seconds since 1970).
-    ///
-    /// # Errors
-    /// If a call fails.
-    pub async fn forget(
-        &self,
-        deleted: &AccountRequest,
-        expires_at: i64,
-    ) -> Result<(), AwsCallError> {
-        let record = Item::from([
-            (
-                "Id".to_owned(),
-                text(&format!("deleted#{}", deleted.attempt_id())),
-            ),
-            ("ExpiresAt".to_owned(), number(expires_at)),
-        ]);
-        let once = Expression::of("attribute_not_exists(#Id)").put(&self.state, record);
-        let files = deleted.files.iter().filter_map(|file| file.parse().ok());
-        let counts = files.map(|file: FileId| self.count_open(&file, -1));
-        let actions = std::iter::once(once).chain(counts).collect();
-        self.transact(actions).await?;
-        self.free_abandoned_name(&deleted.account_name, &deleted.account_email)
-            .await?;
-        if deleted.status == Status::Provisioning {
-            self.release_abandoned_slot(&deleted.account_email).await?;
-        }
-        Ok(())
-    }
-
-    /// Frees a name that no open request has: somebody deleted the item, say.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn free_abandoned_name(
-        &self,
-        account_name: &str,
-        email: &str,
-    ) -> Result<(), AwsCallError> {
-        let not_open = Expression::of(
-            "attribute_not_exists(#AccountEmail) OR #Status IN (:succeeded, :failed)",
-        )
-        .values([
-            (":succeeded", text(Status::Succeeded.as_str())),
-            (":failed", text(Status::Failed.as_str())),
-        ])
-        .check(&self.accounts, account_key(email));
-        let actions = vec![not_open, self.free_name(email, &name_key(account_name))];
-        self.transact(actions).await.map(drop)
-    }
-
-    /// Corrects the number of a file's open requests downwards, after items of the table were lost.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn correct_open(&self, file: &FileId, open: usize) -> Result<(), AwsCallError> {
-        let action = Expression::of("#Open > :open")
-            .values([(":open", number(open))])
-            .update(&self.state, state_key(&file_key(file)), "SET #Open = :open");
-        self.transact(vec![action]).await.map(drop)
-    }
-
-    /// The requests with this status that were queued after `since` (milliseconds since 1970), the oldest first.
-    ///
-    /// # Errors
-    /// If a call fails: never a part of them.
-    pub async fn with_status(
-        &self,
-        status: Status,
-        since: i64,
-    ) -> Result<Vec<AccountRequest>, AwsCallError> {
-        let mut requests = Vec::new();
-        let mut from = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.accounts)
-                .index_name(BY_STATUS)
-                .key_condition_expression("#Status = :status AND #QueuedAt > :since")
-                .set_expression_attribute_names(Some(names(&["#Status", "#QueuedAt"])))
-                .expression_attribute_values(":status", text(status.as_str()))
-                .expression_attribute_values(":since", number(since))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| AwsCallError::new(Service::DynamoDb, "Query", &error))?;
-            requests.extend(
-                page.items
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(readable),
-            );
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(requests);
-            }
-        }
-    }
-
-    /// The files that have been processed and have open requests.
-    ///
-    /// # Errors
-    /// If a call fails: never a part of them.
-    pub async fn open_files(&self) -> Result<Vec<FileId>, AwsCallError> {
-        let mut files = Vec::new();
-        let mut from = None;
-        loop {
-            let page = self
-                .client
-                .scan()
-                .table_name(&self.state)
-                .filter_expression("#Open > :none AND #TakenIn = :yes")
-                .set_expression_attribute_names(Some(names(&["#Open", "#TakenIn"])))
-                .expression_attribute_values(":none", number(0))
-                .expression_attribute_values(":yes", AttributeValue::Bool(true))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| AwsCallError::new(Service::DynamoDb, "Scan", &error))?;
-            let items = page.items.unwrap_or_default();
-            files.extend(items.iter().filter_map(file_of));
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(files);
-            }
-        }
-    }
-
-    /// Which of these records of `VendingState` do not say that their work is done.
-    ///
-    /// # Errors
-    /// If a call fails: never a part of them.
-    pub async fn not_done(&self, ids: &[String]) -> Result<BTreeSet<String>, AwsCallError> {
-        let mut left: BTreeSet<String> = ids.iter().cloned().collect();
-        let keys = left.iter().map(|id| state_key(id)).collect();
-        for item in self.read_all(&self.state, keys).await? {
-            let value = |name| item.get(name).and_then(|value| value.as_s().ok());
-            if let (Some(id), Some(state)) = (value("Id"), value("State"))
-                && state == "done"
-            {
-                left.remove(id);
-            }
-        }
-        Ok(left)
-    }
-
-    /// Has the assignments of a request sent again at `now` (milliseconds since 1970): gives the request as it is then,
-    /// or nothing if it changed since it was read.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn send_assignments_again(
-        &self,
-        request: &AccountRequest,
-        now: i64,
-    ) -> Result<Option<AccountRequest>, AwsCallError> {
-        let next = AccountRequest {
-            assign_chain: request.assign_chain + 1,
-            assign_sent_at: Some(now),
-            ..request.clone()
-        };
-        let row = self.step(
-            request,
-            Status::Assigning,
-            Status::Assigning,
-            "#AssignChain = :chain, #AssignSentAt = :now",
-            [(":chain", number(next.assign_chain)), (":now", number(now))],
-        );
-        Ok(self.transact(vec![row]).await?.is_none().then_some(next))
     }
 
     /// The requests that wait for a slot at `now` (milliseconds since 1970), the oldest first.
@@ -659,23 +263,27 @@ impl Ledger {
     }
 
     /// Claims the alert about a fault of the set-up, in these `words`, at `now` (milliseconds since 1970). `false` if
-    /// it was published within a day.
+    /// it was published within a day; or within an hour, if it was over in between: of several accounts some may
+    /// still meet it.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn claim_fault_alert(&self, words: &str, now: i64) -> Result<bool, AwsCallError> {
         let action = Expression::of(
-            "attribute_not_exists(#FaultTold) OR #FaultTold <> :words OR #FaultToldAt <= :before",
+            "attribute_not_exists(#FaultTold) OR #FaultTold <> :words OR #FaultToldAt <= :day \
+             OR (#FaultOver = :yes AND #FaultToldAt <= :hour)",
         )
         .values([
             (":words", text(words)),
             (":now", number(now)),
-            (":before", number(now - FAULT_TOLD_AGAIN_MS)),
+            (":day", number(now - FAULT_TOLD_AGAIN_MS)),
+            (":hour", number(now - NEXT_FAULT_TOLD_MS)),
+            (":yes", AttributeValue::Bool(true)),
         ])
         .update(
             &self.state,
             state_key(OPERATIONS),
-            "SET #FaultTold = :words, #FaultToldAt = :now",
+            "SET #FaultTold = :words, #FaultToldAt = :now REMOVE #FaultOver",
         );
         Ok(self.transact(vec![action]).await?.is_none())
     }
@@ -693,16 +301,18 @@ impl Ledger {
         self.transact(vec![action]).await.map(drop)
     }
 
-    /// Stores that there is no fault of the set-up any more: the next is published again, and nothing is paused.
+    /// Stores that the fault of the set-up is over: nothing is paused, and the next one is published.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn forget_fault(&self) -> Result<(), AwsCallError> {
-        let action = Expression::of("").update(
-            &self.state,
-            state_key(OPERATIONS),
-            "REMOVE #PausedUntil, #FaultTold, #FaultToldAt",
-        );
+    pub async fn end_fault(&self) -> Result<(), AwsCallError> {
+        let action = Expression::of("")
+            .values([(":yes", AttributeValue::Bool(true))])
+            .update(
+                &self.state,
+                state_key(OPERATIONS),
+                "SET #FaultOver = :yes REMOVE #PausedUntil",
+            );
         self.transact(vec![action]).await.map(drop)
     }
 
@@ -869,7 +479,7 @@ impl Ledger {
     }
 
     /// The change of a request's own item.
-    fn step<'v>(
+    pub(super) fn step<'v>(
         &self,
         request: &AccountRequest,
         from: Status,
@@ -917,13 +527,13 @@ impl Ledger {
     }
 
     /// Frees the name with this key, if it is that of the request of `email`.
-    fn free_name(&self, email: &str, key: &str) -> TransactWriteItem {
+    pub(super) fn free_name(&self, email: &str, key: &str) -> TransactWriteItem {
         Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
             .values([(":email", text(email))])
             .delete(&self.state, state_key(key))
     }
 
-    fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
+    pub(super) fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
         Expression::of("").values([(":by", number(by))]).update(
             &self.state,
             state_key(&file_key(file)),
@@ -932,7 +542,7 @@ impl Ledger {
     }
 
     /// Makes all changes or none; gives the reasons, one for each action, if a condition failed.
-    async fn transact(
+    pub(super) async fn transact(
         &self,
         actions: Vec<TransactWriteItem>,
     ) -> Result<Option<Vec<CancellationReason>>, AwsCallError> {
@@ -970,7 +580,11 @@ impl Ledger {
             .collect())
     }
 
-    async fn read_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, AwsCallError> {
+    pub(super) async fn read_all(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, AwsCallError> {
         const OPERATION: &str = "BatchGetItem";
         let mut items = Vec::new();
         for chunk in keys.chunks(KEYS_PER_READ) {
@@ -1016,7 +630,7 @@ impl Ledger {
 }
 
 /// What cannot be written as an item.
-fn no_item(error: serde_dynamo::Error) -> AwsCallError {
+pub(super) fn no_item(error: serde_dynamo::Error) -> AwsCallError {
     AwsCallError::new::<TransactWriteItemsError>(
         Service::DynamoDb,
         "TransactWriteItems",
@@ -1024,24 +638,24 @@ fn no_item(error: serde_dynamo::Error) -> AwsCallError {
     )
 }
 
-fn account_key(email: &str) -> Item {
+pub(super) fn account_key(email: &str) -> Item {
     Item::from([("AccountEmail".to_owned(), text(email))])
 }
 
-fn state_key(id: &str) -> Item {
+pub(super) fn state_key(id: &str) -> Item {
     Item::from([("Id".to_owned(), text(id))])
 }
 
-fn name_key(account_name: &str) -> String {
+pub(super) fn name_key(account_name: &str) -> String {
     format!("name#{}", account_name.to_lowercase())
 }
 
-fn file_key(file: &FileId) -> String {
+pub(super) fn file_key(file: &FileId) -> String {
     format!("file#{file}")
 }
 
 /// The file that an item of `VendingState` is about.
-fn file_of(item: &Item) -> Option<FileId> {
+pub(super) fn file_of(item: &Item) -> Option<FileId> {
     let id = item.get("Id")?.as_s().ok()?;
     id.strip_prefix("file#")?.parse().ok()
 }
@@ -1057,48 +671,8 @@ fn progress_of(item: Option<&Item>) -> FileProgress {
 }
 
 /// An item as a request. One that somebody changed by hand until it is none is logged and skipped.
-fn readable(item: Item) -> Option<AccountRequest> {
+pub(super) fn readable(item: Item) -> Option<AccountRequest> {
     serde_dynamo::from_item(item)
         .inspect_err(|error| tracing::error!(%error, "an item of the Accounts table is no request"))
         .ok()
-}
-
-/// Why a submission was refused, from the reasons of its own actions.
-fn refusal(reasons: &[CancellationReason]) -> Option<Refusal> {
-    let place = reasons.iter().position(failed)?;
-    let holder = reasons[place]
-        .item
-        .as_ref()
-        .and_then(|item| item.get("AccountEmail")?.as_s().ok());
-    match (place, holder) {
-        (1, Some(holder)) => Some(Refusal::NameTaken(holder.clone())),
-        _ => Some(Refusal::Changed),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_name_is_not_a_changed_request() {
-        let reason = |code: &str, item: Option<Item>| {
-            CancellationReason::builder()
-                .code(code)
-                .set_item(item)
-                .build()
-        };
-        let holder = Item::from([("AccountEmail".to_owned(), text("other@example.com"))]);
-        let none = || reason("None", None);
-        let hit = |item| reason("ConditionalCheckFailed", item);
-        assert_eq!(refusal(&[none(), none()]), None);
-        assert_eq!(
-            refusal(&[none(), hit(Some(holder.clone()))]),
-            Some(Refusal::NameTaken("other@example.com".to_owned()))
-        );
-        assert_eq!(
-            refusal(&[hit(Some(holder)), none()]),
-            Some(Refusal::Changed)
-        );
-    }
 }

@@ -224,11 +224,13 @@ impl AccountRequest {
     /// 64 hexadecimal digits (Service Catalog takes up to 128 of `[a-zA-Z0-9_-]`).
     #[must_use]
     pub fn token(&self) -> String {
-        hex::encode(Sha256::digest(format!(
-            "{}#{}",
-            self.attempt_id(),
-            self.put_back
-        )))
+        let of_order = if self.requested_at == 0 {
+            // As an earlier version derived it: it may have given the order.
+            format!("{}#{}", self.account_email, self.attempt)
+        } else {
+            format!("{}#{}", self.attempt_id(), self.put_back)
+        };
+        hex::encode(Sha256::digest(of_order))
     }
 }
 

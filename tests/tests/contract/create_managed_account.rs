@@ -852,10 +852,15 @@ async fn a_second_fault_after_the_first_was_removed_is_told_again() {
     assert!(!world.is_retried(&created_at(world.now)).await);
     assert_eq!(world.status("payments"), "SUCCEEDED");
     broken.store(1, Ordering::Relaxed);
-    assert_eq!(world.inserted(&[waiting("later")]).await, None);
     world.tables.put(ACCOUNTS, &item(&waiting("later")));
     later(&mut world, 60).await;
     assert_eq!(world.status("later"), "VALID");
+    // So soon it is the same fault, of which one account was free.
+    assert_eq!(world.called("Publish"), 1);
+    later(&mut world, 3_600).await;
+    assert_eq!(world.called("Publish"), 2);
+    // One that was not over in between is published once a day.
+    later(&mut world, 3_700).await;
     assert_eq!(world.called("Publish"), 2);
 }
 
@@ -1528,6 +1533,314 @@ async fn the_schedule_has_the_results_of_every_open_file_written() {
     assert!(!world.reconcile().await);
     let task = json!({ "task": "results", "key": "open.csv", "version": "v1" });
     assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+}
+
+// ------------------------------------------------------------------ the cases
+
+/// The rows of a case file, as requests that wait.
+fn case(text: &str) -> Vec<AccountRequest> {
+    let rows = csv::Reader::from_reader(text.as_bytes())
+        .into_deserialize::<BTreeMap<String, String>>()
+        .map(Result::unwrap);
+    rows.enumerate()
+        .map(|(place, row)| AccountRequest {
+            account_email: row["AccountEmail"].clone(),
+            account_name: row["AccountName"].clone(),
+            sso_user_email: row["SSOUserEmail"].clone(),
+            org_unit: row["OrgUnit"].clone(),
+            queued_at: before(900) + i64::try_from(place).unwrap(),
+            ..waiting("row")
+        })
+        .collect()
+}
+
+/// How many rows have each status.
+fn statuses(world: &World) -> BTreeMap<String, usize> {
+    let mut statuses = BTreeMap::new();
+    for item in world.tables.items(ACCOUNTS).values() {
+        let status = item["Status"]["S"].as_str().unwrap().to_owned();
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+/// Asks AWS about every operation, and runs what is due, until every row has ended; the changes of the table are
+/// delivered to the function as they come, each of them `times` times.
+async fn until_all_have_ended(world: &mut World, times: usize) {
+    let mut known = world.tables.items(ACCOUNTS);
+    for _ in 0..40 {
+        world.now += SignedDuration::from_mins(16);
+        assert!(!world.reconcile().await);
+        assert!(!world.is_retried(&advance()).await);
+        for _ in 0..4 {
+            let now = world.tables.items(ACCOUNTS);
+            let changes: Vec<(Value, Value)> = now
+                .iter()
+                .filter(|(email, item)| known.get(*email) != Some(item))
+                .map(|(email, item)| (known[email].clone(), item.clone()))
+                .collect();
+            known = now;
+            for _ in 0..times {
+                if !changes.is_empty() {
+                    assert_eq!(world.stream(&changes).await, None);
+                }
+            }
+        }
+        let statuses = statuses(world);
+        if statuses
+            .keys()
+            .all(|it| ["SUCCEEDED", "FAILED"].contains(&it.as_str()))
+        {
+            return;
+        }
+    }
+    panic!("not all have ended: {:?}", statuses(world));
+}
+
+/// How often an account is reported as ready.
+fn ready(world: &World) -> usize {
+    let published = world.forms("Publish");
+    let is = |form: &&Value| form["Message"].to_string().contains("is ready");
+    published.iter().filter(is).count()
+}
+
+#[tokio::test]
+async fn case_03_set_up_fault() {
+    for (code, words) in [
+        (
+            "ResourceNotFoundException",
+            "No launch paths found for resource: prod-0000000000000",
+        ),
+        (
+            "AccessDeniedException",
+            "User: x is not authorized to perform: controltower:CreateManagedAccount",
+        ),
+        (
+            "InvalidParametersException",
+            "several launch paths: name one",
+        ),
+    ] {
+        let requests = case(include_str!(
+            "../../../events/new-account-handler/cases/03-set-up-fault.csv"
+        ));
+        assert_eq!(requests.len(), 6);
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let mut world = world(FACTORY, requests.clone(), move |call| {
+            match call.operation.as_str() {
+                "ProvisionProduct" if of_aws.load(Ordering::Relaxed) == 1 => {
+                    Some(said(400, code, words))
+                }
+                "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+                _ => None,
+            }
+        })
+        .await;
+        assert_eq!(world.inserted(&requests).await, None);
+        for _ in 0..5 {
+            later(&mut world, 300).await;
+            assert!(!world.reconcile().await);
+        }
+        assert_eq!(statuses(&world), BTreeMap::from([("VALID".to_owned(), 6)]));
+        assert_eq!(world.called("Publish"), 1, "{words}");
+        broken.store(0, Ordering::Relaxed);
+        until_all_have_ended(&mut world, 1).await;
+        assert_eq!(
+            statuses(&world),
+            BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+        );
+        assert_eq!(ready(&world), 6);
+        assert_eq!(world.called("Publish"), 7);
+        assert_eq!(world.running(), BTreeSet::new());
+        assert_eq!(world.open(FILE), 0);
+    }
+}
+
+#[tokio::test]
+async fn case_03_a_quota_that_is_reached_while_accounts_are_created() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/03-set-up-fault.csv"
+    ));
+    let left = Arc::new(AtomicUsize::new(6));
+    let of_aws = Arc::clone(&left);
+    let quota = "The organization has reached its number of accounts.";
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "DescribeRecord" if of_aws.load(Ordering::Relaxed) > 0 => {
+                of_aws.fetch_sub(1, Ordering::Relaxed);
+                let failed = json!({ "RecordErrors": [{ "Code": "x", "Description": quota }] });
+                Some(record_of("FAILED", &failed))
+            }
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            // What the failed order left is gone.
+            "DescribeProvisionedProduct" => Some(Answer::error(400, "ResourceNotFoundException")),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+    );
+    assert_eq!(ready(&world), 6);
+    assert_eq!(world.called("Publish"), 7);
+}
+
+#[tokio::test]
+async fn case_13_organizations() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/13-organizations.csv"
+    ));
+    let emails: Vec<String> = requests.iter().map(|it| it.account_email.clone()).collect();
+    let failures = [
+        "INTERNAL_FAILURE",
+        "CONCURRENT_ACCOUNT_MODIFICATION",
+        "PENDING_BUSINESS_VALIDATION",
+        "ACCOUNT_LIMIT_EXCEEDED",
+        "EMAIL_ALREADY_EXISTS",
+    ];
+    let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    let limited = AtomicUsize::new(0);
+    let mut world = world(ORGANIZATIONS, requests.clone(), move |call| {
+        let text = |name: &str| call.body[name].as_str().unwrap_or_default();
+        match call.operation.as_str() {
+            // The first call of all meets the limit of the rate.
+            "CreateAccount" if limited.fetch_add(1, Ordering::Relaxed) == 0 => Some(said(
+                400,
+                "ConstraintViolationException",
+                "Too many accounts are being made at a time.",
+            )),
+            "CreateAccount" => {
+                let email = text("Email").to_owned();
+                let place = emails.iter().position(|it| *it == email).unwrap();
+                let mut seen = seen.lock().unwrap();
+                let times = seen.entry(email).or_default();
+                *times += 1;
+                let state = match failures.get(place) {
+                    Some(reason) if *times == 1 => create_status("FAILED", &failure(reason)),
+                    _ => {
+                        let id = format!("{:012}", 222_200_000_900_usize + place);
+                        create_status("SUCCEEDED", &json!({ "AccountId": id }))
+                    }
+                };
+                Some(state)
+            }
+            "DescribeAccount" => {
+                let place = text("AccountId")[9..].parse::<usize>().unwrap() - 900;
+                Some(Answer::ok(json!({ "Account":
+                    { "Id": text("AccountId"), "Email": emails[place] } })))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    for (place, request) in requests.iter().enumerate() {
+        let row = world.tables.get(ACCOUNTS, &request.account_email).unwrap();
+        let expected = if place == 4 { "FAILED" } else { "SUCCEEDED" };
+        assert_eq!(row["Status"]["S"], expected, "{row}");
+    }
+    let five = world
+        .tables
+        .get(ACCOUNTS, "aws+reef-5@example.com")
+        .unwrap();
+    let why = five["ErrorMsg"]["S"].as_str().unwrap();
+    assert!(why.contains("choose another one"), "{why}");
+}
+
+#[tokio::test]
+async fn case_14_busy_by_another_code() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/14-busy-by-another-code.csv"
+    ));
+    let calls = AtomicUsize::new(0);
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" if calls.fetch_add(1, Ordering::Relaxed) < 2 => Some(said(
+                400,
+                "InvalidParametersException",
+                "Not now: another AWS Control Tower operation is in progress.",
+            )),
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    assert_eq!(statuses(&world), BTreeMap::from([("VALID".to_owned(), 2)]));
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 2)])
+    );
+    assert_eq!(
+        world.called("Publish"),
+        2,
+        "both are ready, and nothing else is said"
+    );
+}
+
+#[tokio::test]
+async fn case_18_unit_renamed_while_waiting() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/18-unit-renamed-while-waiting.csv"
+    ));
+    let ordered = Arc::new(Mutex::new(BTreeSet::new()));
+    let orders = Arc::clone(&ordered);
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => {
+                let parameters = &call.body["ProvisioningParameters"];
+                let unit = parameters[2]["Value"].as_str().unwrap().to_owned();
+                let email = parameters[0]["Value"].as_str().unwrap().to_owned();
+                if email.contains("crew-6") && !unit.starts_with("Night watch") {
+                    let words = "The organizational unit Prod has another name.";
+                    return Some(said(400, "InvalidParametersException", words));
+                }
+                orders.lock().unwrap().insert(format!("{email} {unit}"));
+                None
+            }
+            "DescribeOrganizationalUnit" => Some(Answer::ok(json!({ "OrganizationalUnit":
+                { "Id": UNIT, "Name": "Night watch" } }))),
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+    );
+    let renamed = format!("aws+crew-6@example.com Night watch ({UNIT})");
+    assert!(ordered.lock().unwrap().contains(&renamed));
+}
+
+#[tokio::test]
+async fn case_22_twice() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/22-twice.csv"
+    ));
+    let mut world = world(
+        FACTORY,
+        requests.clone(),
+        on("DescribeRecord", || record_of("SUCCEEDED", &json!({}))),
+    )
+    .await;
+    for _ in 0..2 {
+        assert_eq!(world.inserted(&requests).await, None);
+    }
+    until_all_have_ended(&mut world, 2).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 3)])
+    );
+    assert_eq!(world.called("ProvisionProduct"), 3);
+    assert_eq!(ready(&world), 3);
 }
 
 // ------------------------------------------------------------------ changes of accounts that exist
