@@ -223,10 +223,9 @@ impl Ledger {
             return self.advance(request, Status::Failed, &outcome).await;
         }
         let leaving = set(files.iter().map(ToString::to_string));
-        let leave = Expression::of("#Status = :valid AND #Attempt = :attempt AND #Files = :files")
+        let leave = Expression::of("#Status = :valid AND #Files = :files")
             .values([
                 (":valid", text(Status::Valid.as_str())),
-                (":attempt", number(request.attempt)),
                 (":files", set_of(&request.files)),
                 (":leaving", leaving),
             ])
