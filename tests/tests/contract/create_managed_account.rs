@@ -1432,7 +1432,7 @@ async fn a_request_that_ends_while_its_assignments_are_sent_again_is_left() {
 
 #[tokio::test]
 async fn case_05_stream_failure() {
-    let requests = [
+    let requests = vec![
         waiting("waits"),
         assigning_since("assigned", 1),
         succeeded("told"),
@@ -1470,7 +1470,7 @@ async fn an_end_whose_change_was_lost_is_published_by_the_schedule() {
         withdrawn: true,
         ..failed("wrong")
     };
-    let requests = [
+    let requests = vec![
         succeeded("payments"),
         failed("billing"),
         of_an_earlier_version,
@@ -1568,6 +1568,12 @@ fn statuses(world: &World) -> BTreeMap<String, usize> {
 /// delivered to the function as they come, each of them `times` times.
 async fn until_all_have_ended(world: &mut World, times: usize) {
     let mut known = world.tables.items(ACCOUNTS);
+    let ended = |world: &World| {
+        let statuses = statuses(world);
+        statuses
+            .keys()
+            .all(|it| ["SUCCEEDED", "FAILED"].contains(&it.as_str()))
+    };
     for _ in 0..40 {
         world.now += SignedDuration::from_mins(16);
         assert!(!world.reconcile().await);
@@ -1586,15 +1592,11 @@ async fn until_all_have_ended(world: &mut World, times: usize) {
                 }
             }
         }
-        let statuses = statuses(world);
-        if statuses
-            .keys()
-            .all(|it| ["SUCCEEDED", "FAILED"].contains(&it.as_str()))
-        {
-            return;
+        if ended(world) {
+            break;
         }
     }
-    panic!("not all have ended: {:?}", statuses(world));
+    assert!(ended(world), "not all have ended: {:?}", statuses(world));
 }
 
 /// How often an account is reported as ready.

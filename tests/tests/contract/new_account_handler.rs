@@ -943,14 +943,15 @@ async fn a_done_row_is_as_the_organization_says() {
         ("removed", "", "is not in the organization any more"),
     ] {
         let vending = one_done().await;
-        let mut world = vending.look();
-        let last = world.accounts.len() - 1;
-        match what {
-            "removed" => drop(world.accounts.remove(last)),
-            "renamed" => world.accounts[last]["Name"] = json!("other"),
-            _ => world.accounts[last]["State"] = json!(state),
+        {
+            let mut world = vending.look();
+            let last = world.accounts.len() - 1;
+            match what {
+                "removed" => drop(world.accounts.remove(last)),
+                "renamed" => world.accounts[last]["Name"] = json!("other"),
+                _ => world.accounts[last]["State"] = json!(state),
+            }
         }
-        drop(world);
         let before = vending.tables.items(ACCOUNTS);
         let found = answers(&vending, &[], &[&row(0, 1)]).await;
         assert!(found[0].contains(words), "{what}: {found:?}");
@@ -1108,11 +1109,9 @@ async fn case_01_waiting_row_taken_out() {
         progress(&vending, "berth.csv", "v1"),
         ("7".to_owned(), true)
     );
-    let world = vending.look();
-    let (topic, alert) = world.published.last().unwrap();
+    let (topic, alert) = vending.look().published.last().unwrap().clone();
     assert_eq!(topic, INFO);
     assert_eq!(alert["details"]["Taken back"], "1");
-    drop(world);
     // Name and address are free for another file.
     let text = "pier-8,ines.moll@example.com,aws+pier-8@example.com,Ines,Moll,Sandbox,,,";
     done(&wire, &vending.upload("other.csv", &csv(&[text]))).await;
