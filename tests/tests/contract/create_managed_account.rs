@@ -1395,11 +1395,19 @@ fn assigning_since(name: &str, seconds: i64) -> AccountRequest {
 }
 
 #[tokio::test]
-async fn case_04_assignments_of_which_nothing_comes_are_sent_again() {
-    let requests = [assigning_since("old", 600), assigning_since("young", 590)];
-    let mut world = plain(FACTORY, requests).await;
+async fn case_04_message_gone() {
+    let row = case(include_str!(
+        "../../../events/new-account-handler/cases/04-message-gone.csv"
+    ))
+    .remove(0);
+    let buoy = AccountRequest {
+        account_name: row.account_name,
+        account_email: row.account_email.clone(),
+        ..assigning_since("buoy-1", 600)
+    };
+    let mut world = plain(FACTORY, [buoy, assigning_since("young", 590)]).await;
     assert!(!world.reconcile().await);
-    let task = |chain: u32| json!({ "task": "assign", "email": email("old"), "attempt": 1, "chain": chain });
+    let task = |chain: u32| json!({ "task": "assign", "email": row.account_email, "attempt": 1, "chain": chain });
     assert_eq!(world.sent(ASSIGNMENTS), [(task(1), 0)]);
     // Not again before the same time has passed.
     world.now += SignedDuration::from_secs(5);
