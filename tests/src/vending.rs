@@ -32,6 +32,10 @@ pub struct World {
     pub units: Vec<(String, String, String)>,
     /// Accounts, as `ListAccounts` has them.
     pub accounts: Vec<Value>,
+    /// The parents of accounts; of those that are not here it is the first organizational unit below the root.
+    pub parents: BTreeMap<String, String>,
+    /// Assignments: account, group's id, permission set's ARN.
+    pub assignments: Vec<(String, String, String)>,
     /// Whether a page without accounts comes between others.
     pub empty_pages: bool,
     /// Targets of the baseline, by ARN, with their status.
@@ -151,6 +155,8 @@ impl Vending {
             "ListAccounts" => world.list_accounts(&call.body),
             "ListRoots" => Answer::ok(json!({ "Roots": [{ "Id": ROOT, "Name": "Root" }] })),
             "ListOrganizationalUnitsForParent" => world.list_units(&call.body),
+            "ListParents" => world.list_parents(&call.body),
+            "ListAccountAssignmentsForPrincipal" => world.list_assignments(&call.body),
             "ListBaselines" => Answer::ok(json!({ "baselines": [
                 { "arn": "arn:aws:controltower:us-east-1::baseline/LN25R72TTG6IGPTQ", "name": "IdentityCenterBaseline" },
                 { "arn": BASELINE, "name": "AWSControlTowerBaseline" },
@@ -320,6 +326,33 @@ impl World {
             .collect();
         let (units, next) = page(&below, &body["NextToken"], 20);
         Answer::ok(json!({ "OrganizationalUnits": units, "NextToken": next }))
+    }
+
+    fn list_parents(&self, body: &Value) -> Answer {
+        let child = body["ChildId"].as_str().unwrap_or_default();
+        let parent = self.parents.get(child).cloned().unwrap_or_else(|| unit(1));
+        let kind = if parent.starts_with("ou-") {
+            "ORGANIZATIONAL_UNIT"
+        } else {
+            "ROOT"
+        };
+        Answer::ok(json!({ "Parents": [{ "Id": parent, "Type": kind }] }))
+    }
+
+    fn list_assignments(&self, body: &Value) -> Answer {
+        let of_group: Vec<Value> = self
+            .assignments
+            .iter()
+            .filter(|(_, group, _)| {
+                body["PrincipalId"] == *group && body["PrincipalType"] == "GROUP"
+            })
+            .map(|(account, group, set)| {
+                json!({ "AccountId": account, "PrincipalId": group, "PrincipalType": "GROUP",
+                    "PermissionSetArn": set })
+            })
+            .collect();
+        let (assignments, next) = page(&of_group, &body["NextToken"], 2);
+        Answer::ok(json!({ "AccountAssignments": assignments, "NextToken": next }))
     }
 
     fn list_enabled_baselines(&self, body: &Value) -> Answer {

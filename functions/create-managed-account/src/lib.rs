@@ -6,6 +6,8 @@
 //! * [`operation`]: what comes of ordering an account, and how far an operation is.
 //! * [`creator`]: how an account is created, by [`account_factory`] or by [`create_account`] alone.
 //! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
+//! * [`open_requests`]: what the schedule does about requests that nothing comes for any more.
+//! * [`set_up`]: what is said where the set-up has to be changed first.
 //! * [`outcome_alert`]: the alert about the outcome of a request.
 //! * [`gateway`]: the AWS services that it calls.
 //! * [`handler`]: a batch of the stream or of the queue in, its outcomes out.
@@ -18,7 +20,9 @@ pub mod creator;
 pub mod gateway;
 pub mod handler;
 pub mod incoming;
+pub mod open_requests;
 pub mod operation;
 pub mod outcome_alert;
 pub mod pipeline;
+pub mod set_up;
 pub mod setup;

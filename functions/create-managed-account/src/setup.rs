@@ -7,6 +7,7 @@ use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
     gateway::{organizations::Organizations, rates::QuotaShare},
+    idempotency::IdempotencyTable,
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -32,7 +33,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
     ));
     let creator = match config.account_creation {
         AccountCreation::AccountFactory => AccountCreator::AccountFactory(AccountFactory::new(
-            ServiceCatalog::new(client!(aws_sdk_servicecatalog, sdk, calls)),
+            ServiceCatalog::new(
+                client!(aws_sdk_servicecatalog, sdk, calls),
+                config.launch_path.clone(),
+            ),
             ExecutionRole::new(client!(aws_sdk_sts, sdk, calls), partition(config)),
             Arc::clone(&organizations),
         )),
@@ -63,6 +67,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
         },
         operations_at_once: config.operations_at_once,
         reconcile_after: config.reconcile_after,
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
+        role: config.role.clone(),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     StreamFunction(QueueFunction::new(pipeline, queue(), calls))

@@ -6,9 +6,10 @@
 //! * [`csv`]: the file: reading it, and writing its results.
 //! * [`rules`]: what is wrong with a row by itself and beside the others.
 //! * [`organization`], [`access`] and [`catalog`]: the organization, and who gets access to an account.
-//! * [`plan`]: what becomes of a row.
-//! * [`results`]: what the results file and the alert say.
-//! * [`upload_processor`]: processing an upload; [`gateway`]: the AWS services that it calls.
+//! * [`plan`]: what becomes of a row; [`existing`]: what is read about accounts that exist.
+//! * [`results`]: what the results file and the alert say; [`waiting`]: what a row waits for.
+//! * [`upload_processor`]: processing an upload; [`taking_back`]: rows that a newer version of a file does not have any
+//!   more; [`gateway`]: the AWS services that it calls.
 //! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
@@ -16,6 +17,7 @@ pub mod access;
 pub mod catalog;
 pub mod config;
 pub mod csv;
+pub mod existing;
 pub mod gateway;
 pub mod handler;
 pub mod message;
@@ -24,4 +26,6 @@ pub mod plan;
 pub mod results;
 pub mod rules;
 pub mod setup;
+pub mod taking_back;
 pub mod upload_processor;
+pub mod waiting;

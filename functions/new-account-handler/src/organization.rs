@@ -21,6 +21,9 @@ pub struct Organization {
     names: HashMap<String, AccountId>,
     /// What Control Tower governs, if it creates the accounts.
     pub governed: Option<Governed>,
+    /// Access that accounts have: the account, a group's id, a permission set's ARN. Only of groups that rows about
+    /// existing accounts name.
+    pub assigned: HashSet<(AccountId, String, String)>,
 }
 
 /// An organizational unit, with what is compared for every row worked out once.
@@ -43,6 +46,8 @@ pub struct Account {
     pub state: String,
     /// Whether it is the management account.
     pub is_management: bool,
+    /// The id of the organizational unit or root that it is directly in, where that is known.
+    pub parent: Option<String>,
 }
 
 /// What Control Tower governs.
@@ -85,6 +90,7 @@ impl Organization {
             accounts,
             names,
             governed,
+            assigned: HashSet::new(),
         }
     }
 
@@ -92,6 +98,24 @@ impl Organization {
     #[must_use]
     pub fn account(&self, email: &str) -> Option<&Account> {
         self.accounts.get(email)
+    }
+
+    /// Sets where the account with this e-mail address is.
+    pub fn set_parent(&mut self, email: &str, parent: String) {
+        if let Some(account) = self.accounts.get_mut(email) {
+            account.parent = Some(parent);
+        }
+    }
+
+    /// The organizational unit or root with this id, as a person reads it.
+    #[must_use]
+    pub fn described(&self, id: &str) -> String {
+        let unit = self.all_units().find(|unit| unit.id == id);
+        match unit {
+            Some(unit) => described(unit),
+            None if id.starts_with("r-") => format!("{} ({id})", self.root),
+            None => id.to_owned(),
+        }
     }
 
     /// An account that has this name, in any case.
@@ -252,6 +276,7 @@ pub(crate) mod tests {
             name: name.to_owned(),
             state: "ACTIVE".to_owned(),
             is_management: false,
+            parent: None,
         }
     }
 

@@ -9,6 +9,7 @@ use orgkeeper_shared::{
         organizations::Organizations,
         rates::QuotaShare,
     },
+    idempotency::IdempotencyTable,
     lambda::QueueFunction,
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -66,6 +67,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
             config.error_topic.clone(),
             config.error_topic.clone(),
         ),
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));

@@ -189,6 +189,45 @@ impl IdentityCenter {
         Ok(status_of(answer.account_assignment_creation_status))
     }
 
+    /// Every account that a group has access to, with the ARN of the permission set.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn assignments_of_group(
+        &self,
+        group_id: &str,
+    ) -> Result<Vec<(AccountId, String)>, AwsCallError> {
+        const OPERATION: &str = "ListAccountAssignmentsForPrincipal";
+        let mut assignments = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = self
+                .paces
+                .call(&rates::ALL_OPERATIONS, async || {
+                    self.client
+                        .list_account_assignments_for_principal()
+                        .instance_arn(&self.instance)
+                        .principal_type(PrincipalType::Group)
+                        .principal_id(group_id)
+                        .max_results(PAGE)
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))
+                })
+                .await?;
+            let found = page.account_assignments.unwrap_or_default().into_iter();
+            assignments.extend(found.filter_map(|assignment| {
+                let account = assignment.account_id?.parse().ok()?;
+                Some((account, assignment.permission_set_arn?))
+            }));
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(assignments);
+            }
+        }
+    }
+
     /// How far the request of an assignment is; `None` if AWS does not know the request (any more).
     ///
     /// # Errors

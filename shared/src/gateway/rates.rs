@@ -102,7 +102,7 @@ pub mod organizations {
     pub(crate) const DESCRIBE_CREATE_ACCOUNT_STATUS: PublishedRate =
         rate(SERVICE, "DescribeCreateAccountStatus", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const DESCRIBE_ORGANIZATIONAL_UNIT: PublishedRate =
-        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(DIRECTORY_REFRESHER, 50)]);
+        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 40), (DIRECTORY_REFRESHER, 50)]);
     pub(crate) const LIST_ACCOUNTS: PublishedRate =
         rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 40)]);
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =
@@ -110,7 +110,7 @@ pub mod organizations {
     pub(crate) const LIST_ORGANIZATIONAL_UNITS_FOR_PARENT: PublishedRate =
         rate(SERVICE, "ListOrganizationalUnitsForParent", (5, 8), &[(DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 60)]);
     pub(crate) const LIST_PARENTS: PublishedRate =
-        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 60), (DIRECTORY_REFRESHER, 30)]);
+        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 45), (DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 15)]);
     pub(crate) const LIST_ROOTS: PublishedRate =
         rate(SERVICE, "ListRoots", (1, 2), &[(NEW_ACCOUNT_HANDLER, 80)]);
     pub(crate) const LIST_TAGS_FOR_RESOURCE: PublishedRate =

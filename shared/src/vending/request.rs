@@ -79,6 +79,17 @@ impl Unit {
     pub fn as_managed(&self) -> String {
         format!("{} ({})", self.name, self.id)
     }
+
+    /// The unit with another name, in the same place.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        let above = self.path.strip_suffix(&self.name).unwrap_or_default();
+        Self {
+            id: self.id.clone(),
+            name: name.to_owned(),
+            path: format!("{above}{name}"),
+        }
+    }
 }
 
 /// A requested account: an item of the `Accounts` table.
@@ -132,6 +143,27 @@ pub struct AccountRequest {
     /// The provisioned product of Account Factory; an earlier attempt's until this one has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_product_id: Option<String>,
+    /// When the attempt was asked for, in milliseconds since 1970; 0 in requests of an earlier version.
+    #[serde(default)]
+    pub requested_at: i64,
+    /// Since when access is assigned, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigning_at: Option<i64>,
+    /// When the schedule sent its assignments again, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign_sent_at: Option<i64>,
+    /// How often its assignments were sent again: messages of an earlier time have nothing to do any more.
+    #[serde(default)]
+    pub assign_chain: u32,
+    /// Whether the account exists, and has to be changed as the row says.
+    #[serde(default)]
+    pub change: bool,
+    /// Whether it failed because the row was taken back.
+    #[serde(default)]
+    pub withdrawn: bool,
+    /// What the request waits for, where that is more than its turn; of its last attempt to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// The files that wait for it, as [`FileId`]s.
     #[serde(
         default,
@@ -159,21 +191,46 @@ impl AccountRequest {
         asked_for(self) == asked_for(other)
     }
 
+    /// The versions of the file with this key that wait for it.
+    #[must_use]
+    pub fn versions_of(&self, key: &str) -> Vec<FileId> {
+        self.files
+            .iter()
+            .filter_map(|file| file.parse().ok())
+            .filter(|file: &FileId| file.key == key)
+            .collect()
+    }
+
+    /// The name of this attempt: no other request has it, not even after the table lost this one.
+    #[must_use]
+    pub fn attempt_id(&self) -> String {
+        format!(
+            "{}#{}#{}",
+            self.account_email, self.attempt, self.requested_at
+        )
+    }
+
     /// Whether `file` waits for it.
     #[must_use]
     pub fn is_of(&self, file: &FileId) -> bool {
         self.files.contains(&file.to_string())
     }
 
-    /// The idempotency token of the attempt: AWS does its work once, however often it is asked.
+    /// The idempotency token of the order: AWS does its work once, however often it is asked.
+    ///
+    /// An order whose answer was lost has the token that it had. One that AWS has answered by an error, or that
+    /// begins anew after the table lost its item, has another: to the same token AWS would repeat its old answer.
     ///
     /// 64 hexadecimal digits (Service Catalog takes up to 128 of `[a-zA-Z0-9_-]`).
     #[must_use]
     pub fn token(&self) -> String {
-        hex::encode(Sha256::digest(format!(
-            "{}#{}",
-            self.account_email, self.attempt
-        )))
+        let of_order = if self.requested_at == 0 {
+            // As an earlier version derived it: it may have given the order.
+            format!("{}#{}", self.account_email, self.attempt)
+        } else {
+            format!("{}#{}", self.attempt_id(), self.put_back)
+        };
+        hex::encode(Sha256::digest(of_order))
     }
 }
 
@@ -206,6 +263,13 @@ pub(crate) mod tests {
             started_at: None,
             operation_id: None,
             provisioned_product_id: None,
+            requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            withdrawn: false,
+            waits_for: None,
             files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
         }
     }
@@ -255,6 +319,13 @@ pub(crate) mod tests {
         second.attempt = 2;
         assert_ne!(first.token(), second.token());
         assert_eq!(first.token().len(), 64);
+        let mut after_a_loss = request();
+        after_a_loss.requested_at = 2_000;
+        let mut after_a_refusal = request();
+        after_a_refusal.put_back = 1;
+        for other in [after_a_loss, after_a_refusal] {
+            assert_ne!(first.token(), other.token());
+        }
     }
 
     #[test]

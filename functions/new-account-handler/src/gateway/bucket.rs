@@ -1,7 +1,5 @@
 //! The accounts bucket: files and their results.
 
-use std::collections::HashMap;
-
 use aws_sdk_s3::{
     Client, error::SdkError, operation::get_object::GetObjectError, primitives::ByteStream,
 };
@@ -36,16 +34,21 @@ pub enum Content {
 pub struct Results {
     /// Their bytes.
     pub bytes: Vec<u8>,
+    /// The version of the file that they are of.
+    pub version: Option<String>,
     /// What identifies this state of them.
     tag: Option<String>,
     sequencer: Option<String>,
 }
 
-/// What has to be there when results are written.
-enum Over {
-    Nothing,
-    /// What has this tag.
-    Tag(Option<String>),
+impl Results {
+    /// Whether they are of a later version of the file than this upload.
+    #[must_use]
+    pub fn are_later_than(&self, upload: &Upload) -> bool {
+        let sequencer = self.sequencer.as_ref();
+        self.version.as_ref() != Some(&upload.file.version)
+            && sequencer.is_some_and(|sequencer| upload.is_before(sequencer))
+    }
 }
 
 /// The gateway to the bucket.
@@ -99,16 +102,16 @@ impl Bucket {
         }
     }
 
-    /// The results of a file, if there are any of this version of it.
+    /// The results of the file with this key, whichever version of it they are of.
     ///
     /// # Errors
     /// If the call fails for another reason than that there are none.
-    pub async fn results(&self, file: &FileId) -> Result<Option<Results>, AwsCallError> {
+    pub async fn results(&self, key: &str) -> Result<Option<Results>, AwsCallError> {
         let answer = self
             .client
             .get_object()
             .bucket(&self.name)
-            .key(results_key(&file.key))
+            .key(results_key(key))
             .send()
             .await;
         let object = match answer {
@@ -121,52 +124,31 @@ impl Bucket {
                 };
             }
         };
-        let of_version = object
-            .metadata()
-            .and_then(|metadata| metadata.get(SOURCE_VERSION));
-        if of_version != Some(&file.version) {
-            return Ok(None);
-        }
-        let sequencer = sequencer_of(object.metadata());
+        let of_metadata = |name: &str| object.metadata()?.get(name).cloned();
+        let version = of_metadata(SOURCE_VERSION);
+        let sequencer = of_metadata(SOURCE_SEQUENCER);
         let tag = object.e_tag.clone();
         let bytes = bytes(object.body, usize::MAX).await?;
         Ok(bytes.map(|bytes| Results {
             bytes,
+            version,
             tag,
             sequencer,
         }))
     }
 
-    /// Writes the results of an upload, unless those of a later one are there.
+    /// Writes the results of an upload in place of those that were read, or of none.
     ///
     /// # Errors
-    /// If a call fails; [`Conflict`](AwsErrorClass::Conflict) if another invocation writes them too.
-    pub async fn write_results(&self, upload: &Upload, bytes: Vec<u8>) -> Result<(), AwsCallError> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.name)
-            .key(results_key(&upload.file.key))
-            .send()
-            .await
-            .map_err(|error| failed("HeadObject", &error));
-        let over = match head {
-            Ok(existing) => {
-                let later = sequencer_of(existing.metadata());
-                if later.is_some_and(|later| upload.is_before(&later)) {
-                    tracing::info!(
-                        file.key = upload.file.key,
-                        "the results of a later upload are kept"
-                    );
-                    return Ok(());
-                }
-                Over::Tag(existing.e_tag)
-            }
-            Err(error) if error.class() == AwsErrorClass::NotFound => Over::Nothing,
-            Err(error) => return Err(error),
-        };
-        self.put_results(&upload.file, bytes, upload.sequencer.clone(), over)
-            .await
+    /// If the call fails; [`Conflict`](AwsErrorClass::Conflict) if another invocation writes them too.
+    pub async fn write_results(
+        &self,
+        upload: &Upload,
+        over: Option<&Results>,
+        bytes: Vec<u8>,
+    ) -> Result<(), AwsCallError> {
+        let sequencer = upload.sequencer.clone();
+        self.put_results(&upload.file, bytes, sequencer, over).await
     }
 
     /// Writes the results of a file again, over these.
@@ -176,11 +158,11 @@ impl Bucket {
     pub async fn rewrite_results(
         &self,
         file: &FileId,
-        over: Results,
+        over: &Results,
         bytes: Vec<u8>,
     ) -> Result<(), AwsCallError> {
-        self.put_results(file, bytes, over.sequencer, Over::Tag(over.tag))
-            .await
+        let sequencer = over.sequencer.clone();
+        self.put_results(file, bytes, sequencer, Some(over)).await
     }
 
     async fn put_results(
@@ -188,7 +170,7 @@ impl Bucket {
         file: &FileId,
         bytes: Vec<u8>,
         sequencer: Option<String>,
-        over: Over,
+        over: Option<&Results>,
     ) -> Result<(), AwsCallError> {
         const OPERATION: &str = "PutObject";
         let mut request = self
@@ -203,8 +185,8 @@ impl Bucket {
             request = request.metadata(SOURCE_SEQUENCER, sequencer);
         }
         request = match over {
-            Over::Nothing => request.if_none_match("*"),
-            Over::Tag(tag) => request.set_if_match(tag),
+            None => request.if_none_match("*"),
+            Some(results) => request.set_if_match(results.tag.clone()),
         };
         request.send().await.map(drop).map_err(|error| {
             let error = failed(OPERATION, &error);
@@ -216,10 +198,6 @@ impl Bucket {
             }
         })
     }
-}
-
-fn sequencer_of(metadata: Option<&HashMap<String, String>>) -> Option<String> {
-    metadata?.get(SOURCE_SEQUENCER).cloned()
 }
 
 /// All of an object, unless it has more than `most` bytes.
