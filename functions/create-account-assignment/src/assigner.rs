@@ -170,13 +170,14 @@ impl Assigner {
                 Err(error) => return Some(error),
             }
             let Access {
+                principal,
                 group_id,
                 permission_set_arn,
                 ..
             } = &accesses[index];
             let requested = self
                 .identity_center
-                .create_assignment(account, group_id, permission_set_arn)
+                .create_assignment(account, (*principal, group_id), permission_set_arn)
                 .await;
             match or_refused(requested.map(|status| state_of(status, None))) {
                 Ok(AssignmentState::Refused(reason)) => {

@@ -218,6 +218,8 @@ mod tests {
                 path: "Root/Prod".to_owned(),
             },
             access: Vec::new(),
+            tags: std::collections::BTreeMap::new(),
+            contacts: std::collections::BTreeMap::new(),
             enrol: false,
             attempt: 1,
             queued_at: 0,

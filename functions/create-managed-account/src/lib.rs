@@ -5,6 +5,7 @@
 //! * [`incoming`]: what starts the function: changes of the table, events, its own tasks.
 //! * [`operation`]: what comes of ordering an account, and how far an operation is.
 //! * [`creator`]: how an account is created, by [`account_factory`] or by [`create_account`] alone.
+//! * [`details`]: what an account gets beside its access.
 //! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
 //! * [`outcome_alert`]: the alert about the outcome of a request.
 //! * [`gateway`]: the AWS services that it calls.
@@ -15,6 +16,7 @@ pub mod account_factory;
 pub mod config;
 pub mod create_account;
 pub mod creator;
+pub mod details;
 pub mod gateway;
 pub mod handler;
 pub mod incoming;

@@ -98,6 +98,7 @@ mod tests {
 
     fn access(group: &str, set: &str) -> Access {
         Access {
+            principal: orgkeeper_shared::principal::Principal::Group,
             group_id: "g-1".to_owned(),
             group_name: group.to_owned(),
             permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
@@ -122,6 +123,8 @@ mod tests {
                 path: "Root/Workloads/Prod".to_owned(),
             },
             access: vec![access("Platform", "Admin"), access("Audit", "ReadOnly")],
+            tags: std::collections::BTreeMap::new(),
+            contacts: std::collections::BTreeMap::new(),
             enrol: false,
             attempt: 2,
             queued_at: 1_000,

@@ -22,6 +22,7 @@ use serde_json::json;
 
 use crate::{
     creator::AccountCreator,
+    details::{AccountDetails, NotGiven},
     operation::{OperationProgress, OrderOutcome},
     outcome_alert,
 };
@@ -75,6 +76,8 @@ pub struct Pipeline {
     pub ledger: Ledger,
     /// What creates accounts.
     pub creator: AccountCreator,
+    /// What gives accounts their tags and contacts.
+    pub details: AccountDetails,
     /// The organization's accounts.
     pub organizations: Arc<Organizations>,
     /// Where alerts are published.
@@ -378,6 +381,16 @@ impl Pipeline {
                 );
                 return self.fail(request, reason, Some(account.clone())).await;
             }
+        }
+        if let Err(NotGiven { what, error }) = self.details.give(request, account).await {
+            if error.retryable() {
+                return Err(error);
+            }
+            let reason = format!(
+                "account {account} exists, but its {what} could not be set: {}. Once that is corrected, send the row again",
+                error.in_words()
+            );
+            return self.fail(request, reason, Some(account.clone())).await;
         }
         let next = if request.access.is_empty() {
             Status::Succeeded

@@ -4,16 +4,20 @@
 //! * [`config`]: what the template sets.
 //! * [`message`]: what a message of the uploads queue asks for.
 //! * [`csv`]: the file: reading it, and writing its results.
+//! * [`characters`]: what nobody sees or meant in a cell; [`similar`]: names that somebody may have meant;
+//!   [`tags`]: what AWS takes as a tag.
 //! * [`rules`]: what is wrong with a row by itself and beside the others.
 //! * [`organization`], [`access`] and [`catalog`]: the organization, and who gets access to an account.
 //! * [`plan`]: what becomes of a row.
 //! * [`results`]: what the results file and the alert say.
-//! * [`upload_processor`]: processing an upload; [`gateway`]: the AWS services that it calls.
+//! * [`upload_processor`]: processing an upload; [`check`]: what would become of it; [`gateway`]: the AWS services that it calls.
 //! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
 
 pub mod access;
 pub mod catalog;
+pub mod characters;
+pub mod check;
 pub mod config;
 pub mod csv;
 pub mod gateway;
@@ -24,4 +28,6 @@ pub mod plan;
 pub mod results;
 pub mod rules;
 pub mod setup;
+pub mod similar;
+pub mod tags;
 pub mod upload_processor;

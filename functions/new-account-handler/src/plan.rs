@@ -1,16 +1,16 @@
 //! What becomes of a row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orgkeeper_shared::vending::{
     file::FileId,
     ledger::Submission,
-    request::{Access, AccountRequest, Status, Unit},
+    request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
 };
 
 use crate::{
     access::{AccessCatalog, access_of},
-    csv::{Column, Fault, Row, shown},
+    csv::{Column, ContactPart, Fault, Row, shown},
     organization::{Account, Organization},
     rules::faults_of_form,
 };
@@ -40,14 +40,14 @@ impl<'r> RequestedAccount<'r> {
         let named_already = organization
             .account(&row.key())
             .is_some_and(|account| account.name == row.get(Column::AccountName));
-        let mut faults = faults_of_form(row, named_already);
+        let mut faults = faults_of_form(row, named_already, organization.owner());
         faults.extend(repetition);
-        let text = row.get(Column::OrgUnit);
+        let text = row.as_written(Column::OrgUnit);
         let unit = match organization.unit(text) {
             Ok(unit) => unit.clone(),
             Err(fault) => {
                 // An empty cell is a fault of form.
-                faults.extend((!text.is_empty()).then(|| Fault::of(Column::OrgUnit, fault)));
+                faults.extend((!text.trim().is_empty()).then(|| Fault::of(Column::OrgUnit, fault)));
                 Unit::default()
             }
         };
@@ -99,6 +99,10 @@ pub fn decide(
         return Decision::Exists(Box::new(held.clone()));
     }
     let mut faults = requested.faults.clone();
+    if let Some(fault) = organization.foundational(&requested.row.key()) {
+        faults.push(Fault::of(Column::AccountEmail, fault));
+        return Decision::Refused(faults);
+    }
     let failed = held.filter(|held| held.status == Status::Failed);
     let mut request = asked_for(requested, failed, file, queued_at);
     match held {
@@ -165,6 +169,8 @@ fn asked_for(
         error_msg: None,
         unit: requested.unit.clone(),
         access: requested.access.clone(),
+        tags: tags_of(requested.row),
+        contacts: contacts_of(requested.row),
         enrol: false,
         attempt: failed.map_or(1, |failed| failed.attempt + 1),
         queued_at,
@@ -174,6 +180,30 @@ fn asked_for(
         provisioned_product_id: failed.and_then(|failed| failed.provisioned_product_id.clone()),
         files: BTreeSet::from([file.to_string()]),
     }
+}
+
+/// The tags that a row names.
+fn tags_of(row: &Row) -> BTreeMap<String, String> {
+    let tags = row.tags();
+    tags.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The alternate contacts that a row names.
+fn contacts_of(row: &Row) -> BTreeMap<ContactKind, Contact> {
+    let contacts = ContactKind::ALL.into_iter().map(|kind| {
+        let cell = |part| row.get(Column::Contact(kind, part)).to_owned();
+        let contact = Contact {
+            name: cell(ContactPart::Name),
+            title: cell(ContactPart::Title),
+            email: cell(ContactPart::Email),
+            phone: cell(ContactPart::Phone),
+        };
+        (kind, contact)
+    });
+    contacts
+        .filter(|(_, contact)| *contact != Contact::default())
+        .collect()
 }
 
 /// What is wrong with asking again for an account that is in progress or done, unless it is the same.
@@ -274,6 +304,8 @@ fn enrolment(
 
 #[cfg(test)]
 mod tests {
+    use orgkeeper_shared::principal::Principal;
+
     use super::*;
     use crate::{
         organization::tests::organization,
@@ -409,6 +441,7 @@ mod tests {
         let row = row(GOOD);
         let mut other = requested(&row);
         other.access = vec![Access {
+            principal: Principal::Group,
             group_id: "g".to_owned(),
             group_name: "blue".to_owned(),
             permission_set_arn: "s".to_owned(),

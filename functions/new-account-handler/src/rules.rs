@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::csv::{Column, Fault, Row};
+use orgkeeper_shared::vending::request::ContactKind;
+
+use crate::{
+    characters::{first_hidden, is_hidden, named, spoilt},
+    csv::{Column, ContactPart, Fault, Owner, Row, shown},
+    tags,
+};
 
 /// What a rule finds wrong with a cell; more than one thing if more is.
 type Rule = fn(&str) -> Vec<String>;
 
-/// The rules of each column, whatever the organization looks like.
+/// The rules of each column that a file needs, whatever the organization looks like.
 const RULES: [(Column, Rule); 6] = [
     (Column::AccountName, account_name),
     (Column::SsoUserEmail, email),
@@ -17,29 +23,86 @@ const RULES: [(Column, Rule); 6] = [
     (Column::OrgUnit, not_empty),
 ];
 
+/// The rules of each part of an alternate contact that is not empty.
+const CONTACT_RULES: [(ContactPart, Rule); 4] = [
+    (ContactPart::Name, contact_name),
+    (ContactPart::Title, contact_title),
+    (ContactPart::Email, contact_email),
+    (ContactPart::Phone, contact_phone),
+];
+
 /// Cells that no two rows may share, whatever their case.
 const UNIQUE: [Column; 2] = [Column::AccountName, Column::AccountEmail];
 
-/// Control Tower's Account Factory: "Account names" take letters, digits, - and _ here, so that the
-/// provisioned product can have the same name; Organizations takes 50 characters.
+/// `CreateAccount`: 1 to 50 characters of printable ASCII. Account Factory's own template takes any name.
 const ACCOUNT_NAME_CHARACTERS: usize = 50;
 /// `CreateAccount` takes an e-mail address of 6 to 64 characters; the pipeline's own rule is over seven.
 const EMAIL_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 /// The identity store's longest name.
 const PERSON_NAME_CHARACTERS: usize = 1_024;
+/// `PutAlternateContact`: the longest name, title, e-mail address and telephone number.
+const CONTACT_NAME_CHARACTERS: usize = 64;
+const CONTACT_TITLE_CHARACTERS: usize = 50;
+const CONTACT_EMAIL_CHARACTERS: usize = 254;
+const CONTACT_PHONE_CHARACTERS: usize = 25;
+/// Invisible characters that some scripts write names with.
+const JOINERS: [char; 2] = ['\u{200C}', '\u{200D}'];
 
 /// Everything that is wrong with the form of a row's cells. The name of an account that exists already
 /// (`named_already`) may have any form.
 #[must_use]
-pub fn faults_of_form(row: &Row, named_already: bool) -> Vec<Fault> {
-    let rules = RULES
-        .iter()
-        .filter(|(column, _)| !(named_already && *column == Column::AccountName));
+pub fn faults_of_form(row: &Row, named_already: bool, owner: Owner) -> Vec<Fault> {
+    let rules = RULES.iter().filter(|(column, _)| {
+        let empty_owner = Column::OWNER.contains(column) && row.get(*column).is_empty();
+        let left_out = named_already && *column == Column::AccountName;
+        !left_out && (owner == Owner::Required || !empty_owner)
+    });
     let found = rules.flat_map(|(column, rule)| {
-        let texts = rule(row.get(*column));
+        let texts = rule(text_of(row, *column));
         texts.into_iter().map(|text| Fault::of(*column, text))
     });
-    row.faults.iter().cloned().chain(found).collect()
+    let of_tags = row.tags().flat_map(|(key, value)| {
+        let texts = tags::faults_of_value(value).into_iter();
+        texts
+            .map(|text| Fault::of_tag(key, text))
+            .collect::<Vec<_>>()
+    });
+    let of_contacts = ContactKind::ALL
+        .into_iter()
+        .flat_map(|kind| faults_of_contact(row, kind));
+    let own = row.faults.iter().cloned();
+    own.chain(found).chain(of_tags).chain(of_contacts).collect()
+}
+
+/// A cell without the blanks around it, unless one of them is the second half of a spoilt letter.
+fn text_of(row: &Row, column: Column) -> &str {
+    match spoilt(row.as_written(column)) {
+        Some(_) => row.as_written(column),
+        None => row.get(column),
+    }
+}
+
+/// What is wrong with an alternate contact: AWS takes it with all of its parts only.
+fn faults_of_contact(row: &Row, kind: ContactKind) -> Vec<Fault> {
+    let cell = |part| text_of(row, Column::Contact(kind, part));
+    if ContactPart::ALL
+        .into_iter()
+        .all(|part| cell(part).is_empty())
+    {
+        return Vec::new();
+    }
+    let found = CONTACT_RULES.iter().flat_map(|(part, rule)| {
+        let texts = match cell(*part) {
+            "" => vec![
+                "is empty: a contact needs name, title, e-mail address and telephone number"
+                    .to_owned(),
+            ],
+            text => rule(text),
+        };
+        let column = Column::Contact(kind, *part);
+        texts.into_iter().map(move |text| Fault::of(column, text))
+    });
+    found.collect()
 }
 
 /// What each row repeats of an earlier one, in the order of the rows. The first one is accepted.
@@ -67,9 +130,10 @@ pub fn faults_of_repetition(rows: &[Row]) -> Vec<Vec<Fault>> {
 pub fn in_words(line: usize, faults: &[Fault]) -> String {
     let sentences: Vec<String> = faults
         .iter()
-        .map(|Fault { column, text }| match column {
-            Some(column) => format!("line {line}, {column}: {text}"),
-            None => format!("line {line}: {text}"),
+        .map(|Fault { column, tag, text }| match (column, tag) {
+            (Some(column), _) => format!("line {line}, {column}: {text}"),
+            (None, Some(key)) => format!("line {line}, tag:{key}: {text}"),
+            (None, None) => format!("line {line}: {text}"),
         })
         .collect();
     sentences.join("; ")
@@ -84,20 +148,89 @@ fn account_name(name: &str) -> Vec<String> {
     let mut found = not_empty(name);
     found.extend(too_long(name, ACCOUNT_NAME_CHARACTERS));
     let strange = others(name, |character| {
-        character.is_ascii_alphanumeric() || "-_".contains(character)
+        character == ' ' || character.is_ascii_graphic()
     });
     found.extend(strange.map(|strange| {
-        format!("has {strange}: only the letters a to z, digits, - and _ are taken")
+        format!("has {strange}: only the letters a to z, digits, spaces and ASCII marks like - _ . & / are taken")
     }));
     found
 }
 
 fn person_name(name: &str) -> Vec<String> {
     let mut found = not_empty(name);
-    found.extend(too_long(name, PERSON_NAME_CHARACTERS));
-    if name.chars().any(char::is_control) {
+    found.extend(free_text(name, PERSON_NAME_CHARACTERS));
+    if name.contains('?') {
+        found.push(format!(
+            "has a question mark, {}: a program could not write a letter; write the name again and save the file as \
+             \"CSV UTF-8\"",
+            shown(name)
+        ));
+    }
+    found
+}
+
+fn contact_name(name: &str) -> Vec<String> {
+    free_text(name, CONTACT_NAME_CHARACTERS)
+}
+
+fn contact_title(title: &str) -> Vec<String> {
+    free_text(title, CONTACT_TITLE_CHARACTERS)
+}
+
+fn contact_phone(phone: &str) -> Vec<String> {
+    let mut found: Vec<String> = too_long(phone, CONTACT_PHONE_CHARACTERS)
+        .into_iter()
+        .collect();
+    let strange = others(phone, |character| {
+        character.is_ascii_digit() || " ()+-".contains(character)
+    });
+    found.extend(
+        strange.map(|strange| format!("has {strange}: only digits, spaces and ( ) + - are taken")),
+    );
+    found
+}
+
+fn contact_email(address: &str) -> Vec<String> {
+    let mut found: Vec<String> = too_long(address, CONTACT_EMAIL_CHARACTERS)
+        .into_iter()
+        .collect();
+    let Some((local, domain)) = address.split_once('@') else {
+        found.push("has no @".to_owned());
+        return found;
+    };
+    let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let strange = others(local, |character| {
+        word(character) || "+=.#!&-".contains(character)
+    });
+    found.extend(strange.map(|strange| {
+        format!("has {strange} before the @: only the letters a to z, digits and _ + = . # ! & - are taken there")
+    }));
+    let strange = others(domain, |character| {
+        word(character) || ".-".contains(character)
+    });
+    found.extend(strange.map(|strange| {
+        format!(
+            "has {strange} after the @: only the letters a to z, digits, _ . and - are taken there"
+        )
+    }));
+    let is_domain = domain
+        .rsplit_once('.')
+        .is_some_and(|(first, last)| !first.is_empty() && !last.is_empty());
+    if local.is_empty() || !is_domain {
+        found.push("is no address of the form name@example.com".to_owned());
+    }
+    found
+}
+
+/// What is wrong with a text that may have any letters.
+fn free_text(text: &str, most: usize) -> Vec<String> {
+    let mut found: Vec<String> = too_long(text, most).into_iter().collect();
+    if text.chars().any(char::is_control) {
         found.push("has a line break or another control character".to_owned());
     }
+    let hidden = first_hidden(text, &JOINERS);
+    found.extend(hidden.map(|hidden| format!("has {hidden}: write it without it")));
+    found.extend(spoilt(text).map(|spoilt| spoilt.in_words(text)));
     found
 }
 
@@ -200,7 +333,7 @@ fn others(text: &str, taken: impl Fn(char) -> bool) -> Option<String> {
         .map(|character| match character {
             ' ' => "a space".to_owned(),
             _ if character.is_control() => "a control character".to_owned(),
-            _ if character.is_whitespace() => "a blank".to_owned(),
+            _ if is_hidden(*character) => named(*character),
             _ => character.to_string(),
         })
         .collect();
@@ -234,14 +367,15 @@ pub(crate) mod tests {
     fn faults(column: Column, cell: &str) -> String {
         let mut row = row(GOOD);
         row.set(column, cell);
-        in_words(row.line, &faults_of_form(&row, false))
+        in_words(row.line, &faults_of_form(&row, false, Owner::Required))
     }
 
     #[test]
     fn a_good_row_has_no_fault() {
-        assert_eq!(faults_of_form(&row(GOOD), false), []);
+        assert_eq!(faults_of_form(&row(GOOD), false, Owner::Required), []);
         for (column, cell) in [
             (Column::AccountName, "-_aZ09"),
+            (Column::AccountName, "Skipper's Log (2027) & more/eu-west"),
             (Column::AccountEmail, "a@b.cdef"),
             (Column::AccountEmail, "A.b_c+d-e@x-1.example.Co"),
             (Column::SsoUserFirstName, "Ärö 😀 O'Neil"),
@@ -265,8 +399,9 @@ pub(crate) mod tests {
             ),
             (
                 Column::AccountName,
-                "pay ments!",
-                "has a space and !: only the letters a to z, digits, - and _ are taken",
+                "Büro\u{200B}",
+                "has ü and U+200B (a zero-width space): only the letters a to z, digits, spaces and ASCII marks like \
+                 - _ . & / are taken",
             ),
             (Column::SsoUserEmail, "", "is empty"),
             (
@@ -342,6 +477,38 @@ pub(crate) mod tests {
                 &"x".repeat(1_025),
                 "has 1025 characters, 1024 are the most",
             ),
+        ] {
+            assert_eq!(faults(column, cell), format!("line 12, {column}: {words}"));
+        }
+    }
+
+    #[test]
+    fn hidden_and_spoilt_letters_are_named() {
+        for (column, cell, words) in [
+            (
+                Column::SsoUserLastName,
+                "Nicol\u{C3}\u{A0}",
+                "has U+00A0 (a no-break space) after \"NicolÃ\": write it without it; line 12, SSOUserLastName: has \
+                 spoilt letters, \"NicolÃ[U+00A0]\": a program read the file in another encoding; write the cell \
+                 again (\"Nicolà\") and save the file as \"CSV UTF-8\"",
+            ),
+            (
+                Column::SsoUserLastName,
+                "Sil\u{A0}va",
+                "has U+00A0 (a no-break space) after \"Sil\": write it without it",
+            ),
+            (
+                Column::SsoUserFirstName,
+                "RenÃ©",
+                "has spoilt letters, \"RenÃ©\": a program read the file in another encoding; write the cell again \
+                 (\"René\") and save the file as \"CSV UTF-8\"",
+            ),
+            (
+                Column::SsoUserFirstName,
+                "Ren?",
+                "has a question mark, \"Ren?\": a program could not write a letter; write the name again and save \
+                 the file as \"CSV UTF-8\"",
+            ),
             (Column::OrgUnit, "", "is empty"),
         ] {
             assert_eq!(faults(column, cell), format!("line 12, {column}: {words}"));
@@ -349,9 +516,84 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn without_control_tower_a_row_needs_no_owner() {
+        let mut row = row(GOOD);
+        for column in Column::OWNER {
+            row.set(column, "");
+        }
+        assert_eq!(faults_of_form(&row, false, Owner::Optional), []);
+        assert_eq!(faults_of_form(&row, false, Owner::Required).len(), 3);
+        row.set(Column::SsoUserEmail, "ana");
+        assert_eq!(faults_of_form(&row, false, Owner::Optional).len(), 2);
+    }
+
+    #[test]
+    fn a_contact_is_complete_and_as_aws_takes_it() {
+        use ContactPart::{Email, Name, Phone, Title};
+        let security = |part| Column::Contact(ContactKind::Security, part);
+        let mut row = row(GOOD);
+        let all = [
+            (Name, "Security Desk"),
+            (Title, "Head of Security"),
+            (Email, "security+aws@example.com"),
+            (Phone, "+1 (555) 0100-7"),
+        ];
+        for (part, text) in all {
+            row.set(security(part), text);
+        }
+        assert_eq!(faults_of_form(&row, false, Owner::Required), []);
+        for (part, text, words) in [
+            (
+                Phone,
+                "",
+                "is empty: a contact needs name, title, e-mail address and telephone number",
+            ),
+            (
+                Phone,
+                "0555/100",
+                "has /: only digits, spaces and ( ) + - are taken",
+            ),
+            (Phone, &"1".repeat(26), "has 26 characters, 25 are the most"),
+            (Title, &"t".repeat(51), "has 51 characters, 50 are the most"),
+            (Name, &"n".repeat(65), "has 65 characters, 64 are the most"),
+            (Email, "security", "has no @"),
+            (
+                Email,
+                "security@example",
+                "is no address of the form name@example.com",
+            ),
+            (
+                Email,
+                "sec urity@example.com",
+                "has a space before the @: only the letters a to z, digits and _ + = . # ! & - are taken there",
+            ),
+        ] {
+            let mut row = row.clone();
+            row.set(security(part), text);
+            let found = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
+            assert_eq!(found, format!("line 12, SecurityContact{part:?}: {words}"));
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_tag_has_the_limits_of_aws() {
+        let mut row = row(GOOD);
+        row.set_tag("Team", " blue ");
+        row.set_tag("Empty", " ");
+        assert_eq!(row.tags().collect::<Vec<_>>(), [("Team", "blue")]);
+        assert_eq!(faults_of_form(&row, false, Owner::Required), []);
+        row.set_tag("Team", &"v".repeat(257));
+        let found = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
+        assert_eq!(
+            found,
+            "line 12, tag:Team: has 257 characters, 256 are the most"
+        );
+    }
+
+    #[test]
     fn every_fault_of_a_row_is_found() {
         let row = row(["", "ana", "x y@z", "", "", ""]);
-        let words = in_words(row.line, &faults_of_form(&row, false));
+        let words = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
         assert_eq!(
             words,
             "line 12, AccountName: is empty; \
@@ -369,9 +611,9 @@ pub(crate) mod tests {
     #[test]
     fn the_name_of_an_existing_account_may_have_any_form() {
         let mut row = row(GOOD);
-        row.set(Column::AccountName, "Old & grown (2)");
-        assert_eq!(faults_of_form(&row, true), []);
-        assert_eq!(faults_of_form(&row, false).len(), 1);
+        row.set(Column::AccountName, "Älter & grown (2)");
+        assert_eq!(faults_of_form(&row, true, Owner::Required), []);
+        assert_eq!(faults_of_form(&row, false, Owner::Required).len(), 1);
     }
 
     #[test]
@@ -441,14 +683,14 @@ pub(crate) mod tests {
             let mut writer = ::csv::Writer::from_writer(Vec::new());
             writer.write_record(Column::REQUIRED.map(Column::name)).unwrap();
             writer.write_record(&cells).unwrap();
-            let Ok(file) = read(&writer.into_inner().unwrap()) else { return Ok(()) };
+            let Ok(file) = read(&writer.into_inner().unwrap(), Owner::Required) else { return Ok(()) };
             for row in &file.rows {
-                if !faults_of_form(row, false).is_empty() {
+                if !faults_of_form(row, false, Owner::Required).is_empty() {
                     continue;
                 }
                 let name = row.get(Column::AccountName);
                 prop_assert!((1..=50).contains(&name.len()));
-                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+                prop_assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
                 prop_assert!(is_address(row.get(Column::SsoUserEmail)));
                 prop_assert!(is_address(row.get(Column::AccountEmail)));
                 for column in [Column::SsoUserFirstName, Column::SsoUserLastName] {

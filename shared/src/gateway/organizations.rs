@@ -440,6 +440,33 @@ impl Organizations {
         Ok(creation_of(answer.create_account_status))
     }
 
+    /// Gives an account these tags, values by keys; its other tags stay.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tag_account(
+        &self,
+        account: &AccountId,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), AwsCallError> {
+        let tags: Vec<Tag> = tags
+            .iter()
+            .filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok())
+            .collect();
+        self.paces
+            .call(&rates::TAG_RESOURCE, async || {
+                self.client
+                    .tag_resource()
+                    .resource_id(account.as_str())
+                    .set_tags(Some(tags.clone()))
+                    .send()
+                    .await
+                    .map_err(|error| failed("TagResource", &error))
+            })
+            .await
+            .map(drop)
+    }
+
     /// The request of `CreateAccount` with this id.
     ///
     /// # Errors

@@ -495,6 +495,25 @@ impl Ledger {
             .collect())
     }
 
+    /// Which of these account names requests in progress have: names in lower case, each with its request's key.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn names_in_progress(
+        &self,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, String>, AwsCallError> {
+        let ids: BTreeSet<String> = names.into_iter().map(name_id).collect();
+        let keys = ids.iter().map(|id| state_key(id)).collect();
+        let items = self.read_all(&self.state, keys).await?;
+        let holders = items.iter().filter_map(|item| {
+            let name = item.get("Id")?.as_s().ok()?.strip_prefix(NAME)?;
+            let holder = item.get("AccountEmail")?.as_s().ok()?;
+            Some((name.to_owned(), holder.clone()))
+        });
+        Ok(holders.collect())
+    }
+
     /// Stores that every row of a file has been processed; the item expires at `expires_at` (seconds since
     /// 1970). Gives how far the file is.
     ///
@@ -677,7 +696,14 @@ fn state_key(id: &str) -> Item {
 }
 
 fn name_key(request: &AccountRequest) -> String {
-    format!("name#{}", request.account_name.to_lowercase())
+    name_id(&request.account_name)
+}
+
+/// What the ids of names of accounts begin with.
+const NAME: &str = "name#";
+
+fn name_id(account_name: &str) -> String {
+    format!("{NAME}{}", account_name.to_lowercase())
 }
 
 fn file_key(file: &FileId) -> String {

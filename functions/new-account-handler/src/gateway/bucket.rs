@@ -11,7 +11,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    csv::MOST_BYTES,
+    csv::{MOST_BYTES, content_type},
     message::{Upload, Version, results_key},
 };
 
@@ -20,11 +20,19 @@ const SOURCE_VERSION: &str = "source-version";
 /// The metadata of results that say that version's place among all of the file.
 const SOURCE_SEQUENCER: &str = "source-sequencer";
 
+/// The metadata of a file that say what is done with it.
+pub const MODE: &str = "orgkeeper-mode";
+
 /// The content of a file.
 #[derive(Debug)]
 pub enum Content {
     /// Its bytes.
-    Bytes(Vec<u8>),
+    Bytes {
+        /// All of them.
+        bytes: Vec<u8>,
+        /// What its metadata [`MODE`] say, if they say anything.
+        mode: Option<String>,
+    },
     /// It is longer than a file may be.
     TooLong,
     /// This version of it was deleted.
@@ -83,10 +91,14 @@ impl Bucket {
             Version::Tag(tag) => request.if_match(format!("\"{tag}\"")),
         };
         match request.send().await {
-            Ok(object) => Ok(match bytes(object.body, MOST_BYTES).await? {
-                Some(bytes) => Content::Bytes(bytes),
-                None => Content::TooLong,
-            }),
+            Ok(object) => {
+                let mode = object.metadata().and_then(|metadata| metadata.get(MODE));
+                let mode = mode.cloned();
+                Ok(match bytes(object.body, MOST_BYTES).await? {
+                    Some(bytes) => Content::Bytes { bytes, mode },
+                    None => Content::TooLong,
+                })
+            }
             Err(error) => {
                 let error = failed("GetObject", &error);
                 match error.class() {
@@ -196,7 +208,7 @@ impl Bucket {
             .put_object()
             .bucket(&self.name)
             .key(results_key(&file.key))
-            .content_type("text/csv; charset=utf-8")
+            .content_type(content_type(&bytes))
             .metadata(SOURCE_VERSION, &file.version)
             .body(ByteStream::from(bytes));
         if let Some(sequencer) = sequencer {
