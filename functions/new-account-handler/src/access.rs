@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use orgkeeper_shared::{principal::Principal, vending::request::Access};
 
 use crate::{
-    characters::{first_hidden, shown},
+    characters::{first_hidden, shown, spoilt},
     csv::{Column, Fault, Row},
     similar::similar,
 };
@@ -143,7 +143,8 @@ impl AccessCatalog {
         );
         let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
         names.sort_unstable();
-        let near = similar(name, &names);
+        let original = spoilt(name).and_then(|spoilt| spoilt.original);
+        let near = similar(original.as_deref().unwrap_or(name), &names);
         match near[..] {
             [] => unknown,
             // So many are no hint.
@@ -343,7 +344,7 @@ mod tests {
                 .iter()
                 .map(|(group, set)| access(group, set))
                 .collect(),
-            groups: ids(&["blue", "red"], "id"),
+            groups: ids(&["blue", "red", "Büro"], "id"),
             permission_sets: ids(&["Admin", "Read"], "arn"),
             users: HashMap::from([(
                 "ana@example.com".to_owned(),
@@ -448,6 +449,11 @@ mod tests {
                 "id-red",
                 "",
                 "Groups: has the id of a group, \"id-red\": write its name, \"red\"",
+            ),
+            (
+                "BÃ¼ro",
+                "",
+                "Groups: there is no group \"BÃ¼ro\" in IAM Identity Center: did you mean \"Büro\"?",
             ),
             (
                 "ana@example.com",

@@ -6,7 +6,9 @@
 //! * [`csv`]: the file: reading it, and writing its results.
 //! * [`characters`]: what nobody sees or meant in a cell; [`similar`]: names that somebody may have meant;
 //!   [`tags`]: what AWS takes as a tag.
+//! * [`contacts`], [`text_rules`]: what AWS takes as a contact, and what several columns have in common.
 //! * [`rules`]: what is wrong with a row by itself and beside the others.
+//! * [`unit_names`]: how people write organizational units.
 //! * [`organization`], [`access`] and [`catalog`]: the organization, and who gets access to an account.
 //! * [`plan`]: what becomes of a row.
 //! * [`results`]: what the results file and the alert say.
@@ -19,6 +21,7 @@ pub mod catalog;
 pub mod characters;
 pub mod check;
 pub mod config;
+pub mod contacts;
 pub mod csv;
 pub mod gateway;
 pub mod handler;
@@ -30,4 +33,6 @@ pub mod rules;
 pub mod setup;
 pub mod similar;
 pub mod tags;
+pub mod text_rules;
+pub mod unit_names;
 pub mod upload_processor;

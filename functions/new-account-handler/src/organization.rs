@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use orgkeeper_shared::{ids::AccountId, vending::request::Unit};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    characters::{first_hidden, is_invisible, is_unusual_blank, shown, spoilt, visible},
+    characters::{first_hidden, is_invisible, shown, spoilt, visible},
     csv::Owner,
     similar::is_near,
+    unit_names::{ROOT, id_alone, name_and_id, names_of, seen},
 };
 
 /// Units that a message names at most.
@@ -279,7 +279,7 @@ impl Organization {
         let unknown = format!("there is no organizational unit {}{hidden}", shown(text));
         // As somebody means it who writes other marks between the names, or more than one blank.
         let meant = seen(text)
-            .replace(['\\', '>'], "/")
+            .replace(['\\', '>', '→', '›', '»', '|', ':'], "/")
             .replace(is_invisible, "");
         let mut guesses = vec![meant];
         guesses.extend(spoilt(text).and_then(|spoilt| spoilt.original));
@@ -337,61 +337,6 @@ impl NamedUnit {
             unit,
         }
     }
-}
-
-/// A text as people see it: composed and decomposed letters are the same ("Unicode Normalization Forms", Unicode
-/// Standard Annex 15), and so are all blanks.
-fn seen(text: &str) -> String {
-    let blank = |character| match character {
-        _ if is_unusual_blank(character) => ' ',
-        _ => character,
-    };
-    text.nfc().map(blank).collect()
-}
-
-/// The names of a path, without blanks around them.
-fn names_of(path: &str) -> Vec<String> {
-    let path = seen(path);
-    let names = path.split('/').map(|name| name.trim().to_owned());
-    names.filter(|name| !name.is_empty()).collect()
-}
-
-/// What ids of roots and of organizational units begin with.
-const ROOT: &str = "r-";
-const UNIT: &str = "ou-";
-
-/// The id that a text is, or that its ARN ends with.
-fn id_alone(text: &str) -> Option<String> {
-    let text = text.trim();
-    let is_arn = text.starts_with("arn:");
-    let id = match text.rsplit_once('/') {
-        Some((_, id)) if is_arn => id,
-        _ => text.trim_matches('/').trim(),
-    };
-    is_id(id).then(|| id.to_ascii_lowercase())
-}
-
-/// Whether a text has the form of an id: `ou-a1b2-cdefgh34`, `r-a1b2`.
-fn is_id(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let parts = |rest: &str| {
-        rest.chars()
-            .all(|it| it.is_ascii_alphanumeric() || it == '-')
-    };
-    let of_unit = lower
-        .strip_prefix(UNIT)
-        .is_some_and(|rest| rest.contains('-') && parts(rest));
-    let of_root = lower
-        .strip_prefix(ROOT)
-        .is_some_and(|rest| !rest.contains('-') && rest.len() > 3 && parts(rest));
-    of_unit || of_root
-}
-
-/// The parts of `Name (ou-a1b2-cdefgh34)`.
-fn name_and_id(text: &str) -> Option<(&str, String)> {
-    let (name, id) = text.trim().strip_suffix(')')?.rsplit_once('(')?;
-    let id = id.trim();
-    is_id(id).then(|| (name.trim_end(), id.to_ascii_lowercase()))
 }
 
 fn described(unit: &Unit) -> String {
@@ -620,6 +565,11 @@ pub(crate) mod tests {
             (
                 "Workloads > Prod",
                 "there is no organizational unit \"Workloads > Prod\", written just so: is it Root/Workloads/Prod \
+                 (ou-a1-prod)?",
+            ),
+            (
+                "Workloads :: prod",
+                "there is no organizational unit \"Workloads :: prod\", written just so: is it Root/Workloads/Prod \
                  (ou-a1-prod)?",
             ),
             (

@@ -42,6 +42,8 @@ impl<'r> RequestedAccount<'r> {
             .is_some_and(|account| account.name == row.get(Column::AccountName));
         let mut faults = faults_of_form(row, named_already, organization.owner());
         faults.extend(repetition);
+        let foundational = organization.foundational(&row.key());
+        faults.extend(foundational.map(|fault| Fault::of(Column::AccountEmail, fault)));
         let text = row.as_written(Column::OrgUnit);
         let unit = match organization.unit(text) {
             Ok(unit) => unit.clone(),
@@ -99,10 +101,6 @@ pub fn decide(
         return Decision::Exists(Box::new(held.clone()));
     }
     let mut faults = requested.faults.clone();
-    if let Some(fault) = organization.foundational(&requested.row.key()) {
-        faults.push(Fault::of(Column::AccountEmail, fault));
-        return Decision::Refused(faults);
-    }
     let failed = held.filter(|held| held.status == Status::Failed);
     let mut request = asked_for(requested, failed, file, queued_at);
     match held {

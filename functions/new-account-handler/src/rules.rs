@@ -1,17 +1,14 @@
 //! What is wrong with a row by itself and beside the others, in words for the person who wrote it.
 
-use std::collections::{BTreeSet, HashMap};
-
-use orgkeeper_shared::vending::request::ContactKind;
+use std::collections::HashMap;
 
 use crate::{
-    characters::{first_hidden, is_hidden, named, spoilt},
-    csv::{Column, ContactPart, Fault, Owner, Row, shown},
+    characters::spoilt,
+    contacts::faults_of_contacts,
+    csv::{Column, Fault, Owner, Row, shown},
     tags,
+    text_rules::{Rule, free_text, others, text_of, too_long},
 };
-
-/// What a rule finds wrong with a cell; more than one thing if more is.
-type Rule = fn(&str) -> Vec<String>;
 
 /// The rules of each column that a file needs, whatever the organization looks like.
 const RULES: [(Column, Rule); 6] = [
@@ -23,14 +20,6 @@ const RULES: [(Column, Rule); 6] = [
     (Column::OrgUnit, not_empty),
 ];
 
-/// The rules of each part of an alternate contact that is not empty.
-const CONTACT_RULES: [(ContactPart, Rule); 4] = [
-    (ContactPart::Name, contact_name),
-    (ContactPart::Title, contact_title),
-    (ContactPart::Email, contact_email),
-    (ContactPart::Phone, contact_phone),
-];
-
 /// Cells that no two rows may share, whatever their case.
 const UNIQUE: [Column; 2] = [Column::AccountName, Column::AccountEmail];
 
@@ -40,14 +29,6 @@ const ACCOUNT_NAME_CHARACTERS: usize = 50;
 const EMAIL_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 /// The identity store's longest name.
 const PERSON_NAME_CHARACTERS: usize = 1_024;
-/// `PutAlternateContact`: the longest name, title, e-mail address and telephone number.
-const CONTACT_NAME_CHARACTERS: usize = 64;
-const CONTACT_TITLE_CHARACTERS: usize = 50;
-const CONTACT_EMAIL_CHARACTERS: usize = 254;
-const CONTACT_PHONE_CHARACTERS: usize = 25;
-/// Invisible characters that some scripts write names with.
-const JOINERS: [char; 2] = ['\u{200C}', '\u{200D}'];
-
 /// Everything that is wrong with the form of a row's cells. The name of an account that exists already
 /// (`named_already`) may have any form.
 #[must_use]
@@ -67,42 +48,11 @@ pub fn faults_of_form(row: &Row, named_already: bool, owner: Owner) -> Vec<Fault
             .map(|text| Fault::of_tag(key, text))
             .collect::<Vec<_>>()
     });
-    let of_contacts = ContactKind::ALL
-        .into_iter()
-        .flat_map(|kind| faults_of_contact(row, kind));
     let own = row.faults.iter().cloned();
-    own.chain(found).chain(of_tags).chain(of_contacts).collect()
-}
-
-/// A cell without the blanks around it, unless one of them is the second half of a spoilt letter.
-fn text_of(row: &Row, column: Column) -> &str {
-    match spoilt(row.as_written(column)) {
-        Some(_) => row.as_written(column),
-        None => row.get(column),
-    }
-}
-
-/// What is wrong with an alternate contact: AWS takes it with all of its parts only.
-fn faults_of_contact(row: &Row, kind: ContactKind) -> Vec<Fault> {
-    let cell = |part| text_of(row, Column::Contact(kind, part));
-    if ContactPart::ALL
-        .into_iter()
-        .all(|part| cell(part).is_empty())
-    {
-        return Vec::new();
-    }
-    let found = CONTACT_RULES.iter().flat_map(|(part, rule)| {
-        let texts = match cell(*part) {
-            "" => vec![
-                "is empty: a contact needs name, title, e-mail address and telephone number"
-                    .to_owned(),
-            ],
-            text => rule(text),
-        };
-        let column = Column::Contact(kind, *part);
-        texts.into_iter().map(move |text| Fault::of(column, text))
-    });
-    found.collect()
+    own.chain(found)
+        .chain(of_tags)
+        .chain(faults_of_contacts(row))
+        .collect()
 }
 
 /// What each row repeats of an earlier one, in the order of the rows. The first one is accepted.
@@ -153,6 +103,7 @@ fn account_name(name: &str) -> Vec<String> {
     found.extend(strange.map(|strange| {
         format!("has {strange}: only the letters a to z, digits, spaces and ASCII marks like - _ . & / are taken")
     }));
+    found.extend(spoilt(name).map(|spoilt| spoilt.in_words(name)));
     found
 }
 
@@ -166,71 +117,6 @@ fn person_name(name: &str) -> Vec<String> {
             shown(name)
         ));
     }
-    found
-}
-
-fn contact_name(name: &str) -> Vec<String> {
-    free_text(name, CONTACT_NAME_CHARACTERS)
-}
-
-fn contact_title(title: &str) -> Vec<String> {
-    free_text(title, CONTACT_TITLE_CHARACTERS)
-}
-
-fn contact_phone(phone: &str) -> Vec<String> {
-    let mut found: Vec<String> = too_long(phone, CONTACT_PHONE_CHARACTERS)
-        .into_iter()
-        .collect();
-    let strange = others(phone, |character| {
-        character.is_ascii_digit() || " ()+-".contains(character)
-    });
-    found.extend(
-        strange.map(|strange| format!("has {strange}: only digits, spaces and ( ) + - are taken")),
-    );
-    found
-}
-
-fn contact_email(address: &str) -> Vec<String> {
-    let mut found: Vec<String> = too_long(address, CONTACT_EMAIL_CHARACTERS)
-        .into_iter()
-        .collect();
-    let Some((local, domain)) = address.split_once('@') else {
-        found.push("has no @".to_owned());
-        return found;
-    };
-    let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let strange = others(local, |character| {
-        word(character) || "+=.#!&-".contains(character)
-    });
-    found.extend(strange.map(|strange| {
-        format!("has {strange} before the @: only the letters a to z, digits and _ + = . # ! & - are taken there")
-    }));
-    let strange = others(domain, |character| {
-        word(character) || ".-".contains(character)
-    });
-    found.extend(strange.map(|strange| {
-        format!(
-            "has {strange} after the @: only the letters a to z, digits, _ . and - are taken there"
-        )
-    }));
-    let is_domain = domain
-        .rsplit_once('.')
-        .is_some_and(|(first, last)| !first.is_empty() && !last.is_empty());
-    if local.is_empty() || !is_domain {
-        found.push("is no address of the form name@example.com".to_owned());
-    }
-    found
-}
-
-/// What is wrong with a text that may have any letters.
-fn free_text(text: &str, most: usize) -> Vec<String> {
-    let mut found: Vec<String> = too_long(text, most).into_iter().collect();
-    if text.chars().any(char::is_control) {
-        found.push("has a line break or another control character".to_owned());
-    }
-    let hidden = first_hidden(text, &JOINERS);
-    found.extend(hidden.map(|hidden| format!("has {hidden}: write it without it")));
-    found.extend(spoilt(text).map(|spoilt| spoilt.in_words(text)));
     found
 }
 
@@ -313,31 +199,6 @@ fn domain_part(domain: &str) -> Vec<String> {
         ));
     }
     found
-}
-
-fn too_long(text: &str, most: usize) -> Option<String> {
-    let length = text.chars().count();
-    (length > most).then(|| format!("has {length} characters, {most} are the most"))
-}
-
-/// The characters that are not `taken`, each named once, a few of them at most.
-fn others(text: &str, taken: impl Fn(char) -> bool) -> Option<String> {
-    const MOST: usize = 5;
-    let strange: BTreeSet<char> = text
-        .chars()
-        .filter(|character| !taken(*character))
-        .collect();
-    let names: Vec<String> = strange
-        .iter()
-        .take(MOST)
-        .map(|character| match character {
-            ' ' => "a space".to_owned(),
-            _ if character.is_control() => "a control character".to_owned(),
-            _ if is_hidden(*character) => named(*character),
-            _ => character.to_string(),
-        })
-        .collect();
-    (!names.is_empty()).then(|| names.join(" and "))
 }
 
 #[cfg(test)]
@@ -525,54 +386,6 @@ pub(crate) mod tests {
         assert_eq!(faults_of_form(&row, false, Owner::Required).len(), 3);
         row.set(Column::SsoUserEmail, "ana");
         assert_eq!(faults_of_form(&row, false, Owner::Optional).len(), 2);
-    }
-
-    #[test]
-    fn a_contact_is_complete_and_as_aws_takes_it() {
-        use ContactPart::{Email, Name, Phone, Title};
-        let security = |part| Column::Contact(ContactKind::Security, part);
-        let mut row = row(GOOD);
-        let all = [
-            (Name, "Security Desk"),
-            (Title, "Head of Security"),
-            (Email, "security+aws@example.com"),
-            (Phone, "+1 (555) 0100-7"),
-        ];
-        for (part, text) in all {
-            row.set(security(part), text);
-        }
-        assert_eq!(faults_of_form(&row, false, Owner::Required), []);
-        for (part, text, words) in [
-            (
-                Phone,
-                "",
-                "is empty: a contact needs name, title, e-mail address and telephone number",
-            ),
-            (
-                Phone,
-                "0555/100",
-                "has /: only digits, spaces and ( ) + - are taken",
-            ),
-            (Phone, &"1".repeat(26), "has 26 characters, 25 are the most"),
-            (Title, &"t".repeat(51), "has 51 characters, 50 are the most"),
-            (Name, &"n".repeat(65), "has 65 characters, 64 are the most"),
-            (Email, "security", "has no @"),
-            (
-                Email,
-                "security@example",
-                "is no address of the form name@example.com",
-            ),
-            (
-                Email,
-                "sec urity@example.com",
-                "has a space before the @: only the letters a to z, digits and _ + = . # ! & - are taken there",
-            ),
-        ] {
-            let mut row = row.clone();
-            row.set(security(part), text);
-            let found = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
-            assert_eq!(found, format!("line 12, SecurityContact{part:?}: {words}"));
-        }
     }
 
     #[test]
