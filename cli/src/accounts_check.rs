@@ -71,7 +71,7 @@ pub async fn check(
             what: "the organization",
             said: error.in_words(),
         })?;
-    Ok(Report::of(file, &checked))
+    Ok(Report::of(file, &checked, "would be accepted"))
 }
 
 /// Checks what can be checked without AWS.
@@ -81,7 +81,8 @@ pub fn check_form(file: &AccountsFile, creation: AccountCreation) -> Report {
         AccountCreation::AccountFactory => Owner::Required,
         AccountCreation::Organizations => Owner::Optional,
     };
-    Report::of(file, &check::check_form(&file.key, &file.bytes, owner))
+    let checked = check::check_form(&file.key, &file.bytes, owner);
+    Report::of(file, &checked, "have no fault that shows without AWS")
 }
 
 /// What `orgkeeper accounts check` prints.
@@ -97,6 +98,9 @@ pub struct Report {
     results: Vec<u8>,
     #[serde(skip)]
     has_faults: bool,
+    /// What the accepted rows are.
+    #[serde(skip)]
+    verdict: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,7 +130,7 @@ impl RowReport {
 }
 
 impl Report {
-    fn of(file: &AccountsFile, checked: &Checked) -> Self {
+    fn of(file: &AccountsFile, checked: &Checked, verdict: &'static str) -> Self {
         let counts = checked.counts;
         Self {
             file: file.key.clone(),
@@ -135,6 +139,7 @@ impl Report {
             rows: checked.results.rows.iter().map(RowReport::of).collect(),
             results: checked.results.write(),
             has_faults: checked.has_faults(),
+            verdict,
         }
     }
 
@@ -151,12 +156,13 @@ impl Report {
                     file,
                     accepted,
                     refused,
+                    verdict,
                     ..
                 } = self;
                 let rows = accepted + refused;
                 let summary = match rows {
                     0 => "the file would be refused".to_owned(),
-                    _ => format!("{accepted} of {rows} rows would be accepted"),
+                    _ => format!("{accepted} of {rows} rows {verdict}"),
                 };
                 writeln!(context.err, "{file}: {summary}; nothing was started")?;
             }

@@ -572,6 +572,14 @@ pub(crate) mod tests {
                 "there is no organizational unit \"Workloads :: prod\", written just so: is it Root/Workloads/Prod \
                  (ou-a1-prod)?",
             ),
+        ] {
+            assert_eq!(fault(text), words);
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_named() {
+        for (text, words) in [
             (
                 "Low Tide",
                 "there is no organizational unit \"Low Tide\", written just so: is it Root/Low  Tide (ou-a1-lowt)?",

@@ -595,7 +595,7 @@ fn offline_the_form_is_checked() {
     assert!(out.contains("line 9, AccountName: is empty"), "{out}");
     assert_eq!(
         String::from_utf8(err).unwrap(),
-        "07-names.csv: 5 of 8 rows would be accepted; nothing was started\n"
+        "07-names.csv: 5 of 8 rows have no fault that shows without AWS; nothing was started\n"
     );
     let arguments = [
         "orgkeeper",
