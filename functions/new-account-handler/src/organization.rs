@@ -19,8 +19,9 @@ const CLOSED: [&str; 3] = ["CLOSED", "SUSPENDED", "PENDING_CLOSURE"];
 /// The organization.
 #[derive(Debug, Default)]
 pub struct Organization {
-    /// The root's name.
+    /// The root's name, and as people see it.
     root: String,
+    root_seen: String,
     units: Vec<NamedUnit>,
     accounts: HashMap<String, Account>,
     names: HashMap<String, AccountId>,
@@ -34,8 +35,12 @@ struct NamedUnit {
     unit: Unit,
     /// Its name, its path and its path below the root, as people see them.
     seen: [String; 3],
-    /// The names from below the root on, without blanks around them.
+    /// Its name, and the names from below the root on, without blanks around them.
+    own_name: String,
     names: Vec<String>,
+    /// The names from the root on and its own, whatever their case and however many blanks they have.
+    plain_path: Vec<String>,
+    plain_name: String,
     /// Its name and its path in lower case.
     name: String,
     path: String,
@@ -117,6 +122,7 @@ impl Organization {
             .map(|unit| NamedUnit::of(unit, &root))
             .collect();
         Self {
+            root_seen: seen(&root),
             root,
             units,
             accounts,
@@ -195,7 +201,8 @@ impl Organization {
     }
 
     fn found(&self, text: &str) -> Result<&Unit, String> {
-        if let Some(unit) = self.only(text, |unit| unit.seen.contains(&seen(text)))? {
+        let wanted = seen(text);
+        if let Some(unit) = self.only(text, |unit| unit.seen.contains(&wanted))? {
             return Ok(unit);
         }
         if let Some(id) = id_alone(text) {
@@ -203,15 +210,19 @@ impl Organization {
         }
         if let Some((name, id)) = name_and_id(text) {
             let unit = self.with_id(&id)?;
-            let named = self
-                .units
-                .iter()
-                .find(|named| named.unit.id == unit.id && self.is_named(named, name));
-            return named
-                .map(|named| &named.unit)
-                .ok_or_else(|| format!("{id} is not {}: it is {}", shown(name), described(unit)));
+            let names = names_of(name);
+            let is_named = |it: &&NamedUnit| it.unit.id == unit.id && self.is_named(it, &names);
+            return match self.units.iter().find(is_named) {
+                Some(_) => Ok(unit),
+                None => Err(format!(
+                    "{id} is not {}: it is {}",
+                    shown(name),
+                    described(unit)
+                )),
+            };
         }
-        match self.only(text, |unit| self.is_named(unit, text))? {
+        let names = names_of(text);
+        match self.only(text, |unit| self.is_named(unit, &names))? {
             Some(unit) => Ok(unit),
             None => Err(self.unknown(text)),
         }
@@ -248,16 +259,14 @@ impl Organization {
         }
     }
 
-    /// Whether `text` is the unit's name, or its path with or without the root: slashes at the ends and blanks around
-    /// slashes change nothing.
-    fn is_named(&self, unit: &NamedUnit, text: &str) -> bool {
-        let names = names_of(text);
+    /// Whether these names are the unit's own, or its path with or without the root.
+    fn is_named(&self, unit: &NamedUnit, names: &[String]) -> bool {
         let below_root = match names.split_first() {
-            Some((first, rest)) if *first == seen(&self.root) => rest,
+            Some((first, rest)) if *first == self.root_seen => rest,
             _ => &[],
         };
-        let is_name = |names: &[String]| *names == [seen(unit.unit.name.trim())];
-        !names.is_empty() && (unit.names == names || unit.names == below_root || is_name(&names))
+        let is_name = matches!(names, [name] if *name == unit.own_name);
+        !names.is_empty() && (unit.names == names || unit.names == below_root || is_name)
     }
 
     fn unknown(&self, text: &str) -> String {
@@ -268,7 +277,7 @@ impl Organization {
                 shown(text)
             );
         }
-        if names == [seen(&self.root)] {
+        if names == [self.root_seen.as_str()] {
             return format!(
                 "{} is the root and no organizational unit: name one below it",
                 shown(text)
@@ -304,21 +313,19 @@ impl Organization {
 
     /// The units whose path ends with these names, whatever their case and however many blanks they have.
     fn written_as(&self, text: &str) -> Vec<&Unit> {
-        let plain = |names: Vec<String>| -> Vec<String> {
-            let one_blank = |name: String| name.split_whitespace().collect::<Vec<_>>().join(" ");
-            names
-                .into_iter()
-                .map(|name| one_blank(name).to_lowercase())
-                .collect()
-        };
-        let wanted = plain(names_of(text));
+        let wanted: Vec<String> = names_of(text).iter().map(|name| plain(name)).collect();
         let units = self.units.iter().filter(|named| {
-            let path = plain(names_of(&named.unit.path));
-            !wanted.is_empty()
-                && (path.ends_with(&wanted) || plain(vec![named.unit.name.clone()]) == wanted)
+            let is_name = matches!(&wanted[..], [name] if *name == named.plain_name);
+            !wanted.is_empty() && (named.plain_path.ends_with(&wanted) || is_name)
         });
         units.map(|named| &named.unit).collect()
     }
+}
+
+/// A name in lower case, with one blank between its words.
+fn plain(name: &str) -> String {
+    let words: Vec<&str> = name.split_whitespace().collect();
+    words.join(" ").to_lowercase()
 }
 
 impl NamedUnit {
@@ -331,7 +338,13 @@ impl NamedUnit {
             .to_owned();
         Self {
             seen: [seen(&unit.name), seen(&unit.path), seen(&below_root)],
+            own_name: seen(unit.name.trim()),
             names: names_of(&below_root),
+            plain_path: names_of(&unit.path)
+                .iter()
+                .map(|name| plain(name))
+                .collect(),
+            plain_name: plain(&seen(&unit.name)),
             name: unit.name.to_lowercase(),
             path: unit.path.to_lowercase(),
             unit,

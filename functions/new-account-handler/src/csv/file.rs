@@ -262,6 +262,7 @@ impl File {
             .flexible(true)
             .delimiter(self.layout.separator)
             .comment(Some(COMMENT))
+            .buffer_capacity(1_024)
             .from_writer(Vec::new());
         // Memory takes whatever is written.
         let _ = writer.write_record(cells.collect::<Vec<_>>());

@@ -49,11 +49,17 @@ impl ControlTower {
     /// # Errors
     /// If a call fails: never a part of it.
     pub async fn governed(&self) -> Result<Governed, AwsCallError> {
-        let (landing_zone, baseline) = tokio::try_join!(self.landing_zone(), self.baseline())?;
-        let mut governed = Governed {
+        let (landing_zone, governed) = tokio::try_join!(self.landing_zone(), self.enabled())?;
+        Ok(Governed {
             landing_zone,
-            ..Governed::default()
-        };
+            ..governed
+        })
+    }
+
+    /// Everything that has the baseline.
+    async fn enabled(&self) -> Result<Governed, AwsCallError> {
+        let baseline = self.baseline().await?;
+        let mut governed = Governed::default();
         let mut next_token = None;
         loop {
             let filter = EnabledBaselineFilter::builder()
