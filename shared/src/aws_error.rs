@@ -329,6 +329,9 @@ const WORDS_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         Conflict,
     ),
     (Service::Organizations, "finaliz", Conflict),
+    // Tags that the row names.
+    (Service::Organizations, "tag_policy", Refused),
+    (Service::Organizations, "tag_limit", Refused),
     (Service::Organizations, "limit_exceeded", SetUp),
     (Service::Organizations, "number of accounts", SetUp),
     (Service::Organizations, "quota", SetUp),
@@ -702,6 +705,8 @@ mod tests {
             Some(Throttled)
         );
         assert_eq!(of_organizations("EMAIL_ALREADY_EXISTS"), None);
+        assert_eq!(of_organizations("TAG_POLICY_VIOLATION"), Some(Refused));
+        assert_eq!(of_organizations("MAX_TAG_LIMIT_EXCEEDED"), Some(Refused));
     }
 
     #[test]

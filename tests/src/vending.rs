@@ -22,6 +22,46 @@ const ROOT: &str = "r-a1b2";
 /// The baseline of Control Tower.
 const BASELINE: &str = "arn:aws:controltower:us-east-1::baseline/17BSJV3IGJ2QSGA2";
 
+/// The units of the example organization: id, parent's id, name.
+const EXAMPLE_UNITS: [(&str, &str, &str); 9] = [
+    ("ou-5by1-security", ROOT, "Security"),
+    ("ou-5by1-infrastr", ROOT, "Infrastructure"),
+    ("ou-5by1-workload", ROOT, "Workloads"),
+    ("ou-5by1-prod0000", "ou-5by1-workload", "Prod"),
+    ("ou-5by1-payments", "ou-5by1-prod0000", "Payments"),
+    ("ou-5by1-ujzde8gx", "ou-5by1-workload", "Dev"),
+    ("ou-5by1-test0000", "ou-5by1-workload", "Test"),
+    ("ou-5by1-sandbox0", ROOT, "Sandbox"),
+    ("ou-5by1-suspende", ROOT, "Suspended"),
+];
+/// Accounts of the example organization: id, name, e-mail address, state.
+const EXAMPLE_ACCOUNTS: [(&str, &str, &str, &str); 4] = [
+    (
+        MANAGEMENT_ACCOUNT,
+        "management",
+        "master@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222201",
+        "log-archive",
+        "aws+log-archive@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222202",
+        "security-tooling",
+        "aws+security-tooling@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222203",
+        "old-crm",
+        "aws+old-crm@example.com",
+        "SUSPENDED",
+    ),
+];
+
 /// The header of a file.
 pub const HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Status,AccountId,ErrorMsg";
 
@@ -42,6 +82,14 @@ pub struct World {
     pub governed: BTreeMap<String, &'static str>,
     /// Groups: id and name.
     pub groups: Vec<(String, String)>,
+    /// Users: id, name and e-mail address.
+    pub users: Vec<(String, String, String)>,
+    /// Who is in which group: ids of group and user.
+    pub members: Vec<(String, String)>,
+    /// The landing zone of Control Tower, as `GetLandingZone` has it.
+    pub landing_zone: Option<Value>,
+    /// Functions, as `ListFunctions` has them.
+    pub functions: Vec<Value>,
     /// Permission sets: ARN and name.
     pub permission_sets: Vec<(String, String)>,
     /// Objects of the bucket: every version of each, the oldest first.
@@ -65,6 +113,8 @@ pub struct Object {
     pub source_sequencer: String,
     /// Its content type.
     pub content_type: String,
+    /// What its metadata say that is done with it.
+    pub mode: String,
 }
 
 /// A made-up organization.
@@ -114,6 +164,56 @@ impl Vending {
         }
     }
 
+    /// The example organization of the local cloud, with the accounts of Control Tower's set-up in `Security`.
+    #[must_use]
+    pub fn example() -> Self {
+        let vending = Self::new(0, 0);
+        {
+            let mut world = vending.look();
+            for (id, parent, name) in EXAMPLE_UNITS {
+                world.add_unit(id, parent, name);
+            }
+            world.accounts = EXAMPLE_ACCOUNTS
+                .iter()
+                .map(|(id, name, email, state)| {
+                    let mut account = member(id, name, email);
+                    account["State"] = json!(state);
+                    account
+                })
+                .collect();
+            world.landing_zone = Some(json!({
+                "arn": "arn:aws:controltower:us-east-1:111111111111:landingzone/1A2B3C4D5E6F7G8H",
+                "version": "3.3",
+                "manifest": {
+                    "governedRegions": ["us-east-1"],
+                    "organizationStructure": { "security": { "name": "Security" } },
+                    "centralizedLogging": { "accountId": EXAMPLE_ACCOUNTS[1].0, "enabled": true },
+                    "securityRoles": { "accountId": EXAMPLE_ACCOUNTS[2].0 },
+                },
+            }));
+            let groups = ["platform-engineers", "security-analysts"];
+            world.groups = groups
+                .map(|name| (format!("g-{name}"), name.to_owned()))
+                .to_vec();
+            let sets = ["AdministratorAccess", "DeveloperAccess", "ReadOnlyAccess"];
+            world.permission_sets = sets
+                .map(|name| {
+                    (
+                        format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{name}"),
+                        name.to_owned(),
+                    )
+                })
+                .to_vec();
+            world.users = vec![(
+                "u-maria".to_owned(),
+                "maria".to_owned(),
+                "maria@example.com".to_owned(),
+            )];
+            world.members = vec![("g-platform-engineers".to_owned(), "u-maria".to_owned())];
+        }
+        vending
+    }
+
     /// Everything, to look at or change.
     pub fn look(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,9 +221,15 @@ impl Vending {
 
     /// Puts a file into the bucket and gives the event that tells of it.
     pub fn upload(&self, key: &str, text: &str) -> Value {
+        self.upload_as(key, text, "")
+    }
+
+    /// Puts a file into the bucket with this mode in its metadata, and gives the event that tells of it.
+    pub fn upload_as(&self, key: &str, text: &str, mode: &str) -> Value {
         let object = Object {
             text: text.to_owned(),
             content_type: "text/csv".to_owned(),
+            mode: mode.to_owned(),
             ..Object::default()
         };
         let version = self.look().put(key, object);
@@ -164,6 +270,12 @@ impl Vending {
             "ListEnabledBaselines" => world.list_enabled_baselines(&call.body),
             "ListInstances" => Answer::ok(json!({ "Instances": [
                 { "InstanceArn": INSTANCE, "IdentityStoreId": "d-1234567890" } ] })),
+            "ListLandingZones" => world.list_landing_zones(),
+            "GetLandingZone" => Answer::ok(json!({ "landingZone": world.landing_zone })),
+            "ListFunctions" => Answer::ok(json!({ "Functions": world.functions })),
+            "GetFunctionConfiguration" => world.get_function(call),
+            "GetUserId" => world.get_user_id(&call.body),
+            "ListGroupMembershipsForMember" => world.list_memberships(&call.body),
             "DescribeGroup" => world.describe_group(&call.body),
             "ListGroups" => world.list_groups(&call.body),
             "DescribePermissionSet" => world.describe_permission_set(&call.body),
@@ -243,6 +355,13 @@ fn page<'a, T>(all: &'a [T], token: &Value, size: usize) -> (&'a [T], Value) {
 }
 
 impl World {
+    /// A unit that is registered with Control Tower.
+    pub fn add_unit(&mut self, id: &str, parent: &str, name: &str) {
+        let unit = (id.to_owned(), parent.to_owned(), name.to_owned());
+        self.units.push(unit);
+        self.governed.insert(unit_arn(id), "SUCCEEDED");
+    }
+
     fn put(&mut self, key: &str, object: Object) -> String {
         self.versions += 1;
         let version = format!("v{}", self.versions);
@@ -271,7 +390,12 @@ impl World {
         {
             return Answer::xml_error(412, "PreconditionFailed");
         }
-        Answer::xml(200, &object.text)
+        let answer = Answer::xml(200, &object.text);
+        let answer = match object.mode.as_str() {
+            "" => answer,
+            mode => answer.with_header("x-amz-meta-orgkeeper-mode", mode),
+        };
+        answer
             .with_header("etag", &format!("\"{}\"", tag(&object.version)))
             .with_header("x-amz-version-id", &object.version)
             .with_header("x-amz-meta-source-version", &object.source_version)
@@ -296,6 +420,7 @@ impl World {
             source_version: header("x-amz-meta-source-version"),
             source_sequencer: header("x-amz-meta-source-sequencer"),
             content_type: header("content-type"),
+            mode: String::new(),
         };
         let version = self.put(&key, object);
         Answer::xml(200, "").with_header("etag", &format!("\"{}\"", tag(&version)))
@@ -368,6 +493,59 @@ impl World {
             .collect();
         let (enabled, next) = page(&all, &body["nextToken"], 100);
         Answer::ok(json!({ "enabledBaselines": enabled, "nextToken": next }))
+    }
+
+    fn list_landing_zones(&self) -> Answer {
+        let arns = self
+            .landing_zone
+            .iter()
+            .map(|found| json!({ "arn": found["arn"] }));
+        Answer::ok(json!({ "landingZones": arns.collect::<Vec<_>>() }))
+    }
+
+    fn get_function(&self, call: &Call) -> Answer {
+        let mut functions = self.functions.iter();
+        let found = functions.find(|function| {
+            let name = function["FunctionName"].as_str().unwrap_or_default();
+            call.uri.ends_with(&format!("/{name}/configuration"))
+        });
+        match found {
+            Some(function) => Answer::ok(function.clone()),
+            None => Answer::error(404, "ResourceNotFoundException"),
+        }
+    }
+
+    fn get_user_id(&self, body: &Value) -> Answer {
+        let unique = &body["AlternateIdentifier"]["UniqueAttribute"];
+        let found = self.users.iter().find(|(_, name, email)| {
+            let own = match unique["AttributePath"].as_str() {
+                Some("userName") => name,
+                Some("emails.value") => email,
+                _ => return false,
+            };
+            unique["AttributeValue"] == *own
+        });
+        match found {
+            Some((id, ..)) => {
+                Answer::ok(json!({ "UserId": id, "IdentityStoreId": "d-1234567890" }))
+            }
+            None => Answer::error(400, "ResourceNotFoundException"),
+        }
+    }
+
+    fn list_memberships(&self, body: &Value) -> Answer {
+        let user = &body["MemberId"]["UserId"];
+        let all: Vec<Value> = self
+            .members
+            .iter()
+            .filter(|(_, member)| user == member)
+            .map(|(group, member)| {
+                json!({ "IdentityStoreId": "d-1234567890", "MembershipId": format!("{group}-{member}"),
+                    "GroupId": group, "MemberId": { "UserId": member } })
+            })
+            .collect();
+        let (memberships, next) = page(&all, &body["NextToken"], 100);
+        Answer::ok(json!({ "GroupMemberships": memberships, "NextToken": next }))
     }
 
     fn describe_group(&self, body: &Value) -> Answer {

@@ -1,5 +1,6 @@
 //! The commands: a file for each group.
 
+pub mod accounts;
 pub mod alert;
 
 use clap::Subcommand;
@@ -12,6 +13,9 @@ use crate::{
 /// The groups of commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Accounts by CSV: check a file.
+    #[command(subcommand)]
+    Accounts(accounts::Command),
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
@@ -20,6 +24,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
+            Self::Accounts(command) => command.run(context),
             Self::Alert(command) => command.run(context),
         }
     }

@@ -227,13 +227,14 @@ impl Assigner {
                 Err(error) => return Some(error),
             }
             let Access {
+                principal,
                 group_id,
                 permission_set_arn,
                 ..
             } = &accesses[index];
             let requested = self
                 .identity_center
-                .create_assignment(account, group_id, permission_set_arn)
+                .create_assignment(account, (*principal, group_id), permission_set_arn)
                 .await;
             match or_refused(requested.map(|status| state_of(status, None))) {
                 Ok(AssignmentState::Refused(reason)) => {
@@ -426,8 +427,10 @@ fn is_busy(error: &AwsCallError) -> bool {
 /// The reason in the results.
 fn refusal(access: &Access, reason: &str) -> String {
     format!(
-        "access of group {} with permission set {} was not given: {reason}",
-        access.group_name, access.permission_set_name
+        "access of {} {} with permission set {} was not given: {reason}",
+        access.principal.in_words(),
+        access.group_name,
+        access.permission_set_name
     )
 }
 

@@ -153,8 +153,10 @@ fn who(access: &[Access]) -> String {
         .iter()
         .map(|access| {
             format!(
-                "group {} as {}",
-                access.group_name, access.permission_set_name
+                "{} {} as {}",
+                access.principal.in_words(),
+                access.group_name,
+                access.permission_set_name
             )
         })
         .collect::<Vec<_>>()
@@ -171,6 +173,7 @@ mod tests {
 
     fn access(group: &str, set: &str) -> Access {
         Access {
+            principal: orgkeeper_shared::principal::Principal::Group,
             group_id: "g-1".to_owned(),
             group_name: group.to_owned(),
             permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
@@ -195,6 +198,8 @@ mod tests {
                 path: "Root/Workloads/Prod".to_owned(),
             },
             access: vec![access("Platform", "Admin"), access("Audit", "ReadOnly")],
+            tags: std::collections::BTreeMap::new(),
+            contacts: std::collections::BTreeMap::new(),
             enrol: false,
             attempt: 2,
             queued_at: 1_000,
@@ -207,6 +212,7 @@ mod tests {
             assign_sent_at: None,
             assign_chain: 0,
             change: false,
+            only_details: false,
             withdrawn: false,
             waits_for: None,
             files: ["v1#accounts.csv", "v2#team/#2 accounts.csv"]

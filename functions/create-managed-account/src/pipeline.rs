@@ -23,9 +23,10 @@ use serde_json::json;
 
 use crate::{
     creator::AccountCreator,
+    details::{AccountDetails, NotGiven},
     incoming::Lost,
     operation::{OperationProgress, OrderOutcome},
-    set_up,
+    set_up::{self, SetUpFault},
 };
 
 /// An account whose order got no answer is ordered again after so long: the call has surely ended by then.
@@ -87,6 +88,8 @@ pub struct Pipeline {
     pub ledger: Ledger,
     /// What creates accounts.
     pub creator: AccountCreator,
+    /// What gives accounts their tags and contacts.
+    pub details: AccountDetails,
     /// The organization's accounts.
     pub organizations: Arc<Organizations>,
     /// Where alerts are published.
@@ -105,6 +108,15 @@ pub struct Pipeline {
     pub role: String,
     /// The Region that alerts name.
     pub region: String,
+}
+
+/// What an account that exists does not have yet.
+struct Lacks<'a> {
+    account: &'a AccountId,
+    /// In words.
+    what: String,
+    /// Whether the cause concerns every row.
+    all_wait: bool,
 }
 
 impl Pipeline {
@@ -181,6 +193,11 @@ impl Pipeline {
         again: bool,
         now: i64,
     ) -> Result<(), AwsCallError> {
+        if request.only_details
+            && let Some(account) = &request.account_id
+        {
+            return self.account_exists(request, account, now).await;
+        }
         match self.creator.order(request, again).await? {
             OrderOutcome::InProgress {
                 operation_id,
@@ -195,7 +212,10 @@ impl Pipeline {
                 self.account_exists(request, &account, now).await
             }
             OrderOutcome::RetryLater => self.put_back(request, now).await,
-            OrderOutcome::SetUp(words) => self.wait_for_set_up(request, &words, now).await,
+            OrderOutcome::SetUp(words) => {
+                let fault = SetUpFault::of_creation(&words);
+                self.wait_for_set_up(request, &fault, None, now).await
+            }
             OrderOutcome::Refused(reason) => self.refused(request, reason, None, now).await,
             // The schedule orders again.
             OrderOutcome::Unknown => Ok(()),
@@ -387,7 +407,10 @@ impl Pipeline {
             OperationProgress::RetryLater | OperationProgress::FailedInside(_) => {
                 self.put_back(request, now).await
             }
-            OperationProgress::SetUp(words) => self.wait_for_set_up(request, &words, now).await,
+            OperationProgress::SetUp(words) => {
+                let fault = SetUpFault::of_creation(&words);
+                self.wait_for_set_up(request, &fault, None, now).await
+            }
         }
     }
 
@@ -428,15 +451,27 @@ impl Pipeline {
         match self.creator.finish(request, account).await {
             Ok(true) => {}
             Ok(false) => return self.put_back(request, now).await,
-            Err(error) if error.retryable() => return Err(error),
             Err(error) => {
-                let reason = format!(
-                    "account {account} was created, but could not be moved into {}: {}",
-                    request.unit.path,
-                    error.in_words()
-                );
-                return self.fail(request, reason, Some(account.clone())).await;
+                let unit = &request.unit.path;
+                let what =
+                    format!("account {account} was created, but could not be moved into {unit}");
+                let lacks = Lacks {
+                    account,
+                    what,
+                    all_wait: true,
+                };
+                return self.not_finished(request, lacks, error, now).await;
             }
+        }
+        if let Err(NotGiven { what, error }) = self.details.give(request, account).await {
+            let what = format!("account {account} exists, but its {what} could not be set");
+            // Rows without tags and contacts need not wait.
+            let lacks = Lacks {
+                account,
+                what,
+                all_wait: false,
+            };
+            return self.not_finished(request, lacks, error, now).await;
         }
         let next = if request.access.is_empty() {
             Status::Succeeded
@@ -453,6 +488,36 @@ impl Pipeline {
             self.ledger.end_fault().await?;
         }
         self.advance(request, next, &outcome).await
+    }
+
+    /// An account exists, but something that comes after its creation failed: for a while, because of the set-up, or
+    /// because of the row.
+    async fn not_finished(
+        &self,
+        request: &AccountRequest,
+        Lacks {
+            account,
+            what,
+            all_wait,
+        }: Lacks<'_>,
+        error: AwsCallError,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        match error.class() {
+            _ if error.retryable() => Err(error),
+            AwsErrorClass::Denied | AwsErrorClass::SetUp => {
+                let fault = SetUpFault::after_creation(error.in_words(), account, all_wait);
+                self.wait_for_set_up(request, &fault, Some(account), now)
+                    .await
+            }
+            _ => {
+                let reason = format!(
+                    "{what}: {}. Correct that, and upload the file again",
+                    error.in_words()
+                );
+                self.fail(request, reason, Some(account.clone())).await
+            }
+        }
     }
 
     async fn fail(
@@ -511,6 +576,7 @@ impl Pipeline {
             waits_for,
             all_wait: false,
             unit,
+            account: None,
         };
         if self.ledger.put_back(request, how).await? {
             self.send_task(AccountEventsTask::Advance, delay).await?;
@@ -518,30 +584,36 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Puts a request back until somebody has changed the set-up. All others wait too: the fault would meet them.
+    /// Puts a request back until somebody has changed the set-up, and all others too that the fault would meet.
+    /// `account`: its account, if that exists.
     async fn wait_for_set_up(
         &self,
         request: &AccountRequest,
-        words: &str,
+        fault: &SetUpFault,
+        account: Option<&AccountId>,
         now: i64,
     ) -> Result<(), AwsCallError> {
         let delay = SET_UP_RETRY * 2_u32.pow(request.put_back.min(SET_UP_DOUBLINGS));
-        tracing::warn!("the set-up has to be changed: every request waits");
+        tracing::warn!(
+            all_wait = fault.all_wait,
+            "the set-up has to be changed: requests wait"
+        );
         let how = PutBack {
             queued_at: now + milliseconds(delay),
-            waits_for: &set_up::waits_for(words),
-            all_wait: true,
+            waits_for: &set_up::waits_for(&fault.words),
+            all_wait: fault.all_wait,
             unit: None,
+            account,
         };
         if !self.ledger.put_back(request, how).await? {
             return Ok(());
         }
         self.send_task(AccountEventsTask::Advance, delay).await?;
-        if !self.ledger.claim_fault_alert(words, now).await? {
+        if !self.ledger.claim_fault_alert(&fault.words, now).await? {
             return Ok(());
         }
         let time = Timestamp::from_millisecond(now).unwrap_or_default();
-        let alert = set_up::alert(words, &self.role, &self.region, time);
+        let alert = set_up::alert(fault, &self.role, &self.region, time);
         let published = self.topics.publish(&alert).await;
         if published.is_err() {
             self.ledger.forget_fault_alert().await?;

@@ -1,7 +1,10 @@
 //! Faults of the set-up: no row is wrong, all of them wait, and one alert says what has to be changed.
 
 use jiff::Timestamp;
-use orgkeeper_shared::alert::{Alert, Severity, WHAT_TO_DO};
+use orgkeeper_shared::{
+    alert::{Alert, Severity, WHAT_TO_DO},
+    ids::AccountId,
+};
 
 use crate::gateway::service_catalog::PORTFOLIO;
 
@@ -38,6 +41,16 @@ const REMEDIES: &[(&str, &str)] = &[
         "business_validation",
         "finish the validation of the business in the management account's billing preferences",
     ),
+    (
+        "trusted access",
+        "enable trusted access for AWS Account Management: aws organizations enable-aws-service-access \
+         --service-principal account.amazonaws.com",
+    ),
+    (
+        "alternatecontact",
+        "allow the role {role} account:PutAlternateContact, and enable trusted access for AWS Account Management: aws \
+         organizations enable-aws-service-access --service-principal account.amazonaws.com",
+    ),
     ("number of accounts", QUOTA),
     ("limit", QUOTA),
     ("quota", QUOTA),
@@ -51,6 +64,36 @@ const QUOTA: &str = "ask AWS for a higher quota: Service Quotas, AWS Organizatio
 /// Where AWS says nothing that is known here.
 const OTHER: &str =
     "look at the log of create-managed-account, and allow the role {role} what is missing";
+
+/// A fault of the set-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUpFault {
+    /// What AWS says. The same words for each row that meets it.
+    pub words: String,
+    /// Whether no account can be finished, with or without tags and contacts.
+    pub all_wait: bool,
+}
+
+impl SetUpFault {
+    /// One that keeps accounts from being created.
+    #[must_use]
+    pub fn of_creation(words: &str) -> Self {
+        Self {
+            words: words.to_owned(),
+            all_wait: true,
+        }
+    }
+
+    /// One that keeps this `account`, which exists, from being finished.
+    #[must_use]
+    pub fn after_creation(words: &str, account: &AccountId, all_wait: bool) -> Self {
+        Self {
+            // AWS names the account, and each row has another one.
+            words: words.replace(account.as_str(), "*"),
+            all_wait,
+        }
+    }
+}
 
 /// What is to be done about a fault that AWS describes in these `words`, for the `role` that calls.
 #[must_use]
@@ -74,19 +117,27 @@ pub fn waits_for(words: &str) -> String {
 
 /// The alert to those who run orgkeeper.
 #[must_use]
-pub fn alert(words: &str, role: &str, region: &str, now: Timestamp) -> Alert {
-    let details = [
-        ("AWS says", words.to_owned()),
-        (
-            "Meanwhile",
-            "all rows wait; none has failed. They are tried again by themselves".to_owned(),
+pub fn alert(fault: &SetUpFault, role: &str, region: &str, now: Timestamp) -> Alert {
+    let words = &fault.words;
+    let (title, meanwhile) = match fault.all_wait {
+        true => (
+            "No account can be created until the set-up is changed",
+            "all rows wait; none has failed. They are tried again by themselves",
         ),
+        false => (
+            "Accounts do not get their tags or contacts until the set-up is changed",
+            "rows with tags or contacts wait; none has failed. They are tried again by themselves",
+        ),
+    };
+    let details = [
+        ("AWS says", words.clone()),
+        ("Meanwhile", meanwhile.to_owned()),
         (WHAT_TO_DO, remedy(words, role)),
     ];
     Alert {
         severity: Severity::Error,
         kind: "accounts.set-up".to_owned(),
-        title: "No account can be created until the set-up is changed".to_owned(),
+        title: title.to_owned(),
         account: None,
         region: region.to_owned(),
         time: now,
@@ -136,12 +187,8 @@ mod tests {
     #[test]
     fn the_alert_says_who_waits_and_what_to_do() {
         let time = "2026-03-01T11:00:00Z".parse().unwrap();
-        let alert = alert(
-            "No launch paths found for resource: prod-1",
-            ROLE,
-            "eu-west-1",
-            time,
-        );
+        let fault = SetUpFault::of_creation("No launch paths found for resource: prod-1");
+        let alert = alert(&fault, ROLE, "eu-west-1", time);
         assert_eq!(
             alert.text(),
             "No account can be created until the set-up is changed\n\n\

@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
-    gateway::{organizations::Organizations, rates::QuotaShare},
+    gateway::{contacts::Contacts, organizations::Organizations, rates::QuotaShare},
     idempotency::IdempotencyTable,
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     create_account::CreateAccount,
     creator::AccountCreator,
+    details::AccountDetails,
     gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
     pipeline::{Pipeline, Queues},
 };
@@ -52,6 +53,13 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
             &config.vending_state_table,
         ),
         creator,
+        details: AccountDetails::new(
+            Arc::clone(&organizations),
+            Contacts::new(
+                &client!(aws_sdk_account, sdk, calls),
+                QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
+            ),
+        ),
         organizations,
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),

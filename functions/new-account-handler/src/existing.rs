@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use orgkeeper_shared::{aws_error::AwsCallError, ids::AccountId};
+use orgkeeper_shared::{aws_error::AwsCallError, ids::AccountId, principal::Principal};
 
 use crate::{
     access::{AccessCatalog, access_of},
@@ -28,7 +28,7 @@ impl UploadProcessor {
         catalog: Option<&AccessCatalog>,
     ) -> Result<(), AwsCallError> {
         let mut without_parent: BTreeMap<String, AccountId> = BTreeMap::new();
-        let mut groups: BTreeSet<String> = BTreeSet::new();
+        let mut principals: BTreeSet<(Principal, String)> = BTreeSet::new();
         for row in rows {
             let key = row.key();
             let Some(account) = organization.account(&key) else {
@@ -38,7 +38,11 @@ impl UploadProcessor {
                 without_parent.insert(key, account.id.clone());
             }
             let access = access_of(row, catalog).unwrap_or_default();
-            groups.extend(access.into_iter().map(|access| access.group_id));
+            principals.extend(
+                access
+                    .into_iter()
+                    .map(|access| (access.principal, access.group_id)),
+            );
         }
         let parents: Vec<(String, String)> = stream::iter(without_parent)
             .map(async |(email, account)| {
@@ -54,18 +58,21 @@ impl UploadProcessor {
         let Some(reader) = &self.catalog_reader else {
             return Ok(());
         };
-        let assigned: Vec<_> = stream::iter(groups)
-            .map(async |group| {
-                let found = reader.identity_center.assignments_of_group(&group).await?;
-                Ok::<_, AwsCallError>((group, found))
+        let assigned: Vec<_> = stream::iter(principals)
+            .map(async |(principal, id)| {
+                let found = reader
+                    .identity_center
+                    .assignments_of((principal, &id))
+                    .await?;
+                Ok::<_, AwsCallError>((id, found))
             })
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        for (group, found) in assigned {
+        for (id, found) in assigned {
             let own = found
                 .into_iter()
-                .map(|(account, set)| (account, group.clone(), set));
+                .map(|(account, set)| (account, id.clone(), set));
             organization.assigned.extend(own);
         }
         Ok(())

@@ -1,16 +1,16 @@
 //! What becomes of a row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orgkeeper_shared::vending::{
     file::FileId,
-    request::{Access, AccountRequest, Status, Unit},
+    request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
     submission::{Over, Submission},
 };
 
 use crate::{
     access::{AccessCatalog, access_of},
-    csv::{Column, Fault, Row, shown},
+    csv::{Column, ContactPart, Fault, Row, shown},
     organization::{Account, Organization},
     rules::faults_of_form,
 };
@@ -40,14 +40,16 @@ impl<'r> RequestedAccount<'r> {
         let named_already = organization
             .account(&row.key())
             .is_some_and(|account| account.name == row.get(Column::AccountName));
-        let mut faults = faults_of_form(row, named_already);
+        let mut faults = faults_of_form(row, named_already, organization.owner());
         faults.extend(repetition);
-        let text = row.get(Column::OrgUnit);
+        let foundational = organization.foundational(&row.key());
+        faults.extend(foundational.map(|fault| Fault::of(Column::AccountEmail, fault)));
+        let text = row.as_written(Column::OrgUnit);
         let unit = match organization.unit(text) {
             Ok(unit) => unit.clone(),
             Err(fault) => {
                 // An empty cell is a fault of form.
-                faults.extend((!text.is_empty()).then(|| Fault::of(Column::OrgUnit, fault)));
+                faults.extend((!text.trim().is_empty()).then(|| Fault::of(Column::OrgUnit, fault)));
                 Unit::default()
             }
         };
@@ -131,6 +133,8 @@ enum ToDo {
     Continue,
     /// It has to be changed: its organizational unit or its owner.
     Change,
+    /// It is as the row says except for its tags, its contacts and perhaps its access.
+    Details,
     /// Access has to be assigned.
     Assign,
     /// Nothing: it is as the row says.
@@ -147,9 +151,13 @@ fn desired(
     let mut faults = requested.faults.clone();
     let mut to_do = None;
     if let Some(account) = organization.account(&request.account_email) {
-        match existing(&request, account, held, organization) {
-            Ok(found) => to_do = Some(found),
-            Err(fault) => faults.push(fault),
+        // A row about an account of Control Tower's own has its fault already.
+        let foundational = organization.foundational(&request.account_email).is_some();
+        if !foundational {
+            match existing(&request, account, held, organization) {
+                Ok(found) => to_do = Some(found),
+                Err(fault) => faults.push(fault),
+            }
         }
         request.account_id = Some(account.id.clone());
     } else if let Some(held) = held
@@ -168,6 +176,7 @@ fn desired(
     match to_do {
         Some(ToDo::Enrol) => request.enrol = true,
         Some(ToDo::Change) => request.change = true,
+        Some(ToDo::Details) => request.only_details = true,
         Some(ToDo::Assign) => {
             request.status = Status::Assigning;
             request.assigning_at = Some(request.requested_at);
@@ -178,7 +187,9 @@ fn desired(
             request.files = BTreeSet::new();
             return Decision::Exists(Box::new(request));
         }
-        Some(ToDo::Continue | ToDo::Nothing) | None => {}
+        // What waits has been accepted, and has to end.
+        Some(ToDo::Nothing) => request.only_details = true,
+        Some(ToDo::Continue) | None => {}
     }
     let over = match held {
         None => Over::Nothing,
@@ -215,6 +226,8 @@ fn asked_for(
         error_msg: None,
         unit: requested.unit.clone(),
         access: requested.access.clone(),
+        tags: tags_of(requested.row),
+        contacts: contacts_of(requested.row),
         enrol: false,
         attempt: held.map_or(1, |held| held.attempt + 1),
         queued_at: held
@@ -229,10 +242,35 @@ fn asked_for(
         assign_sent_at: None,
         assign_chain: 0,
         change: false,
+        only_details: false,
         withdrawn: false,
         waits_for: None,
         files: BTreeSet::from([file.to_string()]),
     }
+}
+
+/// The tags that a row names.
+fn tags_of(row: &Row) -> BTreeMap<String, String> {
+    let tags = row.tags();
+    tags.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The alternate contacts that a row names.
+fn contacts_of(row: &Row) -> BTreeMap<ContactKind, Contact> {
+    let contacts = ContactKind::ALL.into_iter().map(|kind| {
+        let cell = |part| row.get(Column::Contact(kind, part)).to_owned();
+        let contact = Contact {
+            name: cell(ContactPart::Name),
+            title: cell(ContactPart::Title),
+            email: cell(ContactPart::Email),
+            phone: cell(ContactPart::Phone),
+        };
+        (kind, contact)
+    });
+    contacts
+        .filter(|(_, contact)| *contact != Contact::default())
+        .collect()
 }
 
 /// What is wrong with asking for an account in another way while it is in progress.
@@ -262,8 +300,16 @@ fn too_late(asked: &AccountRequest, held: &AccountRequest) -> Fault {
     .into_iter()
     .flatten()
     .collect();
-    if other.is_empty() {
-        other.push("other groups or permission sets".to_owned());
+    let set = |it: &AccountRequest| it.access.iter().cloned().collect::<BTreeSet<_>>();
+    for (differs, what) in [
+        (
+            set(asked) != set(held),
+            "other groups, users or permission sets",
+        ),
+        (asked.tags != held.tags, "other tags"),
+        (asked.contacts != held.contacts, "other contacts"),
+    ] {
+        other.extend(differs.then(|| what.to_owned()));
     }
     let other = other.join(", ");
     Fault::of(
@@ -355,15 +401,38 @@ fn existing(
     if own.is_some_and(|held| held.status == Status::Succeeded && owner(held) != owner(request)) {
         return Ok(ToDo::Change);
     }
+    if !details_are_given(request, own) {
+        return Ok(ToDo::Details);
+    }
     let missing = request.access.iter().any(|access| {
-        let (group, set) = (access.group_id.clone(), access.permission_set_arn.clone());
-        !organization.assigned.contains(&(id.clone(), group, set))
+        let access = (access.group_id.clone(), access.permission_set_arn.clone());
+        !organization
+            .assigned
+            .contains(&(id.clone(), access.0, access.1))
     });
     Ok(if missing { ToDo::Assign } else { ToDo::Nothing })
 }
 
+/// Whether an account has the tags and contacts that are asked for, as far as its last request says. What the account
+/// has beside them stays.
+fn details_are_given(request: &AccountRequest, own: Option<&AccountRequest>) -> bool {
+    let done = own.filter(|held| held.status == Status::Succeeded);
+    let given =
+        |key: &String, value: &String| done.is_some_and(|held| held.tags.get(key) == Some(value));
+    let set = |kind: &ContactKind, contact: &Contact| {
+        done.is_some_and(|held| held.contacts.get(kind) == Some(contact))
+    };
+    request.tags.iter().all(|(key, value)| given(key, value))
+        && request
+            .contacts
+            .iter()
+            .all(|(kind, contact)| set(kind, contact))
+}
+
 #[cfg(test)]
 mod tests {
+    use orgkeeper_shared::principal::Principal;
+
     use super::*;
     use crate::{
         organization::tests::organization,
@@ -579,6 +648,7 @@ mod tests {
     #[test]
     fn access_that_is_missing_is_assigned() {
         let access = Access {
+            principal: Principal::Group,
             group_id: "g".to_owned(),
             group_name: "blue".to_owned(),
             permission_set_arn: "s".to_owned(),

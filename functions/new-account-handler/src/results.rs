@@ -75,6 +75,13 @@ pub fn refuse(row: &mut Row, words: &str) {
     row.set(Column::ErrorMsg, words);
 }
 
+/// Empties what the results fill in.
+pub fn clear(row: &mut Row) {
+    for column in Column::FILLED {
+        row.set(column, "");
+    }
+}
+
 /// Whether a row's request was in progress when the row was filled in.
 #[must_use]
 pub fn is_open(row: &Row) -> bool {
@@ -222,7 +229,7 @@ mod tests {
     use std::collections::{BTreeSet, HashMap};
 
     use super::*;
-    use crate::csv::{read, tests::HEADER};
+    use crate::csv::{Owner, read, tests::HEADER};
 
     fn file(version: &str) -> FileId {
         FileId {
@@ -263,7 +270,7 @@ mod tests {
             "f,,f@x.com,,,,VALID,,",
         ];
         let text = format!("{HEADER}\n{}\n", lines.join("\n"));
-        let mut results = read(text.as_bytes()).unwrap();
+        let mut results = read(text.as_bytes(), Owner::Required).unwrap();
         let requests = HashMap::from([
             request("a@x.com", Status::Succeeded, &["v1"]),
             request("b@x.com", Status::Failed, &["v1", "v2"]),

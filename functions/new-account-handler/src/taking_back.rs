@@ -15,7 +15,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    csv::{self, Column, File, Row},
+    csv::{self, Column, File, Owner, Row},
     gateway::bucket::{Content, Results},
     message::{Upload, results_key},
     results,
@@ -45,6 +45,13 @@ enum Former {
     Other,
 }
 
+/// Whether something is done, or only said.
+#[derive(Clone, Copy)]
+enum Doing {
+    It,
+    Nothing,
+}
+
 impl UploadProcessor {
     /// Takes back what waits of earlier versions of a file, of which these are the results, and is none of the
     /// `accepted` requests. Says so in the rows of `file`, and appends those that it does not have. Gives the number
@@ -59,7 +66,34 @@ impl UploadProcessor {
         accepted: &BTreeSet<String>,
         file: &mut File,
     ) -> Result<usize, UploadError> {
-        let Ok(before) = csv::read(&former.bytes) else {
+        let left = self.leave_former(&upload.file, former, accepted, file, Doing::It);
+        left.await
+    }
+
+    /// What [`take_back`](Self::take_back) would say and give now. Changes no request.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub(crate) async fn would_take_back(
+        &self,
+        own: &FileId,
+        former: &Results,
+        accepted: &BTreeSet<String>,
+        file: &mut File,
+    ) -> Result<usize, UploadError> {
+        self.leave_former(own, former, accepted, file, Doing::Nothing)
+            .await
+    }
+
+    async fn leave_former(
+        &self,
+        own: &FileId,
+        former: &Results,
+        accepted: &BTreeSet<String>,
+        file: &mut File,
+        doing: Doing,
+    ) -> Result<usize, UploadError> {
+        let Ok(before) = csv::read(&former.bytes, Owner::Optional) else {
             return Ok(0);
         };
         let mut keys = BTreeSet::new();
@@ -76,11 +110,13 @@ impl UploadProcessor {
         let mut taken_back = 0;
         for row in open {
             let left_out = !file.rows.iter().any(|newer| newer.key() == row.key());
-            let former = self
-                .leave(&upload.file, held.get(&row.key()), left_out)
-                .await?;
+            let former = match (held.get(&row.key()), doing) {
+                (None, _) => Former::Other,
+                (Some(request), Doing::Nothing) => outlook(own, request, left_out),
+                (Some(request), Doing::It) => self.leave(own, request, left_out).await?,
+            };
             taken_back += usize::from(matches!(former, Former::TakenBack));
-            show(file, &upload.file.key, row, &former);
+            show(file, &own.key, row, &former);
         }
         Ok(taken_back)
     }
@@ -91,10 +127,10 @@ impl UploadProcessor {
     /// # Errors
     /// If a call fails, or other invocations keep changing a request.
     pub(crate) async fn take_back_older(&self, upload: &Upload) -> Result<(), UploadError> {
-        let Content::Bytes(bytes) = self.bucket.file(upload).await? else {
+        let Content::Bytes { bytes, .. } = self.bucket.file(upload).await? else {
             return Ok(());
         };
-        let Ok(file) = csv::read(&bytes) else {
+        let Ok(file) = csv::read(&bytes, Owner::Optional) else {
             return Ok(());
         };
         let keys: BTreeSet<String> = file.rows.iter().map(Row::key).collect();
@@ -122,47 +158,30 @@ impl UploadProcessor {
     async fn leave(
         &self,
         file: &FileId,
-        held: Option<&AccountRequest>,
+        held: &AccountRequest,
         left_out: bool,
     ) -> Result<Former, UploadError> {
-        let Some(mut request) = held.cloned() else {
-            return Ok(Former::Other);
-        };
+        let mut request = held.clone();
         for _ in 0..TRIES {
-            let versions = request.versions_of(&file.key);
-            if versions.is_empty() {
-                return Ok(Former::Other);
-            }
-            match request.status {
-                Status::Valid => {
-                    if self
-                        .ledger
-                        .withdraw(&request, &versions, TAKEN_BACK)
-                        .await?
-                    {
-                        let alone = versions.len() == request.files.len();
-                        return Ok(if alone {
-                            Former::TakenBack
-                        } else {
-                            Former::Wanted(request)
-                        });
-                    }
+            let former = outlook(file, &request, left_out);
+            let left = match (&former, request.status) {
+                (Former::TakenBack | Former::Wanted(_), Status::Valid) => {
+                    let versions = request.versions_of(&file.key);
+                    let withdrawn = self.ledger.withdraw(&request, &versions, TAKEN_BACK);
+                    withdrawn.await?
                 }
-                Status::Provisioning | Status::Assigning if !left_out => return Ok(Former::Other),
-                Status::Provisioning | Status::Assigning => {
+                (Former::Begun(_), _) if !request.is_of(file) => {
                     // This version waits for it too, so that its results show the end.
                     let follow = Submission::Follow {
                         account_email: request.account_email.clone(),
                         attempt: request.attempt,
                     };
-                    if request.is_of(file) || self.ledger.submit(file, &[follow]).await?.is_empty()
-                    {
-                        return Ok(Former::Begun(request));
-                    }
+                    self.ledger.submit(file, &[follow]).await?.is_empty()
                 }
-                // A crash came between this and the results.
-                Status::Failed if request.withdrawn => return Ok(Former::TakenBack),
-                Status::Succeeded | Status::Failed => return Ok(Former::Other),
+                _ => true,
+            };
+            if left {
+                return Ok(former);
             }
             match self.read_one(&request.account_email).await? {
                 Some(now) => request = now,
@@ -175,6 +194,23 @@ impl UploadProcessor {
     async fn read_one(&self, email: &str) -> Result<Option<AccountRequest>, AwsCallError> {
         let mut found: HashMap<String, AccountRequest> = self.ledger.read([email]).await?;
         Ok(found.remove(email))
+    }
+}
+
+/// What becomes of a request when the earlier versions of a file leave it. `left_out`: the newer version does not have
+/// the row at all.
+fn outlook(file: &FileId, request: &AccountRequest, left_out: bool) -> Former {
+    let versions = request.versions_of(&file.key);
+    match request.status {
+        _ if versions.is_empty() => Former::Other,
+        Status::Valid if versions.len() == request.files.len() => Former::TakenBack,
+        Status::Valid => Former::Wanted(request.clone()),
+        Status::Provisioning | Status::Assigning if left_out => Former::Begun(request.clone()),
+        // A crash came between this and the results.
+        Status::Failed if request.withdrawn => Former::TakenBack,
+        Status::Provisioning | Status::Assigning | Status::Succeeded | Status::Failed => {
+            Former::Other
+        }
     }
 }
 

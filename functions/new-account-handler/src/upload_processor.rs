@@ -22,12 +22,12 @@ use orgkeeper_shared::{
 use crate::{
     access::{AccessCatalog, Names},
     catalog::{CatalogError, CatalogReader},
-    csv::{self, Column, Fault, File, MOST_BYTES, Refusal, Row, shown},
+    csv::{self, Column, Fault, File, Owner, Refusal, Row, shown},
     gateway::{
-        bucket::{Bucket, Content, Results},
+        bucket::{Bucket, CHECK, Content, MODE, Results},
         control_tower::ControlTower,
     },
-    message::{Upload, is_csv},
+    message::{Upload, acceptable},
     organization::{Account, Organization},
     plan::{Decision, RequestedAccount, decide},
     results::{self, Counts, UploadAlerts},
@@ -63,7 +63,9 @@ impl Reason for UploadError {
 }
 
 impl UploadError {
-    fn in_words(&self) -> String {
+    /// What failed and why, in one sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
         match self {
             Self::Call(error) => {
                 let said = error.to_string();
@@ -79,27 +81,46 @@ impl UploadError {
     }
 }
 
-/// Why the rows of a file were not processed.
-enum NotProcessed {
-    /// They have been processed before.
-    Duplicate(FileProgress),
-    /// A newer version of the file has been processed before.
-    Superseded,
+/// Why the rows of a file were not read, or what they are compared with.
+pub(crate) enum NotRead {
     /// For a reason that people can correct, in the file or in the settings.
     Refused(Refusal),
     /// A call failed.
     Failed(UploadError),
 }
 
-impl<E: Into<UploadError>> From<E> for NotProcessed {
+impl<E: Into<UploadError>> From<E> for NotRead {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<Refusal> for NotProcessed {
+impl From<Refusal> for NotRead {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+/// Why the rows of a file were not processed.
+enum NotProcessed {
+    /// They have been processed before.
+    Duplicate(FileProgress),
+    /// A newer version of the file has been processed before.
+    Superseded,
+    /// The file is only to be checked: what the results say.
+    OnlyChecked(File),
+    /// For a reason that people can correct, in the file or in the settings.
+    Refused(Refusal),
+    /// A call failed.
+    Failed(UploadError),
+}
+
+impl<E: Into<NotRead>> From<E> for NotProcessed {
+    fn from(error: E) -> Self {
+        match error.into() {
+            NotRead::Refused(refusal) => Self::Refused(refusal),
+            NotRead::Failed(error) => Self::Failed(error),
+        }
     }
 }
 
@@ -172,6 +193,13 @@ impl UploadProcessor {
                 );
                 self.take_back_older(upload).await?;
                 self.mark_processed(file, now).await?;
+                return Ok(Counts::default());
+            }
+            Err(NotProcessed::OnlyChecked(results)) => {
+                self.bucket
+                    .write_check(upload, former.as_ref(), results.write())
+                    .await?;
+                tracing::info!(file.key = file.key, "file checked: nothing was started");
                 return Ok(Counts::default());
             }
             Err(NotProcessed::Failed(error)) => {
@@ -310,7 +338,7 @@ impl UploadProcessor {
             );
             return Ok(());
         };
-        let Ok(mut answers) = csv::read(&existing.bytes) else {
+        let Ok(mut answers) = csv::read(&existing.bytes, Owner::Optional) else {
             tracing::warn!(file.key = file.key, "its results were changed by hand");
             return Ok(());
         };
@@ -360,7 +388,22 @@ impl UploadProcessor {
         former: Option<&Results>,
         now: Timestamp,
     ) -> Result<(File, Counts, Vec<String>), NotProcessed> {
-        let mut file = self.read(upload).await?;
+        let (bytes, mode) = self.read(upload).await?;
+        match mode.as_deref().map(str::trim) {
+            None => {}
+            Some(mode) if mode.eq_ignore_ascii_case(CHECK) => {
+                let checked = self.check(&upload.file.key, &bytes).await;
+                return Err(NotProcessed::OnlyChecked(checked?.results));
+            }
+            Some(mode) => {
+                let text = format!(
+                    "the metadata {MODE} of the file is {}: only {CHECK} is known",
+                    shown(mode)
+                );
+                return Err(Refusal(text).into());
+            }
+        }
+        let mut file = csv::read(&bytes, self.owner())?;
         let names = Names::of(&file.rows);
         // Boxed: so many calls at once make a large future.
         let (mut organization, catalog) = Box::pin(self.read_organization(&names)).await?;
@@ -401,20 +444,11 @@ impl UploadProcessor {
         Ok((file, counts, refused))
     }
 
-    async fn read(&self, upload: &Upload) -> Result<File, NotProcessed> {
-        let key = &upload.file.key;
-        if !is_csv(key) {
-            return Err(Refusal(format!(
-                "{} is not a CSV: its name has to end in .csv",
-                shown(key)
-            ))
-            .into());
-        }
-        if upload.size > MOST_BYTES as u64 {
-            return Err(Refusal::too_long().into());
-        }
+    /// The bytes of an upload, and its mode.
+    async fn read(&self, upload: &Upload) -> Result<(Vec<u8>, Option<String>), NotRead> {
+        acceptable(&upload.file.key, upload.size)?;
         match self.bucket.file(upload).await? {
-            Content::Bytes(bytes) => Ok(csv::read(&bytes)?),
+            Content::Bytes { bytes, mode } => Ok((bytes, mode)),
             Content::TooLong => Err(Refusal::too_long().into()),
             Content::Deleted => Err(Refusal(
                 "the file was deleted or replaced before it could be read: upload it again"
@@ -424,15 +458,23 @@ impl UploadProcessor {
         }
     }
 
+    /// Who has to say who owns an account: only Account Factory asks for it.
+    pub(crate) fn owner(&self) -> Owner {
+        match self.control_tower {
+            Some(_) => Owner::Required,
+            None => Owner::Optional,
+        }
+    }
+
     /// The organization and what IAM Identity Center knows, read once for the whole file.
-    async fn read_organization(
+    pub(crate) async fn read_organization(
         &self,
         names: &Names,
-    ) -> Result<(Organization, Option<AccessCatalog>), NotProcessed> {
+    ) -> Result<(Organization, Option<AccessCatalog>), NotRead> {
         let governed = async {
             let governed = self.control_tower.as_ref().map(ControlTower::governed);
             let governed = OptionFuture::from(governed).await.transpose();
-            governed.map_err(NotProcessed::from)
+            governed.map_err(NotRead::from)
         };
         let catalog = async {
             let catalog = self.catalog_reader.as_ref().map(|it| it.read(names));
@@ -507,10 +549,7 @@ impl UploadProcessor {
                         left.push(place);
                     }
                     Some(SubmissionRefusal::NameTaken(holder)) => {
-                        let fault = format!(
-                            "is the name of the account for {holder}, which is in progress already"
-                        );
-                        decided[place] = Some(Err(vec![Fault::of(Column::AccountName, fault)]));
+                        decided[place] = Some(Err(vec![name_taken(&holder)]));
                     }
                     Some(SubmissionRefusal::Changed) => {
                         left.push(place);
@@ -534,6 +573,12 @@ impl UploadProcessor {
         let held = self.ledger.read([email]).await?;
         Ok(held.values().any(|request| !request.status.ended()))
     }
+}
+
+/// The fault that the request with this key, which is in progress, has the name of the row.
+pub(crate) fn name_taken(holder: &str) -> Fault {
+    let fault = format!("is the name of the account for {holder}, which is in progress already");
+    Fault::of(Column::AccountName, fault)
 }
 
 fn unit(unit: OrganizationalUnit) -> Unit {

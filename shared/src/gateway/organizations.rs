@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use aws_sdk_organizations::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::create_account::CreateAccountError,
+    operation::{create_account::CreateAccountError, tag_resource::TagResourceError},
     types::{
         Account as SdkAccount, ConstraintViolationExceptionReason, CreateAccountState,
         CreateAccountStatus, Parent, ParentType, Tag,
@@ -446,6 +446,39 @@ impl Organizations {
         Ok(creation_of(answer.create_account_status))
     }
 
+    /// Gives an account these tags, values by keys; its other tags stay.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tag_account(
+        &self,
+        account: &AccountId,
+        tags: &[(&str, String)],
+    ) -> Result<(), AwsCallError> {
+        self.paces
+            .call(&rates::TAG_RESOURCE, async || {
+                self.client
+                    .tag_resource()
+                    .resource_id(account.as_str())
+                    .set_tags(Some(sdk_tags(tags)))
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        let reason = match error.as_service_error() {
+                            Some(TagResourceError::ConstraintViolationException(refusal)) => {
+                                refusal
+                                    .reason()
+                                    .map(ConstraintViolationExceptionReason::as_str)
+                            }
+                            _ => None,
+                        };
+                        failed("TagResource", &error).because(Service::Organizations, reason)
+                    })
+            })
+            .await
+            .map(drop)
+    }
+
     /// The request of `CreateAccount` with this id.
     ///
     /// # Errors
@@ -500,27 +533,6 @@ impl Organizations {
                 None => {}
             }
         }
-    }
-
-    /// Sets tags of an account; others stay.
-    ///
-    /// Not paced: only a row whose owner changed needs it.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn tag_account(
-        &self,
-        id: &AccountId,
-        tags: &[(&str, String)],
-    ) -> Result<(), AwsCallError> {
-        self.client
-            .tag_resource()
-            .resource_id(id.as_str())
-            .set_tags(Some(sdk_tags(tags)))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| failed("TagResource", &error))
     }
 
     /// Moves an account from one parent to another.

@@ -76,6 +76,8 @@ pub struct PutBack<'a> {
     pub all_wait: bool,
     /// Its organizational unit, if that has another name by now.
     pub unit: Option<&'a Unit>,
+    /// The account, if it exists and lacks only what comes after its creation.
+    pub account: Option<&'a AccountId>,
 }
 
 /// The gateway to both tables.
@@ -235,6 +237,11 @@ impl Ledger {
             change.push_str(", #Unit = :unit");
             let unit: Item = serde_dynamo::to_item(unit).map_err(no_item)?;
             values.push((":unit", AttributeValue::M(unit)));
+        }
+        if let Some(account) = how.account {
+            change.push_str(", #AccountId = :account, #OnlyDetails = :yes");
+            values.push((":account", text(account.as_str())));
+            values.push((":yes", AttributeValue::Bool(true)));
         }
         change.push_str(" REMOVE #OperationId, #StartedAt");
         let row = self.step(
@@ -451,6 +458,25 @@ impl Ledger {
             .collect())
     }
 
+    /// Which of these account names requests in progress have: names in lower case, each with its request's key.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn names_in_progress(
+        &self,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, String>, AwsCallError> {
+        let ids: BTreeSet<String> = names.into_iter().map(name_key).collect();
+        let keys = ids.iter().map(|id| state_key(id)).collect();
+        let items = self.read_all(&self.state, keys).await?;
+        let holders = items.iter().filter_map(|item| {
+            let name = item.get("Id")?.as_s().ok()?.strip_prefix(NAME)?;
+            let holder = item.get("AccountEmail")?.as_s().ok()?;
+            Some((name.to_owned(), holder.clone()))
+        });
+        Ok(holders.collect())
+    }
+
     /// Stores that every row of a file has been processed; the item expires at `expires_at` (seconds since
     /// 1970). Gives how far the file is.
     ///
@@ -646,8 +672,11 @@ pub(super) fn state_key(id: &str) -> Item {
     Item::from([("Id".to_owned(), text(id))])
 }
 
+/// What the ids of names of accounts begin with.
+const NAME: &str = "name#";
+
 pub(super) fn name_key(account_name: &str) -> String {
-    format!("name#{}", account_name.to_lowercase())
+    format!("{NAME}{}", account_name.to_lowercase())
 }
 
 pub(super) fn file_key(file: &FileId) -> String {

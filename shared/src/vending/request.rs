@@ -1,12 +1,12 @@
 //! An account request and its status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::file::FileId;
-use crate::ids::AccountId;
+use crate::{ids::AccountId, principal::Principal};
 
 /// The status of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,18 +47,52 @@ impl Status {
     }
 }
 
-/// A group of IAM Identity Center and the permission set that it gets on an account.
+/// A group or user of IAM Identity Center and the permission set that it gets on an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Access {
-    /// The group's id in the identity store.
+    /// What `group_id` and `group_name` are about.
+    #[serde(default, skip_serializing_if = "Principal::is_group")]
+    pub principal: Principal,
+    /// The group's or the user's id in the identity store.
     pub group_id: String,
-    /// The group's name.
+    /// The group's or the user's name.
     pub group_name: String,
     /// The permission set's ARN.
     pub permission_set_arn: String,
     /// The permission set's name.
     pub permission_set_name: String,
+}
+
+/// What an alternate contact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ContactKind {
+    /// Invoices.
+    Billing,
+    /// The operation of the account.
+    Operations,
+    /// Security.
+    Security,
+}
+
+impl ContactKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Security, Self::Billing, Self::Operations];
+}
+
+/// An alternate contact of an account (`PutAlternateContact` wants all four).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Contact {
+    /// The name of a person or a team.
+    pub name: String,
+    /// What this person or team is.
+    pub title: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The telephone number.
+    pub phone: String,
 }
 
 /// An organizational unit.
@@ -124,6 +158,12 @@ pub struct AccountRequest {
     /// Who gets access to the account.
     #[serde(default)]
     pub access: Vec<Access>,
+    /// The tags that the account gets, values by keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The alternate contacts that the account gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contacts: BTreeMap<ContactKind, Contact>,
     /// Whether the account is in the organization already and is only enrolled.
     #[serde(default)]
     pub enrol: bool,
@@ -158,6 +198,9 @@ pub struct AccountRequest {
     /// Whether the account exists, and has to be changed as the row says.
     #[serde(default)]
     pub change: bool,
+    /// Whether the account exists and is as the row says, except for its tags, its contacts and its access.
+    #[serde(default)]
+    pub only_details: bool,
     /// Whether it failed because the row was taken back.
     #[serde(default)]
     pub withdrawn: bool,
@@ -186,6 +229,8 @@ impl AccountRequest {
                 it.sso_user_last_name.clone(),
                 it.unit.id.clone(),
                 it.access.iter().cloned().collect::<BTreeSet<_>>(),
+                it.tags.clone(),
+                it.contacts.clone(),
             )
         };
         asked_for(self) == asked_for(other)
@@ -256,6 +301,8 @@ pub(crate) mod tests {
                 path: "Root/Workloads/Prod".to_owned(),
             },
             access: Vec::new(),
+            tags: BTreeMap::new(),
+            contacts: BTreeMap::new(),
             enrol: false,
             attempt: 1,
             queued_at: 1_000,
@@ -268,6 +315,7 @@ pub(crate) mod tests {
             assign_sent_at: None,
             assign_chain: 0,
             change: false,
+            only_details: false,
             withdrawn: false,
             waits_for: None,
             files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
@@ -293,6 +341,33 @@ pub(crate) mod tests {
         assert_eq!(item["Status"].as_s().unwrap(), Status::Valid.as_str());
         let again: AccountRequest = serde_dynamo::from_item(item).unwrap();
         assert_eq!(again, request());
+    }
+
+    #[test]
+    fn tags_contacts_and_users_are_kept_and_need_not_be_there() {
+        let mut full = request();
+        full.tags = BTreeMap::from([("Team".to_owned(), "blue".to_owned())]);
+        full.contacts = BTreeMap::from([(ContactKind::Security, Contact::default())]);
+        full.access = vec![Access {
+            principal: Principal::User,
+            group_id: "u-1".to_owned(),
+            group_name: "ana".to_owned(),
+            permission_set_arn: "arn".to_owned(),
+            permission_set_name: "Read".to_owned(),
+        }];
+        let item: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
+            serde_dynamo::to_item(full.clone()).unwrap();
+        let contacts = item["Contacts"].as_m().unwrap();
+        assert!(contacts["SECURITY"].as_m().unwrap().contains_key("Email"));
+        let again: AccountRequest = serde_dynamo::from_item(item).unwrap();
+        assert_eq!(again, full);
+        assert!(!full.asks_the_same_as(&request()));
+        // An item of the version before.
+        let group = serde_json::json!({ "GroupId": "g", "GroupName": "blue",
+            "PermissionSetArn": "arn", "PermissionSetName": "Read" });
+        let access: Access = serde_json::from_value(group.clone()).unwrap();
+        assert_eq!(access.principal, Principal::Group);
+        assert_eq!(serde_json::to_value(access).unwrap(), group);
     }
 
     #[test]

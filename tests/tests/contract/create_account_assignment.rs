@@ -157,11 +157,11 @@ impl World {
         assert_eq!(wanted["InstanceArn"], INSTANCE);
         assert_eq!(wanted["TargetType"], "AWS_ACCOUNT");
         assert_eq!(wanted["TargetId"], account(0));
-        assert_eq!(wanted["PrincipalType"], "GROUP");
         self.requests += 1;
         let id = format!("request-{}", self.requests);
         let group = wanted["PrincipalId"].as_str().unwrap();
-        let place = group.trim_start_matches("group-");
+        let (kind, place) = group.split_once('-').unwrap();
+        assert_eq!(wanted["PrincipalType"], kind.to_uppercase());
         let set = format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{place}");
         assert_eq!(wanted["PermissionSetArn"], set);
         self.in_progress.insert(id.clone(), group.to_owned());
@@ -306,6 +306,27 @@ fn ended(world: &Shared, status: &str) {
         world.most_in_progress <= SLOTS,
         "{}",
         world.most_in_progress
+    );
+}
+
+#[tokio::test]
+async fn a_user_gets_access_as_a_group_does() {
+    let local = assigning(2);
+    let mut access = local.row()["Access"].clone();
+    let user = &mut access["L"][1]["M"];
+    user["Principal"] = json!({ "S": "USER" });
+    user["GroupId"] = json!({ "S": "user-1" });
+    local.set("Access", &access);
+    let wire = plain(&local).await;
+    assert!(!is_retried(&wire, &first()).await);
+    let types: BTreeSet<String> = wire
+        .calls_of("CreateAccountAssignment")
+        .iter()
+        .map(|call| call.body["PrincipalType"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        types,
+        BTreeSet::from(["GROUP".to_owned(), "USER".to_owned()])
     );
 }
 

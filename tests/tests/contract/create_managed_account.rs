@@ -17,7 +17,8 @@ use orgkeeper_shared::{
         Invocation,
         stream::{StreamFunction, UnknownEvent},
     },
-    vending::request::{Access, AccountRequest, Status, Unit},
+    principal::Principal,
+    vending::request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
 };
 use orgkeeper_tests::{
     dynamodb::{self, ACCOUNTS, DynamoDb, VENDING_STATE as STATE},
@@ -74,6 +75,8 @@ fn waiting(name: &str) -> AccountRequest {
             path: "Root/Workloads/Prod".to_owned(),
         },
         access: Vec::new(),
+        tags: BTreeMap::new(),
+        contacts: BTreeMap::new(),
         enrol: false,
         attempt: 1,
         queued_at: before(900),
@@ -86,6 +89,7 @@ fn waiting(name: &str) -> AccountRequest {
         assign_sent_at: None,
         assign_chain: 0,
         change: false,
+        only_details: false,
         withdrawn: false,
         waits_for: None,
         files: BTreeSet::from([FILE.to_owned()]),
@@ -104,6 +108,7 @@ fn in_progress(name: &str, operation: Option<&str>) -> AccountRequest {
 
 fn with_access(request: AccountRequest) -> AccountRequest {
     let access = Access {
+        principal: Principal::Group,
         group_id: "g-1".to_owned(),
         group_name: "Platform".to_owned(),
         permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
@@ -229,7 +234,7 @@ fn aws(call: &Call) -> Answer {
         "DescribeOrganizationalUnit" => Answer::ok(json!({ "OrganizationalUnit":
             { "Id": text("OrganizationalUnitId"), "Name": "Prod" } })),
         "ListParents" => Answer::ok(json!({ "Parents": [{ "Id": ROOT, "Type": "ROOT" }] })),
-        "MoveAccount" => Answer::ok(json!({})),
+        "MoveAccount" | "TagResource" | "PutAlternateContact" => Answer::ok(json!({})),
         "CreateAccount" | "DescribeCreateAccountStatus" => {
             Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
         }
@@ -2006,6 +2011,81 @@ async fn an_account_that_exists_waits_for_its_access_if_there_is_any() {
     assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(world.running(), BTreeSet::new());
     assert_eq!(world.open(FILE), 1, "its file still waits");
+}
+
+/// A request in progress whose account gets two tags and a contact.
+fn with_details() -> AccountRequest {
+    let contact = Contact {
+        name: "Security Desk".to_owned(),
+        title: "Security".to_owned(),
+        email: "security@example.com".to_owned(),
+        phone: "+1 555 0100".to_owned(),
+    };
+    let tags = [("Team", "blue"), ("Cost Center", "4711")];
+    AccountRequest {
+        tags: BTreeMap::from(tags.map(|(key, value)| (key.to_owned(), value.to_owned()))),
+        contacts: BTreeMap::from([(ContactKind::Security, contact)]),
+        ..with_access(in_progress("payments", Some("rec-1")))
+    }
+}
+
+#[tokio::test]
+async fn an_account_gets_its_tags_and_contacts_before_its_access() {
+    for way in [FACTORY, ORGANIZATIONS] {
+        let event = match way {
+            FACTORY => created(),
+            _ => create_account_result("rec-1", None),
+        };
+        let world = plain(way, [with_details()]).await;
+        assert!(!world.is_retried(&event).await, "{way}");
+        assert_eq!(world.status("payments"), "ASSIGNING", "{way}");
+        let tagged = &world.wire.calls_of("TagResource")[0].body;
+        assert_eq!(
+            *tagged,
+            json!({ "ResourceId": ACCOUNT, "Tags": [{ "Key": "Cost Center", "Value": "4711" },
+                { "Key": "Team", "Value": "blue" }] })
+        );
+        let contact = &world.wire.calls_of("PutAlternateContact")[0].body;
+        assert_eq!(
+            *contact,
+            json!({ "AccountId": ACCOUNT, "AlternateContactType": "SECURITY", "Name": "Security Desk",
+                "Title": "Security", "EmailAddress": "security@example.com", "PhoneNumber": "+1 555 0100" })
+        );
+        let without = plain(way, [in_progress("payments", Some("rec-1"))]).await;
+        assert!(!without.is_retried(&event).await);
+        assert_eq!(without.called("TagResource"), 0);
+        assert_eq!(without.called("PutAlternateContact"), 0);
+    }
+}
+
+#[tokio::test]
+async fn tags_and_contacts_that_cannot_be_set_are_named_with_the_account() {
+    for (operation, what) in [
+        ("TagResource", "tags"),
+        ("PutAlternateContact", "security contact"),
+    ] {
+        let throttled = world(
+            FACTORY,
+            [with_details()],
+            on(operation, || Answer::error(400, "TooManyRequestsException")),
+        )
+        .await;
+        assert!(throttled.is_retried(&created()).await, "{operation}");
+        assert_eq!(throttled.status("payments"), "PROVISIONING");
+        let denied = world(
+            FACTORY,
+            [with_details()],
+            on(operation, || Answer::error(400, "AccessDeniedException")),
+        )
+        .await;
+        assert!(!denied.is_retried(&created()).await);
+        let row = denied.row("payments");
+        assert_eq!(row["Status"]["S"], "FAILED");
+        assert_eq!(row["AccountId"]["S"], ACCOUNT);
+        let words = row["ErrorMsg"]["S"].as_str().unwrap();
+        let start = format!("account {ACCOUNT} exists, but its {what} could not be set: ");
+        assert!(words.starts_with(&start), "{words}");
+    }
 }
 
 #[tokio::test]

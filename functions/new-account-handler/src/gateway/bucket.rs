@@ -9,7 +9,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    csv::MOST_BYTES,
+    csv::{MOST_BYTES, content_type},
     message::{Upload, Version, results_key},
 };
 
@@ -18,27 +18,42 @@ const SOURCE_VERSION: &str = "source-version";
 /// The metadata of results that say that version's place among all of the file.
 const SOURCE_SEQUENCER: &str = "source-sequencer";
 
+/// The metadata of results of a check that say which version of the results it was written over.
+const RESULTS_BEFORE: &str = "results-before";
+
+/// The metadata of a file that say what is done with it.
+pub const MODE: &str = "orgkeeper-mode";
+/// The mode of a file that is only checked.
+pub const CHECK: &str = "check";
+
 /// The content of a file.
 #[derive(Debug)]
 pub enum Content {
     /// Its bytes.
-    Bytes(Vec<u8>),
+    Bytes {
+        /// All of them.
+        bytes: Vec<u8>,
+        /// What its metadata [`MODE`] say, if they say anything.
+        mode: Option<String>,
+    },
     /// It is longer than a file may be.
     TooLong,
     /// This version of it was deleted.
     Deleted,
 }
 
-/// The results of a file as they are.
+/// The results of the version of a file that was processed last.
 #[derive(Debug)]
 pub struct Results {
     /// Their bytes.
     pub bytes: Vec<u8>,
     /// The version of the file that they are of.
     pub version: Option<String>,
-    /// What identifies this state of them.
+    /// What identifies the state of the object.
     tag: Option<String>,
     sequencer: Option<String>,
+    /// The version of the object that they are.
+    object_version: Option<String>,
 }
 
 impl Results {
@@ -86,10 +101,14 @@ impl Bucket {
             Version::Tag(tag) => request.if_match(format!("\"{tag}\"")),
         };
         match request.send().await {
-            Ok(object) => Ok(match bytes(object.body, MOST_BYTES).await? {
-                Some(bytes) => Content::Bytes(bytes),
-                None => Content::TooLong,
-            }),
+            Ok(object) => {
+                let mode = object.metadata().and_then(|metadata| metadata.get(MODE));
+                let mode = mode.cloned();
+                Ok(match bytes(object.body, MOST_BYTES).await? {
+                    Some(bytes) => Content::Bytes { bytes, mode },
+                    None => Content::TooLong,
+                })
+            }
             Err(error) => {
                 let error = failed("GetObject", &error);
                 match error.class() {
@@ -102,16 +121,40 @@ impl Bucket {
         }
     }
 
-    /// The results of the file with this key, whichever version of it they are of.
+    /// The results of the file with this key, whichever version of it they are of. Where a check was written over
+    /// results, those: a check changes nothing about what was started.
     ///
     /// # Errors
-    /// If the call fails for another reason than that there are none.
+    /// If a call fails for another reason than that there are none.
     pub async fn results(&self, key: &str) -> Result<Option<Results>, AwsCallError> {
+        let Some((latest, before)) = self.version_of_results(key, None).await? else {
+            return Ok(None);
+        };
+        if before.is_none() {
+            return Ok(Some(latest));
+        }
+        let processed = self.version_of_results(key, before).await?;
+        Ok(Some(match processed {
+            Some((processed, _)) => Results {
+                tag: latest.tag,
+                ..processed
+            },
+            None => latest,
+        }))
+    }
+
+    /// A version of the results or, without one, the latest; and which version a check was written over.
+    async fn version_of_results(
+        &self,
+        key: &str,
+        version: Option<String>,
+    ) -> Result<Option<(Results, Option<String>)>, AwsCallError> {
         let answer = self
             .client
             .get_object()
             .bucket(&self.name)
             .key(results_key(key))
+            .set_version_id(version)
             .send()
             .await;
         let object = match answer {
@@ -127,13 +170,19 @@ impl Bucket {
         let of_metadata = |name: &str| object.metadata()?.get(name).cloned();
         let version = of_metadata(SOURCE_VERSION);
         let sequencer = of_metadata(SOURCE_SEQUENCER);
+        let before = of_metadata(RESULTS_BEFORE);
+        let object_version = object.version_id.clone();
         let tag = object.e_tag.clone();
         let bytes = bytes(object.body, usize::MAX).await?;
-        Ok(bytes.map(|bytes| Results {
-            bytes,
-            version,
-            tag,
-            sequencer,
+        Ok(bytes.map(|bytes| {
+            let results = Results {
+                bytes,
+                version,
+                tag,
+                sequencer,
+                object_version,
+            };
+            (results, before)
         }))
     }
 
@@ -147,8 +196,27 @@ impl Bucket {
         over: Option<&Results>,
         bytes: Vec<u8>,
     ) -> Result<(), AwsCallError> {
-        let sequencer = upload.sequencer.clone();
-        self.put_results(&upload.file, bytes, sequencer, over).await
+        let metadata = [(SOURCE_SEQUENCER, upload.sequencer.clone())];
+        self.put_results(&upload.file, bytes, metadata, over).await
+    }
+
+    /// Writes what a check of a file says in place of the results that were read, or of none.
+    ///
+    /// # Errors
+    /// As [`write_results`](Self::write_results).
+    pub async fn write_check(
+        &self,
+        upload: &Upload,
+        over: Option<&Results>,
+        bytes: Vec<u8>,
+    ) -> Result<(), AwsCallError> {
+        let of_processed =
+            |get: fn(&Results) -> &Option<String>| over.and_then(|it| get(it).clone());
+        let metadata = [
+            (SOURCE_SEQUENCER, of_processed(|it| &it.sequencer)),
+            (RESULTS_BEFORE, of_processed(|it| &it.object_version)),
+        ];
+        self.put_results(&upload.file, bytes, metadata, over).await
     }
 
     /// Writes the results of a file again, over these.
@@ -161,15 +229,15 @@ impl Bucket {
         over: &Results,
         bytes: Vec<u8>,
     ) -> Result<(), AwsCallError> {
-        let sequencer = over.sequencer.clone();
-        self.put_results(file, bytes, sequencer, Some(over)).await
+        let metadata = [(SOURCE_SEQUENCER, over.sequencer.clone())];
+        self.put_results(file, bytes, metadata, Some(over)).await
     }
 
     async fn put_results(
         &self,
         file: &FileId,
         bytes: Vec<u8>,
-        sequencer: Option<String>,
+        metadata: impl IntoIterator<Item = (&'static str, Option<String>)>,
         over: Option<&Results>,
     ) -> Result<(), AwsCallError> {
         const OPERATION: &str = "PutObject";
@@ -178,11 +246,13 @@ impl Bucket {
             .put_object()
             .bucket(&self.name)
             .key(results_key(&file.key))
-            .content_type("text/csv; charset=utf-8")
+            .content_type(content_type(&bytes))
             .metadata(SOURCE_VERSION, &file.version)
             .body(ByteStream::from(bytes));
-        if let Some(sequencer) = sequencer {
-            request = request.metadata(SOURCE_SEQUENCER, sequencer);
+        for (name, value) in metadata {
+            if let Some(value) = value {
+                request = request.metadata(name, value);
+            }
         }
         request = match over {
             None => request.if_none_match("*"),
