@@ -74,7 +74,7 @@ pub struct World {
     pub accounts: Vec<Value>,
     /// The parents of accounts; of those that are not here it is the first organizational unit below the root.
     pub parents: BTreeMap<String, String>,
-    /// Assignments: account, group's id, permission set's ARN.
+    /// Assignments: account, group's or user's id, permission set's ARN.
     pub assignments: Vec<(String, String, String)>,
     /// Whether a page without accounts comes between others.
     pub empty_pages: bool,
@@ -111,6 +111,8 @@ pub struct Object {
     pub source_version: String,
     /// The place of that version among all of the file.
     pub source_sequencer: String,
+    /// For what a check says: the version of the results that it was written over.
+    pub results_before: String,
     /// Its content type.
     pub content_type: String,
     /// What its metadata say that is done with it.
@@ -390,11 +392,15 @@ impl World {
         {
             return Answer::xml_error(412, "PreconditionFailed");
         }
-        let answer = Answer::xml(200, &object.text);
-        let answer = match object.mode.as_str() {
-            "" => answer,
-            mode => answer.with_header("x-amz-meta-orgkeeper-mode", mode),
-        };
+        let mut answer = Answer::xml(200, &object.text);
+        for (name, value) in [
+            ("x-amz-meta-orgkeeper-mode", &object.mode),
+            ("x-amz-meta-results-before", &object.results_before),
+        ] {
+            if !value.is_empty() {
+                answer = answer.with_header(name, value);
+            }
+        }
         answer
             .with_header("etag", &format!("\"{}\"", tag(&object.version)))
             .with_header("x-amz-version-id", &object.version)
@@ -419,6 +425,7 @@ impl World {
             text: call.text.clone(),
             source_version: header("x-amz-meta-source-version"),
             source_sequencer: header("x-amz-meta-source-sequencer"),
+            results_before: header("x-amz-meta-results-before"),
             content_type: header("content-type"),
             mode: String::new(),
         };
@@ -465,18 +472,26 @@ impl World {
     }
 
     fn list_assignments(&self, body: &Value) -> Answer {
-        let of_group: Vec<Value> = self
+        let is_user = |id: &str| self.users.iter().any(|(user, ..)| user == id);
+        // What a user has through its groups is listed too.
+        let through_group = |id: &str| {
+            let mut members = self.members.iter();
+            members.any(|(group, user)| group == id && body["PrincipalId"] == *user)
+        };
+        let of_principal: Vec<Value> = self
             .assignments
             .iter()
-            .filter(|(_, group, _)| {
-                body["PrincipalId"] == *group && body["PrincipalType"] == "GROUP"
+            .filter(|(_, id, _)| match body["PrincipalType"].as_str() {
+                Some("USER") => body["PrincipalId"] == *id && is_user(id) || through_group(id),
+                _ => body["PrincipalId"] == *id && !is_user(id),
             })
-            .map(|(account, group, set)| {
-                json!({ "AccountId": account, "PrincipalId": group, "PrincipalType": "GROUP",
+            .map(|(account, id, set)| {
+                let kind = if is_user(id) { "USER" } else { "GROUP" };
+                json!({ "AccountId": account, "PrincipalId": id, "PrincipalType": kind,
                     "PermissionSetArn": set })
             })
             .collect();
-        let (assignments, next) = page(&of_group, &body["NextToken"], 2);
+        let (assignments, next) = page(&of_principal, &body["NextToken"], 2);
         Answer::ok(json!({ "AccountAssignments": assignments, "NextToken": next }))
     }
 

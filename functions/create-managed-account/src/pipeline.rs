@@ -506,7 +506,7 @@ impl Pipeline {
         match error.class() {
             _ if error.retryable() => Err(error),
             AwsErrorClass::Denied | AwsErrorClass::SetUp => {
-                let fault = SetUpFault::after_creation(error.in_words(), account, all_wait);
+                let fault = SetUpFault::after_creation(&error, account, all_wait);
                 self.wait_for_set_up(request, &fault, Some(account), now)
                     .await
             }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use orgkeeper_shared::{
     alert::{Alert, Severity, WHAT_TO_DO},
+    aws_error::AwsCallError,
     ids::AccountId,
 };
 
@@ -86,10 +87,11 @@ impl SetUpFault {
 
     /// One that keeps this `account`, which exists, from being finished.
     #[must_use]
-    pub fn after_creation(words: &str, account: &AccountId, all_wait: bool) -> Self {
+    pub fn after_creation(error: &AwsCallError, account: &AccountId, all_wait: bool) -> Self {
+        // AWS names the account, and each row has another one.
+        let said = error.in_words().replace(account.as_str(), "*");
         Self {
-            // AWS names the account, and each row has another one.
-            words: words.replace(account.as_str(), "*"),
+            words: format!("{}: {said}", error.operation()),
             all_wait,
         }
     }

@@ -370,6 +370,10 @@ fn existing(
         return Ok(ToDo::Enrol);
     }
     let own = held.filter(|held| held.account_id.as_ref() == Some(id));
+    if own.is_some_and(|held| held.change && held.status != Status::Succeeded) {
+        // A change that waits or failed is still to be made.
+        return Ok(ToDo::Change);
+    }
     let left = held.is_some_and(|held| {
         held.status != Status::Succeeded && held.provisioned_product_id.is_some()
     });
@@ -431,11 +435,13 @@ fn details_are_given(request: &AccountRequest, own: Option<&AccountRequest>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use orgkeeper_shared::principal::Principal;
 
     use super::*;
     use crate::{
-        organization::tests::organization,
+        organization::{SharedAccount, tests::organization},
         rules::{
             in_words,
             tests::{GOOD, row},
@@ -643,6 +649,55 @@ mod tests {
             decided(&row, None, &in_unit("ou-a1-prod")),
             Decision::Exists(_)
         ));
+    }
+
+    #[test]
+    fn an_account_of_control_towers_set_up_has_one_fault_only() {
+        let mut organization = in_unit("ou-a1-sand");
+        let shared = ("222222222221".parse().unwrap(), SharedAccount::Audit);
+        let governed = organization.governed.as_mut().unwrap();
+        governed.landing_zone.shared_accounts = HashMap::from([shared]);
+        let row = existing("enrolled@example.com", "another-name");
+        let asked = RequestedAccount::of(&row, Vec::new(), &organization, None);
+        let Decision::Refused(faults) = decide(&asked, None, &organization, &file("new"), 0) else {
+            panic!("not refused");
+        };
+        let words = in_words(row.line, &faults);
+        assert_eq!(faults.len(), 1, "{words}");
+        assert!(
+            words.contains("the audit account of Control Tower"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn what_waits_and_has_nothing_left_to_do_ends_without_an_order() {
+        let waiting = AccountRequest {
+            status: Status::Valid,
+            only_details: true,
+            tags: BTreeMap::from([("Team".to_owned(), "blue".to_owned())]),
+            ..done()
+        };
+        let row = existing("enrolled@example.com", "enrolled");
+        let (request, over) = started(&row, Some(&waiting), &in_unit("ou-a1-prod"));
+        assert_eq!(over, Over::Waiting(Box::new(waiting)));
+        assert!(request.only_details && !request.change);
+    }
+
+    #[test]
+    fn a_change_that_has_not_been_made_is_still_one() {
+        let mut row = existing("enrolled@example.com", "enrolled");
+        row.set(Column::SsoUserLastName, "Costa");
+        for status in [Status::Valid, Status::Failed] {
+            let earlier = AccountRequest {
+                status,
+                change: true,
+                provisioned_product_id: Some("pp-1".to_owned()),
+                ..done()
+            };
+            let (request, _) = started(&row, Some(&earlier), &in_unit("ou-a1-prod"));
+            assert!(request.change, "{status:?}");
+        }
     }
 
     #[test]

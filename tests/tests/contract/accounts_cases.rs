@@ -21,7 +21,7 @@ use orgkeeper_tests::{
     dynamodb::{ACCOUNTS, VENDING_STATE},
     organization::MANAGEMENT_ACCOUNT,
     sqs,
-    vending::{BUCKET, INSTANCE, Vending},
+    vending::{BUCKET, INSTANCE, Vending, account_arn, member},
     wire::Wire,
 };
 use serde_json::{Value, json};
@@ -549,13 +549,22 @@ async fn what_is_in_progress_is_checked_too() {
     let wire = wire(&vending).await;
     let text = std::fs::read_to_string(case("08-tab")).unwrap();
     process(&wire, vending.upload("first.csv", &text)).await;
+    let email = "aws+rope-3@example.com";
+    // A row that waits is replaced.
+    let elsewhere = text.replace("Workloads/Test", "Sandbox");
+    let waiting = vending.tables.get(ACCOUNTS, email);
+    process(&wire, vending.upload_as("second.csv", &elsewhere, "check")).await;
+    assert!(results(&vending, "second.csv").contains("Sandbox\tVALID"));
+    assert_eq!(vending.tables.get(ACCOUNTS, email), waiting);
+    let begun = json!({ "Status": { "S": "PROVISIONING" } });
+    vending.tables.set(ACCOUNTS, email, &begun);
     for (text, words) in [
         (
             text.replace("aws+rope-3", "aws+other"),
             "AccountName: is the name of the account for aws+rope-3@example.com, which is in progress already",
         ),
         (
-            text.replace("Workloads/Test", "Sandbox"),
+            elsewhere,
             "AccountEmail: is in progress already, with OrgUnit Test (ou-5by1-test0000)",
         ),
         (text.clone(), ""),
@@ -564,6 +573,95 @@ async fn what_is_in_progress_is_checked_too() {
         let found = results(&vending, "second.csv");
         assert!(found.contains(words), "{found}\nlacks\n{words}");
         assert_eq!(vending.tables.items(ACCOUNTS).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_name_whose_request_was_deleted_is_checked_as_free() {
+    let vending = example();
+    let wire = wire(&vending).await;
+    let text = std::fs::read_to_string(case("08-tab")).unwrap();
+    process(&wire, vending.upload("first.csv", &text)).await;
+    vending.tables.delete(ACCOUNTS, "aws+rope-3@example.com");
+    let other = text.replace("aws+rope-3", "aws+other");
+    process(&wire, vending.upload_as("second.csv", &other, "check")).await;
+    let checked = results(&vending, "second.csv");
+    assert!(checked.contains("\tVALID\t"), "{checked}");
+    process(&wire, vending.upload("second.csv", &other)).await;
+    assert_eq!(results(&vending, "second.csv"), checked);
+}
+
+#[tokio::test]
+async fn a_check_of_a_newer_version_says_what_would_be_taken_back_and_leaves_it() {
+    let vending = example();
+    let wire = wire(&vending).await;
+    let both = std::fs::read_to_string(case("08-semicolon")).unwrap();
+    let first = both.replace("Sandbx", "Sandbox");
+    let lines: Vec<&str> = first.lines().collect();
+    let second = format!("{}\n{}\n", lines[0], lines[1]);
+    process(&wire, vending.upload("a.csv", &first)).await;
+    let waiting = vending.tables.items(ACCOUNTS);
+    assert_eq!(waiting.len(), 2);
+    let started = results(&vending, "a.csv");
+
+    process(&wire, vending.upload_as("a.csv", &second, "check")).await;
+    let checked = results(&vending, "a.csv");
+    assert!(checked.contains("taken back before it began"), "{checked}");
+    assert_eq!(vending.tables.items(ACCOUNTS), waiting, "nothing changed");
+    // So does another check, over the results of the first.
+    process(&wire, vending.upload_as("a.csv", &second, "check")).await;
+    assert_eq!(results(&vending, "a.csv"), checked);
+
+    // As soon as a row proceeds, its results are those of what was started.
+    let version = {
+        let world = vending.look();
+        world.objects["a.csv"][0].version.clone()
+    };
+    let begun = json!({ "Status": { "S": "PROVISIONING" } });
+    vending
+        .tables
+        .set(ACCOUNTS, "aws+rope-1@example.com", &begun);
+    let task = json!({ "task": "results", "key": "a.csv", "version": version });
+    process(&wire, task).await;
+    let proceeded = results(&vending, "a.csv");
+    assert_ne!(proceeded, checked);
+    assert_eq!(proceeded.lines().count(), started.lines().count());
+    assert!(proceeded.contains("PROVISIONING"), "{proceeded}");
+
+    // The newer version takes back what the check said, although a check has been written meanwhile.
+    process(&wire, vending.upload_as("a.csv", &second, "check")).await;
+    let checked = results(&vending, "a.csv");
+    process(&wire, vending.upload("a.csv", &second)).await;
+    assert_eq!(results(&vending, "a.csv"), checked);
+    let left_out = vending.tables.get(ACCOUNTS, "aws+rope-2@example.com");
+    assert_eq!(left_out.unwrap()["Status"]["S"], "FAILED");
+}
+
+#[tokio::test]
+async fn an_existing_account_is_checked_with_where_it_is_and_who_has_access() {
+    let vending = example();
+    let wire = wire(&vending).await;
+    let text = std::fs::read_to_string(case("08-tab")).unwrap();
+    let (id, email) = ("222222222299", "aws+rope-3@example.com");
+    {
+        let mut world = vending.look();
+        world.accounts.push(member(id, "rope-3", email));
+        world.governed.insert(account_arn(id), "SUCCEEDED");
+        let test = "ou-5by1-test0000".to_owned();
+        world.parents.insert(id.to_owned(), test);
+    }
+    for status in ["ASSIGNING", "SUCCEEDED"] {
+        process(&wire, vending.upload_as("a.csv", &text, "check")).await;
+        let checked = results(&vending, "a.csv");
+        assert!(checked.contains(&format!("{status}\t{id}\t")), "{checked}");
+        assert_eq!(vending.tables.items(ACCOUNTS).len(), 0);
+        let set = "arn:aws:sso:::permissionSet/ssoins-1/ps-AdministratorAccess";
+        let has = (
+            id.to_owned(),
+            "g-platform-engineers".to_owned(),
+            set.to_owned(),
+        );
+        vending.look().assignments.push(has);
     }
 }
 

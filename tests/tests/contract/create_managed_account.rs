@@ -2072,19 +2072,150 @@ async fn tags_and_contacts_that_cannot_be_set_are_named_with_the_account() {
         .await;
         assert!(throttled.is_retried(&created()).await, "{operation}");
         assert_eq!(throttled.status("payments"), "PROVISIONING");
-        let denied = world(
+        let wrong = world(
             FACTORY,
             [with_details()],
-            on(operation, || Answer::error(400, "AccessDeniedException")),
+            on(operation, || said(400, "InvalidInputException", "no such")),
         )
         .await;
-        assert!(!denied.is_retried(&created()).await);
-        let row = denied.row("payments");
-        assert_eq!(row["Status"]["S"], "FAILED");
-        assert_eq!(row["AccountId"]["S"], ACCOUNT);
-        let words = row["ErrorMsg"]["S"].as_str().unwrap();
+        assert!(!wrong.is_retried(&created()).await);
+        assert_eq!(wrong.status("payments"), "FAILED");
+        assert_eq!(wrong.row("payments")["AccountId"]["S"], ACCOUNT);
+        let words = wrong.why("payments");
         let start = format!("account {ACCOUNT} exists, but its {what} could not be set: ");
         assert!(words.starts_with(&start), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_policy_is_a_fault_of_the_row() {
+    let refusal = json!({ "__type": "ConstraintViolationException", "Message": "no",
+        "Reason": "TAG_POLICY_VIOLATION" });
+    let world = world(
+        FACTORY,
+        [with_details()],
+        on("TagResource", move || {
+            Answer::xml(400, &refusal.to_string())
+        }),
+    )
+    .await;
+    assert!(!world.is_retried(&created()).await);
+    assert_eq!(world.status("payments"), "FAILED");
+    assert_eq!(world.called("Publish"), 0);
+}
+
+#[tokio::test]
+async fn what_may_not_be_set_on_accounts_that_exist_waits_is_told_once_and_creates_nothing_again() {
+    let denied = |operation: &str, action: &str| {
+        let words = format!(
+            "User: orgkeeper is not authorized to perform: {action} on resource: account/o-1/{ACCOUNT}"
+        );
+        let answer = said(400, "AccessDeniedException", &words);
+        (operation.to_owned(), answer)
+    };
+    for (way, (operation, answer), remedy, others) in [
+        (
+            FACTORY,
+            denied("TagResource", "organizations:TagResource"),
+            "allow the role",
+            "PROVISIONING",
+        ),
+        (
+            FACTORY,
+            denied("PutAlternateContact", "account:PutAlternateContact"),
+            "enable trusted access",
+            "PROVISIONING",
+        ),
+        (
+            ORGANIZATIONS,
+            denied("MoveAccount", "organizations:MoveAccount"),
+            "allow the role",
+            "VALID",
+        ),
+    ] {
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let (of, answer) = (operation.clone(), answer);
+        let mut world = world(way, [with_details()], move |call| {
+            let fails = call.operation == of && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| answer.clone())
+        })
+        .await;
+        let ended = match way {
+            FACTORY => created(),
+            _ => create_account_result("rec-1", None),
+        };
+        assert!(!world.is_retried(&ended).await, "{operation}");
+        let row = world.row("payments");
+        assert_eq!(row["Status"]["S"], "VALID", "{operation}");
+        assert_eq!(row["AccountId"]["S"], ACCOUNT);
+        let why = row["WaitsFor"]["S"].as_str().unwrap();
+        assert!(why.contains("nothing is wrong with the row"), "{why}");
+        assert!(why.contains(&operation) && !why.contains(ACCOUNT), "{why}");
+        // Only a fault that all accounts meet keeps others from being created.
+        world.tables.put(ACCOUNTS, &item(&waiting("billing")));
+        later(&mut world, 1).await;
+        assert_eq!(world.status("billing"), others, "{operation}");
+
+        later(&mut world, 120).await;
+        assert_eq!(world.status("payments"), "VALID", "{operation}");
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 1, "{operation}");
+        let message = published[0]["Message"].as_str().unwrap();
+        assert!(message.contains(remedy), "{message}");
+        broken.store(0, Ordering::Relaxed);
+        later(&mut world, 600).await;
+        assert_eq!(world.status("payments"), "ASSIGNING", "{operation}");
+        let orders = [
+            "ProvisionProduct",
+            "UpdateProvisionedProduct",
+            "CreateAccount",
+        ];
+        let ordered: usize = orders.map(|order| world.called(order)).iter().sum();
+        assert_eq!(ordered, 1, "{operation}: only the other account");
+        assert_eq!(world.forms("Publish").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_and_lacks_only_tags_gets_them_without_an_order() {
+    for (way, access, status) in [
+        (FACTORY, true, "ASSIGNING"),
+        (FACTORY, false, "SUCCEEDED"),
+        (ORGANIZATIONS, false, "SUCCEEDED"),
+    ] {
+        let request = AccountRequest {
+            only_details: true,
+            account_id: ACCOUNT.parse().ok(),
+            access: if access {
+                with_details().access
+            } else {
+                Vec::new()
+            },
+            tags: with_details().tags,
+            contacts: with_details().contacts,
+            ..waiting("payments")
+        };
+        let parents = Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }));
+        let world = world(
+            way,
+            [request.clone()],
+            on("ListParents", move || parents.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.status("payments"), status);
+        assert_eq!(world.called("TagResource"), 1);
+        assert_eq!(world.called("PutAlternateContact"), 1);
+        for order in [
+            "ProvisionProduct",
+            "UpdateProvisionedProduct",
+            "CreateAccount",
+            "MoveAccount",
+        ] {
+            assert_eq!(world.called(order), 0, "{order}");
+        }
+        assert_eq!(world.running(), BTreeSet::new());
     }
 }
 
@@ -2920,20 +3051,21 @@ async fn a_made_account_that_is_in_its_place_is_not_moved() {
 
 #[tokio::test]
 async fn an_account_that_cannot_be_moved_fails_with_its_id() {
-    let denied = || said(400, "AccessDeniedException", "You may not move it");
-    let denied = world(
+    let refused = || said(400, "InvalidInputException", "You cannot move it");
+    let refused = world(
         ORGANIZATIONS,
         [in_progress("payments", Some("car-1"))],
-        on("MoveAccount", denied),
+        on("MoveAccount", refused),
     )
     .await;
     let result = create_account_result("car-1", None);
-    assert!(!denied.is_retried(&result).await);
-    assert_eq!(denied.status("payments"), "FAILED");
-    assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
+    assert!(!refused.is_retried(&result).await);
+    assert_eq!(refused.status("payments"), "FAILED");
+    assert_eq!(refused.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(
-        denied.why("payments"),
-        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You may not move it"
+        refused.why("payments"),
+        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You cannot move it. \
+         Correct that, and upload the file again"
     );
 
     let busy = world(

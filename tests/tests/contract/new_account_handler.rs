@@ -1477,6 +1477,94 @@ async fn case_17_governed_already() {
 }
 
 #[tokio::test]
+async fn access_of_a_user_is_its_own_and_not_that_of_its_groups() {
+    let vending = analysts();
+    succeed(&vending, 917, "aws+dock-1@example.com", "dock-1", "ou-s");
+    vending.tables.delete(ACCOUNTS, "aws+dock-1@example.com");
+    let read = "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-read";
+    {
+        let mut world = vending.look();
+        world.users = vec![(
+            "u-maria".to_owned(),
+            "maria".to_owned(),
+            "maria@example.com".to_owned(),
+        )];
+        world.members = vec![("g-analysts".to_owned(), "u-maria".to_owned())];
+        for (id, set) in [("g-analysts", read), (GROUP, SET)] {
+            let has = (account(917), id.to_owned(), set.to_owned());
+            world.assignments.push(has);
+        }
+    }
+    let assignments = assignments();
+    let settings = [
+        ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+        ("ASSIGNMENTS", assignments.as_str()),
+    ];
+    let wire = plain(&vending).await;
+    let text = format!(
+        "{HEADER},Users,PermissionSet\n\
+         dock-1,ines.moll@example.com,aws+dock-1@example.com,Ines,Moll,Sandbox,,,,maria,ReadOnlyAccess\n"
+    );
+    for (key, status) in [("a.csv", "ASSIGNING"), ("b.csv", "SUCCEEDED")] {
+        let event = vending.upload(key, &text);
+        assert!(!is_retried_with(&wire, &settings, &event).await);
+        let results = format!("results/{key}");
+        assert_eq!(column(&vending, &results, "Status"), [status]);
+        vending.tables.delete(ACCOUNTS, "aws+dock-1@example.com");
+        let has = (account(917), "u-maria".to_owned(), read.to_owned());
+        vending.look().assignments.push(has);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_gets_the_tags_and_contacts_that_its_row_names() {
+    let vending = one_done().await;
+    let wire = plain(&vending).await;
+    let named = |team: &str, phone: &str| {
+        let columns = "tag:Team,SecurityContactName,SecurityContactTitle,SecurityContactEmail,SecurityContactPhone";
+        let row = row(0, 1);
+        format!("{HEADER},{columns}\n{row},{team},Desk,Security,sec@example.com,{phone}\n")
+    };
+    let email = new_email(0);
+    let mut attempt = 1;
+    for (team, phone, starts) in [
+        ("blue", "+1 555 0100", true),
+        ("blue", "+1 555 0100", false),
+        ("red", "+1 555 0100", true),
+        ("red", "+1 555 0199", true),
+        // What a row does not name stays.
+        ("", "+1 555 0199", false),
+    ] {
+        done(&wire, &vending.upload(KEY, &named(team, phone))).await;
+        let status = if starts { "VALID" } else { "SUCCEEDED" };
+        assert_eq!(
+            column(&vending, RESULTS, "Status"),
+            [status],
+            "{team} {phone}"
+        );
+        attempt += u32::from(starts);
+        let number = attempt.to_string();
+        assert_eq!(attribute(&vending, &email, "Attempt")["N"], number);
+        if starts {
+            assert_eq!(attribute(&vending, &email, "OnlyDetails")["BOOL"], true);
+            assert_eq!(attribute(&vending, &email, "Change")["BOOL"], false);
+            assert_eq!(attribute(&vending, &email, "AccountId")["S"], account(900));
+        }
+        status_of(&vending, &email, "SUCCEEDED");
+        vending.tables.delete(STATE, "name#new-0");
+    }
+    // Tags that could not be set are not taken as given.
+    status_of(&vending, &email, "FAILED");
+    done(&wire, &vending.upload(KEY, &named("red", "+1 555 0199"))).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    // Those of a row in progress are named.
+    status_of(&vending, &email, "PROVISIONING");
+    done(&wire, &vending.upload(KEY, &named("green", "+1 555 0100"))).await;
+    let why = &column(&vending, RESULTS, "ErrorMsg")[0];
+    assert!(why.contains("with other tags, other contacts"), "{why}");
+}
+
+#[tokio::test]
 async fn case_19_table_lost() {
     let vending = example_organization();
     let wire = plain(&vending).await;
