@@ -3,6 +3,8 @@
 //! Read it in this order:
 //! * [`outcome`]: exit codes and errors. [`output`]: the two forms of a result.
 //! * [`commands`]: a file for each group of commands; [`context`]: what they run with.
+//! * [`accounts_check`]: what `new-account-handler` would say about a file; [`deployed`]: the settings of a deployed
+//!   function.
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
 //! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`doctor`], [`status`], [`redrive`]: what
@@ -10,10 +12,12 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+pub mod accounts_check;
 pub mod alert_preview;
 pub mod aws;
 pub mod commands;
 pub mod context;
+pub mod deployed;
 pub mod doctor;
 pub mod outcome;
 pub mod output;

@@ -79,6 +79,36 @@ pub enum CommandError {
         /// Those that the stack has.
         others: String,
     },
+    /// AWS did not answer what was asked.
+    #[error(
+        "cannot read {what}: {said}. Check the credentials, the Region, and that they may read it"
+    )]
+    Aws {
+        /// What was read.
+        what: &'static str,
+        /// What AWS said.
+        said: String,
+    },
+    /// No function has such a name.
+    #[error(
+        "no function of this account and Region has {part} in its name. Check the credentials and the Region, or name the \
+         function with --function"
+    )]
+    NoFunction {
+        /// A part of the name.
+        part: &'static str,
+    },
+    /// Several functions have such a name.
+    #[error("several functions have {part} in their name: {names}. Name one with --function")]
+    SeveralFunctions {
+        /// A part of the name.
+        part: &'static str,
+        /// Their names.
+        names: String,
+    },
+    /// The function has other settings than expected.
+    #[error("the settings of the function are wrong: {0}. Is it orgkeeper's, in this version?")]
+    Settings(String),
     /// The reader of the output is gone: no error for a pipe.
     #[error("the output is closed")]
     OutputClosed,

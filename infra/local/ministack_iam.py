@@ -328,8 +328,9 @@ def of_account(given, _path, place):
     return f"arn:aws:account::{place.account}:account"
 
 
-def of_control_tower(_given, _path, _place):
-    """None: its calls here have no resource type."""
+def of_control_tower(given, _path, _place):
+    """The landing zone; its other calls here have no resource type."""
+    return given.get("landingZoneIdentifier")
 
 
 def of_organizations(given, _path, place):

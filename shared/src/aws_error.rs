@@ -90,6 +90,8 @@ pub enum AwsErrorClass {
     NotFound,
     /// Permission is missing.
     Denied,
+    /// Somebody has to change the environment first: a set-up is not complete, or a quota is reached.
+    SetUp,
     /// The request itself is wrong.
     Refused,
 }
@@ -104,6 +106,7 @@ impl AwsErrorClass {
             | Self::ConditionFailed
             | Self::NotFound
             | Self::Denied
+            | Self::SetUp
             | Self::Refused => false,
         }
     }
@@ -117,7 +120,9 @@ impl AwsErrorClass {
             | Self::Unreachable
             | Self::ServiceFault
             | Self::Conflict => true,
-            Self::ConditionFailed | Self::NotFound | Self::Denied | Self::Refused => false,
+            Self::ConditionFailed | Self::NotFound | Self::Denied | Self::SetUp | Self::Refused => {
+                false
+            }
         }
     }
 }
@@ -145,7 +150,7 @@ impl fmt::Debug for Words {
 }
 
 use AwsErrorClass::{
-    ConditionFailed, Conflict, Denied, NotFound, Refused, ServiceFault, Throttled, TimedOut,
+    ConditionFailed, Conflict, Denied, NotFound, Refused, ServiceFault, SetUp, Throttled, TimedOut,
     Unreachable,
 };
 
@@ -268,6 +273,80 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::S3, "NotFound", NotFound),
     // Account Factory: "another execution is in progress" (not in the API's own list).
     (Service::ServiceCatalog, "ResourceInUseException", Conflict),
+    (Service::ServiceCatalog, "LimitExceededException", SetUp),
+    // An organization that was just created.
+    (
+        Service::Organizations,
+        "FinalizingOrganizationException",
+        Conflict,
+    ),
+    // What an organization may not do (yet); the reason is beside the code.
+    (
+        Service::Organizations,
+        "ConstraintViolationException",
+        SetUp,
+    ),
+    (Service::SsoAdmin, "ServiceQuotaExceededException", SetUp),
+];
+
+/// What the words of an answer mean where its code says too little: `InvalidParametersException` is a wrong
+/// parameter, and also Control Tower's "not now". Words are compared in lower case, the first row that fits counts.
+/// They are looked at for [`Refused`], [`NotFound`] and [`SetUp`], and for reasons that an operation failed for.
+const WORDS_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
+    // AWS Control Tower does one thing at a time, and says so under several codes.
+    (Service::ServiceCatalog, "in progress", Conflict),
+    (Service::ServiceCatalog, "another execution", Conflict),
+    (Service::ServiceCatalog, "another operation", Conflict),
+    (Service::ServiceCatalog, "under_change", Conflict),
+    (Service::ServiceCatalog, "try again later", Conflict),
+    (Service::ServiceCatalog, "finaliz", Conflict),
+    (Service::ServiceCatalog, "launch path", SetUp),
+    (Service::ServiceCatalog, "not authorized", Denied),
+    (Service::ServiceCatalog, "number of accounts", SetUp),
+    (Service::ServiceCatalog, "account limit", SetUp),
+    (Service::ServiceCatalog, "limit exceeded", SetUp),
+    (Service::ServiceCatalog, "quota", SetUp),
+    (Service::ServiceCatalog, "internal error", ServiceFault),
+    (Service::ServiceCatalog, "internal failure", ServiceFault),
+    (Service::ServiceCatalog, "internal_failure", ServiceFault),
+    // `FailureReason` of `CreateAccountStatus`, and `Reason` of `ConstraintViolationException`.
+    (Service::Organizations, "internal_failure", ServiceFault),
+    (
+        Service::Organizations,
+        "concurrent_account_modification",
+        Conflict,
+    ),
+    (
+        Service::Organizations,
+        "pending_business_validation",
+        Conflict,
+    ),
+    (
+        Service::Organizations,
+        "account_creation_rate_limit_exceeded",
+        Throttled,
+    ),
+    (Service::Organizations, "at a time", Throttled),
+    (
+        Service::Organizations,
+        "account_creation_not_complete",
+        Conflict,
+    ),
+    (Service::Organizations, "finaliz", Conflict),
+    // Tags that the row names.
+    (Service::Organizations, "tag_policy", Refused),
+    (Service::Organizations, "tag_limit", Refused),
+    (Service::Organizations, "limit_exceeded", SetUp),
+    (Service::Organizations, "number of accounts", SetUp),
+    (Service::Organizations, "quota", SetUp),
+    (Service::Organizations, "business_validation", SetUp),
+    (Service::Organizations, "payment_instrument", SetUp),
+    (Service::Organizations, "invalid_address", SetUp),
+    (
+        Service::Organizations,
+        "update_existing_resource_policy_with_tags_not_supported",
+        SetUp,
+    ),
 ];
 
 /// Codes that mean the same in every service that uses them.
@@ -292,6 +371,7 @@ const CODES: &[(&str, AwsErrorClass)] = &[
     ("ChildNotFoundException", NotFound),
     ("CreateAccountStatusNotFoundException", NotFound),
     ("OrganizationalUnitNotFoundException", NotFound),
+    ("DestinationParentNotFoundException", NotFound),
     ("ParentNotFoundException", NotFound),
     ("TargetNotFoundException", NotFound),
     ("ResourceNotFoundException", NotFound),
@@ -339,6 +419,24 @@ fn class_of(service: Service, code: Option<&str>, status: u16) -> AwsErrorClass 
     })
 }
 
+/// What AWS's own words about a failure mean; `None` if they say nothing beyond it.
+#[must_use]
+pub fn class_of_words(service: Service, words: &str) -> Option<AwsErrorClass> {
+    let words = words.to_lowercase();
+    WORDS_OF_A_SERVICE
+        .iter()
+        .find(|(of, text, _)| *of == service && words.contains(text))
+        .map(|(.., class)| *class)
+}
+
+/// The class of a code, or that of the words where the code says too little.
+fn class_with_words(service: Service, class: AwsErrorClass, words: &str) -> AwsErrorClass {
+    match class {
+        Refused | NotFound | SetUp => class_of_words(service, words).unwrap_or(class),
+        class => class,
+    }
+}
+
 impl AwsCallError {
     /// Classifies what the SDK gave back after its own retries. `operation` is the API's name.
     pub fn new<E>(
@@ -356,7 +454,7 @@ impl AwsCallError {
             let class = match (code, class_of(service, code, status)) {
                 // An answer without a code that blames the request was not written by AWS.
                 (None, Refused) => Unreachable,
-                (_, class) => class,
+                (_, class) => class_with_words(service, class, message.unwrap_or_default()),
             };
             let reason = match (code, message) {
                 (Some(code), Some(message)) if class == Denied => format!("{code}: {message}"),
@@ -458,6 +556,13 @@ impl AwsCallError {
             reason: "not in the answer".to_owned(),
             words: Words(words.to_owned()),
         }
+    }
+
+    /// The same error, classified by a reason that the answer gives beside its code and words.
+    #[must_use]
+    pub fn because(mut self, service: Service, reason: Option<&str>) -> Self {
+        self.class = class_with_words(service, self.class, reason.unwrap_or_default());
+        self
     }
 
     /// AWS's own words for the person who asked for the call. Never for a log: they can repeat
@@ -569,6 +674,43 @@ mod tests {
         assert_eq!(class(403), Denied);
         assert_eq!(class(429), Throttled);
         assert_eq!(class(503), ServiceFault);
+    }
+
+    #[test]
+    fn words_decide_where_the_code_says_too_little() {
+        let class = |code, words| {
+            let class = class_of(Service::ServiceCatalog, Some(code), 400);
+            class_with_words(Service::ServiceCatalog, class, words)
+        };
+        let invalid = "InvalidParametersException";
+        let busy = "Not now: another AWS Control Tower operation is in progress.";
+        assert_eq!(class(invalid, busy), Conflict);
+        assert_eq!(class("ResourceInUseException", ""), Conflict);
+        assert_eq!(
+            class("ResourceNotFoundException", "No launch paths found for x"),
+            SetUp
+        );
+        assert_eq!(
+            class("ResourceNotFoundException", "Record not found"),
+            NotFound
+        );
+        assert_eq!(class(invalid, "Parameter is not valid"), Refused);
+        // A code that says enough is not overruled.
+        assert_eq!(class("ThrottlingException", "launch path"), Throttled);
+        let of_organizations = |words| class_of_words(Service::Organizations, words);
+        assert_eq!(
+            of_organizations("PENDING_BUSINESS_VALIDATION"),
+            Some(Conflict)
+        );
+        assert_eq!(of_organizations("FAILED_BUSINESS_VALIDATION"), Some(SetUp));
+        assert_eq!(of_organizations("ACCOUNT_LIMIT_EXCEEDED"), Some(SetUp));
+        assert_eq!(
+            of_organizations("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"),
+            Some(Throttled)
+        );
+        assert_eq!(of_organizations("EMAIL_ALREADY_EXISTS"), None);
+        assert_eq!(of_organizations("TAG_POLICY_VIOLATION"), Some(Refused));
+        assert_eq!(of_organizations("MAX_TAG_LIMIT_EXCEEDED"), Some(Refused));
     }
 
     #[test]

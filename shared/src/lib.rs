@@ -1,11 +1,11 @@
 //! What two or more orgkeeper functions share.
 //!
 //! Read it in this order:
-//! * [`ids`]: the newtypes that every other module speaks.
+//! * [`ids`]: the newtypes that every other module speaks; [`principal`]: what gets access to an account.
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`lifecycle`]: what AWS sends when an account operation has ended.
-//! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`).
+//! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`, `contacts`).
 //! * [`pace`]: staying under a published API rate.
 //! * [`account_directory`]: whose account is it (feature `account-directory`).
 //! * [`security_hub`]: reading and updating findings (feature `security-hub`).
@@ -41,6 +41,7 @@ pub mod lifecycle;
 pub mod optimistic;
 pub mod pace;
 pub mod pattern;
+pub mod principal;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod remediation;

@@ -22,6 +22,46 @@ const ROOT: &str = "r-a1b2";
 /// The baseline of Control Tower.
 const BASELINE: &str = "arn:aws:controltower:us-east-1::baseline/17BSJV3IGJ2QSGA2";
 
+/// The units of the example organization: id, parent's id, name.
+const EXAMPLE_UNITS: [(&str, &str, &str); 9] = [
+    ("ou-5by1-security", ROOT, "Security"),
+    ("ou-5by1-infrastr", ROOT, "Infrastructure"),
+    ("ou-5by1-workload", ROOT, "Workloads"),
+    ("ou-5by1-prod0000", "ou-5by1-workload", "Prod"),
+    ("ou-5by1-payments", "ou-5by1-prod0000", "Payments"),
+    ("ou-5by1-ujzde8gx", "ou-5by1-workload", "Dev"),
+    ("ou-5by1-test0000", "ou-5by1-workload", "Test"),
+    ("ou-5by1-sandbox0", ROOT, "Sandbox"),
+    ("ou-5by1-suspende", ROOT, "Suspended"),
+];
+/// Accounts of the example organization: id, name, e-mail address, state.
+const EXAMPLE_ACCOUNTS: [(&str, &str, &str, &str); 4] = [
+    (
+        MANAGEMENT_ACCOUNT,
+        "management",
+        "master@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222201",
+        "log-archive",
+        "aws+log-archive@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222202",
+        "security-tooling",
+        "aws+security-tooling@example.com",
+        "ACTIVE",
+    ),
+    (
+        "222222222203",
+        "old-crm",
+        "aws+old-crm@example.com",
+        "SUSPENDED",
+    ),
+];
+
 /// The header of a file.
 pub const HEADER: &str = "AccountName,SSOUserEmail,AccountEmail,SSOUserFirstName,SSOUserLastName,OrgUnit,Status,AccountId,ErrorMsg";
 
@@ -32,12 +72,24 @@ pub struct World {
     pub units: Vec<(String, String, String)>,
     /// Accounts, as `ListAccounts` has them.
     pub accounts: Vec<Value>,
+    /// The parents of accounts; of those that are not here it is the first organizational unit below the root.
+    pub parents: BTreeMap<String, String>,
+    /// Assignments: account, group's or user's id, permission set's ARN.
+    pub assignments: Vec<(String, String, String)>,
     /// Whether a page without accounts comes between others.
     pub empty_pages: bool,
     /// Targets of the baseline, by ARN, with their status.
     pub governed: BTreeMap<String, &'static str>,
     /// Groups: id and name.
     pub groups: Vec<(String, String)>,
+    /// Users: id, name and e-mail address.
+    pub users: Vec<(String, String, String)>,
+    /// Who is in which group: ids of group and user.
+    pub members: Vec<(String, String)>,
+    /// The landing zone of Control Tower, as `GetLandingZone` has it.
+    pub landing_zone: Option<Value>,
+    /// Functions, as `ListFunctions` has them.
+    pub functions: Vec<Value>,
     /// Permission sets: ARN and name.
     pub permission_sets: Vec<(String, String)>,
     /// Objects of the bucket: every version of each, the oldest first.
@@ -59,8 +111,12 @@ pub struct Object {
     pub source_version: String,
     /// The place of that version among all of the file.
     pub source_sequencer: String,
+    /// For what a check says: the version of the results that it was written over.
+    pub results_before: String,
     /// Its content type.
     pub content_type: String,
+    /// What its metadata say that is done with it.
+    pub mode: String,
 }
 
 /// A made-up organization.
@@ -110,6 +166,56 @@ impl Vending {
         }
     }
 
+    /// The example organization of the local cloud, with the accounts of Control Tower's set-up in `Security`.
+    #[must_use]
+    pub fn example() -> Self {
+        let vending = Self::new(0, 0);
+        {
+            let mut world = vending.look();
+            for (id, parent, name) in EXAMPLE_UNITS {
+                world.add_unit(id, parent, name);
+            }
+            world.accounts = EXAMPLE_ACCOUNTS
+                .iter()
+                .map(|(id, name, email, state)| {
+                    let mut account = member(id, name, email);
+                    account["State"] = json!(state);
+                    account
+                })
+                .collect();
+            world.landing_zone = Some(json!({
+                "arn": "arn:aws:controltower:us-east-1:111111111111:landingzone/1A2B3C4D5E6F7G8H",
+                "version": "3.3",
+                "manifest": {
+                    "governedRegions": ["us-east-1"],
+                    "organizationStructure": { "security": { "name": "Security" } },
+                    "centralizedLogging": { "accountId": EXAMPLE_ACCOUNTS[1].0, "enabled": true },
+                    "securityRoles": { "accountId": EXAMPLE_ACCOUNTS[2].0 },
+                },
+            }));
+            let groups = ["platform-engineers", "security-analysts"];
+            world.groups = groups
+                .map(|name| (format!("g-{name}"), name.to_owned()))
+                .to_vec();
+            let sets = ["AdministratorAccess", "DeveloperAccess", "ReadOnlyAccess"];
+            world.permission_sets = sets
+                .map(|name| {
+                    (
+                        format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{name}"),
+                        name.to_owned(),
+                    )
+                })
+                .to_vec();
+            world.users = vec![(
+                "u-maria".to_owned(),
+                "maria".to_owned(),
+                "maria@example.com".to_owned(),
+            )];
+            world.members = vec![("g-platform-engineers".to_owned(), "u-maria".to_owned())];
+        }
+        vending
+    }
+
     /// Everything, to look at or change.
     pub fn look(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,9 +223,15 @@ impl Vending {
 
     /// Puts a file into the bucket and gives the event that tells of it.
     pub fn upload(&self, key: &str, text: &str) -> Value {
+        self.upload_as(key, text, "")
+    }
+
+    /// Puts a file into the bucket with this mode in its metadata, and gives the event that tells of it.
+    pub fn upload_as(&self, key: &str, text: &str, mode: &str) -> Value {
         let object = Object {
             text: text.to_owned(),
             content_type: "text/csv".to_owned(),
+            mode: mode.to_owned(),
             ..Object::default()
         };
         let version = self.look().put(key, object);
@@ -151,6 +263,8 @@ impl Vending {
             "ListAccounts" => world.list_accounts(&call.body),
             "ListRoots" => Answer::ok(json!({ "Roots": [{ "Id": ROOT, "Name": "Root" }] })),
             "ListOrganizationalUnitsForParent" => world.list_units(&call.body),
+            "ListParents" => world.list_parents(&call.body),
+            "ListAccountAssignmentsForPrincipal" => world.list_assignments(&call.body),
             "ListBaselines" => Answer::ok(json!({ "baselines": [
                 { "arn": "arn:aws:controltower:us-east-1::baseline/LN25R72TTG6IGPTQ", "name": "IdentityCenterBaseline" },
                 { "arn": BASELINE, "name": "AWSControlTowerBaseline" },
@@ -158,6 +272,12 @@ impl Vending {
             "ListEnabledBaselines" => world.list_enabled_baselines(&call.body),
             "ListInstances" => Answer::ok(json!({ "Instances": [
                 { "InstanceArn": INSTANCE, "IdentityStoreId": "d-1234567890" } ] })),
+            "ListLandingZones" => world.list_landing_zones(),
+            "GetLandingZone" => Answer::ok(json!({ "landingZone": world.landing_zone })),
+            "ListFunctions" => Answer::ok(json!({ "Functions": world.functions })),
+            "GetFunctionConfiguration" => world.get_function(call),
+            "GetUserId" => world.get_user_id(&call.body),
+            "ListGroupMembershipsForMember" => world.list_memberships(&call.body),
             "DescribeGroup" => world.describe_group(&call.body),
             "ListGroups" => world.list_groups(&call.body),
             "DescribePermissionSet" => world.describe_permission_set(&call.body),
@@ -237,6 +357,13 @@ fn page<'a, T>(all: &'a [T], token: &Value, size: usize) -> (&'a [T], Value) {
 }
 
 impl World {
+    /// A unit that is registered with Control Tower.
+    pub fn add_unit(&mut self, id: &str, parent: &str, name: &str) {
+        let unit = (id.to_owned(), parent.to_owned(), name.to_owned());
+        self.units.push(unit);
+        self.governed.insert(unit_arn(id), "SUCCEEDED");
+    }
+
     fn put(&mut self, key: &str, object: Object) -> String {
         self.versions += 1;
         let version = format!("v{}", self.versions);
@@ -265,7 +392,16 @@ impl World {
         {
             return Answer::xml_error(412, "PreconditionFailed");
         }
-        Answer::xml(200, &object.text)
+        let mut answer = Answer::xml(200, &object.text);
+        for (name, value) in [
+            ("x-amz-meta-orgkeeper-mode", &object.mode),
+            ("x-amz-meta-results-before", &object.results_before),
+        ] {
+            if !value.is_empty() {
+                answer = answer.with_header(name, value);
+            }
+        }
+        answer
             .with_header("etag", &format!("\"{}\"", tag(&object.version)))
             .with_header("x-amz-version-id", &object.version)
             .with_header("x-amz-meta-source-version", &object.source_version)
@@ -289,7 +425,9 @@ impl World {
             text: call.text.clone(),
             source_version: header("x-amz-meta-source-version"),
             source_sequencer: header("x-amz-meta-source-sequencer"),
+            results_before: header("x-amz-meta-results-before"),
             content_type: header("content-type"),
+            mode: String::new(),
         };
         let version = self.put(&key, object);
         Answer::xml(200, "").with_header("etag", &format!("\"{}\"", tag(&version)))
@@ -322,6 +460,41 @@ impl World {
         Answer::ok(json!({ "OrganizationalUnits": units, "NextToken": next }))
     }
 
+    fn list_parents(&self, body: &Value) -> Answer {
+        let child = body["ChildId"].as_str().unwrap_or_default();
+        let parent = self.parents.get(child).cloned().unwrap_or_else(|| unit(1));
+        let kind = if parent.starts_with("ou-") {
+            "ORGANIZATIONAL_UNIT"
+        } else {
+            "ROOT"
+        };
+        Answer::ok(json!({ "Parents": [{ "Id": parent, "Type": kind }] }))
+    }
+
+    fn list_assignments(&self, body: &Value) -> Answer {
+        let is_user = |id: &str| self.users.iter().any(|(user, ..)| user == id);
+        // What a user has through its groups is listed too.
+        let through_group = |id: &str| {
+            let mut members = self.members.iter();
+            members.any(|(group, user)| group == id && body["PrincipalId"] == *user)
+        };
+        let of_principal: Vec<Value> = self
+            .assignments
+            .iter()
+            .filter(|(_, id, _)| match body["PrincipalType"].as_str() {
+                Some("USER") => body["PrincipalId"] == *id && is_user(id) || through_group(id),
+                _ => body["PrincipalId"] == *id && !is_user(id),
+            })
+            .map(|(account, id, set)| {
+                let kind = if is_user(id) { "USER" } else { "GROUP" };
+                json!({ "AccountId": account, "PrincipalId": id, "PrincipalType": kind,
+                    "PermissionSetArn": set })
+            })
+            .collect();
+        let (assignments, next) = page(&of_principal, &body["NextToken"], 2);
+        Answer::ok(json!({ "AccountAssignments": assignments, "NextToken": next }))
+    }
+
     fn list_enabled_baselines(&self, body: &Value) -> Answer {
         let children = body["includeChildren"] == true;
         let all: Vec<Value> = self
@@ -335,6 +508,59 @@ impl World {
             .collect();
         let (enabled, next) = page(&all, &body["nextToken"], 100);
         Answer::ok(json!({ "enabledBaselines": enabled, "nextToken": next }))
+    }
+
+    fn list_landing_zones(&self) -> Answer {
+        let arns = self
+            .landing_zone
+            .iter()
+            .map(|found| json!({ "arn": found["arn"] }));
+        Answer::ok(json!({ "landingZones": arns.collect::<Vec<_>>() }))
+    }
+
+    fn get_function(&self, call: &Call) -> Answer {
+        let mut functions = self.functions.iter();
+        let found = functions.find(|function| {
+            let name = function["FunctionName"].as_str().unwrap_or_default();
+            call.uri.ends_with(&format!("/{name}/configuration"))
+        });
+        match found {
+            Some(function) => Answer::ok(function.clone()),
+            None => Answer::error(404, "ResourceNotFoundException"),
+        }
+    }
+
+    fn get_user_id(&self, body: &Value) -> Answer {
+        let unique = &body["AlternateIdentifier"]["UniqueAttribute"];
+        let found = self.users.iter().find(|(_, name, email)| {
+            let own = match unique["AttributePath"].as_str() {
+                Some("userName") => name,
+                Some("emails.value") => email,
+                _ => return false,
+            };
+            unique["AttributeValue"] == *own
+        });
+        match found {
+            Some((id, ..)) => {
+                Answer::ok(json!({ "UserId": id, "IdentityStoreId": "d-1234567890" }))
+            }
+            None => Answer::error(400, "ResourceNotFoundException"),
+        }
+    }
+
+    fn list_memberships(&self, body: &Value) -> Answer {
+        let user = &body["MemberId"]["UserId"];
+        let all: Vec<Value> = self
+            .members
+            .iter()
+            .filter(|(_, member)| user == member)
+            .map(|(group, member)| {
+                json!({ "IdentityStoreId": "d-1234567890", "MembershipId": format!("{group}-{member}"),
+                    "GroupId": group, "MemberId": { "UserId": member } })
+            })
+            .collect();
+        let (memberships, next) = page(&all, &body["NextToken"], 100);
+        Answer::ok(json!({ "GroupMemberships": memberships, "NextToken": next }))
     }
 
     fn describe_group(&self, body: &Value) -> Answer {

@@ -429,11 +429,18 @@ fn rest_operation(service: &str, method: &Method, path: &str) -> String {
         ("HEAD", _) if service == "s3" => "HeadObject",
         ("PUT", _) if service == "s3" => "PutObject",
         ("POST", path) if service == "lambda" && path.ends_with("/invocations") => "Invoke",
+        ("GET", path) if service == "lambda" && path.ends_with("/functions") => "ListFunctions",
+        ("GET", path) if service == "lambda" && path.ends_with("/configuration") => {
+            "GetFunctionConfiguration"
+        }
+        ("POST", "/get-landingzone") => "GetLandingZone",
+        ("POST", "/list-landingzones") => "ListLandingZones",
         ("POST", "/list-baselines") => "ListBaselines",
         ("POST", "/list-enabled-baselines") => "ListEnabledBaselines",
         ("PATCH", "/findings/batchupdate") => "BatchUpdateFindings",
         ("POST", "/findings") => "GetFindings",
         ("POST", "/getAlternateContact") => "GetAlternateContact",
+        ("POST", "/putAlternateContact") => "PutAlternateContact",
         ("POST", "/getContactInformation") => "GetContactInformation",
         (method, path) => return format!("{method} {path}"),
     }

@@ -1,5 +1,6 @@
 //! The commands: a file for each group.
 
+pub mod accounts;
 pub mod alert;
 mod doctor;
 mod redrive;
@@ -15,6 +16,9 @@ use crate::{
 /// The groups of commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Accounts by CSV: check a file.
+    #[command(subcommand)]
+    Accounts(accounts::Command),
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
@@ -29,6 +33,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         match self {
+            Self::Accounts(command) => command.run(context),
             Self::Alert(command) => command.run(context),
             Self::Doctor(command) => complete(command.run(context)),
             Self::Status(command) => complete(command.run(context)),

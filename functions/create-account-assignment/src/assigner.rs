@@ -1,8 +1,14 @@
 //! Creating the assignments of a task, which is sent again until all of them exist.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
+    alert::{Alert, Severity, WHAT_TO_DO},
+    alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::identity_center::{AssignmentStatus, IdentityCenter},
+    idempotency::{Claim, IdempotencyTable},
     ids::AccountId,
     queue::{Queue, Reason},
     vending::{
@@ -20,6 +26,18 @@ use crate::{
     progress::{NextAction, has_ended, indexes, made_progress, next_action, to_request},
 };
 
+/// The calls whose faults of the set-up let a request wait.
+const OF_IDENTITY_CENTER: [&str; 2] = [
+    "CreateAccountAssignment",
+    "DescribeAccountAssignmentCreationStatus",
+];
+/// A fault of the set-up is tried again after so long.
+const SET_UP_RETRY: Duration = Duration::from_mins(2);
+/// A fault of the set-up that stays is published again after so long.
+const TOLD_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+/// How long another invocation waits before it publishes what this one may have published.
+const CLAIMED: SignedDuration = SignedDuration::from_mins(3);
+
 /// The outcome of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssignOutcome {
@@ -31,6 +49,16 @@ pub enum AssignOutcome {
     Failed,
     /// There was nothing to do (any more).
     NothingToDo,
+}
+
+/// The request of a task.
+enum Current {
+    /// Its access is to be assigned.
+    Assigning(Box<AccountRequest>),
+    /// The schedule has sent its assignments again: this message has nothing to do any more.
+    SentAgain,
+    /// It has ended, or there is another attempt.
+    Other,
 }
 
 /// Why a task was not processed.
@@ -66,6 +94,12 @@ pub struct Assigner {
     pub queue_url: String,
     /// The number of assignment slots.
     pub outstanding: Outstanding,
+    /// Where alerts are published.
+    pub topics: AlertTopics,
+    /// Which of them were published.
+    pub alerts_sent: IdempotencyTable,
+    /// The Region that alerts name.
+    pub region: String,
 }
 
 impl Assigner {
@@ -77,10 +111,16 @@ impl Assigner {
         &self,
         task: AssignTask,
         until: Instant,
+        now: Timestamp,
     ) -> Result<AssignOutcome, AssignError> {
-        let Some(request) = self.assigning(&task).await? else {
-            self.release_slots(&task).await?;
-            return Ok(AssignOutcome::NothingToDo);
+        let request = match self.assigning(&task).await? {
+            Current::Assigning(request) => request,
+            // Its slots are those of the messages that were sent again.
+            Current::SentAgain => return Ok(AssignOutcome::NothingToDo),
+            Current::Other => {
+                self.release_slots(&task).await?;
+                return Ok(AssignOutcome::NothingToDo);
+            }
         };
         let Some(account) = &request.account_id else {
             // Only a person can have written such an item: the file must not wait forever.
@@ -100,25 +140,42 @@ impl Assigner {
                 self.end(&task, &request, Err(message)).await
             }
             NextAction::Wait => match last_error {
+                Some(error) if is_of_the_set_up(&error) => {
+                    self.tell_of_the_set_up(&error, now).await?;
+                    self.release_ended(&task, &before, &mut states).await;
+                    self.release_unused(&task, &states).await;
+                    self.send_follow_up(&task, states, Some(SET_UP_RETRY))
+                        .await?;
+                    Ok(AssignOutcome::Waiting)
+                }
                 // A throttled task never ends in the dead-letter queue, one with another error does.
                 Some(error) if !is_busy(&error) && !made_progress(&before, &states) => {
                     Err(error.into())
                 }
                 _ => {
                     self.release_ended(&task, &before, &mut states).await;
-                    self.send_follow_up(&task, states).await?;
+                    self.send_follow_up(&task, states, None).await?;
                     Ok(AssignOutcome::Waiting)
                 }
             },
         }
     }
 
-    /// The request of a task, if its access is still to be assigned.
-    async fn assigning(&self, task: &AssignTask) -> Result<Option<AccountRequest>, AwsCallError> {
+    /// The request of a task as it is now.
+    async fn assigning(&self, task: &AssignTask) -> Result<Current, AwsCallError> {
         let mut found = self.ledger.read([task.email.as_str()]).await?;
-        Ok(found.remove(&task.email).filter(|request| {
-            request.attempt == task.attempt && request.status == Status::Assigning
-        }))
+        Ok(match found.remove(&task.email) {
+            Some(request)
+                if request.attempt == task.attempt && request.status == Status::Assigning =>
+            {
+                if task.chain < request.assign_chain {
+                    Current::SentAgain
+                } else {
+                    Current::Assigning(Box::new(request))
+                }
+            }
+            _ => Current::Other,
+        })
     }
 
     /// Polls the assignments that were requested; gives the last error.
@@ -170,13 +227,14 @@ impl Assigner {
                 Err(error) => return Some(error),
             }
             let Access {
+                principal,
                 group_id,
                 permission_set_arn,
                 ..
             } = &accesses[index];
             let requested = self
                 .identity_center
-                .create_assignment(account, group_id, permission_set_arn)
+                .create_assignment(account, (*principal, group_id), permission_set_arn)
                 .await;
             match or_refused(requested.map(|status| state_of(status, None))) {
                 Ok(AssignmentState::Refused(reason)) => {
@@ -204,11 +262,11 @@ impl Assigner {
             Err(_) => (Status::Failed, AssignOutcome::Failed),
         };
         let outcome = Outcome {
-            account_id: None,
             error_msg: outcome.err(),
+            ..Outcome::default()
         };
         let mut ended = self.ledger.advance(request, status, &outcome).await?;
-        if !ended && let Some(fresh) = self.assigning(task).await? {
+        if !ended && let Current::Assigning(fresh) = self.assigning(task).await? {
             // Another file has joined it.
             ended = self.ledger.advance(&fresh, status, &outcome).await?;
             if !ended {
@@ -249,12 +307,48 @@ impl Assigner {
         }
     }
 
+    /// Releases the slots of assignments that are not requested: they would be held in vain until the set-up is changed.
+    async fn release_unused(&self, task: &AssignTask, states: &[AssignmentState]) {
+        let open = indexes(states, |state| *state == AssignmentState::Open);
+        let slots = open.iter().map(|index| task.slot(*index));
+        if let Err(error) = self.ledger.release_assignment_slots(slots).await {
+            tracing::warn!(%error, "assignment slots could not be released: the schedule does it");
+        }
+    }
+
+    /// Publishes once a day that access cannot be assigned before somebody changes the set-up.
+    async fn tell_of_the_set_up(
+        &self,
+        error: &AwsCallError,
+        now: Timestamp,
+    ) -> Result<(), AwsCallError> {
+        let id = format!("set-up#{}#{:?}", error.operation(), error.class());
+        let until = (now + CLAIMED).as_millisecond();
+        let again = (now + TOLD_AGAIN).as_second();
+        match self
+            .alerts_sent
+            .claim(&id, now.as_millisecond(), until, again)
+            .await?
+        {
+            Claim::Claimed => {}
+            Claim::Completed | Claim::InProgress => return Ok(()),
+        }
+        let alert = set_up_alert(error, &self.region, now);
+        if let Err(error) = self.topics.publish(&alert).await {
+            self.alerts_sent.release(&id).await?;
+            return Err(error);
+        }
+        self.alerts_sent.complete(&id).await
+    }
+
     async fn send_follow_up(
         &self,
         task: &AssignTask,
         states: Vec<AssignmentState>,
+        later: Option<Duration>,
     ) -> Result<(), AwsCallError> {
         let (task, delay) = follow_up(task, states);
+        let delay = later.unwrap_or(delay);
         let message = json!(AssignmentsTask::Assign(task)).to_string();
         self.queue
             .send(&self.queue_url, vec![(message, delay)])
@@ -274,12 +368,48 @@ fn state_of(status: AssignmentStatus, known: Option<&str>) -> AssignmentState {
     }
 }
 
-/// A permanent error is AWS's refusal.
+/// The alert that access cannot be assigned before somebody changes the set-up.
+fn set_up_alert(error: &AwsCallError, region: &str, now: Timestamp) -> Alert {
+    let details = [
+        ("AWS says", error.in_words().to_owned()),
+        (
+            "Meanwhile",
+            "accounts are created and wait for their access; none has failed".to_owned(),
+        ),
+        (
+            WHAT_TO_DO,
+            "allow the role of create-account-assignment what AWS names above, or ask AWS for a higher quota of IAM \
+             Identity Center; access is then assigned by itself"
+                .to_owned(),
+        ),
+    ];
+    Alert {
+        severity: Severity::Error,
+        kind: "accounts.set-up".to_owned(),
+        title: "No access can be assigned until the set-up is changed".to_owned(),
+        account: None,
+        region: region.to_owned(),
+        time: now,
+        actor: None,
+        source: None,
+        details: details.into_iter().collect(),
+        link: None,
+        dedup_key: format!("accounts.set-up#{}", error.operation()),
+    }
+}
+
+/// Whether somebody has to change the set-up: the row is not wrong.
+fn is_of_the_set_up(error: &AwsCallError) -> bool {
+    OF_IDENTITY_CENTER.contains(&error.operation())
+        && matches!(error.class(), AwsErrorClass::Denied | AwsErrorClass::SetUp)
+}
+
+/// A permanent error is AWS's refusal, unless it is about the set-up.
 fn or_refused(
     answer: Result<AssignmentState, AwsCallError>,
 ) -> Result<AssignmentState, AwsCallError> {
     match answer {
-        Err(error) if !error.retryable() => {
+        Err(error) if !error.retryable() && !is_of_the_set_up(&error) => {
             Ok(AssignmentState::Refused(error.in_words().to_owned()))
         }
         answer => answer,
@@ -297,8 +427,10 @@ fn is_busy(error: &AwsCallError) -> bool {
 /// The reason in the results.
 fn refusal(access: &Access, reason: &str) -> String {
     format!(
-        "access of group {} with permission set {} was not given: {reason}",
-        access.group_name, access.permission_set_name
+        "access of {} {} with permission set {} was not given: {reason}",
+        access.principal.in_words(),
+        access.group_name,
+        access.permission_set_name
     )
 }
 

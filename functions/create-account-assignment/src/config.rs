@@ -78,6 +78,8 @@ pub struct Config {
     pub accounts_table: String,
     /// `VENDING_STATE_TABLE`: the table of slots, names and open requests.
     pub vending_state_table: String,
+    /// `ERROR_TOPIC_ARN`: where faults of the set-up are published.
+    pub error_topic: String,
     /// `ASSIGNMENTS_QUEUE_URL`: the queue that the function works on, and sends its tasks again to.
     pub assignments_queue_url: String,
     /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance of the permission sets and groups.
@@ -99,6 +101,7 @@ impl Config {
         read.finish(Self {
             accounts_table: read.required("ACCOUNTS_TABLE"),
             vending_state_table: read.required("VENDING_STATE_TABLE"),
+            error_topic: read.required("ERROR_TOPIC_ARN"),
             assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
             instance: read.required("IDENTITY_CENTER_INSTANCE_ARN"),
             outstanding: read.optional("OUTSTANDING_ASSIGNMENTS").unwrap_or_default(),
@@ -125,6 +128,7 @@ mod tests {
             Ok(Config {
                 accounts_table: "accounts_table".to_owned(),
                 vending_state_table: "vending_state_table".to_owned(),
+                error_topic: "error_topic_arn".to_owned(),
                 assignments_queue_url: "assignments_queue_url".to_owned(),
                 instance: InstanceArn(INSTANCE.to_owned()),
                 outstanding: Outstanding(12),
@@ -139,6 +143,7 @@ mod tests {
         for name in [
             "ACCOUNTS_TABLE",
             "VENDING_STATE_TABLE",
+            "ERROR_TOPIC_ARN",
             "ASSIGNMENTS_QUEUE_URL",
             "IDENTITY_CENTER_INSTANCE_ARN",
         ] {

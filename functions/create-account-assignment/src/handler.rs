@@ -24,7 +24,7 @@ impl Work for Assigner {
         // What was requested by then can still be stored.
         let until = time.start_until();
         let results = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
-            self.process(message, until)
+            self.process(message, until, time)
         })
         .await;
         let count = |of: AssignOutcome| {
@@ -51,11 +51,12 @@ impl Assigner {
         &self,
         message: &SqsMessage,
         until: Instant,
+        time: &Time,
     ) -> Result<AssignOutcome, TaskError> {
         let body = message.body.as_deref().unwrap_or_default();
         let AssignmentsTask::Assign(task) =
             serde_json::from_str(body).map_err(|error| Malformed::json("task", &error))?;
-        let outcome = self.assign(task, until).await;
+        let outcome = self.assign(task, until, time.now()).await;
         outcome.map_err(TaskError::Failed)
     }
 }

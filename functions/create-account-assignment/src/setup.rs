@@ -2,8 +2,10 @@
 
 use aws_config::SdkConfig;
 use orgkeeper_shared::{
+    alert_topics::AlertTopics,
     aws::{CallCounter, client},
     gateway::{identity_center::IdentityCenter, rates::QuotaShare},
+    idempotency::IdempotencyTable,
     lambda::QueueFunction,
     queue::Queue,
     vending::ledger::Ledger,
@@ -31,6 +33,14 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Assigner> {
         queue: queue(),
         queue_url: config.assignments_queue_url.clone(),
         outstanding: config.outstanding,
+        topics: AlertTopics::new(
+            client!(aws_sdk_sns, sdk, calls),
+            config.error_topic.clone(),
+            config.error_topic.clone(),
+            config.error_topic.clone(),
+        ),
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
+        region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     QueueFunction::new(assigner, queue(), calls)
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use orgkeeper_shared::{
-    aws_error::AwsCallError, gateway::organizations::Organizations, ids::AccountId,
+    aws_error::{AwsCallError, AwsErrorClass, Service},
+    gateway::organizations::Organizations,
+    ids::AccountId,
     vending::request::AccountRequest,
 };
 
@@ -61,7 +63,7 @@ impl AccountFactory {
         {
             return Ok(OrderOutcome::Refused(format!(
                 "account {account} has no role {} that trusts the management account: create it \
-                 (its permissions: AdministratorAccess), then send the row again",
+                 (its permissions: AdministratorAccess), then upload the file again",
                 execution_role::ROLE
             )));
         }
@@ -71,12 +73,24 @@ impl AccountFactory {
             Leftover::Changing if again => Ok(OrderOutcome::Unknown),
             Leftover::Changing => Ok(OrderOutcome::RetryLater),
             Leftover::Account(account) => Ok(OrderOutcome::AccountExists(account)),
+            Leftover::Unmanaged(account) => Ok(OrderOutcome::Refused(format!(
+                "account {account} is no provisioned product of Account Factory: change its organizational unit or \
+                 its owner in Control Tower"
+            ))),
             Leftover::Unfinished(product) => self.update(request, &product).await,
             Leftover::Failed(product) => {
                 // Each try needs a token of its own.
                 let token = format!("{}-{}", request.token(), request.put_back);
                 match self.service_catalog.terminate(&product, token).await {
-                    Err(error) if error.retryable() => return Err(error),
+                    Err(error)
+                        if error.retryable()
+                            || matches!(
+                                error.class(),
+                                AwsErrorClass::SetUp | AwsErrorClass::Denied
+                            ) =>
+                    {
+                        return Err(error);
+                    }
                     Err(error) => tracing::warn!(%error, "a failed product cannot be terminated"),
                     Ok(()) => {}
                 }
@@ -97,16 +111,27 @@ impl AccountFactory {
             Record::Failed(reasons) if reasons.is_empty() => {
                 OperationProgress::Failed("Account Factory gave no reason".to_owned())
             }
-            Record::Failed(reasons) => OperationProgress::Failed(reasons.join("; ")),
+            Record::Failed(reasons) => {
+                let words = reasons.join("; ");
+                OperationProgress::failed(Service::ServiceCatalog, &words, words.clone())
+            }
         })
     }
 
     async fn leftover(&self, request: &AccountRequest) -> Result<Leftover, AwsCallError> {
-        let Some(product) = request.provisioned_product_id.clone() else {
-            return Ok(Leftover::Nothing);
+        let product = match (&request.provisioned_product_id, &request.account_id) {
+            (Some(product), _) => product.clone(),
+            (None, Some(account)) if request.change => {
+                match self.service_catalog.product_of(account).await? {
+                    Some(product) => product,
+                    None => return Ok(Leftover::Unmanaged(account.clone())),
+                }
+            }
+            (None, _) => return Ok(Leftover::Nothing),
         };
         let state = self.service_catalog.product_state(&product).await?;
         Ok(match state {
+            Some(ProductState::Available) if request.change => Leftover::Unfinished(product),
             Some(ProductState::Available) => match &request.account_id {
                 Some(account) if self.organizations.parent(account).await? == request.unit.id => {
                     Leftover::Account(account.clone())
@@ -127,7 +152,7 @@ impl AccountFactory {
         let (name, token) = (product_name(request), request.token());
         let accepted = self
             .service_catalog
-            .provision(product, name, token, &parameters(request))
+            .provision(&product, &name, &token, &parameters(request))
             .await?;
         Ok(in_progress(accepted))
     }
@@ -141,7 +166,7 @@ impl AccountFactory {
         let (token, parameters) = (request.token(), parameters(request));
         let accepted = self
             .service_catalog
-            .update(product, provisioned_product_id, token, &parameters)
+            .update(&product, provisioned_product_id, token, &parameters)
             .await?;
         Ok(in_progress(accepted))
     }
@@ -158,6 +183,8 @@ enum Leftover {
     Failed(String),
     /// A product that an operation is changing.
     Changing,
+    /// An account that has to be changed, but is no product.
+    Unmanaged(AccountId),
 }
 
 fn in_progress(accepted: AcceptedOperation) -> OrderOutcome {
@@ -218,6 +245,8 @@ mod tests {
                 path: "Root/Prod".to_owned(),
             },
             access: Vec::new(),
+            tags: std::collections::BTreeMap::new(),
+            contacts: std::collections::BTreeMap::new(),
             enrol: false,
             attempt: 1,
             queued_at: 0,
@@ -225,6 +254,14 @@ mod tests {
             started_at: None,
             operation_id: None,
             provisioned_product_id: None,
+            requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            only_details: false,
+            withdrawn: false,
+            waits_for: None,
             files: std::collections::BTreeSet::new(),
         }
     }

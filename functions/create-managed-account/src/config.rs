@@ -20,6 +20,10 @@ pub struct Config {
     pub error_topic: String,
     /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
     pub account_creation: AccountCreation,
+    /// `ACCOUNT_FACTORY_LAUNCH_PATH_ID`: the launch path of Account Factory, where there are several.
+    pub launch_path: Option<String>,
+    /// `ROLE_ARN`: the function's own role, which alerts name.
+    pub role: String,
     /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of events and of the function's own tasks.
     pub account_events_queue_url: String,
     /// `ASSIGNMENTS_QUEUE_URL`: the queue of accounts whose assignments are to be created.
@@ -49,6 +53,10 @@ impl Config {
             info_topic: read.required("INFO_TOPIC_ARN"),
             error_topic: read.required("ERROR_TOPIC_ARN"),
             account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
+            launch_path: read.optional("ACCOUNT_FACTORY_LAUNCH_PATH_ID"),
+            role: read
+                .optional("ROLE_ARN")
+                .unwrap_or_else(|| "of create-managed-account".to_owned()),
             account_events_queue_url: read.required("ACCOUNT_EVENTS_QUEUE_URL"),
             assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
             uploads_queue_url: read.required("UPLOADS_QUEUE_URL"),

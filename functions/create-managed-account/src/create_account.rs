@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orgkeeper_shared::{
-    aws_error::AwsCallError,
+    aws_error::{AwsCallError, Service},
     gateway::organizations::{AccountCreation, CreationState, Organizations},
     ids::AccountId,
     vending::request::AccountRequest,
@@ -11,15 +11,13 @@ use orgkeeper_shared::{
 
 use crate::operation::{OperationProgress, OrderOutcome};
 
-/// Transient failures of `CreateAccount` (`CreateAccountStatus` in the Organizations API reference).
-const TRANSIENT: &[&str] = &["CONCURRENT_ACCOUNT_MODIFICATION"];
 /// The failure of an account that was ordered before: it has the e-mail address already.
 const EMAIL_EXISTS: &str = "EMAIL_ALREADY_EXISTS";
-/// What the others mean, and what to do.
+/// What the reasons of failures mean, and what to do (`CreateAccountStatus` in the Organizations API reference).
 const FAILURES: &[(&str, &str)] = &[
     (
         "ACCOUNT_LIMIT_EXCEEDED",
-        "the organization has as many accounts as it may have: ask AWS for a higher quota, then send the row again",
+        "the organization has reached its number of accounts",
     ),
     (
         EMAIL_EXISTS,
@@ -90,7 +88,10 @@ impl CreateAccount {
             OperationProgress::InProgress => in_progress(creation.request_id),
             OperationProgress::Succeeded(account) => OrderOutcome::AccountExists(account),
             OperationProgress::Failed(reason) => OrderOutcome::Refused(reason),
-            OperationProgress::RetryLater => OrderOutcome::RetryLater,
+            OperationProgress::SetUp(words) => OrderOutcome::SetUp(words),
+            OperationProgress::RetryLater | OperationProgress::FailedInside(_) => {
+                OrderOutcome::RetryLater
+            }
         })
     }
 
@@ -145,6 +146,11 @@ impl CreateAccount {
         if email.is_none_or(|email| email.to_lowercase() != request.account_email) {
             return Ok(false);
         }
+        if request.change {
+            self.organizations
+                .tag_account(account, &tags(request))
+                .await?;
+        }
         let unit = &request.unit.id;
         let parent = self.organizations.parent(account).await?;
         if parent == *unit {
@@ -189,19 +195,17 @@ impl CreateAccount {
     }
 }
 
-/// A failure in words.
-fn failure(reason: &str) -> OperationProgress {
-    if TRANSIENT.contains(&reason) {
-        return OperationProgress::RetryLater;
-    }
-    let words = FAILURES
-        .iter()
-        .find(|(code, _)| *code == reason)
-        .map(|(_, words)| *words);
-    OperationProgress::Failed(match words {
-        Some(words) => format!("{words} ({reason})"),
-        None => format!("AWS Organizations could not make the account ({reason})"),
-    })
+/// What a failure comes to, in words.
+pub(crate) fn failure(reason: &str) -> OperationProgress {
+    let words = FAILURES.iter().find(|(code, _)| *code == reason).map_or(
+        "AWS Organizations could not create the account",
+        |(_, words)| words,
+    );
+    OperationProgress::failed(
+        Service::Organizations,
+        reason,
+        format!("{words} ({reason})"),
+    )
 }
 
 fn in_progress(operation_id: String) -> OrderOutcome {
@@ -245,10 +249,22 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_to_do() {
-        assert_eq!(
-            failure("CONCURRENT_ACCOUNT_MODIFICATION"),
-            OperationProgress::RetryLater
-        );
+        for passing in [
+            "CONCURRENT_ACCOUNT_MODIFICATION",
+            "PENDING_BUSINESS_VALIDATION",
+        ] {
+            assert_eq!(failure(passing), OperationProgress::RetryLater);
+        }
+        assert!(matches!(
+            failure("INTERNAL_FAILURE"),
+            OperationProgress::FailedInside(_)
+        ));
+        for of_the_set_up in ["ACCOUNT_LIMIT_EXCEEDED", "INVALID_ADDRESS"] {
+            assert!(matches!(
+                failure(of_the_set_up),
+                OperationProgress::SetUp(_)
+            ));
+        }
         let OperationProgress::Failed(words) = failure("EMAIL_ALREADY_EXISTS") else {
             panic!("it is final");
         };

@@ -1,14 +1,14 @@
 //! How an account is created: the same calls for Account Factory and for Organizations alone.
 
 use orgkeeper_shared::{
-    aws_error::{AwsCallError, AwsErrorClass},
+    aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
     vending::request::AccountRequest,
 };
 
 use crate::{
     account_factory::AccountFactory,
-    create_account::CreateAccount,
+    create_account::{self, CreateAccount},
     operation::{OperationProgress, OrderOutcome},
 };
 
@@ -55,12 +55,23 @@ impl AccountCreator {
         .or_else(|error| match error.class() {
             AwsErrorClass::NotFound if request.operation_id.is_some() => {
                 Ok(OperationProgress::Failed(
-                    "AWS no longer knows the operation: look for the account, then send the row again"
+                    "AWS no longer knows the operation: look for the account, then upload the file again"
                         .to_owned(),
                 ))
             }
             _ => Err(error),
         })
+    }
+
+    /// What an operation of this kind that failed for this reason comes to.
+    #[must_use]
+    pub fn failed(&self, reason: &str) -> OperationProgress {
+        match self {
+            Self::AccountFactory(_) => {
+                OperationProgress::failed(Service::ServiceCatalog, reason, reason.to_owned())
+            }
+            Self::Organizations(_) => create_account::failure(reason),
+        }
     }
 
     /// What is left to do once the account exists. `false` if it is not the request's account.
@@ -80,18 +91,28 @@ impl AccountCreator {
     }
 }
 
-/// An order that AWS answered with an error: not now, or never; or, without an answer, unknown.
+/// An order that AWS answered with an error: not now, not with this set-up, or never; or, without an answer, unknown.
 fn unless_unknown(error: AwsCallError, again: bool) -> Result<OrderOutcome, AwsCallError> {
     match error.class() {
         // Releasing the slot of an account that may be in progress would start one operation too many.
-        AwsErrorClass::Throttled | AwsErrorClass::Conflict if again => Ok(OrderOutcome::Unknown),
+        AwsErrorClass::Throttled
+        | AwsErrorClass::Conflict
+        | AwsErrorClass::SetUp
+        | AwsErrorClass::Denied
+        | AwsErrorClass::NotFound
+            if again =>
+        {
+            Ok(OrderOutcome::Unknown)
+        }
         AwsErrorClass::Throttled | AwsErrorClass::Conflict => Ok(OrderOutcome::RetryLater),
         AwsErrorClass::TimedOut | AwsErrorClass::Unreachable | AwsErrorClass::ServiceFault => {
             Err(error)
         }
-        AwsErrorClass::ConditionFailed
-        | AwsErrorClass::NotFound
-        | AwsErrorClass::Denied
-        | AwsErrorClass::Refused => Ok(OrderOutcome::Refused(error.in_words().to_owned())),
+        AwsErrorClass::SetUp | AwsErrorClass::Denied | AwsErrorClass::NotFound => {
+            Ok(OrderOutcome::SetUp(error.in_words().to_owned()))
+        }
+        AwsErrorClass::ConditionFailed | AwsErrorClass::Refused => {
+            Ok(OrderOutcome::Refused(error.in_words().to_owned()))
+        }
     }
 }

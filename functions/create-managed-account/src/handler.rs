@@ -15,7 +15,7 @@ use orgkeeper_shared::{
 use tokio::time::timeout_at;
 
 use crate::{
-    incoming::{self, Message},
+    incoming::{self, Change, Lost, Message},
     pipeline::{Pipeline, PipelineError},
 };
 
@@ -57,7 +57,7 @@ impl Work for Pipeline {
 
 impl StreamWork for Pipeline {
     async fn changes(&self, records: Vec<EventRecord>, time: &Time) -> Option<String> {
-        let changes: Vec<(Option<String>, Option<AccountRequest>)> = records
+        let changes: Vec<(Option<String>, Change)> = records
             .into_iter()
             .map(|record| {
                 let number = record.change.sequence_number.clone();
@@ -65,11 +65,8 @@ impl StreamWork for Pipeline {
             })
             .collect();
         let first = changes.first().and_then(|(number, _)| number.clone());
-        let requests: Vec<&AccountRequest> = changes
-            .iter()
-            .filter_map(|(_, request)| request.as_ref())
-            .collect();
-        match timeout_at(time.deadline(), self.follow_changes(&requests, time)).await {
+        let all: Vec<&Change> = changes.iter().map(|(_, change)| change).collect();
+        match timeout_at(time.deadline(), self.follow_changes(&all, time)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "changes of the table are retried");
@@ -80,8 +77,10 @@ impl StreamWork for Pipeline {
                 return first;
             }
         }
-        for (number, request) in &changes {
-            let Some(request) = request else { continue };
+        for (number, change) in &changes {
+            let Some(request) = &change.request else {
+                continue;
+            };
             let published = self.publish_outcome(request, time.now());
             match timeout_at(time.deadline(), published).await {
                 Ok(Ok(())) => {}
@@ -98,30 +97,40 @@ impl StreamWork for Pipeline {
 
 impl Pipeline {
     /// Does what follows from changes of requests, except for their alerts.
-    async fn follow_changes(
-        &self,
-        requests: &[&AccountRequest],
-        time: &Time,
-    ) -> Result<(), AwsCallError> {
-        if !requests.is_empty() {
+    async fn follow_changes(&self, changes: &[&Change], time: &Time) -> Result<(), AwsCallError> {
+        let requests: Vec<&AccountRequest> = changes
+            .iter()
+            .filter_map(|change| change.request.as_ref())
+            .collect();
+        let deleted: Vec<&AccountRequest> = changes
+            .iter()
+            .filter_map(|change| change.deleted.as_ref())
+            .collect();
+        for request in &deleted {
+            self.forget(request, time.now()).await?;
+        }
+        let began = |request: &&&AccountRequest| request.status == Status::Provisioning;
+        if !deleted.is_empty() || requests.iter().any(|request| !began(&request)) {
             let waiting = requests.iter().filter(|it| it.status == Status::Valid);
             let waiting = waiting.map(|request| (*request).clone()).collect();
             self.start_or_retry(waiting, time).await?;
         }
-        let having = |is: fn(Status) -> bool| {
-            let all = requests.iter().copied();
-            all.filter(move |request| is(request.status))
-        };
-        self.send_assign_tasks(having(|status| status == Status::Assigning))
-            .await?;
-        self.send_results_tasks(having(Status::ended)).await
+        let all = requests.iter().copied();
+        let assigning = all.filter(|request| request.status == Status::Assigning);
+        self.send_assign_tasks(assigning).await?;
+        let files = changes.iter().flat_map(|change| &change.files);
+        self.send_results_tasks(files).await
     }
 
     async fn process(&self, message: &SqsMessage, time: &Time) -> Result<(), EventError> {
         match incoming::message(message)? {
             Message::OperationEnded(ended) => self.operation_ended(&ended, time.now()).await,
             Message::Task(AccountEventsTask::Reconcile) => self
-                .reconcile(time.now())
+                .reconcile(Lost::Maybe, time.now())
+                .await
+                .map_err(PipelineError::from),
+            Message::ChangesLost => self
+                .reconcile(Lost::Certainly, time.now())
                 .await
                 .map_err(PipelineError::from),
             Message::Task(AccountEventsTask::Advance) | Message::Other => Ok(()),

@@ -1,14 +1,20 @@
 //! The alert about the outcome of a request.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::{Alert, AlertAccount, Details, Severity},
+    alert::{Alert, AlertAccount, Details, Severity, WHAT_TO_DO},
     vending::request::{Access, AccountRequest, Status},
 };
 
 /// The alert about a request that has ended; `None` while it has not.
 #[must_use]
 pub fn alert(request: &AccountRequest, region: &str, now: Timestamp) -> Option<Alert> {
+    if request.withdrawn {
+        // Who took the row back knows; the alert about the file counts it.
+        return None;
+    }
     let name = &request.account_name;
     let (severity, kind, title) = match (request.status, &request.account_id) {
         (Status::Succeeded, _) => (
@@ -28,25 +34,97 @@ pub fn alert(request: &AccountRequest, region: &str, now: Timestamp) -> Option<A
         ),
         (Status::Valid | Status::Provisioning | Status::Assigning, _) => return None,
     };
-    Some(Alert {
+    Some(about(
+        request,
+        severity,
+        kind,
+        title,
+        details(request),
+        region,
+        now,
+    ))
+}
+
+/// The alert about a request that has been in its status for more than an hour, `since` then.
+#[must_use]
+pub fn long(request: &AccountRequest, since: Timestamp, region: &str, now: Timestamp) -> Alert {
+    let name = &request.account_name;
+    let since = since.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let (title, look) = match (&request.status, &request.operation_id) {
+        (Status::Assigning, _) => (
+            format!("Access to account {name} has been in the making for more than an hour"),
+            "look in IAM Identity Center at the account's assignments, and in the log of create-account-assignment"
+                .to_owned(),
+        ),
+        (_, Some(operation)) => (
+            format!("Account {name} has been in the making for more than an hour"),
+            format!(
+                "look at the operation {operation} in Service Catalog (Provisioned products) or Organizations. If it \
+                 does not go on, terminate the provisioned product: the row then ends, and can be uploaded again"
+            ),
+        ),
+        (_, None) => (
+            format!("Account {name} has been in the making for more than an hour"),
+            "AWS has not answered the order: it is given again by itself; look at the log of create-managed-account"
+                .to_owned(),
+        ),
+    };
+    let details = [
+        ("Since", since),
+        ("Account e-mail", request.account_email.clone()),
+        ("Asked for in", asked_for_in(request)),
+        (WHAT_TO_DO, look),
+    ];
+    let details = details.into_iter().collect();
+    about(
+        request,
+        Severity::Error,
+        "account.slow",
+        title,
+        details,
+        region,
+        now,
+    )
+}
+
+fn about(
+    request: &AccountRequest,
+    severity: Severity,
+    kind: &str,
+    title: String,
+    details: Details,
+    region: &str,
+    now: Timestamp,
+) -> Alert {
+    Alert {
         severity,
         kind: kind.to_owned(),
         title,
         account: Some(AlertAccount {
             id: request.account_id.clone(),
-            name: Some(name.clone()),
+            name: Some(request.account_name.clone()),
             ou_path: Some(request.unit.path.clone()),
         }),
         region: region.to_owned(),
         time: now,
         actor: None,
         source: None,
-        details: details(request),
+        details,
         link: request.account_id.as_ref().map(|account| {
             format!("https://console.aws.amazon.com/organizations/v2/home/accounts/{account}")
         }),
         dedup_key: format!("{kind}#{}#{}", request.account_email, request.attempt),
-    })
+    }
+}
+
+/// The files that ask for a request, each once whatever its versions.
+fn asked_for_in(request: &AccountRequest) -> String {
+    let files: BTreeSet<&str> = request
+        .files
+        .iter()
+        .filter_map(|file| file.split_once('#').map(|(_, key)| key))
+        .collect();
+    files.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn details(request: &AccountRequest) -> Details {
@@ -56,19 +134,14 @@ fn details(request: &AccountRequest) -> Details {
             details.push(("Why", reason.clone()));
             details.push((
                 "What to do",
-                "correct the row and upload the file again: rows that are done stay as they are"
+                "remove the cause that is named above, and upload the file again: rows that are done stay as they are"
                     .to_owned(),
             ));
         }
         _ => details.push(("Who has access", who(&request.access))),
     }
     details.push(("Account e-mail", request.account_email.clone()));
-    let files: Vec<&str> = request
-        .files
-        .iter()
-        .filter_map(|file| file.split_once('#').map(|(_, key)| key))
-        .collect();
-    details.push(("Asked for in", files.join(", ")));
+    details.push(("Asked for in", asked_for_in(request)));
     details.into_iter().collect()
 }
 
@@ -80,8 +153,10 @@ fn who(access: &[Access]) -> String {
         .iter()
         .map(|access| {
             format!(
-                "group {} as {}",
-                access.group_name, access.permission_set_name
+                "{} {} as {}",
+                access.principal.in_words(),
+                access.group_name,
+                access.permission_set_name
             )
         })
         .collect::<Vec<_>>()
@@ -98,6 +173,7 @@ mod tests {
 
     fn access(group: &str, set: &str) -> Access {
         Access {
+            principal: orgkeeper_shared::principal::Principal::Group,
             group_id: "g-1".to_owned(),
             group_name: group.to_owned(),
             permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
@@ -122,6 +198,8 @@ mod tests {
                 path: "Root/Workloads/Prod".to_owned(),
             },
             access: vec![access("Platform", "Admin"), access("Audit", "ReadOnly")],
+            tags: std::collections::BTreeMap::new(),
+            contacts: std::collections::BTreeMap::new(),
             enrol: false,
             attempt: 2,
             queued_at: 1_000,
@@ -129,6 +207,14 @@ mod tests {
             started_at: Some(2_000),
             operation_id: Some("rec-1".to_owned()),
             provisioned_product_id: None,
+            requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            only_details: false,
+            withdrawn: false,
+            waits_for: None,
             files: ["v1#accounts.csv", "v2#team/#2 accounts.csv"]
                 .map(str::to_owned)
                 .into(),
@@ -195,7 +281,7 @@ mod tests {
              Account e-mail: aws+payments@example.com\n\
              Asked for in: accounts.csv\n\
              When: 2026-03-01 11:00:00 UTC, eu-west-1\n\
-             What to do: correct the row and upload the file again: rows that are done stay as they are"
+             What to do: remove the cause that is named above, and upload the file again: rows that are done stay as they are"
         );
     }
 
@@ -205,6 +291,52 @@ mod tests {
         assert_eq!(alert.title, "Account payments exists, but is not finished");
         assert!(alert.text().contains("\nWhy: access was not given\n"));
         assert!(alert.link.unwrap().ends_with("/accounts/111122223333"));
+    }
+
+    #[test]
+    fn what_takes_long_says_since_when_and_where_to_look() {
+        let now = "2026-03-01T12:10:00Z".parse().unwrap();
+        let since = "2026-03-01T11:00:00Z".parse().unwrap();
+        for (status, operation, title, look) in [
+            (
+                Status::Provisioning,
+                Some("rec-1"),
+                "Account payments has been in the making for more than an hour",
+                "rec-1",
+            ),
+            (
+                Status::Provisioning,
+                None,
+                "Account payments has been in the making for more than an hour",
+                "given again by itself",
+            ),
+            (
+                Status::Assigning,
+                Some("rec-1"),
+                "Access to account payments has been in the making for more than an hour",
+                "IAM Identity Center",
+            ),
+        ] {
+            let request = AccountRequest {
+                status,
+                operation_id: operation.map(str::to_owned),
+                ..succeeded()
+            };
+            let text = long(&request, since, "eu-west-1", now).text();
+            assert!(text.starts_with(title), "{text}");
+            assert!(text.contains(look), "{text}");
+            assert!(text.contains("Since: 2026-03-01 11:00 UTC"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_taken_back_is_no_failure() {
+        let request = AccountRequest {
+            withdrawn: true,
+            ..failed(None, "taken back")
+        };
+        let now = "2026-03-01T12:10:00Z".parse().unwrap();
+        assert_eq!(alert(&request, "eu-west-1", now), None);
     }
 
     #[test]

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
-    gateway::organizations::Organizations,
+    gateway::organizations::{Organizations, OuId},
+    idempotency::IdempotencyTable,
     ids::AccountId,
     lifecycle::{self, Operation, OperationEnded},
     queue::{Queue, Reason, retry_delay},
     vending::{
         file::FileId,
-        ledger::{Ledger, Outcome, SlotClaim},
-        request::{AccountRequest, Status},
+        ledger::{Ledger, Outcome, PutBack, SlotClaim},
+        request::{AccountRequest, Status, Unit},
         task::{AccountEventsTask, AssignTask, AssignmentsTask, UploadsTask, email_of_slot},
     },
 };
@@ -22,12 +23,24 @@ use serde_json::json;
 
 use crate::{
     creator::AccountCreator,
+    details::{AccountDetails, NotGiven},
+    incoming::Lost,
     operation::{OperationProgress, OrderOutcome},
-    outcome_alert,
+    set_up::{self, SetUpFault},
 };
 
 /// An account whose order got no answer is ordered again after so long: the call has surely ended by then.
 const ORDER_AGAIN: Duration = Duration::from_secs(30);
+/// A fault of the set-up is tried again after so long, which doubles so often with each try: 15 minutes at most, the
+/// longest delay of a message.
+const SET_UP_RETRY: Duration = Duration::from_secs(56);
+const SET_UP_DOUBLINGS: u32 = 4;
+/// How much later the results of a file are written after one of its rows changed.
+const RESULTS_DELAY: Duration = Duration::from_secs(20);
+/// How often an operation that fails inside AWS is ordered again.
+const TRIES_INSIDE: u32 = 10;
+/// What a request waits for that AWS could not take now.
+const BUSY: &str = "AWS is busy with another operation";
 /// How often a change is tried when files join the request meanwhile.
 const TRIES: usize = 3;
 
@@ -75,10 +88,14 @@ pub struct Pipeline {
     pub ledger: Ledger,
     /// What creates accounts.
     pub creator: AccountCreator,
+    /// What gives accounts their tags and contacts.
+    pub details: AccountDetails,
     /// The organization's accounts.
     pub organizations: Arc<Organizations>,
     /// Where alerts are published.
     pub topics: AlertTopics,
+    /// Which of them were published.
+    pub alerts_sent: IdempotencyTable,
     /// Sends messages.
     pub queue: Queue,
     /// To these queues.
@@ -87,8 +104,19 @@ pub struct Pipeline {
     pub operations_at_once: u32,
     /// How long an operation may go on without an event before AWS is asked.
     pub reconcile_after: Duration,
+    /// The function's own role, which alerts name.
+    pub role: String,
     /// The Region that alerts name.
     pub region: String,
+}
+
+/// What an account that exists does not have yet.
+struct Lacks<'a> {
+    account: &'a AccountId,
+    /// In words.
+    what: String,
+    /// Whether the cause concerns every row.
+    all_wait: bool,
 }
 
 impl Pipeline {
@@ -165,6 +193,11 @@ impl Pipeline {
         again: bool,
         now: i64,
     ) -> Result<(), AwsCallError> {
+        if request.only_details
+            && let Some(account) = &request.account_id
+        {
+            return self.account_exists(request, account, now).await;
+        }
         match self.creator.order(request, again).await? {
             OrderOutcome::InProgress {
                 operation_id,
@@ -179,7 +212,11 @@ impl Pipeline {
                 self.account_exists(request, &account, now).await
             }
             OrderOutcome::RetryLater => self.put_back(request, now).await,
-            OrderOutcome::Refused(reason) => self.fail(request, reason, None).await,
+            OrderOutcome::SetUp(words) => {
+                let fault = SetUpFault::of_creation(&words);
+                self.wait_for_set_up(request, &fault, None, now).await
+            }
+            OrderOutcome::Refused(reason) => self.refused(request, reason, None, now).await,
             // The schedule orders again.
             OrderOutcome::Unknown => Ok(()),
         }
@@ -211,8 +248,9 @@ impl Pipeline {
                 }
                 (lifecycle::Outcome::Succeeded, None) => {}
                 (lifecycle::Outcome::Failed { reason }, Some(account)) => {
-                    let (reason, account) = (in_words(reason.as_ref()), Some(account.clone()));
-                    self.fail(&request, reason, account).await?;
+                    let failed = self.creator.failed(&in_words(reason.as_ref()));
+                    let account = Some(account.clone());
+                    self.settle(&request, failed, account, now).await?;
                 }
                 // A name alone proves nothing: the operation itself has to say that it failed.
                 (lifecycle::Outcome::Failed { reason }, None) => {
@@ -228,10 +266,10 @@ impl Pipeline {
                             Operation::CreateManagedAccount | Operation::UpdateManagedAccount,
                             OperationProgress::Failed(_),
                         ) => {
-                            let reason = in_words(reason.as_ref());
-                            self.fail(&request, reason, None).await?;
+                            let failed = self.creator.failed(&in_words(reason.as_ref()));
+                            self.settle(&request, failed, None, now).await?;
                         }
-                        (_, progress) => self.settle(&request, progress, now).await?,
+                        (_, progress) => self.settle(&request, progress, None, now).await?,
                     }
                 }
             }
@@ -291,11 +329,13 @@ impl Pipeline {
             .collect())
     }
 
-    /// Asks AWS about every operation that no event came of, and releases the slots that nobody uses.
+    /// Asks AWS about every operation that no event came of, releases the slots that nobody uses, and looks after every
+    /// other open request.
     ///
     /// # Errors
     /// If a call failed; whatever does not depend on it is done.
-    pub async fn reconcile(&self, now: Timestamp) -> Result<(), AwsCallError> {
+    pub async fn reconcile(&self, lost: Lost, now: Timestamp) -> Result<(), AwsCallError> {
+        let time = now;
         let slots = self.ledger.operation_slots().await?;
         let found = self.ledger.read(slots.iter().map(String::as_str)).await?;
         let now = now.as_millisecond();
@@ -307,6 +347,7 @@ impl Pipeline {
         }));
         let reconciled: Result<(), _> = reconciled.await.into_iter().collect();
         self.release_abandoned_assignment_slots().await?;
+        self.look_after_all(lost, time).await?;
         reconciled
     }
 
@@ -323,7 +364,7 @@ impl Pipeline {
             None => self.order(request, true, now).await,
             Some(operation) => {
                 let progress = self.creator.progress(request, operation).await?;
-                self.settle(request, progress, now).await
+                self.settle(request, progress, None, now).await
             }
         }
     }
@@ -343,10 +384,12 @@ impl Pipeline {
             .await
     }
 
+    /// Does what follows from an operation's progress; `account_id` is the account, if a failure names it.
     async fn settle(
         &self,
         request: &AccountRequest,
         progress: OperationProgress,
+        account_id: Option<AccountId>,
         now: i64,
     ) -> Result<(), AwsCallError> {
         match progress {
@@ -354,8 +397,47 @@ impl Pipeline {
             OperationProgress::Succeeded(account) => {
                 self.account_exists(request, &account, now).await
             }
-            OperationProgress::Failed(reason) => self.fail(request, reason, None).await,
-            OperationProgress::RetryLater => self.put_back(request, now).await,
+            OperationProgress::Failed(reason) => {
+                self.refused(request, reason, account_id, now).await
+            }
+            OperationProgress::FailedInside(reason) if request.put_back >= TRIES_INSIDE => {
+                let reason = format!("AWS failed at it {} times: {reason}", request.put_back + 1);
+                self.fail(request, reason, account_id).await
+            }
+            OperationProgress::RetryLater | OperationProgress::FailedInside(_) => {
+                self.put_back(request, now).await
+            }
+            OperationProgress::SetUp(words) => {
+                let fault = SetUpFault::of_creation(&words);
+                self.wait_for_set_up(request, &fault, None, now).await
+            }
+        }
+    }
+
+    /// Ends a request that AWS refuses, unless the cause is that its organizational unit has another name by now.
+    async fn refused(
+        &self,
+        request: &AccountRequest,
+        reason: String,
+        account_id: Option<AccountId>,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        let unit = &request.unit;
+        match self.organizations.ou_name(&OuId(unit.id.clone())).await {
+            Ok(name) if name != unit.name => {
+                let renamed = unit.renamed(&name);
+                self.wait(request, now, BUSY, Some(&renamed)).await
+            }
+            Err(error) if error.class() == AwsErrorClass::NotFound => {
+                let reason = format!(
+                    "the organizational unit {} ({}) was deleted meanwhile: name another one",
+                    unit.path, unit.id
+                );
+                self.fail(request, reason, account_id).await
+            }
+            Err(error) if error.retryable() => Err(error),
+            // The name cannot be read: what AWS said stays the reason.
+            Ok(_) | Err(_) => self.fail(request, reason, account_id).await,
         }
     }
 
@@ -369,15 +451,27 @@ impl Pipeline {
         match self.creator.finish(request, account).await {
             Ok(true) => {}
             Ok(false) => return self.put_back(request, now).await,
-            Err(error) if error.retryable() => return Err(error),
             Err(error) => {
-                let reason = format!(
-                    "account {account} was created, but could not be moved into {}: {}",
-                    request.unit.path,
-                    error.in_words()
-                );
-                return self.fail(request, reason, Some(account.clone())).await;
+                let unit = &request.unit.path;
+                let what =
+                    format!("account {account} was created, but could not be moved into {unit}");
+                let lacks = Lacks {
+                    account,
+                    what,
+                    all_wait: true,
+                };
+                return self.not_finished(request, lacks, error, now).await;
             }
+        }
+        if let Err(NotGiven { what, error }) = self.details.give(request, account).await {
+            let what = format!("account {account} exists, but its {what} could not be set");
+            // Rows without tags and contacts need not wait.
+            let lacks = Lacks {
+                account,
+                what,
+                all_wait: false,
+            };
+            return self.not_finished(request, lacks, error, now).await;
         }
         let next = if request.access.is_empty() {
             Status::Succeeded
@@ -386,9 +480,44 @@ impl Pipeline {
         };
         let outcome = Outcome {
             account_id: Some(account.clone()),
-            error_msg: None,
+            assigning_at: (next == Status::Assigning).then_some(now),
+            ..Outcome::default()
         };
+        if request.waits_for.is_some() {
+            // Whatever it waited for is over.
+            self.ledger.end_fault().await?;
+        }
         self.advance(request, next, &outcome).await
+    }
+
+    /// An account exists, but something that comes after its creation failed: for a while, because of the set-up, or
+    /// because of the row.
+    async fn not_finished(
+        &self,
+        request: &AccountRequest,
+        Lacks {
+            account,
+            what,
+            all_wait,
+        }: Lacks<'_>,
+        error: AwsCallError,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        match error.class() {
+            _ if error.retryable() => Err(error),
+            AwsErrorClass::Denied | AwsErrorClass::SetUp => {
+                let fault = SetUpFault::after_creation(&error, account, all_wait);
+                self.wait_for_set_up(request, &fault, Some(account), now)
+                    .await
+            }
+            _ => {
+                let reason = format!(
+                    "{what}: {}. Correct that, and upload the file again",
+                    error.in_words()
+                );
+                self.fail(request, reason, Some(account.clone())).await
+            }
+        }
     }
 
     async fn fail(
@@ -400,6 +529,7 @@ impl Pipeline {
         let outcome = Outcome {
             account_id,
             error_msg: Some(reason),
+            ..Outcome::default()
         };
         self.advance(request, Status::Failed, &outcome).await
     }
@@ -428,13 +558,67 @@ impl Pipeline {
         Err(AwsCallError::overtaken("TransactWriteItems"))
     }
 
+    /// Puts a request back because AWS is busy.
     async fn put_back(&self, request: &AccountRequest, now: i64) -> Result<(), AwsCallError> {
+        self.wait(request, now, BUSY, None).await
+    }
+
+    async fn wait(
+        &self,
+        request: &AccountRequest,
+        now: i64,
+        waits_for: &str,
+        unit: Option<&Unit>,
+    ) -> Result<(), AwsCallError> {
         let delay = retry_delay(request.put_back + 1);
-        let queued_at = now + i64::try_from(delay.as_millis()).unwrap_or_default();
-        if self.ledger.put_back(request, queued_at).await? {
+        let how = PutBack {
+            queued_at: now + milliseconds(delay),
+            waits_for,
+            all_wait: false,
+            unit,
+            account: None,
+        };
+        if self.ledger.put_back(request, how).await? {
             self.send_task(AccountEventsTask::Advance, delay).await?;
         }
         Ok(())
+    }
+
+    /// Puts a request back until somebody has changed the set-up, and all others too that the fault would meet.
+    /// `account`: its account, if that exists.
+    async fn wait_for_set_up(
+        &self,
+        request: &AccountRequest,
+        fault: &SetUpFault,
+        account: Option<&AccountId>,
+        now: i64,
+    ) -> Result<(), AwsCallError> {
+        let delay = SET_UP_RETRY * 2_u32.pow(request.put_back.min(SET_UP_DOUBLINGS));
+        tracing::warn!(
+            all_wait = fault.all_wait,
+            "the set-up has to be changed: requests wait"
+        );
+        let how = PutBack {
+            queued_at: now + milliseconds(delay),
+            waits_for: &set_up::waits_for(&fault.words),
+            all_wait: fault.all_wait,
+            unit: None,
+            account,
+        };
+        if !self.ledger.put_back(request, how).await? {
+            return Ok(());
+        }
+        self.send_task(AccountEventsTask::Advance, delay).await?;
+        if !self.ledger.claim_fault_alert(&fault.words, now).await? {
+            return Ok(());
+        }
+        let time = Timestamp::from_millisecond(now).unwrap_or_default();
+        let alert = set_up::alert(fault, &self.role, &self.region, time);
+        let published = self.topics.publish(&alert).await;
+        if published.is_err() {
+            self.ledger.forget_fault_alert().await?;
+        }
+        published
     }
 
     /// Sends a task to the function itself.
@@ -462,52 +646,45 @@ impl Pipeline {
     ) -> Result<(), AwsCallError> {
         let messages = requests
             .map(|request| {
-                let task = AssignTask::first(&request.account_email, request.attempt);
-                let task = AssignmentsTask::Assign(task);
+                let task = AssignmentsTask::Assign(AssignTask {
+                    chain: request.assign_chain,
+                    ..AssignTask::first(&request.account_email, request.attempt)
+                });
                 (json!(task).to_string(), Duration::ZERO)
             })
             .collect();
         self.queue.send(&self.queues.assignments, messages).await
     }
 
-    /// Sends the tasks to write the results of every file whose last request has ended.
+    /// Sends the tasks to write the results of these files again: at once for a file whose last request has ended, a
+    /// little later for the others, so that several changes are one task.
     ///
     /// # Errors
     /// If a call fails.
     pub async fn send_results_tasks(
         &self,
-        ended: impl Iterator<Item = &AccountRequest>,
+        files: impl Iterator<Item = &String>,
     ) -> Result<(), AwsCallError> {
-        let files: BTreeSet<FileId> = ended
-            .flat_map(|request| &request.files)
-            .filter_map(|file| file.parse().ok())
-            .collect();
+        let files: BTreeSet<FileId> = files.filter_map(|file| file.parse().ok()).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
         let progress = self.ledger.progress(&files).await?;
         let messages = files
             .iter()
-            .filter(|file| progress.get(file).is_some_and(|file| file.ended()))
             .map(|file| {
-                let task = UploadsTask::Results((*file).clone());
-                (json!(task).to_string(), Duration::ZERO)
+                let ended = progress.get(file).is_some_and(|file| file.ended());
+                let delay = if ended { Duration::ZERO } else { RESULTS_DELAY };
+                let task = UploadsTask::Results(file.clone());
+                (json!(task).to_string(), delay)
             })
             .collect();
         self.queue.send(&self.queues.uploads, messages).await
     }
+}
 
-    /// Publishes the outcome of a request.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn publish_outcome(
-        &self,
-        ended: &AccountRequest,
-        now: Timestamp,
-    ) -> Result<(), AwsCallError> {
-        match outcome_alert::alert(ended, &self.region, now) {
-            Some(alert) => self.topics.publish(&alert).await,
-            None => Ok(()),
-        }
-    }
+fn milliseconds(delay: Duration) -> i64 {
+    i64::try_from(delay.as_millis()).unwrap_or_default()
 }
 
 fn in_words(reason: Option<&String>) -> String {

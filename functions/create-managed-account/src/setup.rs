@@ -6,7 +6,8 @@ use aws_config::SdkConfig;
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
-    gateway::{organizations::Organizations, rates::QuotaShare},
+    gateway::{contacts::Contacts, organizations::Organizations, rates::QuotaShare},
+    idempotency::IdempotencyTable,
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -17,6 +18,7 @@ use crate::{
     config::Config,
     create_account::CreateAccount,
     creator::AccountCreator,
+    details::AccountDetails,
     gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
     pipeline::{Pipeline, Queues},
 };
@@ -32,7 +34,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
     ));
     let creator = match config.account_creation {
         AccountCreation::AccountFactory => AccountCreator::AccountFactory(AccountFactory::new(
-            ServiceCatalog::new(client!(aws_sdk_servicecatalog, sdk, calls)),
+            ServiceCatalog::new(
+                client!(aws_sdk_servicecatalog, sdk, calls),
+                config.launch_path.clone(),
+            ),
             ExecutionRole::new(client!(aws_sdk_sts, sdk, calls), partition(config)),
             Arc::clone(&organizations),
         )),
@@ -48,6 +53,13 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
             &config.vending_state_table,
         ),
         creator,
+        details: AccountDetails::new(
+            Arc::clone(&organizations),
+            Contacts::new(
+                &client!(aws_sdk_account, sdk, calls),
+                QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
+            ),
+        ),
         organizations,
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
@@ -63,6 +75,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
         },
         operations_at_once: config.operations_at_once,
         reconcile_after: config.reconcile_after,
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
+        role: config.role.clone(),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     StreamFunction(QueueFunction::new(pipeline, queue(), calls))

@@ -1,4 +1,4 @@
-//! Reading the catalog: the groups and permission sets that a file and the settings name.
+//! Reading the catalog: the groups, users and permission sets that a file and the settings name.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,17 +6,20 @@ use futures::{StreamExt, TryStreamExt, stream};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::identity_center::{IdentityCenter, IdentityStore},
+    principal::Principal,
     vending::request::Access,
 };
 
 use crate::{
-    access::{AccessCatalog, Names},
+    access::{AccessCatalog, Names, User},
     config::Assignments,
     csv::Refusal,
 };
 
 /// Permission sets and groups described at once.
 const AT_ONCE: usize = 4;
+/// Names of no group that are looked for among the users.
+const PEOPLE: usize = 20;
 
 /// Why there is no catalog.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,7 @@ impl CatalogReader {
         let configured = pairs
             .iter()
             .map(|(group, set)| Access {
+                principal: Principal::Group,
                 group_id: group.clone(),
                 group_name: group_names.get(group).cloned().unwrap_or_default(),
                 permission_set_arn: set.clone(),
@@ -70,10 +74,12 @@ impl CatalogReader {
             self.groups(&store, &names.groups),
             self.permission_sets(&names.permission_sets, set_names),
         )?;
+        let users = self.users(&store, names, &groups).await?;
         Ok(AccessCatalog {
             configured,
             groups,
             permission_sets,
+            users,
         })
     }
 
@@ -113,7 +119,7 @@ impl CatalogReader {
         name.map_err(|error| unknown_or_failed(error, arn))
     }
 
-    /// The ids of the groups with these names; no page is read after all are found.
+    /// The ids of groups by their names: no page is read after all of these names are found.
     async fn groups(
         &self,
         store: &str,
@@ -121,13 +127,10 @@ impl CatalogReader {
     ) -> Result<HashMap<String, String>, CatalogError> {
         let mut found = HashMap::new();
         let mut next_token = None;
-        while found.len() < wanted.len() {
+        while !has_all(&found, wanted) {
             let page = self.identity_store.groups(store, next_token).await?;
-            for group in page.entries {
-                if let Some(name) = group.name.filter(|name| wanted.contains(name)) {
-                    found.insert(name, group.id);
-                }
-            }
+            let groups = page.entries.into_iter();
+            found.extend(groups.filter_map(|group| Some((group.name?, group.id))));
             next_token = page.next_token;
             if next_token.is_none() {
                 break;
@@ -136,21 +139,18 @@ impl CatalogReader {
         Ok(found)
     }
 
-    /// The ARNs of the permission sets with these names; those in `known` (names by ARNs) are not described
-    /// again, and no page is read after all are found.
+    /// The ARNs of permission sets by their names; those in `known` (names by ARNs) are not described again, and
+    /// none is after all of these names are found.
     async fn permission_sets(
         &self,
         wanted: &BTreeSet<String>,
         known: HashMap<String, String>,
     ) -> Result<HashMap<String, String>, CatalogError> {
         let described: BTreeSet<String> = known.keys().cloned().collect();
-        let mut found: HashMap<String, String> = known
-            .into_iter()
-            .filter(|(_, name)| wanted.contains(name))
-            .map(|(arn, name)| (name, arn))
-            .collect();
+        let mut found: HashMap<String, String> =
+            known.into_iter().map(|(arn, name)| (name, arn)).collect();
         let mut next_token = None;
-        while found.len() < wanted.len() {
+        while !has_all(&found, wanted) {
             let page = self.identity_center.permission_sets(next_token).await?;
             let arns = page
                 .entries
@@ -161,12 +161,10 @@ impl CatalogReader {
                     Ok::<_, CatalogError>((self.permission_set_name(&arn).await?, arn))
                 })
                 .buffer_unordered(AT_ONCE);
-            while found.len() < wanted.len()
+            while !has_all(&found, wanted)
                 && let Some((name, arn)) = names.try_next().await?
             {
-                if wanted.contains(&name) {
-                    found.insert(name, arn);
-                }
+                found.insert(name, arn);
             }
             next_token = page.next_token;
             if next_token.is_none() {
@@ -175,6 +173,60 @@ impl CatalogReader {
         }
         Ok(found)
     }
+
+    /// The users that the file names, and those that it takes for groups.
+    async fn users(
+        &self,
+        store: &str,
+        names: &Names,
+        groups: &HashMap<String, String>,
+    ) -> Result<HashMap<String, User>, CatalogError> {
+        let mut users = HashMap::new();
+        for name in &names.users {
+            if let Some(id) = self.identity_store.user_id(store, name).await? {
+                let groups = Vec::new();
+                users.insert(name.clone(), User { id, groups });
+            }
+        }
+        let unknown = names.groups.iter().filter(|it| !groups.contains_key(*it));
+        for name in unknown.take(PEOPLE) {
+            if let Some(id) = self.identity_store.user_id(store, name).await? {
+                let groups = self.groups_of(store, &id, groups).await?;
+                users.insert(name.clone(), User { id, groups });
+            }
+        }
+        Ok(users)
+    }
+
+    /// The names of the groups that a user is in, of these groups.
+    async fn groups_of(
+        &self,
+        store: &str,
+        user_id: &str,
+        groups: &HashMap<String, String>,
+    ) -> Result<Vec<String>, CatalogError> {
+        let mut ids = BTreeSet::new();
+        let mut next_token = None;
+        loop {
+            let page = self
+                .identity_store
+                .groups_of_user(store, user_id, next_token);
+            let page = page.await?;
+            ids.extend(page.entries);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                break;
+            }
+        }
+        let own = groups.iter().filter(|(_, id)| ids.contains(*id));
+        let mut names: Vec<String> = own.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+fn has_all(found: &HashMap<String, String>, wanted: &BTreeSet<String>) -> bool {
+    wanted.iter().all(|name| found.contains_key(name))
 }
 
 /// Something that does not exist is named by the settings.

@@ -62,7 +62,7 @@ impl UploadProcessor {
             }
             Message::Upload(_) => Ok(Counts::default()),
             Message::Results(file) => {
-                let refreshed = self.refresh_results(&file).await;
+                let refreshed = self.refresh_results(&file, now).await;
                 refreshed.map_err(ProcessError::Failed)?;
                 Ok(Counts::default())
             }

@@ -6,6 +6,8 @@ use orgkeeper_shared::{
 };
 use serde::Deserialize;
 
+use crate::csv::{MOST_BYTES, Refusal, shown};
+
 /// The folder of the results, which is not for uploads.
 pub const RESULTS: &str = "results/";
 
@@ -137,6 +139,23 @@ impl Upload {
 pub fn is_csv(key: &str) -> bool {
     key.rsplit_once('.')
         .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Whether a file with this key and so many bytes is read at all.
+///
+/// # Errors
+/// Why it is not.
+pub fn acceptable(key: &str, size: u64) -> Result<(), Refusal> {
+    if !is_csv(key) {
+        return Err(Refusal(format!(
+            "{} is not a CSV: its name has to end in .csv",
+            shown(key)
+        )));
+    }
+    if size > MOST_BYTES as u64 {
+        return Err(Refusal::too_long());
+    }
+    Ok(())
 }
 
 /// The key of the results of the file with this key.

@@ -12,8 +12,12 @@ use orgkeeper_shared::{
 use crate::{
     csv::{Column, File, Row},
     message::results_key,
+    waiting::Line,
 };
 
+/// What the results say of a row whose request somebody deleted from the table.
+const LOST: &str = "its request is not in the table of accounts any more: upload the file again; an account that was \
+                    being created is found";
 /// Rows whose faults an alert repeats.
 const FAULTS_IN_ALERT: usize = 5;
 
@@ -28,6 +32,8 @@ pub struct Counts {
     pub done: usize,
     /// Rows that were refused.
     pub refused: usize,
+    /// Waiting rows of an earlier version of the file that were taken back.
+    pub taken_back: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -36,6 +42,7 @@ impl std::ops::AddAssign for Counts {
         self.in_progress += more.in_progress;
         self.done += more.done;
         self.refused += more.refused;
+        self.taken_back += more.taken_back;
     }
 }
 
@@ -68,6 +75,13 @@ pub fn refuse(row: &mut Row, words: &str) {
     row.set(Column::ErrorMsg, words);
 }
 
+/// Empties what the results fill in.
+pub fn clear(row: &mut Row) {
+    for column in Column::FILLED {
+        row.set(column, "");
+    }
+}
+
 /// Whether a row's request was in progress when the row was filled in.
 #[must_use]
 pub fn is_open(row: &Row) -> bool {
@@ -76,21 +90,38 @@ pub fn is_open(row: &Row) -> bool {
         .any(|status| row.get(Column::Status) == status.as_str())
 }
 
-/// Fills in again the open rows of the results of `file`, by the requests with their keys; says whether any
-/// has changed.
+/// What the results of a file came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Whether a row has changed.
+    pub changed: bool,
+    /// Whether the table has lost a request.
+    pub lost: bool,
+    /// Rows whose request has not ended.
+    pub open: usize,
+}
+
+/// Fills in again the open rows of the results of `file`, by the requests with their keys.
 pub fn refresh<'r>(
     results: &mut File,
     file: &FileId,
+    line: &Line<'_>,
     request_of: impl Fn(&str) -> Option<&'r AccountRequest>,
-) -> bool {
+) -> Refreshed {
     let before = results.clone();
+    let mut lost = false;
     for row in results.rows.iter_mut().filter(|row| is_open(row)) {
         let Some(request) = request_of(&row.key()) else {
+            lost = true;
+            refuse(row, LOST);
             continue;
         };
         fill_in(row, request);
+        if !request.status.ended() {
+            row.set(Column::ErrorMsg, &line.in_words(request));
+        }
         if !request.is_of(file) {
-            // A failed row that somebody has sent again since.
+            // A row that somebody has sent again since, in another file.
             let elsewhere = request.files.iter().find_map(|file| file.parse().ok());
             let elsewhere = elsewhere.map_or_else(String::new, |file: FileId| {
                 format!(": see {}", results_key(&file.key))
@@ -101,7 +132,11 @@ pub fn refresh<'r>(
             );
         }
     }
-    *results != before
+    Refreshed {
+        changed: *results != before,
+        lost,
+        open: results.rows.iter().filter(|row| is_open(row)).count(),
+    }
 }
 
 /// The alerts about a file.
@@ -143,6 +178,7 @@ impl UploadAlerts<'_> {
             in_progress,
             done,
             refused,
+            taken_back,
         } = counts;
         let accepted = started + in_progress + done;
         let all = accepted + refused;
@@ -160,6 +196,9 @@ impl UploadAlerts<'_> {
             ("Done already", done.to_string()),
             ("Refused", refused.to_string()),
         ];
+        if taken_back > 0 {
+            details.push(("Taken back", taken_back.to_string()));
+        }
         if !faults.is_empty() {
             let mut lines = faults[..faults.len().min(FAULTS_IN_ALERT)].to_vec();
             if faults.len() > FAULTS_IN_ALERT {
@@ -190,12 +229,19 @@ mod tests {
     use std::collections::{BTreeSet, HashMap};
 
     use super::*;
-    use crate::csv::{read, tests::HEADER};
+    use crate::csv::{Owner, read, tests::HEADER};
 
     fn file(version: &str) -> FileId {
         FileId {
             key: "accounts.csv".to_owned(),
             version: version.to_owned(),
+        }
+    }
+
+    fn line() -> Line<'static> {
+        Line {
+            keys: &[],
+            now: "2026-03-01T12:00:00Z".parse().unwrap(),
         }
     }
 
@@ -221,17 +267,27 @@ mod tests {
             "c,,c@x.com,,,,FAILED,,\"line 4, OrgUnit: is empty\"",
             "d,,d@x.com,,,,VALID,,",
             "e,,e@x.com,,,,VALID,,",
+            "f,,f@x.com,,,,VALID,,",
         ];
         let text = format!("{HEADER}\n{}\n", lines.join("\n"));
-        let mut results = read(text.as_bytes()).unwrap();
+        let mut results = read(text.as_bytes(), Owner::Required).unwrap();
         let requests = HashMap::from([
             request("a@x.com", Status::Succeeded, &["v1"]),
             request("b@x.com", Status::Failed, &["v1", "v2"]),
             request("c@x.com", Status::Succeeded, &["v1"]),
             request("d@x.com", Status::Valid, &["v2"]),
+            request("f@x.com", Status::Valid, &["v1"]),
         ]);
         let request_of = |key: &str| requests.get(key);
-        assert!(refresh(&mut results, &file("v1"), request_of));
+        let refreshed = refresh(&mut results, &file("v1"), &line(), request_of);
+        assert_eq!(
+            refreshed,
+            Refreshed {
+                changed: true,
+                lost: true,
+                open: 2
+            }
+        );
         let filled: Vec<String> = results
             .rows
             .iter()
@@ -244,10 +300,12 @@ mod tests {
                 "FAILED|111122223333|no",
                 "FAILED||line 4, OrgUnit: is empty",
                 "VALID|111122223333|another file has asked for it since: see results/accounts.csv",
-                "VALID||",
+                "FAILED||its request is not in the table of accounts any more: upload the file again; an account that was being created is found",
+                "VALID|111122223333|waits for its turn",
             ]
         );
-        assert!(!refresh(&mut results, &file("v1"), request_of));
+        let again = refresh(&mut results, &file("v1"), &line(), request_of);
+        assert!(!again.changed && !again.lost);
     }
 
     #[test]

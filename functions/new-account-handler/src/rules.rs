@@ -1,13 +1,16 @@
 //! What is wrong with a row by itself and beside the others, in words for the person who wrote it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use crate::csv::{Column, Fault, Row};
+use crate::{
+    characters::spoilt,
+    contacts::faults_of_contacts,
+    csv::{Column, Fault, Owner, Row, shown},
+    tags,
+    text_rules::{Rule, free_text, others, text_of, too_long},
+};
 
-/// What a rule finds wrong with a cell; more than one thing if more is.
-type Rule = fn(&str) -> Vec<String>;
-
-/// The rules of each column, whatever the organization looks like.
+/// The rules of each column that a file needs, whatever the organization looks like.
 const RULES: [(Column, Rule); 6] = [
     (Column::AccountName, account_name),
     (Column::SsoUserEmail, email),
@@ -20,26 +23,36 @@ const RULES: [(Column, Rule); 6] = [
 /// Cells that no two rows may share, whatever their case.
 const UNIQUE: [Column; 2] = [Column::AccountName, Column::AccountEmail];
 
-/// Control Tower's Account Factory: "Account names" take letters, digits, - and _ here, so that the
-/// provisioned product can have the same name; Organizations takes 50 characters.
+/// `CreateAccount`: 1 to 50 characters of printable ASCII. Account Factory's own template takes any name.
 const ACCOUNT_NAME_CHARACTERS: usize = 50;
 /// `CreateAccount` takes an e-mail address of 6 to 64 characters; the pipeline's own rule is over seven.
 const EMAIL_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 /// The identity store's longest name.
 const PERSON_NAME_CHARACTERS: usize = 1_024;
-
 /// Everything that is wrong with the form of a row's cells. The name of an account that exists already
 /// (`named_already`) may have any form.
 #[must_use]
-pub fn faults_of_form(row: &Row, named_already: bool) -> Vec<Fault> {
-    let rules = RULES
-        .iter()
-        .filter(|(column, _)| !(named_already && *column == Column::AccountName));
+pub fn faults_of_form(row: &Row, named_already: bool, owner: Owner) -> Vec<Fault> {
+    let rules = RULES.iter().filter(|(column, _)| {
+        let empty_owner = Column::OWNER.contains(column) && row.get(*column).is_empty();
+        let left_out = named_already && *column == Column::AccountName;
+        !left_out && (owner == Owner::Required || !empty_owner)
+    });
     let found = rules.flat_map(|(column, rule)| {
-        let texts = rule(row.get(*column));
+        let texts = rule(text_of(row, *column));
         texts.into_iter().map(|text| Fault::of(*column, text))
     });
-    row.faults.iter().cloned().chain(found).collect()
+    let of_tags = row.tags().flat_map(|(key, value)| {
+        let texts = tags::faults_of_value(value).into_iter();
+        texts
+            .map(|text| Fault::of_tag(key, text))
+            .collect::<Vec<_>>()
+    });
+    let own = row.faults.iter().cloned();
+    own.chain(found)
+        .chain(of_tags)
+        .chain(faults_of_contacts(row))
+        .collect()
 }
 
 /// What each row repeats of an earlier one, in the order of the rows. The first one is accepted.
@@ -67,9 +80,10 @@ pub fn faults_of_repetition(rows: &[Row]) -> Vec<Vec<Fault>> {
 pub fn in_words(line: usize, faults: &[Fault]) -> String {
     let sentences: Vec<String> = faults
         .iter()
-        .map(|Fault { column, text }| match column {
-            Some(column) => format!("line {line}, {column}: {text}"),
-            None => format!("line {line}: {text}"),
+        .map(|Fault { column, tag, text }| match (column, tag) {
+            (Some(column), _) => format!("line {line}, {column}: {text}"),
+            (None, Some(key)) => format!("line {line}, tag:{key}: {text}"),
+            (None, None) => format!("line {line}: {text}"),
         })
         .collect();
     sentences.join("; ")
@@ -84,19 +98,24 @@ fn account_name(name: &str) -> Vec<String> {
     let mut found = not_empty(name);
     found.extend(too_long(name, ACCOUNT_NAME_CHARACTERS));
     let strange = others(name, |character| {
-        character.is_ascii_alphanumeric() || "-_".contains(character)
+        character == ' ' || character.is_ascii_graphic()
     });
     found.extend(strange.map(|strange| {
-        format!("has {strange}: only the letters a to z, digits, - and _ are taken")
+        format!("has {strange}: only the letters a to z, digits, spaces and ASCII marks like - _ . & / are taken")
     }));
+    found.extend(spoilt(name).map(|spoilt| spoilt.in_words(name)));
     found
 }
 
 fn person_name(name: &str) -> Vec<String> {
     let mut found = not_empty(name);
-    found.extend(too_long(name, PERSON_NAME_CHARACTERS));
-    if name.chars().any(char::is_control) {
-        found.push("has a line break or another control character".to_owned());
+    found.extend(free_text(name, PERSON_NAME_CHARACTERS));
+    if name.contains('?') {
+        found.push(format!(
+            "has a question mark, {}: a program could not write a letter; write the name again and save the file as \
+             \"CSV UTF-8\"",
+            shown(name)
+        ));
     }
     found
 }
@@ -182,31 +201,6 @@ fn domain_part(domain: &str) -> Vec<String> {
     found
 }
 
-fn too_long(text: &str, most: usize) -> Option<String> {
-    let length = text.chars().count();
-    (length > most).then(|| format!("has {length} characters, {most} are the most"))
-}
-
-/// The characters that are not `taken`, each named once, a few of them at most.
-fn others(text: &str, taken: impl Fn(char) -> bool) -> Option<String> {
-    const MOST: usize = 5;
-    let strange: BTreeSet<char> = text
-        .chars()
-        .filter(|character| !taken(*character))
-        .collect();
-    let names: Vec<String> = strange
-        .iter()
-        .take(MOST)
-        .map(|character| match character {
-            ' ' => "a space".to_owned(),
-            _ if character.is_control() => "a control character".to_owned(),
-            _ if character.is_whitespace() => "a blank".to_owned(),
-            _ => character.to_string(),
-        })
-        .collect();
-    (!names.is_empty()).then(|| names.join(" and "))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
@@ -234,14 +228,15 @@ pub(crate) mod tests {
     fn faults(column: Column, cell: &str) -> String {
         let mut row = row(GOOD);
         row.set(column, cell);
-        in_words(row.line, &faults_of_form(&row, false))
+        in_words(row.line, &faults_of_form(&row, false, Owner::Required))
     }
 
     #[test]
     fn a_good_row_has_no_fault() {
-        assert_eq!(faults_of_form(&row(GOOD), false), []);
+        assert_eq!(faults_of_form(&row(GOOD), false, Owner::Required), []);
         for (column, cell) in [
             (Column::AccountName, "-_aZ09"),
+            (Column::AccountName, "Skipper's Log (2027) & more/eu-west"),
             (Column::AccountEmail, "a@b.cdef"),
             (Column::AccountEmail, "A.b_c+d-e@x-1.example.Co"),
             (Column::SsoUserFirstName, "Ärö 😀 O'Neil"),
@@ -265,8 +260,9 @@ pub(crate) mod tests {
             ),
             (
                 Column::AccountName,
-                "pay ments!",
-                "has a space and !: only the letters a to z, digits, - and _ are taken",
+                "Büro\u{200B}",
+                "has ü and U+200B (a zero-width space): only the letters a to z, digits, spaces and ASCII marks like \
+                 - _ . & / are taken",
             ),
             (Column::SsoUserEmail, "", "is empty"),
             (
@@ -342,6 +338,38 @@ pub(crate) mod tests {
                 &"x".repeat(1_025),
                 "has 1025 characters, 1024 are the most",
             ),
+        ] {
+            assert_eq!(faults(column, cell), format!("line 12, {column}: {words}"));
+        }
+    }
+
+    #[test]
+    fn hidden_and_spoilt_letters_are_named() {
+        for (column, cell, words) in [
+            (
+                Column::SsoUserLastName,
+                "Nicol\u{C3}\u{A0}",
+                "has U+00A0 (a no-break space) after \"NicolÃ\": write it without it; line 12, SSOUserLastName: has \
+                 spoilt letters, \"NicolÃ[U+00A0]\": a program read the file in another encoding; write the cell \
+                 again (\"Nicolà\") and save the file as \"CSV UTF-8\"",
+            ),
+            (
+                Column::SsoUserLastName,
+                "Sil\u{A0}va",
+                "has U+00A0 (a no-break space) after \"Sil\": write it without it",
+            ),
+            (
+                Column::SsoUserFirstName,
+                "RenÃ©",
+                "has spoilt letters, \"RenÃ©\": a program read the file in another encoding; write the cell again \
+                 (\"René\") and save the file as \"CSV UTF-8\"",
+            ),
+            (
+                Column::SsoUserFirstName,
+                "Ren?",
+                "has a question mark, \"Ren?\": a program could not write a letter; write the name again and save \
+                 the file as \"CSV UTF-8\"",
+            ),
             (Column::OrgUnit, "", "is empty"),
         ] {
             assert_eq!(faults(column, cell), format!("line 12, {column}: {words}"));
@@ -349,9 +377,36 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn without_control_tower_a_row_needs_no_owner() {
+        let mut row = row(GOOD);
+        for column in Column::OWNER {
+            row.set(column, "");
+        }
+        assert_eq!(faults_of_form(&row, false, Owner::Optional), []);
+        assert_eq!(faults_of_form(&row, false, Owner::Required).len(), 3);
+        row.set(Column::SsoUserEmail, "ana");
+        assert_eq!(faults_of_form(&row, false, Owner::Optional).len(), 2);
+    }
+
+    #[test]
+    fn the_value_of_a_tag_has_the_limits_of_aws() {
+        let mut row = row(GOOD);
+        row.set_tag("Team", " blue ");
+        row.set_tag("Empty", " ");
+        assert_eq!(row.tags().collect::<Vec<_>>(), [("Team", "blue")]);
+        assert_eq!(faults_of_form(&row, false, Owner::Required), []);
+        row.set_tag("Team", &"v".repeat(257));
+        let found = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
+        assert_eq!(
+            found,
+            "line 12, tag:Team: has 257 characters, 256 are the most"
+        );
+    }
+
+    #[test]
     fn every_fault_of_a_row_is_found() {
         let row = row(["", "ana", "x y@z", "", "", ""]);
-        let words = in_words(row.line, &faults_of_form(&row, false));
+        let words = in_words(row.line, &faults_of_form(&row, false, Owner::Required));
         assert_eq!(
             words,
             "line 12, AccountName: is empty; \
@@ -369,9 +424,9 @@ pub(crate) mod tests {
     #[test]
     fn the_name_of_an_existing_account_may_have_any_form() {
         let mut row = row(GOOD);
-        row.set(Column::AccountName, "Old & grown (2)");
-        assert_eq!(faults_of_form(&row, true), []);
-        assert_eq!(faults_of_form(&row, false).len(), 1);
+        row.set(Column::AccountName, "Älter & grown (2)");
+        assert_eq!(faults_of_form(&row, true, Owner::Required), []);
+        assert_eq!(faults_of_form(&row, false, Owner::Required).len(), 1);
     }
 
     #[test]
@@ -441,14 +496,14 @@ pub(crate) mod tests {
             let mut writer = ::csv::Writer::from_writer(Vec::new());
             writer.write_record(Column::REQUIRED.map(Column::name)).unwrap();
             writer.write_record(&cells).unwrap();
-            let Ok(file) = read(&writer.into_inner().unwrap()) else { return Ok(()) };
+            let Ok(file) = read(&writer.into_inner().unwrap(), Owner::Required) else { return Ok(()) };
             for row in &file.rows {
-                if !faults_of_form(row, false).is_empty() {
+                if !faults_of_form(row, false, Owner::Required).is_empty() {
                     continue;
                 }
                 let name = row.get(Column::AccountName);
                 prop_assert!((1..=50).contains(&name.len()));
-                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+                prop_assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
                 prop_assert!(is_address(row.get(Column::SsoUserEmail)));
                 prop_assert!(is_address(row.get(Column::AccountEmail)));
                 for column in [Column::SsoUserFirstName, Column::SsoUserLastName] {

@@ -9,6 +9,7 @@ use orgkeeper_shared::{
         organizations::Organizations,
         rates::QuotaShare,
     },
+    idempotency::IdempotencyTable,
     lambda::QueueFunction,
     queue::Queue,
     vending::{creation::AccountCreation, ledger::Ledger},
@@ -25,6 +26,13 @@ use crate::{
 #[must_use]
 pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcessor> {
     let calls = CallCounter::default();
+    let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    QueueFunction::new(processor(config, sdk, &calls), queue, calls)
+}
+
+/// What processes uploads, and checks files. Makes no AWS call.
+#[must_use]
+pub fn processor(config: &Config, sdk: &SdkConfig, calls: &CallCounter) -> UploadProcessor {
     let control_tower = match config.account_creation {
         AccountCreation::AccountFactory => {
             Some(ControlTower::new(client!(aws_sdk_controltower, sdk, calls)))
@@ -43,7 +51,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
         ),
         assignments: access.assignments,
     });
-    let processor = UploadProcessor {
+    UploadProcessor {
         bucket: Bucket::new(
             client!(aws_sdk_s3, sdk, calls),
             config.accounts_bucket.clone(),
@@ -56,7 +64,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
         catalog_reader,
         ledger: Ledger::connect(
             sdk,
-            &calls,
+            calls,
             &config.accounts_table,
             &config.vending_state_table,
         ),
@@ -66,8 +74,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<UploadProcess
             config.error_topic.clone(),
             config.error_topic.clone(),
         ),
+        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
-    };
-    let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    QueueFunction::new(processor, queue, calls)
+    }
 }

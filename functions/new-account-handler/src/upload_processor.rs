@@ -1,38 +1,44 @@
 //! Processing an upload, and writing its results again once its last request has ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
+    alert::Alert,
     alert_topics::AlertTopics,
     aws_error::AwsCallError,
     gateway::organizations::{OrganizationAccount, OrganizationalUnit, Organizations},
+    idempotency::{Claim, IdempotencyTable},
     queue::Reason,
     vending::{
         file::{FileId, FileProgress},
-        ledger::{Ledger, Refusal as SubmissionRefusal, Submission},
-        request::{AccountRequest, Unit},
+        ledger::Ledger,
+        request::{AccountRequest, Status, Unit},
+        submission::{Refusal as SubmissionRefusal, Submission},
     },
 };
 
 use crate::{
     access::{AccessCatalog, Names},
     catalog::{CatalogError, CatalogReader},
-    csv::{self, Column, Fault, File, MOST_BYTES, Refusal, Row, shown},
+    csv::{self, Column, Fault, File, Owner, Refusal, Row, shown},
     gateway::{
-        bucket::{Bucket, Content},
+        bucket::{Bucket, CHECK, Content, MODE, Results},
         control_tower::ControlTower,
     },
-    message::{Upload, is_csv},
+    message::{Upload, acceptable},
     organization::{Account, Organization},
     plan::{Decision, RequestedAccount, decide},
     results::{self, Counts, UploadAlerts},
     rules::{faults_of_repetition, in_words},
+    waiting::Line,
 };
 
 /// How often rows that other invocations change at the same time are read and planned again.
 const ROUNDS: usize = 3;
+/// How long another invocation waits before it publishes what this one may have published.
+const CLAIMED: SignedDuration = SignedDuration::from_mins(3);
 /// How long it is remembered that a file was processed.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
@@ -57,7 +63,9 @@ impl Reason for UploadError {
 }
 
 impl UploadError {
-    fn in_words(&self) -> String {
+    /// What failed and why, in one sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
         match self {
             Self::Call(error) => {
                 let said = error.to_string();
@@ -73,25 +81,46 @@ impl UploadError {
     }
 }
 
-/// Why the rows of a file were not processed.
-enum NotProcessed {
-    /// They have been processed before.
-    Duplicate(FileProgress),
+/// Why the rows of a file were not read, or what they are compared with.
+pub(crate) enum NotRead {
     /// For a reason that people can correct, in the file or in the settings.
     Refused(Refusal),
     /// A call failed.
     Failed(UploadError),
 }
 
-impl<E: Into<UploadError>> From<E> for NotProcessed {
+impl<E: Into<UploadError>> From<E> for NotRead {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<Refusal> for NotProcessed {
+impl From<Refusal> for NotRead {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+/// Why the rows of a file were not processed.
+enum NotProcessed {
+    /// They have been processed before.
+    Duplicate(FileProgress),
+    /// A newer version of the file has been processed before.
+    Superseded,
+    /// The file is only to be checked: what the results say.
+    OnlyChecked(File),
+    /// For a reason that people can correct, in the file or in the settings.
+    Refused(Refusal),
+    /// A call failed.
+    Failed(UploadError),
+}
+
+impl<E: Into<NotRead>> From<E> for NotProcessed {
+    fn from(error: E) -> Self {
+        match error.into() {
+            NotRead::Refused(refusal) => Self::Refused(refusal),
+            NotRead::Failed(error) => Self::Failed(error),
+        }
     }
 }
 
@@ -113,13 +142,15 @@ pub struct UploadProcessor {
     pub ledger: Ledger,
     /// Where alerts are published.
     pub topics: AlertTopics,
+    /// Which of them were published.
+    pub alerts_sent: IdempotencyTable,
     /// The Region that this runs in.
     pub region: String,
 }
 
 impl UploadProcessor {
-    /// Processes an upload: starts what can be started, writes the results and publishes one alert.
-    /// Idempotent. Gives the counts of its rows.
+    /// Processes an upload: starts what can be started, takes back what an earlier version of it has waiting, writes
+    /// the results and publishes one alert. Idempotent. Gives the counts of its rows.
     ///
     /// # Errors
     /// If a call fails. What was started stays started, and the same upload again finds it. A permanent
@@ -132,7 +163,14 @@ impl UploadProcessor {
     ) -> Result<Counts, UploadError> {
         let file = &upload.file;
         let alerts = self.alerts(file, now);
-        let (answers, alert, counts) = match self.rows(upload, now).await {
+        let (former, rows) = match self.former_results(upload).await {
+            Ok(former) => {
+                let rows = self.rows(upload, former.as_ref(), now).await;
+                (former, rows)
+            }
+            Err(reason) => (None, Err(reason)),
+        };
+        let (answers, alert, counts) = match rows {
             Ok((answers, counts, faults)) => (answers, alerts.rows(counts, &faults), counts),
             Err(NotProcessed::Refused(Refusal(reason))) => (
                 File::refused(&reason),
@@ -145,7 +183,23 @@ impl UploadProcessor {
                     "duplicate: the file has been processed before"
                 );
                 // A crash may have come between the last two steps.
-                self.finish(file, progress).await?;
+                self.finish(file, progress, now).await?;
+                return Ok(Counts::default());
+            }
+            Err(NotProcessed::Superseded) => {
+                tracing::info!(
+                    file.key = file.key,
+                    "a newer version of the file has been processed before"
+                );
+                self.take_back_older(upload).await?;
+                self.mark_processed(file, now).await?;
+                return Ok(Counts::default());
+            }
+            Err(NotProcessed::OnlyChecked(results)) => {
+                self.bucket
+                    .write_check(upload, former.as_ref(), results.write())
+                    .await?;
+                tracing::info!(file.key = file.key, "file checked: nothing was started");
                 return Ok(Counts::default());
             }
             Err(NotProcessed::Failed(error)) => {
@@ -156,12 +210,13 @@ impl UploadProcessor {
                 return Err(error);
             }
         };
-        self.bucket.write_results(upload, answers.write()).await?;
-        self.topics.publish(&alert).await?;
-        let forget = (now + REMEMBERED).as_second();
-        let progress = self.ledger.mark_processed(file, forget).await?;
+        self.bucket
+            .write_results(upload, former.as_ref(), answers.write())
+            .await?;
+        self.publish_once(file, &alert, now).await?;
+        let progress = self.mark_processed(file, now).await?;
         if counts.started + counts.in_progress > 0 {
-            self.finish(file, progress).await?;
+            self.finish(file, progress, now).await?;
         }
         tracing::info!(
             file.key = file.key,
@@ -169,15 +224,71 @@ impl UploadProcessor {
             rows.in_progress = counts.in_progress,
             rows.done = counts.done,
             rows.refused = counts.refused,
+            rows.taken_back = counts.taken_back,
             "file processed"
         );
         Ok(counts)
     }
 
+    /// The results of the version of the file that was processed last.
+    async fn former_results(&self, upload: &Upload) -> Result<Option<Results>, NotProcessed> {
+        let progress = self.ledger.progress([&upload.file]).await?;
+        if let Some(progress) = progress.get(&upload.file)
+            && progress.processed
+        {
+            return Err(NotProcessed::Duplicate(*progress));
+        }
+        let former = self.bucket.results(&upload.file.key).await?;
+        if former.as_ref().is_some_and(|it| it.are_later_than(upload)) {
+            return Err(NotProcessed::Superseded);
+        }
+        Ok(former)
+    }
+
+    /// Publishes the alert about a file once, however often its event is delivered.
+    async fn publish_once(
+        &self,
+        file: &FileId,
+        alert: &Alert,
+        now: Timestamp,
+    ) -> Result<(), UploadError> {
+        let id = format!("told#{file}");
+        let until = (now + CLAIMED).as_millisecond();
+        let forget = (now + REMEMBERED).as_second();
+        let claim = self
+            .alerts_sent
+            .claim(&id, now.as_millisecond(), until, forget)
+            .await?;
+        match claim {
+            Claim::Claimed => {}
+            Claim::Completed => return Ok(()),
+            Claim::InProgress => return Err(UploadError::Conflict),
+        }
+        if let Err(error) = self.topics.publish(alert).await {
+            self.alerts_sent.release(&id).await?;
+            return Err(error.into());
+        }
+        Ok(self.alerts_sent.complete(&id).await?)
+    }
+
+    async fn mark_processed(
+        &self,
+        file: &FileId,
+        now: Timestamp,
+    ) -> Result<FileProgress, AwsCallError> {
+        let forget = (now + REMEMBERED).as_second();
+        self.ledger.mark_processed(file, forget).await
+    }
+
     /// Writes the results again if everything ended before the file was processed: no task is sent then.
-    async fn finish(&self, file: &FileId, progress: FileProgress) -> Result<(), UploadError> {
+    async fn finish(
+        &self,
+        file: &FileId,
+        progress: FileProgress,
+        now: Timestamp,
+    ) -> Result<(), UploadError> {
         if progress.ended() {
-            self.refresh_results(file).await?;
+            self.refresh_results(file, now).await?;
         }
         Ok(())
     }
@@ -197,7 +308,13 @@ impl UploadProcessor {
             error.in_words()
         );
         let results = File::refused(&reason).write();
-        let mut outcomes = vec![self.bucket.write_results(upload, results).await];
+        let written = async {
+            let over = self.bucket.results(&upload.file.key).await?;
+            self.bucket
+                .write_results(upload, over.as_ref(), results)
+                .await
+        };
+        let mut outcomes = vec![written.await];
         if publish {
             outcomes.push(self.topics.publish(&alerts.failed(&reason)).await);
         }
@@ -206,19 +323,22 @@ impl UploadProcessor {
         }
     }
 
-    /// Writes the results of a file again, unless those of a newer upload have replaced them.
+    /// Writes the results of a file again, with what its open rows wait for, unless those of a newer upload have replaced
+    /// them.
     ///
     /// # Errors
     /// If a call fails, or another invocation writes the results at the same time.
-    pub async fn refresh_results(&self, file: &FileId) -> Result<(), UploadError> {
-        let Some(existing) = self.bucket.results(file).await? else {
+    pub async fn refresh_results(&self, file: &FileId, now: Timestamp) -> Result<(), UploadError> {
+        let existing = self.bucket.results(&file.key).await?;
+        let Some(existing) = existing.filter(|it| it.version.as_ref() == Some(&file.version))
+        else {
             tracing::info!(
                 file.key = file.key,
                 "its results were replaced by those of a newer upload"
             );
             return Ok(());
         };
-        let Ok(mut answers) = csv::read(&existing.bytes) else {
+        let Ok(mut answers) = csv::read(&existing.bytes, Owner::Optional) else {
             tracing::warn!(file.key = file.key, "its results were changed by hand");
             return Ok(());
         };
@@ -229,10 +349,24 @@ impl UploadProcessor {
             .map(Row::key)
             .collect();
         let requests = self.ledger.read(open.iter().map(String::as_str)).await?;
-        if results::refresh(&mut answers, file, |key| requests.get(key)) {
+        let waits = |request: &AccountRequest| {
+            request.status == Status::Valid && request.waits_for.is_none()
+        };
+        let keys = if requests.values().any(waits) {
+            let line = self.ledger.with_status(Status::Valid, 0).await?;
+            line.into_iter().map(|it| it.account_email).collect()
+        } else {
+            Vec::new()
+        };
+        let line = Line { keys: &keys, now };
+        let refreshed = results::refresh(&mut answers, file, &line, |key| requests.get(key));
+        if refreshed.changed {
             self.bucket
-                .rewrite_results(file, existing, answers.write())
+                .rewrite_results(file, &existing, answers.write())
                 .await?;
+        }
+        if refreshed.lost {
+            self.ledger.correct_open(file, refreshed.open).await?;
         }
         Ok(())
     }
@@ -251,18 +385,30 @@ impl UploadProcessor {
     async fn rows(
         &self,
         upload: &Upload,
+        former: Option<&Results>,
         now: Timestamp,
     ) -> Result<(File, Counts, Vec<String>), NotProcessed> {
-        let progress = self.ledger.progress([&upload.file]).await?;
-        if let Some(progress) = progress.get(&upload.file)
-            && progress.processed
-        {
-            return Err(NotProcessed::Duplicate(*progress));
+        let (bytes, mode) = self.read(upload).await?;
+        match mode.as_deref().map(str::trim) {
+            None => {}
+            Some(mode) if mode.eq_ignore_ascii_case(CHECK) => {
+                let checked = self.check(&upload.file.key, &bytes).await;
+                return Err(NotProcessed::OnlyChecked(checked?.results));
+            }
+            Some(mode) => {
+                let text = format!(
+                    "the metadata {MODE} of the file is {}: only {CHECK} is known",
+                    shown(mode)
+                );
+                return Err(Refusal(text).into());
+            }
         }
-        let mut file = self.read(upload).await?;
+        let mut file = csv::read(&bytes, self.owner())?;
         let names = Names::of(&file.rows);
         // Boxed: so many calls at once make a large future.
-        let (organization, catalog) = Box::pin(self.read_organization(&names)).await?;
+        let (mut organization, catalog) = Box::pin(self.read_organization(&names)).await?;
+        self.read_existing(&file.rows, &mut organization, catalog.as_ref())
+            .await?;
         let requested: Vec<RequestedAccount<'_>> = file
             .rows
             .iter()
@@ -276,9 +422,11 @@ impl UploadProcessor {
             .await?;
         let mut counts = Counts::default();
         let mut refused = Vec::new();
+        let mut accepted = BTreeSet::new();
         for (row, decision) in file.rows.iter_mut().zip(decisions) {
             match decision {
                 Ok(request) => {
+                    accepted.insert(request.account_email.clone());
                     counts.accepted(&request, request.is_of(&upload.file));
                     results::fill_in(row, &request);
                 }
@@ -290,23 +438,17 @@ impl UploadProcessor {
             }
         }
         counts.refused = refused.len();
+        if let Some(former) = former {
+            counts.taken_back = self.take_back(upload, former, &accepted, &mut file).await?;
+        }
         Ok((file, counts, refused))
     }
 
-    async fn read(&self, upload: &Upload) -> Result<File, NotProcessed> {
-        let key = &upload.file.key;
-        if !is_csv(key) {
-            return Err(Refusal(format!(
-                "{} is not a CSV: its name has to end in .csv",
-                shown(key)
-            ))
-            .into());
-        }
-        if upload.size > MOST_BYTES as u64 {
-            return Err(Refusal::too_long().into());
-        }
+    /// The bytes of an upload, and its mode.
+    async fn read(&self, upload: &Upload) -> Result<(Vec<u8>, Option<String>), NotRead> {
+        acceptable(&upload.file.key, upload.size)?;
         match self.bucket.file(upload).await? {
-            Content::Bytes(bytes) => Ok(csv::read(&bytes)?),
+            Content::Bytes { bytes, mode } => Ok((bytes, mode)),
             Content::TooLong => Err(Refusal::too_long().into()),
             Content::Deleted => Err(Refusal(
                 "the file was deleted or replaced before it could be read: upload it again"
@@ -316,15 +458,23 @@ impl UploadProcessor {
         }
     }
 
+    /// Who has to say who owns an account: only Account Factory asks for it.
+    pub(crate) fn owner(&self) -> Owner {
+        match self.control_tower {
+            Some(_) => Owner::Required,
+            None => Owner::Optional,
+        }
+    }
+
     /// The organization and what IAM Identity Center knows, read once for the whole file.
-    async fn read_organization(
+    pub(crate) async fn read_organization(
         &self,
         names: &Names,
-    ) -> Result<(Organization, Option<AccessCatalog>), NotProcessed> {
+    ) -> Result<(Organization, Option<AccessCatalog>), NotRead> {
         let governed = async {
             let governed = self.control_tower.as_ref().map(ControlTower::governed);
             let governed = OptionFuture::from(governed).await.transpose();
-            governed.map_err(NotProcessed::from)
+            governed.map_err(NotRead::from)
         };
         let catalog = async {
             let catalog = self.catalog_reader.as_ref().map(|it| it.read(names));
@@ -390,11 +540,16 @@ impl UploadProcessor {
             for (nth, (place, request)) in submitted.into_iter().enumerate() {
                 match refused.remove(&nth) {
                     None => decided[place] = Some(Ok(request)),
+                    Some(SubmissionRefusal::NameTaken(holder))
+                        if !self.is_open(&holder).await? =>
+                    {
+                        // Somebody deleted the request that had the name.
+                        let name = &requested[place].row.get(Column::AccountName);
+                        self.ledger.free_abandoned_name(name, &holder).await?;
+                        left.push(place);
+                    }
                     Some(SubmissionRefusal::NameTaken(holder)) => {
-                        let fault = format!(
-                            "is the name of the account for {holder}, which is in progress already"
-                        );
-                        decided[place] = Some(Err(vec![Fault::of(Column::AccountName, fault)]));
+                        decided[place] = Some(Err(vec![name_taken(&holder)]));
                     }
                     Some(SubmissionRefusal::Changed) => {
                         left.push(place);
@@ -412,6 +567,20 @@ impl UploadProcessor {
     }
 }
 
+impl UploadProcessor {
+    /// Whether the request with this key has not ended.
+    async fn is_open(&self, email: &str) -> Result<bool, AwsCallError> {
+        let held = self.ledger.read([email]).await?;
+        Ok(held.values().any(|request| !request.status.ended()))
+    }
+}
+
+/// The fault that the request with this key, which is in progress, has the name of the row.
+pub(crate) fn name_taken(holder: &str) -> Fault {
+    let fault = format!("is the name of the account for {holder}, which is in progress already");
+    Fault::of(Column::AccountName, fault)
+}
+
 fn unit(unit: OrganizationalUnit) -> Unit {
     Unit {
         id: unit.id.0,
@@ -423,6 +592,11 @@ fn unit(unit: OrganizationalUnit) -> Unit {
 /// An account after its e-mail address.
 fn account(account: OrganizationAccount) -> Option<(String, Account)> {
     let known = Account {
+        parent: account
+            .path
+            .as_ref()
+            .and_then(|path| path.last())
+            .map(|unit| unit.0.clone()),
         id: account.id,
         name: account.name.unwrap_or_default(),
         state: account.state,

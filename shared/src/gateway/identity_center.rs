@@ -1,15 +1,20 @@
 //! IAM Identity Center: permission sets and assignments, and the groups of its identity store.
 
-use aws_sdk_identitystore::Client as StoreClient;
+use aws_sdk_identitystore::{
+    Client as StoreClient,
+    types::{AlternateIdentifier, MemberId, UniqueAttribute},
+};
 use aws_sdk_ssoadmin::{
     Client,
     types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType},
 };
+use aws_smithy_types::Document;
 
 use super::rates::{Paces, QuotaShare, identity_center as rates, no_retries};
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
+    principal::Principal,
 };
 
 /// Entries of a page (`ListGroups`, `ListPermissionSets`: up to 100).
@@ -158,18 +163,19 @@ impl IdentityCenter {
         })
     }
 
-    /// Requests the assignment of a permission set to a group in an account. Idempotent: an assignment that
-    /// exists is created again.
+    /// Requests the assignment of a permission set to a group or a user in an account. Idempotent: an assignment
+    /// that exists is created again.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn create_assignment(
         &self,
         account: &AccountId,
-        group_id: &str,
+        (principal, principal_id): (Principal, &str),
         permission_set_arn: &str,
     ) -> Result<AssignmentStatus, AwsCallError> {
         const OPERATION: &str = "CreateAccountAssignment";
+        let principal_type = type_of(principal);
         let answer = self
             .paces
             .call(&rates::ALL_OPERATIONS, async || {
@@ -178,8 +184,8 @@ impl IdentityCenter {
                     .instance_arn(&self.instance)
                     .target_type(TargetType::AwsAccount)
                     .target_id(account.as_str())
-                    .principal_type(PrincipalType::Group)
-                    .principal_id(group_id)
+                    .principal_type(principal_type.clone())
+                    .principal_id(principal_id)
                     .permission_set_arn(permission_set_arn)
                     .send()
                     .await
@@ -187,6 +193,47 @@ impl IdentityCenter {
             })
             .await?;
         Ok(status_of(answer.account_assignment_creation_status))
+    }
+
+    /// Every account that a group or a user has access to by assignments of its own, with the ARN of the permission
+    /// set. What a user has through its groups is left out.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn assignments_of(
+        &self,
+        (principal, principal_id): (Principal, &str),
+    ) -> Result<Vec<(AccountId, String)>, AwsCallError> {
+        const OPERATION: &str = "ListAccountAssignmentsForPrincipal";
+        let mut assignments = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = self
+                .paces
+                .call(&rates::ALL_OPERATIONS, async || {
+                    self.client
+                        .list_account_assignments_for_principal()
+                        .instance_arn(&self.instance)
+                        .principal_type(type_of(principal))
+                        .principal_id(principal_id)
+                        .max_results(PAGE)
+                        .set_next_token(next_token.clone())
+                        .send()
+                        .await
+                        .map_err(|error| AwsCallError::new(Service::SsoAdmin, OPERATION, &error))
+                })
+                .await?;
+            let found = page.account_assignments.unwrap_or_default().into_iter();
+            assignments.extend(found.filter_map(|assignment| {
+                let own = assignment.principal_id.as_deref() == Some(principal_id);
+                let account = assignment.account_id?.parse().ok()?;
+                own.then_some((account, assignment.permission_set_arn?))
+            }));
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(assignments);
+            }
+        }
     }
 
     /// How far the request of an assignment is; `None` if AWS does not know the request (any more).
@@ -215,6 +262,13 @@ impl IdentityCenter {
             Err(error) if error.class() == AwsErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn type_of(principal: Principal) -> PrincipalType {
+    match principal {
+        Principal::Group => PrincipalType::Group,
+        Principal::User => PrincipalType::User,
     }
 }
 
@@ -288,6 +342,91 @@ impl IdentityStore {
         });
         Ok(Page {
             entries: groups.collect(),
+            next_token: page.next_token,
+        })
+    }
+}
+
+impl IdentityStore {
+    /// The id of the user with this name or e-mail address; `None` if there is none.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn user_id(&self, store: &str, text: &str) -> Result<Option<String>, AwsCallError> {
+        for attribute in ["userName", "emails.value"] {
+            if attribute == "emails.value" && !text.contains('@') {
+                continue;
+            }
+            let found = self.user_with(store, attribute, text).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn user_with(
+        &self,
+        store: &str,
+        attribute: &str,
+        value: &str,
+    ) -> Result<Option<String>, AwsCallError> {
+        const OPERATION: &str = "GetUserId";
+        let unique = UniqueAttribute::builder()
+            .attribute_path(attribute)
+            .attribute_value(Document::String(value.to_owned()))
+            .build()
+            .ok()
+            .map(AlternateIdentifier::UniqueAttribute);
+        let answer = self
+            .paces
+            .call(&rates::GET_USER_ID, async || {
+                self.client
+                    .get_user_id()
+                    .identity_store_id(store)
+                    .set_alternate_identifier(unique.clone())
+                    .send()
+                    .await
+                    .map_err(|error| AwsCallError::new(Service::IdentityStore, OPERATION, &error))
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(Some(answer.user_id)),
+            Err(error) if error.class() == AwsErrorClass::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A page of the ids of the groups that the user with this id is in.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn groups_of_user(
+        &self,
+        store: &str,
+        user_id: &str,
+        next_token: Option<String>,
+    ) -> Result<Page<String>, AwsCallError> {
+        const OPERATION: &str = "ListGroupMembershipsForMember";
+        let page = self
+            .paces
+            .call(&rates::LIST_GROUP_MEMBERSHIPS_FOR_MEMBER, async || {
+                self.client
+                    .list_group_memberships_for_member()
+                    .identity_store_id(store)
+                    .member_id(MemberId::UserId(user_id.to_owned()))
+                    .max_results(PAGE)
+                    .set_next_token(next_token.clone())
+                    .send()
+                    .await
+                    .map_err(|error| AwsCallError::new(Service::IdentityStore, OPERATION, &error))
+            })
+            .await?;
+        let groups = page.group_memberships.into_iter();
+        Ok(Page {
+            entries: groups
+                .filter_map(|membership| membership.group_id)
+                .collect(),
             next_token: page.next_token,
         })
     }

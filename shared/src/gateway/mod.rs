@@ -1,5 +1,7 @@
 //! The AWS services that several functions call. An SDK type or error never leaves a gateway.
 
+#[cfg(feature = "contacts")]
+pub mod contacts;
 #[cfg(feature = "identity-center")]
 pub mod identity_center;
 #[cfg(feature = "organizations")]

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use aws_sdk_organizations::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
+    operation::{create_account::CreateAccountError, tag_resource::TagResourceError},
     types::{
-        Account as SdkAccount, CreateAccountState, CreateAccountStatus, Parent, ParentType, Tag,
+        Account as SdkAccount, ConstraintViolationExceptionReason, CreateAccountState,
+        CreateAccountStatus, Parent, ParentType, Tag,
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -424,20 +426,57 @@ impl Organizations {
         name: &str,
         tags: &[(&str, String)],
     ) -> Result<AccountCreation, AwsCallError> {
-        let tags = tags
-            .iter()
-            .filter_map(|(key, value)| Tag::builder().key(*key).value(value).build().ok())
-            .collect();
         let answer = self
             .client
             .create_account()
             .email(email)
             .account_name(name)
-            .set_tags(Some(tags))
+            .set_tags(Some(sdk_tags(tags)))
             .send()
             .await
-            .map_err(|error| failed("CreateAccount", &error))?;
+            .map_err(|error| {
+                let reason = match error.as_service_error() {
+                    Some(CreateAccountError::ConstraintViolationException(refusal)) => refusal
+                        .reason()
+                        .map(ConstraintViolationExceptionReason::as_str),
+                    _ => None,
+                };
+                failed("CreateAccount", &error).because(Service::Organizations, reason)
+            })?;
         Ok(creation_of(answer.create_account_status))
+    }
+
+    /// Gives an account these tags, values by keys; its other tags stay.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn tag_account(
+        &self,
+        account: &AccountId,
+        tags: &[(&str, String)],
+    ) -> Result<(), AwsCallError> {
+        self.paces
+            .call(&rates::TAG_RESOURCE, async || {
+                self.client
+                    .tag_resource()
+                    .resource_id(account.as_str())
+                    .set_tags(Some(sdk_tags(tags)))
+                    .send()
+                    .await
+                    .map_err(|error| {
+                        let reason = match error.as_service_error() {
+                            Some(TagResourceError::ConstraintViolationException(refusal)) => {
+                                refusal
+                                    .reason()
+                                    .map(ConstraintViolationExceptionReason::as_str)
+                            }
+                            _ => None,
+                        };
+                        failed("TagResource", &error).because(Service::Organizations, reason)
+                    })
+            })
+            .await
+            .map(drop)
     }
 
     /// The request of `CreateAccount` with this id.
@@ -543,6 +582,12 @@ fn units_of(path: &str) -> Vec<OuId> {
     path.split('/')
         .filter(|part| part.starts_with("ou-") || part.starts_with("r-"))
         .map(|unit| OuId(unit.to_owned()))
+        .collect()
+}
+
+fn sdk_tags(tags: &[(&str, String)]) -> Vec<Tag> {
+    tags.iter()
+        .filter_map(|(key, value)| Tag::builder().key(*key).value(value).build().ok())
         .collect()
 }
 

@@ -71,8 +71,11 @@ const NEW_ACCOUNT_HANDLER: &str = "new-account-handler";
 pub const RATES: &[&PublishedRate] = &[
     &account::GET_ALTERNATE_CONTACT,
     &account::GET_CONTACT_INFORMATION,
+    &account::PUT_ALTERNATE_CONTACT,
     &identity_center::ALL_OPERATIONS,
     &identity_center::DESCRIBE_GROUP,
+    &identity_center::GET_USER_ID,
+    &identity_center::LIST_GROUP_MEMBERSHIPS_FOR_MEMBER,
     &identity_center::LIST_GROUPS,
     &organizations::DESCRIBE_ACCOUNT,
     &organizations::DESCRIBE_CREATE_ACCOUNT_STATUS,
@@ -84,6 +87,7 @@ pub const RATES: &[&PublishedRate] = &[
     &organizations::LIST_ROOTS,
     &organizations::LIST_TAGS_FOR_RESOURCE,
     &organizations::MOVE_ACCOUNT,
+    &organizations::TAG_RESOURCE,
     &security_hub::BATCH_UPDATE_FINDINGS,
     &security_hub::GET_FINDINGS,
 ];
@@ -102,7 +106,7 @@ pub mod organizations {
     pub(crate) const DESCRIBE_CREATE_ACCOUNT_STATUS: PublishedRate =
         rate(SERVICE, "DescribeCreateAccountStatus", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const DESCRIBE_ORGANIZATIONAL_UNIT: PublishedRate =
-        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(DIRECTORY_REFRESHER, 50)]);
+        rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 40), (DIRECTORY_REFRESHER, 50)]);
     pub(crate) const LIST_ACCOUNTS: PublishedRate =
         rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 40)]);
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =
@@ -110,18 +114,20 @@ pub mod organizations {
     pub(crate) const LIST_ORGANIZATIONAL_UNITS_FOR_PARENT: PublishedRate =
         rate(SERVICE, "ListOrganizationalUnitsForParent", (5, 8), &[(DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 60)]);
     pub(crate) const LIST_PARENTS: PublishedRate =
-        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 60), (DIRECTORY_REFRESHER, 30)]);
+        rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 45), (DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 15)]);
     pub(crate) const LIST_ROOTS: PublishedRate =
         rate(SERVICE, "ListRoots", (1, 2), &[(NEW_ACCOUNT_HANDLER, 80)]);
     pub(crate) const LIST_TAGS_FOR_RESOURCE: PublishedRate =
         rate(SERVICE, "ListTagsForResource", (10, 15), &[(DIRECTORY_REFRESHER, 60)]);
     pub(crate) const MOVE_ACCOUNT: PublishedRate =
         rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 90)]);
+    pub(crate) const TAG_RESOURCE: PublishedRate =
+        rate(SERVICE, "TagResource", (4, 6), &[(CREATE_MANAGED_ACCOUNT, 75)]);
 }
 
 /// AWS Account Management ("Quotas for AWS Account Management").
 pub mod account {
-    use super::{DIRECTORY_REFRESHER, PublishedRate, rate};
+    use super::{CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, PublishedRate, rate};
 
     const SERVICE: &str = "account";
     const SHARES: &[(&str, u32)] = &[(DIRECTORY_REFRESHER, 60)];
@@ -130,6 +136,12 @@ pub mod account {
         rate(SERVICE, "GetAlternateContact", (10, 15), SHARES);
     pub(crate) const GET_CONTACT_INFORMATION: PublishedRate =
         rate(SERVICE, "GetContactInformation", (10, 15), SHARES);
+    pub(crate) const PUT_ALTERNATE_CONTACT: PublishedRate = rate(
+        SERVICE,
+        "PutAlternateContact",
+        (5, 8),
+        &[(CREATE_MANAGED_ACCOUNT, 60)],
+    );
 }
 
 /// IAM Identity Center: its operations together, those of its identity store each for itself ("IAM Identity
@@ -144,6 +156,10 @@ pub mod identity_center {
         rate("sso", "IAM Identity Center", (20, 20), &[(CREATE_ACCOUNT_ASSIGNMENT, 40), (NEW_ACCOUNT_HANDLER, 40)]);
     pub(crate) const DESCRIBE_GROUP: PublishedRate =
         rate(STORE, "DescribeGroup", (20, 20), &[(NEW_ACCOUNT_HANDLER, 75)]);
+    pub(crate) const GET_USER_ID: PublishedRate =
+        rate(STORE, "GetUserId", (20, 20), &[(NEW_ACCOUNT_HANDLER, 75)]);
+    pub(crate) const LIST_GROUP_MEMBERSHIPS_FOR_MEMBER: PublishedRate =
+        rate(STORE, "ListGroupMembershipsForMember", (20, 20), &[(NEW_ACCOUNT_HANDLER, 75)]);
     pub(crate) const LIST_GROUPS: PublishedRate =
         rate(STORE, "ListGroups", (20, 20), &[(NEW_ACCOUNT_HANDLER, 75)]);
 }

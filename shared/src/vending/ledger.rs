@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::{
 use super::{
     expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
-    request::{AccountRequest, Status},
+    request::{AccountRequest, Status, Unit},
 };
 use crate::{
     aws::CallCounter,
@@ -30,44 +30,16 @@ use crate::{
 const KEYS_PER_READ: usize = 100;
 /// How often keys that DynamoDB left unprocessed are asked for again.
 const TRIES: usize = 3;
-/// Actions that one `TransactWriteItems` takes (its API reference).
-const ACTIONS_PER_TRANSACTION: usize = 100;
-/// Files that can wait for one request: ending it changes each in one transaction.
-const FILES_PER_REQUEST: usize = 90;
+/// A fault of the set-up that stays is published again after so long: a day, in milliseconds.
+const FAULT_TOLD_AGAIN_MS: i64 = 86_400_000;
+/// The same fault is published again after so long if it was over in between: an hour, in milliseconds.
+const NEXT_FAULT_TOLD_MS: i64 = 3_600_000;
 /// The index of `Accounts` by `Status` and `QueuedAt`.
-const BY_STATUS: &str = "ByStatus";
+pub(super) const BY_STATUS: &str = "ByStatus";
 /// The item of `VendingState` that lists the operation slots that are held.
 const OPERATIONS: &str = "operations";
 /// The item of `VendingState` that lists the assignment slots that are held.
 const ASSIGNMENTS: &str = "assignments";
-
-/// What a file asks the table for.
-#[derive(Debug)]
-pub enum Submission {
-    /// A request that is to be started.
-    Start {
-        /// The request.
-        request: Box<AccountRequest>,
-        /// The failed attempt that it replaces.
-        over: Option<u32>,
-    },
-    /// A request that is in progress already: the file waits for it too.
-    Follow {
-        /// Its key.
-        account_email: String,
-        /// Its attempt.
-        attempt: u32,
-    },
-}
-
-/// Why a submission was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Another request in progress has the same name: its key.
-    NameTaken(String),
-    /// The request has changed since it was read.
-    Changed,
-}
 
 /// What came of an attempt to claim an operation slot for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,14 +59,33 @@ pub struct Outcome {
     pub account_id: Option<AccountId>,
     /// Why it failed.
     pub error_msg: Option<String>,
+    /// Since when access is assigned, in milliseconds since 1970.
+    pub assigning_at: Option<i64>,
+    /// Whether it failed because the row was taken back.
+    pub withdrawn: bool,
+}
+
+/// How a request that had a slot waits for another.
+#[derive(Clone, Copy, Debug)]
+pub struct PutBack<'a> {
+    /// From when on it can get a slot, in milliseconds since 1970.
+    pub queued_at: i64,
+    /// What it waits for, for the person who wrote the row.
+    pub waits_for: &'a str,
+    /// Whether no other request gets a slot before that either: what it waits for concerns all.
+    pub all_wait: bool,
+    /// Its organizational unit, if that has another name by now.
+    pub unit: Option<&'a Unit>,
+    /// The account, if it exists and lacks only what comes after its creation.
+    pub account: Option<&'a AccountId>,
 }
 
 /// The gateway to both tables.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    client: Client,
-    accounts: String,
-    state: String,
+    pub(super) client: Client,
+    pub(super) accounts: String,
+    pub(super) state: String,
 }
 
 impl Ledger {
@@ -133,118 +124,6 @@ impl Ledger {
             .filter_map(readable)
             .map(|request| (request.account_email.clone(), request))
             .collect())
-    }
-
-    /// Stores what a file asks for and counts it as open; gives the index of each submission that was not
-    /// accepted, and why.
-    ///
-    /// # Errors
-    /// If a call fails. What was stored before stays: the same file again finds it.
-    pub async fn submit(
-        &self,
-        file: &FileId,
-        submissions: &[Submission],
-    ) -> Result<Vec<(usize, Refusal)>, AwsCallError> {
-        let mut refused = Vec::new();
-        let mut rest: Vec<usize> = (0..submissions.len()).rev().collect();
-        while !rest.is_empty() {
-            let mut batch = Vec::new();
-            // The last action counts the file's open requests.
-            let mut room = ACTIONS_PER_TRANSACTION - 1;
-            while let Some(place) = rest.pop() {
-                let actions = self.actions_of(file, &submissions[place])?;
-                if actions.len() > room {
-                    rest.push(place);
-                    break;
-                }
-                room -= actions.len();
-                batch.push((place, actions));
-            }
-            // A refused submission is left out, and the others are tried again.
-            while !batch.is_empty() {
-                let mut actions: Vec<_> = batch
-                    .iter()
-                    .flat_map(|(_, actions)| actions.clone())
-                    .collect();
-                actions.push(self.count_open(file, i64::try_from(batch.len()).unwrap_or(i64::MAX)));
-                let Some(reasons) = self.transact(actions).await? else {
-                    break;
-                };
-                let mut reasons = reasons.into_iter();
-                let before = batch.len();
-                batch.retain(|(place, actions)| {
-                    let own: Vec<_> = reasons.by_ref().take(actions.len()).collect();
-                    let refusal = refusal(&own);
-                    refused.extend(refusal.clone().map(|why| (*place, why)));
-                    refusal.is_none()
-                });
-                if batch.len() == before {
-                    return Err(AwsCallError::overtaken("TransactWriteItems"));
-                }
-            }
-        }
-        Ok(refused)
-    }
-
-    fn actions_of(
-        &self,
-        file: &FileId,
-        submission: &Submission,
-    ) -> Result<Vec<TransactWriteItem>, AwsCallError> {
-        match submission {
-            Submission::Start { request, over } => {
-                let item: Item = serde_dynamo::to_item(request.as_ref()).map_err(|error| {
-                    AwsCallError::new::<TransactWriteItemsError>(
-                        Service::DynamoDb,
-                        "TransactWriteItems",
-                        &SdkError::construction_failure(error),
-                    )
-                })?;
-                let put = Expression::of(match over {
-                    None => "attribute_not_exists(#AccountEmail)",
-                    Some(_) => "#Status = :failed AND #Attempt = :over",
-                })
-                .values(over.iter().flat_map(|over| {
-                    [
-                        (":failed", text(Status::Failed.as_str())),
-                        (":over", number(*over)),
-                    ]
-                }))
-                .put(&self.accounts, item);
-                let name =
-                    Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
-                        .values([(":email", text(&request.account_email))])
-                        .update(
-                            &self.state,
-                            state_key(&name_key(request)),
-                            "SET #AccountEmail = :email",
-                        );
-                Ok(vec![put, name])
-            }
-            Submission::Follow {
-                account_email,
-                attempt,
-            } => Ok(vec![
-                Expression::of(
-                    "#Attempt = :attempt AND #Status IN (:valid, :provisioning, :assigning) \
-                     AND NOT contains(#Files, :file) AND size(#Files) < :most",
-                )
-                .values([
-                    (":attempt", number(*attempt)),
-                    (":valid", text(Status::Valid.as_str())),
-                    (":provisioning", text(Status::Provisioning.as_str())),
-                    (":assigning", text(Status::Assigning.as_str())),
-                    (":file", text(&file.to_string())),
-                    (":files", set([file.to_string()])),
-                    (":most", number(FILES_PER_REQUEST)),
-                ])
-                .update(
-                    &self.accounts,
-                    account_key(account_email),
-                    "ADD #Files :files",
-                ),
-            ]),
-        }
     }
 
     /// The requests that wait for a slot at `now` (milliseconds since 1970), the oldest first.
@@ -295,9 +174,11 @@ impl Ledger {
             [(":now", number(now))],
         );
         let operation = Expression::of(
-            "attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email))",
+            "(attribute_not_exists(#PausedUntil) OR #PausedUntil <= :now) AND \
+             (attribute_not_exists(#Running) OR (size(#Running) < :most AND NOT contains(#Running, :email)))",
         )
         .values([
+            (":now", number(now)),
             (":most", number(slots)),
             (":email", text(&request.account_email)),
             (":emails", set([request.account_email.clone()])),
@@ -337,30 +218,109 @@ impl Ledger {
         self.transact(vec![row]).await.map(drop)
     }
 
-    /// Releases the slot of a request, which waits for another from `queued_at` on (milliseconds since
-    /// 1970). `false` if it did not hold one any more.
+    /// Releases the slot of a request, which waits for another. `false` if it did not hold one any more.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn put_back(
         &self,
         request: &AccountRequest,
-        queued_at: i64,
+        how: PutBack<'_>,
     ) -> Result<bool, AwsCallError> {
+        let mut change = "#QueuedAt = :queued, #PutBack = :times, #WaitsFor = :reason".to_owned();
+        let mut values = vec![
+            (":queued", number(how.queued_at)),
+            (":times", number(request.put_back + 1)),
+            (":reason", text(how.waits_for)),
+        ];
+        if let Some(unit) = how.unit {
+            change.push_str(", #Unit = :unit");
+            let unit: Item = serde_dynamo::to_item(unit).map_err(no_item)?;
+            values.push((":unit", AttributeValue::M(unit)));
+        }
+        if let Some(account) = how.account {
+            change.push_str(", #AccountId = :account, #OnlyDetails = :yes");
+            values.push((":account", text(account.as_str())));
+            values.push((":yes", AttributeValue::Bool(true)));
+        }
+        change.push_str(" REMOVE #OperationId, #StartedAt");
         let row = self.step(
             request,
             Status::Provisioning,
             Status::Valid,
-            "#QueuedAt = :queued, #PutBack = :times REMOVE #OperationId, #StartedAt",
-            [
-                (":queued", number(queued_at)),
-                (":times", number(request.put_back + 1)),
-            ],
+            &change,
+            values,
         );
-        let done = self
-            .transact(vec![row, self.release_slot(&request.account_email)])
-            .await?;
+        let slot = if how.all_wait {
+            Expression::of("")
+                .values([
+                    (":tokens", set([request.account_email.clone()])),
+                    (":until", number(how.queued_at)),
+                ])
+                .update(
+                    &self.state,
+                    state_key(OPERATIONS),
+                    "SET #PausedUntil = :until DELETE #Running :tokens",
+                )
+        } else {
+            self.release_slot(&request.account_email)
+        };
+        let done = self.transact(vec![row, slot]).await?;
         Ok(done.is_none())
+    }
+
+    /// Claims the alert about a fault of the set-up, in these `words`, at `now` (milliseconds since 1970). `false` if
+    /// it was published within a day; or within an hour, if it was over in between: of several accounts some may
+    /// still meet it.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn claim_fault_alert(&self, words: &str, now: i64) -> Result<bool, AwsCallError> {
+        let action = Expression::of(
+            "attribute_not_exists(#FaultTold) OR #FaultTold <> :words OR #FaultToldAt <= :day \
+             OR (#FaultOver = :yes AND #FaultToldAt <= :hour)",
+        )
+        .values([
+            (":words", text(words)),
+            (":now", number(now)),
+            (":day", number(now - FAULT_TOLD_AGAIN_MS)),
+            (":hour", number(now - NEXT_FAULT_TOLD_MS)),
+            (":yes", AttributeValue::Bool(true)),
+        ])
+        .update(
+            &self.state,
+            state_key(OPERATIONS),
+            "SET #FaultTold = :words, #FaultToldAt = :now REMOVE #FaultOver",
+        );
+        Ok(self.transact(vec![action]).await?.is_none())
+    }
+
+    /// Releases the claim of the alert about a fault: it could not be published.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn forget_fault_alert(&self) -> Result<(), AwsCallError> {
+        let action = Expression::of("").update(
+            &self.state,
+            state_key(OPERATIONS),
+            "REMOVE #FaultTold, #FaultToldAt",
+        );
+        self.transact(vec![action]).await.map(drop)
+    }
+
+    /// Stores that the fault of the set-up is over: nothing is paused, and the next one is published.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn end_fault(&self) -> Result<(), AwsCallError> {
+        let action = Expression::of("")
+            .values([(":yes", AttributeValue::Bool(true))])
+            .update(
+                &self.state,
+                state_key(OPERATIONS),
+                "SET #FaultOver = :yes REMOVE #PausedUntil",
+            );
+        self.transact(vec![action]).await.map(drop)
     }
 
     /// Changes a request from the status that it was read in to `to`, with everything that depends on it:
@@ -385,13 +345,22 @@ impl Ledger {
             set.push("#ErrorMsg = :message");
             values.push((":message", text(message)));
         }
+        if let Some(since) = outcome.assigning_at {
+            set.push("#AssigningAt = :since");
+            values.push((":since", number(since)));
+        }
+        if outcome.withdrawn {
+            set.push("#Withdrawn = :yes");
+            values.push((":yes", AttributeValue::Bool(true)));
+        }
         let row = self.step(request, request.status, to, &set.join(", "), values);
         let mut actions = vec![row];
         if request.status == Status::Provisioning {
             actions.push(self.release_slot(&request.account_email));
         }
         if to.ended() {
-            actions.push(self.free_name(request));
+            let name = name_key(&request.account_name);
+            actions.push(self.free_name(&request.account_email, &name));
             actions.extend(
                 request
                     .files
@@ -485,14 +454,27 @@ impl Ledger {
         let items = self.read_all(&self.state, keys).await?;
         Ok(items
             .iter()
-            .filter_map(|item| {
-                let id = item.get("Id")?.as_s().ok()?;
-                Some((
-                    id.strip_prefix("file#")?.parse().ok()?,
-                    progress_of(Some(item)),
-                ))
-            })
+            .filter_map(|item| Some((file_of(item)?, progress_of(Some(item)))))
             .collect())
+    }
+
+    /// Which of these account names requests in progress have: names in lower case, each with its request's key.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn names_in_progress(
+        &self,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, String>, AwsCallError> {
+        let ids: BTreeSet<String> = names.into_iter().map(name_key).collect();
+        let keys = ids.iter().map(|id| state_key(id)).collect();
+        let items = self.read_all(&self.state, keys).await?;
+        let holders = items.iter().filter_map(|item| {
+            let name = item.get("Id")?.as_s().ok()?.strip_prefix(NAME)?;
+            let holder = item.get("AccountEmail")?.as_s().ok()?;
+            Some((name.to_owned(), holder.clone()))
+        });
+        Ok(holders.collect())
     }
 
     /// Stores that every row of a file has been processed; the item expires at `expires_at` (seconds since
@@ -523,7 +505,7 @@ impl Ledger {
     }
 
     /// The change of a request's own item.
-    fn step<'v>(
+    pub(super) fn step<'v>(
         &self,
         request: &AccountRequest,
         from: Status,
@@ -570,13 +552,14 @@ impl Ledger {
         )
     }
 
-    fn free_name(&self, request: &AccountRequest) -> TransactWriteItem {
+    /// Frees the name with this key, if it is that of the request of `email`.
+    pub(super) fn free_name(&self, email: &str, key: &str) -> TransactWriteItem {
         Expression::of("attribute_not_exists(#AccountEmail) OR #AccountEmail = :email")
-            .values([(":email", text(&request.account_email))])
-            .delete(&self.state, state_key(&name_key(request)))
+            .values([(":email", text(email))])
+            .delete(&self.state, state_key(key))
     }
 
-    fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
+    pub(super) fn count_open(&self, file: &FileId, by: i64) -> TransactWriteItem {
         Expression::of("").values([(":by", number(by))]).update(
             &self.state,
             state_key(&file_key(file)),
@@ -585,7 +568,7 @@ impl Ledger {
     }
 
     /// Makes all changes or none; gives the reasons, one for each action, if a condition failed.
-    async fn transact(
+    pub(super) async fn transact(
         &self,
         actions: Vec<TransactWriteItem>,
     ) -> Result<Option<Vec<CancellationReason>>, AwsCallError> {
@@ -623,7 +606,11 @@ impl Ledger {
             .collect())
     }
 
-    async fn read_all(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, AwsCallError> {
+    pub(super) async fn read_all(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, AwsCallError> {
         const OPERATION: &str = "BatchGetItem";
         let mut items = Vec::new();
         for chunk in keys.chunks(KEYS_PER_READ) {
@@ -668,20 +655,38 @@ impl Ledger {
     }
 }
 
-fn account_key(email: &str) -> Item {
+/// What cannot be written as an item.
+pub(super) fn no_item(error: serde_dynamo::Error) -> AwsCallError {
+    AwsCallError::new::<TransactWriteItemsError>(
+        Service::DynamoDb,
+        "TransactWriteItems",
+        &SdkError::construction_failure(error),
+    )
+}
+
+pub(super) fn account_key(email: &str) -> Item {
     Item::from([("AccountEmail".to_owned(), text(email))])
 }
 
-fn state_key(id: &str) -> Item {
+pub(super) fn state_key(id: &str) -> Item {
     Item::from([("Id".to_owned(), text(id))])
 }
 
-fn name_key(request: &AccountRequest) -> String {
-    format!("name#{}", request.account_name.to_lowercase())
+/// What the ids of names of accounts begin with.
+const NAME: &str = "name#";
+
+pub(super) fn name_key(account_name: &str) -> String {
+    format!("{NAME}{}", account_name.to_lowercase())
 }
 
-fn file_key(file: &FileId) -> String {
+pub(super) fn file_key(file: &FileId) -> String {
     format!("file#{file}")
+}
+
+/// The file that an item of `VendingState` is about.
+pub(super) fn file_of(item: &Item) -> Option<FileId> {
+    let id = item.get("Id")?.as_s().ok()?;
+    id.strip_prefix("file#")?.parse().ok()
 }
 
 fn progress_of(item: Option<&Item>) -> FileProgress {
@@ -695,48 +700,8 @@ fn progress_of(item: Option<&Item>) -> FileProgress {
 }
 
 /// An item as a request. One that somebody changed by hand until it is none is logged and skipped.
-fn readable(item: Item) -> Option<AccountRequest> {
+pub(super) fn readable(item: Item) -> Option<AccountRequest> {
     serde_dynamo::from_item(item)
         .inspect_err(|error| tracing::error!(%error, "an item of the Accounts table is no request"))
         .ok()
-}
-
-/// Why a submission was refused, from the reasons of its own actions.
-fn refusal(reasons: &[CancellationReason]) -> Option<Refusal> {
-    let place = reasons.iter().position(failed)?;
-    let holder = reasons[place]
-        .item
-        .as_ref()
-        .and_then(|item| item.get("AccountEmail")?.as_s().ok());
-    match (place, holder) {
-        (1, Some(holder)) => Some(Refusal::NameTaken(holder.clone())),
-        _ => Some(Refusal::Changed),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_name_is_not_a_changed_request() {
-        let reason = |code: &str, item: Option<Item>| {
-            CancellationReason::builder()
-                .code(code)
-                .set_item(item)
-                .build()
-        };
-        let holder = Item::from([("AccountEmail".to_owned(), text("other@example.com"))]);
-        let none = || reason("None", None);
-        let hit = |item| reason("ConditionalCheckFailed", item);
-        assert_eq!(refusal(&[none(), none()]), None);
-        assert_eq!(
-            refusal(&[none(), hit(Some(holder.clone()))]),
-            Some(Refusal::NameTaken("other@example.com".to_owned()))
-        );
-        assert_eq!(
-            refusal(&[hit(Some(holder)), none()]),
-            Some(Refusal::Changed)
-        );
-    }
 }

@@ -5,6 +5,8 @@
 //! * [`creation`]: how accounts are created.
 //! * [`task`]: the messages that the functions of the flow send to each other.
 //! * [`ledger`]: both tables in DynamoDB; every change of state is one conditional transaction.
+//! * [`submission`]: what a file asks the table for, and takes back.
+//! * [`upkeep`]: what keeps the tables right after something was lost.
 //!
 //! The `Accounts` table holds a request per e-mail address. The `VendingState` table holds what has
 //! to change with it: the slots that are held, the names that are taken, the number of a file's open requests.
@@ -14,4 +16,6 @@ mod expression;
 pub mod file;
 pub mod ledger;
 pub mod request;
+pub mod submission;
 pub mod task;
+pub mod upkeep;

@@ -1,12 +1,12 @@
 //! An account request and its status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::file::FileId;
-use crate::ids::AccountId;
+use crate::{ids::AccountId, principal::Principal};
 
 /// The status of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,18 +47,52 @@ impl Status {
     }
 }
 
-/// A group of IAM Identity Center and the permission set that it gets on an account.
+/// A group or user of IAM Identity Center and the permission set that it gets on an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Access {
-    /// The group's id in the identity store.
+    /// What `group_id` and `group_name` are about.
+    #[serde(default, skip_serializing_if = "Principal::is_group")]
+    pub principal: Principal,
+    /// The group's or the user's id in the identity store.
     pub group_id: String,
-    /// The group's name.
+    /// The group's or the user's name.
     pub group_name: String,
     /// The permission set's ARN.
     pub permission_set_arn: String,
     /// The permission set's name.
     pub permission_set_name: String,
+}
+
+/// What an alternate contact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ContactKind {
+    /// Invoices.
+    Billing,
+    /// The operation of the account.
+    Operations,
+    /// Security.
+    Security,
+}
+
+impl ContactKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Security, Self::Billing, Self::Operations];
+}
+
+/// An alternate contact of an account (`PutAlternateContact` wants all four).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Contact {
+    /// The name of a person or a team.
+    pub name: String,
+    /// What this person or team is.
+    pub title: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The telephone number.
+    pub phone: String,
 }
 
 /// An organizational unit.
@@ -78,6 +112,17 @@ impl Unit {
     #[must_use]
     pub fn as_managed(&self) -> String {
         format!("{} ({})", self.name, self.id)
+    }
+
+    /// The unit with another name, in the same place.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        let above = self.path.strip_suffix(&self.name).unwrap_or_default();
+        Self {
+            id: self.id.clone(),
+            name: name.to_owned(),
+            path: format!("{above}{name}"),
+        }
     }
 }
 
@@ -113,6 +158,12 @@ pub struct AccountRequest {
     /// Who gets access to the account.
     #[serde(default)]
     pub access: Vec<Access>,
+    /// The tags that the account gets, values by keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The alternate contacts that the account gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contacts: BTreeMap<ContactKind, Contact>,
     /// Whether the account is in the organization already and is only enrolled.
     #[serde(default)]
     pub enrol: bool,
@@ -132,6 +183,30 @@ pub struct AccountRequest {
     /// The provisioned product of Account Factory; an earlier attempt's until this one has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_product_id: Option<String>,
+    /// When the attempt was asked for, in milliseconds since 1970; 0 in requests of an earlier version.
+    #[serde(default)]
+    pub requested_at: i64,
+    /// Since when access is assigned, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigning_at: Option<i64>,
+    /// When the schedule sent its assignments again, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign_sent_at: Option<i64>,
+    /// How often its assignments were sent again: messages of an earlier time have nothing to do any more.
+    #[serde(default)]
+    pub assign_chain: u32,
+    /// Whether the account exists, and has to be changed as the row says.
+    #[serde(default)]
+    pub change: bool,
+    /// Whether the account exists and is as the row says, except for its tags, its contacts and its access.
+    #[serde(default)]
+    pub only_details: bool,
+    /// Whether it failed because the row was taken back.
+    #[serde(default)]
+    pub withdrawn: bool,
+    /// What the request waits for, where that is more than its turn; of its last attempt to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// The files that wait for it, as [`FileId`]s.
     #[serde(
         default,
@@ -154,9 +229,30 @@ impl AccountRequest {
                 it.sso_user_last_name.clone(),
                 it.unit.id.clone(),
                 it.access.iter().cloned().collect::<BTreeSet<_>>(),
+                it.tags.clone(),
+                it.contacts.clone(),
             )
         };
         asked_for(self) == asked_for(other)
+    }
+
+    /// The versions of the file with this key that wait for it.
+    #[must_use]
+    pub fn versions_of(&self, key: &str) -> Vec<FileId> {
+        self.files
+            .iter()
+            .filter_map(|file| file.parse().ok())
+            .filter(|file: &FileId| file.key == key)
+            .collect()
+    }
+
+    /// The name of this attempt: no other request has it, not even after the table lost this one.
+    #[must_use]
+    pub fn attempt_id(&self) -> String {
+        format!(
+            "{}#{}#{}",
+            self.account_email, self.attempt, self.requested_at
+        )
     }
 
     /// Whether `file` waits for it.
@@ -165,15 +261,21 @@ impl AccountRequest {
         self.files.contains(&file.to_string())
     }
 
-    /// The idempotency token of the attempt: AWS does its work once, however often it is asked.
+    /// The idempotency token of the order: AWS does its work once, however often it is asked.
+    ///
+    /// An order whose answer was lost has the token that it had. One that AWS has answered by an error, or that
+    /// begins anew after the table lost its item, has another: to the same token AWS would repeat its old answer.
     ///
     /// 64 hexadecimal digits (Service Catalog takes up to 128 of `[a-zA-Z0-9_-]`).
     #[must_use]
     pub fn token(&self) -> String {
-        hex::encode(Sha256::digest(format!(
-            "{}#{}",
-            self.account_email, self.attempt
-        )))
+        let of_order = if self.requested_at == 0 {
+            // As an earlier version derived it: it may have given the order.
+            format!("{}#{}", self.account_email, self.attempt)
+        } else {
+            format!("{}#{}", self.attempt_id(), self.put_back)
+        };
+        hex::encode(Sha256::digest(of_order))
     }
 }
 
@@ -199,6 +301,8 @@ pub(crate) mod tests {
                 path: "Root/Workloads/Prod".to_owned(),
             },
             access: Vec::new(),
+            tags: BTreeMap::new(),
+            contacts: BTreeMap::new(),
             enrol: false,
             attempt: 1,
             queued_at: 1_000,
@@ -206,6 +310,14 @@ pub(crate) mod tests {
             started_at: None,
             operation_id: None,
             provisioned_product_id: None,
+            requested_at: 1_000,
+            assigning_at: None,
+            assign_sent_at: None,
+            assign_chain: 0,
+            change: false,
+            only_details: false,
+            withdrawn: false,
+            waits_for: None,
             files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
         }
     }
@@ -232,6 +344,33 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn tags_contacts_and_users_are_kept_and_need_not_be_there() {
+        let mut full = request();
+        full.tags = BTreeMap::from([("Team".to_owned(), "blue".to_owned())]);
+        full.contacts = BTreeMap::from([(ContactKind::Security, Contact::default())]);
+        full.access = vec![Access {
+            principal: Principal::User,
+            group_id: "u-1".to_owned(),
+            group_name: "ana".to_owned(),
+            permission_set_arn: "arn".to_owned(),
+            permission_set_name: "Read".to_owned(),
+        }];
+        let item: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
+            serde_dynamo::to_item(full.clone()).unwrap();
+        let contacts = item["Contacts"].as_m().unwrap();
+        assert!(contacts["SECURITY"].as_m().unwrap().contains_key("Email"));
+        let again: AccountRequest = serde_dynamo::from_item(item).unwrap();
+        assert_eq!(again, full);
+        assert!(!full.asks_the_same_as(&request()));
+        // An item of the version before.
+        let group = serde_json::json!({ "GroupId": "g", "GroupName": "blue",
+            "PermissionSetArn": "arn", "PermissionSetName": "Read" });
+        let access: Access = serde_json::from_value(group.clone()).unwrap();
+        assert_eq!(access.principal, Principal::Group);
+        assert_eq!(serde_json::to_value(access).unwrap(), group);
+    }
+
+    #[test]
     fn every_status_is_written_as_it_is_named() {
         for status in [
             Status::Valid,
@@ -255,6 +394,13 @@ pub(crate) mod tests {
         second.attempt = 2;
         assert_ne!(first.token(), second.token());
         assert_eq!(first.token().len(), 64);
+        let mut after_a_loss = request();
+        after_a_loss.requested_at = 2_000;
+        let mut after_a_refusal = request();
+        after_a_refusal.put_back = 1;
+        for other in [after_a_loss, after_a_refusal] {
+            assert_ne!(first.token(), other.token());
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::file::FileId;
 pub enum AccountEventsTask {
     /// Give free slots to waiting requests.
     Advance,
-    /// Ask AWS about operations that no event came of, and give free slots to waiting requests.
+    /// Ask AWS about operations that no event came of, look after every open request, and give free slots to waiting
+    /// requests.
     Reconcile,
 }
 
@@ -21,7 +22,7 @@ pub enum AccountEventsTask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 pub enum UploadsTask {
-    /// Write the results of an upload again: its last request has ended.
+    /// Write the results of an upload again: one of its requests has changed.
     Results(FileId),
 }
 
@@ -40,12 +41,23 @@ pub struct AssignTask {
     pub email: String,
     /// Its attempt.
     pub attempt: u32,
+    /// The request's `assign_chain` when the first of these messages was sent.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub chain: u32,
     /// The state of each assignment, in the request's order; those beyond are open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<AssignmentState>,
     /// How often they were polled since one of them made progress; `None` in the first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polls: Option<u32>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_first(chain: &u32) -> bool {
+    *chain == 0
 }
 
 /// The state of an assignment.
@@ -73,6 +85,7 @@ impl AssignTask {
         Self {
             email: email.to_owned(),
             attempt,
+            chain: 0,
             steps: Vec::new(),
             polls: None,
         }

@@ -29,6 +29,8 @@ const SLOTS: usize = 3;
 /// Batches after which a test no longer believes in an end.
 const PATIENCE: usize = 60;
 
+const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
+
 /// IAM Identity Center.
 #[derive(Default)]
 struct World {
@@ -143,6 +145,7 @@ impl World {
         match call.operation.as_str() {
             "CreateAccountAssignment" => self.create(&call.body),
             "DescribeAccountAssignmentCreationStatus" => self.describe(&call.body),
+            "Publish" => Answer::published(),
             "ChangeMessageVisibilityBatch" | "SendMessageBatch" => {
                 Answer::ok(json!({ "Successful": [], "Failed": [] }))
             }
@@ -154,11 +157,11 @@ impl World {
         assert_eq!(wanted["InstanceArn"], INSTANCE);
         assert_eq!(wanted["TargetType"], "AWS_ACCOUNT");
         assert_eq!(wanted["TargetId"], account(0));
-        assert_eq!(wanted["PrincipalType"], "GROUP");
         self.requests += 1;
         let id = format!("request-{}", self.requests);
         let group = wanted["PrincipalId"].as_str().unwrap();
-        let place = group.trim_start_matches("group-");
+        let (kind, place) = group.split_once('-').unwrap();
+        assert_eq!(wanted["PrincipalType"], kind.to_uppercase());
         let set = format!("arn:aws:sso:::permissionSet/ssoins-1/ps-{place}");
         assert_eq!(wanted["PermissionSetArn"], set);
         self.in_progress.insert(id.clone(), group.to_owned());
@@ -230,6 +233,7 @@ async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
             "VENDING_STATE_TABLE" => STATE,
+            "ERROR_TOPIC_ARN" => ERROR,
             "ASSIGNMENTS_QUEUE_URL" => QUEUE_URL,
             "IDENTITY_CENTER_INSTANCE_ARN" => INSTANCE,
             "OUTSTANDING_ASSIGNMENTS" => return Some(SLOTS.to_string()),
@@ -302,6 +306,27 @@ fn ended(world: &Shared, status: &str) {
         world.most_in_progress <= SLOTS,
         "{}",
         world.most_in_progress
+    );
+}
+
+#[tokio::test]
+async fn a_user_gets_access_as_a_group_does() {
+    let local = assigning(2);
+    let mut access = local.row()["Access"].clone();
+    let user = &mut access["L"][1]["M"];
+    user["Principal"] = json!({ "S": "USER" });
+    user["GroupId"] = json!({ "S": "user-1" });
+    local.set("Access", &access);
+    let wire = plain(&local).await;
+    assert!(!is_retried(&wire, &first()).await);
+    let types: BTreeSet<String> = wire
+        .calls_of("CreateAccountAssignment")
+        .iter()
+        .map(|call| call.body["PrincipalType"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        types,
+        BTreeSet::from(["GROUP".to_owned(), "USER".to_owned()])
     );
 }
 
@@ -505,10 +530,8 @@ async fn a_request_fails_only_when_nothing_of_it_is_in_progress() {
 #[tokio::test]
 async fn a_refusal_is_published_in_the_words_of_aws() {
     for (status, code) in [
-        (403, "AccessDeniedException"),
         (400, "ValidationException"),
         (400, "ResourceNotFoundException"),
-        (402, "ServiceQuotaExceededException"),
     ] {
         let world = assigning(3);
         let refusal = Answer::error(status, code);
@@ -523,6 +546,62 @@ async fn a_refusal_is_published_in_the_words_of_aws() {
              refused by the test"
         );
     }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_fails_no_request_and_is_told_once() {
+    for (status, code) in [
+        (403, "AccessDeniedException"),
+        (402, "ServiceQuotaExceededException"),
+    ] {
+        let world = assigning(2);
+        let refusal = Answer::error(status, code);
+        let wire = wire_over(&world, at_first("CreateAccountAssignment", 3, refusal)).await;
+        let mut message = first();
+        for _ in 0..3 {
+            assert!(!is_retried(&wire, &message).await, "{code}");
+            assert_eq!(world.text("Status"), "ASSIGNING");
+            assert_eq!(world.slots(), BTreeSet::new(), "no slot is held in vain");
+            let (next, delay) = sent(&wire).pop().unwrap();
+            assert_eq!(delay, 120);
+            message = next;
+        }
+        let published = wire.calls_of("Publish");
+        assert_eq!(published.len(), 1, "{code}");
+        assert_eq!(published[0].body["TopicArn"], ERROR);
+        let text = &published[0].body["Message"];
+        assert!(
+            text.to_string().contains("create-account-assignment"),
+            "{text}"
+        );
+        to_the_end(&wire, &[message]).await;
+        ended(&world, "SUCCEEDED");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_an_earlier_time_leaves_the_work_to_the_later_one() {
+    let world = assigning(1);
+    world.hold([token(0)]);
+    world.set("AssignChain", &json!({ "N": "2" }));
+    let wire = plain(&world).await;
+    let mut older = first();
+    older["chain"] = json!(1);
+    for message in [first(), older] {
+        assert!(!is_retried(&wire, &message).await);
+        assert_eq!(wire.calls_of("CreateAccountAssignment").len(), 0);
+        assert_eq!(sent(&wire), []);
+        assert_eq!(
+            world.slots(),
+            BTreeSet::from([token(0)]),
+            "it is the later one's"
+        );
+    }
+    let mut later = first();
+    later["chain"] = json!(2);
+    to_the_end(&wire, &[later]).await;
+    ended(&world, "SUCCEEDED");
+    assert_eq!(world.slots(), BTreeSet::new());
 }
 
 #[tokio::test]

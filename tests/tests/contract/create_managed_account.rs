@@ -17,7 +17,8 @@ use orgkeeper_shared::{
         Invocation,
         stream::{StreamFunction, UnknownEvent},
     },
-    vending::request::{Access, AccountRequest, Status, Unit},
+    principal::Principal,
+    vending::request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
 };
 use orgkeeper_tests::{
     dynamodb::{self, ACCOUNTS, DynamoDb, VENDING_STATE as STATE},
@@ -74,6 +75,8 @@ fn waiting(name: &str) -> AccountRequest {
             path: "Root/Workloads/Prod".to_owned(),
         },
         access: Vec::new(),
+        tags: BTreeMap::new(),
+        contacts: BTreeMap::new(),
         enrol: false,
         attempt: 1,
         queued_at: before(900),
@@ -81,6 +84,14 @@ fn waiting(name: &str) -> AccountRequest {
         started_at: None,
         operation_id: None,
         provisioned_product_id: None,
+        requested_at: 1_000,
+        assigning_at: None,
+        assign_sent_at: None,
+        assign_chain: 0,
+        change: false,
+        only_details: false,
+        withdrawn: false,
+        waits_for: None,
         files: BTreeSet::from([FILE.to_owned()]),
     }
 }
@@ -97,6 +108,7 @@ fn in_progress(name: &str, operation: Option<&str>) -> AccountRequest {
 
 fn with_access(request: AccountRequest) -> AccountRequest {
     let access = Access {
+        principal: Principal::Group,
         group_id: "g-1".to_owned(),
         group_name: "Platform".to_owned(),
         permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".to_owned(),
@@ -210,6 +222,7 @@ fn aws(call: &Call) -> Answer {
             { "Id": "pa-2", "Active": true, "CreatedTime": 1_700_000_000 },
             { "Id": "pa-3", "Active": false, "CreatedTime": 1_800_000_000 },
         ] })),
+        "ListLaunchPaths" => Answer::ok(json!({ "LaunchPathSummaries": [] })),
         "ProvisionProduct" | "UpdateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
             { "RecordId": "rec-1", "Status": "CREATED", "ProvisionedProductId": "pp-1" } })),
         "TerminateProvisionedProduct" => Answer::ok(json!({ "RecordDetail":
@@ -218,8 +231,10 @@ fn aws(call: &Call) -> Answer {
         // Organizations keeps addresses as they were written.
         "DescribeAccount" => Answer::ok(json!({ "Account":
             { "Id": text("AccountId"), "Email": "AWS+Payments@Example.com" } })),
+        "DescribeOrganizationalUnit" => Answer::ok(json!({ "OrganizationalUnit":
+            { "Id": text("OrganizationalUnitId"), "Name": "Prod" } })),
         "ListParents" => Answer::ok(json!({ "Parents": [{ "Id": ROOT, "Type": "ROOT" }] })),
-        "MoveAccount" => Answer::ok(json!({})),
+        "MoveAccount" | "TagResource" | "PutAlternateContact" => Answer::ok(json!({})),
         "CreateAccount" | "DescribeCreateAccountStatus" => {
             Answer::ok(json!({ "CreateAccountStatus": status("car-1", "IN_PROGRESS", &json!({})) }))
         }
@@ -440,6 +455,20 @@ fn updated() -> Value {
     ))
 }
 
+/// The event of [`created`], as it comes at `time`.
+fn created_at(time: Timestamp) -> Value {
+    let mut event = created();
+    event["detail"]["eventTime"] = json!(time.to_string());
+    event["time"] = json!(time.to_string());
+    event
+}
+
+fn creation_failed_because(name: &str, account: Option<&str>, words: &str) -> Value {
+    let mut event = creation_failed(name, account);
+    event["detail"]["serviceEventDetails"]["createManagedAccountStatus"]["message"] = json!(words);
+    event
+}
+
 /// `CreateManagedAccount` FAILED; without an account it reads `Not Available`.
 fn creation_failed(name: &str, account: Option<&str>) -> Value {
     let mut event = sample(include_str!(
@@ -624,28 +653,77 @@ async fn what_aws_cannot_do_now_is_put_back_and_tried_again_later() {
 
 #[tokio::test]
 async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
+    let words = "Parameter is not valid";
+    let requests: Vec<_> = (0..7).map(|n| waiting(&format!("n{n}"))).collect();
+    let world = world(
+        FACTORY,
+        requests.clone(),
+        on("ProvisionProduct", move || {
+            said(400, "InvalidParametersException", words)
+        }),
+    )
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    // A request that fails frees a slot for the next.
+    assert_eq!(world.running(), BTreeSet::new());
+    assert_eq!(world.status("n5"), "VALID");
+    assert!(!world.is_retried(&advance()).await);
+    for n in 0..7 {
+        let name = format!("n{n}");
+        assert_eq!(world.status(&name), "FAILED", "{words}");
+        assert!(world.why(&name).contains(words), "{}", world.why(&name));
+    }
+    assert_eq!(world.running(), BTreeSet::new());
+    assert_eq!(world.open(FILE), 0);
+    assert_eq!(world.sent(EVENTS), []);
+}
+
+/// Answers to orders while the set-up is not as it has to be.
+fn faults_of_the_set_up() -> Vec<(&'static str, Answer, &'static str, &'static str)> {
     let no_paths = "No launch paths found for resource: prod-1";
-    for (operation, answer, words) in [
+    let denied = "User: orgkeeper is not authorized to perform: controltower:CreateManagedAccount";
+    let quota = "The organization has reached its number of accounts.";
+    vec![
         (
             "ProvisionProduct",
             said(400, "ResourceNotFoundException", no_paths),
             no_paths,
+            "Portfolios",
         ),
         (
             "ProvisionProduct",
-            said(400, "InvalidParametersException", "Parameter is not valid"),
-            "Parameter is not valid",
+            said(
+                400,
+                "InvalidParametersException",
+                "several launch paths: name one",
+            ),
+            "several launch paths",
+            "AccountFactoryLaunchPathId",
         ),
         (
             "ProvisionProduct",
-            said(400, "AccessDeniedException", "You may not do that"),
-            "You may not do that",
+            said(400, "AccessDeniedException", denied),
+            denied,
+            "allow the role",
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "InvalidParametersException", denied),
+            denied,
+            "allow the role",
+        ),
+        (
+            "ProvisionProduct",
+            said(400, "InvalidParametersException", quota),
+            quota,
+            "Service Quotas",
         ),
         (
             "SearchProductsAsAdmin",
             Answer::ok(json!({ "ProductViewDetails": [{ "ProductViewSummary":
                 { "ProductId": "prod-trap", "Name": PRODUCT, "Owner": "Somebody" } }] })),
             "is Control Tower set up",
+            "set up AWS Control Tower",
         ),
         (
             "ListProvisioningArtifacts",
@@ -653,29 +731,307 @@ async fn what_aws_refuses_fails_in_its_own_words_and_makes_room() {
                 json!({ "ProvisioningArtifactDetails": [{ "Id": "pa-1", "Active": false }] }),
             ),
             "has no active version",
+            "landing zone",
         ),
-    ] {
+    ]
+}
+
+/// Runs the messages that are due after so many seconds: turns are given again.
+async fn later(world: &mut World, seconds: i64) {
+    world.now += SignedDuration::from_secs(seconds);
+    assert!(!world.is_retried(&advance()).await);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_fails_no_row_and_is_told_once_and_all_rows_go_on_when_it_is_gone() {
+    for (operation, answer, words, remedy) in faults_of_the_set_up() {
         let requests: Vec<_> = (0..7).map(|n| waiting(&format!("n{n}"))).collect();
-        let world = world(
-            FACTORY,
-            requests.clone(),
-            on(operation, move || answer.clone()),
-        )
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let mut world = world(FACTORY, requests.clone(), move |call| {
+            let fails = call.operation == operation && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| answer.clone())
+        })
         .await;
         assert_eq!(world.inserted(&requests).await, None);
-        // A request that fails frees a slot for the next.
-        assert_eq!(world.running(), BTreeSet::new());
-        assert_eq!(world.status("n5"), "VALID");
-        assert!(!world.is_retried(&advance()).await);
         for n in 0..7 {
-            let name = format!("n{n}");
-            assert_eq!(world.status(&name), "FAILED", "{words}");
-            assert!(world.why(&name).contains(words), "{}", world.why(&name));
+            assert_eq!(world.status(&format!("n{n}")), "VALID", "{words}");
         }
+        let why = world.row("n0")["WaitsFor"]["S"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            why.contains(words) && why.contains("nothing is wrong with the row"),
+            "{why}"
+        );
+        // The others have not even been tried.
+        assert_eq!(world.row("n6")["WaitsFor"], Value::Null);
         assert_eq!(world.running(), BTreeSet::new());
-        assert_eq!(world.open(FILE), 0);
-        assert_eq!(world.sent(EVENTS), []);
+        assert_eq!(world.open(FILE), 7);
+        let orders = world.called(operation);
+        // Nobody is tried before the minute is over, and then a few.
+        later(&mut world, 30).await;
+        assert_eq!(world.called(operation), orders, "{words}");
+        later(&mut world, 30).await;
+        assert!(world.called(operation) > orders, "{words}");
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 1, "{words}");
+        assert_eq!(published[0]["TopicArn"], ERROR);
+        let message = published[0]["Message"].as_str().unwrap();
+        assert!(message.contains(remedy), "{message}");
+
+        broken.store(0, Ordering::Relaxed);
+        later(&mut world, 200).await;
+        let statuses: Vec<String> = (0..7).map(|n| world.status(&format!("n{n}"))).collect();
+        let of = |status: &str| statuses.iter().filter(|it| *it == status).count();
+        assert_eq!((of("PROVISIONING"), of("VALID")), (5, 2), "{words}");
+        assert_eq!(world.forms("Publish").len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_that_stays_is_told_again_the_next_day_and_another_one_at_once() {
+    let said_now = Arc::new(Mutex::new("No launch paths found for resource: prod-1"));
+    let of_aws = Arc::clone(&said_now);
+    let mut world = world(FACTORY, [waiting("payments")], move |call| {
+        let words = *of_aws.lock().unwrap();
+        (call.operation == "ProvisionProduct")
+            .then(|| said(400, "ResourceNotFoundException", words))
+    })
+    .await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    later(&mut world, 120).await;
+    assert_eq!(world.called("Publish"), 1);
+    later(&mut world, 86_400).await;
+    assert_eq!(world.called("Publish"), 2);
+    *said_now.lock().unwrap() = "Role is not authorized to perform: sso:CreateTrust";
+    later(&mut world, 900).await;
+    assert_eq!(world.called("Publish"), 3);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_set_up_that_could_not_be_told_is_told_later() {
+    let topic = Arc::new(AtomicUsize::new(0));
+    let of_aws = Arc::clone(&topic);
+    let mut world = world(FACTORY, [waiting("payments")], move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => Some(said(400, "AccessDeniedException", "not authorized")),
+            "Publish" if of_aws.fetch_add(1, Ordering::Relaxed) == 0 => {
+                Some(Answer::xml_error(403, "AuthorizationError"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.status("payments"), "VALID");
+    later(&mut world, 120).await;
+    assert_eq!(world.called("Publish"), 2);
+    later(&mut world, 240).await;
+    assert_eq!(world.called("Publish"), 2);
+}
+
+#[tokio::test]
+async fn a_second_fault_after_the_first_was_removed_is_told_again() {
+    let broken = Arc::new(AtomicUsize::new(1));
+    let of_aws = Arc::clone(&broken);
+    let mut world = world(
+        FACTORY,
+        [waiting("payments"), waiting("billing")],
+        move |call| {
+            let fails = call.operation == "ProvisionProduct" && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| said(400, "AccessDeniedException", "not authorized"))
+        },
+    )
+    .await;
+    assert_eq!(
+        world
+            .inserted(&[waiting("payments"), waiting("billing")])
+            .await,
+        None
+    );
+    broken.store(0, Ordering::Relaxed);
+    later(&mut world, 120).await;
+    assert_eq!(world.status("payments"), "PROVISIONING");
+    assert!(!world.is_retried(&created_at(world.now)).await);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    broken.store(1, Ordering::Relaxed);
+    world.tables.put(ACCOUNTS, &item(&waiting("later")));
+    later(&mut world, 60).await;
+    assert_eq!(world.status("later"), "VALID");
+    // So soon it is the same fault, of which one account was free.
+    assert_eq!(world.called("Publish"), 1);
+    later(&mut world, 3_600).await;
+    assert_eq!(world.called("Publish"), 2);
+    // One that was not over in between is published once a day.
+    later(&mut world, 3_700).await;
+    assert_eq!(world.called("Publish"), 2);
+}
+
+#[tokio::test]
+async fn of_several_launch_paths_that_of_account_factorys_own_portfolio_is_taken() {
+    let world = world(FACTORY, [waiting("payments"), waiting("billing")], |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" if call.body["PathId"].is_null() => Some(said(
+                400,
+                "InvalidParametersException",
+                "The product has several launch paths: name one.",
+            )),
+            "ListLaunchPaths" => Some(Answer::ok(match call.body["PageToken"].as_str() {
+                None => json!({ "NextPageToken": "two", "LaunchPathSummaries":
+                    [{ "Id": "lpv2-other", "Name": "Platform Engineering" }] }),
+                Some(_) => json!({ "LaunchPathSummaries":
+                    [{ "Id": "lpv2-own", "Name": "AWS Control Tower Account Factory Portfolio" }] }),
+            })),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(
+        world
+            .inserted(&[waiting("payments"), waiting("billing")])
+            .await,
+        None
+    );
+    for name in ["payments", "billing"] {
+        assert_eq!(world.status(name), "PROVISIONING");
+    }
+    let orders = world.wire.calls_of("ProvisionProduct");
+    assert_eq!(orders.last().unwrap().body["PathId"], "lpv2-own");
+    // It is found once.
+    let before = world.called("ListLaunchPaths");
+    world.tables.put(ACCOUNTS, &item(&waiting("later")));
+    assert_eq!(world.inserted(&[waiting("later")]).await, None);
+    assert_eq!(world.called("ListLaunchPaths"), before);
+    assert_eq!(world.status("later"), "PROVISIONING");
+}
+
+#[tokio::test]
+async fn busy_is_busy_under_whatever_code_aws_says_it() {
+    let busy = || {
+        said(
+            400,
+            "InvalidParametersException",
+            "Not now: another AWS Control Tower operation is in progress.",
+        )
+    };
+    let cases = [
+        ("ProvisionProduct", waiting("payments"), "AVAILABLE"),
+        ("UpdateProvisionedProduct", corrected(None), "TAINTED"),
+        ("TerminateProvisionedProduct", corrected(None), "ERROR"),
+    ];
+    for (operation, request, product_status) in cases {
+        let world = world(FACTORY, [request.clone()], move |call| {
+            match call.operation.as_str() {
+                "DescribeProvisionedProduct" => Some(product(product_status)),
+                it if it == operation => Some(busy()),
+                _ => None,
+            }
+        })
+        .await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.called(operation), 1);
+        assert_eq!(world.status("payments"), "VALID", "{operation}");
+        let why = world.row("payments")["WaitsFor"]["S"].clone();
+        assert_eq!(why, "AWS is busy with another operation");
+        assert_eq!(world.called("Publish"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_reached_quota_that_only_the_operation_tells_makes_all_wait_too() {
+    let quota = "The organization has reached its number of accounts.";
+    let requests = [
+        in_progress("payments", Some("rec-1")),
+        in_progress("billing", Some("rec-2")),
+    ];
+    let world = world(FACTORY, requests, move |call| {
+        let failed = json!({ "RecordErrors": [{ "Code": "x", "Description": quota }] });
+        (call.operation == "DescribeRecord").then(|| record_of("FAILED", &failed))
+    })
+    .await;
+    for name in ["payments", "billing"] {
+        assert!(
+            !world
+                .is_retried(&creation_failed_because(name, None, quota))
+                .await
+        );
+        assert_eq!(world.status(name), "VALID");
+    }
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 1);
+    assert_eq!(world.running(), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn an_order_that_aws_answered_by_an_error_has_another_token_next_time() {
+    let first = waiting("payments");
+    let orders = Arc::new(AtomicUsize::new(0));
+    let of_aws = Arc::clone(&orders);
+    let mut world = world(FACTORY, [first.clone()], move |call| {
+        let first =
+            call.operation == "ProvisionProduct" && of_aws.fetch_add(1, Ordering::Relaxed) == 0;
+        first.then(|| Answer::error(400, "ResourceInUseException"))
+    })
+    .await;
+    assert_eq!(world.inserted(&[first]).await, None);
+    later(&mut world, 5).await;
+    let orders = world.wire.calls_of("ProvisionProduct");
+    let tokens: BTreeSet<&str> = orders
+        .iter()
+        .map(|order| order.body["ProvisionToken"].as_str().unwrap())
+        .collect();
+    assert_eq!(tokens.len(), 2);
+    let names: BTreeSet<&str> = orders
+        .iter()
+        .map(|order| order.body["ProvisionedProductName"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2);
+}
+
+#[tokio::test]
+async fn a_unit_that_has_another_name_by_now_is_ordered_by_that_and_one_that_is_gone_ends_the_row()
+{
+    let wrong = || {
+        said(
+            400,
+            "InvalidParametersException",
+            "The unit has another name.",
+        )
+    };
+    let mut renamed = world(FACTORY, [waiting("payments")], move |call| {
+        let unit = &call.body["ProvisioningParameters"][2]["Value"];
+        match call.operation.as_str() {
+            "ProvisionProduct" if unit != "Night watch (ou-a1b2-cdefgh34)" => Some(wrong()),
+            "DescribeOrganizationalUnit" => Some(Answer::ok(json!({ "OrganizationalUnit":
+                { "Id": UNIT, "Name": "Night watch" } }))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(renamed.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(renamed.status("payments"), "VALID");
+    later(&mut renamed, 5).await;
+    assert_eq!(renamed.status("payments"), "PROVISIONING");
+    let unit = &renamed.row("payments")["Unit"]["M"];
+    assert_eq!(unit["Path"]["S"], "Root/Workloads/Night watch");
+
+    let gone = world(FACTORY, [waiting("payments")], move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => Some(wrong()),
+            "DescribeOrganizationalUnit" => {
+                Some(Answer::error(400, "OrganizationalUnitNotFoundException"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(gone.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(
+        gone.why("payments"),
+        "the organizational unit Root/Workloads/Prod (ou-a1b2-cdefgh34) was deleted meanwhile: name another one"
+    );
 }
 
 #[tokio::test]
@@ -778,8 +1134,7 @@ async fn a_change_that_is_none_of_a_state_does_nothing_at_all() {
     let changes = [
         (item(&claimed), item(&noted)),
         (item(&waiting("payments")), item(&joined)),
-        (item(&waiting("payments")), item(&claimed)),
-        (item(&noted), Value::Null),
+        (item(&succeeded("payments")), Value::Null),
         (item(&noted), by_hand),
         (item(&noted), json!({ "AccountEmail": { "S": "x" } })),
     ];
@@ -889,7 +1244,7 @@ async fn results_are_published_on_their_topic_as_text_and_as_json() {
 }
 
 #[tokio::test]
-async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
+async fn results_are_written_at_once_at_the_end_and_a_little_later_before() {
     // Two of one file that has ended, one of a file that is still being read, one of an open file.
     let of = |name: &str, files: &[&str]| AccountRequest {
         files: files.iter().map(|file| (*file).to_owned()).collect(),
@@ -906,11 +1261,676 @@ async fn results_are_written_once_when_the_last_request_of_a_file_has_ended() {
     let changes = ends(&[
         of("a", &["v7#team/#1 done.csv", "v8#reading.csv"]),
         of("b", &["v7#team/#1 done.csv", FILE]),
-        of("c", &["v9#forgotten.csv", "no file at all"]),
+        of("c", &["no file at all"]),
     ]);
     assert_eq!(world.stream(&changes).await, None);
-    let task = json!({ "task": "results", "key": "team/#1 done.csv", "version": "v7" });
+    let task =
+        |version: &str, key: &str| json!({ "task": "results", "key": key, "version": version });
+    let mut sent = world.sent(UPLOADS);
+    sent.sort_by_key(|(task, _)| task["version"].to_string());
+    assert_eq!(
+        sent,
+        [
+            (task("v1", "accounts.csv"), 20),
+            (task("v7", "team/#1 done.csv"), 0),
+            (task("v8", "reading.csv"), 20),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn every_step_of_a_row_is_shown_in_its_results() {
+    let noted = in_progress("payments", Some("rec-1"));
+    for (old, new) in [
+        (waiting("payments"), in_progress("payments", None)),
+        (noted.clone(), waiting("payments")),
+        (noted, succeeded("payments")),
+    ] {
+        let world = plain(FACTORY, [in_progress("other", Some("rec-2"))]).await;
+        assert_eq!(world.stream(&[(item(&old), item(&new))]).await, None);
+        let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+        assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+    }
+    // The upload that has just brought it says so itself.
+    let world = plain(FACTORY, [waiting("payments")]).await;
+    assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+    assert_eq!(world.sent(UPLOADS), []);
+    // A file whose row another one has replaced.
+    let replaced = AccountRequest {
+        attempt: 2,
+        files: BTreeSet::from(["v2#other.csv".to_owned()]),
+        ..waiting("payments")
+    };
+    let change = [(item(&waiting("payments")), item(&replaced))];
+    assert_eq!(world.stream(&change).await, None);
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+}
+
+#[tokio::test]
+async fn an_account_is_ready_once_however_often_its_change_is_delivered() {
+    let world = plain(FACTORY, []).await;
+    let change = ends(&[succeeded("payments"), failed("billing")]);
+    for _ in 0..3 {
+        assert_eq!(world.stream(&change).await, None);
+    }
+    assert_eq!(world.called("Publish"), 2);
+    // Another attempt has another outcome.
+    let again = AccountRequest {
+        attempt: 2,
+        ..succeeded("billing")
+    };
+    assert_eq!(world.stream(&ends(&[again])).await, None);
+    assert_eq!(world.called("Publish"), 3);
+    // So has one that began anew after the table lost it.
+    let anew = AccountRequest {
+        requested_at: 9_000,
+        ..succeeded("payments")
+    };
+    assert_eq!(world.stream(&ends(&[anew])).await, None);
+    assert_eq!(world.called("Publish"), 4);
+    let taken_back = AccountRequest {
+        withdrawn: true,
+        ..failed("wrong")
+    };
+    assert_eq!(world.stream(&ends(&[taken_back])).await, None);
+    assert_eq!(world.called("Publish"), 4);
+}
+
+#[tokio::test]
+async fn what_a_deleted_request_held_is_released_once() {
+    let deleted = in_progress("payments", Some("rec-1"));
+    let mut requests = vec![deleted.clone(), waiting("waits")];
+    requests.extend((0..4).map(|n| in_progress(&format!("n{n}"), Some("rec-1"))));
+    let world = plain(FACTORY, requests).await;
+    let name = json!({ "Id": { "S": "name#payments" },
+        "AccountEmail": { "S": email("payments") } });
+    world.tables.put(STATE, &name);
+    world.tables.delete(ACCOUNTS, &email("payments"));
+    let change = [(item(&deleted), Value::Null)];
+    for _ in 0..2 {
+        assert_eq!(world.stream(&change).await, None);
+        assert_eq!(world.open(FILE), 5);
+        assert_eq!(world.tables.get(STATE, "name#payments"), None);
+        assert!(!world.running().contains(&email("payments")));
+    }
+    // Somebody else has the slot.
+    assert_eq!(world.status("waits"), "PROVISIONING");
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS)[0], (task, 20));
+
+    // One that was uploaded again meanwhile keeps its name and slot.
+    for status in [Status::Valid, Status::Provisioning, Status::Assigning] {
+        let again = AccountRequest {
+            status,
+            requested_at: 5_000,
+            ..deleted.clone()
+        };
+        let slots = (0..4).map(|n| in_progress(&format!("n{n}"), Some("rec-1")));
+        let world = plain(FACTORY, slots.chain([again])).await;
+        world.tables.put(STATE, &name);
+        assert_eq!(world.stream(&change).await, None);
+        assert_eq!(world.tables.get(STATE, "name#payments"), Some(name.clone()));
+        let held = world.running().contains(&email("payments"));
+        assert_eq!(held, status != Status::Assigning, "{status:?}");
+    }
+    // A name that another request has by now is not its own.
+    let world = plain(FACTORY, []).await;
+    let others = json!({ "Id": { "S": "name#payments" }, "AccountEmail": { "S": "other" } });
+    world.tables.put(STATE, &others);
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.tables.get(STATE, "name#payments"), Some(others));
+    // That of one that has ended meanwhile is free.
+    let world = plain(FACTORY, [succeeded("payments")]).await;
+    world.tables.put(STATE, &name);
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.tables.get(STATE, "name#payments"), None);
+}
+
+// ------------------------------------------------------------------ the schedule
+
+/// A request whose access is being assigned since so many seconds.
+fn assigning_since(name: &str, seconds: i64) -> AccountRequest {
+    AccountRequest {
+        status: Status::Assigning,
+        account_id: ACCOUNT.parse().ok(),
+        assigning_at: Some(before(seconds)),
+        ..with_access(waiting(name))
+    }
+}
+
+#[tokio::test]
+async fn case_04_message_gone() {
+    let row = case(include_str!(
+        "../../../events/new-account-handler/cases/04-message-gone.csv"
+    ))
+    .remove(0);
+    let buoy = AccountRequest {
+        account_name: row.account_name,
+        account_email: row.account_email.clone(),
+        ..assigning_since("buoy-1", 600)
+    };
+    let mut world = plain(FACTORY, [buoy, assigning_since("young", 590)]).await;
+    assert!(!world.reconcile().await);
+    let task = |chain: u32| json!({ "task": "assign", "email": row.account_email, "attempt": 1, "chain": chain });
+    assert_eq!(world.sent(ASSIGNMENTS), [(task(1), 0)]);
+    // Not again before the same time has passed.
+    world.now += SignedDuration::from_secs(5);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.sent(ASSIGNMENTS).len(), 1);
+    world.now += SignedDuration::from_secs(600);
+    assert!(!world.reconcile().await);
+    let sent = world.sent(ASSIGNMENTS);
+    assert_eq!(sent.len(), 3);
+    assert!(sent.contains(&(task(2), 0)), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_ends_while_its_assignments_are_sent_again_is_left() {
+    let change = json!({ "Status": { "S": "SUCCEEDED" } });
+    let world = world_with(
+        FACTORY,
+        [assigning_since("payments", 900)],
+        move |call, tables| {
+            if call.operation == "TransactWriteItems" && call.body.to_string().contains(":chain") {
+                tables.set(ACCOUNTS, &email("payments"), &change);
+            }
+            None
+        },
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    assert_eq!(world.sent(ASSIGNMENTS), []);
+}
+
+#[tokio::test]
+async fn case_05_stream_failure() {
+    let requests = vec![
+        waiting("waits"),
+        assigning_since("assigned", 1),
+        succeeded("told"),
+        succeeded("untold"),
+    ];
+    let world = plain(FACTORY, requests).await;
+    assert_eq!(world.stream(&ends(&[succeeded("told")])).await, None);
+    assert_eq!(world.called("Publish"), 1);
+    let body = sample(include_str!(
+        "../../../events/create-managed-account/cases/05-stream-failure.json"
+    ));
+    for _ in 0..2 {
+        assert!(!world.is_retried(&body).await);
+        assert_eq!(world.status("waits"), "PROVISIONING");
+        // What was published is not published again.
+        assert_eq!(world.called("Publish"), 2);
+    }
+    let task = json!({ "task": "assign", "email": email("assigned"), "attempt": 1, "chain": 1 });
+    assert_eq!(world.sent(ASSIGNMENTS)[0], (task, 0));
+    let results = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
+    assert!(world.sent(UPLOADS).iter().any(|(task, _)| *task == results));
+}
+
+#[tokio::test]
+async fn an_end_whose_change_was_lost_is_published_by_the_schedule() {
+    let of_an_earlier_version = AccountRequest {
+        requested_at: 0,
+        ..succeeded("old")
+    };
+    let long_ago = AccountRequest {
+        queued_at: before(15 * 86_400),
+        ..succeeded("ancient")
+    };
+    let taken_back = AccountRequest {
+        withdrawn: true,
+        ..failed("wrong")
+    };
+    let requests = vec![
+        succeeded("payments"),
+        failed("billing"),
+        of_an_earlier_version,
+        long_ago,
+        taken_back,
+    ];
+    let world = plain(FACTORY, requests).await;
+    world.tables.put(
+        STATE,
+        &json!({ "Id": { "S": format!("file#{FILE}") }, "Open": { "N": "0" },
+            "TakenIn": { "BOOL": true } }),
+    );
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 2);
+    let task = json!({ "task": "results", "key": "accounts.csv", "version": "v1" });
     assert_eq!(world.sent(UPLOADS), [(task, 0)]);
+    assert!(!world.reconcile().await);
+    assert_eq!(world.called("Publish"), 2);
+    assert_eq!(world.sent(UPLOADS).len(), 1);
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_an_hour_is_told_once() {
+    let slow = |name: &str, seconds: i64| AccountRequest {
+        started_at: Some(before(seconds)),
+        ..in_progress(name, Some("rec-1"))
+    };
+    let requests = [
+        slow("slow", 3_601),
+        slow("not-yet", 3_500),
+        assigning_since("access", 3_700),
+    ];
+    let world = plain(FACTORY, requests).await;
+    for _ in 0..2 {
+        assert!(!world.reconcile().await);
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 2);
+        for (form, title) in published
+            .iter()
+            .zip(["Account slow has", "Access to account access has"])
+        {
+            assert_eq!(form["TopicArn"], ERROR);
+            assert!(form["Message"].as_str().unwrap().contains(title), "{form}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_schedule_has_the_results_of_every_open_file_written() {
+    let world = plain(FACTORY, []).await;
+    for (id, open, processed) in [
+        ("file#v1#open.csv", "2", true),
+        ("file#v2#ended.csv", "0", true),
+        ("file#v3#being read.csv", "1", false),
+    ] {
+        let item =
+            json!({ "Id": { "S": id }, "Open": { "N": open }, "TakenIn": { "BOOL": processed } });
+        world.tables.put(STATE, &item);
+    }
+    assert!(!world.reconcile().await);
+    let task = json!({ "task": "results", "key": "open.csv", "version": "v1" });
+    assert_eq!(world.sent(UPLOADS), [(task, 20)]);
+}
+
+// ------------------------------------------------------------------ the cases
+
+/// The rows of a case file, as requests that wait.
+fn case(text: &str) -> Vec<AccountRequest> {
+    let rows = csv::Reader::from_reader(text.as_bytes())
+        .into_deserialize::<BTreeMap<String, String>>()
+        .map(Result::unwrap);
+    rows.enumerate()
+        .map(|(place, row)| AccountRequest {
+            account_email: row["AccountEmail"].clone(),
+            account_name: row["AccountName"].clone(),
+            sso_user_email: row["SSOUserEmail"].clone(),
+            org_unit: row["OrgUnit"].clone(),
+            queued_at: before(900) + i64::try_from(place).unwrap(),
+            ..waiting("row")
+        })
+        .collect()
+}
+
+/// How many rows have each status.
+fn statuses(world: &World) -> BTreeMap<String, usize> {
+    let mut statuses = BTreeMap::new();
+    for item in world.tables.items(ACCOUNTS).values() {
+        let status = item["Status"]["S"].as_str().unwrap().to_owned();
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+/// Asks AWS about every operation, and runs what is due, until every row has ended; the changes of the table are
+/// delivered to the function as they come, each of them `times` times.
+async fn until_all_have_ended(world: &mut World, times: usize) {
+    let mut known = world.tables.items(ACCOUNTS);
+    let ended = |world: &World| {
+        let statuses = statuses(world);
+        statuses
+            .keys()
+            .all(|it| ["SUCCEEDED", "FAILED"].contains(&it.as_str()))
+    };
+    for _ in 0..40 {
+        world.now += SignedDuration::from_mins(16);
+        assert!(!world.reconcile().await);
+        assert!(!world.is_retried(&advance()).await);
+        for _ in 0..4 {
+            let now = world.tables.items(ACCOUNTS);
+            let changes: Vec<(Value, Value)> = now
+                .iter()
+                .filter(|(email, item)| known.get(*email) != Some(item))
+                .map(|(email, item)| (known[email].clone(), item.clone()))
+                .collect();
+            known = now;
+            for _ in 0..times {
+                if !changes.is_empty() {
+                    assert_eq!(world.stream(&changes).await, None);
+                }
+            }
+        }
+        if ended(world) {
+            break;
+        }
+    }
+    assert!(ended(world), "not all have ended: {:?}", statuses(world));
+}
+
+/// How often an account is reported as ready.
+fn ready(world: &World) -> usize {
+    let published = world.forms("Publish");
+    let is = |form: &&Value| form["Message"].to_string().contains("is ready");
+    published.iter().filter(is).count()
+}
+
+#[tokio::test]
+async fn case_03_set_up_fault() {
+    for (code, words) in [
+        (
+            "ResourceNotFoundException",
+            "No launch paths found for resource: prod-0000000000000",
+        ),
+        (
+            "AccessDeniedException",
+            "User: x is not authorized to perform: controltower:CreateManagedAccount",
+        ),
+        (
+            "InvalidParametersException",
+            "several launch paths: name one",
+        ),
+    ] {
+        let requests = case(include_str!(
+            "../../../events/new-account-handler/cases/03-set-up-fault.csv"
+        ));
+        assert_eq!(requests.len(), 6);
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let mut world = world(FACTORY, requests.clone(), move |call| {
+            match call.operation.as_str() {
+                "ProvisionProduct" if of_aws.load(Ordering::Relaxed) == 1 => {
+                    Some(said(400, code, words))
+                }
+                "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+                _ => None,
+            }
+        })
+        .await;
+        assert_eq!(world.inserted(&requests).await, None);
+        for _ in 0..5 {
+            later(&mut world, 300).await;
+            assert!(!world.reconcile().await);
+        }
+        assert_eq!(statuses(&world), BTreeMap::from([("VALID".to_owned(), 6)]));
+        assert_eq!(world.called("Publish"), 1, "{words}");
+        broken.store(0, Ordering::Relaxed);
+        until_all_have_ended(&mut world, 1).await;
+        assert_eq!(
+            statuses(&world),
+            BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+        );
+        assert_eq!(ready(&world), 6);
+        assert_eq!(world.called("Publish"), 7);
+        assert_eq!(world.running(), BTreeSet::new());
+        assert_eq!(world.open(FILE), 0);
+    }
+}
+
+#[tokio::test]
+async fn case_03_a_quota_that_is_reached_while_accounts_are_created() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/03-set-up-fault.csv"
+    ));
+    let left = Arc::new(AtomicUsize::new(6));
+    let of_aws = Arc::clone(&left);
+    let quota = "The organization has reached its number of accounts.";
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "DescribeRecord" if of_aws.load(Ordering::Relaxed) > 0 => {
+                of_aws.fetch_sub(1, Ordering::Relaxed);
+                let failed = json!({ "RecordErrors": [{ "Code": "x", "Description": quota }] });
+                Some(record_of("FAILED", &failed))
+            }
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            // What the failed order left is gone.
+            "DescribeProvisionedProduct" => Some(Answer::error(400, "ResourceNotFoundException")),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+    );
+    assert_eq!(ready(&world), 6);
+    assert_eq!(world.called("Publish"), 7);
+}
+
+#[tokio::test]
+async fn case_13_organizations() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/13-organizations.csv"
+    ));
+    let emails: Vec<String> = requests.iter().map(|it| it.account_email.clone()).collect();
+    let failures = [
+        "INTERNAL_FAILURE",
+        "CONCURRENT_ACCOUNT_MODIFICATION",
+        "PENDING_BUSINESS_VALIDATION",
+        "ACCOUNT_LIMIT_EXCEEDED",
+        "EMAIL_ALREADY_EXISTS",
+    ];
+    let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    let limited = AtomicUsize::new(0);
+    let mut world = world(ORGANIZATIONS, requests.clone(), move |call| {
+        let text = |name: &str| call.body[name].as_str().unwrap_or_default();
+        match call.operation.as_str() {
+            // The first call of all meets the limit of the rate.
+            "CreateAccount" if limited.fetch_add(1, Ordering::Relaxed) == 0 => Some(said(
+                400,
+                "ConstraintViolationException",
+                "Too many accounts are being made at a time.",
+            )),
+            "CreateAccount" => {
+                let email = text("Email").to_owned();
+                let place = emails.iter().position(|it| *it == email).unwrap();
+                let mut seen = seen.lock().unwrap();
+                let times = seen.entry(email).or_default();
+                *times += 1;
+                let state = match failures.get(place) {
+                    Some(reason) if *times == 1 => create_status("FAILED", &failure(reason)),
+                    _ => {
+                        let id = format!("{:012}", 222_200_000_900_usize + place);
+                        create_status("SUCCEEDED", &json!({ "AccountId": id }))
+                    }
+                };
+                Some(state)
+            }
+            "DescribeAccount" => {
+                let place = text("AccountId")[9..].parse::<usize>().unwrap() - 900;
+                Some(Answer::ok(json!({ "Account":
+                    { "Id": text("AccountId"), "Email": emails[place] } })))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    for (place, request) in requests.iter().enumerate() {
+        let row = world.tables.get(ACCOUNTS, &request.account_email).unwrap();
+        let expected = if place == 4 { "FAILED" } else { "SUCCEEDED" };
+        assert_eq!(row["Status"]["S"], expected, "{row}");
+    }
+    let five = world
+        .tables
+        .get(ACCOUNTS, "aws+reef-5@example.com")
+        .unwrap();
+    let why = five["ErrorMsg"]["S"].as_str().unwrap();
+    assert!(why.contains("choose another one"), "{why}");
+}
+
+#[tokio::test]
+async fn case_14_busy_by_another_code() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/14-busy-by-another-code.csv"
+    ));
+    let calls = AtomicUsize::new(0);
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" if calls.fetch_add(1, Ordering::Relaxed) < 2 => Some(said(
+                400,
+                "InvalidParametersException",
+                "Not now: another AWS Control Tower operation is in progress.",
+            )),
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    assert_eq!(statuses(&world), BTreeMap::from([("VALID".to_owned(), 2)]));
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 2)])
+    );
+    assert_eq!(
+        world.called("Publish"),
+        2,
+        "both are ready, and nothing else is said"
+    );
+}
+
+#[tokio::test]
+async fn case_18_unit_renamed_while_waiting() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/18-unit-renamed-while-waiting.csv"
+    ));
+    let ordered = Arc::new(Mutex::new(BTreeSet::new()));
+    let orders = Arc::clone(&ordered);
+    let mut world = world(FACTORY, requests.clone(), move |call| {
+        match call.operation.as_str() {
+            "ProvisionProduct" => {
+                let parameters = &call.body["ProvisioningParameters"];
+                let unit = parameters[2]["Value"].as_str().unwrap().to_owned();
+                let email = parameters[0]["Value"].as_str().unwrap().to_owned();
+                if email.contains("crew-6") && !unit.starts_with("Night watch") {
+                    let words = "The organizational unit Prod has another name.";
+                    return Some(said(400, "InvalidParametersException", words));
+                }
+                orders.lock().unwrap().insert(format!("{email} {unit}"));
+                None
+            }
+            "DescribeOrganizationalUnit" => Some(Answer::ok(json!({ "OrganizationalUnit":
+                { "Id": UNIT, "Name": "Night watch" } }))),
+            "DescribeRecord" => Some(record_of("SUCCEEDED", &json!({}))),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(world.inserted(&requests).await, None);
+    until_all_have_ended(&mut world, 1).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 6)])
+    );
+    let renamed = format!("aws+crew-6@example.com Night watch ({UNIT})");
+    assert!(ordered.lock().unwrap().contains(&renamed));
+}
+
+#[tokio::test]
+async fn case_22_twice() {
+    let requests = case(include_str!(
+        "../../../events/new-account-handler/cases/22-twice.csv"
+    ));
+    let mut world = world(
+        FACTORY,
+        requests.clone(),
+        on("DescribeRecord", || record_of("SUCCEEDED", &json!({}))),
+    )
+    .await;
+    for _ in 0..2 {
+        assert_eq!(world.inserted(&requests).await, None);
+    }
+    until_all_have_ended(&mut world, 2).await;
+    assert_eq!(
+        statuses(&world),
+        BTreeMap::from([("SUCCEEDED".to_owned(), 3)])
+    );
+    assert_eq!(world.called("ProvisionProduct"), 3);
+    assert_eq!(ready(&world), 3);
+}
+
+// ------------------------------------------------------------------ changes of accounts that exist
+
+/// A row that asks for another unit or owner of an account that exists.
+fn to_change(product: Option<&str>) -> AccountRequest {
+    AccountRequest {
+        change: true,
+        attempt: 2,
+        account_id: ACCOUNT.parse().ok(),
+        provisioned_product_id: product.map(str::to_owned),
+        ..waiting("payments")
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_is_changed_by_its_product() {
+    let answers = |call: &Call| match call.operation.as_str() {
+        "DescribeProvisionedProduct" => Some(product("AVAILABLE")),
+        // It is in its unit: the owner is another one.
+        "ListParents" => Some(Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }))),
+        "SearchProvisionedProducts" => Some(Answer::ok(json!({ "ProvisionedProducts": [
+            { "Id": "pp-other", "PhysicalId": "999999999999" },
+            { "Id": "pp-1", "PhysicalId": ACCOUNT },
+        ] }))),
+        _ => None,
+    };
+    for (request, searches) in [(to_change(Some("pp-1")), 0), (to_change(None), 1)] {
+        let world = world(FACTORY, [request.clone()], answers).await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.status("payments"), "PROVISIONING");
+        let updates = world.wire.calls_of("UpdateProvisionedProduct");
+        assert_eq!(updates.len(), 1);
+        assert_eq!(updates[0].body["ProvisionedProductId"], "pp-1");
+        assert_eq!(world.called("ProvisionProduct"), 0);
+        let asked = world.wire.calls_of("SearchProvisionedProducts");
+        assert_eq!(asked.len(), searches);
+        for asked in asked {
+            let query = json!({ "SearchQuery": [format!("physicalId:{ACCOUNT}")] });
+            assert_eq!(asked.body["Filters"], query);
+        }
+    }
+    let world = world(
+        FACTORY,
+        [to_change(None)],
+        on("SearchProvisionedProducts", || {
+            Answer::ok(json!({ "ProvisionedProducts": [] }))
+        }),
+    )
+    .await;
+    assert_eq!(world.inserted(&[to_change(None)]).await, None);
+    assert_eq!(world.status("payments"), "FAILED");
+    assert!(world.why("payments").contains("is no provisioned product"));
+}
+
+#[tokio::test]
+async fn without_control_tower_an_account_that_exists_is_moved_and_tagged() {
+    let request = to_change(None);
+    let world = world(
+        ORGANIZATIONS,
+        [request.clone()],
+        on("TagResource", || Answer::ok(json!({}))),
+    )
+    .await;
+    assert_eq!(world.inserted(&[request]).await, None);
+    assert_eq!(world.status("payments"), "SUCCEEDED");
+    assert_eq!(world.called("CreateAccount"), 0);
+    let tagged = &world.wire.calls_of("TagResource")[0].body;
+    assert_eq!(tagged["ResourceId"], ACCOUNT);
+    assert_eq!(
+        tagged["Tags"][1],
+        json!({ "Key": "Owner", "Value": "ana@example.com" })
+    );
+    let moved = &world.wire.calls_of("MoveAccount")[0].body;
+    assert_eq!(moved["DestinationParentId"], UNIT);
 }
 
 #[tokio::test]
@@ -991,6 +2011,212 @@ async fn an_account_that_exists_waits_for_its_access_if_there_is_any() {
     assert_eq!(world.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(world.running(), BTreeSet::new());
     assert_eq!(world.open(FILE), 1, "its file still waits");
+}
+
+/// A request in progress whose account gets two tags and a contact.
+fn with_details() -> AccountRequest {
+    let contact = Contact {
+        name: "Security Desk".to_owned(),
+        title: "Security".to_owned(),
+        email: "security@example.com".to_owned(),
+        phone: "+1 555 0100".to_owned(),
+    };
+    let tags = [("Team", "blue"), ("Cost Center", "4711")];
+    AccountRequest {
+        tags: BTreeMap::from(tags.map(|(key, value)| (key.to_owned(), value.to_owned()))),
+        contacts: BTreeMap::from([(ContactKind::Security, contact)]),
+        ..with_access(in_progress("payments", Some("rec-1")))
+    }
+}
+
+#[tokio::test]
+async fn an_account_gets_its_tags_and_contacts_before_its_access() {
+    for way in [FACTORY, ORGANIZATIONS] {
+        let event = match way {
+            FACTORY => created(),
+            _ => create_account_result("rec-1", None),
+        };
+        let world = plain(way, [with_details()]).await;
+        assert!(!world.is_retried(&event).await, "{way}");
+        assert_eq!(world.status("payments"), "ASSIGNING", "{way}");
+        let tagged = &world.wire.calls_of("TagResource")[0].body;
+        assert_eq!(
+            *tagged,
+            json!({ "ResourceId": ACCOUNT, "Tags": [{ "Key": "Cost Center", "Value": "4711" },
+                { "Key": "Team", "Value": "blue" }] })
+        );
+        let contact = &world.wire.calls_of("PutAlternateContact")[0].body;
+        assert_eq!(
+            *contact,
+            json!({ "AccountId": ACCOUNT, "AlternateContactType": "SECURITY", "Name": "Security Desk",
+                "Title": "Security", "EmailAddress": "security@example.com", "PhoneNumber": "+1 555 0100" })
+        );
+        let without = plain(way, [in_progress("payments", Some("rec-1"))]).await;
+        assert!(!without.is_retried(&event).await);
+        assert_eq!(without.called("TagResource"), 0);
+        assert_eq!(without.called("PutAlternateContact"), 0);
+    }
+}
+
+#[tokio::test]
+async fn tags_and_contacts_that_cannot_be_set_are_named_with_the_account() {
+    for (operation, what) in [
+        ("TagResource", "tags"),
+        ("PutAlternateContact", "security contact"),
+    ] {
+        let throttled = world(
+            FACTORY,
+            [with_details()],
+            on(operation, || Answer::error(400, "TooManyRequestsException")),
+        )
+        .await;
+        assert!(throttled.is_retried(&created()).await, "{operation}");
+        assert_eq!(throttled.status("payments"), "PROVISIONING");
+        let wrong = world(
+            FACTORY,
+            [with_details()],
+            on(operation, || said(400, "InvalidInputException", "no such")),
+        )
+        .await;
+        assert!(!wrong.is_retried(&created()).await);
+        assert_eq!(wrong.status("payments"), "FAILED");
+        assert_eq!(wrong.row("payments")["AccountId"]["S"], ACCOUNT);
+        let words = wrong.why("payments");
+        let start = format!("account {ACCOUNT} exists, but its {what} could not be set: ");
+        assert!(words.starts_with(&start), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_policy_is_a_fault_of_the_row() {
+    let refusal = json!({ "__type": "ConstraintViolationException", "Message": "no",
+        "Reason": "TAG_POLICY_VIOLATION" });
+    let world = world(
+        FACTORY,
+        [with_details()],
+        on("TagResource", move || {
+            Answer::xml(400, &refusal.to_string())
+        }),
+    )
+    .await;
+    assert!(!world.is_retried(&created()).await);
+    assert_eq!(world.status("payments"), "FAILED");
+    assert_eq!(world.called("Publish"), 0);
+}
+
+#[tokio::test]
+async fn what_may_not_be_set_on_accounts_that_exist_waits_is_told_once_and_creates_nothing_again() {
+    let denied = |operation: &str, action: &str| {
+        let words = format!(
+            "User: orgkeeper is not authorized to perform: {action} on resource: account/o-1/{ACCOUNT}"
+        );
+        let answer = said(400, "AccessDeniedException", &words);
+        (operation.to_owned(), answer)
+    };
+    for (way, (operation, answer), remedy, others) in [
+        (
+            FACTORY,
+            denied("TagResource", "organizations:TagResource"),
+            "allow the role",
+            "PROVISIONING",
+        ),
+        (
+            FACTORY,
+            denied("PutAlternateContact", "account:PutAlternateContact"),
+            "enable trusted access",
+            "PROVISIONING",
+        ),
+        (
+            ORGANIZATIONS,
+            denied("MoveAccount", "organizations:MoveAccount"),
+            "allow the role",
+            "VALID",
+        ),
+    ] {
+        let broken = Arc::new(AtomicUsize::new(1));
+        let of_aws = Arc::clone(&broken);
+        let (of, answer) = (operation.clone(), answer);
+        let mut world = world(way, [with_details()], move |call| {
+            let fails = call.operation == of && of_aws.load(Ordering::Relaxed) == 1;
+            fails.then(|| answer.clone())
+        })
+        .await;
+        let ended = match way {
+            FACTORY => created(),
+            _ => create_account_result("rec-1", None),
+        };
+        assert!(!world.is_retried(&ended).await, "{operation}");
+        let row = world.row("payments");
+        assert_eq!(row["Status"]["S"], "VALID", "{operation}");
+        assert_eq!(row["AccountId"]["S"], ACCOUNT);
+        let why = row["WaitsFor"]["S"].as_str().unwrap();
+        assert!(why.contains("nothing is wrong with the row"), "{why}");
+        assert!(why.contains(&operation) && !why.contains(ACCOUNT), "{why}");
+        // Only a fault that all accounts meet keeps others from being created.
+        world.tables.put(ACCOUNTS, &item(&waiting("billing")));
+        later(&mut world, 1).await;
+        assert_eq!(world.status("billing"), others, "{operation}");
+
+        later(&mut world, 120).await;
+        assert_eq!(world.status("payments"), "VALID", "{operation}");
+        let published = world.forms("Publish");
+        assert_eq!(published.len(), 1, "{operation}");
+        let message = published[0]["Message"].as_str().unwrap();
+        assert!(message.contains(remedy), "{message}");
+        broken.store(0, Ordering::Relaxed);
+        later(&mut world, 600).await;
+        assert_eq!(world.status("payments"), "ASSIGNING", "{operation}");
+        let orders = [
+            "ProvisionProduct",
+            "UpdateProvisionedProduct",
+            "CreateAccount",
+        ];
+        let ordered: usize = orders.map(|order| world.called(order)).iter().sum();
+        assert_eq!(ordered, 1, "{operation}: only the other account");
+        assert_eq!(world.forms("Publish").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_and_lacks_only_tags_gets_them_without_an_order() {
+    for (way, access, status) in [
+        (FACTORY, true, "ASSIGNING"),
+        (FACTORY, false, "SUCCEEDED"),
+        (ORGANIZATIONS, false, "SUCCEEDED"),
+    ] {
+        let request = AccountRequest {
+            only_details: true,
+            account_id: ACCOUNT.parse().ok(),
+            access: if access {
+                with_details().access
+            } else {
+                Vec::new()
+            },
+            tags: with_details().tags,
+            contacts: with_details().contacts,
+            ..waiting("payments")
+        };
+        let parents = Answer::ok(json!({ "Parents": [{ "Id": UNIT }] }));
+        let world = world(
+            way,
+            [request.clone()],
+            on("ListParents", move || parents.clone()),
+        )
+        .await;
+        assert_eq!(world.inserted(&[request]).await, None);
+        assert_eq!(world.status("payments"), status);
+        assert_eq!(world.called("TagResource"), 1);
+        assert_eq!(world.called("PutAlternateContact"), 1);
+        for order in [
+            "ProvisionProduct",
+            "UpdateProvisionedProduct",
+            "CreateAccount",
+            "MoveAccount",
+        ] {
+            assert_eq!(world.called(order), 0, "{order}");
+        }
+        assert_eq!(world.running(), BTreeSet::new());
+    }
 }
 
 #[tokio::test]
@@ -1328,7 +2554,7 @@ async fn an_operation_that_nothing_was_heard_of_is_asked_about() {
         (
             Answer::error(400, "ResourceNotFoundException"),
             "FAILED",
-            "AWS no longer knows the operation: look for the account, then send the row again",
+            "AWS no longer knows the operation: look for the account, then upload the file again",
         ),
     ] {
         let shown = format!("{answer:?}");
@@ -1558,7 +2784,7 @@ async fn a_product_that_cannot_be_looked_at_decides_nothing() {
     for (answer, status) in [
         (Answer::error(400, "ThrottlingException"), "VALID"),
         (Answer::error(500, "InternalFailure"), "PROVISIONING"),
-        (Answer::error(400, "AccessDeniedException"), "FAILED"),
+        (Answer::error(400, "AccessDeniedException"), "VALID"),
     ] {
         let world = after_an_earlier_attempt(corrected(None), answer).await;
         assert_eq!(world.status("payments"), status);
@@ -1590,7 +2816,7 @@ async fn an_account_without_control_towers_role_is_not_enrolled() {
         assert_eq!(
             world.why("payments"),
             "account 111122223333 has no role AWSControlTowerExecution that trusts the management \
-             account: create it (its permissions: AdministratorAccess), then send the row again"
+             account: create it (its permissions: AdministratorAccess), then upload the file again"
         );
         assert_eq!(world.called("ProvisionProduct"), 0);
     }
@@ -1683,8 +2909,18 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         ),
         (
             create_status("FAILED", &failure("ACCOUNT_LIMIT_EXCEEDED")),
-            "FAILED",
-            "ask AWS for a higher quota",
+            "VALID",
+            "",
+        ),
+        (
+            create_status("FAILED", &failure("PENDING_BUSINESS_VALIDATION")),
+            "VALID",
+            "",
+        ),
+        (
+            create_status("FAILED", &failure("INTERNAL_FAILURE")),
+            "VALID",
+            "",
         ),
         (
             create_status("FAILED", &failure("EMAIL_ALREADY_EXISTS")),
@@ -1699,8 +2935,13 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         ),
         (
             said(400, "ConstraintViolationException", "too many accounts"),
-            "FAILED",
-            "too many accounts",
+            "VALID",
+            "",
+        ),
+        (
+            Answer::error(400, "FinalizingOrganizationException"),
+            "VALID",
+            "",
         ),
         (Answer::error(500, "ServiceException"), "PROVISIONING", ""),
     ] {
@@ -1717,6 +2958,61 @@ async fn an_answer_that_is_final_at_once_is_taken() {
         let moves = usize::from(status == "SUCCEEDED");
         assert_eq!(world.called("MoveAccount"), moves, "{shown}");
     }
+}
+
+#[tokio::test]
+async fn what_an_organization_may_not_do_now_passes_or_waits_for_somebody() {
+    for (reason, message, alerts) in [
+        ("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "no", 0),
+        ("ACCOUNT_CREATION_NOT_COMPLETE", "no", 0),
+        ("", "Too many accounts are being made at a time.", 0),
+        ("ACCOUNT_NUMBER_LIMIT_EXCEEDED", "no", 1),
+        ("MASTER_ACCOUNT_PAYMENT_INSTRUMENT_REQUIRED", "no", 1),
+    ] {
+        let refusal = json!({ "__type": "ConstraintViolationException", "Message": message,
+            "Reason": reason });
+        let world = world(
+            ORGANIZATIONS,
+            [waiting("payments")],
+            on("CreateAccount", move || {
+                Answer::xml(400, &refusal.to_string())
+            }),
+        )
+        .await;
+        assert_eq!(world.inserted(&[waiting("payments")]).await, None);
+        assert_eq!(world.status("payments"), "VALID", "{reason}");
+        assert_eq!(world.called("Publish"), alerts, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_inside_aws_again_and_again_ends_without_blaming_the_row() {
+    let tried = AccountRequest {
+        put_back: 10,
+        ..in_progress("payments", Some("car-1"))
+    };
+    let world = world(
+        ORGANIZATIONS,
+        [tried],
+        on("DescribeCreateAccountStatus", || {
+            create_status("FAILED", &failure("INTERNAL_FAILURE"))
+        }),
+    )
+    .await;
+    assert!(!world.reconcile().await);
+    assert_eq!(world.status("payments"), "FAILED");
+    let why = world.why("payments");
+    assert!(why.starts_with("AWS failed at it 11 times"), "{why}");
+    let end = ends(&[AccountRequest {
+        error_msg: Some(why),
+        ..failed("payments")
+    }]);
+    assert_eq!(world.stream(&end).await, None);
+    let alert = world.forms("Publish")[0]["Message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(!alert.contains("correct the row"), "{alert}");
 }
 
 #[tokio::test]
@@ -1755,20 +3051,21 @@ async fn a_made_account_that_is_in_its_place_is_not_moved() {
 
 #[tokio::test]
 async fn an_account_that_cannot_be_moved_fails_with_its_id() {
-    let denied = || said(400, "AccessDeniedException", "You may not move it");
-    let denied = world(
+    let refused = || said(400, "InvalidInputException", "You cannot move it");
+    let refused = world(
         ORGANIZATIONS,
         [in_progress("payments", Some("car-1"))],
-        on("MoveAccount", denied),
+        on("MoveAccount", refused),
     )
     .await;
     let result = create_account_result("car-1", None);
-    assert!(!denied.is_retried(&result).await);
-    assert_eq!(denied.status("payments"), "FAILED");
-    assert_eq!(denied.row("payments")["AccountId"]["S"], ACCOUNT);
+    assert!(!refused.is_retried(&result).await);
+    assert_eq!(refused.status("payments"), "FAILED");
+    assert_eq!(refused.row("payments")["AccountId"]["S"], ACCOUNT);
     assert_eq!(
-        denied.why("payments"),
-        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You may not move it"
+        refused.why("payments"),
+        "account 111122223333 was created, but could not be moved into Root/Workloads/Prod: You cannot move it. \
+         Correct that, and upload the file again"
     );
 
     let busy = world(
@@ -1841,7 +3138,9 @@ async fn a_failed_result_is_taken_as_the_request_itself_tells_it() {
             "FAILED",
             "does not take this e-mail address",
         ),
-        ("INTERNAL_FAILURE", "FAILED", "(INTERNAL_FAILURE)"),
+        ("INTERNAL_FAILURE", "VALID", ""),
+        ("ACCOUNT_LIMIT_EXCEEDED", "VALID", ""),
+        ("BRAND_NEW", "FAILED", "(BRAND_NEW)"),
     ] {
         let world = world(
             ORGANIZATIONS,
@@ -1872,8 +3171,9 @@ async fn a_creation_that_nothing_was_heard_of_is_asked_about() {
         (create_status("SUCCEEDED", &made()), "SUCCEEDED"),
         (
             create_status("FAILED", &failure("INVALID_ADDRESS")),
-            "FAILED",
+            "VALID",
         ),
+        (create_status("FAILED", &failure("INVALID_EMAIL")), "FAILED"),
         (
             create_status("FAILED", &failure("CONCURRENT_ACCOUNT_MODIFICATION")),
             "VALID",

@@ -1,5 +1,6 @@
 //! Contract tests: each function's handler with real SDK clients over a loopback socket, and what people read.
 
+mod accounts_cases;
 mod alert_texts;
 mod alerter;
 mod create_account_assignment;

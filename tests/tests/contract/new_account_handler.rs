@@ -59,6 +59,18 @@ async fn returned(
     receives: u32,
     remaining: Duration,
 ) -> Vec<String> {
+    returned_at(wire, settings, bodies, receives, remaining, now()).await
+}
+
+/// As [`returned`], at another time.
+async fn returned_at(
+    wire: &Wire,
+    settings: Settings<'_>,
+    bodies: &[Value],
+    receives: u32,
+    remaining: Duration,
+    now: Timestamp,
+) -> Vec<String> {
     let usual = [
         ("ACCOUNTS_BUCKET", BUCKET),
         ("ACCOUNTS_TABLE", ACCOUNTS),
@@ -75,7 +87,7 @@ async fn returned(
     let config = Config::from_env(&lookup).unwrap();
     let handler = setup::function(&config, &wire.sdk_config().await);
     let invocation = Invocation {
-        now: now(),
+        now,
         remaining,
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
@@ -279,7 +291,7 @@ async fn every_fault_of_every_row_is_named_and_the_good_rows_start() {
     let rows: Vec<(String, String)> = [
         (good("first"), ""),
         (good("second"), ""),
-        (good("pay ments"), "AccountName: has a space: only the letters a to z, digits, - and _ are taken; line {}, AccountEmail: has a space before the @: only the letters a to z, digits and . _ + - are taken there"),
+        (good("pay ments"), "AccountEmail: has a space before the @: only the letters a to z, digits and . _ + - are taken there"),
         (good(&long).replace(&format!("aws+{long}"), "aws+long"), "AccountName: has 51 characters, 50 are the most"),
         (email("nobody.example.com", 1), "AccountEmail: has no @"),
         (email("a@b@example.com", 2), "AccountEmail: has 2 @, an address has one"),
@@ -293,9 +305,9 @@ async fn every_fault_of_every_row_is_named_and_the_good_rows_start() {
         (email("AWS+First@example.com", 10), "AccountEmail: is the same as in line 2"),
         ("First,ana@example.com,aws+again@example.com,Ana,Silva,Unit 2,,,".to_owned(), "AccountName: is the same as in line 2"),
         ("account-1,ana@example.com,aws+taken@example.com,Ana,Silva,Unit 2,,,".to_owned(), &format!("AccountName: is the name of account {} already", account(1))),
-        (email("aws+1@example.com", 11), &format!("AccountEmail: account {} has this address and is enrolled already: nothing is to be done", account(1))),
+        (email("aws+1@example.com", 11), &format!("AccountName: account {} with this AccountEmail is named \"account-1\": write that name", account(1))),
         (at_unit("Unit 9", 1), "OrgUnit: there is no organizational unit \"Unit 9\": did you mean Root/Unit 0"),
-        (at_unit("Unit 1", 2), "OrgUnit: \"Unit 1\" fits several organizational units: Root/Unit 1 (ou-a1b2-00000001), Root/Unit 0/Unit 1 (ou-a1b2-second00); write the path, or the name with its id"),
+        (at_unit("Unit 1", 2), "OrgUnit: \"Unit 1\" fits several organizational units: Root/Unit 1 (ou-a1b2-00000001), Root/Unit 0/Unit 1 (ou-a1b2-second00); write the path, or the id of the one that is meant"),
         (at_unit("Unit 2 (ou-a1b2-00000003)", 3), "OrgUnit: ou-a1b2-00000003 is not \"Unit 2\": it is Root/Unit 3 (ou-a1b2-00000003)"),
         (at_unit("Unit 2 (ou-a1b2-none)", 4), "OrgUnit: there is no organizational unit with the id ou-a1b2-none"),
         (at_unit("unit 2", 5), "OrgUnit: there is no organizational unit \"unit 2\", written just so: is it Root/Unit 2 (ou-a1b2-00000002)?"),
@@ -351,7 +363,10 @@ async fn every_fault_of_every_row_is_named_and_the_good_rows_start() {
         format!("{KEY}: 2 of {rows} rows accepted, {} refused", rows - 2)
     );
     let why = alert["details"]["Why"].as_str().unwrap();
-    assert!(why.starts_with("line 4, AccountName: has a space"), "{why}");
+    assert!(
+        why.starts_with("line 4, AccountEmail: has a space"),
+        "{why}"
+    );
     // What was written stays as it was, and calculates nothing.
     let text = &world.objects[RESULTS][0].text;
     assert!(text.contains(",Ana,'=1+1\u{7},"), "{text}");
@@ -381,12 +396,12 @@ async fn a_file_that_cannot_be_used_is_refused_whole() {
         (
             "a.csv",
             csv(&[]).replace(',', ";"),
-            "line 1 separates the columns by semicolons: save the file with commas between them",
+            "the file has a header, but no rows below it",
         ),
         (
             "a.csv",
             csv(&[&row(0, 0)]).replace("OrgUnit", "Unit"),
-            "line 1 names a column \"Unit\" that is not known, lacks the column OrgUnit. Needed are AccountName,",
+            "line 1 names a column \"Unit\" that is not known (did you mean OrgUnit?), lacks the column OrgUnit. Needed are AccountName,",
         ),
         (
             "a.csv",
@@ -415,7 +430,8 @@ async fn a_file_that_cannot_be_used_is_refused_whole() {
         if text.len() > csv::MOST_BYTES {
             // Nothing is read of what says that it is too long.
             done(&wire, &event).await;
-            assert_eq!(wire.calls_of("GetObject").len(), 0);
+            let read = wire.calls_of("GetObject");
+            assert!(read.iter().all(|call| call.uri.contains("/results/")));
             assert!(column(&vending, "results/a.csv", "ErrorMsg")[0].starts_with(words));
             // What is longer than it says is not read to its end.
             event = vending.upload(key, &text);
@@ -483,7 +499,7 @@ async fn a_bucket_without_versions_is_asked_by_entity_tag() {
     object.remove("version-id");
     done(&wire, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
-    let read = &wire.calls_of("GetObject")[0];
+    let read = &wire.calls_of("GetObject")[1];
     assert_eq!(read.header("if-match"), "\"tag-of-v1\"");
     assert!(!read.uri.contains("versionId"), "{}", read.uri);
     // Written over meanwhile: the newer upload has its own event.
@@ -546,7 +562,6 @@ async fn a_crash_anywhere_ends_the_same() {
         ("ListAccounts", 1),
         ("ListEnabledBaselines", 1),
         ("TransactWriteItems", 1),
-        ("HeadObject", 1),
         ("PutObject", 1),
         ("Publish", 1),
         // The one case in which people get two alerts.
@@ -554,14 +569,28 @@ async fn a_crash_anywhere_ends_the_same() {
     ] {
         let vending = organization();
         let failure = match operation {
-            "GetObject" | "HeadObject" | "PutObject" => Answer::xml_error(503, "SlowDown"),
+            "GetObject" | "PutObject" => Answer::xml_error(503, "SlowDown"),
             _ => Answer::error(500, "InternalFailure"),
         };
         let wire = wire_over(&vending, at_first(operation, 1, failure)).await;
         let event = vending.upload(KEY, &text);
         assert!(is_retried(&wire, &event).await, "{operation}");
         assert_eq!(delays(&wire), [2], "{operation}");
-        done(&wire, &event).await;
+        if operation == "UpdateItem" {
+            // Another invocation may be publishing it: not before its claim has expired.
+            assert!(is_retried(&wire, &event).await);
+            let later = now() + Duration::from_mins(4);
+            let bodies = std::slice::from_ref(&event);
+            let back = returned_at(&wire, &[], bodies, 3, Duration::from_mins(2), later).await;
+            assert!(back.is_empty());
+            let told = format!("told#v1#{KEY}");
+            let record = usual.tables.get(STATE, &told).unwrap();
+            vending.tables.put(STATE, &record);
+            let file = file_item(&usual, KEY, "v1");
+            vending.tables.put(STATE, &file);
+        } else {
+            done(&wire, &event).await;
+        }
         assert_eq!(vending.tables.all(), usual.tables.all(), "{operation}");
         assert_eq!(
             vending.results(RESULTS),
@@ -752,7 +781,7 @@ async fn a_request_in_progress_is_followed() {
     assert_eq!(
         found,
         [
-            "line 2, AccountEmail: is in progress already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended"
+            "line 2, AccountEmail: is in progress already, with OrgUnit Unit 1 (ou-a1b2-00000001): wait until it has ended, then upload the file again"
         ]
     );
     assert_eq!(progress(&vending, KEY, "v5"), ("0".to_owned(), true));
@@ -859,8 +888,8 @@ async fn two_files_at_once_start_each_row_once() {
     }
 }
 
-#[tokio::test]
-async fn a_done_row_is_shown_and_never_changed() {
+/// An organization in which the account of `row(0, 1)` is done.
+async fn one_done() -> Arc<Vending> {
     let vending = organization();
     one_in_progress(&vending).await;
     set(
@@ -868,24 +897,793 @@ async fn a_done_row_is_shown_and_never_changed() {
         &new_email(0),
         &json!({ "Status": { "S": "SUCCEEDED" }, "AccountId": { "S": account(900) } }),
     );
-    vending
-        .look()
+    vending.tables.delete(STATE, "name#new-0");
+    let mut world = vending.look();
+    world
         .accounts
         .push(member(&account(900), "new-0", &new_email(0)));
+    world
+        .governed
+        .insert(account_arn(&account(900)), "SUCCEEDED");
+    drop(world);
+    vending
+}
+
+#[tokio::test]
+async fn a_done_row_is_as_the_organization_says() {
+    let vending = one_done().await;
     let before = vending.tables.items(ACCOUNTS);
     assert_eq!(answers(&vending, &[], &[&row(0, 1)]).await, [""]);
     let results = vending.results(RESULTS);
     assert_eq!(results[0]["Status"], "SUCCEEDED");
     assert_eq!(results[0]["AccountId"], account(900));
-    let found = answers(&vending, &[], &[&row(0, 2)]).await;
     assert_eq!(
-        found,
+        vending.tables.items(ACCOUNTS),
+        before,
+        "nothing is to be done"
+    );
+    assert_eq!(
+        vending.look().published[0].1["details"]["Done already"],
+        "1"
+    );
+
+    // Somebody moved it: the row says where it belongs.
+    let moved = one_done().await;
+    moved.look().parents.insert(account(900), unit(3));
+    assert_eq!(answers(&moved, &[], &[&row(0, 1)]).await, [""]);
+    assert_eq!(column(&moved, RESULTS, "Status"), ["VALID"]);
+    assert_eq!(attribute(&moved, &new_email(0), "Change")["BOOL"], true);
+    assert_eq!(attribute(&moved, &new_email(0), "Attempt")["N"], "2");
+
+    for (what, state, words) in [
+        (
+            "closed",
+            "CLOSED",
+            "is CLOSED: it has to be ACTIVE (a closed account can be reopened within 90 days",
+        ),
+        ("being closed", "PENDING_CLOSURE", "is PENDING_CLOSURE"),
+        ("renamed", "ACTIVE", "is named \"other\": write that name"),
+        ("removed", "", "is not in the organization any more"),
+    ] {
+        let vending = one_done().await;
+        {
+            let mut world = vending.look();
+            let last = world.accounts.len() - 1;
+            match what {
+                "removed" => drop(world.accounts.remove(last)),
+                "renamed" => world.accounts[last]["Name"] = json!("other"),
+                _ => world.accounts[last]["State"] = json!(state),
+            }
+        }
+        let before = vending.tables.items(ACCOUNTS);
+        let found = answers(&vending, &[], &[&row(0, 1)]).await;
+        assert!(found[0].contains(words), "{what}: {found:?}");
+        assert!(found[0].contains(&account(900)), "{what}: {found:?}");
+        assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
+        assert_eq!(vending.tables.items(ACCOUNTS), before);
+    }
+}
+
+#[tokio::test]
+async fn a_done_row_with_another_owner_is_changed() {
+    let vending = one_done().await;
+    let other = row(0, 1).replace("Ana,Silva", "Tarek,Boll");
+    assert_eq!(answers(&vending, &[], &[&other]).await, [""]);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    assert_eq!(attribute(&vending, &new_email(0), "Change")["BOOL"], true);
+    assert_eq!(
+        attribute(&vending, &new_email(0), "SSOUserLastName")["S"],
+        "Boll"
+    );
+}
+
+#[tokio::test]
+async fn a_done_request_that_starts_again_meanwhile_is_not_replaced() {
+    let vending = one_done().await;
+    vending.look().parents.insert(account(900), unit(3));
+    let change = json!({ "Attempt": { "N": "2" }, "Status": { "S": "PROVISIONING" } });
+    let wire = wire_over(&vending, changed_at_first(&vending, change)).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "2");
+    assert_eq!(column(&vending, RESULTS, "Status"), ["PROVISIONING"]);
+}
+
+/// The organization of the cases: `Workloads/Dev`, `Test`, `Prod`, and `Sandbox`.
+fn example_organization() -> Arc<Vending> {
+    let vending = organization();
+    for (id, parent, name) in [
+        ("ou-w", "r-a1b2", "Workloads"),
+        ("ou-d", "ou-w", "Dev"),
+        ("ou-t", "ou-w", "Test"),
+        ("ou-p", "ou-w", "Prod"),
+        ("ou-s", "r-a1b2", "Sandbox"),
+    ] {
+        add_unit(&vending, id, parent, name);
+    }
+    vending
+}
+
+fn add_unit(vending: &Vending, id: &str, parent: &str, name: &str) {
+    let mut world = vending.look();
+    let unit = (id.to_owned(), parent.to_owned(), name.to_owned());
+    world.units.push(unit);
+    world.governed.insert(unit_arn(id), "SUCCEEDED");
+}
+
+/// Ends the request of a row: its account is in the organization, in this unit.
+fn succeed(vending: &Vending, n: usize, email: &str, name: &str, unit: &str) {
+    set(
+        vending,
+        email,
+        &json!({ "Status": { "S": "SUCCEEDED" }, "AccountId": { "S": account(n) } }),
+    );
+    let mut world = vending.look();
+    world.accounts.push(member(&account(n), name, email));
+    world.governed.insert(account_arn(&account(n)), "SUCCEEDED");
+    world.parents.insert(account(n), unit.to_owned());
+}
+
+fn status_of(vending: &Vending, email: &str, status: &str) {
+    set(vending, email, &json!({ "Status": { "S": status } }));
+}
+
+/// The results of `key`, each row's account name with one of its cells.
+fn cells<'r>(
+    results: &'r [BTreeMap<String, String>],
+    column: &'r str,
+) -> BTreeMap<&'r str, &'r str> {
+    results
+        .iter()
+        .map(|row| (row["AccountName"].as_str(), row[column].as_str()))
+        .collect()
+}
+
+/// Uploads `01-waiting.csv` as `berth.csv`; the first five rows have begun.
+async fn pier() -> (Arc<Vending>, Wire) {
+    let vending = example_organization();
+    let wire = plain(&vending).await;
+    let text = include_str!("../../../events/new-account-handler/cases/01-waiting.csv");
+    done(&wire, &vending.upload("berth.csv", text)).await;
+    for n in 1..=5 {
+        status_of(
+            &vending,
+            &format!("aws+pier-{n}@example.com"),
+            "PROVISIONING",
+        );
+    }
+    (vending, wire)
+}
+
+#[tokio::test]
+async fn case_01_waiting_owner_corrected() {
+    let (vending, wire) = pier().await;
+    let text =
+        include_str!("../../../events/new-account-handler/cases/01-waiting-owner-corrected.csv");
+    done(&wire, &vending.upload("berth.csv", text)).await;
+    let results = vending.results("results/berth.csv");
+    assert_eq!(results.len(), 8);
+    assert_eq!(cells(&results, "Status")["pier-7"], "VALID");
+    assert_eq!(cells(&results, "Status")["pier-1"], "PROVISIONING");
+    let email = "aws+pier-7@example.com";
+    assert_eq!(attribute(&vending, email, "SSOUserFirstName")["S"], "Tarek");
+    assert_eq!(attribute(&vending, email, "Attempt")["N"], "2");
+    let files = json!(["v3#berth.csv"]);
+    assert_eq!(attribute(&vending, email, "Files")["SS"], files);
+    assert_eq!(
+        progress(&vending, "berth.csv", "v1"),
+        ("7".to_owned(), true)
+    );
+    assert_eq!(
+        progress(&vending, "berth.csv", "v3"),
+        ("8".to_owned(), true)
+    );
+
+    // A correction that comes too late says so, and what to do.
+    status_of(&vending, email, "PROVISIONING");
+    let text = include_str!("../../../events/new-account-handler/cases/01-waiting.csv");
+    done(&wire, &vending.upload("berth.csv", text)).await;
+    let results = vending.results("results/berth.csv");
+    let why = cells(&results, "ErrorMsg")["pier-7"];
+    assert!(
+        why.contains("SSOUserFirstName \"Tarek\"")
+            && why.contains("wait until it has ended, then upload the file again"),
+        "{why}"
+    );
+    assert_eq!(attribute(&vending, email, "SSOUserFirstName")["S"], "Tarek");
+}
+
+#[tokio::test]
+async fn case_01_waiting_row_taken_out() {
+    let (vending, wire) = pier().await;
+    let text =
+        include_str!("../../../events/new-account-handler/cases/01-waiting-row-taken-out.csv");
+    let event = vending.upload("berth.csv", text);
+    done(&wire, &event).await;
+    let results = vending.results("results/berth.csv");
+    assert_eq!(cells(&results, "Status")["pier-8"], "FAILED");
+    let why = cells(&results, "ErrorMsg")["pier-8"];
+    assert!(why.starts_with("taken back before it began"), "{why}");
+    assert_eq!(cells(&results, "Status")["pier-7"], "VALID");
+    let email = "aws+pier-8@example.com";
+    assert_eq!(attribute(&vending, email, "Status")["S"], "FAILED");
+    assert_eq!(attribute(&vending, email, "Withdrawn")["BOOL"], true);
+    assert_eq!(vending.tables.get(STATE, "name#pier-8"), None);
+    assert_eq!(
+        progress(&vending, "berth.csv", "v1"),
+        ("7".to_owned(), true)
+    );
+    let (topic, alert) = vending.look().published.last().unwrap().clone();
+    assert_eq!(topic, INFO);
+    assert_eq!(alert["details"]["Taken back"], "1");
+    // Name and address are free for another file.
+    let text = "pier-8,ines.moll@example.com,aws+pier-8@example.com,Ines,Moll,Sandbox,,,";
+    done(&wire, &vending.upload("other.csv", &csv(&[text]))).await;
+    assert_eq!(column(&vending, "results/other.csv", "Status"), ["VALID"]);
+    assert_eq!(attribute(&vending, email, "Withdrawn")["BOOL"], false);
+}
+
+#[tokio::test]
+async fn a_row_that_was_left_out_too_late_is_followed_to_its_end() {
+    let (vending, wire) = pier().await;
+    status_of(&vending, "aws+pier-8@example.com", "ASSIGNING");
+    let text =
+        include_str!("../../../events/new-account-handler/cases/01-waiting-row-taken-out.csv");
+    done(&wire, &vending.upload("berth.csv", text)).await;
+    let results = vending.results("results/berth.csv");
+    assert_eq!(cells(&results, "Status")["pier-8"], "ASSIGNING");
+    let why = cells(&results, "ErrorMsg")["pier-8"];
+    assert!(why.contains("it had begun"), "{why}");
+    let files = attribute(&vending, "aws+pier-8@example.com", "Files");
+    assert_eq!(files["SS"], json!(["v1#berth.csv", "v3#berth.csv"]));
+    status_of(&vending, "aws+pier-8@example.com", "SUCCEEDED");
+    let task = json!({ "task": "results", "key": "berth.csv", "version": "v3" });
+    done(&wire, &task).await;
+    let results = vending.results("results/berth.csv");
+    assert_eq!(cells(&results, "Status")["pier-8"], "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn of_forty_rows_that_are_replaced_while_they_wait_no_wrong_one_is_left() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let wrong: Vec<String> = (0..40).map(|n| row(n, 1)).collect();
+    let text = csv(&wrong.iter().map(String::as_str).collect::<Vec<_>>());
+    done(&wire, &vending.upload(KEY, &text)).await;
+    for n in 0..5 {
+        status_of(&vending, &new_email(n), "PROVISIONING");
+    }
+    // Every name is corrected, and the last five rows are taken out.
+    let right: Vec<String> = (5..35)
+        .map(|n| row(n, 2).replacen(&format!("new-{n}"), &format!("right-{n}"), 1))
+        .collect();
+    let text = csv(&right.iter().map(String::as_str).collect::<Vec<_>>());
+    done(&wire, &vending.upload(KEY, &text)).await;
+    for n in 5..35 {
+        let email = new_email(n);
+        assert_eq!(attribute(&vending, &email, "Status")["S"], "VALID");
+        let name = json!(format!("right-{n}"));
+        assert_eq!(attribute(&vending, &email, "AccountName")["S"], name);
+        let unit_id = &attribute(&vending, &email, "Unit")["M"]["Id"]["S"];
+        assert_eq!(*unit_id, json!(unit(2)));
+        assert_eq!(vending.tables.get(STATE, &format!("name#new-{n}")), None);
+        let taken = vending
+            .tables
+            .get(STATE, &format!("name#right-{n}"))
+            .unwrap();
+        assert_eq!(taken["AccountEmail"]["S"], json!(email));
+    }
+    for n in 35..40 {
+        assert_eq!(attribute(&vending, &new_email(n), "Status")["S"], "FAILED");
+    }
+    assert_eq!(progress(&vending, KEY, "v1"), ("5".to_owned(), true));
+    assert_eq!(progress(&vending, KEY, "v3"), ("35".to_owned(), true));
+    assert_eq!(vending.results(RESULTS).len(), 40);
+    assert_eq!(requests(&vending), 40);
+}
+
+#[tokio::test]
+async fn a_waiting_row_whose_newer_version_has_a_fault_is_taken_back() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]))).await;
+    done(
+        &wire,
+        &vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 99)])),
+    )
+    .await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
+    let why = &column(&vending, RESULTS, "ErrorMsg")[1];
+    assert!(
+        why.contains("there is no organizational unit")
+            && why.ends_with("its earlier version, which waited, was taken back"),
+        "{why}"
+    );
+    assert_eq!(attribute(&vending, &new_email(1), "Status")["S"], "FAILED");
+}
+
+#[tokio::test]
+async fn a_row_that_another_file_asks_for_too_is_not_taken_back() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]))).await;
+    done(&wire, &vending.upload("other.csv", &csv(&[&row(1, 1)]))).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    assert_eq!(attribute(&vending, &new_email(1), "Status")["S"], "VALID");
+    let files = attribute(&vending, &new_email(1), "Files");
+    assert_eq!(files["SS"], json!(["v3#other.csv"]));
+    assert_eq!(progress(&vending, KEY, "v1"), ("1".to_owned(), true));
+    let why = &column(&vending, RESULTS, "ErrorMsg")[1];
+    assert!(
+        why.ends_with("another one does: see results/other.csv"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn another_file_replaces_a_waiting_row_and_the_first_one_is_told() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload("first.csv", &csv(&[&row(0, 1)]))).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 2)]))).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    let unit_id = &attribute(&vending, &new_email(0), "Unit")["M"]["Id"]["S"];
+    assert_eq!(*unit_id, json!(unit(2)));
+    assert_eq!(
+        progress(&vending, "first.csv", "v1"),
+        ("0".to_owned(), true)
+    );
+    let task = json!({ "task": "results", "key": "first.csv", "version": "v1" });
+    done(&wire, &task).await;
+    assert_eq!(
+        column(&vending, "results/first.csv", "ErrorMsg"),
         [format!(
-            "line 2, AccountEmail: account {} exists already, with OrgUnit Unit 1 (ou-a1b2-00000001): this file does not change accounts",
-            account(900)
+            "another file has asked for it since: see {RESULTS}"
         )]
     );
-    assert_eq!(vending.tables.items(ACCOUNTS), before);
+}
+
+#[tokio::test]
+async fn a_waiting_row_that_begins_or_is_joined_meanwhile_is_not_replaced() {
+    for change in [
+        json!({ "Status": { "S": "PROVISIONING" } }),
+        json!({ "Attempt": { "N": "7" }, "Status": { "S": "ASSIGNING" } }),
+        // Somebody else has replaced it for the same file.
+        json!({ "Attempt": { "N": "7" } }),
+        json!({ "Files": { "SS": ["v0#joined.csv", "v1#first.csv"] } }),
+    ] {
+        let vending = organization();
+        one_in_progress(&vending).await;
+        let joined = change["Files"].is_object();
+        if change["Attempt"]["N"] == "7" && change["Status"].is_null() {
+            let wire = wire_over(&vending, changed_at_first(&vending, change)).await;
+            done(&wire, &vending.upload(KEY, &csv(&[&row(0, 2)]))).await;
+            // It is read again, and that attempt is replaced.
+            assert_eq!(attribute(&vending, &new_email(0), "Attempt")["N"], "8");
+            continue;
+        }
+        let wire = wire_over(&vending, changed_at_first(&vending, change)).await;
+        done(&wire, &vending.upload(KEY, &csv(&[&row(0, 2)]))).await;
+        let unit_id = attribute(&vending, &new_email(0), "Unit")["M"]["Id"]["S"].clone();
+        if joined {
+            // It is read again, and replaced for both.
+            assert_eq!(unit_id, json!(unit(2)));
+            let joined = vending.tables.get(STATE, "file#v0#joined.csv").unwrap();
+            assert_eq!(joined["Open"]["N"], "-1");
+        } else {
+            assert_eq!(unit_id, json!(unit(1)));
+            assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_begins_while_it_is_taken_back_goes_on() {
+    for change in [
+        json!({ "Status": { "S": "PROVISIONING" } }),
+        json!({ "Files": { "SS": ["v0#joined.csv", format!("v1#{KEY}")] } }),
+        // The other file has left: nobody asks for it any more.
+        json!({ "Files": { "SS": [format!("v1#{KEY}")] } }),
+    ] {
+        let vending = organization();
+        let alone = change["Files"]["SS"].as_array().map(Vec::len) == Some(1);
+        let wire = plain(&vending).await;
+        done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]))).await;
+        // Of two files that wait for it, one leaves.
+        let files = json!({ "Files": { "SS": ["v9#other.csv", format!("v1#{KEY}")] } });
+        set(&vending, &new_email(0), &files);
+        let (other, calls) = (Arc::clone(&vending), AtomicUsize::new(0));
+        let wire = wire_over(&vending, move |call| {
+            let leaves = call.operation == "TransactWriteItems"
+                && call.body.to_string().contains(":leaving");
+            if leaves && calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                set(&other, &new_email(0), &change);
+            }
+            None
+        })
+        .await;
+        done(&wire, &vending.upload(KEY, &csv(&[&row(1, 1)]))).await;
+        let files = attribute(&vending, &new_email(0), "Files")["SS"].clone();
+        let status = attribute(&vending, &new_email(0), "Status")["S"].clone();
+        if alone {
+            assert_eq!(status, "FAILED");
+        } else if status == "PROVISIONING" {
+            assert!(
+                files
+                    .as_array()
+                    .unwrap()
+                    .contains(&json!(format!("v3#{KEY}")))
+            );
+        } else {
+            assert!(!files.to_string().contains(KEY), "{files}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_interrupted_older_version_has_started_is_taken_back() {
+    let vending = organization();
+    let older = vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]));
+    // It stops after its rows were stored.
+    let wire = wire_over(&vending, |call| {
+        (call.operation == "PutObject").then(|| Answer::xml_error(503, "SlowDown"))
+    })
+    .await;
+    assert!(is_retried(&wire, &older).await);
+    assert_eq!(requests(&vending), 2);
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1)]))).await;
+    done(&wire, &older).await;
+    assert_eq!(attribute(&vending, &new_email(0), "Status")["S"], "VALID");
+    assert_eq!(attribute(&vending, &new_email(1), "Status")["S"], "FAILED");
+    assert_eq!(column(&vending, RESULTS, "AccountName"), ["new-0"]);
+    assert_eq!(progress(&vending, KEY, "v1"), ("0".to_owned(), true));
+}
+
+#[tokio::test]
+async fn case_02_after_success() {
+    let vending = example_organization();
+    add_unit(&vending, "ou-lamps", "ou-s", "Lamps");
+    let wire = plain(&vending).await;
+    let text = include_str!("../../../events/new-account-handler/cases/02-after-success.csv");
+    done(&wire, &vending.upload("lamps.csv", text)).await;
+    succeed(&vending, 901, "aws+lamp-1@example.com", "lamp-1", "ou-s");
+    succeed(
+        &vending,
+        902,
+        "aws+lamp-2@example.com",
+        "lamp-2",
+        "ou-lamps",
+    );
+    {
+        let mut world = vending.look();
+        for closed in world
+            .accounts
+            .iter_mut()
+            .filter(|it| it["Name"] == "lamp-1")
+        {
+            closed["State"] = json!("PENDING_CLOSURE");
+        }
+        for unit in world.units.iter_mut().filter(|it| it.0 == "ou-lamps") {
+            "Lanterns".clone_into(&mut unit.2);
+        }
+    }
+    done(&wire, &vending.upload("lamps.csv", text)).await;
+    let results = vending.results("results/lamps.csv");
+    let why = cells(&results, "ErrorMsg");
+    assert!(why["lamp-1"].contains(&account(901)), "{why:?}");
+    assert!(why["lamp-1"].contains("PENDING_CLOSURE"), "{why:?}");
+    assert!(
+        why["lamp-2"].contains("is in Root/Sandbox/Lanterns"),
+        "{why:?}"
+    );
+    assert_eq!(
+        column(&vending, "results/lamps.csv", "Status"),
+        ["FAILED"; 2]
+    );
+
+    let before = vending.tables.items(ACCOUNTS);
+    let text =
+        include_str!("../../../events/new-account-handler/cases/02-after-success-unit-renamed.csv");
+    done(&wire, &vending.upload("lamps.csv", text)).await;
+    let results = vending.results("results/lamps.csv");
+    assert_eq!(cells(&results, "Status")["lamp-2"], "SUCCEEDED");
+    assert_eq!(cells(&results, "AccountId")["lamp-2"], account(902));
+    assert_eq!(vending.tables.items(ACCOUNTS), before, "nothing is started");
+}
+
+/// The example organization with the group and the permission set of the cases, and the settings for them.
+fn analysts() -> Arc<Vending> {
+    let vending = example_organization();
+    let mut world = vending.look();
+    world.groups = vec![
+        (GROUP.to_owned(), "platform".to_owned()),
+        ("g-analysts".to_owned(), "security-analysts".to_owned()),
+    ];
+    world.permission_sets = vec![
+        (SET.to_owned(), "AdministratorAccess".to_owned()),
+        (
+            "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-read".to_owned(),
+            "ReadOnlyAccess".to_owned(),
+        ),
+    ];
+    drop(world);
+    vending
+}
+
+#[tokio::test]
+async fn case_17_governed_already() {
+    let vending = analysts();
+    succeed(&vending, 917, "aws+dock-1@example.com", "dock-1", "ou-s");
+    vending.tables.delete(ACCOUNTS, "aws+dock-1@example.com");
+    let read = "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-read";
+    {
+        let mut world = vending.look();
+        // Access of others, and one of the two, beyond the first page.
+        for n in 0..3 {
+            let other = (account(n), "g-analysts".to_owned(), read.to_owned());
+            world.assignments.push(other);
+        }
+        world
+            .assignments
+            .push((account(917), "g-analysts".to_owned(), read.to_owned()));
+    }
+    let assignments = assignments();
+    let settings = [
+        ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+        ("ASSIGNMENTS", assignments.as_str()),
+    ];
+    let wire = plain(&vending).await;
+    let text = include_str!("../../../events/new-account-handler/cases/17-governed-already.csv");
+    let event = vending.upload("dock.csv", text);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
+    let email = "aws+dock-1@example.com";
+    assert_eq!(
+        column(&vending, "results/dock.csv", "Status"),
+        ["ASSIGNING"]
+    );
+    assert_eq!(attribute(&vending, email, "AccountId")["S"], account(917));
+    assert_eq!(attribute(&vending, email, "Enrol")["BOOL"], false);
+    let access = attribute(&vending, email, "Access");
+    assert_eq!(access["L"].as_array().map(Vec::len), Some(2));
+
+    // With its access it is done, and nothing is stored.
+    vending.tables.delete(ACCOUNTS, email);
+    vending
+        .look()
+        .assignments
+        .push((account(917), GROUP.to_owned(), SET.to_owned()));
+    let event = vending.upload("again.csv", text);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
+    assert_eq!(
+        column(&vending, "results/again.csv", "Status"),
+        ["SUCCEEDED"]
+    );
+    assert_eq!(
+        column(&vending, "results/again.csv", "AccountId"),
+        [account(917)]
+    );
+    assert_eq!(vending.tables.get(ACCOUNTS, email), None);
+
+    // In another unit it is not moved: orgkeeper did not create it.
+    vending
+        .look()
+        .parents
+        .insert(account(917), "ou-d".to_owned());
+    let event = vending.upload("elsewhere.csv", text);
+    assert!(!is_retried_with(&wire, &settings, &event).await);
+    let why = &column(&vending, "results/elsewhere.csv", "ErrorMsg")[0];
+    assert!(why.contains("is in Root/Workloads/Dev (ou-d)"), "{why}");
+    assert_eq!(vending.tables.get(ACCOUNTS, email), None);
+}
+
+#[tokio::test]
+async fn access_of_a_user_is_its_own_and_not_that_of_its_groups() {
+    let vending = analysts();
+    succeed(&vending, 917, "aws+dock-1@example.com", "dock-1", "ou-s");
+    vending.tables.delete(ACCOUNTS, "aws+dock-1@example.com");
+    let read = "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-read";
+    {
+        let mut world = vending.look();
+        world.users = vec![(
+            "u-maria".to_owned(),
+            "maria".to_owned(),
+            "maria@example.com".to_owned(),
+        )];
+        world.members = vec![("g-analysts".to_owned(), "u-maria".to_owned())];
+        for (id, set) in [("g-analysts", read), (GROUP, SET)] {
+            let has = (account(917), id.to_owned(), set.to_owned());
+            world.assignments.push(has);
+        }
+    }
+    let assignments = assignments();
+    let settings = [
+        ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+        ("ASSIGNMENTS", assignments.as_str()),
+    ];
+    let wire = plain(&vending).await;
+    let text = format!(
+        "{HEADER},Users,PermissionSet\n\
+         dock-1,ines.moll@example.com,aws+dock-1@example.com,Ines,Moll,Sandbox,,,,maria,ReadOnlyAccess\n"
+    );
+    for (key, status) in [("a.csv", "ASSIGNING"), ("b.csv", "SUCCEEDED")] {
+        let event = vending.upload(key, &text);
+        assert!(!is_retried_with(&wire, &settings, &event).await);
+        let results = format!("results/{key}");
+        assert_eq!(column(&vending, &results, "Status"), [status]);
+        vending.tables.delete(ACCOUNTS, "aws+dock-1@example.com");
+        let has = (account(917), "u-maria".to_owned(), read.to_owned());
+        vending.look().assignments.push(has);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_gets_the_tags_and_contacts_that_its_row_names() {
+    let vending = one_done().await;
+    let wire = plain(&vending).await;
+    let named = |team: &str, phone: &str| {
+        let columns = "tag:Team,SecurityContactName,SecurityContactTitle,SecurityContactEmail,SecurityContactPhone";
+        let row = row(0, 1);
+        format!("{HEADER},{columns}\n{row},{team},Desk,Security,sec@example.com,{phone}\n")
+    };
+    let email = new_email(0);
+    let mut attempt = 1;
+    for (team, phone, starts) in [
+        ("blue", "+1 555 0100", true),
+        ("blue", "+1 555 0100", false),
+        ("red", "+1 555 0100", true),
+        ("red", "+1 555 0199", true),
+        // What a row does not name stays.
+        ("", "+1 555 0199", false),
+    ] {
+        done(&wire, &vending.upload(KEY, &named(team, phone))).await;
+        let status = if starts { "VALID" } else { "SUCCEEDED" };
+        assert_eq!(
+            column(&vending, RESULTS, "Status"),
+            [status],
+            "{team} {phone}"
+        );
+        attempt += u32::from(starts);
+        let number = attempt.to_string();
+        assert_eq!(attribute(&vending, &email, "Attempt")["N"], number);
+        if starts {
+            assert_eq!(attribute(&vending, &email, "OnlyDetails")["BOOL"], true);
+            assert_eq!(attribute(&vending, &email, "Change")["BOOL"], false);
+            assert_eq!(attribute(&vending, &email, "AccountId")["S"], account(900));
+        }
+        status_of(&vending, &email, "SUCCEEDED");
+        vending.tables.delete(STATE, "name#new-0");
+    }
+    // Tags that could not be set are not taken as given.
+    status_of(&vending, &email, "FAILED");
+    done(&wire, &vending.upload(KEY, &named("red", "+1 555 0199"))).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
+    // Those of a row in progress are named.
+    status_of(&vending, &email, "PROVISIONING");
+    done(&wire, &vending.upload(KEY, &named("green", "+1 555 0100"))).await;
+    let why = &column(&vending, RESULTS, "ErrorMsg")[0];
+    assert!(why.contains("with other tags, other contacts"), "{why}");
+}
+
+#[tokio::test]
+async fn case_19_table_lost() {
+    let vending = example_organization();
+    let wire = plain(&vending).await;
+    let text = include_str!("../../../events/new-account-handler/cases/19-table-lost.csv");
+    let email = "aws+oar-1@example.com";
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..3 {
+        let event = vending.upload("oar.csv", text);
+        let later = now() + Duration::from_secs(60 * n);
+        let bodies = std::slice::from_ref(&event);
+        let back = returned_at(&wire, &[], bodies, 1, Duration::from_mins(2), later).await;
+        assert!(back.is_empty());
+        assert_eq!(column(&vending, "results/oar.csv", "Status"), ["VALID"]);
+        assert_eq!(attribute(&vending, email, "Attempt")["N"], "1");
+        let requested = attribute(&vending, email, "RequestedAt")["N"].clone();
+        assert!(
+            seen.insert(requested.to_string()),
+            "each attempt is a new one"
+        );
+        // The table loses it, but not the name that it had.
+        vending.tables.delete(ACCOUNTS, email);
+    }
+}
+
+#[tokio::test]
+async fn a_name_whose_request_was_deleted_is_free() {
+    let vending = organization();
+    one_in_progress(&vending).await;
+    vending.tables.delete(ACCOUNTS, &new_email(0));
+    let same_name = "NEW-0,ana@example.com,other@example.com,Ana,Silva,Unit 1,,,";
+    assert_eq!(answers(&vending, &[], &[same_name]).await, [""]);
+    let name = vending.tables.get(STATE, "name#new-0").unwrap();
+    assert_eq!(name["AccountEmail"]["S"], "other@example.com");
+    // So is that of one that has ended.
+    status_of(&vending, "other@example.com", "FAILED");
+    let again = same_name.replace("other@", "third@");
+    assert_eq!(answers(&vending, &[], &[&again]).await, [""]);
+    // One that starts meanwhile keeps it.
+    let (other, calls) = (Arc::clone(&vending), AtomicUsize::new(0));
+    status_of(&vending, "third@example.com", "FAILED");
+    let wire = wire_over(&vending, move |call| {
+        let frees = call.operation == "TransactWriteItems"
+            && call.body.to_string().contains("ConditionCheck");
+        if frees && calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            status_of(&other, "third@example.com", "VALID");
+        }
+        None
+    })
+    .await;
+    let fourth = same_name.replace("other@", "fourth@");
+    done(&wire, &vending.upload("fourth.csv", &csv(&[&fourth]))).await;
+    let why = &column(&vending, "results/fourth.csv", "ErrorMsg")[0];
+    assert!(
+        why.contains("is the name of the account for third@example.com"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn the_results_of_a_request_that_was_deleted_end() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    done(&wire, &vending.upload(KEY, &csv(&[&row(0, 1), &row(1, 1)]))).await;
+    vending.tables.delete(ACCOUNTS, &new_email(0));
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED", "VALID"]);
+    let why = column(&vending, RESULTS, "ErrorMsg");
+    assert!(why[0].contains("upload the file again"), "{why:?}");
+    assert_eq!(
+        why[1],
+        "since 2026-03-01 12:10 UTC: waits for its turn: number 1 of 1 in the line"
+    );
+    // Its file waits for one request less, and not for fewer than there are.
+    assert_eq!(progress(&vending, KEY, "v1"), ("1".to_owned(), true));
+    let event = vending.upload("more.csv", &csv(&[&row(2, 1), &row(3, 1)]));
+    done(&wire, &event).await;
+    let none = json!({ "Open": { "N": "0" } });
+    vending.tables.set(STATE, "file#v4#more.csv", &none);
+    vending.tables.delete(ACCOUNTS, &new_email(2));
+    let task = json!({ "task": "results", "key": "more.csv", "version": "v4" });
+    done(&wire, &task).await;
+    assert_eq!(progress(&vending, "more.csv", "v4"), ("0".to_owned(), true));
+}
+
+#[tokio::test]
+async fn the_results_say_what_each_row_waits_for_while_it_waits() {
+    let vending = organization();
+    let wire = plain(&vending).await;
+    let rows = [row(0, 1), row(1, 1), row(2, 1), row(3, 1)];
+    done(
+        &wire,
+        &vending.upload(KEY, &csv(&rows.each_ref().map(String::as_str))),
+    )
+    .await;
+    let began = json!({ "N": now().as_millisecond().to_string() });
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "Status": { "S": "PROVISIONING" }, "StartedAt": began }),
+    );
+    set(
+        &vending,
+        &new_email(1),
+        &json!({ "WaitsFor": { "S": "AWS is busy with another operation" } }),
+    );
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(
+        column(&vending, RESULTS, "ErrorMsg"),
+        [
+            "since 2026-03-01 12:10 UTC: the account is being created",
+            "since 2026-03-01 12:10 UTC: waits: AWS is busy with another operation. It is tried again by itself",
+            "since 2026-03-01 12:10 UTC: waits for its turn: number 2 of 3 in the line",
+            "since 2026-03-01 12:10 UTC: waits for its turn: number 3 of 3 in the line",
+        ]
+    );
+    // Nothing has changed: nothing is written.
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(wire.calls_of("PutObject").len(), 0);
 }
 
 #[tokio::test]
@@ -943,14 +1741,14 @@ async fn an_account_of_the_organization_is_enrolled() {
             String::new(),
             String::new(),
             format!(
-                "line 4, AccountEmail: account {} has this address and is SUSPENDED: it has to be ACTIVE, or take another address",
+                "line 4, AccountEmail: account {} has this address and is SUSPENDED: it has to be ACTIVE (a closed account can be reopened within 90 days of its closure), or take another address",
                 account(11)
             ),
             format!(
                 "line 5, AccountEmail: is the address of the management account {MANAGEMENT_ACCOUNT}, which cannot be enrolled"
             ),
             format!(
-                "line 6, AccountEmail: account {} has this address and is enrolled already: nothing is to be done",
+                "line 6, AccountName: account {} with this AccountEmail is named \"account-0\": write that name",
                 account(0)
             ),
         ]
@@ -995,14 +1793,8 @@ async fn without_control_tower_it_is_not_asked_and_accounts_are_new() {
     let existing = "account-0,ana@example.com,aws+0@example.com,Ana,Silva,Unit 1,,,";
     let event = vending.upload(KEY, &csv(&[&row(0, 1), existing]));
     assert!(!is_retried_with(&wire, WITHOUT_CONTROL_TOWER, &event).await);
-    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "FAILED"]);
-    assert_eq!(
-        column(&vending, RESULTS, "ErrorMsg")[1],
-        format!(
-            "line 3, AccountEmail: account {} has this address already",
-            account(0)
-        )
-    );
+    assert_eq!(column(&vending, RESULTS, "Status"), ["VALID", "SUCCEEDED"]);
+    assert_eq!(column(&vending, RESULTS, "AccountId")[1], account(0));
     let operations: Vec<String> = wire
         .calls()
         .into_iter()
@@ -1293,8 +2085,9 @@ async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
         [new_email(1)],
         "the newer file's"
     );
-    assert_eq!(requests(&vending), 2, "both are processed");
-    assert_eq!(published(&vending).len(), 2);
+    assert_eq!(requests(&vending), 1, "the older one starts nothing");
+    assert_eq!(published(&vending).len(), 1);
+    assert_eq!(progress(&vending, KEY, "v1"), ("0".to_owned(), true));
     // Its outcome is still in the results.
     set(
         &vending,
@@ -1325,7 +2118,7 @@ async fn an_older_upload_does_not_write_over_the_results_of_a_newer_one() {
     assert_eq!(delays(&wire), [2]);
     done(&plain(&vending).await, &event).await;
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
-    assert_eq!(published(&vending).len(), 3);
+    assert_eq!(published(&vending).len(), 2);
 }
 
 #[tokio::test]
@@ -1356,7 +2149,7 @@ async fn every_page_is_read() {
     let enrolled = "account-118,ana@example.com,aws+118@example.com,Ana,Silva,Unit 29,,,";
     let found = answers(&vending, &[], &[taken, enrolled, &row(0, 29)]).await;
     assert!(found[0].contains(&account(119)), "{}", found[0]);
-    assert!(found[1].contains("enrolled already"), "{}", found[1]);
+    assert!(found[1].contains("is in Root/Unit 1"), "{}", found[1]);
     assert_eq!(found[2], "");
 }
 

@@ -513,3 +513,76 @@ async fn by_organizations(cloud: &LocalCloud) -> Result<()> {
     no_dead_letters(cloud).await?;
     cloud.reset_vending().await
 }
+
+/// Rows of a small file.
+const FEW: usize = 8;
+/// How long an account takes where rows have to wait for a while.
+const SLOW_ACCOUNT: Duration = Duration::from_secs(15);
+
+/// Waits until five rows of a file have begun.
+async fn five_have_begun(cloud: &LocalCloud, file: &File) -> Result<()> {
+    eventually("five rows have begun", PATIENCE, async || {
+        let requests = requests(cloud).await?;
+        Ok(file.count(&requests, "PROVISIONING") == 5)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_waiting_row_that_the_next_version_leaves_out_is_not_vended() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    let slow = json!({ "duration_ms": SLOW_ACCOUNT.as_millis() });
+    cloud.set_account_factory(slow).await?;
+    let mut file = file(&cloud, FEW, "ErrorMsg");
+    upload(&cloud, &file.key, &file.text).await?;
+    five_have_begun(&cloud, &file).await?;
+    let left_out = file.rows.pop().context("no row")?;
+    let lines: Vec<&str> = file.text.split_inclusive("\r\n").collect();
+    let shorter = lines[..lines.len() - 1].concat();
+    upload(&cloud, &file.key, &shorter).await?;
+    eventually(
+        "the results say that it was taken back",
+        PATIENCE,
+        async || {
+            let results = results(&cloud, &file.key).await?;
+            Ok(results.iter().any(|row| {
+                row["AccountName"] == left_out.name
+                    && row["Status"] == "FAILED"
+                    && row["ErrorMsg"].starts_with("taken back")
+            }))
+        },
+    )
+    .await?;
+    all_end(&cloud, &file, PATIENCE, &[]).await?;
+    everything_is_created(&cloud, &file).await?;
+    let requests = requests(&cloud).await?;
+    assert_eq!(requests[&left_out.email.to_lowercase()]["Status"], "FAILED");
+    no_dead_letters(&cloud).await?;
+    cloud.reset_vending().await
+}
+
+#[tokio::test]
+async fn without_a_launch_path_no_row_fails_and_all_go_on_when_there_is_one() -> Result<()> {
+    let cloud = LocalCloud::attach().await?;
+    let none = json!({ "duration_ms": 100, "launch_paths": 0 });
+    cloud.set_account_factory(none).await?;
+    let file = file(&cloud, FEW, "ErrorMsg");
+    upload(&cloud, &file.key, &file.text).await?;
+    eventually("a row says what it waits for", PATIENCE, async || {
+        let requests = requests(&cloud).await?;
+        ensure!(file.count(&requests, "FAILED") == 0, "a row failed");
+        Ok(requests.values().any(|request| {
+            let reason = request.get("WaitsFor").map(String::as_str);
+            reason.is_some_and(|reason| reason.contains("No launch paths found"))
+        }))
+    })
+    .await?;
+    // Two portfolios have it: the path of its own is found.
+    cloud
+        .set_account_factory(json!({ "launch_paths": 2 }))
+        .await?;
+    all_end(&cloud, &file, LONG_PATIENCE, &[]).await?;
+    everything_is_created(&cloud, &file).await?;
+    no_dead_letters(&cloud).await?;
+    cloud.reset_vending().await
+}

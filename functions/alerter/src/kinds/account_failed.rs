@@ -50,7 +50,7 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
 };
 
 const TO_DO: &str = "Open the account in Control Tower, correct the cause, and update or terminate the \
-    provisioned product. If it was requested by accounts.csv, correct the row and upload the file again.";
+    provisioned product. If it was requested by a CSV, its results file says what to do.";
 
 /// Classifies the end of an account operation. A success is not reported.
 fn classify(event: &Event) -> Option<Classification> {

@@ -3,13 +3,16 @@
 //! Source: "Provision accounts with AWS Service Catalog Account Factory" and "Automate account
 //! provisioning in AWS Control Tower by Service Catalog APIs" (Control Tower user guide).
 
+use std::sync::OnceLock;
+
 use aws_sdk_servicecatalog::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
     types::{
-        ProductViewFilterBy, ProvisionedProductStatus, ProvisioningParameter, RecordDetail,
-        RecordStatus, UpdateProvisioningParameter,
+        AccessLevelFilter, AccessLevelFilterKey, ProductViewFilterBy, ProvisionedProductStatus,
+        ProvisionedProductViewFilterBy, ProvisioningParameter, RecordDetail, RecordStatus,
+        UpdateProvisioningParameter,
     },
 };
 use orgkeeper_shared::{
@@ -20,6 +23,8 @@ use orgkeeper_shared::{
 /// Who owns the product, and what it is called.
 const OWNER: &str = "AWS Control Tower";
 const PRODUCT: &str = "AWS Control Tower Account Factory";
+/// The portfolio that Control Tower puts it into; a launch path is named after its portfolio.
+pub(crate) const PORTFOLIO: &str = "AWS Control Tower Account Factory Portfolio";
 
 /// Account Factory as it is now: its artifact changes whenever the landing zone is updated.
 #[derive(Debug)]
@@ -68,13 +73,21 @@ pub enum ProductState {
 #[derive(Debug)]
 pub struct ServiceCatalog {
     client: Client,
+    /// The launch path that the settings name.
+    set_path: Option<String>,
+    /// The one that was found, where there are several and the settings name none.
+    found_path: OnceLock<String>,
 }
 
 impl ServiceCatalog {
-    /// A gateway over `client`.
+    /// A gateway over `client` that provisions by this launch path, if it is named.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, launch_path: Option<String>) -> Self {
+        Self {
+            client,
+            set_path: launch_path,
+            found_path: OnceLock::new(),
+        }
     }
 
     /// Account Factory, with its active artifact.
@@ -140,15 +153,40 @@ impl ServiceCatalog {
         }
     }
 
-    /// Makes a provisioned product. Idempotent by `token`.
+    /// Makes a provisioned product. Idempotent by `token`. If Account Factory is in several portfolios, that of its own
+    /// portfolio is the launch path, unless the settings name one.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn provision(
         &self,
-        product: Product,
-        name: String,
-        token: String,
+        product: &Product,
+        name: &str,
+        token: &str,
+        parameters: &[Parameter],
+    ) -> Result<AcceptedOperation, AwsCallError> {
+        let path = self.launch_path();
+        let refused = match self
+            .provision_by(path, product, name, token, parameters)
+            .await
+        {
+            Err(error) if path.is_none() && has_several_paths(&error) => error,
+            answer => return answer,
+        };
+        let Some(path) = self.own_launch_path(product).await? else {
+            return Err(refused);
+        };
+        let path = Some(self.found_path.get_or_init(|| path).as_str());
+        self.provision_by(path, product, name, token, parameters)
+            .await
+    }
+
+    async fn provision_by(
+        &self,
+        path: Option<&str>,
+        product: &Product,
+        name: &str,
+        token: &str,
         parameters: &[Parameter],
     ) -> Result<AcceptedOperation, AwsCallError> {
         let parameters = parameters
@@ -163,8 +201,9 @@ impl ServiceCatalog {
         let answer = self
             .client
             .provision_product()
-            .product_id(product.id)
-            .provisioning_artifact_id(product.artifact_id)
+            .product_id(&product.id)
+            .provisioning_artifact_id(&product.artifact_id)
+            .set_path_id(path.map(str::to_owned))
             .provisioned_product_name(name)
             .provision_token(token)
             .set_provisioning_parameters(Some(parameters))
@@ -174,13 +213,46 @@ impl ServiceCatalog {
         Ok(accepted(answer.record_detail))
     }
 
+    /// The launch path that the settings name, or that was found before.
+    fn launch_path(&self) -> Option<&str> {
+        self.set_path
+            .as_ref()
+            .or_else(|| self.found_path.get())
+            .map(String::as_str)
+    }
+
+    /// The launch path of Account Factory's own portfolio.
+    async fn own_launch_path(&self, product: &Product) -> Result<Option<String>, AwsCallError> {
+        let mut page = None;
+        loop {
+            let answer = self
+                .client
+                .list_launch_paths()
+                .product_id(&product.id)
+                .set_page_token(page)
+                .send()
+                .await
+                .map_err(|error| failed("ListLaunchPaths", &error))?;
+            page = answer.next_page_token.filter(|token| !token.is_empty());
+            let found = answer
+                .launch_path_summaries
+                .unwrap_or_default()
+                .into_iter()
+                .find(|path| path.name() == Some(PORTFOLIO))
+                .and_then(|path| path.id);
+            if found.is_some() || page.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Updates the provisioned product with this id. Idempotent by `token`.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn update(
         &self,
-        product: Product,
+        product: &Product,
         provisioned_product_id: &str,
         token: String,
         parameters: &[Parameter],
@@ -198,8 +270,9 @@ impl ServiceCatalog {
             .client
             .update_provisioned_product()
             .provisioned_product_id(provisioned_product_id)
-            .product_id(product.id)
-            .provisioning_artifact_id(product.artifact_id)
+            .product_id(&product.id)
+            .provisioning_artifact_id(&product.artifact_id)
+            .set_path_id(self.launch_path().map(str::to_owned))
             .update_token(token)
             .set_provisioning_parameters(Some(parameters))
             .send()
@@ -225,6 +298,32 @@ impl ServiceCatalog {
             .await
             .map(drop)
             .map_err(|error| failed("TerminateProvisionedProduct", &error))
+    }
+
+    /// The provisioned product of an account that Control Tower created or enrolled.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn product_of(&self, account: &AccountId) -> Result<Option<String>, AwsCallError> {
+        let everybodys = AccessLevelFilter::builder()
+            .key(AccessLevelFilterKey::Account)
+            .value("self")
+            .build();
+        let answer = self
+            .client
+            .search_provisioned_products()
+            .access_level_filter(everybodys)
+            .filters(
+                ProvisionedProductViewFilterBy::SearchQuery,
+                vec![format!("physicalId:{account}")],
+            )
+            .send()
+            .await
+            .map_err(|error| failed("SearchProvisionedProducts", &error))?;
+        let found = answer.provisioned_products.unwrap_or_default().into_iter();
+        Ok(found
+            .filter(|product| product.physical_id() == Some(account.as_str()))
+            .find_map(|product| product.id))
     }
 
     /// The record with this id.
@@ -284,6 +383,15 @@ impl ServiceCatalog {
             _ => ProductState::Changing,
         }))
     }
+}
+
+/// Whether a call was refused because the caller has to name one of several launch paths. The error of a caller
+/// without any says "no launch paths".
+fn has_several_paths(error: &AwsCallError) -> bool {
+    let words = error.in_words().to_lowercase();
+    error.class() == AwsErrorClass::SetUp
+        && words.contains("launch path")
+        && !words.contains("no launch path")
 }
 
 fn accepted(record: Option<RecordDetail>) -> AcceptedOperation {

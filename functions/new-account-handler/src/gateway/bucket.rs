@@ -1,7 +1,5 @@
 //! The accounts bucket: files and their results.
 
-use std::collections::HashMap;
-
 use aws_sdk_s3::{
     Client, error::SdkError, operation::get_object::GetObjectError, primitives::ByteStream,
 };
@@ -11,7 +9,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    csv::MOST_BYTES,
+    csv::{MOST_BYTES, content_type},
     message::{Upload, Version, results_key},
 };
 
@@ -20,32 +18,52 @@ const SOURCE_VERSION: &str = "source-version";
 /// The metadata of results that say that version's place among all of the file.
 const SOURCE_SEQUENCER: &str = "source-sequencer";
 
+/// The metadata of results of a check that say which version of the results it was written over.
+const RESULTS_BEFORE: &str = "results-before";
+
+/// The metadata of a file that say what is done with it.
+pub const MODE: &str = "orgkeeper-mode";
+/// The mode of a file that is only checked.
+pub const CHECK: &str = "check";
+
 /// The content of a file.
 #[derive(Debug)]
 pub enum Content {
     /// Its bytes.
-    Bytes(Vec<u8>),
+    Bytes {
+        /// All of them.
+        bytes: Vec<u8>,
+        /// What its metadata [`MODE`] say, if they say anything.
+        mode: Option<String>,
+    },
     /// It is longer than a file may be.
     TooLong,
     /// This version of it was deleted.
     Deleted,
 }
 
-/// The results of a file as they are.
+/// The results of the version of a file that was processed last.
 #[derive(Debug)]
 pub struct Results {
     /// Their bytes.
     pub bytes: Vec<u8>,
-    /// What identifies this state of them.
+    /// The version of the file that they are of.
+    pub version: Option<String>,
+    /// What identifies the state of the object.
     tag: Option<String>,
     sequencer: Option<String>,
+    /// The version of the object that they are.
+    object_version: Option<String>,
 }
 
-/// What has to be there when results are written.
-enum Over {
-    Nothing,
-    /// What has this tag.
-    Tag(Option<String>),
+impl Results {
+    /// Whether they are of a later version of the file than this upload.
+    #[must_use]
+    pub fn are_later_than(&self, upload: &Upload) -> bool {
+        let sequencer = self.sequencer.as_ref();
+        self.version.as_ref() != Some(&upload.file.version)
+            && sequencer.is_some_and(|sequencer| upload.is_before(sequencer))
+    }
 }
 
 /// The gateway to the bucket.
@@ -83,10 +101,14 @@ impl Bucket {
             Version::Tag(tag) => request.if_match(format!("\"{tag}\"")),
         };
         match request.send().await {
-            Ok(object) => Ok(match bytes(object.body, MOST_BYTES).await? {
-                Some(bytes) => Content::Bytes(bytes),
-                None => Content::TooLong,
-            }),
+            Ok(object) => {
+                let mode = object.metadata().and_then(|metadata| metadata.get(MODE));
+                let mode = mode.cloned();
+                Ok(match bytes(object.body, MOST_BYTES).await? {
+                    Some(bytes) => Content::Bytes { bytes, mode },
+                    None => Content::TooLong,
+                })
+            }
             Err(error) => {
                 let error = failed("GetObject", &error);
                 match error.class() {
@@ -99,16 +121,40 @@ impl Bucket {
         }
     }
 
-    /// The results of a file, if there are any of this version of it.
+    /// The results of the file with this key, whichever version of it they are of. Where a check was written over
+    /// results, those: a check changes nothing about what was started.
     ///
     /// # Errors
-    /// If the call fails for another reason than that there are none.
-    pub async fn results(&self, file: &FileId) -> Result<Option<Results>, AwsCallError> {
+    /// If a call fails for another reason than that there are none.
+    pub async fn results(&self, key: &str) -> Result<Option<Results>, AwsCallError> {
+        let Some((latest, before)) = self.version_of_results(key, None).await? else {
+            return Ok(None);
+        };
+        if before.is_none() {
+            return Ok(Some(latest));
+        }
+        let processed = self.version_of_results(key, before).await?;
+        Ok(Some(match processed {
+            Some((processed, _)) => Results {
+                tag: latest.tag,
+                ..processed
+            },
+            None => latest,
+        }))
+    }
+
+    /// A version of the results or, without one, the latest; and which version a check was written over.
+    async fn version_of_results(
+        &self,
+        key: &str,
+        version: Option<String>,
+    ) -> Result<Option<(Results, Option<String>)>, AwsCallError> {
         let answer = self
             .client
             .get_object()
             .bucket(&self.name)
-            .key(results_key(&file.key))
+            .key(results_key(key))
+            .set_version_id(version)
             .send()
             .await;
         let object = match answer {
@@ -121,52 +167,56 @@ impl Bucket {
                 };
             }
         };
-        let of_version = object
-            .metadata()
-            .and_then(|metadata| metadata.get(SOURCE_VERSION));
-        if of_version != Some(&file.version) {
-            return Ok(None);
-        }
-        let sequencer = sequencer_of(object.metadata());
+        let of_metadata = |name: &str| object.metadata()?.get(name).cloned();
+        let version = of_metadata(SOURCE_VERSION);
+        let sequencer = of_metadata(SOURCE_SEQUENCER);
+        let before = of_metadata(RESULTS_BEFORE);
+        let object_version = object.version_id.clone();
         let tag = object.e_tag.clone();
         let bytes = bytes(object.body, usize::MAX).await?;
-        Ok(bytes.map(|bytes| Results {
-            bytes,
-            tag,
-            sequencer,
+        Ok(bytes.map(|bytes| {
+            let results = Results {
+                bytes,
+                version,
+                tag,
+                sequencer,
+                object_version,
+            };
+            (results, before)
         }))
     }
 
-    /// Writes the results of an upload, unless those of a later one are there.
+    /// Writes the results of an upload in place of those that were read, or of none.
     ///
     /// # Errors
-    /// If a call fails; [`Conflict`](AwsErrorClass::Conflict) if another invocation writes them too.
-    pub async fn write_results(&self, upload: &Upload, bytes: Vec<u8>) -> Result<(), AwsCallError> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.name)
-            .key(results_key(&upload.file.key))
-            .send()
-            .await
-            .map_err(|error| failed("HeadObject", &error));
-        let over = match head {
-            Ok(existing) => {
-                let later = sequencer_of(existing.metadata());
-                if later.is_some_and(|later| upload.is_before(&later)) {
-                    tracing::info!(
-                        file.key = upload.file.key,
-                        "the results of a later upload are kept"
-                    );
-                    return Ok(());
-                }
-                Over::Tag(existing.e_tag)
-            }
-            Err(error) if error.class() == AwsErrorClass::NotFound => Over::Nothing,
-            Err(error) => return Err(error),
-        };
-        self.put_results(&upload.file, bytes, upload.sequencer.clone(), over)
-            .await
+    /// If the call fails; [`Conflict`](AwsErrorClass::Conflict) if another invocation writes them too.
+    pub async fn write_results(
+        &self,
+        upload: &Upload,
+        over: Option<&Results>,
+        bytes: Vec<u8>,
+    ) -> Result<(), AwsCallError> {
+        let metadata = [(SOURCE_SEQUENCER, upload.sequencer.clone())];
+        self.put_results(&upload.file, bytes, metadata, over).await
+    }
+
+    /// Writes what a check of a file says in place of the results that were read, or of none.
+    ///
+    /// # Errors
+    /// As [`write_results`](Self::write_results).
+    pub async fn write_check(
+        &self,
+        upload: &Upload,
+        over: Option<&Results>,
+        bytes: Vec<u8>,
+    ) -> Result<(), AwsCallError> {
+        let of_processed =
+            |get: fn(&Results) -> &Option<String>| over.and_then(|it| get(it).clone());
+        let metadata = [
+            (SOURCE_SEQUENCER, of_processed(|it| &it.sequencer)),
+            (RESULTS_BEFORE, of_processed(|it| &it.object_version)),
+        ];
+        self.put_results(&upload.file, bytes, metadata, over).await
     }
 
     /// Writes the results of a file again, over these.
@@ -176,19 +226,19 @@ impl Bucket {
     pub async fn rewrite_results(
         &self,
         file: &FileId,
-        over: Results,
+        over: &Results,
         bytes: Vec<u8>,
     ) -> Result<(), AwsCallError> {
-        self.put_results(file, bytes, over.sequencer, Over::Tag(over.tag))
-            .await
+        let metadata = [(SOURCE_SEQUENCER, over.sequencer.clone())];
+        self.put_results(file, bytes, metadata, Some(over)).await
     }
 
     async fn put_results(
         &self,
         file: &FileId,
         bytes: Vec<u8>,
-        sequencer: Option<String>,
-        over: Over,
+        metadata: impl IntoIterator<Item = (&'static str, Option<String>)>,
+        over: Option<&Results>,
     ) -> Result<(), AwsCallError> {
         const OPERATION: &str = "PutObject";
         let mut request = self
@@ -196,15 +246,17 @@ impl Bucket {
             .put_object()
             .bucket(&self.name)
             .key(results_key(&file.key))
-            .content_type("text/csv; charset=utf-8")
+            .content_type(content_type(&bytes))
             .metadata(SOURCE_VERSION, &file.version)
             .body(ByteStream::from(bytes));
-        if let Some(sequencer) = sequencer {
-            request = request.metadata(SOURCE_SEQUENCER, sequencer);
+        for (name, value) in metadata {
+            if let Some(value) = value {
+                request = request.metadata(name, value);
+            }
         }
         request = match over {
-            Over::Nothing => request.if_none_match("*"),
-            Over::Tag(tag) => request.set_if_match(tag),
+            None => request.if_none_match("*"),
+            Some(results) => request.set_if_match(results.tag.clone()),
         };
         request.send().await.map(drop).map_err(|error| {
             let error = failed(OPERATION, &error);
@@ -216,10 +268,6 @@ impl Bucket {
             }
         })
     }
-}
-
-fn sequencer_of(metadata: Option<&HashMap<String, String>>) -> Option<String> {
-    metadata?.get(SOURCE_SEQUENCER).cloned()
 }
 
 /// All of an object, unless it has more than `most` bytes.

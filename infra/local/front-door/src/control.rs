@@ -40,6 +40,13 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .delete(reset_account_factory),
         )
         .route(
+            "/_orgkeeper/factory",
+            get(show_account_factory)
+                .post(set_account_factory)
+                .put(set_account_factory)
+                .delete(reset_account_factory),
+        )
+        .route(
             "/_orgkeeper/assignments",
             get(show_assignments)
                 .post(set_assignments)

@@ -1,4 +1,4 @@
-//! Control Tower's baselines: which organizational units are registered (all but those in the setting `unregistered`,
+//! Control Tower's landing zone, and its baselines: which organizational units are registered (all but those in the setting `unregistered`,
 //! see `vending`), and which accounts are enrolled (those that Account Factory created).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,6 +36,16 @@ const BASELINES: &[(&str, &str, &str)] = &[
         "17BSJV3IGJ2QSGA2",
         "Sets up resources and mandatory controls for member accounts within the target OU.",
     ),
+];
+
+/// The version of the landing zone: the last one that manages a unit of its own.
+const LANDING_ZONE_VERSION: &str = "3.3";
+/// The unit of its own.
+const OWN_UNIT: &str = "Security";
+/// The accounts of its set-up by their names, and what the manifest calls them.
+const SHARED_ACCOUNTS: &[(&str, &str)] = &[
+    ("log-archive", "centralizedLogging"),
+    ("security-tooling", "securityRoles"),
 ];
 
 /// The baseline of registered organizational units.
@@ -125,12 +135,50 @@ impl ControlTower {
                 };
                 Ok(self.home.enabled(&input, targets(&units, accounts))?)
             }
+            "ListLandingZones" => {
+                Ok(json!({"landingZones": [{"arn": self.home.landing_zone_arn()}]}))
+            }
+            "GetLandingZone" => {
+                let accounts = self.organizations.accounts().await?;
+                Ok(self.home.landing_zone(&input, &accounts)?)
+            }
             other => Err(Problem::no_such_operation("Control Tower", other)),
         }
     }
 }
 
 impl Home {
+    fn landing_zone_arn(&self) -> String {
+        let (management, region) = (&self.management, &self.region);
+        format!("arn:aws:controltower:{region}:{management}:landingzone/1A2B3C4D5E6F7G8H")
+    }
+
+    /// The landing zone of an organization with these accounts.
+    fn landing_zone(&self, input: &Value, accounts: &[Value]) -> Result<Value, Refusal> {
+        let arn = self.landing_zone_arn();
+        if input["landingZoneIdentifier"] != arn {
+            let message = "The landing zone does not exist.".to_owned();
+            return Err(Refusal::new("ResourceNotFoundException", message));
+        }
+        let mut manifest = json!({
+            "governedRegions": [self.region],
+            "organizationStructure": {"security": {"name": OWN_UNIT}},
+        });
+        for (name, part) in SHARED_ACCOUNTS {
+            if let Some(account) = accounts.iter().find(|it| it["Name"] == *name) {
+                manifest[*part] = json!({"accountId": account["Id"]});
+            }
+        }
+        Ok(json!({"landingZone": {
+            "arn": arn,
+            "version": LANDING_ZONE_VERSION,
+            "latestAvailableVersion": LANDING_ZONE_VERSION,
+            "status": "ACTIVE",
+            "driftStatus": {"status": "IN_SYNC"},
+            "manifest": manifest,
+        }}))
+    }
+
     fn list(&self, input: &Value) -> Result<Value, Refusal> {
         let page = ALL.read(input).map_err(invalid)?;
         let all = BASELINES.iter().map(|(name, id, description)| {
@@ -284,6 +332,24 @@ mod tests {
             "arn:aws:controltower:eu-west-1::baseline/17BSJV3IGJ2QSGA2"
         );
         home().list(&json!({"maxResults": 3})).unwrap_err();
+    }
+
+    #[test]
+    fn the_landing_zone_names_its_unit_and_its_accounts() {
+        let accounts = [
+            json!({"Id": "111122223333", "Name": "log-archive"}),
+            json!({"Id": "444455556666", "Name": "other"}),
+        ];
+        let input = json!({"landingZoneIdentifier": home().landing_zone_arn()});
+        let found = home().landing_zone(&input, &accounts).unwrap();
+        let manifest = &found["landingZone"]["manifest"];
+        assert_eq!(manifest["centralizedLogging"]["accountId"], "111122223333");
+        assert_eq!(
+            manifest["organizationStructure"]["security"]["name"],
+            "Security"
+        );
+        assert_eq!(manifest.get("securityRoles"), None);
+        home().landing_zone(&json!({}), &accounts).unwrap_err();
     }
 
     #[test]

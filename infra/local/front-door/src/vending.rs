@@ -11,7 +11,10 @@
 //!     "events_lost": 0.0,
 //!     "events_twice": false,
 //!     "fail": [{"email": "x@example.com", "message": "no", "tainted": false, "times": 1}],
-//!     "unregistered": ["ou-ab12-cdefgh34"]
+//!     "unregistered": ["ou-ab12-cdefgh34"],
+//!     "launch_paths": 1,
+//!     "busy_code": "ResourceInUseException",
+//!     "shared": ["aws+log-archive@example.com"]
 //!   },
 //!   "running": 0, "most_at_once": 0,
 //!   "started": 0, "succeeded": 0, "failed": 0, "refused_in_use": 0
@@ -43,6 +46,12 @@ struct Settings {
     fail: Vec<Failure>,
     /// Ids of organizational units that are not registered with Control Tower.
     unregistered: Vec<String>,
+    /// By how many portfolios the caller has access to Account Factory: none, its own, or another one too.
+    launch_paths: usize,
+    /// The code by which Account Factory says that it is busy; the words are the same.
+    busy_code: String,
+    /// The addresses of Control Tower's shared accounts (log archive, audit), which it does not enroll.
+    shared: Vec<String>,
 }
 
 /// An account whose operation fails.
@@ -75,6 +84,14 @@ impl Default for Settings {
             events_twice: false,
             fail: Vec::new(),
             unregistered: Vec::new(),
+            launch_paths: 1,
+            busy_code: "ResourceInUseException".to_owned(),
+            shared: [
+                "aws+log-archive@example.com",
+                "aws+security-tooling@example.com",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     }
 }
@@ -207,6 +224,22 @@ impl Vending {
         }
     }
 
+    /// By how many portfolios the caller has access to Account Factory.
+    pub(crate) fn launch_paths(&self) -> usize {
+        lock(&self.state).0.launch_paths
+    }
+
+    /// The code by which Account Factory says that it is busy.
+    pub(crate) fn busy_code(&self) -> String {
+        lock(&self.state).0.busy_code.clone()
+    }
+
+    /// Whether the account with this address is one of Control Tower's shared accounts.
+    pub(crate) fn is_shared(&self, email: &str) -> bool {
+        let shared = &lock(&self.state).0.shared;
+        shared.iter().any(|it| it.eq_ignore_ascii_case(email))
+    }
+
     /// Whether an organizational unit is registered with Control Tower.
     pub(crate) fn is_registered(&self, unit: &str) -> bool {
         !lock(&self.state).0.unregistered.iter().any(|it| it == unit)
@@ -232,6 +265,7 @@ fn merged(settings: &Settings, body: &[u8]) -> Result<Settings, String> {
             "set events_lost to a number from 0 to 1",
         ),
         (settings.at_once == 0, "set at_once to 1 or more"),
+        (settings.launch_paths > 2, "set launch_paths to 0, 1 or 2"),
         (
             settings.fail.iter().any(|it| it.times == Some(0)),
             "set times to 1 or more, or leave it out",
@@ -266,6 +300,9 @@ mod tests {
             "events_twice": false,
             "fail": [],
             "unregistered": ["ou-1"],
+            "launch_paths": 1,
+            "busy_code": "ResourceInUseException",
+            "shared": ["aws+log-archive@example.com", "aws+security-tooling@example.com"],
         });
         assert_eq!(settings, expected);
         assert!(!vending.is_registered("ou-1"));
@@ -280,6 +317,7 @@ mod tests {
         for (settings, word) in [
             (json!({"events_lost": 2}), "events_lost"),
             (json!({"at_once": 0}), "at_once"),
+            (json!({"launch_paths": 3}), "launch_paths"),
             (json!({"duration": 1}), "duration"),
             (json!({"fail": [{"message": "no"}]}), "email"),
             (json!({"fail": [{"email": "a", "times": 0}]}), "times"),
@@ -335,6 +373,19 @@ mod tests {
                 {"email": "*", "message": "never", "tainted": false},
             ])
         );
+    }
+
+    #[test]
+    fn shared_accounts_are_known_by_their_address() {
+        let vending = Vending::default();
+        assert!(vending.is_shared("AWS+log-archive@example.com"));
+        assert!(!vending.is_shared("aws+dock-1@example.com"));
+        assert_eq!(vending.busy_code(), "ResourceInUseException");
+        vending
+            .set(br#"{"shared": [], "busy_code": "InvalidParametersException"}"#)
+            .unwrap();
+        assert!(!vending.is_shared("aws+log-archive@example.com"));
+        assert_eq!(vending.busy_code(), "InvalidParametersException");
     }
 
     #[test]

@@ -87,6 +87,9 @@ const OTHER: &Product = &Product {
     path: "lpv2-2kd7vqn5xh3zw",
 };
 
+/// The launch path of another portfolio that somebody has put Account Factory into.
+const OTHER_PATH: (&str, &str) = ("lpv2-5wn3kzq7vt2xd", "Platform Engineering");
+
 const PRODUCTS: &[&Product] = &[OTHER, ACCOUNT_FACTORY];
 
 /// The filter keys of a search for products.
@@ -232,7 +235,6 @@ pub(super) fn answer(
                     "Status": "AVAILABLE",
                 })
             }),
-        "ListLaunchPaths" => launch_paths(input),
         "ListPortfolios" => portfolios(input, account, region),
         _ => return None,
     })
@@ -283,17 +285,43 @@ pub(super) fn to_provision(input: &Value) -> Result<&'static Artifact, Refusal> 
         );
         return Err(invalid(message));
     }
-    let paths = [
-        ("PathId", product.path),
-        ("PathName", product.portfolio.name),
-    ];
-    match paths
-        .iter()
-        .find(|(key, path)| !input[*key].is_null() && input[*key] != *path)
-    {
-        Some((key, _)) => Err(not_found(format!("{key} {} not found", input[*key]))),
-        None => Ok(artifact),
+    Ok(artifact)
+}
+
+/// The launch paths of Account Factory, by id and name, for a caller with access to so many portfolios. Its own is not
+/// the first.
+fn launch_paths_of(portfolios: usize) -> Vec<(&'static str, &'static str)> {
+    let own = (ACCOUNT_FACTORY.path, ACCOUNT_FACTORY.portfolio.name);
+    match portfolios {
+        0 => Vec::new(),
+        1 => vec![own],
+        _ => vec![OTHER_PATH, own],
     }
+}
+
+/// Refuses a request to provision that has no launch path, does not say which, or names one that does not exist.
+pub(super) fn check_path(input: &Value, portfolios: usize) -> Result<(), Refusal> {
+    let paths = launch_paths_of(portfolios);
+    if paths.is_empty() {
+        return Err(not_found(format!(
+            "No launch paths found for resource: {}",
+            ACCOUNT_FACTORY.id
+        )));
+    }
+    let (id, name) = (&input["PathId"], &input["PathName"]);
+    if id.is_null() && name.is_null() && paths.len() > 1 {
+        return Err(invalid(format!(
+            "Product {} has several launch paths: give PathId or PathName.",
+            ACCOUNT_FACTORY.id
+        )));
+    }
+    let fits = |(path_id, path_name): &(&str, &str)| {
+        (id.is_null() || id == path_id) && (name.is_null() || name == path_name)
+    };
+    if paths.iter().any(fits) {
+        return Ok(());
+    }
+    Err(not_found(format!("Launch path {id}{name} not found.")))
 }
 
 /// Whether a portfolio with this id exists.
@@ -348,13 +376,19 @@ fn search(
     Ok(with_token(json!({key: products}), next))
 }
 
-fn launch_paths(input: &Value) -> Result<Value, Refusal> {
+/// `ListLaunchPaths` for a caller with access to so many portfolios of Account Factory.
+pub(super) fn launch_paths(input: &Value, portfolios: usize) -> Result<Value, Refusal> {
     let product = product(input, "ProductId", "")?;
     let page = PATHS.read(input).map_err(invalid)?;
-    let mut path = product.path();
-    path["ConstraintSummaries"] = json!([]);
-    path["Tags"] = json!([]);
-    let (paths, next) = PATHS.cut(page, [(0, path)]);
+    let paths = if product.id == ACCOUNT_FACTORY.id {
+        launch_paths_of(portfolios)
+    } else {
+        vec![(product.path, product.portfolio.name)]
+    };
+    let paths = paths
+        .into_iter()
+        .map(|(id, name)| json!({"Id": id, "Name": name, "ConstraintSummaries": [], "Tags": []}));
+    let (paths, next) = PATHS.cut(page, (0..).zip(paths));
     Ok(with_token(json!({"LaunchPathSummaries": paths}), next))
 }
 
@@ -462,11 +496,6 @@ mod tests {
                 json!({"Id": ACCOUNT_FACTORY.id, "Name": ACCOUNT_FACTORY.name}),
                 "InvalidParametersException",
             ),
-            (
-                "ListLaunchPaths",
-                json!({"ProductId": "prod-x"}),
-                "ResourceNotFoundException",
-            ),
         ];
         for (operation, request, expected) in cases {
             assert_eq!(code(operation, &request), expected, "{operation} {request}");
@@ -498,9 +527,42 @@ mod tests {
             "{}",
             refusal.message
         );
-        let mut path = good;
-        path["PathId"] = json!("lpv2-x");
-        assert_eq!(code(&path), "ResourceNotFoundException");
+    }
+
+    #[test]
+    fn the_launch_path_is_named_where_there_are_several() {
+        let code = |input: &Value, portfolios| {
+            check_path(input, portfolios).map_or_else(|it| it.code, |()| "no".to_owned())
+        };
+        let (none, own) = (json!({}), json!({"PathId": ACCOUNT_FACTORY.path}));
+        let other = json!({"PathName": OTHER_PATH.1});
+        let unknown = json!({"PathId": "lpv2-x"});
+        for (input, portfolios, expected) in [
+            (&none, 0, "ResourceNotFoundException"),
+            (&none, 1, "no"),
+            (&none, 2, "InvalidParametersException"),
+            (&own, 0, "ResourceNotFoundException"),
+            (&own, 1, "no"),
+            (&own, 2, "no"),
+            (&other, 1, "ResourceNotFoundException"),
+            (&other, 2, "no"),
+            (&unknown, 2, "ResourceNotFoundException"),
+        ] {
+            assert_eq!(code(input, portfolios), expected, "{input} {portfolios}");
+        }
+        let unknown = launch_paths(&json!({"ProductId": "prod-x"}), 1).unwrap_err();
+        assert_eq!(unknown.code, "ResourceNotFoundException");
+        let listed = launch_paths(&json!({"ProductId": ACCOUNT_FACTORY.id}), 2).unwrap();
+        let names: Vec<&Value> = listed["LaunchPathSummaries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|path| &path["Name"])
+            .collect();
+        assert_eq!(
+            names,
+            [OTHER_PATH.1, "AWS Control Tower Account Factory Portfolio"]
+        );
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl AccountFactory {
             return Ok(answer?);
         }
         Ok(match operation {
+            "ListLaunchPaths" => catalog::launch_paths(&input, self.tools.vending.launch_paths())?,
             "ProvisionProduct" => self.provision(caller, &input).await?,
             "UpdateProvisionedProduct" => self.update(&input).await?,
             "TerminateProvisionedProduct" => self.terminate(&input)?,
@@ -129,6 +130,7 @@ impl AccountFactory {
             tags: tags(input)?,
             user: caller.arn.clone(),
         };
+        catalog::check_path(input, self.tools.vending.launch_paths())?;
         let repeated =
             |store: &Store| store.repeated(Change::Provision, &new.token, &new.fingerprint());
         if let Some(record) = repeated(&lock(&self.store))? {
@@ -234,7 +236,7 @@ impl AccountFactory {
         if self.tools.vending.start(Kind::AccountFactory) {
             return Ok(());
         }
-        Err(Refusal::new("ResourceInUseException", IN_USE))
+        Err(Refusal::new(&self.tools.vending.busy_code(), IN_USE))
     }
 
     /// Schedules an accepted operation, and answers that it was accepted.

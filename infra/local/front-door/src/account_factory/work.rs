@@ -161,6 +161,17 @@ impl Work<'_> {
         account: &Value,
     ) -> Result<Result<String, Outcome>, Unreachable> {
         let id = account["Id"].as_str().unwrap_or_default().to_owned();
+        let email = account["Email"].as_str().unwrap_or_default();
+        if id == self.management || self.tools.vending.is_shared(email) {
+            let message = format!(
+                "Account {id} is a shared account of AWS Control Tower. It is created when the landing zone is set up."
+            );
+            return Ok(Err(Outcome::Failed {
+                account: Some(id),
+                keeps: false,
+                message,
+            }));
+        }
         if lock(self.store).is_enrolled(&id, &pending.product.id) {
             let message = format!("Account {id} is already enrolled in AWS Control Tower.");
             return Ok(Err(Outcome::Failed {
