@@ -130,6 +130,7 @@ impl From<io::Error> for CommandError {
 fn hint(error: &AwsCallError) -> &'static str {
     match error.class() {
         AwsErrorClass::Denied => "Use credentials with this permission",
+        AwsErrorClass::SetUp => "Change what AWS names, and run the command again",
         AwsErrorClass::Unreachable => {
             "Check the network and the credentials. Those of IAM Identity Center become variables by: \
              eval \"$(aws configure export-credentials --format env)\""
