@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     gateway::organizations::Organizations,
     ids::AccountId,
-    vending::request::AccountRequest,
+    vending::request::{AccountRequest, ExistingAccount},
 };
 
 use crate::{
@@ -119,9 +119,10 @@ impl AccountFactory {
     }
 
     async fn leftover(&self, request: &AccountRequest) -> Result<Leftover, AwsCallError> {
+        let changes = request.existing == Some(ExistingAccount::Change);
         let product = match (&request.provisioned_product_id, &request.account_id) {
             (Some(product), _) => product.clone(),
-            (None, Some(account)) if request.change => {
+            (None, Some(account)) if changes => {
                 match self.service_catalog.product_of(account).await? {
                     Some(product) => product,
                     None => return Ok(Leftover::Unmanaged(account.clone())),
@@ -131,7 +132,7 @@ impl AccountFactory {
         };
         let state = self.service_catalog.product_state(&product).await?;
         Ok(match state {
-            Some(ProductState::Available) if request.change => Leftover::Unfinished(product),
+            Some(ProductState::Available) if changes => Leftover::Unfinished(product),
             Some(ProductState::Available) => match &request.account_id {
                 Some(account) if self.organizations.parent(account).await? == request.unit.id => {
                     Leftover::Account(account.clone())
@@ -258,8 +259,7 @@ mod tests {
             assigning_at: None,
             assign_sent_at: None,
             assign_chain: 0,
-            change: false,
-            only_details: false,
+            existing: None,
             withdrawn: false,
             waits_for: None,
             files: std::collections::BTreeSet::new(),

@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     gateway::organizations::{AccountCreation, CreationState, Organizations},
     ids::AccountId,
-    vending::request::AccountRequest,
+    vending::request::{AccountRequest, ExistingAccount},
 };
 
 use crate::operation::{OperationProgress, OrderOutcome};
@@ -146,7 +146,7 @@ impl CreateAccount {
         if email.is_none_or(|email| email.to_lowercase() != request.account_email) {
             return Ok(false);
         }
-        if request.change {
+        if request.existing == Some(ExistingAccount::Change) {
             self.organizations
                 .tag_account(account, &tags(request))
                 .await?;

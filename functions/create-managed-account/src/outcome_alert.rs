@@ -211,8 +211,7 @@ mod tests {
             assigning_at: None,
             assign_sent_at: None,
             assign_chain: 0,
-            change: false,
-            only_details: false,
+            existing: None,
             withdrawn: false,
             waits_for: None,
             files: ["v1#accounts.csv", "v2#team/#2 accounts.csv"]

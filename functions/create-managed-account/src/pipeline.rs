@@ -15,7 +15,7 @@ use orgkeeper_shared::{
     vending::{
         file::FileId,
         ledger::{Ledger, Outcome, PutBack, SlotClaim},
-        request::{AccountRequest, Status, Unit},
+        request::{AccountRequest, ExistingAccount, Status, Unit},
         task::{AccountEventsTask, AssignTask, AssignmentsTask, UploadsTask, email_of_slot},
     },
 };
@@ -193,7 +193,7 @@ impl Pipeline {
         again: bool,
         now: i64,
     ) -> Result<(), AwsCallError> {
-        if request.only_details
+        if request.existing == Some(ExistingAccount::Details)
             && let Some(account) = &request.account_id
         {
             return self.account_exists(request, account, now).await;
@@ -577,6 +577,7 @@ impl Pipeline {
             all_wait: false,
             unit,
             account: None,
+            existing: None,
         };
         if self.ledger.put_back(request, how).await? {
             self.send_task(AccountEventsTask::Advance, delay).await?;
@@ -604,6 +605,8 @@ impl Pipeline {
             all_wait: fault.all_wait,
             unit: None,
             account,
+            // Only the details were left, unless the move into the unit failed.
+            existing: (!fault.all_wait).then_some(ExistingAccount::Details),
         };
         if !self.ledger.put_back(request, how).await? {
             return Ok(());

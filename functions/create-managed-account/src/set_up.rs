@@ -121,15 +121,16 @@ pub fn waits_for(words: &str) -> String {
 #[must_use]
 pub fn alert(fault: &SetUpFault, role: &str, region: &str, now: Timestamp) -> Alert {
     let words = &fault.words;
-    let (title, meanwhile) = match fault.all_wait {
-        true => (
+    let (title, meanwhile) = if fault.all_wait {
+        (
             "No account can be created until the set-up is changed",
             "all rows wait; none has failed. They are tried again by themselves",
-        ),
-        false => (
+        )
+    } else {
+        (
             "Accounts do not get their tags or contacts until the set-up is changed",
             "rows with tags or contacts wait; none has failed. They are tried again by themselves",
-        ),
+        )
     };
     let details = [
         ("AWS says", words.clone()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orgkeeper_shared::vending::{
     file::FileId,
-    request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
+    request::{Access, AccountRequest, Contact, ContactKind, ExistingAccount, Status, Unit},
     submission::{Over, Submission},
 };
 
@@ -175,8 +175,7 @@ fn desired(
     }
     match to_do {
         Some(ToDo::Enrol) => request.enrol = true,
-        Some(ToDo::Change) => request.change = true,
-        Some(ToDo::Details) => request.only_details = true,
+        Some(ToDo::Change) => request.existing = Some(ExistingAccount::Change),
         Some(ToDo::Assign) => {
             request.status = Status::Assigning;
             request.assigning_at = Some(request.requested_at);
@@ -188,7 +187,7 @@ fn desired(
             return Decision::Exists(Box::new(request));
         }
         // What waits has been accepted, and has to end.
-        Some(ToDo::Nothing) => request.only_details = true,
+        Some(ToDo::Details | ToDo::Nothing) => request.existing = Some(ExistingAccount::Details),
         Some(ToDo::Continue) | None => {}
     }
     let over = match held {
@@ -241,8 +240,7 @@ fn asked_for(
         assigning_at: None,
         assign_sent_at: None,
         assign_chain: 0,
-        change: false,
-        only_details: false,
+        existing: None,
         withdrawn: false,
         waits_for: None,
         files: BTreeSet::from([file.to_string()]),
@@ -370,7 +368,9 @@ fn existing(
         return Ok(ToDo::Enrol);
     }
     let own = held.filter(|held| held.account_id.as_ref() == Some(id));
-    if own.is_some_and(|held| held.change && held.status != Status::Succeeded) {
+    if own.is_some_and(|held| {
+        held.existing == Some(ExistingAccount::Change) && held.status != Status::Succeeded
+    }) {
         // A change that waits or failed is still to be made.
         return Ok(ToDo::Change);
     }
@@ -620,7 +620,7 @@ mod tests {
         let row = existing("enrolled@example.com", "enrolled");
         let elsewhere = in_unit("ou-a1-sand");
         let (request, over) = started(&row, Some(&done()), &elsewhere);
-        assert!(request.change);
+        assert_eq!(request.existing, Some(ExistingAccount::Change));
         assert_eq!(request.status, Status::Valid);
         assert_eq!(
             over,
@@ -643,7 +643,7 @@ mod tests {
         let mut row = existing("enrolled@example.com", "enrolled");
         row.set(Column::SsoUserLastName, "Costa");
         let (request, _) = started(&row, Some(&done()), &in_unit("ou-a1-prod"));
-        assert!(request.change);
+        assert_eq!(request.existing, Some(ExistingAccount::Change));
         // Who owns an account of others is not known.
         assert!(matches!(
             decided(&row, None, &in_unit("ou-a1-prod")),
@@ -674,14 +674,14 @@ mod tests {
     fn what_waits_and_has_nothing_left_to_do_ends_without_an_order() {
         let waiting = AccountRequest {
             status: Status::Valid,
-            only_details: true,
+            existing: Some(ExistingAccount::Details),
             tags: BTreeMap::from([("Team".to_owned(), "blue".to_owned())]),
             ..done()
         };
         let row = existing("enrolled@example.com", "enrolled");
         let (request, over) = started(&row, Some(&waiting), &in_unit("ou-a1-prod"));
         assert_eq!(over, Over::Waiting(Box::new(waiting)));
-        assert!(request.only_details && !request.change);
+        assert_eq!(request.existing, Some(ExistingAccount::Details));
     }
 
     #[test]
@@ -691,12 +691,16 @@ mod tests {
         for status in [Status::Valid, Status::Failed] {
             let earlier = AccountRequest {
                 status,
-                change: true,
+                existing: Some(ExistingAccount::Change),
                 provisioned_product_id: Some("pp-1".to_owned()),
                 ..done()
             };
             let (request, _) = started(&row, Some(&earlier), &in_unit("ou-a1-prod"));
-            assert!(request.change, "{status:?}");
+            assert_eq!(
+                request.existing,
+                Some(ExistingAccount::Change),
+                "{status:?}"
+            );
         }
     }
 
@@ -857,7 +861,8 @@ mod tests {
             ..held(Status::Failed)
         };
         let (request, _) = started(&row, Some(&own), &organization);
-        assert!(!request.enrol && request.change);
+        assert!(!request.enrol);
+        assert_eq!(request.existing, Some(ExistingAccount::Change));
         assert_eq!(request.account_id, own.account_id);
         assert!(refused(&row, None, &organization).contains("is in Root (r-a1)"));
     }

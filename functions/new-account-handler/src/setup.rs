@@ -74,7 +74,7 @@ pub fn processor(config: &Config, sdk: &SdkConfig, calls: &CallCounter) -> Uploa
             config.error_topic.clone(),
             config.error_topic.clone(),
         ),
-        alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),
+        alerts_sent: IdempotencyTable::connect(sdk, calls, &config.vending_state_table),
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     }
 }

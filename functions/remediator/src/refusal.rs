@@ -112,7 +112,7 @@ impl Failed {
                 ..Report::of(Outcome::NotApplicable)
             }),
             AwsErrorClass::Denied => Some(Report::blocked(denial(error))),
-            AwsErrorClass::Refused | AwsErrorClass::ConditionFailed => {
+            AwsErrorClass::Refused | AwsErrorClass::SetUp | AwsErrorClass::ConditionFailed => {
                 Some(Report::blocked(format!("AWS refused the call: {error}")))
             }
             AwsErrorClass::Throttled
@@ -135,6 +135,7 @@ impl Failed {
             AwsErrorClass::ConditionFailed
             | AwsErrorClass::NotFound
             | AwsErrorClass::Denied
+            | AwsErrorClass::SetUp
             | AwsErrorClass::Refused => "Refused",
         }
     }

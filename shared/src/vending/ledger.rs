@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::{
 use super::{
     expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
-    request::{AccountRequest, Status, Unit},
+    request::{AccountRequest, ExistingAccount, Status, Unit},
 };
 use crate::{
     aws::CallCounter,
@@ -76,8 +76,10 @@ pub struct PutBack<'a> {
     pub all_wait: bool,
     /// Its organizational unit, if that has another name by now.
     pub unit: Option<&'a Unit>,
-    /// The account, if it exists and lacks only what comes after its creation.
+    /// The account, if it exists.
     pub account: Option<&'a AccountId>,
+    /// What is to be done about it, if that is less by now.
+    pub existing: Option<ExistingAccount>,
 }
 
 /// The gateway to both tables.
@@ -239,9 +241,12 @@ impl Ledger {
             values.push((":unit", AttributeValue::M(unit)));
         }
         if let Some(account) = how.account {
-            change.push_str(", #AccountId = :account, #OnlyDetails = :yes");
+            change.push_str(", #AccountId = :account");
             values.push((":account", text(account.as_str())));
-            values.push((":yes", AttributeValue::Bool(true)));
+        }
+        if let Some(existing) = how.existing {
+            change.push_str(", #Existing = :existing");
+            values.push((":existing", text(existing.as_str())));
         }
         change.push_str(" REMOVE #OperationId, #StartedAt");
         let row = self.step(

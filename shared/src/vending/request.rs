@@ -64,6 +64,27 @@ pub struct Access {
     pub permission_set_name: String,
 }
 
+/// What is to be done about an account that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ExistingAccount {
+    /// Its organizational unit or its owner changes, then what follows.
+    Change,
+    /// It gets its tags, its contacts and its access.
+    Details,
+}
+
+impl ExistingAccount {
+    /// As the table writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Change => "CHANGE",
+            Self::Details => "DETAILS",
+        }
+    }
+}
+
 /// What an alternate contact is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -195,12 +216,9 @@ pub struct AccountRequest {
     /// How often its assignments were sent again: messages of an earlier time have nothing to do any more.
     #[serde(default)]
     pub assign_chain: u32,
-    /// Whether the account exists, and has to be changed as the row says.
-    #[serde(default)]
-    pub change: bool,
-    /// Whether the account exists and is as the row says, except for its tags, its contacts and its access.
-    #[serde(default)]
-    pub only_details: bool,
+    /// What is to be done about an account that exists and is enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<ExistingAccount>,
     /// Whether it failed because the row was taken back.
     #[serde(default)]
     pub withdrawn: bool,
@@ -314,8 +332,7 @@ pub(crate) mod tests {
             assigning_at: None,
             assign_sent_at: None,
             assign_chain: 0,
-            change: false,
-            only_details: false,
+            existing: None,
             withdrawn: false,
             waits_for: None,
             files: BTreeSet::from(["v1#accounts.csv".to_owned()]),
@@ -368,6 +385,14 @@ pub(crate) mod tests {
         let access: Access = serde_json::from_value(group.clone()).unwrap();
         assert_eq!(access.principal, Principal::Group);
         assert_eq!(serde_json::to_value(access).unwrap(), group);
+    }
+
+    #[test]
+    fn what_is_to_be_done_is_written_as_it_is_named() {
+        for existing in [ExistingAccount::Change, ExistingAccount::Details] {
+            let written = serde_json::to_value(existing).unwrap();
+            assert_eq!(written, serde_json::json!(existing.as_str()));
+        }
     }
 
     #[test]

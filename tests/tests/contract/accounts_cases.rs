@@ -647,8 +647,8 @@ async fn an_existing_account_is_checked_with_where_it_is_and_who_has_access() {
         let mut world = vending.look();
         world.accounts.push(member(id, "rope-3", email));
         world.governed.insert(account_arn(id), "SUCCEEDED");
-        let test = "ou-5by1-test0000".to_owned();
-        world.parents.insert(id.to_owned(), test);
+        let parent = "ou-5by1-test0000".to_owned();
+        world.parents.insert(id.to_owned(), parent);
     }
     for status in ["ASSIGNING", "SUCCEEDED"] {
         process(&wire, vending.upload_as("a.csv", &text, "check")).await;

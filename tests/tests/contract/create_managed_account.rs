@@ -18,7 +18,9 @@ use orgkeeper_shared::{
         stream::{StreamFunction, UnknownEvent},
     },
     principal::Principal,
-    vending::request::{Access, AccountRequest, Contact, ContactKind, Status, Unit},
+    vending::request::{
+        Access, AccountRequest, Contact, ContactKind, ExistingAccount, Status, Unit,
+    },
 };
 use orgkeeper_tests::{
     dynamodb::{self, ACCOUNTS, DynamoDb, VENDING_STATE as STATE},
@@ -88,8 +90,7 @@ fn waiting(name: &str) -> AccountRequest {
         assigning_at: None,
         assign_sent_at: None,
         assign_chain: 0,
-        change: false,
-        only_details: false,
+        existing: None,
         withdrawn: false,
         waits_for: None,
         files: BTreeSet::from([FILE.to_owned()]),
@@ -1516,7 +1517,7 @@ async fn what_takes_longer_than_an_hour_is_told_once() {
         slow("not-yet", 3_500),
         assigning_since("access", 3_700),
     ];
-    let world = plain(FACTORY, requests).await;
+    let world = Box::pin(plain(FACTORY, requests)).await;
     for _ in 0..2 {
         assert!(!world.reconcile().await);
         let published = world.forms("Publish");
@@ -1863,7 +1864,7 @@ async fn case_22_twice() {
 /// A row that asks for another unit or owner of an account that exists.
 fn to_change(product: Option<&str>) -> AccountRequest {
     AccountRequest {
-        change: true,
+        existing: Some(ExistingAccount::Change),
         attempt: 2,
         account_id: ACCOUNT.parse().ok(),
         provisioned_product_id: product.map(str::to_owned),
@@ -2185,7 +2186,7 @@ async fn an_account_that_exists_and_lacks_only_tags_gets_them_without_an_order()
         (ORGANIZATIONS, false, "SUCCEEDED"),
     ] {
         let request = AccountRequest {
-            only_details: true,
+            existing: Some(ExistingAccount::Details),
             account_id: ACCOUNT.parse().ok(),
             access: if access {
                 with_details().access

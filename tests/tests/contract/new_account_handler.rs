@@ -932,7 +932,7 @@ async fn a_done_row_is_as_the_organization_says() {
     moved.look().parents.insert(account(900), unit(3));
     assert_eq!(answers(&moved, &[], &[&row(0, 1)]).await, [""]);
     assert_eq!(column(&moved, RESULTS, "Status"), ["VALID"]);
-    assert_eq!(attribute(&moved, &new_email(0), "Change")["BOOL"], true);
+    assert_eq!(attribute(&moved, &new_email(0), "Existing")["S"], "CHANGE");
     assert_eq!(attribute(&moved, &new_email(0), "Attempt")["N"], "2");
 
     for (what, state, words) in [
@@ -970,7 +970,10 @@ async fn a_done_row_with_another_owner_is_changed() {
     let other = row(0, 1).replace("Ana,Silva", "Tarek,Boll");
     assert_eq!(answers(&vending, &[], &[&other]).await, [""]);
     assert_eq!(column(&vending, RESULTS, "Status"), ["VALID"]);
-    assert_eq!(attribute(&vending, &new_email(0), "Change")["BOOL"], true);
+    assert_eq!(
+        attribute(&vending, &new_email(0), "Existing")["S"],
+        "CHANGE"
+    );
     assert_eq!(
         attribute(&vending, &new_email(0), "SSOUserLastName")["S"],
         "Boll"
@@ -1546,8 +1549,7 @@ async fn an_account_that_exists_gets_the_tags_and_contacts_that_its_row_names() 
         let number = attempt.to_string();
         assert_eq!(attribute(&vending, &email, "Attempt")["N"], number);
         if starts {
-            assert_eq!(attribute(&vending, &email, "OnlyDetails")["BOOL"], true);
-            assert_eq!(attribute(&vending, &email, "Change")["BOOL"], false);
+            assert_eq!(attribute(&vending, &email, "Existing")["S"], "DETAILS");
             assert_eq!(attribute(&vending, &email, "AccountId")["S"], account(900));
         }
         status_of(&vending, &email, "SUCCEEDED");

@@ -371,7 +371,7 @@ mod tests {
     async fn a_function_without_a_policy_is_none_that_is_gone() {
         for exists in [true, false] {
             let wire = Wire::start(move |call| {
-                if exists && call.operation.ends_with("/configuration") {
+                if exists && call.operation == "GetFunctionConfiguration" {
                     return Answer::ok(json!({}));
                 }
                 Answer::error(404, "ResourceNotFoundException")
