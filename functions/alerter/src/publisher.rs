@@ -23,7 +23,7 @@ use orgkeeper_shared::{
     optimistic,
     queue::{Queue, Reason},
 };
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::{
     active_rules::ActiveRules,
@@ -51,6 +51,8 @@ const MAY_BE_REPEATED: (&str, &str) = (
     "Possibly repeated",
     "yes: the record of what was sent could not be read, so this alert may arrive a second time",
 );
+/// How long the record of an alert that was published without it is tried to be written afterwards.
+const LATE: Duration = Duration::from_secs(1);
 /// How long a published alert is remembered. `GuardDuty` updates a finding for 90 days, a budget within its period.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(100 * 24);
 
@@ -507,6 +509,10 @@ impl AlertPublisher {
         };
         memory.ask(remember).await?;
         if memory.failed() {
+            // A claim that was only late has arrived: then a duplicate of the message finds the alert published.
+            let late = self.idempotency.complete(&rated.record_id);
+            let recorded = timeout(LATE, late).await.is_ok_and(|late| late.is_ok());
+            tracing::info!(recorded, "critical alert published without its record");
             self.unrecorded.add(&rated.record_id);
             return Ok(PublishOutcome::Unremembered);
         }

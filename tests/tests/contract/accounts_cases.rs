@@ -12,7 +12,7 @@ use new_account_handler::{
 };
 use orgkeeper_cli::{
     accounts_check::{AccountsFile, check},
-    context::Context,
+    context::{Context, Surroundings},
     outcome::Outcome,
     output::Format,
 };
@@ -112,6 +112,7 @@ async fn printed(wire: &Wire, name: &str, function: Option<&str>) -> (Outcome, S
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut context = Context {
         now: Timestamp::UNIX_EPOCH,
+        around: Surroundings::default(),
         format: Format::Table,
         out: &mut out,
         err: &mut err,

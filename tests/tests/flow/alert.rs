@@ -132,22 +132,23 @@ async fn every_kind_is_published_once_to_its_topic_and_slack_although_each_event
     let posts = in_slack(&cloud, &events).await?;
     let mut by_mail = Vec::new();
     let mut by_slack = Vec::new();
+    let mut repeated = 0;
     for event in &events {
         let SampleEvent {
             sample, account, ..
         } = event;
         let (mails, posts) = (&mails[account], &posts[account]);
         let topic = topic_of(event)?;
-        ensure!(
-            mails.len() == 1,
-            "{sample}: {} e-mails: {mails:?}",
-            mails.len()
-        );
-        ensure!(
-            posts.len() == 1,
-            "{sample}: {} posts: {posts:?}",
-            posts.len()
-        );
+        for (what, all) in [("e-mails", mails), ("posts", posts)] {
+            let copies = all.len();
+            // Where the table took more than a second, the alert says that it may arrive a second time.
+            let announced = copies == 2 && all[0].text.contains("Possibly repeated");
+            repeated += usize::from(announced);
+            ensure!(
+                copies == 1 || announced,
+                "{sample}: {copies} {what}: {all:?}"
+            );
+        }
         ensure!(mails[0].topic == topic, "{sample}: {}", mails[0].topic);
         let since = |notification: &Notification| {
             notification
@@ -159,6 +160,7 @@ async fn every_kind_is_published_once_to_its_topic_and_slack_although_each_event
         by_slack.push(i64::try_from(since(&posts[0]))?);
     }
     no_dead_letters(&cloud).await?;
+    ensure!(repeated <= EVENTS / 100, "{repeated} were repeated");
     by_mail.sort_unstable();
     by_slack.sort_unstable();
     println!(
