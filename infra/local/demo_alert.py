@@ -55,7 +55,7 @@ STEPS = (
          "budget-exceeded", "webshop-dev", (f"Budget {BUDGET} exceeded: $104.20 of $100.00 in webshop-dev",)),
     Step(f"A role in webshop-dev makes {BURST} IAM changes within a few seconds.",
          "iam-change", "webshop-dev",
-         ("Policy AdministratorAccess attached to role app in webshop-dev",) * PUBLISHED_OF_BURST
+         ("Policy ReadOnlyAccess attached to role app in webshop-dev",) * PUBLISHED_OF_BURST
          + (f"{BURST - PUBLISHED_OF_BURST} more: IAM changes in webshop-dev within 10 seconds",),
          times=BURST, same=False),
 )

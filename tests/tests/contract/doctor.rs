@@ -160,7 +160,7 @@ const BROKEN: &[Broken] = &[
     ),
     broken(
         "landing-zone",
-        "POST /list-landingzones",
+        "ListLandingZones",
         |_| {
             Answer::ok(json!({ "landingZones": [
             { "arn": "arn:aws:controltower:eu-west-1:111111111111:landingzone/1" }] }))
@@ -170,7 +170,7 @@ const BROKEN: &[Broken] = &[
     ),
     broken(
         "landing-zone",
-        "POST /list-landingzones",
+        "ListLandingZones",
         |_| Answer::ok(json!({ "landingZones": [] })),
         "us-east-1 has no landing zone",
         "AccountCreation=organizations",
@@ -533,7 +533,7 @@ async fn a_missing_permission_is_named_and_is_no_fault() -> Result<()> {
     }
     let script = |call: &Call| {
         match call.operation.as_str() {
-        "POST /list-landingzones" => Answer::error(403, "AccessDeniedException"),
+        "ListLandingZones" => Answer::error(403, "AccessDeniedException"),
         "GetTrailStatus" => Answer::error(400, "AccessDeniedException"),
         "ListStackInstances" => Answer::query_error(403, "AccessDenied"),
         "ListSubscriptionsByTopic" => Answer::query_error(403, "AuthorizationError"),

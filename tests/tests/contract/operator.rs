@@ -273,7 +273,7 @@ pub(crate) fn healthy(call: &Call) -> Answer {
         operation if operation.starts_with("GET /findingAggregator/get/") => {
             Answer::ok(json!({ "FindingAggregationRegion": "us-east-1" }))
         }
-        "POST /list-landingzones" => Answer::ok(json!({ "landingZones": [{
+        "ListLandingZones" => Answer::ok(json!({ "landingZones": [{
             "arn": "arn:aws:controltower:us-east-1:111111111111:landingzone/1" }] })),
         "ListPrincipalsForPortfolio" => {
             Answer::ok(json!({ "Principals": [{ "PrincipalARN": ROLE, "PrincipalType": "IAM" }] }))
