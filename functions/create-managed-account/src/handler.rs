@@ -119,7 +119,7 @@ impl Pipeline {
         let assigning = all.filter(|request| request.status == Status::Assigning);
         self.send_assign_tasks(assigning).await?;
         let files = changes.iter().flat_map(|change| &change.files);
-        self.send_results_tasks(files).await
+        self.send_results_tasks(files, time.now()).await
     }
 
     async fn process(&self, message: &SqsMessage, time: &Time) -> Result<(), EventError> {

@@ -8,6 +8,7 @@
 //! * [`details`]: what an account gets beside its access.
 //! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
 //! * [`open_requests`]: what the schedule does about requests that nothing comes for any more.
+//! * [`results_tasks`]: which files have their results written soon.
 //! * [`set_up`]: what is said where the set-up has to be changed first.
 //! * [`outcome_alert`]: the alert about the outcome of a request.
 //! * [`gateway`]: the AWS services that it calls.
@@ -26,5 +27,6 @@ pub mod open_requests;
 pub mod operation;
 pub mod outcome_alert;
 pub mod pipeline;
+pub mod results_tasks;
 pub mod set_up;
 pub mod setup;

@@ -50,7 +50,7 @@ impl Pipeline {
             .iter()
             .map(ToString::to_string)
             .collect();
-        let written = self.send_results_tasks(files.iter()).await;
+        let written = self.send_results_tasks(files.iter(), now).await;
         assigned.and(reported).and(published).and(written)
     }
 
@@ -113,7 +113,7 @@ impl Pipeline {
         }
         let left = self.ledger.not_done(&ids).await?;
         let left: Vec<&AccountRequest> = left.iter().filter_map(|id| ended.get(id)).collect();
-        self.send_results_tasks(left.iter().flat_map(|request| &request.files))
+        self.send_results_tasks(left.iter().flat_map(|request| &request.files), now)
             .await?;
         for request in left {
             self.publish_outcome(request, now).await?;

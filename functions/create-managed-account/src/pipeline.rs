@@ -26,6 +26,7 @@ use crate::{
     details::{AccountDetails, NotGiven},
     incoming::Lost,
     operation::{OperationProgress, OrderOutcome},
+    results_tasks::{self, ResultsTasks},
     set_up::{self, SetUpFault},
 };
 
@@ -35,8 +36,6 @@ const ORDER_AGAIN: Duration = Duration::from_secs(30);
 /// longest delay of a message.
 const SET_UP_RETRY: Duration = Duration::from_secs(56);
 const SET_UP_DOUBLINGS: u32 = 4;
-/// How much later the results of a file are written after one of its rows changed.
-const RESULTS_DELAY: Duration = Duration::from_secs(20);
 /// How often an operation that fails inside AWS is ordered again.
 const TRIES_INSIDE: u32 = 10;
 /// What a request waits for that AWS could not take now.
@@ -100,6 +99,8 @@ pub struct Pipeline {
     pub queue: Queue,
     /// To these queues.
     pub queues: Queues,
+    /// Which files have their results written soon.
+    pub results_tasks: ResultsTasks,
     /// The number of operation slots.
     pub operations_at_once: u32,
     /// How long an operation may go on without an event before AWS is asked.
@@ -667,22 +668,32 @@ impl Pipeline {
     pub async fn send_results_tasks(
         &self,
         files: impl Iterator<Item = &String>,
+        now: Timestamp,
     ) -> Result<(), AwsCallError> {
         let files: BTreeSet<FileId> = files.filter_map(|file| file.parse().ok()).collect();
         if files.is_empty() {
             return Ok(());
         }
         let progress = self.ledger.progress(&files).await?;
-        let messages = files
-            .iter()
-            .map(|file| {
-                let ended = progress.get(file).is_some_and(|file| file.ended());
-                let delay = if ended { Duration::ZERO } else { RESULTS_DELAY };
-                let task = UploadsTask::Results(file.clone());
-                (json!(task).to_string(), delay)
-            })
+        let has_ended = |file: &FileId| progress.get(file).is_some_and(|file| file.ended());
+        let (ended, open): (Vec<FileId>, Vec<FileId>) = files.into_iter().partition(has_ended);
+        let open: Vec<FileId> = open
+            .into_iter()
+            .filter(|file| !self.results_tasks.has_one_after(file, now))
             .collect();
-        self.queue.send(&self.queues.uploads, messages).await
+        let task = |file: &FileId, delay| {
+            let task = UploadsTask::Results(file.clone());
+            (json!(task).to_string(), delay)
+        };
+        let at_once = ended.iter().map(|file| task(file, Duration::ZERO));
+        let later = open.iter().map(|file| task(file, results_tasks::DELAY));
+        let messages: Vec<_> = at_once.chain(later).collect();
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.queue.send(&self.queues.uploads, messages).await?;
+        self.results_tasks.sent(open, now);
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     details::AccountDetails,
     gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
     pipeline::{Pipeline, Queues},
+    results_tasks::ResultsTasks,
 };
 
 /// The function. Makes no AWS call.
@@ -73,6 +74,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
             assignments: config.assignments_queue_url.clone(),
             uploads: config.uploads_queue_url.clone(),
         },
+        results_tasks: ResultsTasks::default(),
         operations_at_once: config.operations_at_once,
         reconcile_after: config.reconcile_after,
         alerts_sent: IdempotencyTable::connect(sdk, &calls, &config.vending_state_table),

@@ -1280,6 +1280,50 @@ async fn results_are_written_at_once_at_the_end_and_a_little_later_before() {
 }
 
 #[tokio::test]
+async fn changes_within_the_delay_of_a_results_task_are_shown_by_that_task() {
+    let mut world = plain(FACTORY, [in_progress("other", Some("rec-2"))]).await;
+    let change = [(
+        item(&waiting("payments")),
+        item(&in_progress("payments", None)),
+    )];
+    let mut sent = Vec::new();
+    for seconds in [0, 15, 10, 10] {
+        world.now += SignedDuration::from_secs(seconds);
+        assert_eq!(world.stream(&change).await, None);
+        sent.push(world.sent(UPLOADS).len());
+    }
+    assert_eq!(sent, [1, 1, 2, 2]);
+    // The end is shown at once.
+    let id = format!("file#{FILE}");
+    let ended = json!({ "Id": { "S": id }, "Open": { "N": "0" }, "TakenIn": { "BOOL": true } });
+    world.tables.put(STATE, &ended);
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.sent(UPLOADS).last().unwrap().1, 0);
+}
+
+#[tokio::test]
+async fn a_results_task_that_could_not_be_sent_is_sent_with_the_next_change() {
+    let failures = AtomicUsize::new(0);
+    let world = world(
+        FACTORY,
+        [in_progress("other", Some("rec-2"))],
+        move |call| {
+            let first = call.operation == "SendMessageBatch"
+                && failures.fetch_add(1, Ordering::Relaxed) == 0;
+            first.then(|| Answer::error(403, "AccessDenied"))
+        },
+    )
+    .await;
+    let change = [(
+        item(&waiting("payments")),
+        item(&in_progress("payments", None)),
+    )];
+    assert_eq!(world.stream(&change).await.as_deref(), Some("1"));
+    assert_eq!(world.stream(&change).await, None);
+    assert_eq!(world.called("SendMessageBatch"), 2);
+}
+
+#[tokio::test]
 async fn every_step_of_a_row_is_shown_in_its_results() {
     let noted = in_progress("payments", Some("rec-1"));
     for (old, new) in [

@@ -230,6 +230,15 @@ fn failed(requests: &Requests, file: &File) -> Vec<String> {
 /// Checks that every account is in the organization once, in its organizational unit and with its assignment, and that
 /// the results file agrees.
 async fn everything_is_created(cloud: &LocalCloud, file: &File) -> Result<()> {
+    everything_but_is_created(cloud, file, 0).await
+}
+
+/// The same of a file whose results end with so many rows that were taken back.
+async fn everything_but_is_created(
+    cloud: &LocalCloud,
+    file: &File,
+    taken_back: usize,
+) -> Result<()> {
     let organizations = aws_sdk_organizations::Client::new(&cloud.sdk);
     let accounts = organizations
         .list_accounts()
@@ -252,8 +261,9 @@ async fn everything_is_created(cloud: &LocalCloud, file: &File) -> Result<()> {
     let key = &file.key;
     eventually("the results file is complete", PATIENCE, async || {
         let results = results(cloud, key).await?;
-        Ok(results.len() == file.rows.len()
-            && results.iter().all(|row| row["Status"] == "SUCCEEDED"))
+        let mut wanted = results.iter().take(file.rows.len());
+        Ok(results.len() == file.rows.len() + taken_back
+            && wanted.all(|row| row["Status"] == "SUCCEEDED"))
     })
     .await?;
     let results = results(cloud, key).await?;
@@ -387,13 +397,13 @@ async fn forty_rows_through_lost_and_duplicate_events_throttling_and_a_crash() -
 /// Invalid cells: column, cell, and words in the `ErrorMsg`.
 const INVALID: [(&str, &str, &str); 20] = [
     ("AccountName", "", "AccountName"),
-    ("AccountName", "white space", "AccountName"),
+    ("AccountName", "N\u{f6}rdlich", "U+00F6"),
     (
         "AccountName",
         "x12345678901234567890123456789012345678901234567890",
         "50",
     ),
-    ("AccountName", "=cmd|' /C calc'!A0", "AccountName"),
+    ("OrgUnit", "=cmd|' /C calc'!A0", "OrgUnit"),
     ("AccountEmail", "", "AccountEmail"),
     ("AccountEmail", "a@b.co", "AccountEmail"),
     ("AccountEmail", "nobody.example.com", "@"),
@@ -554,7 +564,7 @@ async fn a_waiting_row_that_the_next_version_leaves_out_is_not_vended() -> Resul
     )
     .await?;
     all_end(&cloud, &file, PATIENCE, &[]).await?;
-    everything_is_created(&cloud, &file).await?;
+    everything_but_is_created(&cloud, &file, 1).await?;
     let requests = requests(&cloud).await?;
     assert_eq!(requests[&left_out.email.to_lowercase()]["Status"], "FAILED");
     no_dead_letters(&cloud).await?;
