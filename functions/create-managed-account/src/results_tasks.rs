@@ -1,4 +1,4 @@
-//! Which files have a task under way that writes their results again.
+//! Which files have a task in progress that writes their results again.
 
 use std::{
     collections::HashMap,

@@ -397,7 +397,7 @@ async fn forty_rows_through_lost_and_duplicate_events_throttling_and_a_crash() -
 /// Invalid cells: column, cell, and words in the `ErrorMsg`.
 const INVALID: [(&str, &str, &str); 20] = [
     ("AccountName", "", "AccountName"),
-    ("AccountName", "N\u{f6}rdlich", "U+00F6"),
+    ("AccountName", "N\u{f6}rdlich", "has \u{f6}"),
     (
         "AccountName",
         "x12345678901234567890123456789012345678901234567890",
