@@ -402,7 +402,7 @@ def change_parameters(cloud, values):
         raise Failed(f"the template has no parameter {', '.join(unknown)}")
     try:
         stacks.update_stack(
-            StackName=STACK, UsePreviousTemplate=True, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            StackName=STACK, UsePreviousTemplate=True, Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": values[name]} if name in values
                 else {"ParameterKey": name, "UsePreviousValue": True} for name in known])
