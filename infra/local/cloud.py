@@ -434,7 +434,9 @@ def parameter_overrides(cloud):
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
-    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}"]
+    allowed = {"AllowedGroups": center["groups"], "AllowedPermissionSets": center["permission_sets"]}
+    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}",
+            *(f"{parameter}={','.join(ids.values())}" for parameter, ids in allowed.items())]
 
 
 def client_environment(cloud):

@@ -9,7 +9,8 @@
 //!   [`alerts`] on it.
 //! * [`documents`]: the commands in README.md and docs/.
 //! * [`template`]: what `template.yaml` and the files in `infra/` declare; [`event_pattern`]: which events their rules
-//!   deliver; [`queue_loops`]: which functions send messages around to themselves.
+//!   deliver; [`queue_loops`]: which functions send messages around to themselves; [`permissions`]: what
+//!   their roles allow.
 //!
 //! `tests/contract/<function>.rs` drives a handler over [`wire`], `tests/flow/<flow>.rs` the deployed
 //! stack over [`local_cloud`].
@@ -22,7 +23,9 @@ pub mod findings;
 pub mod local_cloud;
 pub mod log;
 pub mod organization;
+pub mod permissions;
 pub mod queue_loops;
+mod recorded;
 pub mod runtime_api;
 pub mod simulation;
 pub mod sqs;

@@ -121,6 +121,10 @@ impl LocalCloud {
         let alone = ONE_FLOW.lock().await;
         let port = environment("ORGKEEPER_PORT").unwrap_or_else(|| "4566".to_owned());
         let state = state_folder();
+        if let Some(test) = std::thread::current().name() {
+            // For the record of who used which permission.
+            _ = std::fs::write(state.join("running-test"), test);
+        }
         let read = |name: &str| {
             std::fs::read_to_string(state.join(name))
                 .with_context(|| format!("the local cloud does not run on port {port}: make up"))

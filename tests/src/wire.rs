@@ -34,6 +34,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::recorded::Recorder;
+
 /// A request that a client sent.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -175,6 +177,7 @@ struct Shared {
     script: Script,
     calls: Arc<Mutex<Vec<Call>>>,
     panics: Arc<Mutex<Vec<String>>>,
+    recorder: Arc<Mutex<Recorder>>,
 }
 
 /// A running wire. It ends with the runtime that it was started on.
@@ -211,6 +214,7 @@ impl Wire {
             script: Arc::new(script),
             calls: Arc::clone(&calls),
             panics: Arc::clone(&panics),
+            recorder: Arc::new(Mutex::new(Recorder::of_this_test())),
         };
         let router = axum::Router::new().fallback(answer).with_state(shared);
         let listener = listener.tap_io(|socket| {
@@ -272,6 +276,11 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let call = call_of(&method, &uri, &headers, &body);
+    shared
+        .recorder
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .record(service_of(&headers), &call);
     let answer =
         catch_unwind(AssertUnwindSafe(|| (shared.script)(&call))).unwrap_or_else(|panic| {
             let mut panics = shared.panics.lock().unwrap_or_else(PoisonError::into_inner);
@@ -386,15 +395,8 @@ fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call {
     let form = form_of(body);
     let in_form = || Some(form.as_ref()?["Action"].as_str()?.to_owned());
-    let authorization = header_of(headers, "authorization");
-    let mut scope = authorization
-        .split_once("Credential=")
-        .map(|(_, rest)| rest.split('/'))
-        .into_iter()
-        .flatten();
-    let access_key = scope.next().unwrap_or_default().to_owned();
-    // <access key>/<date>/<region>/<service>/aws4_request
-    let service = scope.nth(2).unwrap_or_default();
+    let access_key = scope_of(headers).next().unwrap_or_default().to_owned();
+    let service = service_of(headers);
     let operation = match header_of(headers, "x-amz-target").rsplit_once('.') {
         Some((_, operation)) => operation.to_owned(),
         None => in_form().unwrap_or_else(|| rest_operation(service, method, uri.path())),
@@ -407,6 +409,19 @@ fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call
         headers: headers.clone(),
         text: String::from_utf8_lossy(body).into_owned(),
     }
+}
+
+/// The parts of the credential scope, `<access key>/<date>/<region>/<service>/aws4_request`.
+fn scope_of(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    header_of(headers, "authorization")
+        .split_once("Credential=")
+        .map(|(_, rest)| rest.split('/'))
+        .into_iter()
+        .flatten()
+}
+
+fn service_of(headers: &HeaderMap) -> &str {
+    scope_of(headers).nth(3).unwrap_or_default()
 }
 
 /// The fields of a form of the query protocol.

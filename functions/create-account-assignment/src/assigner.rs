@@ -12,6 +12,7 @@ use orgkeeper_shared::{
     ids::AccountId,
     queue::{Queue, Reason},
     vending::{
+        allowed::AllowedAccess,
         ledger::{Ledger, Outcome},
         request::{Access, AccountRequest, Status},
         task::{AssignTask, AssignmentState, AssignmentsTask},
@@ -92,6 +93,8 @@ pub struct Assigner {
     pub queue: Queue,
     /// That queue's URL.
     pub queue_url: String,
+    /// What may be assigned, whoever wrote the request.
+    pub allowed: AllowedAccess,
     /// The number of assignment slots.
     pub outstanding: Outstanding,
     /// Where alerts are published.
@@ -214,6 +217,10 @@ impl Assigner {
         let mut last_error = None;
         for index in to_request(states) {
             if Instant::now() >= until {
+                break;
+            }
+            if let Some(reason) = self.allowed.refusal(&accesses[index]) {
+                states[index] = AssignmentState::Refused(reason);
                 break;
             }
             match self

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
+use orgkeeper_shared::{
+    lambda::settings::{ConfigError, Lookup, Variables},
+    vending::allowed::AllowedAccess,
+};
 
 /// Requests for assignments that IAM Identity Center takes at once; it cannot be raised ("IAM
 /// Identity Center quotas").
@@ -84,6 +87,8 @@ pub struct Config {
     pub assignments_queue_url: String,
     /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance of the permission sets and groups.
     pub instance: InstanceArn,
+    /// `ASSIGNMENTS`, `ALLOWED_GROUPS` and `ALLOWED_PERMISSION_SETS`: what may be assigned.
+    pub allowed: AllowedAccess,
     /// `OUTSTANDING_ASSIGNMENTS`: the number of assignment slots (default 12).
     pub outstanding: Outstanding,
     /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
@@ -104,6 +109,11 @@ impl Config {
             error_topic: read.required("ERROR_TOPIC_ARN"),
             assignments_queue_url: read.required("ASSIGNMENTS_QUEUE_URL"),
             instance: read.required("IDENTITY_CENTER_INSTANCE_ARN"),
+            allowed: AllowedAccess::new(
+                read.optional("ASSIGNMENTS").unwrap_or_default(),
+                read.optional("ALLOWED_GROUPS").unwrap_or_default(),
+                read.optional("ALLOWED_PERMISSION_SETS").unwrap_or_default(),
+            ),
             outstanding: read.optional("OUTSTANDING_ASSIGNMENTS").unwrap_or_default(),
             quota_percent: read.number("QUOTA_PERCENT", 100, ..),
         })
@@ -112,6 +122,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use orgkeeper_shared::vending::allowed::{AllowList, Assignments};
+
     use super::*;
 
     const INSTANCE: &str = "arn:aws:sso:::instance/ssoins-1234567890abcdef";
@@ -119,7 +131,9 @@ mod tests {
     #[test]
     fn the_number_of_requests_has_a_default() {
         let config = Config::from_env(&|name| match name {
-            "OUTSTANDING_ASSIGNMENTS" | "QUOTA_PERCENT" => None,
+            "OUTSTANDING_ASSIGNMENTS" | "QUOTA_PERCENT" | "ASSIGNMENTS" => None,
+            "ALLOWED_GROUPS" => Some("g-1".to_owned()),
+            "ALLOWED_PERMISSION_SETS" => Some("*".to_owned()),
             "IDENTITY_CENTER_INSTANCE_ARN" => Some(INSTANCE.to_owned()),
             other => Some(other.to_lowercase()),
         });
@@ -131,6 +145,11 @@ mod tests {
                 error_topic: "error_topic_arn".to_owned(),
                 assignments_queue_url: "assignments_queue_url".to_owned(),
                 instance: InstanceArn(INSTANCE.to_owned()),
+                allowed: AllowedAccess::new(
+                    Assignments::default(),
+                    "g-1".parse().unwrap(),
+                    AllowList::all(),
+                ),
                 outstanding: Outstanding(12),
                 quota_percent: 100,
             })
@@ -157,6 +176,7 @@ mod tests {
         let error = Config::from_env(&|name| match name {
             "IDENTITY_CENTER_INSTANCE_ARN" => Some("ssoins-1234567890abcdef".to_owned()),
             "OUTSTANDING_ASSIGNMENTS" => Some("16".to_owned()),
+            "ASSIGNMENTS" => Some("group".to_owned()),
             "QUOTA_PERCENT" => Some("half".to_owned()),
             other => Some(other.to_lowercase()),
         })
@@ -166,6 +186,7 @@ mod tests {
             "IDENTITY_CENTER_INSTANCE_ARN",
             "OUTSTANDING_ASSIGNMENTS",
             "QUOTA_PERCENT",
+            "ASSIGNMENTS",
         ] {
             assert!(error.contains(&format!("{name} is malformed")), "{error}");
         }

@@ -32,6 +32,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Assigner> {
         ),
         queue: queue(),
         queue_url: config.assignments_queue_url.clone(),
+        allowed: config.allowed.clone(),
         outstanding: config.outstanding,
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),

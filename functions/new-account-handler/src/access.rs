@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use orgkeeper_shared::{principal::Principal, vending::request::Access};
+use orgkeeper_shared::{
+    principal::Principal,
+    vending::{allowed::AllowedAccess, request::Access},
+};
 
 use crate::{
     characters::{first_hidden, shown, spoilt},
@@ -26,6 +29,8 @@ pub struct AccessCatalog {
     pub permission_sets: HashMap<String, String>,
     /// Users by what a file names them: a name or an e-mail address.
     pub users: HashMap<String, User>,
+    /// What a file may name.
+    pub allowed: AllowedAccess,
 }
 
 /// A user.
@@ -251,10 +256,33 @@ impl Named {
             return Err(faults);
         }
         let groups = of_kind(Principal::Group, groups);
-        Ok(Self {
+        let named = Self {
             principals: groups.chain(of_kind(Principal::User, users)).collect(),
             sets,
-        })
+        };
+        let faults = named.not_allowed(&catalog.allowed);
+        if faults.is_empty() {
+            Ok(named)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What of it files may not name.
+    fn not_allowed(&self, allowed: &AllowedAccess) -> Vec<Fault> {
+        let principals = self.principals.iter().filter_map(|(kind, name, id)| {
+            let column = match kind {
+                Principal::Group => Column::Groups,
+                Principal::User => Column::Users,
+            };
+            let refusal = allowed.refused_principal(*kind, &shown(name), id)?;
+            Some(Fault::of(column, refusal))
+        });
+        let sets = self.sets.iter().filter_map(|(name, arn)| {
+            let refusal = allowed.refused_permission_set(&shown(name), arn)?;
+            Some(Fault::of(Column::PermissionSet, refusal))
+        });
+        principals.chain(sets).collect()
     }
 
     /// The same, with what is configured where the row names only one side.
@@ -316,6 +344,8 @@ fn alone(column: Column, other: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use orgkeeper_shared::vending::allowed::{AllowList, Assignments};
+
     use super::*;
     use crate::rules::{
         in_words,
@@ -353,6 +383,7 @@ mod tests {
                     groups: vec!["blue".to_owned()],
                 },
             )]),
+            allowed: AllowedAccess::new(Assignments::default(), AllowList::all(), AllowList::all()),
         }
     }
 
@@ -424,6 +455,39 @@ mod tests {
             in_words(row.line, &faults),
             "line 12, Users: there is no user with the name or e-mail address \"nobody\" in IAM Identity Center"
         );
+    }
+
+    #[test]
+    fn a_file_names_only_what_it_may() {
+        let only = |groups: &str, sets: &str| AccessCatalog {
+            allowed: AllowedAccess::new(
+                Assignments(vec![("id-blue".to_owned(), "arn-Read".to_owned())]),
+                groups.parse().unwrap(),
+                sets.parse().unwrap(),
+            ),
+            ..catalog(&[("blue", "Read")])
+        };
+        assert_eq!(with("blue", "Read", Some(&only("", ""))).unwrap().len(), 1);
+        assert_eq!(
+            with("red", "Admin", Some(&only("", ""))).unwrap_err(),
+            "line 12, Groups: group \"red\" may not be given access by a file: leave it out, or ask those who run orgkeeper to \
+             add its id, id-red, to the parameter AllowedGroups; \
+             line 12, PermissionSet: permission set \"Admin\" may not be given by a file: leave it out, or ask those who run \
+             orgkeeper to add its ARN, arn-Admin, to the parameter AllowedPermissionSets"
+        );
+        let allowed = with("red", "Admin", Some(&only("id-red", "arn-Admin"))).unwrap();
+        assert_eq!(allowed[1..], [access("red", "Admin")]);
+        let mut row = row(GOOD);
+        row.set(Column::Users, "ana@example.com");
+        let words = |catalog| {
+            let faults = access_of(&row, Some(&catalog)).unwrap_err();
+            in_words(row.line, &faults)
+        };
+        assert!(
+            words(only("", ""))
+                .starts_with("line 12, Users: user \"ana@example.com\" may not be given access")
+        );
+        assert!(access_of(&row, Some(&only("u-1", ""))).is_ok());
     }
 
     #[test]

@@ -7,12 +7,11 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::identity_center::{IdentityCenter, IdentityStore},
     principal::Principal,
-    vending::request::Access,
+    vending::{allowed::AllowedAccess, request::Access},
 };
 
 use crate::{
     access::{AccessCatalog, Names, User},
-    config::Assignments,
     csv::Refusal,
 };
 
@@ -39,8 +38,8 @@ pub struct CatalogReader {
     pub identity_center: IdentityCenter,
     /// Its identity store.
     pub identity_store: IdentityStore,
-    /// What every account gets.
-    pub assignments: Assignments,
+    /// What every account gets, and what files may name beside it.
+    pub allowed: AllowedAccess,
 }
 
 impl CatalogReader {
@@ -49,7 +48,7 @@ impl CatalogReader {
     /// # Errors
     /// If the settings name an instance, a group or a permission set that does not exist, or a call fails.
     pub async fn read(&self, names: &Names) -> Result<AccessCatalog, CatalogError> {
-        let pairs = &self.assignments.0;
+        let pairs = &self.allowed.configured().0;
         if pairs.is_empty() && *names == Names::default() {
             return Ok(AccessCatalog::default());
         }
@@ -80,6 +79,7 @@ impl CatalogReader {
             groups,
             permission_sets,
             users,
+            allowed: self.allowed.clone(),
         })
     }
 

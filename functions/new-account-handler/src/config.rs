@@ -1,10 +1,11 @@
 //! What the template sets.
 
-use std::str::FromStr;
-
 use orgkeeper_shared::{
     lambda::settings::{ConfigError, Lookup, Variables},
-    vending::creation::AccountCreation,
+    vending::{
+        allowed::{AllowedAccess, Assignments},
+        creation::AccountCreation,
+    },
 };
 
 /// The function's settings.
@@ -22,7 +23,8 @@ pub struct Config {
     pub error_topic: String,
     /// `ACCOUNT_CREATION`: `account-factory` (default) or `organizations`.
     pub account_creation: AccountCreation,
-    /// `IDENTITY_CENTER_INSTANCE_ARN` and `ASSIGNMENTS`, if access is assigned at all.
+    /// `IDENTITY_CENTER_INSTANCE_ARN`, `ASSIGNMENTS`, `ALLOWED_GROUPS` and `ALLOWED_PERMISSION_SETS`, if access is
+    /// assigned at all.
     pub access: Option<AccessConfig>,
     /// `QUOTA_PERCENT`: how much of its share of the published rates the function uses, in percent (default 100;
     /// 0: no pace).
@@ -34,33 +36,8 @@ pub struct Config {
 pub struct AccessConfig {
     /// `IDENTITY_CENTER_INSTANCE_ARN`: the instance of IAM Identity Center.
     pub instance: String,
-    /// `ASSIGNMENTS`: what every account gets.
-    pub assignments: Assignments,
-}
-
-/// Groups and the permission sets that they get: `<group id>=<permission set ARN>[,…]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Assignments(pub Vec<(String, String)>);
-
-/// The text is no list of assignments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("assignments read <group id>=<permission set ARN>, separated by commas")]
-pub struct InvalidAssignments;
-
-impl FromStr for Assignments {
-    type Err = InvalidAssignments;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAssignments> {
-        text.split(',')
-            .map(|pair| match pair.trim().split_once('=') {
-                Some((group, set)) if !group.is_empty() && set.starts_with("arn:") => {
-                    Ok((group.to_owned(), set.to_owned()))
-                }
-                _ => Err(InvalidAssignments),
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
+    /// `ASSIGNMENTS`: what every account gets. `ALLOWED_GROUPS`, `ALLOWED_PERMISSION_SETS`: what files may name beside it.
+    pub allowed: AllowedAccess,
 }
 
 impl Config {
@@ -84,7 +61,11 @@ impl Config {
             account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
             access: instance.map(|instance| AccessConfig {
                 instance,
-                assignments: assignments.unwrap_or_default(),
+                allowed: AllowedAccess::new(
+                    assignments.unwrap_or_default(),
+                    read.optional("ALLOWED_GROUPS").unwrap_or_default(),
+                    read.optional("ALLOWED_PERMISSION_SETS").unwrap_or_default(),
+                ),
             }),
             quota_percent: read.number("QUOTA_PERCENT", 100, ..),
         })
@@ -133,7 +114,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(
-            config.access.unwrap().assignments.0,
+            config.access.unwrap().allowed.configured().0,
             [
                 (
                     "g-1".to_owned(),

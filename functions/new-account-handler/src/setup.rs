@@ -49,7 +49,7 @@ pub fn processor(config: &Config, sdk: &SdkConfig, calls: &CallCounter) -> Uploa
             &client!(aws_sdk_identitystore, sdk, calls),
             QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent),
         ),
-        assignments: access.assignments,
+        allowed: access.allowed,
     });
     UploadProcessor {
         bucket: Bucket::new(

@@ -27,7 +27,7 @@ use orgkeeper_tests::{
 use serde_json::{Value, json};
 
 /// The settings of the function.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("ACCOUNTS_BUCKET", BUCKET),
     ("ACCOUNTS_TABLE", ACCOUNTS),
     ("VENDING_STATE_TABLE", VENDING_STATE),
@@ -42,6 +42,8 @@ const SETTINGS: [(&str, &str); 8] = [
         "ASSIGNMENTS",
         "g-platform-engineers=arn:aws:sso:::permissionSet/ssoins-1/ps-AdministratorAccess",
     ),
+    ("ALLOWED_GROUPS", "*"),
+    ("ALLOWED_PERMISSION_SETS", "*"),
 ];
 
 /// Calls that change something.

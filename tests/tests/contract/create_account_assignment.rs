@@ -229,6 +229,16 @@ fn later(steps: Value) -> Value {
 
 /// Runs a batch of messages, named by their place, and gives those that come back.
 async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<String> {
+    returned_with(wire, bodies, remaining, ["*", "*"]).await
+}
+
+/// The same, with these groups and permission sets allowed.
+async fn returned_with(
+    wire: &Wire,
+    bodies: &[Value],
+    remaining: Duration,
+    [groups, permission_sets]: [&str; 2],
+) -> Vec<String> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
@@ -236,6 +246,8 @@ async fn returned_in(wire: &Wire, bodies: &[Value], remaining: Duration) -> Vec<
             "ERROR_TOPIC_ARN" => ERROR,
             "ASSIGNMENTS_QUEUE_URL" => QUEUE_URL,
             "IDENTITY_CENTER_INSTANCE_ARN" => INSTANCE,
+            "ALLOWED_GROUPS" => groups,
+            "ALLOWED_PERMISSION_SETS" => permission_sets,
             "OUTSTANDING_ASSIGNMENTS" => return Some(SLOTS.to_string()),
             _ => return None,
         };
@@ -307,6 +319,42 @@ fn ended(world: &Shared, status: &str) {
         "{}",
         world.most_in_progress
     );
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_any_more_is_not_assigned() {
+    let sets =
+        "arn:aws:sso:::permissionSet/ssoins-1/ps-0,arn:aws:sso:::permissionSet/ssoins-1/ps-1";
+    for (allowed, given, words) in [
+        (
+            ["group-0", sets],
+            1,
+            "access of group Team 1 with permission set Operator was not given: group Team 1 may not be given access by a file: \
+             leave it out, or ask those who run orgkeeper to add its id, group-1, to the parameter AllowedGroups",
+        ),
+        (
+            ["group-0,group-1", ""],
+            0,
+            "access of group Team 0 with permission set Operator was not given: permission set Operator may not be given by a \
+             file: leave it out, or ask those who run orgkeeper to add its ARN, arn:aws:sso:::permissionSet/ssoins-1/ps-0, to \
+             the parameter AllowedPermissionSets",
+        ),
+    ] {
+        let local = assigning(2);
+        let wire = plain(&local).await;
+        let mut left = vec![first()];
+        while let Some(message) = left.pop() {
+            forget(&wire);
+            let bodies = std::slice::from_ref(&message);
+            let back = returned_with(&wire, bodies, Duration::from_secs(30), allowed).await;
+            assert!(back.is_empty(), "{back:?}");
+            left.extend(sent(&wire).into_iter().map(|(message, _)| message));
+        }
+        assert_eq!(local.text("Status"), "FAILED");
+        assert_eq!(local.text("ErrorMsg"), words);
+        assert_eq!(look(&local).requests, given);
+        assert_eq!(local.slots(), BTreeSet::new(), "no slot is left held");
+    }
 }
 
 #[tokio::test]

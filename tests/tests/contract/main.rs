@@ -14,6 +14,7 @@ mod finding_archiver;
 mod finding_enricher;
 mod new_account_handler;
 mod operator;
+mod permissions;
 mod playbook;
 mod queue_loops;
 mod rates;

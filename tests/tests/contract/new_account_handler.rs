@@ -78,6 +78,8 @@ async fn returned_at(
         ("INFO_TOPIC_ARN", INFO),
         ("ERROR_TOPIC_ARN", ERROR),
         ("QUOTA_PERCENT", "0"),
+        ("ALLOWED_GROUPS", "*"),
+        ("ALLOWED_PERMISSION_SETS", "*"),
     ];
     let lookup = |name: &str| {
         let mut all = settings.iter().chain(&usual);
@@ -1946,6 +1948,33 @@ async fn names_are_read_only_as_far_as_they_are_needed() {
     assert!(!is_retried_with(&wire, &settings[..1], &event).await);
     assert_eq!(asked("ListInstances"), 0);
     assert_eq!(column(&vending, "results/c.csv", "Status"), ["VALID"]);
+}
+
+#[tokio::test]
+async fn a_file_gives_only_the_access_that_is_allowed() {
+    let vending = with_access();
+    let wire = plain(&vending).await;
+    let assignments = assignments();
+    let settings = |groups, sets| {
+        [
+            ("IDENTITY_CENTER_INSTANCE_ARN", INSTANCE),
+            ("ASSIGNMENTS", assignments.as_str()),
+            ("ALLOWED_GROUPS", groups),
+            ("ALLOWED_PERMISSION_SETS", sets),
+        ]
+    };
+    let event = vending.upload(KEY, &access_csv(&[("Team 1", "Admin"), ("", "")]));
+    assert!(!is_retried_with(&wire, &settings("", ""), &event).await);
+    assert_eq!(column(&vending, RESULTS, "Status"), ["FAILED", "VALID"]);
+    let words = &column(&vending, RESULTS, "ErrorMsg")[0];
+    let group = "Groups: group \"Team 1\" may not be given access by a file: leave it out, or ask those who run orgkeeper to \
+                 add its id, id-1, to the parameter AllowedGroups";
+    assert!(words.contains(group), "{words}");
+
+    let event = vending.upload("b.csv", &access_csv(&[("Team 1", "Admin"), ("", "")]));
+    assert!(!is_retried_with(&wire, &settings("id-1", SET), &event).await);
+    let status = column(&vending, "results/b.csv", "Status");
+    assert_ne!(status[0], "FAILED", "{status:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,78 @@
+"""Every gateway declares what it calls: the SDK operations in its code and the IAM actions in its constants are the same.
+
+    python3 -m unittest discover -s tests/checks
+
+`tests/tests/contract/permissions.rs` holds the functions' roles equal to what is declared.
+"""
+
+import re
+import unittest
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# The files of one gateway, where it has several.
+ROOMS = ("shared/src/vending",)
+# It declares its calls by action and resource (functions/remediator/src/actions/), and a test of its own holds them.
+OWN_TABLES = "functions/remediator/src"
+# An SDK client, however it is called, and the operation that is built with it.
+OPERATION = re.compile(r"\b(?:client|secrets_manager|ssm)\s*\.\s*([a-z_0-9]+)\(\)")
+ACTION = re.compile(r'"((?:account|controltower|dynamodb|identitystore|lambda|organizations|s3|secretsmanager|securityhub'
+                    r'|servicecatalog|sns|sqs|ssm|sso|states):[A-Z]\w+)"')
+# IAM has other names for these operations, or asks for the permissions of their parts.
+ACTIONS = {
+    "ChangeMessageVisibilityBatch": {"ChangeMessageVisibility"},
+    "GetObject": {"GetObject", "GetObjectVersion", "ListBucket"},
+    "Invoke": {"InvokeFunction"},
+    "ListObjectVersions": {"ListBucketVersions"},
+    "SendMessageBatch": {"SendMessage"},
+    "TransactWriteItems": {"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"},
+}
+NO_OPERATIONS = {"Config", "Iter"}
+
+
+def code_of(path):
+    """A file's code, without comments and tests."""
+    text = path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
+    return re.sub(r"//.*", "", text)
+
+
+def operations(code):
+    """The SDK operations that are built, as often as they are."""
+    names = ["".join(part.capitalize() for part in name.split("_")) for name in OPERATION.findall(code)]
+    return [name for name in names if name not in NO_OPERATIONS]
+
+
+class EveryGateway(unittest.TestCase):
+    """All files with an SDK client."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.code = defaultdict(str)
+        paths = [*ROOT.glob("shared/src/**/*.rs"), *ROOT.glob("functions/*/src/**/*.rs")]
+        for path in sorted(paths):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(OWN_TABLES) and not name.endswith("/calls.rs"):
+                room = next((room for room in ROOMS if name.startswith(f"{room}/")), name)
+                cls.code[room] += code_of(path)
+
+    def test_declares_what_it_calls_and_nothing_else(self):
+        for name, code in self.code.items():
+            with self.subTest(name):
+                called = {action for operation in operations(code) for action in ACTIONS.get(operation, {operation})}
+                declared = {action.partition(":")[2] for action in ACTION.findall(code)}
+                self.assertEqual(declared, called)
+
+    def test_has_no_call_that_is_overlooked(self):
+        for name, code in self.code.items():
+            with self.subTest(name):
+                self.assertEqual(len(operations(code)), len(re.findall(r"\.send\(\)", code)))
+
+    def test_functions_put_together_what_gateways_declare(self):
+        for path in ROOT.glob("functions/*/src/calls.rs"):
+            own = code_of(path).partition("BY_ACCOUNT_FACTORY")[0]
+            self.assertEqual(ACTION.findall(own), [], path)
+
+
+if __name__ == "__main__":
+    unittest.main()

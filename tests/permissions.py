@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Prints which test needs which permission of which role, then takes each permission out in turn: a test has to fail.
+
+    .venv/cloud/bin/python tests/permissions.py          after `make flows`
+
+A flow test needs a permission if a call of it was allowed by nothing else: the local cloud records that, by the evaluation
+that it checks every call with (infra/local/ministack_roles.py). A contract test needs it if its function makes the call. What
+AWS calls with the permissions of who provisions an account no test can need; it is listed with the rows that have its source.
+Exit code 1 if a permission is needed by nothing, or can be taken out without a test that fails.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "infra" / "local"))
+
+import expand  # noqa: E402
+
+# What the local cloud has in place of parts of a policy.
+DEPLOYED = {"${AWS::Partition}": "aws", "${AWS::Region}": "us-east-1", "${AWS::AccountId}": "111111111111"}
+STACK = "orgkeeper"
+# How a deployed ARN shows a resource that only a parameter names.
+PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/"}
+OWNERS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
+# The rows with the source of what Account Factory calls.
+BY_AWS = ROOT / "functions" / "create-managed-account" / "src" / "calls.rs"
+# The tests that compare roles with rows: package, target and filter. Nothing else may depend on remediator.
+COMPARED = {"Remediator": ["-p", "remediator", "--lib", "calls::"]}
+OTHERS_COMPARED = ["-p", "orgkeeper-tests", "--test", "contract", "permissions::"]
+
+
+def branches(value):
+    """The items of a list, or a single one, whatever the conditions in it are."""
+    if isinstance(value, list):
+        return [item for one in value for item in branches(one)]
+    if isinstance(value, dict) and "Fn::If" in value:
+        return branches(value["Fn::If"][1:])
+    return [] if value == {"Ref": "AWS::NoValue"} else [value]
+
+
+def written(resource):
+    """A resource of a policy as the rows write it (tests/src/permissions.rs)."""
+    if isinstance(resource, str):
+        return resource
+    if "Ref" in resource:
+        return resource["Ref"]
+    if "Fn::GetAtt" in resource:
+        path = resource["Fn::GetAtt"]
+        name, attribute = path.split(".", 1) if isinstance(path, str) else path
+        return name if attribute == "Arn" else f"{name}.{attribute}"
+    return re.sub(r"^\$\{(\w+)\.Arn\}", r"\1", resource["Fn::Sub"])
+
+
+def permissions():
+    """Every permission of every role: owner, statement, action, resource."""
+    resources = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+    for owner in sorted(name for name, one in resources.items() if one["Type"] in OWNERS):
+        for policy in resources[f"{owner}Role"]["Properties"]["Policies"]:
+            for statement in branches(policy["PolicyDocument"]["Statement"]):
+                for action in branches(statement["Action"]):
+                    for resource in branches(statement["Resource"]):
+                        yield owner, statement["Sid"], action, written(resource)
+
+
+def is_deployed_as(resource, arn):
+    """Whether a resource of the template has this ARN in the local cloud."""
+    if resource in PARAMETERS:
+        return arn.startswith(PARAMETERS[resource])
+    if resource.startswith("arn:") or resource == "*":
+        for part, value in DEPLOYED.items():
+            resource = resource.replace(part, value)
+        return arn == re.sub(r"\$\{\w+\}", "", resource) or ("${" in resource and arn.startswith(resource.partition("${")[0]))
+    name, slash, rest = resource.partition("/")
+    name = name.removesuffix(".StreamArn")
+    return re.search(rf"[-/:]{name}(-|/|:|$)", arn, re.IGNORECASE) is not None and arn.endswith(slash + rest)
+
+
+def needed_by_flows(all_permissions):
+    """The flow tests that need each permission."""
+    by_statement = defaultdict(list)
+    for one in all_permissions:
+        by_statement[one[:3]].append(one)
+    needed, found = defaultdict(set), False
+    for file in sorted((ROOT / "target").glob("*/permissions.jsonl")):
+        found = True
+        for use in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+            owner = use["role"].removeprefix(f"{STACK}-")
+            if len(use["by"]) != 1:
+                continue
+            statement, action, arn = use["by"][0]
+            candidates = by_statement.get((owner, statement, action), [])
+            if len(candidates) > 1:
+                candidates = [one for one in candidates if is_deployed_as(one[3], arn)]
+            for one in candidates:
+                needed[one].add(use["test"])
+    return needed, found
+
+
+def plain(name):
+    """A name as all spell it: `account-directory`, `AccountDirectory`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def needed_by_contracts(all_permissions, calls):
+    """The contract tests that need each permission: those of its function that make the call."""
+    made = defaultdict(set)
+    for line in calls.read_text(encoding="utf-8").splitlines():
+        test, action, resource = line.split("\t")
+        module, _, name = test.partition("::")
+        made[plain(module), action].add((name and test, plain(resource)))
+    needed = defaultdict(set)
+    for one in all_permissions:
+        owner, _statement, action, resource = one
+        tests = made.get((plain(owner), action), set())
+        exact = {test for test, named in tests if named and plain(resource).startswith(named)}
+        needed[one] = exact or {test for test, _named in tests}
+    return needed
+
+
+def cargo_test(arguments, **more):
+    """Runs tests; returns those that fail, None if nothing ran."""
+    packages, test_filter = arguments[:-1], arguments[-1]
+    done = subprocess.run(["cargo", "test", "--quiet", *packages, "--", test_filter], cwd=ROOT, text=True,
+                          capture_output=True, env=os.environ | {"RUST_BACKTRACE": "0"} | more)
+    if "running 0 tests" in done.stdout and "running 1" not in done.stdout and done.returncode == 0:
+        return None
+    failed = re.findall(r"^    (\w+::\S+)$", done.stdout, re.MULTILINE)
+    return sorted(set(failed)) or (["a test that ended the process"] if done.returncode else [])
+
+
+def record_contracts(calls):
+    """Runs the contract tests and records their calls."""
+    if failed := cargo_test(["-p", "orgkeeper-tests", "--test", "contract", ""], ORGKEEPER_CALLS=str(calls)):
+        sys.exit(f"fail without a change: {', '.join(failed)}")
+
+
+def shown(tests):
+    """One of the tests, and how many more."""
+    first, *others = sorted(tests)
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+def main():
+    all_permissions = list(dict.fromkeys(permissions()))
+    flows, found = needed_by_flows(all_permissions)
+    if not found:
+        sys.exit("no flow test has recorded anything: make flows")
+    with tempfile.TemporaryDirectory() as folder:
+        calls = Path(folder) / "calls"
+        record_contracts(calls)
+        contracts = needed_by_contracts(all_permissions, calls)
+    published = set(re.findall(r'"([a-z0-9-]+:\w+)"', BY_AWS.read_text(encoding="utf-8").partition("BY_ACCOUNT_FACTORY")[2]))
+    needless, survived = [], []
+    for one in all_permissions:
+        owner, _statement, action, resource = one
+        needs = [f"flow {shown(flows[one])}"] if flows.get(one) else []
+        needs += [f"contract {shown(contracts[one])}"] if contracts.get(one) else []
+        if not needs and owner == "CreateManagedAccount" and action in published:
+            needs = ["Account Factory (published by AWS)"]
+        needless += [] if needs else [one]
+        without = f"{owner} {action} {resource}"
+        failed = cargo_test(COMPARED.get(owner, OTHERS_COMPARED), ORGKEEPER_WITHOUT=without)
+        survived += [] if failed else [one]
+        print(f"{without} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed or []) or 'SURVIVED'}", flush=True)
+    print(f"{len(all_permissions)} permissions, {len(needless)} needed by nothing, {len(survived)} survived")
+    return 1 if needless or survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
