@@ -9,6 +9,7 @@ from ministack.services.cloudformation import engine
 
 import deployment
 import expand
+import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTION = "AWS::Serverless::Function"
@@ -261,6 +262,22 @@ class Ledgers(unittest.TestCase):
                 provided = [{"Key": name, "Value": value} for name, value in values.items()]
                 parameters = engine._resolve_parameters(self.template, provided)
                 self.assertEqual(engine._evaluate_conditions(self.template, parameters)["Ledgers"], ledgers)
+
+    def test_each_of_them_can_be_imported_into_a_new_stack(self):
+        names = {name: f"orgkeeper-{name.lower()}-1" for name in LEDGERS}
+        template, to_import = ledger.files(self.template, names)
+        self.assertEqual(set(template["Resources"]), set(LEDGERS))
+        for resource in template["Resources"].values():
+            self.assertEqual(resource["DeletionPolicy"], "Retain")
+            self.assertNotRegex(str(resource), "Ref|Fn::|Condition")
+        self.assertIn({"ResourceType": "AWS::DynamoDB::Table", "LogicalResourceId": "Accounts",
+                       "ResourceIdentifier": {"TableName": "orgkeeper-accounts-1"}}, to_import)
+        self.assertIn({"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": "PlaybookBucket",
+                       "ResourceIdentifier": {"BucketName": "orgkeeper-playbookbucket-1"}}, to_import)
+        one, _ = ledger.files(self.template, {"Accounts": "orgkeeper-Accounts-1"})
+        self.assertEqual(list(one["Resources"]), ["Accounts"])
+        with self.assertRaisesRegex(ledger.Unknown, "^AlertsSent: it has to be one of .*Accounts"):
+            ledger.files(self.template, {"AlertsSent": "x"})
 
 
 class KeysOfTheUser(unittest.TestCase):
