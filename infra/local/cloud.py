@@ -430,13 +430,11 @@ def parameter_overrides(cloud):
     depend on the example organization. The SAM CLI skips a parameter that the template does not declare."""
     with open(SAMCONFIG, "rb") as file:
         stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
-    ids = read(cloud.state / "organization.json")
-    center = ids["identity_center"]
+    center = read(cloud.state / "organization.json")["identity_center"]
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
-    return [*stated, f"OrganizationId={ids['organization_id']}", f"IdentityCenterInstanceArn={center['instance_arn']}",
-            f"Assignments={','.join(assignments)}"]
+    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}"]
 
 
 def client_environment(cloud):

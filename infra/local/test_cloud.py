@@ -18,15 +18,14 @@ class ParameterOverrides(unittest.TestCase):
         with tempfile.TemporaryDirectory() as target, mock.patch.object(cloud, "TARGET", Path(target)):
             here = cloud.Cloud("local", 4566)
             here.state.mkdir()
-            cloud.write(here.state / "organization.json", {"organization_id": "o-a1b2c3d4e5", "identity_center": {
+            cloud.write(here.state / "organization.json", {"identity_center": {
                 "instance_arn": "arn:instance",
                 "groups": {"platform-engineers": "11111111-2222-3333-4444-555555555555"},
                 "permission_sets": {"AdministratorAccess": "arn:permission-set"},
             }})
             overrides = cloud.parameter_overrides(here)
         self.assertIn("Architecture=x86_64", overrides)
-        self.assertEqual(overrides[-3:], [
-            "OrganizationId=o-a1b2c3d4e5",
+        self.assertEqual(overrides[-2:], [
             "IdentityCenterInstanceArn=arn:instance",
             "Assignments=11111111-2222-3333-4444-555555555555=arn:permission-set",
         ])

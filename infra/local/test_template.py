@@ -118,7 +118,7 @@ WORKS = [
     ("management", {}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
     ("service", {}),
-    ("local", {"OrganizationId": "o-a1b2c3d4e5", **IDENTITY_CENTER, **ASSIGNMENTS}),
+    ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
 ]
 
 # Environment, parameters, the rule that refuses them, and words that it says.
