@@ -212,6 +212,12 @@ class Parameters(unittest.TestCase):
                     with self.subTest(path, parameter=name):
                         self.assertRegex(parameter["ConstraintDescription"], r"^has to be .+\.$")
 
+    def test_the_documented_parameters_are_those_of_the_template(self):
+        section = (ROOT / "docs/deploy.md").read_text(encoding="utf-8").split("\n## Parameters\n")[1].split("\n## ")[0]
+        first_cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+        documented = [name for cell in first_cells for name in re.findall("`([^`]+)`", cell)]
+        self.assertEqual(sorted(documented), sorted(self.template["Parameters"]))
+
     def test_every_environment_has_the_same_tags_and_capabilities(self):
         for name in self.environments:
             with self.subTest(name):
