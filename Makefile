@@ -159,15 +159,20 @@ build: need-cargo need-architecture .venv/build/installed .venv/cloud/installed 
 	  $(ZIP) target/lambda/$$name \
 	    && echo "target/lambda/$$name.zip" || exit 1; done
 
+# What samconfig.toml lacks is said before the build, which takes minutes.
 .PHONY: deploy
-deploy: build .venv/sam/installed ## Build, then deploy one environment of samconfig.toml (ENV=default)
-	$(SAM) deploy --template-file template.yaml --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)
+deploy: need-environment build .venv/sam/installed ## Build, then deploy one environment of samconfig.toml (ENV=default, ARCH=arm64)
+	@$(CLOUD) $(LOCAL)/deployment.py deploy $(ENV) $(ARCH)
 
 # ---------------------------------------------------------------- tools
 
 .PHONY: need-architecture
 need-architecture:
 	@test -n "$(BUILD_FLAGS_$(ARCH))" || { echo "ARCH is arm64 or x86_64, not $(ARCH)" >&2; exit 1; }
+
+.PHONY: need-environment
+need-environment: need-architecture .venv/cloud/installed
+	@$(CLOUD) $(LOCAL)/deployment.py check $(ENV) $(ARCH)
 
 .PHONY: need-flow
 need-flow:

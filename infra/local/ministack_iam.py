@@ -12,7 +12,7 @@ import time
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import kms, sts
+from ministack.services import iam, kms, sts
 
 import passed_on
 
@@ -223,10 +223,11 @@ def know_condition_keys(_settings):
 
 def know_the_organization(settings):
     """AWS sets aws:PrincipalOrgID to the organization of the caller's account, aws:ResourceOrgID to that of the
-    resource's, and replaces policy variables such as `${aws:PrincipalOrgID}` in conditions.
+    resource's, aws:PrincipalArn of a session to its role, and replaces policy variables such as `${aws:PrincipalOrgID}`
+    in conditions.
 
-    MiniStack takes each account for an organization of its own, and knows neither the other key nor variables. The
-    patch asks moto, which has the organization.
+    MiniStack takes each account for an organization of its own, takes the session's ARN for aws:PrincipalArn, and knows
+    neither the other key nor variables. The patch asks moto, which has the organization.
     """
     membership = Membership(settings)
     condition_value = iam_evaluator._resolve_condition_key
@@ -236,6 +237,8 @@ def know_the_organization(settings):
         if key.lower() == "aws:resourceorgid":
             return membership.organization(iam_evaluator._account_from_arn(context.resource_arn) or
                                            context.principal_account)
+        if key.lower() == "aws:principalarn":
+            return role_of_session(context.principal_arn)
         return condition_value(key, context)
 
     def replaced(given, context):
@@ -251,6 +254,17 @@ def know_the_organization(settings):
     iam_evaluator._principal_org_id = membership.organization
     iam_evaluator._resolve_condition_key = value
     iam_evaluator._conditions_met = met
+
+
+def role_of_session(arn):
+    """The ARN of the role of a session; any other ARN as it is."""
+    name = iam_evaluator._role_name_from_assumed_arn(arn) if ":assumed-role/" in arn else None
+    if not name:
+        return arn
+    account = iam_evaluator._account_from_arn(arn)
+    # A role's path is not in the ARN of its sessions.
+    role = iam._roles.get_scoped(account, None, name) or {}
+    return role.get("Arn") or f"arn:aws:iam::{account}:role/{name}"
 
 
 class Membership:

@@ -30,7 +30,7 @@ import yaml
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, provisioners
 from ministack.services import (
     cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
 
@@ -977,11 +977,35 @@ def read_yaml_state_machines(_settings):
     provisioners._sfn_definition = definition_as_json
 
 
+def see_conditions_in_change_sets(_settings):
+    """A change set adds and removes the resources whose conditions a parameter changes.
+
+    MiniStack compares the templates without their conditions: `sam deploy` of a template that has not changed then finds
+    no changes, and a flow is neither switched off nor on. The patch leaves out what a condition leaves out.
+    """
+    resolve = changesets._resolve_props_for_diff
+
+    def without_those_left_out(template, params, stack_name, stack_id):
+        resolved = resolve(template, params, stack_name, stack_id)
+        conditions = engine._evaluate_conditions(template, params) if template else {}
+        kept = {name: resource for name, resource in resolved.get("Resources", {}).items()
+                if conditions.get(resource.get("Condition"), True)}
+        return {**resolved, "Resources": kept} if template else resolved
+
+    changesets._resolve_props_for_diff = without_those_left_out
+
+
 PATCHES = (
     Patch(
         "yaml-state-machines",
         read_yaml_state_machines,
         replaces=("services.cloudformation.provisioners._sfn_definition(props)",),
+    ),
+    Patch(
+        "conditions-of-change-sets",
+        see_conditions_in_change_sets,
+        replaces=("services.cloudformation.changesets._resolve_props_for_diff(template, params, stack_name, stack_id)",),
+        uses=("services.cloudformation.engine._evaluate_conditions(template, params)",),
     ),
     Patch(
         "aws-sources",
@@ -1231,7 +1255,11 @@ PATCHES = (
             "core.iam_evaluator._resolve_condition_key(key, ctx)",
             "core.iam_evaluator._conditions_met(conditions, ctx)",
         ),
-        uses=("core.iam_evaluator._account_from_arn(arn)",),
+        uses=(
+            "core.iam_evaluator._account_from_arn(arn)",
+            "core.iam_evaluator._role_name_from_assumed_arn(assumed_arn)",
+            "services.iam._roles",
+        ),
     ),
     Patch(
         "refused-caller",

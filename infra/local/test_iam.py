@@ -225,6 +225,23 @@ class Organization(Case):
         self.member.assume(role)
         self.denied(Caller("999999999999").assume, role=role)
 
+    def test_a_trust_policy_names_an_account_and_one_of_its_roles(self):
+        """As infra/contact-role.yaml and infra/member-account.yaml do: the role may be made later, and made again."""
+        mine = f"arn:aws:iam::{ACCOUNT}:role/{self.name}"
+        role = cloud.role(f"{self.name}-trusting", self.account, EVERYTHING, trust=trust(
+            f"arn:aws:iam::{ACCOUNT}:root",
+            Condition={"ArnLike": {"aws:PrincipalArn": mine}, "StringEquals": {"aws:PrincipalOrgID": self.id}}))
+        everybody = trust(f"arn:aws:iam::{ACCOUNT}:root")
+        for _time in ("made later", "made again"):
+            self.assertEqual(cloud.role(self.name, ACCOUNT, allow("sts:AssumeRole", role), trust=everybody), mine)
+            self.root.assume(mine).assume(role)
+            own = cloud.client("iam")
+            own.delete_role_policy(RoleName=self.name, PolicyName="own")
+            own.delete_role(RoleName=self.name)
+        other = cloud.role(f"{self.name}-2", ACCOUNT, allow("sts:AssumeRole", role), trust=everybody)
+        self.denied(self.root.assume(other).assume, role=role)
+        self.denied(self.root.assume, role=role)
+
     def test_a_policy_names_the_organization_of_the_resource(self):
         mine = allow("sts:AssumeRole", Condition={"StringEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}})
         caller = self.root.assume(cloud.role(f"{self.name}-caller", ACCOUNT, mine))

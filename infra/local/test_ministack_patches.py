@@ -102,6 +102,35 @@ class Events(unittest.TestCase):
             events.put_rule(Name="changes", EventPattern=pattern, State="ON")
         self.assertEqual(caught.exception.response["Error"]["Code"], "ValidationException")
 
+    def test_a_change_set_adds_and_removes_what_a_condition_decides(self):
+        stacks = cloud.client("cloudformation")
+        queue = {"Type": "AWS::SQS::Queue", "Condition": "On"}
+        body = json.dumps({
+            "Parameters": {"Flow": {"Type": "String"}},
+            "Conditions": {"On": {"Fn::Equals": [{"Ref": "Flow"}, "on"]}},
+            "Resources": {"Always": {"Type": "AWS::SQS::Queue"}, "Flowing": queue}})
+
+        def change(kind, flow):
+            name = f"{kind}-{flow}".lower()
+            request = {"StackName": "switched", "ChangeSetName": name}
+            stacks.create_change_set(
+                **request, ChangeSetType=kind, TemplateBody=body,
+                Parameters=[{"ParameterKey": "Flow", "ParameterValue": flow}])
+            found = stacks.describe_change_set(**request)
+            changes = [one["ResourceChange"] for one in found["Changes"]]
+            if changes:
+                stacks.execute_change_set(**request)
+                stacks.get_waiter(f"stack_{'create' if kind == 'CREATE' else 'update'}_complete").wait(
+                    StackName="switched", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+            return sorted((one["Action"], one["LogicalResourceId"]) for one in changes)
+
+        self.assertEqual(change("CREATE", "on"), [("Add", "Always"), ("Add", "Flowing")])
+        self.assertEqual(change("UPDATE", "on"), [])
+        self.assertEqual(change("UPDATE", "off"), [("Remove", "Flowing")])
+        self.assertEqual(change("UPDATE", "ON"), [])
+        stacks.delete_change_set(StackName="switched", ChangeSetName="update-on")
+        self.assertEqual(change("UPDATE", "on"), [("Add", "Flowing")])
+
     def test_schedule_fires_within_two_seconds(self):
         url, arn = cloud.queue("schedule")
         due = time.time() + 2

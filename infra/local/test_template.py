@@ -1,9 +1,15 @@
 """Tests of template.yaml that cfn-lint cannot make: every queue and every function has what all have, and settings fit together."""
 
+import re
+import tomllib
 import unittest
 from pathlib import Path
 
+from ministack.services.cloudformation import engine
+
+import deployment
 import expand
+import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTION = "AWS::Serverless::Function"
@@ -72,6 +78,286 @@ class EveryQueueAndFunction(unittest.TestCase):
                     self.assertGreaterEqual(
                         queue["Properties"]["VisibilityTimeout"], 6 * function["Properties"]["Timeout"] + window)
                     self.assertEqual(event["Properties"]["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+
+
+# What stands in place of FILL-IN in samconfig.toml.
+FILLED_IN = {
+    "OrganizationId": "o-a1b2c3d4e5",
+    "ManagementAccountId": "111111111111",
+    "SecurityAccountId": "222222222222",
+    "ErrorEmail": "platform@example.com",
+    "CriticalEmail": "on-call@example.com",
+}
+WEBHOOK = {"WebhookParameter": "/orgkeeper/slack-webhook"}
+SECRET = {"WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:111111111111:secret:slack-AbCdEf"}
+IDENTITY_CENTER = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1"}
+ASSIGNMENTS = {"Assignments": "g-1=arn:aws:sso:::permissionSet/ssoins-1/ps-1,g-2=arn:aws:sso:::permissionSet/ssoins-1/ps-2"}
+ROUTES = {"RouteTopicArns": "arn:aws:sns:eu-west-1:111111111111:a,arn:aws:sns:eu-west-1:111111111111:b"}
+RULES = {"AlertRulesParameter": "/orgkeeper/alert-rules"}
+
+# Environment of samconfig.toml, and parameters that make another documented set-up of it.
+WORKS = [
+    ("default", {}),
+    ("default", {"OrganizationId": "none"}),
+    ("default", {"CriticalEmail": "none", "ErrorEmail": "none"}),
+    ("default", {"CriticalEmail": "", **WEBHOOK}),
+    ("default", {"CriticalEmail": "", **SECRET}),
+    ("default", {"CriticalEmail": "", "ChatTopic": "on"}),
+    ("default", {"AlertFlow": "off", "OrganizationId": "", "CriticalEmail": ""}),
+    # A flow is switched off without touching its parameters.
+    ("default", {"AlertFlow": "off", **WEBHOOK, **RULES, **ROUTES}),
+    ("default", {"VendFlow": "off", "AccountFactoryPortfolioId": "port-abc", **ASSIGNMENTS}),
+    ("default", {"RemediateFlow": "off"}),
+    ("default", {"RemediationMode": "auto"}),
+    ("default", {**RULES, **ROUTES, **WEBHOOK}),
+    ("default", {"AccountFactoryPortfolioId": "port-abc", **IDENTITY_CENTER, **ASSIGNMENTS}),
+    ("default", {"AccountCreation": "organizations", **IDENTITY_CENTER}),
+    ("default", {"ManagementAccountId": "111111111111"}),
+    ("security", {}),
+    ("security", {"ServiceAccountId": "333333333333", "RemediationMode": "auto"}),
+    ("management", {}),
+    ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
+    ("service", {}),
+    ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
+]
+
+# Environment, parameters, the rule that refuses them, and words that it says.
+REFUSED = [
+    ("service", {"SecurityAccountId": ""}, "SomethingToDeploy", "nothing to deploy"),
+    ("default", {"ErrorEmail": ""}, "ErrorsReachSomebody", "Set ErrorEmail"),
+    ("security", {"ErrorEmail": ""}, "ErrorsReachSomebody", "Set ErrorEmail"),
+    ("service", {"ErrorEmail": ""}, "ErrorsReachSomebody", "Set ErrorEmail"),
+    ("default", {"CriticalEmail": ""}, "AlertsReachSomebody", "Nobody would receive critical alerts"),
+    ("management", {"CriticalEmail": "", "InfoEmail": "platform@example.com"}, "AlertsReachSomebody", "Set CriticalEmail"),
+    ("management", {"OrganizationId": ""}, "AlertsOfTheOrganization", "Set OrganizationId"),
+    ("default", {"OrganizationId": ""}, "AlertsOfTheOrganization", "OrganizationId=none says"),
+    ("default", {**WEBHOOK, **SECRET}, "OneWebhook", "WebhookParameter or WebhookSecretArn, not both"),
+    ("default", {**WEBHOOK, "ChatTopic": "on"}, "OneWebhook", "ChatTopic or a webhook, not both"),
+    ("default", {**SECRET, "ChatTopic": "on"}, "OneWebhook", "ChatTopic or a webhook, not both"),
+    ("default", {**WEBHOOK, "AlertRulesParameter": WEBHOOK["WebhookParameter"]}, "OneWebhook", "name one parameter"),
+    ("default", ROUTES, "RoutesAreOfTheRules", "Set AlertRulesParameter too"),
+    ("security", {"OrganizationId": ""}, "EventsOfTheManagementAccount", "would be lost"),
+    ("security", {"OrganizationId": "none"}, "EventsOfTheManagementAccount", "would be lost"),
+    ("default", ASSIGNMENTS, "AccessNeedsIdentityCenter", "Assignments needs IdentityCenterInstanceArn"),
+    ("default", {"AccountCreation": "organizations", "AccountFactoryPortfolioId": "port-abc"}, "AccountFactoryOnly", "are for"),
+    ("default", {"AccountCreation": "organizations", "AccountFactoryLaunchPathId": "lpv2-abc"}, "AccountFactoryOnly", "are for"),
+    ("management", {"RemediationMode": "auto"}, "FixesNeedTheFlow", "fixes nothing"),
+    *(("service", {flow: "on", "CriticalEmail": "on-call@example.com"}, "ServiceAccountOnlyActs", "Switch every flow off")
+      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow")),
+    ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
+    ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "Remediator may be invoked"),
+]
+
+
+class Parameters(unittest.TestCase):
+    """Which combinations of parameters are refused: the rules of the template, as CloudFormation evaluates them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
+        cls.samconfig = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
+        cls.environments = [name for name in tomllib.loads(cls.samconfig) if name != "version"]
+
+    def stated(self, environment):
+        """The parameters of an environment in samconfig.toml."""
+        pairs = (one.split("=", 1) for one in deployment.overrides(deployment.environment(self.samconfig, environment)))
+        return {name: value.strip('"') for name, value in pairs}
+
+    def filled_in(self, environment):
+        return {name: FILLED_IN[name] if value == deployment.TO_FILL_IN else value
+                for name, value in self.stated(environment).items()}
+
+    def evaluate(self, parameters):
+        unknown = set(parameters) - set(self.template["Parameters"])
+        self.assertEqual(unknown, set(), "the template does not have these parameters")
+        provided = [{"Key": name, "Value": value} for name, value in parameters.items()]
+        engine._evaluate_rules(self.template, engine._resolve_parameters(self.template, provided), {})
+
+    def test_every_documented_set_up_is_accepted(self):
+        for environment, more in WORKS:
+            with self.subTest(environment, **more):
+                self.evaluate({**self.filled_in(environment), **more})
+        self.assertEqual({environment for environment, _more in WORKS}, set(self.environments))
+
+    def test_each_rule_refuses_its_combinations(self):
+        said = set()
+        for environment, more, rule, words in REFUSED:
+            with self.subTest(environment, **more):
+                with self.assertRaises(ValueError) as caught:
+                    self.evaluate({**self.filled_in(environment), **more})
+                refusal = str(caught.exception)
+                self.assertIn(f"rule {rule} failed: ", refusal)
+                self.assertIn(words, refusal)
+                said.add(refusal.partition(" failed: ")[2])
+        every = [one["AssertDescription"] for rule in self.template["Rules"].values() for one in rule["Assertions"]]
+        self.assertEqual(sorted(said), sorted(every), "an assertion that no combination of the table breaks")
+
+    def test_a_value_to_fill_in_is_refused_with_a_sentence(self):
+        seen = set()
+        for environment in self.environments:
+            for name, value in self.stated(environment).items():
+                if value != deployment.TO_FILL_IN:
+                    continue
+                seen.add(name)
+                with self.subTest(environment, parameter=name), self.assertRaisesRegex(ValueError, f"'{name}' has to be"):
+                    self.evaluate({**self.filled_in(environment), name: value})
+        self.assertEqual(seen, set(FILLED_IN))
+
+    def test_a_pattern_has_a_sentence(self):
+        """For those that people type; CloudFormation shows a pattern otherwise."""
+        for path in ["template.yaml", *(f"infra/{name}.yaml" for name in ("budget", "contact-role", "member-account"))]:
+            parameters = engine._parse_template((ROOT / path).read_text(encoding="utf-8"))["Parameters"]
+            for name, parameter in parameters.items():
+                if re.search("AccountId$|^OrganizationId$|Email$|Amount$|KeyArn$|TopicArn$", name):
+                    with self.subTest(path, parameter=name):
+                        self.assertRegex(parameter["ConstraintDescription"], r"^has to be .+\.$")
+
+    def test_the_documented_parameters_are_those_of_the_template(self):
+        section = (ROOT / "docs/deploy.md").read_text(encoding="utf-8").split("\n## Parameters\n")[1].split("\n## ")[0]
+        first_cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+        documented = [name for cell in first_cells for name in re.findall("`([^`]+)`", cell)]
+        self.assertEqual(sorted(documented), sorted(self.template["Parameters"]))
+
+    def test_every_environment_has_the_same_tags_and_capabilities(self):
+        for name in self.environments:
+            with self.subTest(name):
+                settings = deployment.environment(self.samconfig, name)
+                # IAM takes "Project" and "project" for one key.
+                self.assertEqual([tag.split("=")[0] for tag in settings["tags"]], ["org", "project", "stack", "stage", "role"])
+                self.assertIn("project=orgkeeper", settings["tags"])
+                self.assertEqual(settings["capabilities"].split(), ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
+
+
+LEDGERS = ("Accounts", "VendingState", "Remediations", "AccountsBucket", "PlaybookBucket")
+
+
+class Ledgers(unittest.TestCase):
+    """What people and flows have written down outlives flows and stacks."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+    def test_tables_and_buckets_are_kept_or_can_be_made_again(self):
+        kept = {}
+        for name, resource in self.template["Resources"].items():
+            if resource["Type"] not in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
+                continue
+            policies = (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
+            self.assertIn(policies, [("RetainExceptOnCreate", "Retain"), ("Delete", "Delete")], name)
+            if policies[1] == "Retain":
+                kept[name] = resource
+        self.assertEqual(set(kept), set(LEDGERS))
+        for name, resource in kept.items():
+            with self.subTest(name):
+                properties = resource["Properties"]
+                self.assertEqual(resource["Condition"], "Ledgers")
+                if resource["Type"] == "AWS::S3::Bucket":
+                    self.assertEqual(properties["VersioningConfiguration"], {"Status": "Enabled"})
+                else:
+                    self.assertTrue(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"])
+                    self.assertEqual(properties["DeletionProtectionEnabled"], {"Fn::If": ["ProtectTables", True, False]})
+
+    def test_a_flow_that_is_switched_off_leaves_its_ledger_in_the_stack(self):
+        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow")
+        for values, ledgers in (
+                (dict.fromkeys(flows, "on"), True),
+                ({**dict.fromkeys(flows, "off"), "AlertFlow": "on"}, True),
+                ({**dict.fromkeys(flows, "off"), "SecurityAccountId": "222222222222"}, False)):
+            with self.subTest(**values):
+                provided = [{"Key": name, "Value": value} for name, value in values.items()]
+                parameters = engine._resolve_parameters(self.template, provided)
+                self.assertEqual(engine._evaluate_conditions(self.template, parameters)["Ledgers"], ledgers)
+
+    def test_each_of_them_can_be_imported_into_a_new_stack(self):
+        names = {name: f"orgkeeper-{name.lower()}-1" for name in LEDGERS}
+        template, to_import = ledger.files(self.template, names)
+        self.assertEqual(set(template["Resources"]), set(LEDGERS))
+        for resource in template["Resources"].values():
+            self.assertEqual(resource["DeletionPolicy"], "Retain")
+            self.assertNotRegex(str(resource), "Ref|Fn::|Condition")
+        self.assertIn({"ResourceType": "AWS::DynamoDB::Table", "LogicalResourceId": "Accounts",
+                       "ResourceIdentifier": {"TableName": "orgkeeper-accounts-1"}}, to_import)
+        self.assertIn({"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": "PlaybookBucket",
+                       "ResourceIdentifier": {"BucketName": "orgkeeper-playbookbucket-1"}}, to_import)
+        one, _ = ledger.files(self.template, {"Accounts": "orgkeeper-Accounts-1"})
+        self.assertEqual(list(one["Resources"]), ["Accounts"])
+        with self.assertRaisesRegex(ledger.Unknown, "^AlertsSent: it has to be one of .*Accounts"):
+            ledger.files(self.template, {"AlertsSent": "x"})
+
+
+class TrustAcrossAccounts(unittest.TestCase):
+    """What other accounts trust by name has that name in the stack."""
+
+    # Template, its role, the parameter that names the account, and the function whose role it trusts.
+    TRUSTS = [
+        ("contact-role", "ContactReader", "SecurityAccountId", "DirectoryRefresher"),
+        ("member-account", "Remediation", "ServiceAccountId", "Remediator"),
+    ]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+    def test_a_role_is_trusted_by_account_name_and_organization(self):
+        for path, role, account, function in self.TRUSTS:
+            with self.subTest(path):
+                trusting = engine._parse_template((ROOT / f"infra/{path}.yaml").read_text(encoding="utf-8"))
+                self.assertEqual(trusting["Parameters"]["StackName"]["Default"], "orgkeeper")
+                statement, = trusting["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+                root = f"arn:${{AWS::Partition}}:iam::${{{account}}}"
+                self.assertEqual(statement["Principal"], {"AWS": {"Fn::Sub": f"{root}:root"}})
+                self.assertEqual(statement["Condition"], {
+                    "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": f"{root}:role/${{StackName}}-{function}"}},
+                    "StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}}})
+                name = self.template["Resources"][f"{function}Role"]["Properties"]["RoleName"]
+                self.assertEqual(name, {"Fn::Sub": f"${{AWS::StackName}}-{function}"})
+                self.assertEqual(self.template["Resources"][function]["Properties"]["Role"], {"Fn::GetAtt": [f"{function}Role", "Arn"]})
+
+    def test_a_role_and_a_function_are_found_by_name(self):
+        """What the stack derives from an account id is what the other account has."""
+        contacts = engine._parse_template((ROOT / "infra/contact-role.yaml").read_text(encoding="utf-8"))["Resources"]["ContactReader"]
+        variables = self.template["Resources"]["DirectoryRefresher"]["Properties"]["Environment"]["Variables"]
+        self.assertEqual(variables["CONTACT_ROLE_ARN"]["Fn::If"][1], {
+            "Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{ManagementAccountId}}:role/{contacts['Properties']['RoleName']}"})
+        remediator = self.template["Resources"]["Remediator"]["Properties"]["FunctionName"]["Fn::Sub"]
+        arn = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{ServiceAccountId}}:function:{remediator}"
+        proxy = self.template["Resources"]["RemediationProxy"]["Properties"]["Environment"]["Variables"]
+        self.assertEqual(proxy["REMEDIATORS"]["Fn::If"][1], {"Fn::Sub": arn})
+        # IAM allows 64 characters, and a stack's name here is of 40 at most.
+        names = [name.removesuffix("Role") for name, one in self.template["Resources"].items() if one["Type"] == "AWS::IAM::Role"]
+        self.assertLessEqual(max(map(len, names)), 64 - 1 - 40)
+
+
+class KeysOfTheUser(unittest.TestCase):
+    """A function may decrypt, with the user's key, the one setting that it reads, and nothing else."""
+
+    def test_each_setting_has_its_statement(self):
+        template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
+        found = {}
+        for name, resource in template["Resources"].items():
+            for statement in self.statements(resource):
+                if statement["Action"] == "kms:Decrypt":
+                    self.assertEqual((statement["Effect"], statement["Resource"]), ("Allow", {"Ref": "SettingsKeyArn"}))
+                    self.assertEqual(list(statement["Condition"]), ["StringEquals"])
+                    limits = statement["Condition"]["StringEquals"]
+                    service = limits.pop("kms:ViaService")["Fn::Sub"].split(".")[0]
+                    (context, value), = limits.items()
+                    found.setdefault(name.removesuffix("Role"), []).append((service, context.rpartition(":")[2], re.search(r"\w+(?=}?'})", str(value))[0]))
+        self.assertEqual(found, {
+            "Alerter": [("ssm", "PARAMETER_ARN", "AlertRulesParameter")],
+            "SlackNotifier": [("secretsmanager", "SecretARN", "WebhookSecretArn"), ("ssm", "PARAMETER_ARN", "WebhookParameter")],
+        })
+
+    def statements(self, node):
+        """Every statement of a policy below a part of the template."""
+        if isinstance(node, dict):
+            if isinstance(node.get("Action"), str) and "Effect" in node:
+                yield node
+            node = list(node.values())
+        if isinstance(node, list):
+            for one in node:
+                yield from self.statements(one)
 
 
 if __name__ == "__main__":

@@ -21,5 +21,8 @@ pub const fn calls(actions: &'static [&'static str], on: &'static [&'static str]
 /// The resource of an action that has no resource type.
 pub const NO_RESOURCE: &[&str] = &["*"];
 
+/// What SSM and Secrets Manager call for a function that reads a setting under the key of parameter `SettingsKeyArn`.
+pub const DECRYPT_SETTING: Calls = calls(&["kms:Decrypt"], &["SettingsKeyArn"]);
+
 /// What every function calls that assumes a role.
 pub const ASSUME_ROLE: &[&str] = &["sts:AssumeRole"];

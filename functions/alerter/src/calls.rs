@@ -3,7 +3,7 @@
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
-    calls::{Calls, calls},
+    calls::{Calls, DECRYPT_SETTING, calls},
     idempotency::IdempotencyTable,
     queue::Queue,
 };
@@ -30,4 +30,5 @@ pub const CALLS: &[Calls] = &[
             "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${AlertRulesParameter}",
         ],
     ),
+    DECRYPT_SETTING,
 ];

@@ -2,7 +2,7 @@
 
 use orgkeeper_shared::{
     alert_topics::AlertTopics,
-    calls::{Calls, calls},
+    calls::{Calls, DECRYPT_SETTING, calls},
     idempotency::IdempotencyTable,
     queue::Queue,
 };
@@ -26,4 +26,5 @@ pub const CALLS: &[Calls] = &[
             "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${WebhookParameter}",
         ],
     ),
+    DECRYPT_SETTING,
 ];

@@ -119,9 +119,9 @@ const BROKEN: &[Broken] = &[
     broken(
         "contacts",
         "DescribeStacks",
-        |_| stack_with(&[("ContactRoleArn", "arn:aws:iam::222222222222:role/r")]),
-        "arn:aws:iam::222222222222:role/r is not in the management account 111111111111",
-        "--template-file infra/contact-role.yaml",
+        |_| stack_with(&[("ManagementAccountId", "222222222222")]),
+        "the management account is 111111111111, not 222222222222",
+        "ManagementAccountId=111111111111",
     ),
     broken(
         "security-hub-administrator",
@@ -426,10 +426,7 @@ async fn in_a_security_account_other_checks_apply() -> Result<()> {
             "DescribeStacks" => stack_with(&[
                 ("VendFlow", "off"),
                 ("AlertFlow", "off"),
-                (
-                    "ContactRoleArn",
-                    "arn:aws:iam::999999999999:role/ContactReader",
-                ),
+                ("ManagementAccountId", "999999999999"),
             ]),
             "DescribeEventBus" if !open => Answer::ok(json!({ "Name": "default" })),
             _ => healthy(call),
@@ -450,7 +447,7 @@ async fn in_a_security_account_other_checks_apply() -> Result<()> {
         line(&report, "contacts")?["found"]
             .as_str()
             .context("found")?
-            .ends_with("role/ContactReader reads them")
+            .ends_with("OrgkeeperContacts of 999999999999 reads them")
     );
     ensure!(run.calls_of("ListStackInstances")[0].body["CallAs"] == "DELEGATED_ADMIN");
 

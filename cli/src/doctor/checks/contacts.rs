@@ -23,23 +23,21 @@ fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
     let deploy = format!(
         "in the management account {management}: aws cloudformation deploy --stack-name orgkeeper-contact-role \
          --template-file infra/contact-role.yaml (see docs/deploy.md), then {}",
-        subject.set_parameter("ContactRoleArn=<its output>")
+        subject.set_parameter(&format!("ManagementAccountId={management}"))
     );
-    let role = subject.parameter("ContactRoleArn");
-    let account = role.and_then(|role| role.split(':').nth(4));
-    Ok(match (role, account) {
-        (None, _) if management == &subject.account => {
+    Ok(match subject.parameter("ManagementAccountId") {
+        None if management == &subject.account => {
             Verdict::fine("the management account reads them itself")
         }
-        (None, _) => Verdict::to_do(
+        None => Verdict::to_do(
             "this is not the management account, and no role reads contacts there: findings and alerts have none",
             deploy,
         ),
-        (Some(role), Some(account)) if account == management => {
-            Verdict::fine(format!("{role} reads them"))
+        Some(account) if account == management => {
+            Verdict::fine(format!("the role OrgkeeperContacts of {account} reads them"))
         }
-        (Some(role), _) => Verdict::to_do(
-            format!("{role} is not in the management account {management}: it reads no contacts"),
+        Some(account) => Verdict::to_do(
+            format!("the management account is {management}, not {account}: contacts cannot be read"),
             deploy,
         ),
     })

@@ -36,9 +36,14 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
     }
     let (mut unconfirmed, mut fixes) = (Vec::new(), Vec::new());
     for (topic, parameter) in TOPICS {
-        let (Some(arn), Some(_)) = (subject.resource(topic), subject.parameter(parameter)) else {
+        let (Some(arn), Some(address)) = (subject.resource(topic), subject.parameter(parameter))
+        else {
             continue;
         };
+        // The topic is subscribed in another way, and by whom is not in the template.
+        if address == "none" {
+            continue;
+        }
         if !confirmed(&client, arn).await? {
             unconfirmed.push(parameter);
             fixes.push(format!(
