@@ -115,6 +115,8 @@ def machine_of(file):
 
 def has_tables(settings):
     """Whether the stack exists, so that its tables hold something."""
+    if "stack_name" not in settings:
+        raise Refused("the environment of samconfig.toml has no stack_name")
     session = boto3.Session(profile_name=settings.get("profile"), region_name=settings.get("region"))
     try:
         found = session.client("cloudformation").describe_stacks(StackName=settings["stack_name"])["Stacks"]

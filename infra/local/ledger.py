@@ -28,7 +28,7 @@ def kept(template):
     for name, resource in template["Resources"].items():
         if resource.get("UpdateReplacePolicy") != "Retain":
             continue
-        # The first deployment afterwards decides about the protection, which depends on a parameter.
+        # An import that fails must not delete what it was about. The next deployment decides about the protection.
         properties = {key: value for key, value in resource["Properties"].items() if key != "DeletionProtectionEnabled"}
         found[name] = {"Type": resource["Type"], "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": properties}
     return found
