@@ -147,6 +147,20 @@ class Policies(Case):
         plain = self.session_again(EVERYTHING, deny("*", Condition={"Bool": {"aws:SecureTransport": "true"}}))
         self.denied(plain.client("sqs").list_queues)
 
+    def test_what_services_send_counts_as_over_tls(self):
+        plain = deny("sqs:*", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+        topics = allow("sqs:SendMessage", Principal={"Service": "sns.amazonaws.com"})
+        url, arn = cloud.queue("only-tls", Policy=policy(topics, plain))
+        sns = cloud.client("sns")
+        topic = sns.create_topic(Name="only-tls")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+        # By a schedule, so that no call has started it.
+        cloud.client("scheduler").create_schedule(
+            Name="only-tls", ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2)),
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": topic, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/any", "Input": "by itself"})
+        self.assertEqual(cloud.messages(url, seconds=8)[0]["Body"], "by itself")
+
     def session_again(self, *own):
         self.name += "-again"
         return self.session(*own)
