@@ -87,7 +87,13 @@ impl Services {
                 account_factory,
                 Arc::clone(&vending),
             ),
-            security_hub: SecurityHub::new(management, bus),
+            security_hub: SecurityHub::new(
+                settings
+                    .security_hub_administrator
+                    .as_deref()
+                    .unwrap_or(management),
+                bus,
+            ),
             organizations,
             trail,
             vending,
@@ -100,6 +106,11 @@ impl Services {
             moto,
             settings,
         }
+    }
+
+    /// The management account and the Region of the local cloud.
+    pub(crate) fn home(&self) -> (&str, &str) {
+        (&self.settings.management_account, &self.settings.region)
     }
 
     /// Counts a call that has arrived.

@@ -17,9 +17,12 @@ pub struct Settings {
     /// Address of the moto server, such as `http://127.0.0.1:4568`.
     #[arg(long, value_parser = backend::base_address)]
     pub moto: String,
-    /// The organization's management account; it is the Security Hub administrator too.
+    /// The organization's management account.
     #[arg(long, value_parser = scope::account_id)]
     pub management_account: String,
+    /// The account that administers Security Hub; the management account if it is missing.
+    #[arg(long, value_parser = scope::account_id)]
+    pub security_hub_administrator: Option<String>,
     /// Region of the front door's own calls.
     #[arg(long, default_value = "us-east-1")]
     pub region: String,

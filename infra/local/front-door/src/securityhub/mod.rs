@@ -1,5 +1,5 @@
-//! Security Hub's findings. The management account is the administrator: it reads, updates and, as a
-//! convenience of the local cloud, imports the findings of all accounts; a member only its own.
+//! Security Hub's findings. The administrator, which is the management account unless a setting names another, reads,
+//! updates and, as a convenience of the local cloud, imports the findings of all accounts; a member only its own.
 
 mod events;
 mod filters;
@@ -20,6 +20,7 @@ use crate::bus::Bus;
 use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
+use crate::service_events::Entry;
 use filters::Query;
 use finding::{Finding, Key};
 pub(crate) use request::Request;
@@ -97,11 +98,11 @@ impl SecurityHub {
         }
     }
 
-    /// Imports the findings of `Imported` events that a client sends.
-    pub(crate) fn import_events(&self, put_events: &[u8]) {
+    /// Imports the findings of `Imported` events that somebody sends in its name.
+    pub(crate) fn import_events(&self, entries: &[Entry]) {
         let now = clock::now();
         let mut store = lock(&self.store);
-        for finding in events::imported_findings(put_events) {
+        for finding in events::imported_findings(entries) {
             if let Some(key) = finding::key(&finding)
                 && store.is_news(&key, &finding)
             {
@@ -165,7 +166,7 @@ impl SecurityHub {
                         .or_insert_with(|| json!(request.region));
                     // A finding older than the stored one is accepted and changes nothing, as on AWS.
                     if let Some(stored) = store.import(key, finding, now) {
-                        self.bus.send(events::entry(stored));
+                        self.bus.send(events::entry(stored, &self.administrator));
                     }
                 }
                 Err((code, message)) => failed.push(json!({
@@ -225,7 +226,7 @@ impl SecurityHub {
                 });
             match result {
                 Ok(stored) => {
-                    self.bus.send(events::entry(stored));
+                    self.bus.send(events::entry(stored, &self.administrator));
                     processed.push(identifier);
                 }
                 Err((code, message)) => unprocessed.push(json!({

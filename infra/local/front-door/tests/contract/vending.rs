@@ -107,7 +107,7 @@ impl World {
                 self.assignments.push(input.clone());
                 json!({})
             }
-            "PutEvents" => {
+            "SendServiceEvents" => {
                 let entries = input["Entries"].as_array()?;
                 self.events.extend(entries.iter().cloned());
                 json!({"FailedEntryCount": 0})
@@ -183,6 +183,7 @@ async fn start(settings: Value) -> Local {
         ministack: behind.clone(),
         moto: behind,
         management_account: MANAGEMENT.to_owned(),
+        security_hub_administrator: None,
         region: "us-east-1".to_owned(),
     };
     tokio::spawn(serve(listener, door));
