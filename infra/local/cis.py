@@ -22,7 +22,6 @@ from rich.table import Column, Table
 import cis_report
 import cis_seed
 import cloud
-import demo_enrich
 import remediating
 
 ACCOUNT = "webshop-test"

@@ -1,6 +1,5 @@
 """A flow of the demo: findings arrive and are enriched with what is known about their account."""
 
-import json
 import textwrap
 import time
 import uuid

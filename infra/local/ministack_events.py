@@ -299,10 +299,19 @@ def send_to_dead_letter_queue(queue_arn, target_arn, rule, reason, event):
 
 
 def make_bus_policies(_settings):
-    """CloudFormation has the resource type AWS::Events::EventBusPolicy.
+    """CloudFormation has the resource type AWS::Events::EventBusPolicy, and PutPermission takes a whole policy.
 
-    MiniStack has not. The patch adds it.
+    MiniStack has no such type, and ignores the policy. The patch adds both.
     """
+    put_permission = eventbridge._put_permission
+
+    def put_policy(data):
+        if not data.get("Policy"):
+            return put_permission(data)
+        eventbridge._event_bus_policies[data.get("EventBusName", "default")] = json.loads(data["Policy"])
+        return json_response({})
+
+    eventbridge._put_permission = put_policy
 
     def create(_logical_id, properties, _stack_name):
         bus, statement = properties.get("EventBusName", "default"), properties["StatementId"]

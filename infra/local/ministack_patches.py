@@ -29,13 +29,14 @@ from urllib.parse import urlsplit
 import yaml
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
+from ministack.core.responses import error_response_json, get_region, request_scope
 from ministack.services.cloudformation import changesets, engine, provisioners
 from ministack.services import (
-    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
+    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs)
 
 import ministack_events
 import ministack_iam
+import ministack_stacksets
 import ministack_users
 import passed_on
 
@@ -973,8 +974,25 @@ PATCHES = (
     Patch(
         "bus-policies",
         ministack_events.make_bus_policies,
-        replaces=("services.cloudformation.provisioners._RESOURCE_HANDLERS",),
+        replaces=(
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.eventbridge._put_permission(data)",
+        ),
         uses=("services.eventbridge._event_bus_policies", "services.eventbridge._remove_permission(data)"),
+    ),
+    Patch(
+        "stack-sets",
+        ministack_stacksets.add_stack_sets,
+        replaces=(
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.cloudformation.handlers._ACTION_HANDLERS",
+        ),
+        uses=(
+            "services.cloudformation.helpers._resolve_template(params)",
+            "services.cloudformation.helpers._xml(status, root_tag, inner)",
+            "services.cloudformation.helpers._error(code, message, status)",
+            "services.cloudformation.engine._parse_template(template_body)",
+        ),
     ),
     Patch(
         "alarms-on-demand",

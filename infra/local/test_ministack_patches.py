@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 
-from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy, wait_for
+from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy
 
 
 def setUpModule():

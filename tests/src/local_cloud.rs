@@ -574,6 +574,15 @@ pub(crate) fn state_folder() -> PathBuf {
         .join(instance)
 }
 
+/// The text of a file that `cloud.py` writes about the local cloud.
+///
+/// # Errors
+/// If there is none.
+pub fn state_file(name: &str) -> Result<String> {
+    let file = state_folder().join(name);
+    std::fs::read_to_string(&file).with_context(|| file.display().to_string())
+}
+
 /// Repeats `holds` until it is true.
 ///
 /// # Errors

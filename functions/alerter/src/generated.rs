@@ -147,12 +147,7 @@ fn other_accounts_forward_what_occurs_there() {
     text += DEAD_LETTERS;
     let all = KINDS.iter().flat_map(|row| row.rules);
     for rule in all.filter(|rule| everywhere(rule)) {
-        writeln!(
-            text,
-            "                  - !GetAtt {}.Arn",
-            logical_id(rule)
-        )
-        .unwrap();
+        writeln!(text, "                  - !GetAtt {}.Arn", logical_id(rule)).unwrap();
     }
     text.push('\n');
     check("infra/alert-events.yaml", RULE_MARKS, &text);

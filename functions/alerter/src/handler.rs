@@ -56,7 +56,12 @@ impl Work for Alerter {
         time: &Time,
     ) -> Outcomes<'a, PublishError> {
         let Batch { drafts, tasks } = classify(messages, time.began());
-        let of_kind = |kind| drafts.iter().filter(|(draft, _)| draft.kind == kind).count();
+        let of_kind = |kind| {
+            drafts
+                .iter()
+                .filter(|(draft, _)| draft.kind == kind)
+                .count()
+        };
         let unrecognized = of_kind(unrecognized::KIND);
         let forged = of_kind(alerting_forged::KIND);
         let mut results = Results::new();

@@ -148,7 +148,9 @@ mod tests {
         event["account"] = "444455556666".into();
         let text = alert(&event);
         assert!(
-            text.contains("Account 444455556666 sent an event that says that it is about account 111122223333"),
+            text.contains(
+                "Account 444455556666 sent an event that says that it is about account 111122223333"
+            ),
             "{text}"
         );
         // Without a recipient the identity's account counts.

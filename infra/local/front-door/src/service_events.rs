@@ -97,7 +97,10 @@ pub(crate) async fn send(
     };
     let answer = ministack.call(call).await?;
     if answer.status.is_success() {
-        return Ok(json_answer(StatusCode::OK, &json!({ "sent": entries.len() })));
+        return Ok(json_answer(
+            StatusCode::OK,
+            &json!({ "sent": entries.len() }),
+        ));
     }
     Ok(answer.into_response())
 }

@@ -87,13 +87,7 @@ impl Services {
                 account_factory,
                 Arc::clone(&vending),
             ),
-            security_hub: SecurityHub::new(
-                settings
-                    .security_hub_administrator
-                    .as_deref()
-                    .unwrap_or(management),
-                bus,
-            ),
+            security_hub: SecurityHub::new(management, bus),
             organizations,
             trail,
             vending,

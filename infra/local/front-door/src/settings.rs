@@ -20,9 +20,6 @@ pub struct Settings {
     /// The organization's management account.
     #[arg(long, value_parser = scope::account_id)]
     pub management_account: String,
-    /// The account that administers Security Hub; the management account if it is missing.
-    #[arg(long, value_parser = scope::account_id)]
-    pub security_hub_administrator: Option<String>,
     /// Region of the front door's own calls.
     #[arg(long, default_value = "us-east-1")]
     pub region: String,

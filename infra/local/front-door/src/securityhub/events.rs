@@ -61,9 +61,7 @@ mod tests {
 
     #[test]
     fn findings_are_read_from_events() {
-        let event = |source: &str, detail: Value| {
-            json!({"source": source, "detail-type": DETAIL_TYPE, "detail": detail})
-        };
+        let event = |source: &str, detail: Value| json!({"source": source, "detail-type": DETAIL_TYPE, "detail": detail});
         let events = json!([
             event(SOURCE, json!({"findings": [sample("1")]})),
             event("my.source", json!({"findings": [sample("2")]})),

@@ -1,5 +1,5 @@
-//! Security Hub's findings. The administrator, which is the management account unless a setting names another, reads,
-//! updates and, as a convenience of the local cloud, imports the findings of all accounts; a member only its own.
+//! Security Hub's findings. The administrator reads, updates and, as a convenience of the local cloud, imports the findings
+//! of all accounts; a member only its own. It is the management account until that enables another.
 
 mod events;
 mod filters;
@@ -37,7 +37,8 @@ enum Subscription {
 /// Security Hub of the whole organization, in one Region.
 #[derive(Debug)]
 pub(crate) struct SecurityHub {
-    administrator: String,
+    management: String,
+    administrator: Mutex<String>,
     opened: Timestamp,
     bus: Bus,
     store: Mutex<Store>,
@@ -45,9 +46,10 @@ pub(crate) struct SecurityHub {
 }
 
 impl SecurityHub {
-    pub(crate) fn new(administrator: &str, bus: Bus) -> Self {
+    pub(crate) fn new(management: &str, bus: Bus) -> Self {
         Self {
-            administrator: administrator.to_owned(),
+            management: management.to_owned(),
+            administrator: Mutex::new(management.to_owned()),
             opened: clock::now(),
             bus,
             store: Mutex::default(),
@@ -81,8 +83,17 @@ impl SecurityHub {
             "GetEnabledStandards" => Ok(hub::standards(request)),
             "ListEnabledProductsForImport" => Ok(hub::products(request)),
             "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "ListOrganizationAdminAccounts" => hub::administrators(request, &self.administrator),
-            "DescribeOrganizationConfiguration" => hub::configuration(request, &self.administrator),
+            "ListOrganizationAdminAccounts" => {
+                hub::administrators(request, &self.management, &self.administrator())
+            }
+            "EnableOrganizationAdminAccount" => {
+                let account = hub::new_administrator(request, &self.management)?;
+                *lock(&self.administrator) = account;
+                Ok(json!({}))
+            }
+            "DescribeOrganizationConfiguration" => {
+                hub::configuration(request, &self.administrator())
+            }
             "DisableSecurityHub" => {
                 let account = request.account.to_owned();
                 lock(&self.subscriptions).insert(account, Subscription::Disabled);
@@ -166,7 +177,7 @@ impl SecurityHub {
                         .or_insert_with(|| json!(request.region));
                     // A finding older than the stored one is accepted and changes nothing, as on AWS.
                     if let Some(stored) = store.import(key, finding, now) {
-                        self.bus.send(events::entry(stored, &self.administrator));
+                        self.bus.send(events::entry(stored, &self.administrator()));
                     }
                 }
                 Err((code, message)) => failed.push(json!({
@@ -189,7 +200,7 @@ impl SecurityHub {
     ) -> Result<Key, (String, String)> {
         limits::finding(finding)?;
         let owner = finding::text(finding, "AwsAccountId");
-        if account != self.administrator && account != owner {
+        if account != self.administrator() && account != owner {
             let message = format!("account {account} may not import a finding of account {owner}");
             return Err(("InvalidInput".to_owned(), message));
         }
@@ -226,7 +237,7 @@ impl SecurityHub {
                 });
             match result {
                 Ok(stored) => {
-                    self.bus.send(events::entry(stored, &self.administrator));
+                    self.bus.send(events::entry(stored, &self.administrator()));
                     processed.push(identifier);
                 }
                 Err((code, message)) => unprocessed.push(json!({
@@ -244,8 +255,12 @@ impl SecurityHub {
         Ok(query.page(visible))
     }
 
+    fn administrator(&self) -> String {
+        lock(&self.administrator).clone()
+    }
+
     fn sees(&self, account: &str, finding: &Finding) -> bool {
-        account == self.administrator || finding::text(finding, "AwsAccountId") == account
+        account == self.administrator() || finding::text(finding, "AwsAccountId") == account
     }
 }
 

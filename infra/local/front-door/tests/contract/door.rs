@@ -96,7 +96,6 @@ async fn open(behind: String, sent: Sent) -> Local {
         ministack: behind.clone(),
         moto: behind,
         management_account: MANAGEMENT.to_owned(),
-        security_hub_administrator: None,
         region: "us-east-1".to_owned(),
     };
     tokio::spawn(serve(listener, settings));

@@ -183,7 +183,6 @@ async fn start(settings: Value) -> Local {
         ministack: behind.clone(),
         moto: behind,
         management_account: MANAGEMENT.to_owned(),
-        security_hub_administrator: None,
         region: "us-east-1".to_owned(),
     };
     tokio::spawn(serve(listener, door));
