@@ -30,6 +30,7 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
         "Events on the alerts bus that no AWS service sent",
         r#"{"source":[{"anything-but":{"prefix":"aws."}}]}"#,
     )
+    .with_reads()
     .on_alerts_bus()],
     calls: &[],
     samples: &["alerting-forged", "alerting-forged-account"],
