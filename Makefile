@@ -55,7 +55,10 @@ check: static $(TEMPLATES) clippy contract ## Check all but the flows: format, l
 
 .PHONY: flow
 flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
-	$(FLOWS) 'test(/^$(FLOW)::/)'
+	$(FORM_$(FLOW)) $(FLOWS) 'test(/^$(FLOW)::/)'
+
+# The flow with several accounts needs a cloud that was deployed to them.
+FORM_split := ORGKEEPER_FORM=split ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-split}
 
 .PHONY: emulators
 emulators: tools ## Fix every violation once on the local cloud, with the remediator alone
@@ -93,7 +96,7 @@ $(TEMPLATES): template.yaml $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) | 
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
 # remediate flow: it would wait for the findings of the others to be observed, at the rates of Security Hub.
-LONG_FLOWS := directory remediate vend
+LONG_FLOWS := directory remediate split vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
@@ -104,8 +107,10 @@ flows-directory: tools
 	$(call long_cloud,directory,10) $(FLOWS) 'test(/^directory::/)'
 flows-remediate: tools flows-directory
 	$(call long_cloud,remediate,40) $(FLOWS) 'test(/^remediate::/)'
+flows-split: tools flows-remediate
+	ORGKEEPER_FORM=split $(call long_cloud,split,50) $(FLOWS) 'test(/^split::/)'
 # After the others: a minute is the limit of forty rows, which a second cloud beside it takes from them.
-flows-vend: tools flows-short flows-remediate
+flows-vend: tools flows-short flows-split
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak

@@ -22,7 +22,6 @@ from rich.table import Column, Table
 import cis_report
 import cis_seed
 import cloud
-import demo_enrich
 import remediating
 
 ACCOUNT = "webshop-test"
@@ -138,7 +137,7 @@ def fix(here, account, steps, findings):
                 import_findings(here.client("securityhub", account), findings)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
                 ordered = waiting_for_another(here, account, findings)
-                order(here.client("events"), ordered)
+                order(here, ordered)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
                 seconds = time.monotonic() - started
             seen |= failed(findings)
@@ -185,16 +184,13 @@ def waiting_for_another(here, account, findings):
     return [finding for finding in findings if finding["Id"] in identities & failed(findings)]
 
 
-def order(events, findings):
+def order(here, findings):
     """Chooses the custom action Remediate for findings, as a person does in Security Hub."""
     action = f"arn:aws:securityhub:{cloud.REGION}:{cloud.MANAGEMENT_ACCOUNT}:action/custom/Remediate"
-    for start in range(0, len(findings), demo_enrich.EVENTS_PER_CALL):
-        answer = events.put_events(Entries=[
-            {"Source": "aws.securityhub", "DetailType": CUSTOM_ACTION, "Resources": [action],
-             "Detail": json.dumps({"actionName": "Remediate", "actionDescription": "Fix", "findings": [finding]})}
-            for finding in findings[start:start + demo_enrich.EVENTS_PER_CALL]])
-        if answer["FailedEntryCount"]:
-            raise cloud.Failed(f"{answer['FailedEntryCount']} events were refused by EventBridge")
+    here.send_events([
+        {"source": "aws.securityhub", "detail-type": CUSTOM_ACTION, "resources": [action],
+         "detail": {"actionName": "Remediate", "actionDescription": "Fix", "findings": [finding]}}
+        for finding in findings])
 
 
 def dead_letters(here):

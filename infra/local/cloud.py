@@ -11,6 +11,8 @@ ORGKEEPER_PORT moves the three ports. `up` writes to target/local/: a log and a 
 outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` exists
 there, everything is delivered twice (ministack_patches.py).
 
+ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py).
+
 Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
 replaces `local` in target/local/. They share the build, which one lock guards.
 """
@@ -48,6 +50,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"the Python module {missing.name} is missing: start the local cloud with make up, which installs it")
 
 import organization
+import split
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
@@ -63,6 +66,7 @@ OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "packag
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
+FORMS = ("one", "split")
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
@@ -223,6 +227,14 @@ def instance():
     return name
 
 
+def form():
+    """Whether one account has everything, or several have a part."""
+    name = os.environ.get("ORGKEEPER_FORM", FORMS[0])
+    if name not in FORMS:
+        raise Failed(f"ORGKEEPER_FORM is {name}: it has to be one of {', '.join(FORMS)}")
+    return name
+
+
 def this_cloud():
     """The local cloud that the environment names."""
     return Cloud(instance(), base_port())
@@ -251,7 +263,7 @@ def need_tools():
 def start_all(cloud, steps):
     """Starts the three servers and deploys to them. If anything fails, it stops all of them again."""
     cloud.stop()
-    for name in ("outputs.json", "organization.json", "deployed.json"):
+    for name in ("outputs.json", "organization.json", "deployed.json", "split.json"):
         (cloud.state / name).unlink(missing_ok=True)
     for server in cloud.servers:
         need_free_port(server.port)
@@ -343,6 +355,9 @@ def create_organization(cloud):
 
 def deploy(cloud, steps):
     """Deploys the template with the real SAM CLI, and writes the outputs to outputs.json."""
+    if form() == "split":
+        deploy_split(cloud, steps)
+        return
     with steps.step("Deploy the stack") as detail:
         prepare_alerts(cloud)
         to_deploy = fingerprints(deployed_files())
@@ -352,6 +367,32 @@ def deploy(cloud, steps):
         write(cloud.state / "outputs.json", outputs(cloud))
         deploy_to_members(cloud, detail)
         write(cloud.state / "deployed.json", to_deploy)
+
+
+def deploy_split(cloud, steps):
+    """Deploys to several accounts; writes the outputs of the management account to outputs.json, and all to split.json."""
+    to_deploy = fingerprints(deployed_files())
+    ids = read(cloud.state / "organization.json")
+    webhook = prepare_alerts(cloud)
+    facts = split.facts_of(ids, MANAGEMENT_ACCOUNT, webhook)
+    cloud.client("securityhub").enable_organization_admin_account(AdminAccountId=facts["security"])
+    parts = {part: {"account": facts[part], "outputs": {}} for part in ("management", *split.PARTS)}
+    for stack in split.STACKS:
+        with steps.step(f"Deploy {stack.name}: {stack.part}, {stack.region}") as detail:
+            run([SAM, "deploy", "--template-file", ROOT / stack.template, "--config-file", SAMCONFIG,
+                 "--config-env", stack.environment or "local", "--stack-name", stack.name, "--region", stack.region,
+                 "--no-confirm-changeset", "--parameter-overrides", *split.overrides(SAMCONFIG, stack, facts)],
+                cloud.logs / f"deploy-{stack.part}.log", detail,
+                {**client_environment(cloud), "AWS_ACCESS_KEY_ID": facts[stack.part]})
+            if stack.name == STACK:
+                parts[stack.part]["outputs"] = outputs(cloud, facts[stack.part])
+    with steps.step("Deploy to all other accounts") as detail:
+        missing = split.wait_for_stack_sets(cloud.client("cloudformation"), split.members(ids), detail)
+        if missing:
+            raise Failed(f"{missing} (logs: {shown(cloud.logs)})")
+    write(cloud.state / "outputs.json", parts["management"]["outputs"])
+    write(cloud.state / "split.json", {**parts, "other_region": split.OTHER_REGION})
+    write(cloud.state / "deployed.json", to_deploy)
 
 
 def deploy_to_members(cloud, detail):
@@ -415,7 +456,7 @@ def change_parameters(cloud, values):
 
 def prepare_alerts(cloud):
     """Creates what the parameters of samconfig.toml name: the webhook's address of the Slack stand-in, the alert rules,
-    and another team's topic with its subscriber."""
+    and another team's topic with its subscriber. Returns the name of the parameter with the webhook."""
     parameters, topics = cloud.client("ssm"), cloud.client("sns")
     parameters.put_parameter(
         Name=WEBHOOK_PARAMETER, Value=f"{cloud.front_door.url}/_orgkeeper/slack/{SLACK_CHANNEL}", Type="SecureString", Overwrite=True)
@@ -423,6 +464,7 @@ def prepare_alerts(cloud):
         Name=RULES_PARAMETER, Value=RULES.read_text(encoding="utf-8"), Type="String", Overwrite=True)
     topic = topics.create_topic(Name=ROUTED_TEAM)["TopicArn"]
     topics.subscribe(TopicArn=topic, Protocol="email", Endpoint=f"{ROUTED_TEAM}@example.com")
+    return WEBHOOK_PARAMETER
 
 
 def parameter_overrides(cloud):
@@ -465,22 +507,23 @@ def exports(cloud):
     }
 
 
-def outputs(cloud):
-    """The outputs of the stack, name -> value."""
-    stack = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+def outputs(cloud, account=organization.ACCESS_KEY):
+    """The outputs of the stack in an account, name -> value."""
+    stack = cloud.client("cloudformation", account).describe_stacks(StackName=STACK)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def deployed_files():
     """The files that a deployment depends on."""
     functions = [LAMBDA / name / "bootstrap" for name in function_names()]
-    return [ROOT / "template.yaml", MEMBER_TEMPLATE, SAMCONFIG, RULES, *functions]
+    templates = [ROOT / "template.yaml", *sorted((ROOT / "infra").glob("*.yaml"))]
+    return [*templates, SAMCONFIG, RULES, *functions]
 
 
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "moto_launcher", "organization")
+    scripts = ("ministack_launcher", "ministack_patches", "ministack_events", "ministack_iam", "ministack_stacksets", "ministack_users", "passed_on", "moto_launcher", "organization")
     return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
 
 
@@ -629,11 +672,11 @@ class Cloud:
 
     def variables(self):
         """The variables that name this local cloud to the tests and to cloud.py."""
-        return {"ORGKEEPER_INSTANCE": self.name, "ORGKEEPER_PORT": str(self.port)}
+        return {"ORGKEEPER_INSTANCE": self.name, "ORGKEEPER_PORT": str(self.port), "ORGKEEPER_FORM": form()}
 
     def make(self):
         """How the user calls make for this local cloud."""
-        default = {"ORGKEEPER_INSTANCE": DEFAULT_INSTANCE, "ORGKEEPER_PORT": str(DEFAULT_PORT)}
+        default = {"ORGKEEPER_INSTANCE": DEFAULT_INSTANCE, "ORGKEEPER_PORT": str(DEFAULT_PORT), "ORGKEEPER_FORM": FORMS[0]}
         other = [f"{name}={value}" for name, value in self.variables().items() if value != default[name]]
         return " ".join([*other, "make"])
 
@@ -642,6 +685,10 @@ class Cloud:
         return boto3.client(
             service, endpoint_url=self.front_door.url, region_name=REGION,
             aws_access_key_id=account, aws_secret_access_key="test")
+
+    def send_events(self, events):
+        """Sends events in the name of AWS's own services, in the form in which rules deliver them."""
+        self.control("POST", "events", events)
 
     def control(self, method, what, settings=None):
         """Calls a control of the front door; returns its JSON answer, if it has one."""

@@ -167,10 +167,7 @@ def send(here, event):
         topic = cloud.read(here.state / "outputs.json")["SignalsTopicArn"]
         here.client("sns").publish(TopicArn=topic, Subject=event["Subject"], Message=event["Message"])
         return
-    answer = here.client("events").put_events(Entries=[{
-        "Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}])
-    if answer["FailedEntryCount"]:
-        raise cloud.Failed("EventBridge refused an event")
+    here.send_events({**event, "bus": cloud.read(here.state / "outputs.json")["AlertsBusArn"]})
 
 
 def posts(here):

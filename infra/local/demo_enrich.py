@@ -1,6 +1,5 @@
 """A flow of the demo: findings arrive and are enriched with what is known about their account."""
 
-import json
 import textwrap
 import time
 import uuid
@@ -34,7 +33,6 @@ FIELDS_SHOWN = 12
 CARD_WIDTH = 110
 
 PATIENCE_SECONDS = 90
-EVENTS_PER_CALL = 10
 
 
 def run(here):
@@ -53,7 +51,7 @@ def run(here):
     cloud.console.print(table)
 
     cloud.console.rule("EventBridge -> findings queue -> finding-enricher -> BatchUpdateFindings")
-    send(here.client("events"), list(sent.values()))
+    send(here, list(sent.values()))
     seconds, enriched = wait_until_enriched(here.client("securityhub"), sent)
     for finding in enriched.values():
         cloud.console.print(card(finding))
@@ -86,15 +84,11 @@ def sample_finding(account, control, severity, title):
     }
 
 
-def send(events, findings):
+def send(here, findings):
     """Sends one event for each finding, as Security Hub does."""
-    for start in range(0, len(findings), EVENTS_PER_CALL):
-        answer = events.put_events(Entries=[
-            {"Source": "aws.securityhub", "DetailType": "Security Hub Findings - Imported",
-             "Detail": json.dumps({"findings": [finding]})}
-            for finding in findings[start:start + EVENTS_PER_CALL]])
-        if answer["FailedEntryCount"]:
-            raise cloud.Failed(f"{answer['FailedEntryCount']} events were refused by EventBridge")
+    here.send_events([
+        {"source": "aws.securityhub", "detail-type": "Security Hub Findings - Imported", "detail": {"findings": [finding]}}
+        for finding in findings])
 
 
 def wait_until_enriched(security_hub, sent):

@@ -149,7 +149,7 @@ def send(here, resources):
     """Sends the findings, as found a moment ago."""
     for resource in resources:
         resource.finding["UpdatedAt"] = demo_enrich.now()
-    demo_enrich.send(here.client("events"), [resource.finding for resource in resources])
+    demo_enrich.send(here, [resource.finding for resource in resources])
 
 
 def is_observed(finding):

@@ -111,16 +111,19 @@ class Cloud:
             iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
         return arn
 
-    def client(self, service, account=ACCOUNT):
+    def client(self, service, account=ACCOUNT, region=REGION):
         return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION,
+            service, endpoint_url=self.url, region_name=region,
             aws_access_key_id=account, aws_secret_access_key="test")
 
     def queue(self, name, account=ACCOUNT, **attributes):
-        """Makes a queue; returns its URL and ARN."""
-        client = self.client("sqs", account)
-        url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        return url, f"arn:aws:sqs:{REGION}:{account}:{name}"
+        """Makes a queue, to which rules of its account may send; returns its URL and ARN."""
+        client, arn = self.client("sqs", account), f"arn:aws:sqs:{REGION}:{account}:{name}"
+        rules = {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{account}:rule/*"}}
+        attributes = {"Policy": policy({
+            "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": arn, "Condition": rules}), **attributes}
+        return client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"], arn
 
     def messages(self, url, count=1, account=ACCOUNT, seconds=5):
         """Waits until `count` messages were received from the queue."""
@@ -145,9 +148,20 @@ class Cloud:
         form = {"Action": "AgeCredentials", "UserName": user, "CreatedDays": created, "UsedDays": used}
         self.own_call("iam", urlencode(form), **{"Content-Type": "application/x-www-form-urlencoded"})
 
-    def own_call(self, service, body, **headers):
+    def service_events(self, *entries):
+        """Sends events as AWS's own services do: entries of PutEvents, with `Account` and `Region` beside them."""
+        self.own_call("events", json.dumps({"Entries": entries}), **{
+            "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AWSEvents.SendServiceEvents"})
+
+    def evaluate_alarms(self, account=ACCOUNT):
+        """Evaluates the alarms of an account, as the front door does; returns those whose state changed."""
+        answer = self.own_call("monitoring", "{}", account, **{
+            "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "GraniteServiceVersion20100801.EvaluateAlarms"})
+        return json.loads(answer)["Changed"]
+
+    def own_call(self, service, body, account=ACCOUNT, **headers):
         """A call that no SDK knows; returns the answer."""
-        authorization = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260301/{REGION}/{service}/aws4_request"
+        authorization = f"AWS4-HMAC-SHA256 Credential={account}/20260301/{REGION}/{service}/aws4_request"
         request = urllib.request.Request(
             self.url, method="POST", data=body.encode(), headers={**headers, "Authorization": authorization})
         with urllib.request.urlopen(request, timeout=5) as answer:
@@ -182,9 +196,8 @@ class Cloud:
         assert not answer["FailedEntryCount"], answer
 
     def put_event(self, source, account=ACCOUNT, **detail):
-        answer = self.client("events", account).put_events(
-            Entries=[{"Source": source, "DetailType": "test", "Detail": json.dumps(detail)}])
-        assert not answer["FailedEntryCount"], answer
+        self.service_events({
+            "Source": source, "DetailType": "test", "Detail": json.dumps(detail), "Account": account, "Region": REGION})
 
 
 class Moto:

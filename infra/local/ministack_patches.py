@@ -29,13 +29,15 @@ from urllib.parse import urlsplit
 import yaml
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
+from ministack.core.responses import error_response_json, get_region, request_scope
 from ministack.services.cloudformation import changesets, engine, provisioners
 from ministack.services import (
-    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
+    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs)
 
+import ministack_events
 import ministack_iam
 import ministack_roles
+import ministack_stacksets
 import ministack_users
 import passed_on
 
@@ -76,96 +78,6 @@ EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
 
 
 # ---------------------------------------------------------------- events
-
-
-def accept_aws_sources(_settings):
-    """AWS's own services publish events whose source begins with `aws.`; nobody else can.
-
-    MiniStack refuses such a source in PutEvents, so a test cannot send the events of Security Hub or of a sign-in.
-    The patch accepts it.
-    """
-    eventbridge._put_events = functools.partial(eventbridge._put_events, allow_aws_source=True)
-
-
-def forward_to_other_accounts(_settings):
-    """AWS delivers an event to a bus in another account or Region and keeps the event's account and Region.
-
-    MiniStack drops it, and within an account it overwrites the event's Region with that of the bus. The patch
-    puts the unchanged event on the target bus.
-    """
-
-    def forward(spec, event, rule, event_path, target_input_payload=None):
-        rule_key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
-        if rule_key in event_path:
-            return
-        bus_name = spec.resource.removeprefix("event-bus/")
-        forwarded = {**event, "EventBusName": bus_name, "_DispatchPath": [*event_path, rule_key]}
-        if target_input_payload is not None:
-            forwarded["Detail"] = target_input_payload
-        with request_scope(spec.account_id, spec.region):
-            eventbridge._ensure_default_bus()
-            if bus_name not in eventbridge._event_buses:
-                raise LookupError(f"event bus {spec} does not exist")
-            eventbridge._dispatch_event(forwarded)
-
-    eventbridge._dispatch_to_event_bus = forward
-
-
-def use_dead_letter_queue_of_target(_settings):
-    """AWS sends an event whose target does not exist to the target's dead-letter queue, with the reason.
-
-    MiniStack logs a warning and drops the event. The patch looks for the target first, and sends the event to the
-    dead-letter queue if it does not exist.
-    """
-    deliver = eventbridge._invoke_target
-
-    def deliver_or_send_to_dead_letter_queue(target, event, rule, view=None):
-        if target_exists(target["Arn"]):
-            deliver(target, event, rule, view)
-            return
-        dead_letter_arn = (target.get("DeadLetterConfig") or {}).get("Arn")
-        if dead_letter_arn:
-            view = view or eventbridge._pattern_event_view(event)
-            send_to_dead_letter_queue(dead_letter_arn, target["Arn"], rule.get("Arn", ""), view.event_with_detail())
-
-    eventbridge._invoke_target = deliver_or_send_to_dead_letter_queue
-
-
-def target_exists(arn):
-    """Whether a rule's target exists; other kinds of targets count as existing."""
-    spec = parse_arn(arn)
-    if spec.service == "sqs":
-        return sqs._queue_by_arn(arn) is not None
-    if spec.service == "lambda":
-        return lambda_svc._get_func_record_for_ref(arn)[0] is not None
-    if spec.service == "sns":
-        return sns._topic_by_arn_any_scope(arn) is not None
-    if spec.service == "states":
-        return stepfunctions._resolve_state_machine_arn(arn) is not None
-    return True
-
-
-def send_to_dead_letter_queue(queue_arn, target_arn, rule_arn, event):
-    """Puts `event` on the queue with the message attributes that EventBridge adds."""
-    queue = sqs._queue_by_arn(queue_arn)
-    if queue is None:
-        raise LookupError(f"dead-letter queue {queue_arn} does not exist")
-    reasons = {
-        "RULE_ARN": rule_arn,
-        "TARGET_ARN": target_arn,
-        "ERROR_CODE": "NO_PERMISSIONS" if parse_arn(target_arn).service == "lambda" else "RESOURCE_NOT_FOUND",
-        "ERROR_MESSAGE": f"The target {target_arn} does not exist.",
-    }
-    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in reasons.items() if value}
-    message = {
-        "id": new_uuid(),
-        "body": json.dumps(event),
-        "message_attributes": attributes,
-        "md5_attrs": sqs._md5_msg_attrs(attributes),
-    }
-    sqs._ensure_msg_fields(message)
-    queue["messages"].append(message)
-    lambda_svc._esm_wake.set()
 
 
 def tell_reads_from_changes(_settings):
@@ -939,6 +851,7 @@ class Patch:
 FUNCTION_LOOKUP = "services.lambda_svc._get_func_record_for_ref(function_ref)"
 QUEUE_LOOKUP = "services.sqs._queue_by_arn(arn)"
 TOPIC_LOOKUP = "services.sns._topic_by_arn_any_scope(topic_arn)"
+QUEUE_POLICY = "services.sqs.queue_policy_allows(queue_arn, service, source_arn, source_account)"
 QUEUES_LOCK = "services.sqs._queues_lock"
 TABLES = "services.dynamodb._tables"
 MESSAGE_FIELDS = "services.sqs._ensure_msg_fields(m)"
@@ -1033,11 +946,6 @@ PATCHES = (
         replaces=("services.cloudformation.provisioners._cw_metric_alarm_record(name, props)",),
     ),
     Patch(
-        "aws-sources",
-        accept_aws_sources,
-        replaces=("services.eventbridge._put_events(data, allow_aws_source)",),
-    ),
-    Patch(
         "rules-with-reads",
         tell_reads_from_changes,
         replaces=(
@@ -1053,26 +961,92 @@ PATCHES = (
         ),
     ),
     Patch(
-        "other-accounts-bus",
-        forward_to_other_accounts,
-        replaces=("services.eventbridge._dispatch_to_event_bus(spec, event, rule, event_path, target_input_payload)",),
+        "events-of-callers",
+        ministack_events.put_events_of_callers,
+        replaces=(
+            "services.eventbridge._put_events(data, allow_aws_source)",
+            "services.eventbridge.handle_request(method, path, headers, body, query_params)",
+        ),
         uses=(
-            "services.eventbridge._rule_key(rule_name, bus_name)",
             "services.eventbridge._ensure_default_bus()",
             "services.eventbridge._dispatch_event(event, view)",
             "services.eventbridge._event_buses",
+            "services.eventbridge._event_bus_policies",
+            "core.iam_evaluator.evaluate_resource_policy(doc, ctx, service, named_only, direct_only)",
+            CALLER,
         ),
     ),
     Patch(
-        "target-dead-letter-queue",
-        use_dead_letter_queue_of_target,
-        replaces=("services.eventbridge._invoke_target(target, event, rule, view)",),
+        "delivery-policies",
+        ministack_events.deliver_as_allowed,
+        replaces=(
+            "services.eventbridge._dispatch_to_event_bus(spec, event, rule, event_path, target_input_payload)",
+            "services.eventbridge._invoke_target(target, event, rule, view)",
+        ),
         uses=(
+            "services.eventbridge._rule_key(rule_name, bus_name)",
             "services.eventbridge._pattern_event_view(event)",
+            "services.iam._roles",
             "services.sqs._md5_msg_attrs(attrs)",
             "services.stepfunctions._resolve_state_machine_arn(arn)",
-            QUEUE_LOOKUP, FUNCTION_LOOKUP, TOPIC_LOOKUP, MESSAGE_FIELDS, WAKE,
+            "services.cloudwatch.record_metric(namespace, metric_name, value, unit, dimensions)",
+            "core.iam_evaluator._gather_role_policies(role_name, account_id)",
+            "core.iam_evaluator.evaluate(ctx, policies, limits)",
+            QUEUE_POLICY, QUEUE_LOOKUP, FUNCTION_LOOKUP, TOPIC_LOOKUP, MESSAGE_FIELDS, WAKE,
         ),
+    ),
+    Patch(
+        "services-as-tls",
+        ministack_events.count_services_as_tls,
+        replaces=(QUEUE_POLICY,),
+        uses=("core.iam_evaluator.pin_request_origin(source_ip, secure_transport)", "core.iam_evaluator._request_origin"),
+    ),
+    Patch(
+        "bus-policies",
+        ministack_events.make_bus_policies,
+        replaces=(
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.eventbridge._put_permission(data)",
+        ),
+        uses=("services.eventbridge._event_bus_policies", "services.eventbridge._remove_permission(data)"),
+    ),
+    Patch(
+        "stack-sets",
+        ministack_stacksets.add_stack_sets,
+        replaces=(
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.cloudformation.handlers._ACTION_HANDLERS",
+        ),
+        uses=(
+            "services.cloudformation.helpers._resolve_template(params)",
+            "services.cloudformation.helpers._xml(status, root_tag, inner)",
+            "services.cloudformation.helpers._error(code, message, status)",
+            "services.cloudformation.engine._parse_template(template_body)",
+        ),
+    ),
+    Patch(
+        "alarms-on-demand",
+        ministack_events.evaluate_alarms_on_demand,
+        replaces=(
+            "services.cloudformation.provisioners._cw_metric_alarm_record(name, props)",
+            "services.cloudwatch._evaluate_alarm(alarm)",
+            "services.cloudwatch.handle_request(method, path, headers, body, query_params)",
+        ),
+        uses=(
+            "services.cloudwatch._alarms",
+            "services.cloudwatch._metrics",
+            "services.cloudwatch._calc_stats(points)",
+            "services.cloudwatch._stat_value(stats, stat_name, points)",
+            "services.cloudwatch._record_history(alarm_name, old_state, new_state, reason, alarm_type, reason_data)",
+            "services.cloudwatch._dispatch_alarm_actions(alarm, old_state, new_state, reason)",
+            "services.cloudwatch._evaluate_parent_alarms(child, seen)",
+        ),
+    ),
+    Patch(
+        "embedded-metrics",
+        ministack_events.take_embedded_metrics,
+        replaces=("services.lambda_svc._emit_lambda_logs(func, request_id, log_text, error, duration_ms, log_source)",),
+        uses=("services.cloudwatch.record_metric(namespace, metric_name, value, unit, dimensions)",),
     ),
     Patch(
         "schedules-every-second",

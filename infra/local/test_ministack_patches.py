@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 
-from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy, wait_for
+from emulators import ACCOUNT, ENDPOINT, HERE, OTHER_ACCOUNT, REGION, Cloud, policy
 
 
 def setUpModule():
@@ -34,20 +34,128 @@ def tearDownModule():
 class Events(unittest.TestCase):
     """Buses, rules and schedules."""
 
-    def test_aws_sources_are_accepted(self):
-        url, arn = cloud.queue("sources")
-        cloud.rule("sources", {"source": ["aws.securityhub"]}, Arn=arn)
-        cloud.put_event("aws.securityhub", word="finding")
-        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["detail"], {"word": "finding"})
+    def bus(self, name, policy_of=None):
+        """A bus of the other account with a queue behind it; returns the bus's ARN and the queue's URL."""
+        events = cloud.client("events", OTHER_ACCOUNT)
+        bus = events.create_event_bus(Name=name)["EventBusArn"]
+        url, arn = cloud.queue(f"{name}-behind", OTHER_ACCOUNT)
+        events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"detail-type": [{"exists": True}]}))
+        events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "1", "Arn": arn}])
+        if policy_of:
+            resource = {"Type": "AWS::Events::EventBusPolicy", "Properties": {
+                "EventBusName": name, "StatementId": "in", "Statement": {
+                    "Effect": "Allow", "Action": "events:PutEvents", "Resource": bus, **policy_of}}}
+            self.stack(name, OTHER_ACCOUNT, {"Policy": resource})
+        return bus, url
 
-    def test_event_reaches_bus_of_other_account(self):
-        url, arn = cloud.queue("central", OTHER_ACCOUNT)
-        cloud.rule("central", {"source": ["forwarded"]}, OTHER_ACCOUNT, Arn=arn)
-        cloud.rule("forward", {"source": ["forwarded"]}, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any",
-                   Arn=f"arn:aws:events:{REGION}:{OTHER_ACCOUNT}:event-bus/default")
-        cloud.put_event("forwarded")
+    def stack(self, name, account, resources):
+        stacks = cloud.client("cloudformation", account)
+        stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))
+        stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+
+    def forwarder(self, name, bus):
+        """A role that EventBridge may assume, and that may put events on this bus only."""
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "events.amazonaws.com"},
+                 "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
+        return cloud.role(name, ACCOUNT, {"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus}, trust=trust)
+
+    def depth(self, url, account=ACCOUNT):
+        answer = cloud.client("sqs", account).get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    FROM_ACCOUNT = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+
+    def test_a_caller_may_not_use_sources_of_aws_and_services_may(self):
+        url, arn = cloud.queue("sources")
+        cloud.rule("sources", {"source": ["aws.securityhub", "custom"]}, Arn=arn)
+        entry = {"Source": "aws.securityhub", "DetailType": "test", "Detail": "{}"}
+        answer = cloud.client("events").put_events(Entries=[entry, {**entry, "Source": "custom"}])
+        self.assertEqual(answer["FailedEntryCount"], 1)
+        self.assertEqual(answer["Entries"][0]["ErrorCode"], "NotAuthorizedForSourceException")
+        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["source"], "custom")
+        cloud.service_events({**entry, "Account": ACCOUNT, "Region": REGION})
+        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["source"], "aws.securityhub")
+
+    def test_the_envelope_has_the_account_and_region_of_the_sender(self):
+        bus, url = self.bus("sender", self.FROM_ACCOUNT)
+        entry = {"Source": "custom", "DetailType": "test", "Detail": '{"account": "1"}', "EventBusName": bus}
+        answer = cloud.client("events").put_events(Entries=[entry, {**entry, "Source": "aws.signin"}])
+        self.assertEqual([one.get("ErrorCode") for one in answer["Entries"]], [None, "NotAuthorizedForSourceException"])
         event = json.loads(cloud.messages(url, account=OTHER_ACCOUNT)[0]["Body"])
-        self.assertEqual(event["account"], ACCOUNT)
+        self.assertEqual((event["account"], event["region"]), (ACCOUNT, REGION))
+
+    def test_a_bus_lets_in_whom_its_policy_names(self):
+        closed, _ = self.bus("closed")
+        source = {"ForAllValues:StringEquals": {"events:source": ["aws.organizations"]}}
+        narrow, _ = self.bus("narrow", {**self.FROM_ACCOUNT, "Condition": source})
+        other, _ = self.bus("other", {"Principal": {"AWS": "arn:aws:iam::333333333333:root"}})
+        for bus in (closed, narrow, other):
+            with self.assertRaises(ClientError) as caught:
+                cloud.client("events").put_events(Entries=[
+                    {"Source": "custom", "DetailType": "test", "Detail": "{}", "EventBusName": bus}])
+            self.assertEqual(caught.exception.response["Error"]["Code"], "AccessDeniedException", bus)
+
+    def test_event_reaches_bus_of_other_account_and_region(self):
+        bus, url = self.bus("central", self.FROM_ACCOUNT)
+        there = cloud.client("events", region="eu-west-1")
+        there.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.signin"]}))
+        there.put_targets(Rule="forward", Targets=[{"Id": "1", "Arn": bus, "RoleArn": self.forwarder("forward", bus)}])
+        cloud.service_events(
+            {"Source": "aws.signin", "DetailType": "test", "Detail": "{}", "Account": ACCOUNT, "Region": "eu-west-1"})
+        event = json.loads(cloud.messages(url, account=OTHER_ACCOUNT)[0]["Body"])
+        self.assertEqual((event["account"], event["region"], event["source"]), (ACCOUNT, "eu-west-1", "aws.signin"))
+
+    def test_what_may_not_be_forwarded_goes_to_the_dead_letter_queue_and_is_counted(self):
+        open_bus, arrived = self.bus("open", self.FROM_ACCOUNT)
+        closed_bus, _ = self.bus("shut")
+        role, other_role = self.forwarder("to-open", open_bus), self.forwarder("to-shut", closed_bus)
+        for number, (bus, role_arn, works) in enumerate([
+                (open_bus, role, True), (open_bus, other_role, False), (closed_bus, other_role, False),
+                (open_bus, f"arn:aws:iam::{ACCOUNT}:role/missing", False),
+                (open_bus, f"arn:aws:iam::{ACCOUNT}:role/any", False)]):
+            name = f"forward-{number}"
+            url, arn = cloud.queue(f"{name}-dead")
+            cloud.rule(name, {"source": [name]}, Arn=bus, RoleArn=role_arn, DeadLetterConfig={"Arn": arn})
+            self.alarm(name)
+            cloud.put_event(name)
+            with self.subTest(name):
+                changed = cloud.evaluate_alarms()
+                if works:
+                    cloud.messages(arrived, account=OTHER_ACCOUNT)
+                    self.assertEqual(self.depth(url), 0)
+                    self.assertNotIn("ALARM", self.state(name))
+                else:
+                    attributes = cloud.messages(url)[0]["MessageAttributes"]
+                    self.assertEqual(attributes["ERROR_CODE"]["StringValue"], "NO_PERMISSIONS")
+                    self.assertIn(name, changed)
+                    self.assertEqual(self.state(name), "ALARM")
+        self.assertEqual(self.depth(arrived, OTHER_ACCOUNT), 0)
+
+    def alarm(self, rule):
+        cloud.client("cloudwatch").put_metric_alarm(
+            AlarmName=rule, Namespace="AWS/Events", MetricName="FailedInvocations", Statistic="Sum", Period=60,
+            Dimensions=[{"Name": "RuleName", "Value": rule}], EvaluationPeriods=1, Threshold=0,
+            ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching")
+
+    def state(self, alarm):
+        return cloud.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"]
+
+    def test_a_query_over_all_rules_raises_an_alarm_and_its_event(self):
+        url, arn = cloud.queue("alarm-events")
+        cloud.rule("alarm-events", {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["all-rules"]}}, Arn=arn)
+        query = 'SELECT SUM(FailedInvocations) FROM SCHEMA("AWS/Events", RuleName)'
+        self.stack("query", ACCOUNT, {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+            "AlarmName": "all-rules", "Metrics": [{"Id": "failed", "Expression": query, "Period": 300}],
+            "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching"}}})
+        cloud.rule("failing", {"source": ["failing"]}, Arn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:nowhere")
+        cloud.put_event("failing")
+        cloud.evaluate_alarms()
+        self.assertEqual(self.state("all-rules"), "ALARM")
+        event = json.loads(cloud.messages(url)[-1]["Body"])
+        self.assertEqual((event["detail-type"], event["account"]), ("CloudWatch Alarm State Change", ACCOUNT))
+        self.assertEqual(event["detail"]["state"]["value"], "ALARM")
 
     def test_event_for_missing_target_goes_to_its_dead_letter_queue(self):
         url, arn = cloud.queue("set-aside")
@@ -57,6 +165,21 @@ class Events(unittest.TestCase):
         message = cloud.messages(url)[0]
         self.assertEqual(json.loads(message["Body"])["detail"], {"word": "kept"})
         self.assertEqual(message["MessageAttributes"]["TARGET_ARN"]["StringValue"], gone)
+
+    def test_a_queue_gets_only_what_its_policy_lets_in_over_tls(self):
+        url, arn = cloud.queue("set-aside-refused")
+        rule = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": "*", "Condition": {"ArnEquals": {
+                    "aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/let-in"}}}
+        tls = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*",
+               "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        guarded, guarded_arn = cloud.queue("guarded", Policy=policy(rule, tls))
+        for name in ("let-in", "kept-out"):
+            cloud.rule(name, {"source": ["guarded"]}, Arn=guarded_arn, DeadLetterConfig={"Arn": arn})
+        cloud.put_event("guarded")
+        cloud.messages(guarded)
+        refused = cloud.messages(url)[0]["MessageAttributes"]
+        self.assertIn("kept-out", refused["RULE_ARN"]["StringValue"])
 
     def test_reads_reach_only_rules_that_ask_for_them(self):
         events, pattern = cloud.client("events"), json.dumps({"source": ["aws.iam"]})
@@ -74,9 +197,9 @@ class Events(unittest.TestCase):
         self.assertEqual(events.describe_rule(Name="stacked")["State"], all_state)
 
         def send(*operations, kind="AWS API Call via CloudTrail"):
-            events.put_events(Entries=[
+            cloud.service_events(*(
                 {"Source": "aws.iam", "DetailType": kind, "Detail": json.dumps({"eventName": operation})}
-                for operation in operations])
+                for operation in operations))
 
         def received(name, count):
             bodies = [json.loads(message["Body"]) for message in cloud.messages(queues[name][0], count)]

@@ -8,8 +8,7 @@ use alerter::{
     kinds::{self, classifier::Classification},
     rules::Rules,
 };
-use anyhow::{Context as _, Result, ensure};
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use orgkeeper_shared::alert::Alert;
 use serde::Deserialize;
@@ -17,8 +16,6 @@ use serde_json::Value;
 
 use crate::local_cloud::LocalCloud;
 
-/// Entries that one `PutEvents` call takes.
-const EVENTS_PER_CALL: usize = 10;
 /// The accounts of the samples, which each event replaces by its own.
 const ACCOUNTS_OF_SAMPLES: [&str; 3] = ["111122223333", "999900001111", "000000000000"];
 
@@ -108,13 +105,6 @@ impl SampleEvent {
         }
     }
 
-    /// Whether its account is in more than the envelope, which a bus writes itself.
-    #[must_use]
-    pub fn detail_has_account(&self) -> bool {
-        let detail = self.body.get("detail").or(self.body.get("Message"));
-        detail.is_some_and(|detail| detail.to_string().contains(&self.account))
-    }
-
     /// The alert that `alerter` publishes, without any rule and without the account's name.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
@@ -124,21 +114,12 @@ impl SampleEvent {
         Some(draft.alert(None, severity))
     }
 
-    fn resources(&self) -> Option<Vec<String>> {
-        let resources = self.body.get("resources")?.as_array()?.iter();
-        Some(
-            resources
-                .filter_map(|it| it.as_str().map(str::to_owned))
-                .collect(),
-        )
-    }
-
     fn text(&self, name: &str) -> Option<&str> {
         self.body.get(name)?.as_str()
     }
 }
 
-/// Sends events as AWS does: on the default bus or, if another account forwards them, on the bus of alerts;
+/// Sends events as AWS does, each from its own account: on the default bus or, as if forwarded, on the bus of alerts;
 /// notifications of Budgets, Cost Management and alarms on the topic of signals.
 ///
 /// # Errors
@@ -165,31 +146,20 @@ pub async fn send(
             .send()
             .await?;
     }
-    let bus = forwarded
-        .then(|| cloud.output("AlertsBusArn"))
-        .transpose()?;
-    let entries: Vec<_> = events
+    let bus = if forwarded {
+        cloud.output("AlertsBusArn")?.to_owned()
+    } else {
+        cloud.default_bus()?
+    };
+    let events = events
         .into_iter()
         .map(|event| {
-            PutEventsRequestEntry::builder()
-                .set_event_bus_name(bus.map(str::to_owned))
-                .set_source(event.text("source").map(str::to_owned))
-                .set_detail_type(event.text("detail-type").map(str::to_owned))
-                .set_resources(event.resources())
-                .detail(event.body["detail"].to_string())
-                .build()
+            let mut event = event.body.clone();
+            event["bus"] = bus.as_str().into();
+            event
         })
         .collect();
-    let buses = aws_sdk_eventbridge::Client::new(&cloud.sdk);
-    for chunk in entries.chunks(EVENTS_PER_CALL) {
-        let answer = buses
-            .put_events()
-            .set_entries(Some(chunk.to_vec()))
-            .send()
-            .await?;
-        ensure!(answer.failed_entry_count() == 0, "{answer:?}");
-    }
-    Ok(())
+    cloud.send_service_events(events).await
 }
 
 /// An e-mail, or a message in Slack.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_securityhub::types::{
     AwsSecurityFinding, AwsSecurityFindingFilters, StringFilter, StringFilterComparison,
 };
@@ -19,9 +18,6 @@ use serde_json::{Value, json};
 
 use crate::{local_cloud::LocalCloud, organization::imported};
 
-/// Entries that one `PutEvents` call takes.
-const EVENTS_PER_CALL: usize = 10;
-
 /// A prefix of ids that no other run of a test uses.
 #[must_use]
 pub fn unique(name: &str) -> String {
@@ -33,27 +29,17 @@ pub fn unique(name: &str) -> String {
 /// # Errors
 /// If a call fails or refuses an event.
 pub async fn send(cloud: &LocalCloud, findings: &[Value]) -> Result<()> {
-    let events = aws_sdk_eventbridge::Client::new(&cloud.sdk);
-    for chunk in findings.chunks(EVENTS_PER_CALL) {
-        let entries = chunk
-            .iter()
-            .map(|finding| {
-                PutEventsRequestEntry::builder()
-                    .source("aws.securityhub")
-                    .detail_type("Security Hub Findings - Imported")
-                    .detail(json!({ "findings": [finding] }).to_string())
-                    .build()
+    let events = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "source": "aws.securityhub",
+                "detail-type": "Security Hub Findings - Imported",
+                "detail": { "findings": [finding] },
             })
-            .collect();
-        let answer = events
-            .put_events()
-            .set_entries(Some(entries))
-            .send()
-            .boxed_local()
-            .await?;
-        anyhow::ensure!(answer.failed_entry_count() == 0, "{answer:?}");
-    }
-    Ok(())
+        })
+        .collect();
+    cloud.send_service_events(events).await
 }
 
 /// Every finding whose id starts with `prefix`, by its id.

@@ -229,6 +229,43 @@ impl LocalCloud {
             .map(drop)
     }
 
+    /// Sends events in the name of AWS's own services, in the form in which rules deliver them. `bus` names another bus
+    /// than that of their account.
+    ///
+    /// # Errors
+    /// If the front door refuses them.
+    pub async fn send_service_events(&self, events: Vec<Value>) -> Result<()> {
+        self.control(reqwest::Method::POST, "events", Some(events.into()))
+            .await
+            .map(drop)
+    }
+
+    /// Evaluates the alarms of an account in a Region, as CloudWatch does every minute; returns the names of those
+    /// whose state changed.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn evaluate_alarms(&self, account: &str, region: &str) -> Result<Vec<String>> {
+        let place = json!({ "account": account, "region": region });
+        let answer = self
+            .control(reqwest::Method::POST, "alarms", Some(place))
+            .await?;
+        let mut answer: Value = serde_json::from_str(&answer)?;
+        Ok(serde_json::from_value(answer["changed"].take())?)
+    }
+
+    /// The ARN of the default bus in the stack's account and Region.
+    ///
+    /// # Errors
+    /// If the stack has no bus of alerts.
+    pub fn default_bus(&self) -> Result<String> {
+        let (here, _) = self
+            .output("AlertsBusArn")?
+            .rsplit_once('/')
+            .context("an ARN of a bus")?;
+        Ok(format!("{here}/default"))
+    }
+
     pub(crate) async fn control(
         &self,
         method: reqwest::Method,
@@ -539,6 +576,15 @@ pub(crate) fn state_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../target")
         .join(instance)
+}
+
+/// The text of a file that `cloud.py` writes about the local cloud.
+///
+/// # Errors
+/// If there is none.
+pub fn state_file(name: &str) -> Result<String> {
+    let file = state_folder().join(name);
+    std::fs::read_to_string(&file).with_context(|| file.display().to_string())
 }
 
 /// Repeats `holds` until it is true.

@@ -110,6 +110,14 @@ impl Event {
             .unwrap_or(self.sent)
     }
 
+    /// The time in the envelope; else the time when the event was received.
+    #[must_use]
+    pub fn envelope_time(&self) -> Timestamp {
+        self.value("/time")
+            .and_then(|time| parse_time(&time))
+            .unwrap_or(self.sent)
+    }
+
     /// The time at a JSON pointer, formatted for people; the original text if it cannot be parsed.
     #[must_use]
     pub fn readable_time(&self, pointer: &str) -> Option<String> {

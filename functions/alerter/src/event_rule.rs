@@ -34,6 +34,8 @@ pub enum Place {
     Everywhere,
     /// In the stack's own account and Region only.
     OwnAccount,
+    /// On the bus that other accounts and Regions forward to.
+    AlertsBus,
 }
 
 impl EventRule {
@@ -77,6 +79,13 @@ impl EventRule {
     #[must_use]
     pub const fn in_own_account(mut self) -> Self {
         self.place = Place::OwnAccount;
+        self
+    }
+
+    /// The rule, for events on the bus that other accounts and Regions forward to.
+    #[must_use]
+    pub const fn on_alerts_bus(mut self) -> Self {
+        self.place = Place::AlertsBus;
         self
     }
 }

@@ -89,6 +89,29 @@ const RULE_MARKS: [&str; 2] = [
     "  # End of the rules of the kinds.",
 ];
 
+/// Who may send to the dead-letter queue of the forwarding rules: the list of the rules follows.
+const DEAD_LETTERS: &str = "  ForwardingDeadLetterQueuePolicy:
+    Type: AWS::SQS::QueuePolicy
+    Properties:
+      Queues: [!Ref ForwardingDeadLetterQueue]
+      PolicyDocument:
+        Version: \"2012-10-17\"
+        Statement:
+          - Effect: Deny
+            Principal: \"*\"
+            Action: sqs:*
+            Resource: !GetAtt ForwardingDeadLetterQueue.Arn
+            Condition:
+              Bool: { \"aws:SecureTransport\": \"false\" }
+          - Effect: Allow
+            Principal: { Service: events.amazonaws.com }
+            Action: sqs:SendMessage
+            Resource: !GetAtt ForwardingDeadLetterQueue.Arn
+            Condition:
+              ArnEquals:
+                \"aws:SourceArn\":
+";
+
 #[test]
 fn the_stack_has_every_rule() {
     let text = rules(
@@ -96,6 +119,9 @@ fn the_stack_has_every_rule() {
         |rule, text| {
             writeln!(text, "    Condition: Alert").unwrap();
             properties(text, rule, rule.description);
+            if rule.place == Place::AlertsBus {
+                writeln!(text, "      EventBusName: !Ref AlertsBus").unwrap();
+            }
             writeln!(
             text,
             "      Targets: [{{ Id: alerts-queue, Arn: !GetAtt AlertsQueue.Arn, DeadLetterConfig: {{ Arn: !GetAtt AlertsDeadLetterQueue.Arn }} }}]"
@@ -109,14 +135,21 @@ fn the_stack_has_every_rule() {
 #[test]
 fn other_accounts_forward_what_occurs_there() {
     let everywhere = |rule: &EventRule| rule.place == Place::Everywhere;
-    let text = rules(everywhere, |rule, text| {
+    let mut text = rules(everywhere, |rule, text| {
         properties(text, rule, &format!("{}, for orgkeeper", rule.description));
+        writeln!(text, "      Targets:").unwrap();
         writeln!(
             text,
-            "      Targets: [{{ Id: orgkeeper, Arn: !Ref TargetBusArn, RoleArn: !GetAtt ForwardingRole.Arn }}]"
+            "        - {{ Id: orgkeeper, Arn: !Ref TargetBusArn, RoleArn: !GetAtt ForwardingRole.Arn, DeadLetterConfig: {{ Arn: !GetAtt ForwardingDeadLetterQueue.Arn }} }}"
         )
         .unwrap();
     });
+    text += DEAD_LETTERS;
+    let all = KINDS.iter().flat_map(|row| row.rules);
+    for rule in all.filter(|rule| everywhere(rule)) {
+        writeln!(text, "                  - !GetAtt {}.Arn", logical_id(rule)).unwrap();
+    }
+    text.push('\n');
     check("infra/alert-events.yaml", RULE_MARKS, &text);
 }
 

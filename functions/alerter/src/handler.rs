@@ -24,7 +24,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::{
     draft::Draft,
     gateway::root_sessions::RootSessions,
-    kinds::{self, classifier::Classification, root_use, unrecognized},
+    kinds::{self, alerting_forged, classifier::Classification, root_use, unrecognized},
     message::Message,
     publish_error::PublishError,
     publisher::{AlertPublisher, PendingAlert, PublishOutcome},
@@ -57,10 +57,14 @@ impl Work for Alerter {
         time: &Time,
     ) -> Outcomes<'a, PublishError> {
         let Batch { drafts, tasks } = classify(messages, time.began());
-        let unrecognized = drafts
-            .iter()
-            .filter(|(draft, _)| draft.kind == unrecognized::KIND)
-            .count();
+        let of_kind = |kind| {
+            drafts
+                .iter()
+                .filter(|(draft, _)| draft.kind == kind)
+                .count()
+        };
+        let unrecognized = of_kind(unrecognized::KIND);
+        let forged = of_kind(alerting_forged::KIND);
         let mut results = Results::new();
         let (drafts, indices): (Vec<Draft>, Vec<Vec<usize>>) = drafts.into_iter().unzip();
         // At once: each takes a second at most. Boxed: the compiler gives up on the layout of so many nested futures.
@@ -118,6 +122,7 @@ impl Work for Alerter {
             ("AlertsSummarized", count(PublishOutcome::Summarized)),
             ("AlertsSilenced", count(PublishOutcome::Silenced)),
             ("AlertsUnrecognized", unrecognized),
+            ("AlertsForged", forged),
         ];
         let failures = results.into_iter().filter_map(|(index, result)| {
             let (reason, message) = (result.err()?, messages.get(index)?);

@@ -56,6 +56,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "AlertsSummarized",
             "AlertsSilenced",
             "AlertsUnrecognized",
+            "AlertsForged",
             "AlertsCritical",
             "AlertsError",
             "AlertsInfo",

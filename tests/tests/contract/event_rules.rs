@@ -403,3 +403,192 @@ fn events_of_a_sample_differ_by_their_ids_and_accounts() -> Result<()> {
     }
     Ok(())
 }
+
+/// Every template, relative to the repository's root.
+fn templates() -> Result<Vec<String>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra");
+    let mut templates = vec!["template.yaml".to_owned()];
+    for file in fs::read_dir(folder)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".yaml") && !name.ends_with(".asl.yaml") {
+            templates.push(format!("infra/{name}"));
+        }
+    }
+    ensure!(templates.len() > 5, "only {templates:?}");
+    Ok(templates)
+}
+
+/// Whether a pattern of sources, with any branch of an `Fn::If`, matches nothing but sources of AWS.
+fn only_of_aws(sources: &Value) -> bool {
+    if let Some(Value::Array(parts)) = sources.get("Fn::If") {
+        return parts[1..].iter().all(only_of_aws);
+    }
+    let of_aws = |source: &Value| {
+        let text = source.as_str().or_else(|| source["prefix"].as_str());
+        text.is_some_and(|text| text.starts_with("aws."))
+    };
+    sources
+        .as_array()
+        .is_some_and(|sources| !sources.is_empty() && sources.iter().all(of_aws))
+}
+
+/// A principal of any account can put an event with any other source on a bus that lets it in.
+#[test]
+fn every_rule_accepts_events_of_aws_only() -> Result<()> {
+    let mut checked = 0;
+    for name in templates()? {
+        for (id, rule) in Template::load(&name)?.resources_of_type("AWS::Events::Rule") {
+            // That one catches what is forged, and schedules have no pattern.
+            if id == "ForgedEventRule" || rule["EventPattern"].is_null() {
+                continue;
+            }
+            checked += 1;
+            let sources = &rule["EventPattern"]["source"];
+            ensure!(only_of_aws(sources), "{name}: {id} accepts {sources}");
+        }
+    }
+    ensure!(checked > 80, "only {checked} rules");
+    Ok(())
+}
+
+/// An event on the alerts bus is matched by one of its two rules, whatever its source.
+#[test]
+fn what_is_forged_is_caught() -> Result<()> {
+    let on_bus: Rules = rules_to("AlertsQueue")?
+        .into_iter()
+        .filter(|(_, rule)| rule["EventBusName"] == json!({ "Ref": "AlertsBus" }))
+        .collect();
+    for source in ["aws.signin", "signin", "awsx", "AWS.signin", "a", ""] {
+        let event = json!({ "source": source, "detail-type": "Sign In", "detail": {} });
+        let matched: Vec<&str> = on_bus
+            .iter()
+            .filter(|(_, rule)| delivers(rule, &event))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        let wanted = if source.starts_with("aws.") {
+            "ForwardedRule"
+        } else {
+            "ForgedEventRule"
+        };
+        ensure!(matched == [wanted], "{source}: {matched:?}");
+    }
+    Ok(())
+}
+
+/// What cannot be forwarded is kept and reported: a missing permission is not retried.
+#[test]
+fn every_target_in_another_account_has_a_dead_letter_queue_and_an_alarm() -> Result<()> {
+    let mut checked = 0;
+    for name in templates()? {
+        let template = Template::load(&name)?;
+        let policies: Vec<String> = template
+            .resources_of_type("AWS::SQS::QueuePolicy")
+            .map(|(_, policy)| policy.to_string())
+            .collect();
+        let alarms: Vec<String> = template
+            .resources_of_type("AWS::CloudWatch::Alarm")
+            .map(|(_, alarm)| alarm.to_string())
+            .collect();
+        for (id, rule) in template.resources_of_type("AWS::Events::Rule") {
+            for target in rule["Targets"].as_array().into_iter().flatten() {
+                // Only buses of other accounts and Regions need a role.
+                if target["RoleArn"].is_null() {
+                    continue;
+                }
+                checked += 1;
+                let queue = &target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0];
+                let queue = queue.as_str().with_context(|| format!("{name}: {id}"))?;
+                let rule_arn = json!({ "Fn::GetAtt": [id, "Arn"] }).to_string();
+                ensure!(
+                    policies
+                        .iter()
+                        .any(|policy| policy.contains(queue) && policy.contains(&rule_arn)),
+                    "{name}: {queue} does not let {id} in"
+                );
+                ensure!(
+                    policies
+                        .iter()
+                        .any(|policy| policy.contains("aws:SecureTransport")),
+                    "{name}: {queue} is open without TLS"
+                );
+                for metric in ["FailedInvocations", "ApproximateNumberOfMessagesVisible"] {
+                    ensure!(
+                        alarms.iter().any(|alarm| alarm.contains(metric)),
+                        "{name}: no alarm on {metric}"
+                    );
+                }
+            }
+        }
+    }
+    ensure!(checked > 40, "only {checked} targets");
+    Ok(())
+}
+
+/// Any principal of an account that a bus lets in can put events on it.
+#[test]
+fn the_default_bus_is_open_to_the_management_account_alone() -> Result<()> {
+    let template = Template::load("template.yaml")?;
+    let mut open = Vec::new();
+    for (id, policy) in template.resources_of_type("AWS::Events::EventBusPolicy") {
+        let statement = &policy["Statement"];
+        if policy["EventBusName"].is_null() {
+            let principal = statement["Principal"]["AWS"].to_string();
+            ensure!(principal.contains("${ManagementAccountId}:root"), "{id}");
+        } else {
+            let organization = &statement["Condition"]["StringEquals"]["aws:PrincipalOrgID"];
+            ensure!(*organization == json!({ "Ref": "OrganizationId" }), "{id}");
+        }
+        open.push(id);
+    }
+    ensure!(
+        open == ["AlertsBusPolicy", "OrganizationEventsPolicy"],
+        "{open:?}"
+    );
+    Ok(())
+}
+
+/// StackSets refuse transforms and nested stacks, and the local cloud passes these templates as texts.
+#[test]
+fn the_templates_of_stack_sets_can_be_deployed_by_them() -> Result<()> {
+    let forwarding = Template::load("infra/forwarding.yaml")?;
+    let mut names = BTreeSet::new();
+    for (id, properties) in forwarding.resources_of_type("AWS::CloudFormation::StackSet") {
+        let file = properties["TemplateURL"].as_str().context("a template")?;
+        names.insert(
+            properties["StackSetName"]
+                .as_str()
+                .context("a name")?
+                .to_owned(),
+        );
+        ensure!(properties["AutoDeployment"]["Enabled"] == true, "{id}");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../infra")
+            .join(file);
+        let text = fs::read_to_string(path)?;
+        ensure!(text.len() <= 51_200, "{file} has {} bytes", text.len());
+        ensure!(!text.contains("\nTransform:"), "{file} has a transform");
+        let template = Template::load(format!("infra/{file}"))?;
+        let nested = template
+            .resources_of_type("AWS::CloudFormation::Stack")
+            .count();
+        ensure!(nested == 0, "{file} has nested stacks");
+        let given: BTreeSet<&str> = properties["Parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["ParameterKey"].as_str())
+            .collect();
+        let known: BTreeSet<&str> = template.names("Parameters").collect();
+        ensure!(given == known, "{id}: {given:?} for {known:?}");
+    }
+    // The first is what orgkeeper doctor looks for.
+    ensure!(
+        names
+            == BTreeSet::from([
+                "orgkeeper-alert-events".into(),
+                "orgkeeper-member-account".into()
+            ]),
+        "{names:?}"
+    );
+    Ok(())
+}

@@ -5,4 +5,5 @@ mod directory;
 mod documents;
 mod enrich;
 mod remediate;
+mod split;
 mod vend;

@@ -6,6 +6,7 @@ pub mod account_contact;
 pub mod account_failed;
 pub mod account_region;
 pub mod alerting_change;
+pub mod alerting_forged;
 pub mod alerting_rules_refused;
 pub mod budget_below;
 pub mod budget_exceeded;
@@ -54,9 +55,10 @@ use crate::{
     kinds::classifier::{Classification, Classifier},
 };
 
-/// The kinds in the order in which they are asked. The root user comes first: what it does is reported as such,
-/// whatever the call. What no other kind knows is [`unrecognized`], the last.
+/// The kinds in the order in which they are asked. What is forged comes first: no other kind may believe it. Then the
+/// root user: what it does is reported as such, whatever the call. What no other kind knows is [`unrecognized`], the last.
 pub const KINDS: &[Classifier] = &[
+    alerting_forged::CLASSIFIER,
     root_sign_in::CLASSIFIER,
     root_sign_in_failed::CLASSIFIER,
     root_credentials::CLASSIFIER,

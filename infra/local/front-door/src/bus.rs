@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::backend::{Answer, Backend, OwnCall, Unreachable};
+use crate::service_events;
 
 /// Capacity of the queue; further events are dropped, with a log line.
 const WAITING: usize = 20_000;
@@ -20,7 +21,7 @@ const PAUSES: &[Duration] = &[
     Duration::from_secs(2),
 ];
 
-/// The default event bus of one account.
+/// The default event buses: that of the account that an event names, by default of one account.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
     queue: Sender<Value>,
@@ -39,7 +40,7 @@ impl Bus {
         Self { queue }
     }
 
-    /// Queues an event, as an entry of `PutEvents`.
+    /// Queues an event, as an entry of `PutEvents`, which may name its `Account`.
     pub(crate) fn send(&self, entry: Value) {
         if let Err(error) = self.queue.try_send(entry) {
             tracing::warn!(%error, "an event was dropped");
@@ -91,7 +92,7 @@ impl Sending {
             region: &self.region,
             service: "events",
             content_type: "application/x-amz-json-1.1",
-            target: "AWSEvents.PutEvents",
+            target: service_events::TARGET,
             body: json!({"Entries": entries}).to_string(),
         };
         self.ministack.call(call).await

@@ -11,11 +11,13 @@ use axum::routing::{delete, get, post};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
+use crate::alarms;
 use crate::clock;
 use crate::credentials;
 use crate::faults::Definition;
 use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
+use crate::service_events;
 use crate::services::Services;
 use crate::slack;
 
@@ -54,6 +56,8 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .delete(reset_assignments),
         )
         .route("/_orgkeeper/credentials", post(age_credentials))
+        .route("/_orgkeeper/events", post(send_events))
+        .route("/_orgkeeper/alarms", post(evaluate_alarms))
         .route("/_orgkeeper/clock", get(show_clock).post(advance_clock))
         .route(
             "/_orgkeeper/quotas",
@@ -137,9 +141,7 @@ async fn advance_clock(State(services): State<Arc<Services>>, body: Bytes) -> Re
 }
 
 async fn move_clock(services: &Services, seconds: u32) -> Response {
-    let settings = &services.settings;
-    let home = (&*settings.management_account, &*settings.region);
-    queue_clock::advance(&services.ministack, home, seconds)
+    queue_clock::advance(&services.ministack, services.home(), seconds)
         .await
         .unwrap_or_else(|unreachable| unreachable.response())
 }
@@ -154,6 +156,29 @@ async fn age_credentials(State(services): State<Arc<Services>>, body: Bytes) -> 
     credentials::make_older(&services.ministack, &services.settings.region, &age)
         .await
         .unwrap_or_else(|unreachable| unreachable.response())
+}
+
+async fn send_events(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    let entries = match service_events::entries(&body) {
+        Ok(entries) => entries,
+        Err(sentence) => {
+            return json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence}));
+        }
+    };
+    // Stored before the event is sent, because its receiver may read the finding at once.
+    services.security_hub.import_events(&entries);
+    service_events::send(&services.ministack, services.home(), &entries)
+        .await
+        .unwrap_or_else(|unreachable| unreachable.response())
+}
+
+async fn evaluate_alarms(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    match alarms::place(&body) {
+        Ok(place) => alarms::evaluate(&services.ministack, services.home(), &place)
+            .await
+            .unwrap_or_else(|unreachable| unreachable.response()),
+        Err(sentence) => json_answer(StatusCode::BAD_REQUEST, &json!({"error": sentence})),
+    }
 }
 
 async fn show_quotas(State(services): State<Arc<Services>>) -> Response {
@@ -273,7 +298,7 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, credentials, account-factory, assignments, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, events, alarms, credentials, account-factory, assignments, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

@@ -3,6 +3,7 @@
 mod access_analyzer;
 mod account;
 mod account_factory;
+mod alarms;
 mod assignments;
 mod backend;
 mod bus;
@@ -26,6 +27,7 @@ mod roles;
 mod router;
 mod scope;
 mod securityhub;
+mod service_events;
 mod services;
 mod settings;
 mod slack;

@@ -13,7 +13,7 @@
 //! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`; `hub` – what an
 //!   account has switched on;
 //! * `access_analyzer` – the analyzers of each account and Region;
-//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `credentials`, `control` – what tests set and read under
+//! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `alarms`, `service_events`, `credentials`, `control` – what tests set and read under
 //!   `/_orgkeeper`;
 //! * `problem`, `pages` – errors and pagination of the front door's own services;
 //! * `clock`, `lock` – the only places that read the time and take a lock.

@@ -166,6 +166,12 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
     (
         "securityhub",
         "POST",
+        "/organization/admin/enable",
+        "EnableOrganizationAdminAccount",
+    ),
+    (
+        "securityhub",
+        "POST",
         "/standards/get",
         "GetEnabledStandards",
     ),

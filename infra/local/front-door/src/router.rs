@@ -23,9 +23,6 @@ use crate::settings::Settings;
 use crate::trail;
 use crate::{access_analyzer, clock, control};
 
-/// The call that puts events on a bus.
-const PUT_EVENTS: &str = "events.PutEvents";
-
 /// What answers the calls of a service.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
@@ -117,10 +114,6 @@ impl Services {
     async fn route(&self, mut call: Call) -> Result<Response, Unreachable> {
         let service = call.operation.service.as_str();
         let Some((_, handler)) = HANDLERS.iter().find(|it| it.0 == service) else {
-            if call.operation.full_name() == PUT_EVENTS {
-                // Stored before the event is sent, because its receiver may read the finding at once.
-                self.security_hub.import_events(&call.body);
-            }
             return self.ministack.forward(&call.parts, call.body).await;
         };
         let access_key = call.scope.as_ref().map(|it| it.access_key.as_str());

@@ -102,6 +102,11 @@ impl Services {
         }
     }
 
+    /// The management account and the Region of the local cloud.
+    pub(crate) fn home(&self) -> (&str, &str) {
+        (&self.settings.management_account, &self.settings.region)
+    }
+
     /// Counts a call that has arrived.
     pub(crate) fn count_call(&self, operation: &str) {
         self.calls.count(operation, clock::now().as_second());

@@ -17,7 +17,7 @@ pub struct Settings {
     /// Address of the moto server, such as `http://127.0.0.1:4568`.
     #[arg(long, value_parser = backend::base_address)]
     pub moto: String,
-    /// The organization's management account; it is the Security Hub administrator too.
+    /// The organization's management account.
     #[arg(long, value_parser = scope::account_id)]
     pub management_account: String,
     /// Region of the front door's own calls.

@@ -1,6 +1,5 @@
 //! The events that `CloudTrail` sends to EventBridge after a change to the organization. AWS does so only
-//! while a trail is logging; here one always is. On AWS an event about a member's own call reaches the
-//! member's bus; here all of them reach the management account's.
+//! while a trail is logging; here one always is. An event about a member's own call reaches the member's bus.
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
@@ -191,7 +190,9 @@ pub(crate) fn change(operation: &Operation) -> Option<&'static Change> {
 /// The events of one successful call, as entries of `PutEvents`.
 fn entries(change: &Change, call: &Call<'_>, management: &str, now: Timestamp) -> Vec<Value> {
     let api_call = api_call(change, call, management, now);
-    let mut entries = vec![entry(change.service, API_CALL, now, &api_call)];
+    let mut called = entry(change.service, API_CALL, now, &api_call);
+    called["Account"] = api_call["recipientAccountId"].clone();
+    let mut entries = vec![called];
     if let Some(event) = &change.result
         && let Some(status) = (event.status)(call, now)
     {

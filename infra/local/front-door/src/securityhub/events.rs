@@ -4,15 +4,17 @@
 use serde_json::{Value, json};
 
 use super::finding::{Finding, text};
+use crate::service_events::Entry;
 
 const SOURCE: &str = "aws.securityhub";
 const DETAIL_TYPE: &str = "Security Hub Findings - Imported";
 
-/// The event of one finding, as an entry of `PutEvents`.
-pub(super) fn entry(finding: &Finding) -> Value {
+/// The event of one finding on the administrator's bus, as an entry of `PutEvents`.
+pub(super) fn entry(finding: &Finding, administrator: &str) -> Value {
     let resource = format!("{}/{}", text(finding, "ProductArn"), text(finding, "Id"));
     let detail = json!({"findings": [finding]});
     json!({
+        "Account": administrator,
         "Source": SOURCE,
         "DetailType": DETAIL_TYPE,
         "Resources": [resource],
@@ -20,13 +22,12 @@ pub(super) fn entry(finding: &Finding) -> Value {
     })
 }
 
-/// The findings in the `Imported` events of a `PutEvents` call.
-pub(crate) fn imported_findings(put_events: &[u8]) -> Vec<Finding> {
-    let call: Value = serde_json::from_slice(put_events).unwrap_or_default();
-    let entries = call["Entries"].as_array().into_iter().flatten();
+/// The findings in the `Imported` events among these.
+pub(crate) fn imported_findings(entries: &[Entry]) -> Vec<Finding> {
     entries
-        .filter(|it| it["Source"] == SOURCE && it["DetailType"] == DETAIL_TYPE)
-        .filter_map(|it| serde_json::from_str::<Value>(it["Detail"].as_str()?).ok())
+        .iter()
+        .filter(|it| it.source == SOURCE && it.detail_type == DETAIL_TYPE)
+        .filter_map(|it| serde_json::from_str::<Value>(&it.detail).ok())
         .filter_map(|mut detail| match detail.get_mut("findings")?.take() {
             Value::Array(findings) => Some(findings),
             _ => None,
@@ -43,11 +44,13 @@ pub(crate) fn imported_findings(put_events: &[u8]) -> Vec<Finding> {
 mod tests {
     use super::super::finding::tests::sample;
     use super::*;
+    use crate::service_events;
 
     #[test]
     fn an_entry_names_the_finding_and_holds_it() {
         let finding = sample("f/1");
-        let entry = entry(&finding);
+        let entry = entry(&finding, "999988887777");
+        assert_eq!(entry["Account"], "999988887777");
         let product = text(&finding, "ProductArn");
         assert_eq!(entry["Source"], "aws.securityhub");
         assert_eq!(entry["DetailType"], "Security Hub Findings - Imported");
@@ -58,15 +61,14 @@ mod tests {
 
     #[test]
     fn findings_are_read_from_events() {
-        let mut other = entry(&sample("2"));
-        other["Source"] = json!("my.source");
-        let broken = json!({"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": "{"});
-        let strange = json!({"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": "[1]"});
-        let call = json!({"Entries": [entry(&sample("1")), other, broken, strange]});
-        assert_eq!(
-            imported_findings(call.to_string().as_bytes()),
-            [sample("1")]
-        );
-        assert!(imported_findings(b"no JSON").is_empty());
+        let event = |source: &str, detail: Value| json!({"source": source, "detail-type": DETAIL_TYPE, "detail": detail});
+        let events = json!([
+            event(SOURCE, json!({"findings": [sample("1")]})),
+            event("my.source", json!({"findings": [sample("2")]})),
+            event(SOURCE, json!("{")),
+            event(SOURCE, json!([1])),
+        ]);
+        let entries = service_events::entries(events.to_string().as_bytes()).unwrap();
+        assert_eq!(imported_findings(&entries), [sample("1")]);
     }
 }

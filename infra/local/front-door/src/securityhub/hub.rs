@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::request::Request;
 use crate::reply::Refusal;
+use crate::scope::is_account_id;
 
 /// The standards that are on by default.
 const STANDARDS: &[&str] = &[
@@ -43,9 +44,29 @@ pub(super) fn products(request: &Request<'_>) -> Value {
 }
 
 /// The organization's administrator, which only the management account may ask for.
-pub(super) fn administrators(request: &Request<'_>, administrator: &str) -> Result<Value, Refusal> {
-    only(request, administrator)?;
+pub(super) fn administrators(
+    request: &Request<'_>,
+    management: &str,
+    administrator: &str,
+) -> Result<Value, Refusal> {
+    only(request, management)?;
     Ok(json!({"AdminAccounts": [{"AccountId": administrator, "Status": "ENABLED"}]}))
+}
+
+/// The account that becomes the administrator, which only the management account may say.
+pub(super) fn new_administrator(
+    request: &Request<'_>,
+    management: &str,
+) -> Result<String, Refusal> {
+    only(request, management)?;
+    let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
+    match body["AdminAccountId"].as_str() {
+        Some(account) if is_account_id(account) => Ok(account.to_owned()),
+        _ => Err(Refusal::new(
+            "InvalidInputException",
+            "AdminAccountId has to be the id of an account",
+        )),
+    }
 }
 
 /// What new accounts of the organization get, which only the administrator may ask for.
@@ -87,11 +108,27 @@ mod tests {
 
     #[test]
     fn the_organization_is_shown_to_its_administrator_only() {
-        let shown = administrators(&request(ADMINISTRATOR), ADMINISTRATOR).unwrap();
+        let shown = administrators(&request("1"), "1", ADMINISTRATOR).unwrap();
         assert_eq!(shown["AdminAccounts"][0]["AccountId"], ADMINISTRATOR);
         assert!(configuration(&request(ADMINISTRATOR), ADMINISTRATOR).is_ok());
         let refusal = configuration(&request("111122223333"), ADMINISTRATOR).unwrap_err();
         assert_eq!(refusal.code, "InvalidAccessException");
+    }
+
+    #[test]
+    fn the_management_account_names_the_administrator() {
+        let named = |account, body: &'static [u8]| {
+            let request = Request {
+                body,
+                ..request(account)
+            };
+            new_administrator(&request, "1")
+        };
+        let body = br#"{"AdminAccountId": "999988887777"}"#;
+        assert_eq!(named("1", body).unwrap(), ADMINISTRATOR);
+        let refusal = named("2", body).unwrap_err();
+        assert_eq!(refusal.code, "InvalidAccessException");
+        assert_eq!(named("1", b"{}").unwrap_err().code, "InvalidInputException");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Security Hub's findings. The management account is the administrator: it reads, updates and, as a
-//! convenience of the local cloud, imports the findings of all accounts; a member only its own.
+//! Security Hub's findings. The administrator reads, updates and, as a convenience of the local cloud, imports the findings
+//! of all accounts; a member only its own. It is the management account until that enables another.
 
 mod events;
 mod filters;
@@ -20,6 +20,7 @@ use crate::bus::Bus;
 use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
+use crate::service_events::Entry;
 use filters::Query;
 use finding::{Finding, Key};
 pub(crate) use request::Request;
@@ -36,7 +37,8 @@ enum Subscription {
 /// Security Hub of the whole organization, in one Region.
 #[derive(Debug)]
 pub(crate) struct SecurityHub {
-    administrator: String,
+    management: String,
+    administrator: Mutex<String>,
     opened: Timestamp,
     bus: Bus,
     store: Mutex<Store>,
@@ -44,9 +46,10 @@ pub(crate) struct SecurityHub {
 }
 
 impl SecurityHub {
-    pub(crate) fn new(administrator: &str, bus: Bus) -> Self {
+    pub(crate) fn new(management: &str, bus: Bus) -> Self {
         Self {
-            administrator: administrator.to_owned(),
+            management: management.to_owned(),
+            administrator: Mutex::new(management.to_owned()),
             opened: clock::now(),
             bus,
             store: Mutex::default(),
@@ -80,8 +83,17 @@ impl SecurityHub {
             "GetEnabledStandards" => Ok(hub::standards(request)),
             "ListEnabledProductsForImport" => Ok(hub::products(request)),
             "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "ListOrganizationAdminAccounts" => hub::administrators(request, &self.administrator),
-            "DescribeOrganizationConfiguration" => hub::configuration(request, &self.administrator),
+            "ListOrganizationAdminAccounts" => {
+                hub::administrators(request, &self.management, &self.administrator())
+            }
+            "EnableOrganizationAdminAccount" => {
+                let account = hub::new_administrator(request, &self.management)?;
+                *lock(&self.administrator) = account;
+                Ok(json!({}))
+            }
+            "DescribeOrganizationConfiguration" => {
+                hub::configuration(request, &self.administrator())
+            }
             "DisableSecurityHub" => {
                 let account = request.account.to_owned();
                 lock(&self.subscriptions).insert(account, Subscription::Disabled);
@@ -97,11 +109,11 @@ impl SecurityHub {
         }
     }
 
-    /// Imports the findings of `Imported` events that a client sends.
-    pub(crate) fn import_events(&self, put_events: &[u8]) {
+    /// Imports the findings of `Imported` events that somebody sends in its name.
+    pub(crate) fn import_events(&self, entries: &[Entry]) {
         let now = clock::now();
         let mut store = lock(&self.store);
-        for finding in events::imported_findings(put_events) {
+        for finding in events::imported_findings(entries) {
             if let Some(key) = finding::key(&finding)
                 && store.is_news(&key, &finding)
             {
@@ -165,7 +177,7 @@ impl SecurityHub {
                         .or_insert_with(|| json!(request.region));
                     // A finding older than the stored one is accepted and changes nothing, as on AWS.
                     if let Some(stored) = store.import(key, finding, now) {
-                        self.bus.send(events::entry(stored));
+                        self.bus.send(events::entry(stored, &self.administrator()));
                     }
                 }
                 Err((code, message)) => failed.push(json!({
@@ -188,7 +200,7 @@ impl SecurityHub {
     ) -> Result<Key, (String, String)> {
         limits::finding(finding)?;
         let owner = finding::text(finding, "AwsAccountId");
-        if account != self.administrator && account != owner {
+        if account != self.administrator() && account != owner {
             let message = format!("account {account} may not import a finding of account {owner}");
             return Err(("InvalidInput".to_owned(), message));
         }
@@ -225,7 +237,7 @@ impl SecurityHub {
                 });
             match result {
                 Ok(stored) => {
-                    self.bus.send(events::entry(stored));
+                    self.bus.send(events::entry(stored, &self.administrator()));
                     processed.push(identifier);
                 }
                 Err((code, message)) => unprocessed.push(json!({
@@ -243,8 +255,12 @@ impl SecurityHub {
         Ok(query.page(visible))
     }
 
+    fn administrator(&self) -> String {
+        lock(&self.administrator).clone()
+    }
+
     fn sees(&self, account: &str, finding: &Finding) -> bool {
-        account == self.administrator || finding::text(finding, "AwsAccountId") == account
+        account == self.administrator() || finding::text(finding, "AwsAccountId") == account
     }
 }
 

@@ -61,7 +61,7 @@ async fn emulator(State(sent): State<Sent>, request: Request) -> Response {
     let mut response = Response::new(Body::from("passed"));
     if target
         .as_ref()
-        .is_some_and(|it| it == "AWSEvents.PutEvents")
+        .is_some_and(|it| it == "AWSEvents.SendServiceEvents")
     {
         *response.body_mut() = Body::from(r#"{"FailedEntryCount":0,"Entries":[]}"#);
     } else if target.is_some_and(|it| it == "AmazonSQS.AdvanceClock") {
@@ -315,7 +315,7 @@ async fn fault_rules_affect_calls_and_findings_and_are_counted() {
         (&json!(3), &json!(1))
     );
     assert!(
-        calls.get("events.PutEvents").is_none(),
+        calls.get("events.SendServiceEvents").is_none(),
         "the door's own calls are not counted"
     );
 }
@@ -438,19 +438,16 @@ async fn quotas_throttle_the_calls_of_functions() {
 }
 
 #[tokio::test]
-async fn an_event_from_a_client_imports_its_finding() {
+async fn an_event_that_is_sent_for_security_hub_imports_its_finding() {
     let local = start().await;
-    let entry = json!({
-        "Source": "aws.securityhub",
-        "DetailType": "Security Hub Findings - Imported",
-        "Detail": json!({"findings": [finding("by-hand")]}).to_string(),
+    let event = json!({
+        "source": "aws.securityhub",
+        "detail-type": "Security Hub Findings - Imported",
+        "account": MANAGEMENT,
+        "detail": {"findings": [finding("by-hand")]},
     });
-    let request = local
-        .signed(Method::POST, "/", MANAGEMENT, "events")
-        .header("x-amz-target", "AWSEvents.PutEvents");
-    local
-        .send(request, json!({"Entries": [entry]}).to_string())
-        .await;
+    let sent = local.control(Method::POST, "events", event).await;
+    assert_eq!(sent.json(), json!({"sent": 1}));
     assert_eq!(
         local.update("by-hand").await.json()["UnprocessedFindings"],
         json!([])
@@ -460,6 +457,8 @@ async fn an_event_from_a_client_imports_its_finding() {
         2,
         "the one by hand and the update's"
     );
+    let wrong = local.control(Method::POST, "events", json!({"source": "aws"}));
+    assert_eq!(wrong.await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -497,6 +496,7 @@ async fn changes_to_the_organization_have_events() {
         serde_json::from_str::<Value>(events[it]["Detail"].as_str().unwrap()).unwrap()
     });
     assert_eq!(events[0]["Source"], "aws.organizations");
+    assert_eq!(events[0]["Account"], MANAGEMENT);
     assert_eq!(tagged["eventName"], "TagResource");
     assert_eq!(tagged["userAgent"], "aws-cli/2");
     assert_eq!(tagged["recipientAccountId"], MANAGEMENT);
@@ -515,7 +515,7 @@ async fn changes_to_the_organization_have_events() {
     let sent = local.sent.lock().unwrap();
     let is_put_events = |it: &&(String, HeaderMap, Bytes)| {
         let target = it.1.get("x-amz-target");
-        target.is_some_and(|it| it == "AWSEvents.PutEvents")
+        target.is_some_and(|it| it == "AWSEvents.SendServiceEvents")
     };
     for (_, headers, _) in sent.iter().filter(is_put_events) {
         let authorization = headers["authorization"].to_str().unwrap();

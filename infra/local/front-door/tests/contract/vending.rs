@@ -107,7 +107,7 @@ impl World {
                 self.assignments.push(input.clone());
                 json!({})
             }
-            "PutEvents" => {
+            "SendServiceEvents" => {
                 let entries = input["Entries"].as_array()?;
                 self.events.extend(entries.iter().cloned());
                 json!({"FailedEntryCount": 0})

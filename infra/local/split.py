@@ -1,0 +1,111 @@
+"""The split form of the local cloud: orgkeeper in a management, a security and a service account.
+
+ORGKEEPER_FORM=split has `cloud.py up` deploy it, with the templates as they are written and samconfig.toml's environment of
+each account. `STACKS` has one row for each deployment, in an order in which nothing has to be deployed twice; the other
+accounts follow by the stack sets. `split.json` in the state folder says where everything is.
+"""
+
+import time
+import tomllib
+from dataclasses import dataclass
+from typing import Callable
+
+import organization
+
+HOME = "us-east-1"
+OTHER_REGION = "eu-central-1"
+STACK_SETS = ("orgkeeper-alert-events", "orgkeeper-member-account")
+STACK_SET_SECONDS = 120
+FILL_IN = "FILL-IN"
+
+# The accounts of the example organization that have a part; the management account is none of its members.
+PARTS = {"security": "security-tooling", "service": "shared-services"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One deployment: whose, of what, and with which parameters beside those of samconfig.toml."""
+
+    part: str
+    name: str
+    template: str
+    parameters: Callable[[dict], dict]
+    region: str = HOME
+    # The environment of samconfig.toml.
+    environment: str | None = None
+
+
+def alerts_bus(facts):
+    """The bus that other accounts forward to."""
+    return f"arn:aws:events:{HOME}:{facts['management']}:event-bus/orgkeeper-alerts"
+
+
+def common(facts):
+    """What every account of the stack says."""
+    return {"Architecture": "x86_64", "OrganizationId": facts["organization"], "ErrorEmail": "platform@example.com"}
+
+
+STACKS = (
+    Stack("service", "orgkeeper", "template.yaml", environment="service", parameters=lambda facts: {
+        **common(facts), "SecurityAccountId": facts["security"]}),
+    Stack("security", "orgkeeper", "template.yaml", environment="security", parameters=lambda facts: {
+        **common(facts), "BatchingWindowSeconds": "1", "ManagementAccountId": facts["management"],
+        "ServiceAccountId": facts["service"], "RemediationMode": "auto"}),
+    Stack("management", "orgkeeper-contact-role", "infra/contact-role.yaml", parameters=lambda facts: {
+        "SecurityAccountId": facts["security"], "OrganizationId": facts["organization"]}),
+    Stack("management", "orgkeeper", "template.yaml", environment="management", parameters=lambda facts: {
+        **common(facts), "BurstSeconds": "10", "WebhookParameter": facts["webhook"], "CriticalEmail": "on-call@example.com"}),
+    Stack("management", "orgkeeper-forwarding", "infra/forwarding.yaml", parameters=lambda facts: {
+        "AlertsBusArn": alerts_bus(facts), "OrganizationalUnitIds": facts["root"], "Regions": f"{HOME},{OTHER_REGION}",
+        "OrganizationBusArn": f"arn:aws:events:{HOME}:{facts['security']}:event-bus/default",
+        "ServiceAccountId": facts["service"], "OrganizationId": facts["organization"]}),
+    Stack("management", "orgkeeper-forwarding", "infra/forwarding.yaml", region=OTHER_REGION, parameters=lambda facts: {
+        "AlertsBusArn": alerts_bus(facts)}),
+)
+
+
+def facts_of(ids, management, webhook):
+    """What the parameters are made of."""
+    accounts = {part: ids["accounts"][name] for part, name in PARTS.items()}
+    return {"management": management, "organization": ids["organization_id"], "root": ids["root_id"], "webhook": webhook, **accounts}
+
+
+def overrides(samconfig, stack, facts):
+    """The parameters of a deployment, for the SAM CLI: those of samconfig.toml, with what is to be filled in."""
+    stated = {}
+    if stack.environment:
+        with open(samconfig, "rb") as file:
+            listed = tomllib.load(file)[stack.environment]["deploy"]["parameters"]["parameter_overrides"]
+        stated = dict(one.split("=", 1) for one in listed)
+    found = {**stated, **stack.parameters(facts)}
+    missing = [name for name, value in found.items() if value == FILL_IN]
+    if missing:
+        raise ValueError(f"{stack.name} in the {stack.part} account has no {', '.join(missing)}")
+    return [f"{name}={value}" for name, value in found.items()]
+
+
+def instances(stacks):
+    """The instances of the stack sets, as (stack set, account, Region, status)."""
+    return [
+        (name, one["Account"], one["Region"], one["Status"])
+        for name in STACK_SETS for one in stacks.list_stack_instances(StackSetName=name)["Summaries"]]
+
+
+def wait_for_stack_sets(stacks, accounts, shows):
+    """Waits until every other account has what the stack sets deploy; returns a sentence about what is missing."""
+    wanted = {("orgkeeper-alert-events", account, region) for account in accounts for region in (HOME, OTHER_REGION)}
+    wanted |= {("orgkeeper-member-account", account, HOME) for account in accounts}
+    deadline = time.monotonic() + STACK_SET_SECONDS
+    while True:
+        current = {one[:3] for one in instances(stacks) if one[3] == "CURRENT"}
+        missing = wanted - current
+        shows(f"stack sets: {len(current)} of {len(wanted)} stacks")
+        if not missing or time.monotonic() > deadline:
+            return f"these stacks are missing: {sorted(missing)}" if missing else None
+        time.sleep(0.5)
+
+
+def members(ids):
+    """The ids of the active accounts but for the management account."""
+    closed = {account.name for account in organization.ACCOUNTS if account.closed}
+    return [account for name, account in ids["accounts"].items() if name not in closed]
