@@ -96,7 +96,7 @@ def count_loopback_as_tls(_settings):
     """AWS sets aws:SecureTransport to true for every call over TLS, so for those of all SDKs.
 
     Here every call is plain HTTP, and a policy that denies it would deny all. The patch counts a call that comes from
-    this machine as one over TLS.
+    this machine as one over TLS, and so what services send each other by themselves: an event to a queue, say.
     """
     pin = app.pin_request_origin
 
@@ -104,6 +104,8 @@ def count_loopback_as_tls(_settings):
         pin(source_ip, secure_transport or ipaddress.ip_address(source_ip).is_loopback)
 
     app.pin_request_origin = pin_as_tls
+    # What no call has started has this origin.
+    iam_evaluator._request_origin = contextvars.ContextVar("origin", default=("127.0.0.1", True))
 
 
 def name_resources(_settings):

@@ -977,11 +977,36 @@ def read_yaml_state_machines(_settings):
     provisioners._sfn_definition = definition_as_json
 
 
+def accept_metric_math(_settings):
+    """AWS accepts an alarm on an expression of several metrics, or on a query (`Metrics`).
+
+    MiniStack refuses the stack. No function writes metrics here, so that no alarm ever goes off by itself: the patch
+    takes the alarm with the name of its first metric or query, and a period for it.
+    """
+    record = provisioners._cw_metric_alarm_record
+
+    def record_with_math(name, props):
+        metrics = props.get("Metrics")
+        if not metrics:
+            return record(name, props)
+        first = metrics[0]
+        named = {"Namespace": "MetricMath", "MetricName": first.get("Label") or first["Id"]}
+        plain = {key: value for key, value in props.items() if key != "Metrics"}
+        return record(name, {**plain, **named, "Period": first.get("Period", 300)})
+
+    provisioners._cw_metric_alarm_record = record_with_math
+
+
 PATCHES = (
     Patch(
         "yaml-state-machines",
         read_yaml_state_machines,
         replaces=("services.cloudformation.provisioners._sfn_definition(props)",),
+    ),
+    Patch(
+        "metric-math",
+        accept_metric_math,
+        replaces=("services.cloudformation.provisioners._cw_metric_alarm_record(name, props)",),
     ),
     Patch(
         "aws-sources",
@@ -1211,7 +1236,10 @@ PATCHES = (
     Patch(
         "loopback-as-tls",
         ministack_iam.count_loopback_as_tls,
-        replaces=("app.pin_request_origin(source_ip, secure_transport)",),
+        replaces=(
+            "app.pin_request_origin(source_ip, secure_transport)",
+            "core.iam_evaluator._request_origin",
+        ),
     ),
     Patch(
         "resource-names",

@@ -147,6 +147,20 @@ class Policies(Case):
         plain = self.session_again(EVERYTHING, deny("*", Condition={"Bool": {"aws:SecureTransport": "true"}}))
         self.denied(plain.client("sqs").list_queues)
 
+    def test_what_services_send_counts_as_over_tls(self):
+        plain = deny("sqs:*", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+        events = allow("sqs:SendMessage", Principal={"Service": "events.amazonaws.com"})
+        url, arn = cloud.queue("only-tls", Policy=policy(events, plain))
+        cloud.rule("only-tls", {"source": ["only-tls"]}, Arn=arn)
+        cloud.put_event("only-tls", word="over TLS")
+        # By a schedule, so that no call has started it.
+        client = cloud.client("events")
+        client.put_rule(Name="only-tls-schedule", ScheduleExpression="rate(1 minute)")
+        client.put_targets(Rule="only-tls-schedule", Targets=[{"Id": "1", "Arn": arn, "Input": '{"by": "schedule"}'}])
+        bodies = [json.loads(message["Body"]) for message in cloud.messages(url, 2, seconds=70)]
+        self.assertEqual(
+            sorted(body.get("by", "event") for body in bodies), ["event", "schedule"])
+
     def session_again(self, *own):
         self.name += "-again"
         return self.session(*own)

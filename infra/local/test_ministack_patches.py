@@ -260,6 +260,21 @@ class MissingResources(unittest.TestCase):
         self.refused("ResourceNotFoundException", functions.get_policy, FunctionName="unshared")
 
 
+class Alarms(unittest.TestCase):
+    """Alarms of templates."""
+
+    def test_an_alarm_on_an_expression_is_made(self):
+        metrics = [{"Id": "failed", "Expression": 'SELECT SUM(FailedInvocations) FROM "AWS/Events"', "Period": 300,
+                    "Label": "FailedInvocations"}]
+        alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+            "Metrics": metrics, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold"}}
+        stacks = cloud.client("cloudformation")
+        stacks.create_stack(StackName="math", TemplateBody=json.dumps({"Resources": {"Alarm": alarm}}))
+        stacks.get_waiter("stack_create_complete").wait(StackName="math", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        made = cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix="math-")["MetricAlarms"][0]
+        self.assertEqual((made["MetricName"], made["Period"]), ("FailedInvocations", 300))
+
+
 class Users(unittest.TestCase):
     """What IAM stores about an account's users."""
 

@@ -19,6 +19,8 @@ pub struct AlertTopics {
 impl AlertTopics {
     /// What it calls.
     pub const CALLS: &[&str] = &["sns:Publish"];
+    /// What looking for confirmed mail calls.
+    pub const CHECK: &[&str] = &["sns:ListSubscriptionsByTopic"];
 
     /// A gateway over `client` to the topics with these ARNs. A function that publishes nothing critical can
     /// pass the topic of errors for it.
@@ -39,6 +41,38 @@ impl AlertTopics {
             Severity::Error => error,
             Severity::Critical => critical,
         }
+    }
+
+    /// Whether somebody has confirmed a mail subscription of the topic with this ARN.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn has_confirmed_mail(&self, topic: &str) -> Result<bool, AwsCallError> {
+        let mut pages = self
+            .client
+            .list_subscriptions_by_topic()
+            .topic_arn(topic)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                AwsCallError::new(Service::Sns, "ListSubscriptionsByTopic", &error)
+            })?;
+            // Until it is confirmed, `PendingConfirmation` is in the ARN's place.
+            let confirmed = page.subscriptions().iter().any(|one| {
+                let by_mail = one
+                    .protocol()
+                    .is_some_and(|protocol| protocol.starts_with("email"));
+                by_mail
+                    && one
+                        .subscription_arn()
+                        .is_some_and(|arn| arn.starts_with("arn:"))
+            });
+            if confirmed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Publishes an alert on the topic of its severity.

@@ -12,13 +12,18 @@ use aws_config::{BehaviorVersion, SdkConfig, sts::AssumeRoleProvider, timeout::T
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::interceptors::{
-        Intercept, context::BeforeTransmitInterceptorContextRef, dyn_dispatch_hint,
+        Intercept,
+        context::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
+        dyn_dispatch_hint,
     },
     client::runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
-use crate::ids::RoleArn;
+use crate::{
+    aws_error::{AwsErrorClass, class_of_answer},
+    ids::RoleArn,
+};
 
 /// The SDK's configuration from the function's environment.
 ///
@@ -67,16 +72,38 @@ macro_rules! client {
 }
 pub use client;
 
-/// Counts the requests that the clients send which carry it, retries by the SDK included.
+/// Requests to AWS, retries by the SDK included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All of them.
+    pub sent: u64,
+    /// Those that AWS throttled.
+    pub throttled: u64,
+    /// Those that were denied, that AWS failed to answer, or that did not reach it. What an answer means to the
+    /// caller, such as "not found", is no failure.
+    pub failed: u64,
+}
+
+/// Counts the requests that the clients send which carry it.
 #[derive(Clone, Debug, Default)]
-pub struct CallCounter(Arc<AtomicU64>);
+pub struct CallCounter(Arc<[AtomicU64; 3]>);
 
 impl CallCounter {
     /// The requests since the last call of this.
     #[must_use]
-    pub fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+    pub fn take(&self) -> Calls {
+        let [sent, throttled, failed] = &*self.0;
+        Calls {
+            sent: sent.swap(0, Ordering::Relaxed),
+            throttled: throttled.swap(0, Ordering::Relaxed),
+            failed: failed.swap(0, Ordering::Relaxed),
+        }
     }
+}
+
+/// The error code in the debug text of an error. Here its type is erased, and so is everything else about it.
+fn code_in(text: &str) -> Option<&str> {
+    text.split_once("code: Some(\"")?.1.split('"').next()
 }
 
 #[dyn_dispatch_hint]
@@ -91,7 +118,39 @@ impl Intercept for CallCounter {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        let [sent, ..] = &*self.0;
+        sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(Err(error)) = context.output_or_error() else {
+            return Ok(());
+        };
+        let class = context
+            .response()
+            .map_or(AwsErrorClass::Unreachable, |response| {
+                let status = response.status().as_u16();
+                class_of_answer(code_in(&format!("{error:?}")), status)
+            });
+        let [_, throttled, failed] = &*self.0;
+        match class {
+            AwsErrorClass::Throttled => throttled.fetch_add(1, Ordering::Relaxed),
+            AwsErrorClass::Denied
+            | AwsErrorClass::ServiceFault
+            | AwsErrorClass::TimedOut
+            | AwsErrorClass::Unreachable => failed.fetch_add(1, Ordering::Relaxed),
+            AwsErrorClass::Conflict
+            | AwsErrorClass::ConditionFailed
+            | AwsErrorClass::NotFound
+            | AwsErrorClass::SetUp
+            | AwsErrorClass::Refused => 0,
+        };
         Ok(())
     }
 }

@@ -411,12 +411,26 @@ fn class_of(service: Service, code: Option<&str>, status: u16) -> AwsErrorClass 
             })
     });
     // The code alone is new: the status still says whose fault it is.
-    by_code.unwrap_or(match status {
+    by_code.unwrap_or(class_of_status(status))
+}
+
+fn class_of_status(status: u16) -> AwsErrorClass {
+    match status {
         429 => Throttled,
         401 | 403 => Denied,
         500.. => ServiceFault,
         ..=428 | 430..=499 => Refused,
-    })
+    }
+}
+
+/// The class of an answer whose service is not known, for counting.
+pub(crate) fn class_of_answer(code: Option<&str>, status: u16) -> AwsErrorClass {
+    let by_code = CODES.iter().find(|(name, _)| Some(*name) == code);
+    match (class_of_status(status), by_code) {
+        (Throttled, _) => Throttled,
+        (_, Some((_, class))) => *class,
+        (by_status, None) => by_status,
+    }
 }
 
 /// What AWS's own words about a failure mean; `None` if they say nothing beyond it.

@@ -25,6 +25,10 @@ pub const CALLS: &[Calls] = &[
         &["CriticalTopic", "ErrorTopic", "InfoTopic", "RouteTopicArns"],
     ),
     calls(
+        AlertTopics::CHECK,
+        &["CriticalTopic", "ErrorTopic", "InfoTopic"],
+    ),
+    calls(
         RulesParameter::CALLS,
         &[
             "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${AlertRulesParameter}",

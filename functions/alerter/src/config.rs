@@ -22,6 +22,8 @@ pub struct Config {
     pub error_topic: String,
     /// `CRITICAL_TOPIC_ARN`.
     pub critical_topic: String,
+    /// `MAIL_TOPIC_ARNS`: those of these topics that send mail to an address of the stack.
+    pub mail_topics: Vec<String>,
     /// `ALERTS_QUEUE_URL`: the queue that messages come from and summaries are scheduled on.
     pub alerts_queue_url: String,
     /// `ALERT_RULES_PARAMETER`: the name of the SSM parameter that holds the rules, if there are any.
@@ -44,6 +46,12 @@ impl Config {
             info_topic: read.required("INFO_TOPIC_ARN"),
             error_topic: read.required("ERROR_TOPIC_ARN"),
             critical_topic: read.required("CRITICAL_TOPIC_ARN"),
+            mail_topics: read
+                .optional("MAIL_TOPIC_ARNS")
+                .iter()
+                .flat_map(|arns| arns.split(','))
+                .map(str::to_owned)
+                .collect(),
             alerts_queue_url: read.required("ALERTS_QUEUE_URL"),
             rules_parameter: read.optional("ALERT_RULES_PARAMETER"),
             limits: BurstLimits {
@@ -67,7 +75,9 @@ mod tests {
             let optional = name.starts_with("BURST") || name == "ACCOUNT_DIRECTORY_TABLE";
             match changed {
                 Some((_, value)) => Some((*value).to_owned()),
-                None if optional || name == "ALERT_RULES_PARAMETER" => None,
+                None if optional || ["ALERT_RULES_PARAMETER", "MAIL_TOPIC_ARNS"].contains(&name) => {
+                    None
+                }
                 None => Some(name.to_lowercase()),
             }
         })
@@ -84,6 +94,7 @@ mod tests {
                 info_topic: "info_topic_arn".to_owned(),
                 error_topic: "error_topic_arn".to_owned(),
                 critical_topic: "critical_topic_arn".to_owned(),
+                mail_topics: Vec::new(),
                 alerts_queue_url: "alerts_queue_url".to_owned(),
                 rules_parameter: None,
                 limits: BurstLimits {
@@ -93,6 +104,12 @@ mod tests {
                 },
             })
         );
+    }
+
+    #[test]
+    fn the_topics_with_an_address_are_listed() {
+        let config = read(&[("MAIL_TOPIC_ARNS", "arn:one,arn:two")]).unwrap();
+        assert_eq!(config.mail_topics, ["arn:one", "arn:two"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use orgkeeper_shared::{
         entry::AccountEntry,
         table::{DirectoryTable, Stored},
     },
-    alert::AlertAccount,
+    alert::{AlertAccount, Severity},
     ids::AccountId,
     lambda::{Outcomes, Time, Work},
     queue::Failure,
@@ -41,6 +41,7 @@ pub struct Alerter {
     publisher: AlertPublisher,
     directory: Option<DirectoryTable>,
     root_sessions: RootSessions,
+    mail_topics: Vec<String>,
 }
 
 /// The result of each message, by its index in the batch.
@@ -80,7 +81,22 @@ impl Work for Alerter {
         for (indices, result) in indices.into_iter().zip(published) {
             results.extend(indices.into_iter().map(|index| (index, result.clone())));
         }
+        let trail_events = tasks.iter().filter(|(_, task)| *task == Task::TrailEvent);
+        let trail_events = trail_events.count();
+        let mut unconfirmed = None;
         for (index, task) in tasks {
+            if task == Task::Check {
+                let checked = timeout_at(time.deadline(), self.topics_unconfirmed()).await;
+                let checked = checked.unwrap_or(Err(PublishError::OutOfTime));
+                results.insert(
+                    index,
+                    checked.map(|topics| {
+                        unconfirmed = Some(topics);
+                        PublishOutcome::Checked
+                    }),
+                );
+                continue;
+            }
             let done = timeout_at(time.deadline(), Box::pin(self.perform(task, time))).await;
             results.insert(index, done.unwrap_or(Err(PublishError::OutOfTime)));
         }
@@ -108,8 +124,12 @@ impl Work for Alerter {
             Some(Failure { message, reason })
         });
         let outcomes = Outcomes::new(failures.collect());
+        let trail_events = (trail_events > 0).then_some(("TrailEvents", trail_events));
         counts
             .into_iter()
+            .chain(self.publisher.published.take())
+            .chain(trail_events)
+            .chain(unconfirmed.map(|topics| ("TopicsUnconfirmed", topics)))
             .fold(outcomes, |outcomes, (metric, value)| {
                 outcomes.count(metric, value)
             })
@@ -118,16 +138,19 @@ impl Work for Alerter {
 
 impl Alerter {
     /// An alerter over `publisher`. Account names come from `directory`, who opened a session from `root_sessions`.
+    /// `mail_topics` have an address that receives mail.
     #[must_use]
     pub fn new(
         publisher: AlertPublisher,
         directory: Option<DirectoryTable>,
         root_sessions: RootSessions,
+        mail_topics: Vec<String>,
     ) -> Self {
         Self {
             publisher,
             directory,
             root_sessions,
+            mail_topics,
         }
     }
 
@@ -140,6 +163,7 @@ impl Alerter {
     /// Performs a task.
     async fn perform(&self, task: Task, time: &Time) -> Result<PublishOutcome, PublishError> {
         match task {
+            Task::Check | Task::TrailEvent => Ok(PublishOutcome::Checked),
             Task::Summary(summary) => self.publisher.publish_summary(&summary, time).await,
             Task::Routes { mut alert } => {
                 let id = alert
@@ -156,6 +180,22 @@ impl Alerter {
                 self.publisher.publish_on_routes(&alert, time).await
             }
         }
+    }
+
+    /// The number of topics with an address whose mail subscription nobody has confirmed. The topic of errors is read
+    /// in any case: the record of that call is the trail event.
+    async fn topics_unconfirmed(&self) -> Result<usize, PublishError> {
+        let topics = &self.publisher.topics;
+        let errors = topics.of(Severity::Error);
+        let mut unconfirmed = 0;
+        let others = self.mail_topics.iter().map(String::as_str);
+        for topic in others.filter(|topic| *topic != errors).chain([errors]) {
+            let confirmed = topics.has_confirmed_mail(topic).await;
+            let confirmed = confirmed.map_err(|error| PublishError::Check(Arc::new(error)))?;
+            let wanted = self.mail_topics.iter().any(|wanted| wanted == topic);
+            unconfirmed += usize::from(wanted && !confirmed);
+        }
+        Ok(unconfirmed)
     }
 
     /// The drafts with what the tables know of their accounts and sessions.

@@ -33,6 +33,7 @@ pub mod message;
 pub mod outcome;
 pub mod policy_document;
 pub mod publish_error;
+pub mod published_alerts;
 pub mod publisher;
 pub mod rules;
 pub mod rules_file;

@@ -19,6 +19,9 @@ pub enum PublishError {
     /// The summary that it is counted for, or the rest of its work, could not be scheduled.
     #[error("what is left to do about it could not be scheduled")]
     Task(#[source] Arc<AwsCallError>),
+    /// The subscriptions of the topics could not be read.
+    #[error("the subscriptions of a topic could not be read")]
+    Check(#[source] Arc<AwsCallError>),
     /// It was published, but its routes are still unknown.
     #[error("the account could not be read, and there are routes by organizational unit")]
     UnknownRoutes,
@@ -34,7 +37,10 @@ impl Reason for PublishError {
     fn retryable(&self) -> bool {
         match self {
             Self::InProgress | Self::UnknownRoutes | Self::Unanswered | Self::OutOfTime => true,
-            Self::SentAlerts(error) | Self::Topic(error) | Self::Task(error) => error.retryable(),
+            Self::SentAlerts(error)
+            | Self::Topic(error)
+            | Self::Task(error)
+            | Self::Check(error) => error.retryable(),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     held_alerts::{HEAVY, Place},
     memory::{Memory, Unrecorded},
     publish_error::PublishError,
+    published_alerts::PublishedAlerts,
     rules::Rules,
     summary::{Summary, in_words},
     task::Task,
@@ -69,6 +70,8 @@ pub enum PublishOutcome {
     Summarized,
     /// A rule silences it.
     Silenced,
+    /// It was no alert.
+    Checked,
 }
 
 type Result<T> = std::result::Result<T, PublishError>;
@@ -101,6 +104,8 @@ pub struct AlertPublisher {
     pub limits: BurstLimits,
     /// What was published without a record.
     pub unrecorded: Unrecorded,
+    /// How many alerts were published.
+    pub published: PublishedAlerts,
 }
 
 /// An alert with its severity and the id of its idempotency record.
@@ -528,7 +533,9 @@ impl AlertPublisher {
         time: &Time,
     ) -> Result<()> {
         self.publish_by_routes_of(alert.account.as_ref(), alert, account_unread, memory, time)
-            .await
+            .await?;
+        self.published.add(alert.severity);
+        Ok(())
     }
 
     /// The same for an alert with the routes of that account.
@@ -627,6 +634,7 @@ impl AlertPublisher {
                     self.release(&id, &mut memory).await;
                     return Err(error);
                 }
+                self.published.add(alert.severity);
                 self.idempotency.complete(&id).await?;
                 PublishOutcome::Published
             }

@@ -18,6 +18,7 @@ use crate::{
     },
     handler::Alerter,
     memory::Unrecorded,
+    published_alerts::PublishedAlerts,
     publisher::AlertPublisher,
     rules::Rules,
 };
@@ -45,6 +46,7 @@ pub fn with_rules(config: &Config, sdk: &SdkConfig, rules: ActiveRules) -> Queue
         publisher(config, sdk, rules, &calls),
         directory,
         root_sessions(config, sdk, &calls),
+        config.mail_topics.clone(),
     );
     QueueFunction::new(alerter, Queue::new(client!(aws_sdk_sqs, sdk, calls)), calls)
 }
@@ -76,6 +78,7 @@ pub fn publisher(
         rules,
         limits: config.limits,
         unrecorded: Unrecorded::default(),
+        published: PublishedAlerts::default(),
     }
 }
 

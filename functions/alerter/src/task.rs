@@ -1,11 +1,12 @@
-//! The messages that the function sends to its own queue.
+//! The messages of the function's queue that are no events: those that it sends itself, and those of schedules and
+//! rules of its own.
 
 use orgkeeper_shared::alert::Alert;
 use serde::{Deserialize, Serialize};
 
 use crate::summary::Summary;
 
-/// A task that the function sends to its own queue.
+/// Something to do other than an alert about an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 pub enum Task {
@@ -16,4 +17,8 @@ pub enum Task {
         /// The alert, as it was published on the topic of its severity.
         alert: Alert,
     },
+    /// Look whether the mail subscriptions are confirmed. CloudTrail records the call, so that a trail event follows.
+    Check,
+    /// CloudTrail's record of a check has arrived: the way of every alert is open.
+    TrailEvent,
 }

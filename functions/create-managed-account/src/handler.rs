@@ -16,6 +16,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     incoming::{self, Change, Lost, Message},
+    open_requests::Census,
     pipeline::{Pipeline, PipelineError},
 };
 
@@ -35,14 +36,14 @@ impl Work for Pipeline {
         let results = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
             self.process(message, time)
         });
-        let mut failures: Vec<_> = results
-            .await
-            .into_iter()
-            .filter_map(|(message, result)| {
-                let reason = result.err()?;
-                Some(Failure { message, reason })
-            })
-            .collect();
+        let mut census = None;
+        let mut failures = Vec::new();
+        for (message, result) in results.await {
+            match result {
+                Ok(counted) => census = counted.or(census),
+                Err(reason) => failures.push(Failure { message, reason }),
+            }
+        }
         // An operation that ended has released its slot.
         let started = timeout_at(time.deadline(), self.start_or_retry(Vec::new(), time)).await;
         if let (Ok(Err(error)), Some(message)) = (started, messages.first())
@@ -51,7 +52,17 @@ impl Work for Pipeline {
             let reason = EventError::Failed(PipelineError::Call(error));
             failures.push(Failure { message, reason });
         }
-        Outcomes::new(failures)
+        let outcomes = Outcomes::new(failures);
+        let Some(census) = census else {
+            return outcomes;
+        };
+        outcomes
+            .count("AccountsValid", census.valid)
+            .count("AccountsProvisioning", census.provisioning)
+            .count("AccountsAssigning", census.assigning)
+            .count("AccountsSucceeded", census.succeeded)
+            .count("AccountsFailed", census.failed)
+            .count("OldestOperationSeconds", census.oldest_operation_seconds)
     }
 }
 
@@ -122,20 +133,25 @@ impl Pipeline {
         self.send_results_tasks(files, time.now()).await
     }
 
-    async fn process(&self, message: &SqsMessage, time: &Time) -> Result<(), EventError> {
-        match incoming::message(message)? {
-            Message::OperationEnded(ended) => self.operation_ended(&ended, time.now()).await,
-            Message::Task(AccountEventsTask::Reconcile) => self
-                .reconcile(Lost::Maybe, time.now())
-                .await
-                .map_err(PipelineError::from),
-            Message::ChangesLost => self
-                .reconcile(Lost::Certainly, time.now())
-                .await
-                .map_err(PipelineError::from),
-            Message::Task(AccountEventsTask::Advance) | Message::Other => Ok(()),
-        }
-        .map_err(EventError::Failed)
+    /// Processes a message; a check of the open requests gives their numbers.
+    async fn process(
+        &self,
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Option<Census>, EventError> {
+        let lost = match incoming::message(message)? {
+            Message::OperationEnded(ended) => {
+                let ended = self.operation_ended(&ended, time.now()).await;
+                return ended.map(|()| None).map_err(EventError::Failed);
+            }
+            Message::Task(AccountEventsTask::Reconcile) => Lost::Maybe,
+            Message::ChangesLost => Lost::Certainly,
+            Message::Task(AccountEventsTask::Advance) | Message::Other => return Ok(None),
+        };
+        let census = self.reconcile(lost, time.now()).await;
+        census
+            .map(Some)
+            .map_err(|error| EventError::Failed(PipelineError::from(error)))
     }
 
     /// Starts waiting requests; if that fails for now, a task retries it.

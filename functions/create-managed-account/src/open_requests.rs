@@ -26,6 +26,23 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How long another invocation waits before it publishes what this one may have published.
 const CLAIMED: SignedDuration = SignedDuration::from_mins(3);
 
+/// How many requests have each status, and for how many seconds the oldest operation has been going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// They wait for a slot.
+    pub valid: usize,
+    /// Their accounts are being created.
+    pub provisioning: usize,
+    /// Access is being assigned.
+    pub assigning: usize,
+    /// Those of the last 14 days that succeeded.
+    pub succeeded: usize,
+    /// Those of the last 14 days that failed.
+    pub failed: usize,
+    /// The oldest operation.
+    pub oldest_operation_seconds: usize,
+}
+
 impl Pipeline {
     /// Looks after every open request and after those whose end was not published.
     ///
@@ -35,14 +52,26 @@ impl Pipeline {
         &self,
         lost: Lost,
         now: Timestamp,
-    ) -> Result<(), AwsCallError> {
+    ) -> Result<Census, AwsCallError> {
         let assigning = self.ledger.with_status(Status::Assigning, 0).await?;
         let assigned = self.send_assignments_again(&assigning, lost, now).await;
         let provisioning = self.ledger.with_status(Status::Provisioning, 0).await?;
         let reported = self
             .tell_of_long_ones(provisioning.iter().chain(&assigning), now)
             .await;
-        let published = self.publish_what_was_not(now).await;
+        let mut census = Census {
+            valid: self.ledger.with_status(Status::Valid, 0).await?.len(),
+            provisioning: provisioning.len(),
+            assigning: assigning.len(),
+            ..Census::default()
+        };
+        let open = provisioning.iter().chain(&assigning);
+        let ages = open.filter_map(|request| Some(now.duration_since(began(request)?).as_secs()));
+        census.oldest_operation_seconds = ages
+            .max()
+            .and_then(|age| age.try_into().ok())
+            .unwrap_or_default();
+        let published = self.publish_what_was_not(&mut census, now).await;
         let files: BTreeSet<String> = self
             .ledger
             .open_files()
@@ -51,7 +80,8 @@ impl Pipeline {
             .map(ToString::to_string)
             .collect();
         let written = self.send_results_tasks(files.iter(), now).await;
-        assigned.and(reported).and(published).and(written)
+        assigned.and(reported).and(published).and(written)?;
+        Ok(census)
     }
 
     /// Sends the assignments of requests again of which nothing came: their message was lost.
@@ -81,13 +111,9 @@ impl Pipeline {
         now: Timestamp,
     ) -> Result<(), AwsCallError> {
         for request in open {
-            let since = match request.status {
-                Status::Provisioning => request.started_at,
-                Status::Assigning => request.assigning_at,
-                Status::Valid | Status::Succeeded | Status::Failed => None,
+            let Some(since) = began(request) else {
+                continue;
             };
-            let Some(since) = since else { continue };
-            let since = Timestamp::from_millisecond(since).unwrap_or_default();
             if now.duration_since(since) >= LONG {
                 let alert = outcome_alert::long(request, since, &self.region, now);
                 let id = format!("long#{}#{since}", request.attempt_id());
@@ -98,13 +124,21 @@ impl Pipeline {
     }
 
     /// Publishes the end of requests whose change of the table was lost, and has their results written.
-    async fn publish_what_was_not(&self, now: Timestamp) -> Result<(), AwsCallError> {
+    async fn publish_what_was_not(
+        &self,
+        census: &mut Census,
+        now: Timestamp,
+    ) -> Result<(), AwsCallError> {
         let since = (now - LOOKED_BACK).as_millisecond();
         let mut ended: BTreeMap<String, AccountRequest> = BTreeMap::new();
-        for status in [Status::Succeeded, Status::Failed] {
-            let found = self.ledger.with_status(status, since).await?.into_iter();
+        for (status, count) in [
+            (Status::Succeeded, &mut census.succeeded),
+            (Status::Failed, &mut census.failed),
+        ] {
+            let found = self.ledger.with_status(status, since).await?;
+            *count = found.len();
             // What an earlier version has published is not in the table.
-            let ours = found.filter(|request| request.requested_at > 0 && !request.withdrawn);
+            let ours = found.into_iter().filter(|request| request.requested_at > 0 && !request.withdrawn);
             ended.extend(ours.map(|request| (told_id(&request), request)));
         }
         let ids: Vec<String> = ended.keys().cloned().collect();
@@ -173,6 +207,16 @@ impl Pipeline {
         let forget = (now + REMEMBERED).as_second();
         self.ledger.forget(deleted, forget).await
     }
+}
+
+/// When the operation that an open request waits for began.
+fn began(request: &AccountRequest) -> Option<Timestamp> {
+    let since = match request.status {
+        Status::Provisioning => request.started_at,
+        Status::Assigning => request.assigning_at,
+        Status::Valid | Status::Succeeded | Status::Failed => None,
+    };
+    Some(Timestamp::from_millisecond(since?).unwrap_or_default())
 }
 
 fn told_id(request: &AccountRequest) -> String {

@@ -25,6 +25,7 @@ use crate::{
     creator::AccountCreator,
     details::{AccountDetails, NotGiven},
     incoming::Lost,
+    open_requests::Census,
     operation::{OperationProgress, OrderOutcome},
     results_tasks::{self, ResultsTasks},
     set_up::{self, SetUpFault},
@@ -335,7 +336,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// If a call failed; whatever does not depend on it is done.
-    pub async fn reconcile(&self, lost: Lost, now: Timestamp) -> Result<(), AwsCallError> {
+    pub async fn reconcile(&self, lost: Lost, now: Timestamp) -> Result<Census, AwsCallError> {
         let time = now;
         let slots = self.ledger.operation_slots().await?;
         let found = self.ledger.read(slots.iter().map(String::as_str)).await?;
@@ -348,8 +349,8 @@ impl Pipeline {
         }));
         let reconciled: Result<(), _> = reconciled.await.into_iter().collect();
         self.release_abandoned_assignment_slots().await?;
-        self.look_after_all(lost, time).await?;
-        reconciled
+        let census = self.look_after_all(lost, time).await?;
+        reconciled.map(|()| census)
     }
 
     async fn reconcile_one(&self, request: &AccountRequest, now: i64) -> Result<(), AwsCallError> {

@@ -128,6 +128,7 @@ impl Work for Refresher {
             .count("AccountsRead", count(&counts.accounts_read))
             .count("AccountsChanged", count(&counts.accounts_changed))
             .count("AccountsGone", count(&counts.accounts_gone))
+            .count("ContactsDenied", count(&counts.contacts_denied))
             .count("FindingsReEnriched", count(&counts.findings_updated))
             .count("FindingsUnchanged", count(&counts.findings_unchanged))
             .count("FindingsRefused", count(&counts.findings_refused))

@@ -83,6 +83,8 @@ pub struct Counts {
     pub accounts_changed: AtomicUsize,
     /// Accounts that the organization no longer has.
     pub accounts_gone: AtomicUsize,
+    /// Accounts whose contacts may not be read.
+    pub contacts_denied: AtomicUsize,
     /// Findings that were re-enriched.
     pub findings_updated: AtomicUsize,
     /// Findings that needed no update.

@@ -223,7 +223,7 @@ impl Refresher {
         add(&counts.accounts_read, 1);
         let now = time.now().as_second();
         let current = old.as_ref().filter(|old| old.gone_since.is_none());
-        let new = match self.read(id, current, request, time).await? {
+        let new = match self.read(id, current, request, time, counts).await? {
             Some(new) => new,
             None => match &old {
                 Some(old) => {
@@ -281,6 +281,7 @@ impl Refresher {
         current: Option<&AccountEntry>,
         request: &RefreshRequest,
         time: &Time,
+        counts: &Counts,
     ) -> Result<Option<AccountEntry>, Arc<AwsCallError>> {
         // Without an old entry a part is not enough.
         let parts = current.map_or(Parts::ALL, |_| request.parts);
@@ -310,7 +311,10 @@ impl Refresher {
             let caller = time.invocation().account.as_ref();
             match self.live.security_contact(id, caller).await? {
                 SecurityContact::Known(contact) => contact,
-                SecurityContact::Denied => old_contact(),
+                SecurityContact::Denied => {
+                    add(&counts.contacts_denied, 1);
+                    old_contact()
+                }
             }
         } else {
             old_contact()

@@ -22,11 +22,17 @@ pub enum Unusable {
     },
 }
 
-/// The findings in the body of a message: every one of `detail.findings`.
+/// What EventBridge sends in place of findings that are only counted.
+const COUNT: &str = r#"{"task":"count"}"#;
+
+/// The findings in the body of a message: every one of `detail.findings`, none if the message is only counted.
 ///
 /// # Errors
 /// If anything in it cannot be understood: the message is then of use to a person only.
 pub fn findings_in(body: &str) -> Result<Vec<Finding>, Unusable> {
+    if body == COUNT {
+        return Ok(Vec::new());
+    }
     let event = event::read(body)?;
     event
         .findings
@@ -278,6 +284,11 @@ mod tests {
             update.user_defined_fields["enrichmentNotShown"],
             "not shown or cut: OUPath, Environment"
         );
+    }
+
+    #[test]
+    fn what_is_only_counted_has_no_findings() {
+        assert_eq!(findings_in(r#"{"task":"count"}"#).unwrap(), []);
     }
 
     #[test]

@@ -531,6 +531,11 @@ fn results<'a>(
             delay,
         }));
     }
+    // A finding that waits comes back: it shows no more that events arrive.
+    let events = messages.iter().filter(|(_, findings)| {
+        let findings = findings.as_ref();
+        findings.is_ok_and(|findings| findings.iter().all(|finding| age(finding, now) < YOUNG))
+    });
     let count = |is: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| is(outcome)).count();
     let enriched = count(|outcome| matches!(outcome, Outcome::Enriched));
     let retried = count(|outcome| matches!(outcome, Outcome::Failed(reason) if reason.retryable()));
@@ -546,6 +551,7 @@ fn results<'a>(
             "FindingsFailed",
             outcomes.len() - enriched - retried - waiting + malformed,
         )
+        .count("FindingEvents", events.count())
         .count("DirectoryHits", known)
         .count("DirectoryMisses", needed)
 }

@@ -119,17 +119,17 @@ impl Function for Remediator {
         let report = self.carry_out(&order, &calls, until).await;
         let calls = calls.take();
         Metrics::of(FUNCTION)
-            .count("AwsCalls", calls)
+            .calls(calls)
             .write(began.as_millisecond());
         match &report {
             Ok(report) => tracing::info!(
                 control = order.control,
                 outcome = ?report.outcome,
-                aws.calls = calls,
+                aws.calls = calls.sent,
                 "order carried out"
             ),
             Err(error) => {
-                tracing::warn!(control = order.control, %error, aws.calls = calls, "order failed");
+                tracing::warn!(control = order.control, %error, aws.calls = calls.sent, "order failed");
             }
         }
         Ok(report?)

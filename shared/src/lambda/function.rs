@@ -97,13 +97,13 @@ impl<W: Work> QueueFunction<W> {
             .chain(postponed_count)
             .fold(metrics, |metrics, (name, value)| metrics.count(name, value))
             .count("MessagesReturned", returned as u64)
-            .count("AwsCalls", calls)
+            .calls(calls)
             .write(time.began().as_millisecond());
         tracing::info!(
             messages = event.records.len(),
             messages.returned = returned,
             messages.postponed = postponed,
-            aws.calls = calls,
+            aws.calls = calls.sent,
             duration_ms = time.elapsed_ms(),
             "batch processed"
         );

@@ -59,12 +59,12 @@ impl<W: StreamWork> StreamFunction<W> {
         let calls = self.0.calls.take();
         Metrics::of(W::FUNCTION)
             .count("RecordsReturned", u64::from(first_failed.is_some()))
-            .count("AwsCalls", calls)
+            .calls(calls)
             .write(time.began().as_millisecond());
         tracing::info!(
             records = count,
             records.retried = first_failed.is_some(),
-            aws.calls = calls,
+            aws.calls = calls.sent,
             duration_ms = time.elapsed_ms(),
             "batch processed"
         );

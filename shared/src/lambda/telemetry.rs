@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+use crate::aws::Calls;
+
 /// The CloudWatch namespace of every orgkeeper metric.
 pub const NAMESPACE: &str = "orgkeeper";
 
@@ -52,6 +54,20 @@ impl Metrics {
         self
     }
 
+    /// Adds the calls to AWS. Most hours have none that were throttled or failed, and what is not written costs nothing.
+    #[must_use]
+    pub fn calls(self, calls: Calls) -> Self {
+        let troubles = [
+            ("AwsCallsThrottled", calls.throttled),
+            ("AwsCallsFailed", calls.failed),
+        ];
+        let counted = troubles.into_iter().filter(|(_, value)| *value > 0);
+        counted.fold(
+            self.count("AwsCalls", calls.sent),
+            |metrics, (name, value)| metrics.count(name, value),
+        )
+    }
+
     /// Adds a duration in milliseconds.
     #[must_use]
     pub fn milliseconds(mut self, name: &'static str, value: u64) -> Self {
@@ -94,6 +110,18 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_without_trouble_are_one_metric() {
+        let names = |throttled, failed| {
+            let sent = 9;
+            let calls = Calls { sent, throttled, failed };
+            let line = Metrics::of("any").calls(calls).line(0);
+            ["AwsCalls", "AwsCallsThrottled", "AwsCallsFailed"].map(|name| line[name].as_u64())
+        };
+        assert_eq!(names(0, 0), [Some(9), None, None]);
+        assert_eq!(names(2, 1), [Some(9), Some(2), Some(1)]);
+    }
 
     #[test]
     fn every_metric_is_named_and_valued() {
