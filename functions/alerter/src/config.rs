@@ -47,7 +47,7 @@ impl Config {
             error_topic: read.required("ERROR_TOPIC_ARN"),
             critical_topic: read.required("CRITICAL_TOPIC_ARN"),
             mail_topics: read
-                .optional("MAIL_TOPIC_ARNS")
+                .optional::<String>("MAIL_TOPIC_ARNS")
                 .iter()
                 .flat_map(|arns| arns.split(','))
                 .map(str::to_owned)

@@ -2,7 +2,7 @@
 //!
 //! Read it in this order:
 //! * [`settings`]: the environment, every problem in one message.
-//! * [`telemetry`]: JSON logs and CloudWatch metrics.
+//! * [`telemetry`]: JSON logs and CloudWatch metrics. [`metric_names`]: the table of those.
 //! * [`time`]: what an invocation has left.
 //! * [`outcomes`]: what became of the messages of a batch.
 //! * [`function`]: a batch in, the messages to be retried out, with metrics and one log line.
@@ -12,6 +12,7 @@
 //! A function supplies its settings, its clients and [`Work`]; its `main.rs` is [`start`] and [`run`].
 
 pub mod function;
+pub mod metric_names;
 pub mod named_error;
 pub mod outcomes;
 pub mod settings;

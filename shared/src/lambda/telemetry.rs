@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::aws::Calls;
+use crate::{aws::Calls, lambda::metric_names::is_listed};
 
 /// The CloudWatch namespace of every orgkeeper metric.
 pub const NAMESPACE: &str = "orgkeeper";
@@ -50,6 +50,11 @@ impl Metrics {
     /// Adds a count.
     #[must_use]
     pub fn count(mut self, name: &'static str, value: u64) -> Self {
+        debug_assert!(
+            is_listed(self.function, name),
+            "{} has no metric {name} in `metric_names.rs`",
+            self.function
+        );
         self.values.push((name, "Count", value));
         self
     }

@@ -41,6 +41,7 @@ macro_rules! sample {
 // After the macro, which they use.
 mod bursts;
 mod cases;
+mod check;
 mod outage;
 mod rules;
 mod vended_account;

@@ -14,7 +14,7 @@ use create_managed_account::{config::Config, pipeline::Pipeline, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     lambda::{
-        Invocation,
+        Invocation, Time, Work as _,
         stream::{StreamFunction, UnknownEvent},
     },
     principal::Principal,
@@ -373,6 +373,20 @@ impl World {
 
     async fn is_retried(&self, body: &Value) -> bool {
         self.messages(std::slice::from_ref(body)).await == ["0"]
+    }
+
+    /// What the schedule's check counts, by the names of the metrics.
+    async fn census(&self) -> BTreeMap<&'static str, u64> {
+        let bodies = [json!({ "task": "reconcile" }), json!({ "task": "advance" })];
+        let event = sqs::event(&sqs::batch(&bodies, 1));
+        let time = Time::start(Invocation {
+            now: self.now,
+            remaining: self.remaining,
+            account: MANAGEMENT_ACCOUNT.parse().ok(),
+        });
+        let outcomes = self.handler.0.work().work(&event.records, &time).await;
+        assert!(outcomes.failures.is_empty());
+        outcomes.counts.into_iter().collect()
     }
 
     async fn reconcile(&self) -> bool {
@@ -1438,6 +1452,41 @@ fn assigning_since(name: &str, seconds: i64) -> AccountRequest {
         assigning_at: Some(before(seconds)),
         ..with_access(waiting(name))
     }
+}
+
+#[tokio::test]
+async fn the_schedule_counts_the_requests_by_status_and_times_the_oldest_operation() {
+    let waits = AccountRequest {
+        queued_at: before(-3_600),
+        ..waiting("waits")
+    };
+    let world = plain(
+        FACTORY,
+        [
+            waits,
+            in_progress("payments", Some("rec-1")),
+            assigning_since("young", 590),
+            assigning_since("old", 4_000),
+            succeeded("done"),
+            failed("broken"),
+            failed("broken-too"),
+        ],
+    )
+    .await;
+    let counted = world.census().await;
+    let expected = [
+        ("AccountsAssigning", 2),
+        ("AccountsFailed", 2),
+        ("AccountsSucceeded", 1),
+        ("OldestOperationSeconds", 4_000),
+    ];
+    for (name, count) in expected {
+        assert_eq!(counted.get(name), Some(&count), "{counted:?}");
+    }
+    assert_eq!(counted["AccountsValid"] + counted["AccountsProvisioning"], 2, "{counted:?}");
+    let idle = plain(FACTORY, []).await.census().await;
+    assert_eq!(idle.len(), 6);
+    assert!(idle.values().all(|count| *count == 0), "{idle:?}");
 }
 
 #[tokio::test]

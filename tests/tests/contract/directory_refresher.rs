@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use directory_refresher::{config::Config, setup};
+use directory_refresher::{config::Config, refresher::Refresher, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::lambda::Invocation;
+use orgkeeper_shared::lambda::{Invocation, QueueFunction, Time, Work as _};
 use orgkeeper_tests::{
     dynamodb::{ACCOUNT_DIRECTORY as TABLE, ORGANIZATIONAL_UNITS as UNITS},
     organization::{MANAGEMENT_ACCOUNT, Organization, account, directory_item, finding},
@@ -47,9 +47,20 @@ async fn returned_with(wire: &Wire, bodies: &[Value], enrich: &str) -> Vec<Strin
 async fn returned_at(
     wire: &Wire,
     bodies: &[Value],
-    (enrich, role, percent): (&str, &str, &str),
+    settings: (&str, &str, &str),
     seconds: u64,
 ) -> Vec<String> {
+    let (function, invocation) = function_at(wire, settings, seconds).await;
+    let event = sqs::event(&sqs::batch(bodies, 1));
+    sqs::returned(function.handle(event, invocation).await)
+}
+
+/// The function with these settings, and an invocation that lasts so many seconds.
+async fn function_at(
+    wire: &Wire,
+    (enrich, role, percent): (&str, &str, &str),
+    seconds: u64,
+) -> (QueueFunction<Refresher>, Invocation) {
     let settings = |name: &str| {
         let value = match name {
             "ENRICH_FINDINGS" => enrich,
@@ -69,8 +80,19 @@ async fn returned_at(
         remaining: Duration::from_secs(seconds),
         account: MANAGEMENT_ACCOUNT.parse().ok(),
     };
+    (function, invocation)
+}
+
+/// The accounts whose contacts a batch counts as denied.
+async fn contacts_denied(wire: &Wire, bodies: &[Value]) -> u64 {
+    let (function, invocation) = function_at(wire, ("on", "", "0"), 30).await;
     let event = sqs::event(&sqs::batch(bodies, 1));
-    sqs::returned(function.handle(event, invocation).await)
+    let time = Time::start(invocation);
+    let outcomes = function.work().work(&event.records, &time).await;
+    assert!(outcomes.failures.is_empty());
+    let mut counts = outcomes.counts.into_iter();
+    let denied = counts.find(|(name, _)| *name == "ContactsDenied");
+    denied.unwrap().1
 }
 
 /// A wire over an organization; `special` answers first.
@@ -888,6 +910,23 @@ async fn the_contact_falls_back_to_operations_and_then_to_the_primary_one() {
         let stored = organization.stored(&account(0)).unwrap();
         assert_eq!(stored["SecurityContact"], expected);
     }
+}
+
+/// Without trusted access for Account Management AWS refuses the contacts of every account but the caller's own.
+#[tokio::test]
+async fn contacts_that_may_not_be_read_are_counted() {
+    let (organization, wire) = cold(|call| {
+        let contact = ["GetAlternateContact", "GetContactInformation"];
+        (contact.contains(&&*call.operation) && call.body["AccountId"].is_string())
+            .then(|| Answer::error(403, "AccessDeniedException"))
+    })
+    .await;
+    let own = json!({ "task": "refresh", "accounts": [{ "id": MANAGEMENT_ACCOUNT }] });
+    let tags = json!({ "task": "refresh", "accounts": [{ "id": account(1) }], "only": "tags" });
+    assert_eq!(contacts_denied(&wire, &[refresh(0), refresh(1), own.clone()]).await, 2);
+    assert!(organization.stored(&account(0)).is_some());
+    // A part without contacts asks for none.
+    assert_eq!(contacts_denied(&wire, &[tags, own]).await, 0);
 }
 
 #[tokio::test]

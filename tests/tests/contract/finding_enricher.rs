@@ -108,6 +108,34 @@ async fn cold(special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static)
     organization(Organization::cold(20), special).await
 }
 
+/// Findings of controls that Security Hub checks every day are counted, enriched or not, and one that waits is not.
+#[tokio::test]
+async fn events_are_counted_as_they_arrive() {
+    let wire = Wire::start(|call| match call.operation.as_str() {
+        "BatchGetItem" => Answer::ok(json!({ "Responses": { TABLE: [] }, "UnprocessedKeys": {} })),
+        _ => Answer::ok(json!({ "Successful": [], "Failed": [] })),
+    })
+    .await
+    .unwrap();
+    let old = imported("2026-03-01T09:15:30Z", &[finding("old", &account(0))]).to_string();
+    let count = r#"{"task":"count"}"#;
+    let records = [
+        record("count", count, 1),
+        record("counted-again", count, 1),
+        message("new", 0),
+        record("old", &old, 1),
+        record("no-event", "{}", 1),
+    ];
+    let function = function(&wire, &[]).await;
+    let event = sqs::event(&records);
+    let time = Time::start(invocation());
+    let outcomes = function.work().work(&event.records, &time).await;
+    let counted = |name| outcomes.counts.iter().find(|(of, _)| *of == name).unwrap().1;
+    assert_eq!(counted("FindingEvents"), 3);
+    assert_eq!(counted("FindingsWaiting"), 2);
+    assert_eq!(outcomes.failures.len(), 1);
+}
+
 #[tokio::test]
 async fn findings_of_an_account_share_one_update_that_says_whose_it_is() {
     let wire = warm(|_| None).await;

@@ -12,6 +12,7 @@ mod dynamodb;
 mod event_rules;
 mod finding_archiver;
 mod finding_enricher;
+mod metrics;
 mod new_account_handler;
 mod operator;
 mod playbook;
