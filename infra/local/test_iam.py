@@ -149,17 +149,17 @@ class Policies(Case):
 
     def test_what_services_send_counts_as_over_tls(self):
         plain = deny("sqs:*", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
-        events = allow("sqs:SendMessage", Principal={"Service": "events.amazonaws.com"})
-        url, arn = cloud.queue("only-tls", Policy=policy(events, plain))
-        cloud.rule("only-tls", {"source": ["only-tls"]}, Arn=arn)
-        cloud.put_event("only-tls", word="over TLS")
+        topics = allow("sqs:SendMessage", Principal={"Service": "sns.amazonaws.com"})
+        url, arn = cloud.queue("only-tls", Policy=policy(topics, plain))
+        sns = cloud.client("sns")
+        topic = sns.create_topic(Name="only-tls")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
         # By a schedule, so that no call has started it.
-        client = cloud.client("events")
-        client.put_rule(Name="only-tls-schedule", ScheduleExpression="rate(1 minute)")
-        client.put_targets(Rule="only-tls-schedule", Targets=[{"Id": "1", "Arn": arn, "Input": '{"by": "schedule"}'}])
-        bodies = [json.loads(message["Body"]) for message in cloud.messages(url, 2, seconds=70)]
-        self.assertEqual(
-            sorted(body.get("by", "event") for body in bodies), ["event", "schedule"])
+        cloud.client("scheduler").create_schedule(
+            Name="only-tls", ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2)),
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": topic, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/any", "Input": "by itself"})
+        self.assertEqual(cloud.messages(url, seconds=8)[0]["Body"], "by itself")
 
     def session_again(self, *own):
         self.name += "-again"

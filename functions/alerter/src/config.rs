@@ -75,7 +75,9 @@ mod tests {
             let optional = name.starts_with("BURST") || name == "ACCOUNT_DIRECTORY_TABLE";
             match changed {
                 Some((_, value)) => Some((*value).to_owned()),
-                None if optional || ["ALERT_RULES_PARAMETER", "MAIL_TOPIC_ARNS"].contains(&name) => {
+                None if optional
+                    || ["ALERT_RULES_PARAMETER", "MAIL_TOPIC_ARNS"].contains(&name) =>
+                {
                     None
                 }
                 None => Some(name.to_lowercase()),

@@ -138,7 +138,9 @@ impl Pipeline {
             let found = self.ledger.with_status(status, since).await?;
             *count = found.len();
             // What an earlier version has published is not in the table.
-            let ours = found.into_iter().filter(|request| request.requested_at > 0 && !request.withdrawn);
+            let ours = found
+                .into_iter()
+                .filter(|request| request.requested_at > 0 && !request.withdrawn);
             ended.extend(ours.map(|request| (told_id(&request), request)));
         }
         let ids: Vec<String> = ended.keys().cloned().collect();

@@ -120,7 +120,11 @@ mod tests {
     fn calls_without_trouble_are_one_metric() {
         let names = |throttled, failed| {
             let sent = 9;
-            let calls = Calls { sent, throttled, failed };
+            let calls = Calls {
+                sent,
+                throttled,
+                failed,
+            };
             let line = Metrics::of("any").calls(calls).line(0);
             ["AwsCalls", "AwsCallsThrottled", "AwsCallsFailed"].map(|name| line[name].as_u64())
         };

@@ -1483,7 +1483,11 @@ async fn the_schedule_counts_the_requests_by_status_and_times_the_oldest_operati
     for (name, count) in expected {
         assert_eq!(counted.get(name), Some(&count), "{counted:?}");
     }
-    assert_eq!(counted["AccountsValid"] + counted["AccountsProvisioning"], 2, "{counted:?}");
+    assert_eq!(
+        counted["AccountsValid"] + counted["AccountsProvisioning"],
+        2,
+        "{counted:?}"
+    );
     let idle = plain(FACTORY, []).await.census().await;
     assert_eq!(idle.len(), 6);
     assert!(idle.values().all(|count| *count == 0), "{idle:?}");

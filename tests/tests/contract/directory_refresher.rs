@@ -923,7 +923,10 @@ async fn contacts_that_may_not_be_read_are_counted() {
     .await;
     let own = json!({ "task": "refresh", "accounts": [{ "id": MANAGEMENT_ACCOUNT }] });
     let tags = json!({ "task": "refresh", "accounts": [{ "id": account(1) }], "only": "tags" });
-    assert_eq!(contacts_denied(&wire, &[refresh(0), refresh(1), own.clone()]).await, 2);
+    assert_eq!(
+        contacts_denied(&wire, &[refresh(0), refresh(1), own.clone()]).await,
+        2
+    );
     assert!(organization.stored(&account(0)).is_some());
     // A part without contacts asks for none.
     assert_eq!(contacts_denied(&wire, &[tags, own]).await, 0);

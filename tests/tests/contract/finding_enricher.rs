@@ -9,7 +9,7 @@ use std::{
 
 use finding_enricher::{config::Config, handler::Enricher, setup};
 use jiff::Timestamp;
-use orgkeeper_shared::lambda::{Invocation, QueueFunction};
+use orgkeeper_shared::lambda::{Invocation, QueueFunction, Time, Work as _};
 use orgkeeper_tests::{
     dynamodb::ACCOUNT_DIRECTORY as TABLE,
     log::CapturedLog,
@@ -130,7 +130,14 @@ async fn events_are_counted_as_they_arrive() {
     let event = sqs::event(&records);
     let time = Time::start(invocation());
     let outcomes = function.work().work(&event.records, &time).await;
-    let counted = |name| outcomes.counts.iter().find(|(of, _)| *of == name).unwrap().1;
+    let counted = |name| {
+        outcomes
+            .counts
+            .iter()
+            .find(|(of, _)| *of == name)
+            .unwrap()
+            .1
+    };
     assert_eq!(counted("FindingEvents"), 3);
     assert_eq!(counted("FindingsWaiting"), 2);
     assert_eq!(outcomes.failures.len(), 1);

@@ -88,7 +88,11 @@ fn metrics_of_alarm(alarm: &Value) -> Result<Vec<Metric>> {
         let one = one.pointer("/Fn::If/1").unwrap_or(one);
         if let Some(of) = one.pointer("/MetricStat/Metric") {
             let function = function_of(&of["Dimensions"]);
-            found.push(metric(text(&of["Namespace"]), text(&of["MetricName"]), function));
+            found.push(metric(
+                text(&of["Namespace"]),
+                text(&of["MetricName"]),
+                function,
+            ));
         } else if text(&one["Expression"]).starts_with("SELECT") {
             let query = text(&one["Expression"]);
             found.push(metric(
@@ -128,7 +132,11 @@ fn metrics_of_row(row: &Value, above: &mut Vec<String>) -> Result<Option<Metric>
         }
         return Ok(None);
     }
-    let cells = row.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let cells = row
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let full: Vec<String> = cells
         .enumerate()
         .map(|(place, cell)| match (cell, above.get(place)) {
@@ -192,16 +200,23 @@ fn a_metric_that_nobody_writes_is_noticed() -> Result<()> {
         json!({ "Namespace": NAMESPACE, "MetricName": name,
         "Dimensions": [{ "Name": "Function", "Value": "alerter" }] })
     };
-    let written = |name: &str| Ok::<_, anyhow::Error>(metrics_of_alarm(&alarm(name))?.iter().all(is_written));
+    let written =
+        |name: &str| Ok::<_, anyhow::Error>(metrics_of_alarm(&alarm(name))?.iter().all(is_written));
     ensure!(written("TrailEvents")? && !written("TrailEvent")? && !written("FindingEvents")?);
     let query = json!({ "Metrics": [{ "Id": "a", "Expression": "SELECT SUM(FailedInvocation) FROM \"AWS/Events\"" }] });
     ensure!(!metrics_of_alarm(&query)?.iter().all(is_written));
     let mut above = Vec::new();
     for (row, expected) in [
-        (json!([NAMESPACE, "AlertsPosted", "Function", "slack-notifier"]), true),
+        (
+            json!([NAMESPACE, "AlertsPosted", "Function", "slack-notifier"]),
+            true,
+        ),
         (json!([".", "AlertsDuplicate", ".", "."]), true),
         (json!([".", "AlertsPublished", ".", "."]), false),
-        (json!([{ "expression": "SEARCH('{orgkeeper,Function} MetricName=\"Calls\"', 'Sum', 300)" }]), false),
+        (
+            json!([{ "expression": "SEARCH('{orgkeeper,Function} MetricName=\"Calls\"', 'Sum', 300)" }]),
+            false,
+        ),
     ] {
         let metric = metrics_of_row(&row, &mut above)?.context("a metric")?;
         ensure!(is_written(&metric) == expected, "{row}");
@@ -239,8 +254,15 @@ fn every_metric_is_in_the_table_for_operators() -> Result<()> {
 /// A handler that writes a metric without a row here panics; a row without a handler is found here.
 #[test]
 fn every_metric_is_written_by_its_function() -> Result<()> {
-    let folders = |function: &str| [format!("functions/{function}/src"), "shared/src/lambda".into()];
-    let all = METRICS_OF_ALL.iter().map(|name| ("finding-enricher", *name));
+    let folders = |function: &str| {
+        [
+            format!("functions/{function}/src"),
+            "shared/src/lambda".into(),
+        ]
+    };
+    let all = METRICS_OF_ALL
+        .iter()
+        .map(|name| ("finding-enricher", *name));
     let own = METRICS
         .iter()
         .flat_map(|(function, names)| names.iter().map(|name| (*function, *name)));
@@ -283,8 +305,16 @@ async fn throttled_and_failed_calls_are_counted_and_answers_are_not() {
         (400, "ConditionalCheckFailedException", false, false),
         (400, "ResourceNotFoundException", false, false),
     ] {
-        let Calls { sent, throttled: slow, failed: broken } = calls_after(Answer::error(status, code)).await;
+        let Calls {
+            sent,
+            throttled: slow,
+            failed: broken,
+        } = calls_after(Answer::error(status, code)).await;
         let counted = |is: bool| if is { sent } else { 0 };
-        assert_eq!((slow, broken), (counted(throttled), counted(failed)), "{status} {code}");
+        assert_eq!(
+            (slow, broken),
+            (counted(throttled), counted(failed)),
+            "{status} {code}"
+        );
     }
 }

@@ -16,7 +16,11 @@ fn subscriptions(of: &[(&str, &str)], more: bool) -> Answer {
             )
         })
         .collect();
-    let token = if more { "<NextToken>more</NextToken>" } else { "" };
+    let token = if more {
+        "<NextToken>more</NextToken>"
+    } else {
+        ""
+    };
     Answer::xml(
         200,
         &format!(
@@ -38,7 +42,11 @@ async fn counts(
     tasks: &[&str],
 ) -> (BTreeMap<&'static str, u64>, usize) {
     let config = config(&[("MAIL_TOPIC_ARNS", mail_topics)]);
-    let function = setup::with_rules(&config, &stage.wire.sdk_config().await, Rules::default().into());
+    let function = setup::with_rules(
+        &config,
+        &stage.wire.sdk_config().await,
+        Rules::default().into(),
+    );
     let records: Vec<Value> = tasks.iter().map(|task| record(task, task, 1)).collect();
     let event = sqs::event(&records);
     let time = Time::start(Invocation {
@@ -47,7 +55,10 @@ async fn counts(
         account: None,
     });
     let outcomes = function.work().work(&event.records, &time).await;
-    (outcomes.counts.into_iter().collect(), outcomes.failures.len())
+    (
+        outcomes.counts.into_iter().collect(),
+        outcomes.failures.len(),
+    )
 }
 
 const CHECK: &str = r#"{"task":"check"}"#;
@@ -59,9 +70,21 @@ async fn topics_whose_mail_nobody_confirmed_are_counted() {
     let errors = topic("error");
     for (mail, answers, expected) in [
         // One page each, in the order of the settings, the topic of errors last.
-        (all.as_str(), vec![vec![CONFIRMED], vec![SLACK, CONFIRMED], vec![CONFIRMED]], 0),
+        (
+            all.as_str(),
+            vec![vec![CONFIRMED], vec![SLACK, CONFIRMED], vec![CONFIRMED]],
+            0,
+        ),
         (&all, vec![vec![PENDING], vec![], vec![SLACK]], 3),
-        (&all, vec![vec![PENDING, CONFIRMED], vec![PENDING, SLACK], vec![CONFIRMED]], 1),
+        (
+            &all,
+            vec![
+                vec![PENDING, CONFIRMED],
+                vec![PENDING, SLACK],
+                vec![CONFIRMED],
+            ],
+            1,
+        ),
         (&errors, vec![vec![PENDING]], 1),
         // Nobody gave an address: the topic of errors is read for the trail event alone.
         ("", vec![vec![]], 0),
@@ -71,7 +94,11 @@ async fn topics_whose_mail_nobody_confirmed_are_counted() {
         let answers = answers.iter().map(|of| subscriptions(of, false)).collect();
         stage.fail("ListSubscriptionsByTopic", answers);
         let (counts, failed) = counts(&stage, mail, &[CHECK]).await;
-        assert_eq!((counts.get("TopicsUnconfirmed"), failed), (Some(&expected), 0), "{mail}");
+        assert_eq!(
+            (counts.get("TopicsUnconfirmed"), failed),
+            (Some(&expected), 0),
+            "{mail}"
+        );
         let calls = stage.wire.calls_of("ListSubscriptionsByTopic");
         assert_eq!(calls.len(), asked);
         assert_eq!(calls.last().unwrap().body["TopicArn"], errors.as_str());
@@ -82,7 +109,10 @@ async fn topics_whose_mail_nobody_confirmed_are_counted() {
 #[tokio::test]
 async fn a_confirmed_subscription_can_be_on_a_later_page() {
     let stage = Stage::new().await;
-    let pages = vec![subscriptions(&[SLACK; 100], true), subscriptions(&[CONFIRMED], false)];
+    let pages = vec![
+        subscriptions(&[SLACK; 100], true),
+        subscriptions(&[CONFIRMED], false),
+    ];
     stage.fail("ListSubscriptionsByTopic", pages);
     let (counts, _) = counts(&stage, &topic("error"), &[CHECK]).await;
     assert_eq!(counts["TopicsUnconfirmed"], 0);
@@ -92,7 +122,14 @@ async fn a_confirmed_subscription_can_be_on_a_later_page() {
 async fn only_a_check_counts_topics_and_only_a_record_counts_as_one() {
     let stage = Stage::new().await;
     let (counted, failed) = counts(&stage, "", &[TRAIL_EVENT, TRAIL_EVENT]).await;
-    assert_eq!((counted.get("TrailEvents"), counted.get("TopicsUnconfirmed"), failed), (Some(&2), None, 0));
+    assert_eq!(
+        (
+            counted.get("TrailEvents"),
+            counted.get("TopicsUnconfirmed"),
+            failed
+        ),
+        (Some(&2), None, 0)
+    );
     assert_eq!(counted["AlertsUnrecognized"], 0);
     let (counted, _) = counts(&stage, "", &[sample!("root-use")]).await;
     assert_eq!(counted.get("TrailEvents"), None);
@@ -105,7 +142,10 @@ async fn only_a_check_counts_topics_and_only_a_record_counts_as_one() {
 #[tokio::test]
 async fn a_check_that_fails_is_retried_and_counts_nothing() {
     let stage = Stage::new().await;
-    stage.fail("ListSubscriptionsByTopic", vec![Answer::query_error(403, "AuthorizationError")]);
+    stage.fail(
+        "ListSubscriptionsByTopic",
+        vec![Answer::query_error(403, "AuthorizationError")],
+    );
     let (counted, failed) = counts(&stage, "", &[CHECK]).await;
     assert_eq!((counted.get("TopicsUnconfirmed"), failed), (None, 1));
 }
