@@ -15,8 +15,8 @@ use orgkeeper_shared::{
 use tokio::time::timeout_at;
 
 use crate::{
+    census::Census,
     incoming::{self, Change, Lost, Message},
-    open_requests::Census,
     pipeline::{Pipeline, PipelineError},
 };
 

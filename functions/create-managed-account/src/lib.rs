@@ -7,7 +7,7 @@
 //! * [`creator`]: how an account is created, by [`account_factory`] or by [`create_account`] alone.
 //! * [`details`]: what an account gets beside its access.
 //! * [`pipeline`]: which request gets a slot, and what the end of an operation leads to.
-//! * [`open_requests`]: what the schedule does about requests that nothing comes for any more.
+//! * [`open_requests`]: what the schedule does about requests that nothing comes for any more. [`census`]: what it counts.
 //! * [`results_tasks`]: which files have their results written soon.
 //! * [`set_up`]: what is said where the set-up has to be changed first.
 //! * [`outcome_alert`]: the alert about the outcome of a request.
@@ -18,6 +18,7 @@
 
 pub mod account_factory;
 pub mod calls;
+pub mod census;
 pub mod config;
 pub mod create_account;
 pub mod creator;

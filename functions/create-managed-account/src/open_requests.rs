@@ -13,7 +13,7 @@ use orgkeeper_shared::{
     vending::request::{AccountRequest, Status},
 };
 
-use crate::{incoming::Lost, outcome_alert, pipeline::Pipeline};
+use crate::{census::Census, incoming::Lost, outcome_alert, pipeline::Pipeline};
 
 /// Assignments of which nothing came are sent again after so many times the wait for an operation.
 const ASSIGNMENTS_WAIT: u32 = 5;
@@ -25,23 +25,6 @@ const LOOKED_BACK: SignedDuration = SignedDuration::from_hours(14 * 24);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How long another invocation waits before it publishes what this one may have published.
 const CLAIMED: SignedDuration = SignedDuration::from_mins(3);
-
-/// How many requests have each status, and for how many seconds the oldest operation has been going on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// They wait for a slot.
-    pub valid: usize,
-    /// Their accounts are being created.
-    pub provisioning: usize,
-    /// Access is being assigned.
-    pub assigning: usize,
-    /// Those of the last 14 days that succeeded.
-    pub succeeded: usize,
-    /// Those of the last 14 days that failed.
-    pub failed: usize,
-    /// The oldest operation.
-    pub oldest_operation_seconds: usize,
-}
 
 impl Pipeline {
     /// Looks after every open request and after those whose end was not published.

@@ -22,10 +22,10 @@ use orgkeeper_shared::{
 use serde_json::json;
 
 use crate::{
+    census::Census,
     creator::AccountCreator,
     details::{AccountDetails, NotGiven},
     incoming::Lost,
-    open_requests::Census,
     operation::{OperationProgress, OrderOutcome},
     results_tasks::{self, ResultsTasks},
     set_up::{self, SetUpFault},
