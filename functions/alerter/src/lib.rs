@@ -10,8 +10,8 @@
 //! * [`burst_window`]: which alerts are published, and which are summarized. [`held_alerts`]: what is known of those.
 //!   [`memory`]: how long the memory of that is waited for.
 //! * [`gateway`]: the files that call AWS.
-//! * [`publisher`]: publishes each alert once. [`published_alerts`]: how many of each severity. [`handler`]: a batch of messages in, the messages to be retried
-//!   out. [`setup`]: the clients.
+//! * [`publisher`]: publishes each alert once. [`published_alerts`]: how many of each severity.
+//! * [`handler`]: a batch of messages in, the messages to be retried out. [`setup`]: the clients.
 //! * [`calls`]: what it may call, as IAM names it.
 
 pub mod active_rules;
