@@ -19,6 +19,8 @@ pub struct AlertTopics {
 impl AlertTopics {
     /// What it calls.
     pub const CALLS: &[&str] = &["sns:Publish"];
+    /// What looking for confirmed mail calls.
+    pub const CHECK: &[&str] = &["sns:ListSubscriptionsByTopic"];
 
     /// What the check of mail subscriptions calls.
     pub const CHECK: &[&str] = &["sns:ListSubscriptionsByTopic"];

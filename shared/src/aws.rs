@@ -74,7 +74,7 @@ pub use client;
 
 /// Requests to AWS, retries by the SDK included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct CallCounts {
     /// All of them.
     pub sent: u64,
     /// Those that AWS throttled.
@@ -91,9 +91,9 @@ pub struct CallCounter(Arc<[AtomicU64; 3]>);
 impl CallCounter {
     /// The requests since the last call of this.
     #[must_use]
-    pub fn take(&self) -> Calls {
+    pub fn take(&self) -> CallCounts {
         let [sent, throttled, failed] = &*self.0;
-        Calls {
+        CallCounts {
             sent: sent.swap(0, Ordering::Relaxed),
             throttled: throttled.swap(0, Ordering::Relaxed),
             failed: failed.swap(0, Ordering::Relaxed),

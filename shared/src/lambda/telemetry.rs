@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{aws::Calls, lambda::metric_names::is_listed};
+use crate::{aws::CallCounts, lambda::metric_names::is_listed};
 
 /// The CloudWatch namespace of every orgkeeper metric.
 pub const NAMESPACE: &str = "orgkeeper";
@@ -61,7 +61,7 @@ impl Metrics {
 
     /// Adds the calls to AWS. Most hours have none that were throttled or failed, and what is not written costs nothing.
     #[must_use]
-    pub fn calls(self, calls: Calls) -> Self {
+    pub fn calls(self, calls: CallCounts) -> Self {
         let troubles = [
             ("AwsCallsThrottled", calls.throttled),
             ("AwsCallsFailed", calls.failed),
@@ -120,7 +120,7 @@ mod tests {
     fn calls_without_trouble_are_one_metric() {
         let names = |throttled, failed| {
             let sent = 9;
-            let calls = Calls {
+            let calls = CallCounts {
                 sent,
                 throttled,
                 failed,

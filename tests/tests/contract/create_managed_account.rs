@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lambda_events::sqs::SqsEvent;
 use create_managed_account::{config::Config, pipeline::Pipeline, setup};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
@@ -378,7 +379,7 @@ impl World {
     /// What the schedule's check counts, by the names of the metrics.
     async fn census(&self) -> BTreeMap<&'static str, u64> {
         let bodies = [json!({ "task": "reconcile" }), json!({ "task": "advance" })];
-        let event = sqs::event(&sqs::batch(&bodies, 1));
+        let event: SqsEvent = sqs::event(&sqs::batch(&bodies, 1));
         let time = Time::start(Invocation {
             now: self.now,
             remaining: self.remaining,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lambda_events::sqs::SqsEvent;
 use directory_refresher::{config::Config, refresher::Refresher, setup};
 use jiff::Timestamp;
 use orgkeeper_shared::lambda::{Invocation, QueueFunction, Time, Work as _};
@@ -86,7 +87,7 @@ async fn function_at(
 /// The accounts whose contacts a batch counts as denied.
 async fn contacts_denied(wire: &Wire, bodies: &[Value]) -> u64 {
     let (function, invocation) = function_at(wire, ("on", "", "0"), 30).await;
-    let event = sqs::event(&sqs::batch(bodies, 1));
+    let event: SqsEvent = sqs::event(&sqs::batch(bodies, 1));
     let time = Time::start(invocation);
     let outcomes = function.work().work(&event.records, &time).await;
     assert!(outcomes.failures.is_empty());

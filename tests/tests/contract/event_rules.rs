@@ -98,11 +98,11 @@ fn rules_to(queue: &str) -> Result<Rules> {
     )
 }
 
-/// The stack's rules for alerts on the default bus.
+/// The stack's rules for alerts on the default bus, without those that send a constant message in place of the event.
 fn own_rules() -> Result<Rules> {
     let rules = rules_to("AlertsQueue")?.into_iter();
     Ok(rules
-        .filter(|(_, rule)| rule["EventBusName"].is_null())
+        .filter(|(_, rule)| rule["EventBusName"].is_null() && rule["Targets"][0]["Input"].is_null())
         .collect())
 }
 

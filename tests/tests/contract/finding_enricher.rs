@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lambda_events::sqs::SqsEvent;
 use finding_enricher::{config::Config, handler::Enricher, setup};
 use jiff::Timestamp;
 use orgkeeper_shared::lambda::{Invocation, QueueFunction, Time, Work as _};
@@ -127,7 +128,7 @@ async fn events_are_counted_as_they_arrive() {
         record("no-event", "{}", 1),
     ];
     let function = function(&wire, &[]).await;
-    let event = sqs::event(&records);
+    let event: SqsEvent = sqs::event(&records);
     let time = Time::start(invocation());
     let outcomes = function.work().work(&event.records, &time).await;
     let counted = |name| {

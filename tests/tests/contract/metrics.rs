@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use orgkeeper_shared::{
-    aws::{CallCounter, Calls},
+    aws::{CallCounter, CallCounts},
     idempotency::IdempotencyTable,
     lambda::{
         metric_names::{METRICS, METRICS_OF_ALL},
@@ -281,7 +281,7 @@ fn every_metric_is_written_by_its_function() -> Result<()> {
 }
 
 /// What became of the calls that an answer of DynamoDB or of SNS ends.
-async fn calls_after(answer: Answer) -> Calls {
+async fn calls_after(answer: Answer) -> CallCounts {
     let wire = Wire::start(move |_| answer.clone()).await.unwrap();
     let (sdk, calls) = (wire.sdk_config().await, CallCounter::default());
     let table = IdempotencyTable::connect(&sdk, &calls, "AlertsSent");
@@ -289,7 +289,7 @@ async fn calls_after(answer: Answer) -> Calls {
     let sent = wire.calls().len() as u64;
     let counted = calls.take();
     assert_eq!(counted.sent, sent);
-    assert_eq!(calls.take(), Calls::default());
+    assert_eq!(calls.take(), CallCounts::default());
     counted
 }
 
@@ -305,7 +305,7 @@ async fn throttled_and_failed_calls_are_counted_and_answers_are_not() {
         (400, "ConditionalCheckFailedException", false, false),
         (400, "ResourceNotFoundException", false, false),
     ] {
-        let Calls {
+        let CallCounts {
             sent,
             throttled: slow,
             failed: broken,

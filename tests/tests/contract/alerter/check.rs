@@ -1,5 +1,6 @@
 //! The hourly check: mail subscriptions, and the record that CloudTrail makes of it.
 
+use aws_lambda_events::sqs::SqsEvent;
 use orgkeeper_shared::lambda::{Time, Work as _};
 
 use super::*;
@@ -48,7 +49,7 @@ async fn counts(
         Rules::default().into(),
     );
     let records: Vec<Value> = tasks.iter().map(|task| record(task, task, 1)).collect();
-    let event = sqs::event(&records);
+    let event: SqsEvent = sqs::event(&records);
     let time = Time::start(Invocation {
         now: NOW.parse().unwrap(),
         remaining: Duration::from_secs(20),
