@@ -153,11 +153,11 @@ class Cloud:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.read()
 
-    def function(self, name, behaviour, account=ACCOUNT):
-        """Makes a function; returns its ARN."""
+    def function(self, name, behaviour, account=ACCOUNT, role="any"):
+        """Makes a function with a role of its account; returns its ARN."""
         arn = self.client("lambda", account).create_function(
             FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=10,
-            Role=f"arn:aws:iam::{account}:role/any", Code={"ZipFile": bootstrap_zip()},
+            Role=f"arn:aws:iam::{account}:role/{role}", Code={"ZipFile": bootstrap_zip()},
             Environment={"Variables": {"BEHAVIOUR": behaviour, "KEEP": str(self.directory / name)}},
         )["FunctionArn"]
         return arn
@@ -168,6 +168,11 @@ class Cloud:
         wait_for(lambda: file.exists() and len(file.read_text().splitlines()) >= count, seconds,
                  f"{name} was not called {count} times within {seconds} s")
         return [json.loads(line) for line in file.read_text().splitlines()]
+
+    def permissions_used(self, role):
+        """The permissions by which calls of a role were allowed: action, and how many permissions allow it."""
+        lines = (self.directory / "permissions.jsonl").read_text(encoding="utf-8").splitlines()
+        return {(use["action"], len(use["by"])) for use in map(json.loads, lines) if use["role"] == role}
 
     def rule(self, name, pattern, account=ACCOUNT, **target):
         """Makes a rule with one target."""

@@ -4,6 +4,7 @@ With AUTH=true MiniStack checks each call: signature, session, trust policy, ide
 permissions boundary, and the policy of the resource. `ministack_patches.py` lists the patches and explains their form.
 """
 
+import contextvars
 import ipaddress
 import json
 import re
@@ -31,6 +32,25 @@ FRONT_DOOR_SERVICES = {
     "sso": "sso-admin",
 }
 CALLER_HEADER = "x-orgkeeper-caller"
+
+# The actions of Service Catalog with condition keys for the owner ("Actions, resources, and condition keys for AWS Service
+# Catalog"), of those that are called here.
+ACTIONS_ON_PROVISIONED_PRODUCTS = {f"servicecatalog:{name}" for name in (
+    "DescribeProvisionedProduct", "DescribeRecord", "SearchProvisionedProducts", "TerminateProvisionedProduct",
+    "UpdateProvisionedProduct")}
+
+# The resources of the front door's services that a call is checked on beside the first: operation -> members of its body,
+# with the form of the ARN where it is not the value itself.
+FURTHER_RESOURCES = {
+    "sso:CreateAccountAssignment": {"InstanceArn": "{}", "TargetId": "arn:aws:sso:::account/{}"},
+    "sso:DescribePermissionSet": {"InstanceArn": "{}"},
+    "organizations:MoveAccount": {"SourceParentId": None, "DestinationParentId": None},
+    "identitystore:DescribeGroup": {"IdentityStoreId": "arn:aws:identitystore::{account}:identitystore/{}"},
+    "identitystore:ListGroups": {"": "arn:aws:identitystore:::group/any"},
+    "identitystore:GetUserId": {"": "arn:aws:identitystore:::user/any"},
+    "identitystore:ListGroupMembershipsForMember": {
+        "": "arn:aws:identitystore:::membership/any", "MemberId": "arn:aws:identitystore:::user/any"},
+}
 
 # Ids of EC2's resources that MiniStack's check does not know, or names otherwise: parameter -> form of the ARN.
 EC2_RESOURCES = {
@@ -182,9 +202,11 @@ def json_members(body):
 
 
 def know_condition_keys(_settings):
-    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only.
+    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only, and calls
+    about provisioned products of Service Catalog the key servicecatalog:accountLevel, which is `self` for those of the
+    caller's account.
 
-    MiniStack does not, so that such a statement never applies. The patch adds it.
+    MiniStack does not, so that such statements never apply. The patch adds both; here every product is of the account.
     """
     context_of = iam_actions.request_tag_context
 
@@ -192,6 +214,8 @@ def know_condition_keys(_settings):
         keys = context_of(service, iam_action, body, params)
         if service == "iam" and params.get("PolicyArn"):
             keys = {**keys, "iam:PolicyARN": params["PolicyArn"][0]}
+        if iam_action in ACTIONS_ON_PROVISIONED_PRODUCTS:
+            keys = {**keys, "servicecatalog:accountLevel": "self"}
         return keys
 
     iam_actions.request_tag_context = context
@@ -314,6 +338,47 @@ def say_who_calls(settings):
         return FRONT_DOOR_RESOURCES[service](json_members(body), path, place) or "*"
 
     iam_actions.extract_resource_arn = resource
+
+
+def check_every_resource(settings):
+    """AWS checks a call on every resource that it is about: an assignment on the instance, the permission set and the
+    account, a move on the account and both parents, a list of groups on the store and the groups.
+
+    MiniStack checks one. The patch checks the others too.
+    """
+    membership = Membership(settings)
+    resource_of, enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
+    further = contextvars.ContextVar("orgkeeper_further_resources", default=())
+
+    def resource(service, method, path, headers, body, query_params, region, account_id):
+        first = resource_of(service, method, path, headers, body, query_params, region, account_id)
+        place = Place(region, account_id, settings.management_account, membership)
+        action = iam_actions.extract_iam_action(service, method, path, headers, body, query_params)
+        further.set((action, further_resources(action, json_members(body), place)))
+        return first
+
+    def enforce_on_all(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+        denied = enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+        action, others = further.get() or (None, ())
+        if action == iam_action:
+            for arn in others:
+                denied = denied or enforce(access_key_id, iam_action, service, region, arn, service_context)
+        return denied
+
+    iam_actions.extract_resource_arn = resource
+    iam_evaluator.enforce = enforce_on_all
+
+
+def further_resources(action, given, place):
+    """The ARNs that a call is checked on beside the first."""
+    arns = []
+    for member, form in FURTHER_RESOURCES.get(action, {}).items():
+        value = given.get(member, "") if member else ""
+        if form is None:
+            arns.append(of_organizations({"ParentId": value}, None, place))
+        elif value or not member:
+            arns.append(form.format(value if isinstance(value, str) else "", account=place.account))
+    return arns
 
 
 class Place:

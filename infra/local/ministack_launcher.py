@@ -33,6 +33,7 @@ def main():
         ministack_patches.apply_all(ministack_patches.Settings(
             mail_file=str(state / "mail.jsonl"), endpoint_url=options.endpoint_url,
             deliver_twice_file=str(state / "deliver-twice"),
+            permissions_file=str(state / "permissions.jsonl"), test_name_file=str(state / "running-test"),
             moto_url=options.moto, management_account=options.management_account))
     except ministack_patches.WrongMiniStack as wrong:
         sys.exit(f"ministack_launcher: {wrong}")
@@ -58,7 +59,7 @@ def start_empty(state):
         shutil.rmtree(state / "ministack")
     for name in ("tmp", "state", "s3"):
         (state / "ministack" / name).mkdir(parents=True)
-    for name in ("mail.jsonl", "deliver-twice"):
+    for name in ("mail.jsonl", "deliver-twice", "permissions.jsonl", "running-test"):
         (state / name).unlink(missing_ok=True)
 
 

@@ -2,7 +2,7 @@
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
 docstring says what AWS does, what MiniStack does and what the patch changes. Those of IAM's checks are in
-`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
+`ministack_iam.py` and `ministack_roles.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
 the end lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares
 these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
 and not in a test.
@@ -35,6 +35,7 @@ from ministack.services import (
     cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
 
 import ministack_iam
+import ministack_roles
 import ministack_users
 import passed_on
 
@@ -921,6 +922,8 @@ class Settings:
     deliver_twice_file: str
     moto_url: str
     management_account: str
+    permissions_file: str
+    test_name_file: str
 
 
 @dataclass(frozen=True)
@@ -953,6 +956,8 @@ SERVICES = (
     "core.iam_actions._BOTOCORE_SERVICE_MAP",
 )
 CALLER = "core.iam_evaluator.caller_arn()"
+EVALUATE = "core.iam_evaluator.evaluate(ctx, policies, limits)"
+ENFORCE = "core.iam_evaluator.enforce(access_key_id, iam_action, service, region, resource_arn, service_context)"
 
 def read_yaml_state_machines(_settings):
     """AWS reads a state machine's definition in S3 as JSON or as YAML.
@@ -1267,6 +1272,37 @@ PATCHES = (
         ministack_iam.say_who_calls,
         replaces=(RESOURCE, *SERVICES),
         uses=(CALLER,),
+    ),
+    Patch(
+        "several-resources",
+        ministack_iam.check_every_resource,
+        replaces=(ENFORCE,),
+    ),
+    Patch(
+        "roles-of-services",
+        ministack_roles.check_what_services_do,
+        replaces=(
+            "services.lambda_svc._create_esm(data)",
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.lambda_svc._emit_lambda_logs(func, request_id, log_text, error, duration_ms, log_source)",
+            "services.stepfunctions._execute_task(state_def, raw_input, execution, ctx)",
+            "services.stepfunctions._invoke_resource(resource, input_data)",
+            "services.stepfunctions._invoke_resource_with_timeout(resource, input_data, timeout)",
+        ),
+        uses=(
+            "services.lambda_svc._get_func_record_for_ref(function_ref)",
+            "services.lambda_svc._invalid_parameter_value(message)",
+            "services.stepfunctions._ExecutionError",
+            "services.stepfunctions._state_machines",
+            "core.iam_evaluator._gather_role_policies(role_name, account_id)",
+            EVALUATE,
+        ),
+    ),
+    Patch(
+        "recorded-permissions",
+        ministack_roles.record_permissions,
+        replaces=(EVALUATE,),
+        uses=("core.iam_evaluator._first_match(ctx, stmts, effect)",),
     ),
     Patch(
         "passed-on",

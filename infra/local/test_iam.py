@@ -382,7 +382,9 @@ class PassedOn(Case):
     def test_a_group_and_its_store(self):
         mine, other = "d-1111111111", "d-2222222222"
         store = self.session(
-            allow("identitystore:ListGroups", f"arn:aws:identitystore::{OTHER_ACCOUNT}:identitystore/{mine}"),
+            allow(["identitystore:DescribeGroup", "identitystore:ListGroups"],
+                  f"arn:aws:identitystore::{OTHER_ACCOUNT}:identitystore/{mine}"),
+            allow("identitystore:ListGroups", "arn:aws:identitystore:::group/*"),
             allow("identitystore:DescribeGroup", "arn:aws:identitystore:::group/known")).client("identitystore")
         self.assertEqual(store.list_groups(IdentityStoreId=mine)["Groups"], [])
         self.denied(store.list_groups, IdentityStoreId=other)
@@ -479,6 +481,106 @@ class Functions(Case):
         self.assertEqual(len(cloud.invocations(self.name)), 1)
         other = self.root.assume(cloud.role(f"{self.name}-other", ACCOUNT, allow("sqs:*")))
         self.denied(other.client("lambda").invoke, **call)
+
+
+class RolesOfServices(Case):
+    """What AWS's services do with a role: its policies decide, as about every other call."""
+
+    def queue_and_function(self, *actions):
+        url, arn = cloud.queue(self.name)
+        cloud.role(self.name, ACCOUNT, *([allow(list(actions), arn)] if actions else []))
+        return url, arn, cloud.function(self.name, "keep", role=self.name)
+
+    def test_a_queue_is_read_with_all_three_permissions(self):
+        actions = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+        _url, arn, function = self.queue_and_function(*actions)
+        client, iam = self.root.client("lambda"), self.root.client("iam")
+        for missing in actions:
+            rest = [action for action in actions if action != missing]
+            iam.put_role_policy(RoleName=self.name, PolicyName="own", PolicyDocument=policy(allow(rest, arn)))
+            with self.assertRaisesRegex(ClientError, f"does not have permissions to call {missing}"):
+                client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+        iam.put_role_policy(RoleName=self.name, PolicyName="own", PolicyDocument=policy(allow(list(actions), arn)))
+        client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+        self.assertLessEqual({(action, 1) for action in actions}, cloud.permissions_used(self.name))
+
+    def test_a_template_makes_no_event_source_that_may_not_be_read(self):
+        _url, arn, function = self.queue_and_function()
+        template = {"Resources": {"Mapping": {
+            "Type": "AWS::Lambda::EventSourceMapping", "Properties": {"EventSourceArn": arn, "FunctionName": function}}}}
+        stacks = self.root.client("cloudformation")
+        stacks.create_stack(StackName=self.name, TemplateBody=json.dumps(template))
+        reasons = ""
+        deadline = time.monotonic() + 5
+        while "sqs:ReceiveMessage" not in reasons and time.monotonic() < deadline:
+            events = stacks.describe_stack_events(StackName=self.name)["StackEvents"]
+            reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
+        self.assertIn("sqs:ReceiveMessage", reasons)
+
+    def test_a_log_needs_both_permissions(self):
+        group = f"/aws/lambda/{self.name}"
+        logs, iam = self.root.client("logs"), self.root.client("iam")
+        _url, _arn, function = self.queue_and_function()
+        arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:*"
+        for allowed in ([], ["logs:CreateLogStream"], ["logs:CreateLogStream", "logs:PutLogEvents"]):
+            statements = [allow(allowed, arn)] if allowed else [deny("sqs:*")]
+            iam.put_role_policy(RoleName=self.name, PolicyName="own", PolicyDocument=policy(*statements))
+            self.root.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+            groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+            self.assertEqual(len(groups), int(len(allowed) == 2), allowed)
+
+    def test_a_state_machine_does_what_its_role_may(self):
+        url, arn = cloud.queue(self.name)
+        function = cloud.function(self.name, "keep")
+        role = cloud.role(self.name, ACCOUNT, deny("s3:*"))
+        tasks = {
+            "Send": ("sqs:sendMessage", {"QueueUrl": url, "MessageBody": "text"}, "sqs:SendMessage", arn),
+            "Invoke": ("lambda:invoke", {"FunctionName": function, "Payload": {}}, "lambda:InvokeFunction", function),
+        }
+        machines, iam = self.root.client("stepfunctions"), self.root.client("iam")
+        for name, (resource, parameters, action, on) in tasks.items():
+            task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True,
+                    "TimeoutSeconds": 5}
+            machine = machines.create_state_machine(name=f"{self.name}-{name}"[-60:], roleArn=role, definition=json.dumps(
+                {"StartAt": name, "States": {name: task}}))["stateMachineArn"]
+            for statement, expected in ((deny("s3:*"), "FAILED"), (allow(action, on), "SUCCEEDED")):
+                iam.put_role_policy(RoleName=self.name, PolicyName="own", PolicyDocument=policy(statement))
+                execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
+                deadline = time.monotonic() + 5
+                while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+                    self.assertLess(time.monotonic(), deadline)
+                self.assertEqual(status, expected, name)
+
+
+class EveryResource(Case):
+    """A call about several resources needs all of them."""
+
+    def test_an_assignment_needs_instance_permission_set_and_account(self):
+        resources = ["arn:aws:sso:::instance/ssoins-1", "arn:aws:sso:::permissionSet/ssoins-1/ps-1",
+                     f"arn:aws:sso:::account/{OTHER_ACCOUNT}"]
+        body = {"InstanceArn": resources[0], "PermissionSetArn": resources[1], "TargetId": OTHER_ACCOUNT}
+        target = {"X-Amz-Target": "SWBExternalService.CreateAccountAssignment"}
+        for number, missing in enumerate([None, *resources]):
+            role = cloud.role(f"every-resource-{number}", OTHER_ACCOUNT, allow(
+                "sso:CreateAccountAssignment", [arn for arn in resources if arn != missing]),
+                trust=trust(f"arn:aws:iam::{ACCOUNT}:root"))
+            status, _headers, _body = self.root.assume(role).ask("sso", "/", body, **target)
+            self.assertEqual(status == 200, missing is None, missing)
+
+    def test_a_group_needs_its_store(self):
+        store, group = "arn:aws:identitystore::222222222222:identitystore/d-1", "arn:aws:identitystore:::group/known"
+        for resources in ([store], [group]):
+            session = self.session(allow("identitystore:DescribeGroup", resources))
+            self.denied(session.client("identitystore").describe_group, IdentityStoreId="d-1", GroupId="known")
+            self.member.client("iam").delete_role_policy(RoleName=self.name, PolicyName="own")
+            self.member.client("iam").delete_role(RoleName=self.name)
+
+    def test_a_provisioned_product_is_of_the_account(self):
+        own = allow("servicecatalog:DescribeRecord", Condition={
+            "StringEquals": {"servicecatalog:accountLevel": "self"}})
+        target = {"X-Amz-Target": "AWS242ServiceCatalogService.DescribeRecord"}
+        status, _headers, _body = self.session(own).ask("servicecatalog", "/", {"Id": "rec-1"}, **target)
+        self.assertEqual(status, 200)
 
 
 if __name__ == "__main__":

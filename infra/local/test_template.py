@@ -286,6 +286,49 @@ class Ledgers(unittest.TestCase):
             ledger.files(self.template, {"AlertsSent": "x"})
 
 
+class TrustAcrossAccounts(unittest.TestCase):
+    """What other accounts trust by name has that name in the stack."""
+
+    # Template, its role, the parameter that names the account, and the function whose role it trusts.
+    TRUSTS = [
+        ("contact-role", "ContactReader", "SecurityAccountId", "DirectoryRefresher"),
+        ("member-account", "Remediation", "ServiceAccountId", "Remediator"),
+    ]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+    def test_a_role_is_trusted_by_account_name_and_organization(self):
+        for path, role, account, function in self.TRUSTS:
+            with self.subTest(path):
+                trusting = engine._parse_template((ROOT / f"infra/{path}.yaml").read_text(encoding="utf-8"))
+                self.assertEqual(trusting["Parameters"]["StackName"]["Default"], "orgkeeper")
+                statement, = trusting["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+                root = f"arn:${{AWS::Partition}}:iam::${{{account}}}"
+                self.assertEqual(statement["Principal"], {"AWS": {"Fn::Sub": f"{root}:root"}})
+                self.assertEqual(statement["Condition"], {
+                    "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": f"{root}:role/${{StackName}}-{function}"}},
+                    "StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}}})
+                name = self.template["Resources"][f"{function}Role"]["Properties"]["RoleName"]
+                self.assertEqual(name, {"Fn::Sub": f"${{AWS::StackName}}-{function}"})
+                self.assertEqual(self.template["Resources"][function]["Properties"]["Role"], {"Fn::GetAtt": [f"{function}Role", "Arn"]})
+
+    def test_a_role_and_a_function_are_found_by_name(self):
+        """What the stack derives from an account id is what the other account has."""
+        contacts = engine._parse_template((ROOT / "infra/contact-role.yaml").read_text(encoding="utf-8"))["Resources"]["ContactReader"]
+        variables = self.template["Resources"]["DirectoryRefresher"]["Properties"]["Environment"]["Variables"]
+        self.assertEqual(variables["CONTACT_ROLE_ARN"]["Fn::If"][1], {
+            "Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{ManagementAccountId}}:role/{contacts['Properties']['RoleName']}"})
+        remediator = self.template["Resources"]["Remediator"]["Properties"]["FunctionName"]["Fn::Sub"]
+        arn = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{ServiceAccountId}}:function:{remediator}"
+        proxy = self.template["Resources"]["RemediationProxy"]["Properties"]["Environment"]["Variables"]
+        self.assertEqual(proxy["REMEDIATORS"]["Fn::If"][1], {"Fn::Sub": arn})
+        # IAM allows 64 characters, and a stack's name here is of 40 at most.
+        names = [name.removesuffix("Role") for name, one in self.template["Resources"].items() if one["Type"] == "AWS::IAM::Role"]
+        self.assertLessEqual(max(map(len, names)), 64 - 1 - 40)
+
+
 class KeysOfTheUser(unittest.TestCase):
     """A function may decrypt, with the user's key, the one setting that it reads, and nothing else."""
 

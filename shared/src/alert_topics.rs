@@ -17,6 +17,9 @@ pub struct AlertTopics {
 }
 
 impl AlertTopics {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["sns:Publish"];
+
     /// A gateway over `client` to the topics with these ARNs. A function that publishes nothing critical can
     /// pass the topic of errors for it.
     #[must_use]

@@ -45,6 +45,13 @@ pub struct IdempotencyTable {
 }
 
 impl IdempotencyTable {
+    /// What it calls.
+    pub const CALLS: &[&str] = &[
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    ];
+
     /// A gateway to the table with this name.
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, table: &str) -> Self {

@@ -3,6 +3,7 @@
 //! Read it in this order:
 //! * [`ids`]: the newtypes that every other module speaks; [`principal`]: what gets access to an account.
 //! * [`lambda`]: the harness that every function runs in (feature `lambda`).
+//! * [`calls`]: what the functions may call, as IAM names it.
 //! * [`aws`]: one SDK configuration, one count of calls; [`aws_error`]: what became of a call.
 //! * [`lifecycle`]: what AWS sends when an account operation has ended.
 //! * [`gateway`]: AWS services that several functions call (features `organizations`, `identity-center`, `contacts`).
@@ -29,6 +30,7 @@ pub mod alert;
 pub mod alert_topics;
 pub mod aws;
 pub mod aws_error;
+pub mod calls;
 #[cfg(feature = "enrichment")]
 pub mod enrichment;
 pub mod gateway;

@@ -113,6 +113,11 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// What returning messages calls.
+    pub const RETURN: &[&str] = &["sqs:ChangeMessageVisibility"];
+    /// What sending messages calls.
+    pub const SEND: &[&str] = &["sqs:SendMessage"];
+
     /// A gateway over `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {

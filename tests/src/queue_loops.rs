@@ -11,7 +11,7 @@ use crate::template::{Template, branches};
 struct Queues<'a> {
     read: BTreeSet<&'a str>,
     sent_to: BTreeSet<&'a str>,
-    /// It may send to others, or it has a policy that does not say to which.
+    /// It may send to others, or its role is none of the template.
     sent_to_any: bool,
 }
 
@@ -20,7 +20,7 @@ struct Queues<'a> {
 pub fn in_a_loop(template: &Template) -> BTreeSet<&str> {
     let functions: BTreeMap<&str, Queues> = template
         .resources_of_type("AWS::Serverless::Function")
-        .map(|(name, properties)| (name, queues(properties)))
+        .map(|(name, properties)| (name, queues(template, properties)))
         .collect();
     let next = |name: &str| {
         let sender = &functions[name];
@@ -46,31 +46,29 @@ pub fn in_a_loop(template: &Template) -> BTreeSet<&str> {
         .collect()
 }
 
-fn queues(properties: &Value) -> Queues<'_> {
+fn queues<'a>(template: &'a Template, properties: &'a Value) -> Queues<'a> {
     let mut queues = Queues::default();
     for event in members(&properties["Events"]) {
         if event["Type"] == "SQS" {
             queues.read.extend(arn_of(&event["Properties"]["Queue"]));
         }
     }
-    for policy in branches(&properties["Policies"]) {
-        let Some(statements) = policy.get("Statement") else {
-            queues.sent_to_any = true;
+    let Ok(statements) = template.statements_of_role(properties) else {
+        queues.sent_to_any = true;
+        return queues;
+    };
+    for statement in statements {
+        let may_send = branches(&statement["Action"])
+            .iter()
+            .filter_map(|action| action.as_str())
+            .any(is_send);
+        if !may_send || statement["Effect"] != "Allow" {
             continue;
-        };
-        for statement in branches(statements) {
-            let may_send = branches(&statement["Action"])
-                .iter()
-                .filter_map(|action| action.as_str())
-                .any(is_send);
-            if !may_send || statement["Effect"] != "Allow" {
-                continue;
-            }
-            for resource in branches(&statement["Resource"]) {
-                match arn_of(resource) {
-                    Some(queue) => _ = queues.sent_to.insert(queue),
-                    None => queues.sent_to_any = true,
-                }
+        }
+        for resource in branches(&statement["Resource"]) {
+            match arn_of(resource) {
+                Some(queue) => _ = queues.sent_to.insert(queue),
+                None => queues.sent_to_any = true,
             }
         }
     }
@@ -116,14 +114,18 @@ mod tests {
       Events:
         Messages: {{ Type: SQS, Properties: {{ Queue: !GetAtt {queue}.Arn }} }}
         Daily: {{ Type: Schedule, Properties: {{ Schedule: rate(1 day) }} }}
+      Role: !GetAtt {name}Role.Arn
+  {name}Role:
+    Type: AWS::IAM::Role
+    Properties:
       Policies:
-        - Version: '2012-10-17'
-          Statement:
-            - {{ Effect: Allow, Action: 'sqs:ReceiveMessage', Resource: '*' }}
-            - !If
-              - Condition
-              - {{ Effect: Allow, Action: {action}, Resource: {resource} }}
-              - !Ref AWS::NoValue
+        - PolicyDocument:
+            Statement:
+              - {{ Effect: Allow, Action: 'sqs:ReceiveMessage', Resource: '*' }}
+              - !If
+                - Condition
+                - {{ Effect: Allow, Action: {action}, Resource: {resource} }}
+                - !Ref AWS::NoValue
 "
             )
             .unwrap();

@@ -87,6 +87,20 @@ impl Template {
             .map(|(logical_id, resource)| (logical_id.as_str(), &resource["Properties"]))
     }
 
+    /// The statements of the role that a function or a state machine names, whatever the conditions in its policies are.
+    ///
+    /// # Errors
+    /// If it names none of this template.
+    pub fn statements_of_role(&self, properties: &Value) -> Result<Vec<&Value>> {
+        let role = properties["Role"]["Fn::GetAtt"][0]
+            .as_str()
+            .context("it names no role of the template")?;
+        let policies = branches(&self.resource(role)?["Properties"]["Policies"]).into_iter();
+        Ok(policies
+            .flat_map(|policy| branches(&policy["PolicyDocument"]["Statement"]))
+            .collect())
+    }
+
     /// What the template sets for every function that does not set it itself.
     #[must_use]
     pub fn function_default(&self, property: &str) -> Option<&Value> {

@@ -12,10 +12,12 @@
 //! * [`gateway`]: the files that call AWS.
 //! * [`publisher`]: publishes each alert once. [`handler`]: a batch of messages in, the messages to be retried
 //!   out. [`setup`]: the clients.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod active_rules;
 pub mod actor;
 pub mod burst_window;
+pub mod calls;
 pub mod config;
 pub mod console;
 pub mod draft;

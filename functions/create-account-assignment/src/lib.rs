@@ -7,8 +7,10 @@
 //! * [`assigner`]: creating the assignments of a task through IAM Identity Center.
 //! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod assigner;
+pub mod calls;
 pub mod config;
 pub mod follow_up;
 pub mod handler;

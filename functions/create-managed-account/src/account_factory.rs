@@ -10,9 +10,8 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    gateway::{
-        execution_role::{self, ExecutionRole},
-        service_catalog::{AcceptedOperation, Parameter, ProductState, Record, ServiceCatalog},
+    gateway::service_catalog::{
+        AcceptedOperation, Parameter, ProductState, Record, ServiceCatalog,
     },
     operation::{OperationProgress, OrderOutcome},
 };
@@ -24,25 +23,24 @@ const TOKEN_IN_NAME: usize = 8;
 /// Characters of a product's name (`ProvisionProduct`).
 const PRODUCT_NAME: usize = 128;
 
+/// The role that Control Tower works through in an account; an account that is enrolled needs it before ("Prerequisites
+/// for enrollment", Control Tower user guide). Whether it is there is not asked: that would take the permission to assume
+/// it, which is an administrator of every account.
+const EXECUTION_ROLE: &str = "AWSControlTowerExecution";
+
 /// Account Factory.
 #[derive(Debug)]
 pub struct AccountFactory {
     service_catalog: ServiceCatalog,
-    role: ExecutionRole,
     organizations: Arc<Organizations>,
 }
 
 impl AccountFactory {
     /// Creates accounts through these gateways.
     #[must_use]
-    pub fn new(
-        service_catalog: ServiceCatalog,
-        role: ExecutionRole,
-        organizations: Arc<Organizations>,
-    ) -> Self {
+    pub fn new(service_catalog: ServiceCatalog, organizations: Arc<Organizations>) -> Self {
         Self {
             service_catalog,
-            role,
             organizations,
         }
     }
@@ -57,16 +55,6 @@ impl AccountFactory {
         request: &AccountRequest,
         again: bool,
     ) -> Result<OrderOutcome, AwsCallError> {
-        if request.enrol
-            && let Some(account) = &request.account_id
-            && !self.role.is_in(account).await?
-        {
-            return Ok(OrderOutcome::Refused(format!(
-                "account {account} has no role {} that trusts the management account: create it \
-                 (its permissions: AdministratorAccess), then upload the file again",
-                execution_role::ROLE
-            )));
-        }
         match self.leftover(request).await? {
             Leftover::Nothing => self.provision(request).await,
             // What changes it can be the order whose answer was lost.
@@ -111,10 +99,7 @@ impl AccountFactory {
             Record::Failed(reasons) if reasons.is_empty() => {
                 OperationProgress::Failed("Account Factory gave no reason".to_owned())
             }
-            Record::Failed(reasons) => {
-                let words = reasons.join("; ");
-                OperationProgress::failed(Service::ServiceCatalog, &words, words.clone())
-            }
+            Record::Failed(reasons) => failed(&reasons.join("; ")),
         })
     }
 
@@ -171,6 +156,20 @@ impl AccountFactory {
             .await?;
         Ok(in_progress(accepted))
     }
+}
+
+/// The end of an operation that failed, in AWS's words.
+#[must_use]
+pub fn failed(words: &str) -> OperationProgress {
+    // The account's own fault, whatever else AWS says: the other rows go on.
+    if words.contains(EXECUTION_ROLE) {
+        return OperationProgress::Failed(format!(
+            "{}; create the role {EXECUTION_ROLE} in the account, which trusts the management account (its permissions: \
+             AdministratorAccess), then upload the file again",
+            words.trim_end_matches('.')
+        ));
+    }
+    OperationProgress::failed(Service::ServiceCatalog, words, words.to_owned())
 }
 
 /// What an earlier attempt has left.

@@ -1,13 +1,13 @@
 //! How an account is created: the same calls for Account Factory and for Organizations alone.
 
 use orgkeeper_shared::{
-    aws_error::{AwsCallError, AwsErrorClass, Service},
+    aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
     vending::request::AccountRequest,
 };
 
 use crate::{
-    account_factory::AccountFactory,
+    account_factory::{self, AccountFactory},
     create_account::{self, CreateAccount},
     operation::{OperationProgress, OrderOutcome},
 };
@@ -67,9 +67,7 @@ impl AccountCreator {
     #[must_use]
     pub fn failed(&self, reason: &str) -> OperationProgress {
         match self {
-            Self::AccountFactory(_) => {
-                OperationProgress::failed(Service::ServiceCatalog, reason, reason.to_owned())
-            }
+            Self::AccountFactory(_) => account_factory::failed(reason),
             Self::Organizations(_) => create_account::failure(reason),
         }
     }

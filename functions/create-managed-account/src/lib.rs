@@ -14,8 +14,10 @@
 //! * [`gateway`]: the AWS services that it calls.
 //! * [`handler`]: a batch of the stream or of the queue in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod account_factory;
+pub mod calls;
 pub mod config;
 pub mod create_account;
 pub mod creator;

@@ -19,7 +19,7 @@ use crate::{
     create_account::CreateAccount,
     creator::AccountCreator,
     details::AccountDetails,
-    gateway::{execution_role::ExecutionRole, service_catalog::ServiceCatalog},
+    gateway::service_catalog::ServiceCatalog,
     pipeline::{Pipeline, Queues},
     results_tasks::ResultsTasks,
 };
@@ -39,7 +39,6 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
                 client!(aws_sdk_servicecatalog, sdk, calls),
                 config.launch_path.clone(),
             ),
-            ExecutionRole::new(client!(aws_sdk_sts, sdk, calls), partition(config)),
             Arc::clone(&organizations),
         )),
         AccountCreation::Organizations => {
@@ -82,14 +81,4 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     StreamFunction(QueueFunction::new(pipeline, queue(), calls))
-}
-
-/// `aws`, `aws-cn`, …: every ARN of the function's own says it.
-fn partition(config: &Config) -> String {
-    config
-        .info_topic
-        .split(':')
-        .nth(1)
-        .unwrap_or("aws")
-        .to_owned()
 }

@@ -10,7 +10,9 @@
 //! * [`re_enrichment`]: bringing the findings of accounts up to date.
 //! * [`handler`]: a batch of messages: which failed, and what is left of others.
 //! * [`setup`]: the clients, built once.
+//! * [`calls`]: what it may call, as IAM names it.
 
+pub mod calls;
 pub mod config;
 pub mod event;
 pub mod handler;

@@ -7,7 +7,9 @@
 //! * [`texts`]: what people read on a finding; [`outcome_alert`]: what they read in an alert.
 //! * [`difference`]: what was changed, in words.
 //! * [`setup`]: the clients, built once.
+//! * [`calls`]: what it may call, as IAM names it.
 
+pub mod calls;
 pub mod change;
 pub mod config;
 pub mod difference;

@@ -16,8 +16,10 @@
 //!   version of a file does not have any more; [`gateway`]: the AWS services that it calls.
 //! * [`handler`]: a batch of messages in, its outcomes out.
 //! * [`setup`]: the clients that it works with.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod access;
+pub mod calls;
 pub mod catalog;
 pub mod characters;
 pub mod check;

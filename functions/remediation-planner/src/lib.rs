@@ -11,9 +11,11 @@
 //! * [`matter`]: the findings about one control on one resource, which are decided together.
 //! * [`alerts`]: the alerts that are published.
 //! * [`gateway`]: the calls to AWS. [`handler`]: a batch in, what follows out. [`setup`]: the clients.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod active_playbook;
 pub mod alerts;
+pub mod calls;
 pub mod config;
 pub mod decision;
 pub mod finding;

@@ -7,10 +7,12 @@
 //! * [`orgkeeper_shared::remediation::claims`]: fixes that change the same setting are passed on one at a time.
 //! * [`gateway`]: the call of the remediator.
 //! * [`handler`]: orders in, reports out. [`setup`]: the clients.
+//! * [`calls`]: what it may call, as IAM names it.
 //!
 //! The account that decides never holds the permission to act: this function may invoke the remediator and nothing
 //! else in another account.
 
+pub mod calls;
 pub mod check;
 pub mod config;
 pub mod gateway;

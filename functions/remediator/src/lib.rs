@@ -11,10 +11,12 @@
 //! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`], [`selectors`],
 //!   [`cis_filters`]: what actions know, as plain values.
 //! * [`handler`]: an order in, a report out.
+//! * [`calls`]: what it may call, as IAM names it.
 
 pub mod action;
 pub mod action_row;
 pub mod actions;
+pub mod calls;
 pub mod cis_filters;
 pub mod handler;
 pub mod member;

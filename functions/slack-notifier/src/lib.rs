@@ -10,6 +10,7 @@
 //! * [`memory`]: what was posted before. A critical alert does not wait for it.
 //! * [`gateway`]: the files that call AWS and Slack. [`channel`]: posts a message to one of two of them.
 //! * [`handler`]: a batch of messages in, the messages to be retried out. [`setup`]: the clients.
+//! * [`calls`]: what it may call, as IAM names it.
 //!
 //! An alert is posted once: it has an idempotency record, claimed before the post and completed after it. There are
 //! two exceptions. If it is unknown whether a post arrived (no answer in time, a crash), the alert is posted again: a
@@ -21,6 +22,7 @@
 
 pub mod backoff;
 pub mod blocks;
+pub mod calls;
 pub mod card;
 pub mod channel;
 pub mod config;

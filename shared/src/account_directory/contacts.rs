@@ -5,6 +5,7 @@ use aws_sdk_account::{Client, types::AlternateContactType};
 use super::entry::Contact;
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    calls::{Calls, calls},
     gateway::rates::{Paces, QuotaShare, account as rates, no_retries},
     ids::AccountId,
 };
@@ -33,6 +34,18 @@ pub struct Contacts {
 }
 
 impl Contacts {
+    /// What it calls, without a role in the management account.
+    pub const CALLS: Calls = calls(
+        &[
+            "account:GetAlternateContact",
+            "account:GetContactInformation",
+        ],
+        &[
+            "arn:${AWS::Partition}:account::${AWS::AccountId}:account",
+            "arn:${AWS::Partition}:account::*:account/o-*/*",
+        ],
+    );
+
     /// A gateway over `client` that keeps to this share of the published rates. `role_account` is the account of the
     /// role that the client assumes, `None` if it calls with the function's own credentials.
     #[must_use]

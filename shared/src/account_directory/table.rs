@@ -42,6 +42,11 @@ pub struct DirectoryTable {
 }
 
 impl DirectoryTable {
+    /// What reading entries calls.
+    pub const READ: &[&str] = &["dynamodb:BatchGetItem"];
+    /// What keeping the table calls, beside [`Self::READ`].
+    pub const KEEP: &[&str] = &["dynamodb:PutItem", "dynamodb:Scan", "dynamodb:UpdateItem"];
+
     /// A gateway over the table `name`.
     #[must_use]
     pub fn new(client: Client, name: String) -> Self {

@@ -72,6 +72,9 @@ pub struct UnitNames {
 }
 
 impl UnitNames {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["dynamodb:BatchGetItem", "dynamodb:UpdateItem"];
+
     /// A gateway over the table `table`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {

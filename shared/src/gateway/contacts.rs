@@ -5,6 +5,7 @@ use aws_sdk_account::{Client, types::AlternateContactType};
 use super::rates::{Paces, QuotaShare, account as rates, no_retries};
 use crate::{
     aws_error::{AwsCallError, Service},
+    calls::{Calls, calls},
     ids::AccountId,
     vending::request::{Contact, ContactKind},
 };
@@ -17,6 +18,12 @@ pub struct Contacts {
 }
 
 impl Contacts {
+    /// What it calls.
+    pub const CALLS: Calls = calls(
+        &["account:PutAlternateContact"],
+        &["arn:${AWS::Partition}:account::*:account/o-*/*"],
+    );
+
     /// A gateway over `client` that keeps to this share of the published rate.
     #[must_use]
     pub fn new(client: &Client, share: QuotaShare) -> Self {

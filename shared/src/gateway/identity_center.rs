@@ -13,6 +13,7 @@ use aws_smithy_types::Document;
 use super::rates::{Paces, QuotaShare, identity_center as rates, no_retries};
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    calls::{Calls, NO_RESOURCE, calls},
     ids::AccountId,
     principal::Principal,
 };
@@ -49,6 +50,12 @@ pub enum AssignmentStatus {
     Failed(String),
 }
 
+/// The parameter of the template.
+const INSTANCE: &str = "IdentityCenterInstanceArn";
+const PERMISSION_SETS: &str = "arn:${AWS::Partition}:sso:::permissionSet/*/*";
+const STORES: &str = "arn:${AWS::Partition}:identitystore::${AWS::AccountId}:identitystore/*";
+const USERS: &str = "arn:${AWS::Partition}:identitystore:::user/*";
+
 /// The gateway to an instance of IAM Identity Center.
 #[derive(Debug)]
 pub struct IdentityCenter {
@@ -58,6 +65,34 @@ pub struct IdentityCenter {
 }
 
 impl IdentityCenter {
+    /// What [`Self::identity_store_id`] calls.
+    pub const FIND_STORE: Calls = calls(&["sso:ListInstances"], NO_RESOURCE);
+    /// What [`Self::permission_set_name`] calls.
+    pub const DESCRIBE_PERMISSION_SET: Calls =
+        calls(&["sso:DescribePermissionSet"], &[INSTANCE, PERMISSION_SETS]);
+    /// What [`Self::permission_sets`] and [`Self::assignments_of`] call.
+    pub const LIST: Calls = calls(
+        &[
+            "sso:ListAccountAssignmentsForPrincipal",
+            "sso:ListPermissionSets",
+        ],
+        &[INSTANCE],
+    );
+    /// What [`Self::create_assignment`] calls.
+    pub const ASSIGN: Calls = calls(
+        &["sso:CreateAccountAssignment"],
+        &[
+            INSTANCE,
+            PERMISSION_SETS,
+            "arn:${AWS::Partition}:sso:::account/*",
+        ],
+    );
+    /// What [`Self::assignment_status`] calls.
+    pub const ASSIGNMENT_STATUS: Calls = calls(
+        &["sso:DescribeAccountAssignmentCreationStatus"],
+        &[INSTANCE],
+    );
+
     /// A gateway over `client` to the instance with this ARN that keeps to this share of the
     /// published rate.
     #[must_use]
@@ -280,6 +315,23 @@ pub struct IdentityStore {
 }
 
 impl IdentityStore {
+    /// What [`Self::group_name`] and [`Self::groups`] call.
+    pub const READ_GROUPS: Calls = calls(
+        &["identitystore:DescribeGroup", "identitystore:ListGroups"],
+        &[STORES, "arn:${AWS::Partition}:identitystore:::group/*"],
+    );
+    /// What [`Self::user_id`] calls.
+    pub const FIND_USERS: Calls = calls(&["identitystore:GetUserId"], &[STORES, USERS]);
+    /// What [`Self::groups_of_user`] calls.
+    pub const LIST_MEMBERSHIPS: Calls = calls(
+        &["identitystore:ListGroupMembershipsForMember"],
+        &[
+            STORES,
+            USERS,
+            "arn:${AWS::Partition}:identitystore:::membership/*",
+        ],
+    );
+
     /// A gateway over `client` that keeps to this share of the published rates.
     #[must_use]
     pub fn new(client: &StoreClient, share: QuotaShare) -> Self {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::rates::{Paces, QuotaShare, no_retries, organizations as rates};
 use crate::{
     aws_error::{AwsCallError, Service},
+    calls::{Calls, NO_RESOURCE, calls},
     ids::AccountId,
 };
 
@@ -102,6 +103,43 @@ pub enum CreationState {
     /// It failed: AWS's code of the reason, if it gave one.
     Failed(Option<String>),
 }
+
+const ACCOUNTS: &str = "arn:${AWS::Partition}:organizations::*:account/o-*/*";
+const UNITS: &str = "arn:${AWS::Partition}:organizations::*:ou/o-*/ou-*";
+const ROOTS: &str = "arn:${AWS::Partition}:organizations::*:root/o-*/r-*";
+
+/// What [`Organizations::account`] calls.
+pub const DESCRIBE_ACCOUNT: Calls = calls(&["organizations:DescribeAccount"], &[ACCOUNTS]);
+/// What [`Organizations::accounts`] and all that look through them call.
+pub const LIST_ACCOUNTS: Calls = calls(&["organizations:ListAccounts"], NO_RESOURCE);
+/// What [`Organizations::parent`] calls.
+pub const LIST_PARENT: Calls = calls(&["organizations:ListParents"], &[ACCOUNTS]);
+/// What [`Organizations::path_by_parents`] calls.
+pub const LIST_PARENTS: Calls = calls(&["organizations:ListParents"], &[ACCOUNTS, UNITS]);
+/// What [`Organizations::ou_name`] calls.
+pub const DESCRIBE_UNIT: Calls = calls(&["organizations:DescribeOrganizationalUnit"], &[UNITS]);
+/// What [`Organizations::names_under`] calls.
+pub const LIST_UNITS: Calls = calls(
+    &["organizations:ListOrganizationalUnitsForParent"],
+    &[ROOTS, UNITS],
+);
+/// What [`Organizations::units`] calls beside [`LIST_UNITS`].
+pub const LIST_ROOTS: Calls = calls(&["organizations:ListRoots"], NO_RESOURCE);
+/// What [`Organizations::tags`] calls.
+pub const LIST_TAGS: Calls = calls(&["organizations:ListTagsForResource"], &[ACCOUNTS]);
+/// What [`Organizations::tag_account`] calls.
+pub const TAG_ACCOUNT: Calls = calls(&["organizations:TagResource"], &[ACCOUNTS]);
+/// What creating accounts calls, beside [`LIST_ACCOUNTS`].
+pub const CREATE_ACCOUNTS: Calls = calls(
+    &[
+        "organizations:CreateAccount",
+        "organizations:DescribeCreateAccountStatus",
+        "organizations:ListCreateAccountStatus",
+    ],
+    NO_RESOURCE,
+);
+/// What [`Organizations::move_account`] calls.
+pub const MOVE_ACCOUNT: Calls = calls(&["organizations:MoveAccount"], &[ACCOUNTS, ROOTS, UNITS]);
 
 /// The gateway to AWS Organizations.
 #[derive(Debug)]

@@ -35,6 +35,9 @@ pub struct SettingClaims {
 }
 
 impl SettingClaims {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["dynamodb:DeleteItem", "dynamodb:PutItem"];
+
     /// A gateway to the claims in `table`. Makes no AWS call.
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, table: &str) -> Self {

@@ -50,6 +50,11 @@ pub struct RemediationTable {
 }
 
 impl RemediationTable {
+    /// What reading and writing records calls.
+    pub const CALLS: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
+    /// What [`Self::expired_suppressions`] calls, on the index.
+    pub const FIND: &[&str] = &["dynamodb:Query"];
+
     /// A gateway to the table `name`. Makes no AWS call.
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, name: &str) -> Self {

@@ -28,6 +28,7 @@ use update::{INVALID_INPUT, update_in_one_call};
 use crate::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
+    calls::{Calls, calls},
     gateway::rates::{Paces, QuotaShare, no_retries, security_hub as rates},
     ids::{AccountId, FindingId},
 };
@@ -70,6 +71,12 @@ pub struct FindingPage {
 }
 
 impl SecurityHub {
+    /// What it calls; the second is in [`update`].
+    pub const CALLS: Calls = calls(
+        &["securityhub:GetFindings", update::ACTION],
+        &["arn:${AWS::Partition}:securityhub:${AWS::Region}:${AWS::AccountId}:hub/default"],
+    );
+
     /// The Security Hub that `sdk` reaches. It keeps to `share` of the published rates. Makes no AWS call.
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, share: QuotaShare) -> Self {

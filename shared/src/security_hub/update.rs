@@ -13,6 +13,8 @@ use crate::{
 };
 
 const OPERATION: &str = "BatchUpdateFindings";
+/// What an update calls.
+pub(super) const ACTION: &str = "securityhub:BatchUpdateFindings";
 /// What Security Hub answers to a whole call for one wrong identifier in it, without naming it.
 pub(super) const INVALID_INPUT: &str = "InvalidInputException";
 

@@ -91,6 +91,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What reading items of either table calls.
+    pub const READ: &[&str] = &["dynamodb:BatchGetItem"];
+    /// What changing requests and what depends on them calls, on either table: IAM knows the parts of a transaction.
+    pub const UPDATE: &[&str] = &["dynamodb:UpdateItem"];
+    /// What freeing names calls, on `VendingState`.
+    pub const FREE_NAMES: &[&str] = &["dynamodb:DeleteItem"];
+    /// What a transaction calls that wants to know a request not to be open, on `Accounts`.
+    pub const CHECK: &[&str] = &["dynamodb:ConditionCheckItem"];
+    /// What [`Self::waiting`] and [`Self::with_status`] call, on the index.
+    pub const FIND: &[&str] = &["dynamodb:Query"];
+
     /// Over the tables `accounts` and `state`. Makes no AWS call.
     #[must_use]
     pub fn connect(

@@ -72,6 +72,9 @@ struct Planned {
 }
 
 impl Ledger {
+    /// What [`Self::submit`] calls beside what it shares with others, on `Accounts`.
+    pub const SUBMIT: &[&str] = &["dynamodb:PutItem"];
+
     /// Stores what a file asks for and counts it as open; gives the index of each submission that was not
     /// accepted, and why.
     ///

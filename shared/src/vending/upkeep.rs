@@ -13,6 +13,11 @@ use super::{
 use crate::aws_error::{AwsCallError, Service};
 
 impl Ledger {
+    /// What [`Self::forget`] calls beside what it shares with others, on `VendingState`.
+    pub const FORGET: &[&str] = &["dynamodb:PutItem"];
+    /// What [`Self::open_files`] calls, on `VendingState`.
+    pub const FIND_FILES: &[&str] = &["dynamodb:Scan"];
+
     /// Frees what an item that was deleted from the table held: its name, and its place in the counts of its files,
     /// once however often this is called. The record of it expires at `expires_at` (seconds since 1970).
     ///

@@ -203,10 +203,6 @@ fn aws(call: &Call) -> Answer {
             Answer::ok(json!({ "Successful": [], "Failed": [] }))
         }
         "Publish" => Answer::published(),
-        "AssumeRole" => Answer::xml(
-            200,
-            "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>",
-        ),
         "SearchProductsAsAdmin" => Answer::ok(match text("PageToken") {
             // Somebody else's product of the same name, and then another page.
             "" => json!({ "NextPageToken": "two", "ProductViewDetails": [{ "ProductViewSummary":
@@ -2847,61 +2843,46 @@ fn enrolled() -> AccountRequest {
     }
 }
 
+/// What Account Factory says of an account without the role, by its record and by its event.
+const NO_ROLE: &str = "AWS Control Tower is not authorized to assume the role AWSControlTowerExecution in the account.";
+const CREATE_THE_ROLE: &str = "AWS Control Tower is not authorized to assume the role AWSControlTowerExecution in the account; \
+     create the role AWSControlTowerExecution in the account, which trusts the management account (its permissions: \
+     AdministratorAccess), then upload the file again";
+
 #[tokio::test]
-async fn an_account_without_control_towers_role_is_not_enrolled() {
-    for code in ["AccessDenied", "UnauthorizedException"] {
-        let world = world(
-            FACTORY,
-            [enrolled()],
-            on("AssumeRole", move || Answer::query_error(403, code)),
-        )
-        .await;
-        assert_eq!(world.inserted(&[enrolled()]).await, None);
-        assert_eq!(world.status("payments"), "FAILED");
-        assert_eq!(
-            world.why("payments"),
-            "account 111122223333 has no role AWSControlTowerExecution that trusts the management \
-             account: create it (its permissions: AdministratorAccess), then upload the file again"
-        );
-        assert_eq!(world.called("ProvisionProduct"), 0);
-    }
+async fn an_account_without_control_towers_role_fails_alone_and_says_what_to_do() {
+    let errors = json!({ "RecordErrors": [{ "Code": "x", "Description": NO_ROLE }] });
+    let enrolling = AccountRequest {
+        operation_id: Some("rec-1".to_owned()),
+        status: Status::Provisioning,
+        started_at: Some(before(600)),
+        ..enrolled()
+    };
+    let asked = world(
+        FACTORY,
+        [enrolling.clone(), waiting("billing")],
+        on("DescribeRecord", move || record_of("FAILED", &errors)),
+    )
+    .await;
+    assert!(!asked.reconcile().await);
+    assert_eq!(asked.status("payments"), "FAILED");
+    assert_eq!(asked.why("payments"), CREATE_THE_ROLE);
+    assert_ne!(asked.status("billing"), "FAILED");
+
+    let told = plain(FACTORY, [enrolling]).await;
+    let event = creation_failed_because("payments", Some(ACCOUNT), NO_ROLE);
+    assert!(!told.is_retried(&event).await);
+    assert_eq!(told.status("payments"), "FAILED");
+    assert_eq!(told.why("payments"), CREATE_THE_ROLE);
 }
 
 #[tokio::test]
-async fn an_account_with_control_towers_role_is_enrolled_as_it_is() {
+async fn an_account_is_enrolled_without_a_look_into_it() {
     let world = plain(FACTORY, [enrolled()]).await;
     assert_eq!(world.inserted(&[enrolled()]).await, None);
-    let asked = &world.forms("AssumeRole")[0];
-    assert_eq!(
-        asked["RoleArn"],
-        "arn:aws:iam::111122223333:role/AWSControlTowerExecution"
-    );
-    // Whatever the session is, it may do nothing.
-    let policy = sample(asked["Policy"].as_str().unwrap());
-    assert_eq!(
-        policy["Statement"],
-        json!([{ "Effect": "Deny", "Action": "*", "Resource": "*" }])
-    );
+    assert_eq!(world.called("AssumeRole"), 0);
     assert_eq!(world.called("ProvisionProduct"), 1);
     assert_eq!(world.status("payments"), "PROVISIONING");
-}
-
-#[tokio::test]
-async fn a_role_that_cannot_be_looked_for_decides_nothing() {
-    for (status, code, row) in [
-        (400, "Throttling", "VALID"),
-        (500, "InternalFailure", "PROVISIONING"),
-    ] {
-        let world = world(
-            FACTORY,
-            [enrolled()],
-            on("AssumeRole", move || Answer::query_error(status, code)),
-        )
-        .await;
-        assert_eq!(world.inserted(&[enrolled()]).await, None);
-        assert_eq!(world.status("payments"), row);
-        assert_eq!(world.called("ProvisionProduct"), 0);
-    }
 }
 
 // ------------------------------------------------------------------ without Control Tower

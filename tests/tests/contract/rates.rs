@@ -43,10 +43,10 @@ fn invocations_at_once(properties: &Value) -> Option<u64> {
 }
 
 /// Whether a function may call an operation that counts against `rate`.
-fn may_call(properties: &Value, rate: &PublishedRate) -> bool {
-    let policies = branches(&properties["Policies"]).into_iter();
-    policies
-        .flat_map(|policy| branches(&policy["Statement"]))
+fn may_call(template: &Template, properties: &Value, rate: &PublishedRate) -> bool {
+    let statements = template.statements_of_role(properties).unwrap();
+    statements
+        .into_iter()
         .filter(|statement| {
             statement["Effect"] == "Allow" && statement["Sid"] != OF_ACCOUNT_FACTORY
         })
@@ -82,7 +82,7 @@ fn whoever_may_call_an_operation_has_a_share_of_its_rate_and_nobody_else() {
     for rate in RATES {
         let callers: BTreeSet<&str> = functions
             .iter()
-            .filter(|(_, properties)| may_call(properties, rate))
+            .filter(|(_, properties)| may_call(&template, properties, rate))
             .map(|(name, _)| *name)
             .collect();
         let shares: BTreeSet<&str> = rate.shares.iter().map(|(name, _)| *name).collect();

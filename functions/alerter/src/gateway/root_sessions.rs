@@ -25,6 +25,9 @@ pub struct RootSessions {
 }
 
 impl RootSessions {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
+
     /// A gateway over `client` to the table with this name.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {

@@ -24,6 +24,9 @@ pub enum NoRules {
 }
 
 impl RulesParameter {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["ssm:GetParameter"];
+
     /// A gateway over `client` to the parameter with this name.
     #[must_use]
     pub fn new(client: Client, name: String) -> Self {

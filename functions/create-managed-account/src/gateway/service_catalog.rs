@@ -17,6 +17,7 @@ use aws_sdk_servicecatalog::{
 };
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    calls::{Calls, NO_RESOURCE, calls},
     ids::AccountId,
 };
 
@@ -25,6 +26,10 @@ const OWNER: &str = "AWS Control Tower";
 const PRODUCT: &str = "AWS Control Tower Account Factory";
 /// The portfolio that Control Tower puts it into; a launch path is named after its portfolio.
 pub(crate) const PORTFOLIO: &str = "AWS Control Tower Account Factory Portfolio";
+
+/// The products of this account and Region.
+pub(crate) const PRODUCTS: &str =
+    "arn:${AWS::Partition}:catalog:${AWS::Region}:${AWS::AccountId}:product/*";
 
 /// Account Factory as it is now: its artifact changes whenever the landing zone is updated.
 #[derive(Debug)]
@@ -80,6 +85,29 @@ pub struct ServiceCatalog {
 }
 
 impl ServiceCatalog {
+    /// What it calls with the product.
+    pub const PROVISION: Calls = calls(
+        &[
+            "servicecatalog:ListLaunchPaths",
+            "servicecatalog:ListProvisioningArtifacts",
+            "servicecatalog:ProvisionProduct",
+        ],
+        &[PRODUCTS],
+    );
+    /// What it calls with provisioned products, which have no resource type.
+    pub const CHANGE: Calls = calls(
+        &[
+            "servicecatalog:DescribeProvisionedProduct",
+            "servicecatalog:DescribeRecord",
+            "servicecatalog:SearchProvisionedProducts",
+            "servicecatalog:TerminateProvisionedProduct",
+            "servicecatalog:UpdateProvisionedProduct",
+        ],
+        NO_RESOURCE,
+    );
+    /// What finding the product calls.
+    pub const FIND: Calls = calls(&["servicecatalog:SearchProductsAsAdmin"], NO_RESOURCE);
+
     /// A gateway over `client` that provisions by this launch path, if it is named.
     #[must_use]
     pub fn new(client: Client, launch_path: Option<String>) -> Self {

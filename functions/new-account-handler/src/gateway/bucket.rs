@@ -74,6 +74,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// What reading files calls.
+    pub const READ: &[&str] = &["s3:GetObject", "s3:GetObjectVersion"];
+    /// Without it S3 answers "denied" for an object that does not exist.
+    pub const FIND: &[&str] = &["s3:ListBucket"];
+    /// What writing results calls.
+    pub const WRITE: &[&str] = &["s3:PutObject"];
+
     /// A gateway over `client` to the bucket with this name.
     #[must_use]
     pub fn new(client: Client, name: String) -> Self {

@@ -8,7 +8,10 @@ use aws_sdk_controltower::{
     types::{EnabledBaselineFilter, EnablementStatus},
 };
 use aws_smithy_types::Document;
-use orgkeeper_shared::aws_error::{AwsCallError, Service};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, Service},
+    calls::{Calls, NO_RESOURCE, calls},
+};
 
 use crate::organization::{Governed, LandingZone, SharedAccount};
 
@@ -35,6 +38,21 @@ pub struct ControlTower {
 }
 
 impl ControlTower {
+    /// What it calls that has no resource type.
+    pub const LISTS: Calls = calls(
+        &[
+            "controltower:ListBaselines",
+            "controltower:ListEnabledBaselines",
+            "controltower:ListLandingZones",
+        ],
+        NO_RESOURCE,
+    );
+    /// What else it calls.
+    pub const READS: Calls = calls(
+        &["controltower:GetLandingZone"],
+        &["arn:${AWS::Partition}:controltower:${AWS::Region}:${AWS::AccountId}:landingzone/*"],
+    );
+
     /// A gateway over `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {

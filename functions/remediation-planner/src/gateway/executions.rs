@@ -40,6 +40,9 @@ pub struct Executions {
 }
 
 impl Executions {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["states:StartExecution"];
+
     /// A gateway over `client` to the state machine with this ARN.
     #[must_use]
     pub fn new(client: Client, state_machine: String) -> Self {

@@ -47,6 +47,12 @@ pub struct PlaybookObject {
 }
 
 impl PlaybookObject {
+    /// What reading the object calls.
+    pub const READ: &[&str] = &["s3:GetObject", "s3:GetObjectVersion"];
+    /// What listing its versions calls, on the bucket. Without `ListBucket` S3 answers "denied" for an object that does not
+    /// exist.
+    pub const FIND: &[&str] = &["s3:ListBucket", "s3:ListBucketVersions"];
+
     /// A gateway over `client` to the playbook in this bucket.
     #[must_use]
     pub fn new(client: Client, bucket: String) -> Self {

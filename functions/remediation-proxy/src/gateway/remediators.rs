@@ -84,6 +84,9 @@ struct FunctionError {
 }
 
 impl Remediators {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["lambda:InvokeFunction"];
+
     /// A gateway over `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {

@@ -13,6 +13,9 @@ pub struct ChatTopic {
 }
 
 impl ChatTopic {
+    /// What it calls.
+    pub const CALLS: &[&str] = &["sns:Publish"];
+
     /// A gateway over `client` to the topic with this ARN.
     #[must_use]
     pub fn new(client: Client, topic: String) -> Self {

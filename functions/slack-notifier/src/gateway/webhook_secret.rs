@@ -20,6 +20,11 @@ pub struct WebhookSecret {
 }
 
 impl WebhookSecret {
+    /// What it calls if the address is in a parameter.
+    pub const READ_PARAMETER: &[&str] = &["ssm:GetParameter"];
+    /// What it calls if the address is in a secret.
+    pub const READ_SECRET: &[&str] = &["secretsmanager:GetSecretValue"];
+
     /// A gateway to this location, over the clients of both services.
     #[must_use]
     pub fn new(location: WebhookLocation, secrets_manager: SecretsManager, ssm: Ssm) -> Self {
