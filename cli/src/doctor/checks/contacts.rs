@@ -33,11 +33,13 @@ fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
             "this is not the management account, and no role reads contacts there: findings and alerts have none",
             deploy,
         ),
-        Some(account) if account == management => {
-            Verdict::fine(format!("the role OrgkeeperContacts of {account} reads them"))
-        }
+        Some(account) if account == management => Verdict::fine(format!(
+            "the role OrgkeeperContacts of {account} reads them"
+        )),
         Some(account) => Verdict::to_do(
-            format!("the management account is {management}, not {account}: contacts cannot be read"),
+            format!(
+                "the management account is {management}, not {account}: contacts cannot be read"
+            ),
             deploy,
         ),
     })
