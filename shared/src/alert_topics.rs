@@ -22,9 +22,6 @@ impl AlertTopics {
     /// What looking for confirmed mail calls.
     pub const CHECK: &[&str] = &["sns:ListSubscriptionsByTopic"];
 
-    /// What the check of mail subscriptions calls.
-    pub const CHECK: &[&str] = &["sns:ListSubscriptionsByTopic"];
-
     /// A gateway over `client` to the topics with these ARNs. A function that publishes nothing critical can
     /// pass the topic of errors for it.
     #[must_use]

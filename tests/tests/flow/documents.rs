@@ -51,7 +51,9 @@ async fn every_command_for_the_local_cloud_succeeds() -> Result<()> {
     let mut executed = BTreeSet::new();
     all.push(restore_rules());
     for block in &all {
-        let Block { file, line, text, .. } = block;
+        let Block {
+            file, line, text, ..
+        } = block;
         // The documented port is the default one.
         let block = Block {
             text: text.replace("http://127.0.0.1:4566", endpoint),
