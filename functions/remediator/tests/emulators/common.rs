@@ -140,7 +140,7 @@ impl Stage {
         // The calls that assume the role have a client of their own: one for the trail, one for its bucket.
         let control = control(&order.control).context("no such control")?;
         let sessions = 1 + u64::from(is_of_a_trail(control, &order.target));
-        Ok((report, calls.take() + sessions))
+        Ok((report, calls.take().sent + sessions))
     }
 }
 
