@@ -66,6 +66,13 @@ STACK = "orgkeeper"
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
+# The stack sets that deploy to the member accounts, with their templates.
+STACK_SETS = {
+    "orgkeeper-member-account": MEMBER_TEMPLATE,
+    "orgkeeper-alert-events": ROOT / "infra" / "alert-events.yaml",
+}
+# The portfolio of Account Factory.
+PORTFOLIO = "AWS Control Tower Account Factory Portfolio"
 # The channel that alerts are posted to, and the parameter that holds its webhook's address.
 SLACK_CHANNEL = "alerts"
 WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
@@ -350,13 +357,37 @@ def deploy(cloud, steps):
              "--config-env", "local", "--parameter-overrides", *parameter_overrides(cloud)],
             cloud.logs / "deploy.log", detail, client_environment(cloud))
         write(cloud.state / "outputs.json", outputs(cloud))
+        associate_portfolio(cloud)
         deploy_to_members(cloud, detail)
         write(cloud.state / "deployed.json", to_deploy)
+
+
+def associate_portfolio(cloud):
+    """Gives the role of create-managed-account access to Account Factory, as the template does with a portfolio's id."""
+    catalog = cloud.client("servicecatalog")
+    found = next(one["Id"] for one in catalog.list_portfolios()["PortfolioDetails"] if one["DisplayName"] == PORTFOLIO)
+    catalog.associate_principal_with_portfolio(
+        PortfolioId=found, PrincipalARN=outputs(cloud)["CreateManagedAccountRoleArn"], PrincipalType="IAM")
+
+
+def create_stack_sets(cloud, root):
+    """Creates the stack sets for all accounts below the root. They are records: the stacks are deployed one by one."""
+    stacks = cloud.client("cloudformation")
+    for name, template in STACK_SETS.items():
+        try:
+            stacks.create_stack_set(
+                StackSetName=name, TemplateBody=template.read_text(encoding="utf-8"), PermissionModel="SERVICE_MANAGED",
+                AutoDeployment={"Enabled": True, "RetainStacksOnAccountRemoval": False})
+        except stacks.exceptions.NameAlreadyExistsException:
+            continue
+        stacks.create_stack_instances(
+            StackSetName=name, DeploymentTargets={"OrganizationalUnitIds": [root]}, Regions=[REGION])
 
 
 def deploy_to_members(cloud, detail):
     """Deploys what every member account has, as a stack set would, to the accounts of the example organization."""
     ids = read(cloud.state / "organization.json")
+    create_stack_sets(cloud, ids["root_id"])
     closed = {account.name for account in organization.ACCOUNTS if account.closed}
     parameters = {"RemediatorRoleArn": outputs(cloud)["RemediatorRoleArn"], "OrganizationId": ids["organization_id"]}
     stack = {
@@ -430,11 +461,13 @@ def parameter_overrides(cloud):
     depend on the example organization. The SAM CLI skips a parameter that the template does not declare."""
     with open(SAMCONFIG, "rb") as file:
         stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
-    center = read(cloud.state / "organization.json")["identity_center"]
+    ids = read(cloud.state / "organization.json")
+    center = ids["identity_center"]
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
-    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}"]
+    return [*stated, f"OrganizationId={ids['organization_id']}", f"IdentityCenterInstanceArn={center['instance_arn']}",
+            f"Assignments={','.join(assignments)}"]
 
 
 def client_environment(cloud):
@@ -478,7 +511,8 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "moto_launcher", "organization")
+    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "stack_sets",
+               "moto_launcher", "organization")
     return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
 
 

@@ -174,7 +174,10 @@ impl Services {
                 let assignments = &self.assignments;
                 assignments.answer(&operation, region, &parts, body).await?
             }
-            Handler::SecurityHub => self.security_hub(&operation, &caller, region, &body),
+            Handler::SecurityHub => {
+                let path = parts.uri.path();
+                self.security_hub(&operation, &caller, (region, path), &body)
+            }
         };
         let Some(change) = trail::change(&operation) else {
             return Ok(response);
@@ -194,7 +197,7 @@ impl Services {
         &self,
         operation: &Operation,
         caller: &Caller,
-        region: &str,
+        (region, path): (&str, &str),
         body: &[u8],
     ) -> Response {
         let name = operation.full_name();
@@ -202,6 +205,7 @@ impl Services {
             operation: &operation.name,
             account: &caller.account,
             region,
+            path,
             body,
         };
         let fault = || {

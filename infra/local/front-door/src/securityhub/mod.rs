@@ -1,6 +1,7 @@
-//! Security Hub's findings. The management account is the administrator: it reads, updates and, as a
-//! convenience of the local cloud, imports the findings of all accounts; a member only its own.
+//! Security Hub's findings. The administrator, at first the management account, reads, updates and, as a convenience of
+//! the local cloud, imports the findings of all accounts; a member only its own.
 
+mod aggregator;
 mod events;
 mod filters;
 mod finding;
@@ -20,6 +21,7 @@ use crate::bus::Bus;
 use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
+use aggregator::Aggregators;
 use filters::Query;
 use finding::{Finding, Key};
 pub(crate) use request::Request;
@@ -36,7 +38,9 @@ enum Subscription {
 /// Security Hub of the whole organization, in one Region.
 #[derive(Debug)]
 pub(crate) struct SecurityHub {
-    administrator: String,
+    management: String,
+    administrator: Mutex<Option<String>>,
+    aggregators: Aggregators,
     opened: Timestamp,
     bus: Bus,
     store: Mutex<Store>,
@@ -44,9 +48,11 @@ pub(crate) struct SecurityHub {
 }
 
 impl SecurityHub {
-    pub(crate) fn new(administrator: &str, bus: Bus) -> Self {
+    pub(crate) fn new(management: &str, bus: Bus) -> Self {
         Self {
-            administrator: administrator.to_owned(),
+            management: management.to_owned(),
+            administrator: Mutex::new(Some(management.to_owned())),
+            aggregators: Aggregators::default(),
             opened: clock::now(),
             bus,
             store: Mutex::default(),
@@ -72,6 +78,10 @@ impl SecurityHub {
             );
             return Err(Refusal::new("InvalidAccessException", message));
         }
+        if let Some(answer) = self.aggregators.answer(request) {
+            return answer;
+        }
+        let administrator = lock(&self.administrator).clone();
         match request.operation {
             "BatchImportFindings" => self.import(request, fault, now),
             "BatchUpdateFindings" => self.update(request, fault, now),
@@ -80,8 +90,18 @@ impl SecurityHub {
             "GetEnabledStandards" => Ok(hub::standards(request)),
             "ListEnabledProductsForImport" => Ok(hub::products(request)),
             "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "ListOrganizationAdminAccounts" => hub::administrators(request, &self.administrator),
-            "DescribeOrganizationConfiguration" => hub::configuration(request, &self.administrator),
+            "ListOrganizationAdminAccounts" => {
+                hub::administrators(request, &self.management, administrator.as_deref())
+            }
+            "EnableOrganizationAdminAccount" | "DisableOrganizationAdminAccount" => {
+                let current = administrator.as_deref();
+                *lock(&self.administrator) =
+                    hub::changed_administrator(request, &self.management, current)?;
+                Ok(json!({}))
+            }
+            "DescribeOrganizationConfiguration" => {
+                hub::configuration(request, self.administers(request.account))
+            }
             "DisableSecurityHub" => {
                 let account = request.account.to_owned();
                 lock(&self.subscriptions).insert(account, Subscription::Disabled);
@@ -188,7 +208,7 @@ impl SecurityHub {
     ) -> Result<Key, (String, String)> {
         limits::finding(finding)?;
         let owner = finding::text(finding, "AwsAccountId");
-        if account != self.administrator && account != owner {
+        if account != owner && !self.administers(account) {
             let message = format!("account {account} may not import a finding of account {owner}");
             return Err(("InvalidInput".to_owned(), message));
         }
@@ -210,6 +230,7 @@ impl SecurityHub {
         let (keys, fields) = update::read(request.body).map_err(invalid)?;
         let mut seen = HashSet::new();
         let (mut processed, mut unprocessed) = (Vec::new(), Vec::new());
+        let administers = self.administers(request.account);
         let mut store = lock(&self.store);
         for key in keys {
             let identifier = json!({"Id": key.id, "ProductArn": key.product_arn});
@@ -218,7 +239,7 @@ impl SecurityHub {
                 .and_then(|key| {
                     store.update(
                         &key,
-                        |finding| self.sees(request.account, finding),
+                        |finding| administers || is_of(request.account, finding),
                         &fields,
                         now,
                     )
@@ -238,14 +259,20 @@ impl SecurityHub {
 
     fn get(&self, request: &Request<'_>, now: Timestamp) -> Result<Value, Refusal> {
         let query = Query::read(request.body, now).map_err(invalid)?;
+        let administers = self.administers(request.account);
         let store = lock(&self.store);
-        let visible = store.findings().filter(|it| self.sees(request.account, it));
+        let own = |finding: &&Finding| administers || is_of(request.account, finding);
+        let visible = store.findings().filter(own);
         Ok(query.page(visible))
     }
 
-    fn sees(&self, account: &str, finding: &Finding) -> bool {
-        account == self.administrator || finding::text(finding, "AwsAccountId") == account
+    fn administers(&self, account: &str) -> bool {
+        lock(&self.administrator).as_deref() == Some(account)
     }
+}
+
+fn is_of(account: &str, finding: &Finding) -> bool {
+    finding::text(finding, "AwsAccountId") == account
 }
 
 fn invalid(message: String) -> Refusal {
