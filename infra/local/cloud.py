@@ -66,11 +66,6 @@ STACK = "orgkeeper"
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
-# The stack sets that deploy to the member accounts, with their templates.
-STACK_SETS = {
-    "orgkeeper-member-account": MEMBER_TEMPLATE,
-    "orgkeeper-alert-events": ROOT / "infra" / "alert-events.yaml",
-}
 # The portfolio of Account Factory.
 PORTFOLIO = "AWS Control Tower Account Factory Portfolio"
 # The channel that alerts are posted to, and the parameter that holds its webhook's address.
@@ -370,24 +365,9 @@ def associate_portfolio(cloud):
         PortfolioId=found, PrincipalARN=outputs(cloud)["CreateManagedAccountRoleArn"], PrincipalType="IAM")
 
 
-def create_stack_sets(cloud, root):
-    """Creates the stack sets for all accounts below the root. They are records: the stacks are deployed one by one."""
-    stacks = cloud.client("cloudformation")
-    for name, template in STACK_SETS.items():
-        try:
-            stacks.create_stack_set(
-                StackSetName=name, TemplateBody=template.read_text(encoding="utf-8"), PermissionModel="SERVICE_MANAGED",
-                AutoDeployment={"Enabled": True, "RetainStacksOnAccountRemoval": False})
-        except stacks.exceptions.NameAlreadyExistsException:
-            continue
-        stacks.create_stack_instances(
-            StackSetName=name, DeploymentTargets={"OrganizationalUnitIds": [root]}, Regions=[REGION])
-
-
 def deploy_to_members(cloud, detail):
     """Deploys what every member account has, as a stack set would, to the accounts of the example organization."""
     ids = read(cloud.state / "organization.json")
-    create_stack_sets(cloud, ids["root_id"])
     closed = {account.name for account in organization.ACCOUNTS if account.closed}
     parameters = {"RemediatorRoleArn": outputs(cloud)["RemediatorRoleArn"], "OrganizationId": ids["organization_id"]}
     stack = {
@@ -511,8 +491,8 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "passed_on", "stack_sets",
-               "moto_launcher", "organization")
+    scripts = ("ministack_launcher", "ministack_patches", "ministack_iam", "ministack_users", "ministack_buses",
+               "ministack_stacksets", "passed_on", "moto_launcher", "organization")
     return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
 
 

@@ -2,10 +2,10 @@
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
 docstring says what AWS does, what MiniStack does and what the patch changes. Those of IAM's checks are in
-`ministack_iam.py`, those of IAM's data in `ministack_users.py`, stack sets in `stack_sets.py`, and what moto answers in
-`passed_on.py`. `PATCHES` at the end lists them all with the private functions of MiniStack that each one replaces or
-calls. `apply_all` compares these with the installed MiniStack before it changes anything, so that another version
-fails at the start, by name, and not in a test.
+`ministack_iam.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
+the end lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares
+these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
+and not in a test.
 
 Import this module only after the environment is set: MiniStack reads its settings while it is imported.
 """
@@ -29,15 +29,16 @@ from urllib.parse import urlsplit
 import yaml
 from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
-from ministack.core.responses import error_response_json, get_region, json_response, new_uuid, request_scope
-from ministack.services.cloudformation import handlers, provisioners
+from ministack.core.responses import error_response_json, get_region, new_uuid, request_scope
+from ministack.services.cloudformation import provisioners
 from ministack.services import (
     cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs, stepfunctions)
 
+import ministack_buses
 import ministack_iam
+import ministack_stacksets
 import ministack_users
 import passed_on
-import stack_sets
 
 MINISTACK_VERSION = "1.5.33"
 
@@ -70,9 +71,6 @@ WITH_READS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 RULE_STATES = (ENABLED, "DISABLED", WITH_READS)
 READS = ("Describe", "Get", "List")
 CHANGES_BY_NAME_OF_READS = ("GetFederationToken", "GetSessionToken")
-
-LISTED_RULE = re.compile(
-    r"(?P<name>[^<>]+)(?P<kind></PhysicalResourceId><ResourceType>AWS::Events::Rule</ResourceType>)")
 
 UPDATE_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 EMPTY_SETS = {"SS": "string", "NS": "number", "BS": "binary"}
@@ -112,43 +110,6 @@ def forward_to_other_accounts(_settings):
             eventbridge._dispatch_event(forwarded)
 
     eventbridge._dispatch_to_event_bus = forward
-
-
-def name_rules_with_their_bus(_settings):
-    """AWS names a rule of another bus than the default one in a stack `<bus>|<rule>`.
-
-    MiniStack lists the rule's name alone, by which nobody finds it on its bus. The patch puts the bus before it.
-    """
-    list_resources = handlers._ACTION_HANDLERS["ListStackResources"]
-
-    def list_with_buses(params):
-        status, headers, body = list_resources(params)
-        buses = {rule["Name"]: rule["EventBusName"] for rule in eventbridge._rules.values()
-                 if rule["EventBusName"] != "default"}
-
-        def with_bus(found):
-            bus = buses.get(found["name"])
-            return f"{bus}|{found['name']}{found['kind']}" if bus else found[0]
-
-        return status, headers, LISTED_RULE.sub(with_bus, body.decode()).encode()
-
-    handlers._ACTION_HANDLERS["ListStackResources"] = list_with_buses
-
-
-def take_whole_bus_policies(_settings):
-    """AWS's PutPermission takes a whole policy instead of one statement.
-
-    MiniStack ignores it, and adds a statement without a condition. The patch stores the policy.
-    """
-    put = eventbridge._put_permission
-
-    def put_or_replace(data):
-        if not data.get("Policy"):
-            return put(data)
-        eventbridge._event_bus_policies[data.get("EventBusName", "default")] = json.loads(data["Policy"])
-        return json_response({})
-
-    eventbridge._put_permission = put_or_replace
 
 
 def use_dead_letter_queue_of_target(_settings):
@@ -1040,29 +1001,6 @@ PATCHES = (
         ),
     ),
     Patch(
-        "rules-of-other-buses",
-        name_rules_with_their_bus,
-        replaces=("services.cloudformation.handlers._ACTION_HANDLERS",),
-        uses=("services.eventbridge._rules",),
-    ),
-    Patch(
-        "bus-policies",
-        take_whole_bus_policies,
-        replaces=("services.eventbridge._put_permission(data)",),
-        uses=("services.eventbridge._event_bus_policies",),
-    ),
-    Patch(
-        "stack-sets",
-        stack_sets.know_stack_sets,
-        replaces=("services.cloudformation.handlers._ACTION_HANDLERS",),
-        uses=(
-            "services.cloudformation.handlers._p(params, key, default)",
-            "services.cloudformation.handlers._xml(status, root_tag, inner)",
-            "services.cloudformation.handlers._error(code, message, status)",
-            "services.cloudformation.handlers._page(items, params, action, page_size)",
-        ),
-    ),
-    Patch(
         "other-accounts-bus",
         forward_to_other_accounts,
         replaces=("services.eventbridge._dispatch_to_event_bus(spec, event, rule, event_path, target_input_payload)",),
@@ -1318,6 +1256,32 @@ PATCHES = (
             "app._get_module(name)",
             "services.s3.s3control_account_error(headers)",
             ACTION,
+        ),
+    ),
+    Patch(
+        "rules-of-other-buses",
+        ministack_buses.name_rules_with_their_bus,
+        replaces=("services.cloudformation.handlers._ACTION_HANDLERS",),
+        uses=("services.eventbridge._rules",),
+    ),
+    Patch(
+        "whole-bus-policies",
+        ministack_buses.take_whole_bus_policies,
+        replaces=("services.eventbridge._put_permission(data)",),
+        uses=("services.eventbridge._event_bus_policies",),
+    ),
+    Patch(
+        "stack-sets",
+        ministack_stacksets.add_stack_sets,
+        replaces=(
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+            "services.cloudformation.handlers._ACTION_HANDLERS",
+        ),
+        uses=(
+            "services.cloudformation.helpers._resolve_template(params)",
+            "services.cloudformation.helpers._xml(status, root_tag, inner)",
+            "services.cloudformation.helpers._error(code, message, status)",
+            "services.cloudformation.engine._parse_template(template_body)",
         ),
     ),
     Patch(

@@ -31,23 +31,8 @@ def tearDownModule():
     cloud.stop()
 
 
-class Events(unittest.TestCase):
-    """Buses, rules and schedules."""
-
-    def test_aws_sources_are_accepted(self):
-        url, arn = cloud.queue("sources")
-        cloud.rule("sources", {"source": ["aws.securityhub"]}, Arn=arn)
-        cloud.put_event("aws.securityhub", word="finding")
-        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["detail"], {"word": "finding"})
-
-    def test_event_reaches_bus_of_other_account(self):
-        url, arn = cloud.queue("central", OTHER_ACCOUNT)
-        cloud.rule("central", {"source": ["forwarded"]}, OTHER_ACCOUNT, Arn=arn)
-        cloud.rule("forward", {"source": ["forwarded"]}, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any",
-                   Arn=f"arn:aws:events:{REGION}:{OTHER_ACCOUNT}:event-bus/default")
-        cloud.put_event("forwarded")
-        event = json.loads(cloud.messages(url, account=OTHER_ACCOUNT)[0]["Body"])
-        self.assertEqual(event["account"], ACCOUNT)
+class Buses(unittest.TestCase):
+    """Event buses, as CloudFormation lists their rules and as PutPermission sets their policies."""
 
     def test_rule_of_another_bus_is_listed_with_it(self):
         cloud.client("events").create_event_bus(Name="other")
@@ -70,6 +55,25 @@ class Events(unittest.TestCase):
             "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}))
         events.put_permission(EventBusName="whole", Policy=json.dumps(whole))
         self.assertEqual(json.loads(events.describe_event_bus(Name="whole")["Policy"]), whole)
+
+
+class Events(unittest.TestCase):
+    """Buses, rules and schedules."""
+
+    def test_aws_sources_are_accepted(self):
+        url, arn = cloud.queue("sources")
+        cloud.rule("sources", {"source": ["aws.securityhub"]}, Arn=arn)
+        cloud.put_event("aws.securityhub", word="finding")
+        self.assertEqual(json.loads(cloud.messages(url)[0]["Body"])["detail"], {"word": "finding"})
+
+    def test_event_reaches_bus_of_other_account(self):
+        url, arn = cloud.queue("central", OTHER_ACCOUNT)
+        cloud.rule("central", {"source": ["forwarded"]}, OTHER_ACCOUNT, Arn=arn)
+        cloud.rule("forward", {"source": ["forwarded"]}, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any",
+                   Arn=f"arn:aws:events:{REGION}:{OTHER_ACCOUNT}:event-bus/default")
+        cloud.put_event("forwarded")
+        event = json.loads(cloud.messages(url, account=OTHER_ACCOUNT)[0]["Body"])
+        self.assertEqual(event["account"], ACCOUNT)
 
     def test_event_for_missing_target_goes_to_its_dead_letter_queue(self):
         url, arn = cloud.queue("set-aside")

@@ -1,0 +1,247 @@
+"""Service-managed StackSets, which MiniStack does not have.
+
+`ministack_patches.py` lists the patch. A stack set says what every account of its organizational units has; one thread
+compares that with what was deployed, every few seconds as AWS's automatic deployment does after an account has moved
+or was created, and makes, updates and deletes the stacks, each as the account's own call.
+"""
+
+import threading
+import uuid
+from xml.sax.saxutils import escape
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from ministack.core.responses import get_account_id, get_region
+from ministack.services.cloudformation import handlers, helpers, provisioners
+from ministack.services.cloudformation.engine import _parse_template
+
+BODY_BYTES = 51_200
+INTERVAL_SECONDS = 3.0
+STACK_SECONDS = 60
+# What StackSets with service-managed permissions refuse.
+REFUSED_TYPE = "AWS::CloudFormation::Stack"
+
+
+def add_stack_sets(settings):
+    """CloudFormation has the resource type AWS::CloudFormation::StackSet, and calls that describe stack sets.
+
+    MiniStack has neither. The patch adds service-managed stack sets with automatic deployment.
+    """
+    sets = StackSets(settings)
+    provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::StackSet"] = {
+        "create": sets.create, "update": sets.update, "delete": sets.delete}
+    handlers._ACTION_HANDLERS.update({
+        "DescribeStackSet": sets.describe, "ListStackSets": sets.list, "ListStackInstances": sets.list_instances})
+
+
+class StackSets:
+    """The stack sets of the organization, by name."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.all = {}
+        self.wake = threading.Event()
+        self.started = False
+
+    # ------------------------------------------------------------ the resource
+
+    def create(self, logical_id, properties, stack_name):
+        """Makes a stack set; its stacks follow."""
+        name = properties.get("StackSetName") or f"{stack_name}-{logical_id}"
+        if name in self.all:
+            raise ValueError(f"Name already exists: StackSet {name}")
+        self.all[name] = StackSet(name, get_region(), self.read(properties))
+        self.start()
+        return name, {"StackSetId": f"{name}:{self.all[name].id}"}
+
+    def update(self, physical_id, _old, properties, _stack_name):
+        """Changes a stack set; its stacks follow."""
+        self.all[physical_id].settings = self.read(properties)
+        self.wake.set()
+        return physical_id, {"StackSetId": f"{physical_id}:{self.all[physical_id].id}"}
+
+    def delete(self, physical_id, _properties):
+        """Deletes the stacks, and then the stack set."""
+        if physical_id in self.all:
+            self.all[physical_id].deleted = True
+            self.wake.set()
+
+    def read(self, properties):
+        """What a stack set is to deploy; refuses what AWS refuses."""
+        if get_account_id() != self.settings.management_account:
+            raise ValueError("You must be the management account or delegated admin account of an organization"
+                             " before operating a SERVICE_MANAGED stack set")
+        if properties.get("PermissionModel") != "SERVICE_MANAGED":
+            raise ValueError("the local cloud knows StackSets with PermissionModel SERVICE_MANAGED only")
+        body = properties.get("TemplateBody")
+        if body is None:
+            body, error = helpers._resolve_template({"TemplateURL": [properties["TemplateURL"]]})
+            if error is not None or not body:
+                raise ValueError(f"TemplateURL {properties['TemplateURL']} cannot be read")
+        elif len(body.encode()) > BODY_BYTES:
+            raise ValueError(f"TemplateBody has more than {BODY_BYTES} bytes")
+        template = _parse_template(body)
+        if "Transform" in template:
+            raise ValueError("Stack sets with SERVICE_MANAGED permission model do not support templates with transforms")
+        if any(one.get("Type") == REFUSED_TYPE for one in template["Resources"].values()):
+            raise ValueError("Stack sets with SERVICE_MANAGED permission model do not support nested stacks")
+        groups = properties.get("StackInstancesGroup") or []
+        if any("OrganizationalUnitIds" not in group["DeploymentTargets"] for group in groups):
+            raise ValueError("OrganizationalUnitIds are required")
+        return {
+            "body": body,
+            "groups": groups,
+            "parameters": properties.get("Parameters") or [],
+            "capabilities": properties.get("Capabilities") or [],
+            "automatic": str((properties.get("AutoDeployment") or {}).get("Enabled", False)).lower() == "true",
+        }
+
+    # ------------------------------------------------------------ the calls
+
+    def describe(self, parameters):
+        """DescribeStackSet."""
+        found = self.all.get(first(parameters, "StackSetName"))
+        if found is None:
+            return not_found(parameters)
+        content = (f"<StackSet>{found.summary()}<AutoDeployment><Enabled>{str(found.settings['automatic']).lower()}"
+                   "</Enabled></AutoDeployment></StackSet>")
+        return answer("DescribeStackSet", content)
+
+    def list(self, _parameters):
+        """ListStackSets."""
+        members = "".join(f"<member>{one.summary()}</member>" for one in self.all.values())
+        return answer("ListStackSets", f"<Summaries>{members}</Summaries>")
+
+    def list_instances(self, parameters):
+        """ListStackInstances."""
+        found = self.all.get(first(parameters, "StackSetName"))
+        if found is None:
+            return not_found(parameters)
+        members = "".join(
+            f"<member><StackSetId>{found.name}:{found.id}</StackSetId><Account>{account}</Account><Region>{region}</Region>"
+            f"<StackId>{instance.stack}</StackId><Status>{instance.status}</Status>"
+            f"<StatusReason>{escape(instance.reason)}</StatusReason></member>"
+            for (account, region), instance in sorted(found.instances.items()))
+        return answer("ListStackInstances", f"<Summaries>{members}</Summaries>")
+
+    # ------------------------------------------------------------ deployment
+
+    def start(self):
+        """Starts the thread with the first stack set."""
+        if not self.started:
+            self.started = True
+            threading.Thread(target=self.run, daemon=True, name="stack-sets").start()
+        self.wake.set()
+
+    def run(self):
+        """Brings the accounts up to date for ever."""
+        while True:
+            self.wake.wait(INTERVAL_SECONDS if self.all else None)
+            self.wake.clear()
+            for stack_set in list(self.all.values()):
+                try:
+                    self.deploy(stack_set)
+                except (BotoCoreError, ClientError) as error:
+                    print(f"stack set {stack_set.name}: {error}", flush=True)
+
+    def deploy(self, stack_set):
+        """Makes, updates and deletes the stacks of one stack set."""
+        wanted = set() if stack_set.deleted else self.wanted(stack_set)
+        for place in sorted(set(stack_set.instances) - wanted):
+            stack_set.instances.pop(place).delete(self.client("cloudformation", *place))
+        for place in sorted(wanted):
+            known = stack_set.instances.get(place)
+            if known is None:
+                known = stack_set.instances[place] = Instance(f"StackSet-{stack_set.name}-{uuid.uuid4()}")
+            if known.deployed != stack_set.settings:
+                known.deploy(self.client("cloudformation", *place), stack_set.settings)
+        stack_set.seen = True
+        if stack_set.deleted:
+            self.all.pop(stack_set.name, None)
+
+    def wanted(self, stack_set):
+        """The accounts and Regions that have a stack; never the management account."""
+        if stack_set.seen and not stack_set.settings["automatic"]:
+            return set(stack_set.instances)
+        return {
+            (account, region) for group in stack_set.settings["groups"]
+            for account in self.accounts_below(group["DeploymentTargets"]["OrganizationalUnitIds"])
+            for region in group["Regions"]}
+
+    def accounts_below(self, units):
+        """The active accounts in these units, or the root, and below, but for the management account."""
+        organizations, found, units = self.client("organizations", self.settings.management_account), set(), list(units)
+        while units:
+            unit = units.pop()
+            for page in organizations.get_paginator("list_accounts_for_parent").paginate(ParentId=unit):
+                found |= {one["Id"] for one in page["Accounts"] if one["Status"] == "ACTIVE"}
+            for page in organizations.get_paginator("list_organizational_units_for_parent").paginate(ParentId=unit):
+                units += [one["Id"] for one in page["OrganizationalUnits"]]
+        return found - {self.settings.management_account}
+
+    def client(self, service, account, region="us-east-1"):
+        """A client of an account's own, through the front door."""
+        return boto3.client(
+            service, endpoint_url=self.settings.endpoint_url, region_name=region,
+            aws_access_key_id=account, aws_secret_access_key="test")
+
+
+class StackSet:
+    """One stack set, and its instances by account and Region."""
+
+    def __init__(self, name, region, settings):
+        self.name, self.region, self.settings = name, region, settings
+        self.id = str(uuid.uuid4())
+        self.instances = {}
+        self.deleted = self.seen = False
+
+    def summary(self):
+        """The members that every answer about it has."""
+        return (f"<StackSetName>{self.name}</StackSetName><StackSetId>{self.name}:{self.id}</StackSetId>"
+                "<Status>ACTIVE</Status><PermissionModel>SERVICE_MANAGED</PermissionModel>")
+
+
+class Instance:
+    """One stack of a stack set."""
+
+    def __init__(self, stack):
+        self.stack, self.deployed = stack, None
+        self.status, self.reason = "OUTDATED", ""
+
+    def deploy(self, stacks, settings):
+        """Makes the stack, or updates it."""
+        call = stacks.create_stack if self.deployed is None else stacks.update_stack
+        done = "stack_create_complete" if self.deployed is None else "stack_update_complete"
+        try:
+            call(StackName=self.stack, TemplateBody=settings["body"], Capabilities=settings["capabilities"],
+                 Parameters=[{name: str(value) for name, value in one.items()} for one in settings["parameters"]])
+            stacks.get_waiter(done).wait(
+                StackName=self.stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": STACK_SECONDS * 10})
+            self.status, self.reason = "CURRENT", ""
+        except (BotoCoreError, ClientError) as error:
+            if "No updates are to be performed" not in str(error):
+                self.status, self.reason = "OUTDATED", str(error)
+        self.deployed = settings
+
+    def delete(self, stacks):
+        """Deletes the stack; of an account that has left there is nothing to delete."""
+        try:
+            stacks.delete_stack(StackName=self.stack)
+        except (BotoCoreError, ClientError) as error:
+            print(f"stack {self.stack} was not deleted: {error}", flush=True)
+
+
+def first(parameters, name):
+    """The value of a parameter of the query protocol."""
+    value = parameters.get(name) or [""]
+    return (value[0] if isinstance(value, list) else value).partition(":")[0]
+
+
+def not_found(parameters):
+    """The error about a stack set that does not exist."""
+    return helpers._error("StackSetNotFoundException", f"StackSet {first(parameters, 'StackSetName')} not found", 404)
+
+
+def answer(operation, content):
+    """An answer of the query protocol."""
+    return helpers._xml(200, f"{operation}Response", f"<{operation}Result>{content}</{operation}Result>")
