@@ -22,6 +22,7 @@ pub mod findings;
 pub mod local_cloud;
 pub mod log;
 pub mod organization;
+pub mod orgkeeper;
 pub mod queue_loops;
 pub mod runtime_api;
 pub mod simulation;

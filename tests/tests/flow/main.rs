@@ -4,5 +4,6 @@ mod alert;
 mod directory;
 mod documents;
 mod enrich;
+mod operator;
 mod remediate;
 mod vend;

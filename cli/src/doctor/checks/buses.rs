@@ -6,7 +6,7 @@ use orgkeeper_shared::aws_error::{AwsCallError, Service};
 use crate::{
     doctor::{
         check::{Check, Verdict},
-        subject::Subject,
+        subject::{Organization, Subject},
     },
     queues::Flow,
 };
@@ -37,9 +37,11 @@ pub(super) const ORGANIZATION: Check = Check {
     ],
     needs_stack: true,
     applies: elsewhere,
-    run: |subject| Box::pin(open(subject, "default")),
+    run: |subject| Box::pin(open(subject, DEFAULT)),
 };
 
+/// The bus that AWS's own services put events on.
+const DEFAULT: &str = "default";
 /// AWS sends changes to the organization to the management account, in this Region.
 const EVENTS_REGION: &str = "us-east-1";
 
@@ -52,7 +54,7 @@ fn elsewhere(subject: &Subject) -> bool {
 }
 
 async fn open(subject: &Subject, bus: &str) -> Result<Verdict, AwsCallError> {
-    let id = &subject.organization()?.id;
+    let Organization { id, management, .. } = subject.organization()?;
     let answer = Client::new(&subject.sdk)
         .describe_event_bus()
         .name(bus)
@@ -61,7 +63,10 @@ async fn open(subject: &Subject, bus: &str) -> Result<Verdict, AwsCallError> {
     let answer = answer
         .map_err(|error| AwsCallError::new(Service::EventBridge, "DescribeEventBus", &error))?;
     let policy = answer.policy.unwrap_or_default();
-    if policy.contains("PrincipalOrgID") && policy.contains(id.as_str()) {
+    let of_organization = policy.contains("PrincipalOrgID") && policy.contains(id.as_str());
+    // The default bus can be open to the management account alone.
+    let of_management = bus == DEFAULT && policy.contains(&format!(":iam::{management}:root"));
+    if of_organization || of_management {
         return Ok(Verdict::fine(format!("{bus} accepts events of {id}")));
     }
     Ok(Verdict::to_do(

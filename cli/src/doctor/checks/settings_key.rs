@@ -12,8 +12,8 @@ const KEYS_OF_AWS: [&str; 2] = ["alias/aws/ssm", "alias/aws/secretsmanager"];
 const PARAMETER: &str = "SettingsKeyArn";
 const ALIAS: &str = "alias/";
 
-/// What is to do about the key of the setting `name`, if anything. `store` stores it again, under the key of AWS.
-pub(super) fn to_do(subject: &Subject, name: &str, key: &str, store: &str) -> Option<Verdict> {
+/// What is to do about the key of the setting `name`, if anything. `own_key` encrypts it with the key of AWS instead.
+pub(super) fn to_do(subject: &Subject, name: &str, key: &str, own_key: &str) -> Option<Verdict> {
     if KEYS_OF_AWS.iter().any(|own| key.ends_with(own)) {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn to_do(subject: &Subject, name: &str, key: &str, store: &str) -> Op
     Some(Verdict::to_do(
         format!("{name} is encrypted with the key {key}, and {found}"),
         format!(
-            "{}; or store it under the key of AWS: {store}",
+            "{}; or encrypt it with the key of AWS: {own_key}",
             subject.set_parameter(&format!("{PARAMETER}={value}"))
         ),
     ))

@@ -67,9 +67,15 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
             format!("{name} holds no address of a webhook (https://hooks.slack.com/services/…)");
         return Ok(Verdict::to_do(found, store));
     }
+    let own_key = match secret {
+        Some(arn) => format!(
+            "aws secretsmanager update-secret --secret-id {arn} --kms-key-id alias/aws/secretsmanager"
+        ),
+        None => store,
+    };
     let to_do = stored
         .key
-        .and_then(|key| settings_key::to_do(subject, name, &key, &store));
+        .and_then(|key| settings_key::to_do(subject, name, &key, &own_key));
     Ok(to_do.unwrap_or_else(|| Verdict::fine(format!("{name} holds an address"))))
 }
 

@@ -71,6 +71,9 @@ impl SecurityHub {
         if request.operation == "EnableSecurityHub" {
             return self.enable(request, subscription.as_ref(), now);
         }
+        if let Some(answer) = self.administrator_of_organization(request) {
+            return answer;
+        }
         if let Some(Subscription::Disabled) = subscription {
             let message = format!(
                 "Account {} is not subscribed to AWS Security Hub",
@@ -81,7 +84,6 @@ impl SecurityHub {
         if let Some(answer) = self.aggregators.answer(request) {
             return answer;
         }
-        let administrator = lock(&self.administrator).clone();
         match request.operation {
             "BatchImportFindings" => self.import(request, fault, now),
             "BatchUpdateFindings" => self.update(request, fault, now),
@@ -90,15 +92,6 @@ impl SecurityHub {
             "GetEnabledStandards" => Ok(hub::standards(request)),
             "ListEnabledProductsForImport" => Ok(hub::products(request)),
             "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "ListOrganizationAdminAccounts" => {
-                hub::administrators(request, &self.management, administrator.as_deref())
-            }
-            "EnableOrganizationAdminAccount" | "DisableOrganizationAdminAccount" => {
-                let current = administrator.as_deref();
-                *lock(&self.administrator) =
-                    hub::changed_administrator(request, &self.management, current)?;
-                Ok(json!({}))
-            }
             "DescribeOrganizationConfiguration" => {
                 hub::configuration(request, self.administers(request.account))
             }
@@ -115,6 +108,28 @@ impl SecurityHub {
                 )
             }),
         }
+    }
+
+    /// Answers an operation on the administrator, for which the management account needs no subscription; `None` for any
+    /// other.
+    fn administrator_of_organization(
+        &self,
+        request: &Request<'_>,
+    ) -> Option<Result<Value, Refusal>> {
+        let mut administrator = lock(&self.administrator);
+        let current = administrator.as_deref();
+        Some(match request.operation {
+            "ListOrganizationAdminAccounts" => {
+                hub::administrators(request, &self.management, current)
+            }
+            "EnableOrganizationAdminAccount" | "DisableOrganizationAdminAccount" => {
+                hub::changed_administrator(request, &self.management, current).map(|changed| {
+                    *administrator = changed;
+                    json!({})
+                })
+            }
+            _ => return None,
+        })
     }
 
     /// Imports the findings of `Imported` events that a client sends.
