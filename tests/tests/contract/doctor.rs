@@ -578,7 +578,7 @@ async fn a_stack_set_that_cannot_be_seen_from_here_is_no_fault() -> Result<()> {
 #[tokio::test]
 async fn the_key_of_the_stack_is_no_fault() -> Result<()> {
     for (key, arn) in [(KEY, KEY), ("1", KEY), ("alias/ours", KEY)] {
-        let script = |call: &Call| match call.operation.as_str() {
+        let script = move |call: &Call| match call.operation.as_str() {
             "DescribeStacks" => stack_with(&[("SettingsKeyArn", arn)]),
             "DescribeParameters" => Answer::ok(json!({ "Parameters": [{ "KeyId": key }] })),
             _ => healthy(call),
