@@ -8,7 +8,7 @@ import re
 
 from ministack.core.responses import json_response
 from ministack.services import eventbridge
-from ministack.services.cloudformation import handlers
+from ministack.services.cloudformation import handlers, provisioners
 
 LISTED_RULE = re.compile(
     r"(?P<name>[^<>]+)(?P<kind></PhysicalResourceId><ResourceType>AWS::Events::Rule</ResourceType>)")
@@ -35,10 +35,10 @@ def name_rules_with_their_bus(_settings):
     handlers._ACTION_HANDLERS["ListStackResources"] = list_with_buses
 
 
-def take_whole_bus_policies(_settings):
-    """AWS's PutPermission takes a whole policy instead of one statement.
+def make_bus_policies(_settings):
+    """CloudFormation has the resource type AWS::Events::EventBusPolicy, and PutPermission takes a whole policy.
 
-    MiniStack ignores it, and adds a statement without a condition. The patch stores the policy.
+    MiniStack has no such type, and ignores the policy. The patch adds both.
     """
     put = eventbridge._put_permission
 
@@ -49,3 +49,21 @@ def take_whole_bus_policies(_settings):
         return json_response({})
 
     eventbridge._put_permission = put_or_replace
+
+    def create(_logical_id, properties, _stack_name):
+        bus, statement = properties.get("EventBusName", "default"), properties["StatementId"]
+        delete(f"{bus}|{statement}", properties)
+        policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
+        policy["Statement"].append({**properties["Statement"], "Sid": statement})
+        return f"{bus}|{statement}", {}
+
+    def update(physical_id, _old, properties, stack_name):
+        delete(physical_id, properties)
+        return create(None, properties, stack_name)
+
+    def delete(physical_id, _properties):
+        bus, _, statement = physical_id.partition("|")
+        eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement})
+
+    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
+        "create": create, "update": update, "delete": delete}

@@ -1265,10 +1265,13 @@ PATCHES = (
         uses=("services.eventbridge._rules",),
     ),
     Patch(
-        "whole-bus-policies",
-        ministack_buses.take_whole_bus_policies,
-        replaces=("services.eventbridge._put_permission(data)",),
-        uses=("services.eventbridge._event_bus_policies",),
+        "bus-policies",
+        ministack_buses.make_bus_policies,
+        replaces=(
+            "services.eventbridge._put_permission(data)",
+            "services.cloudformation.provisioners._RESOURCE_HANDLERS",
+        ),
+        uses=("services.eventbridge._event_bus_policies", "services.eventbridge._remove_permission(data)"),
     ),
     Patch(
         "stack-sets",

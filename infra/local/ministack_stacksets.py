@@ -5,6 +5,7 @@ compares that with what was deployed, every few seconds as AWS's automatic deplo
 or was created, and makes, updates and deletes the stacks, each as the account's own call.
 """
 
+import os
 import threading
 import uuid
 from xml.sax.saxutils import escape
@@ -15,7 +16,6 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import handlers, helpers, provisioners
 from ministack.services.cloudformation.engine import _parse_template
 
-BODY_BYTES = 51_200
 INTERVAL_SECONDS = 3.0
 STACK_SECONDS = 60
 # What StackSets with service-managed permissions refuse.
@@ -78,8 +78,6 @@ class StackSets:
             body, error = helpers._resolve_template({"TemplateURL": [properties["TemplateURL"]]})
             if error is not None or not body:
                 raise ValueError(f"TemplateURL {properties['TemplateURL']} cannot be read")
-        elif len(body.encode()) > BODY_BYTES:
-            raise ValueError(f"TemplateBody has more than {BODY_BYTES} bytes")
         template = _parse_template(body)
         if "Transform" in template:
             raise ValueError("Stack sets with SERVICE_MANAGED permission model do not support templates with transforms")
@@ -148,13 +146,13 @@ class StackSets:
         """Makes, updates and deletes the stacks of one stack set."""
         wanted = set() if stack_set.deleted else self.wanted(stack_set)
         for place in sorted(set(stack_set.instances) - wanted):
-            stack_set.instances.pop(place).delete(self.client("cloudformation", *place))
+            stack_set.instances.pop(place).delete(self.stacks(*place))
         for place in sorted(wanted):
             known = stack_set.instances.get(place)
             if known is None:
                 known = stack_set.instances[place] = Instance(f"StackSet-{stack_set.name}-{uuid.uuid4()}")
             if known.deployed != stack_set.settings:
-                known.deploy(self.client("cloudformation", *place), stack_set.settings)
+                known.deploy(self.stacks(*place), stack_set.settings)
         stack_set.seen = True
         if stack_set.deleted:
             self.all.pop(stack_set.name, None)
@@ -170,7 +168,7 @@ class StackSets:
 
     def accounts_below(self, units):
         """The active accounts in these units, or the root, and below, but for the management account."""
-        organizations, found, units = self.client("organizations", self.settings.management_account), set(), list(units)
+        organizations, found, units = self.organizations(), set(), list(units)
         while units:
             unit = units.pop()
             for page in organizations.get_paginator("list_accounts_for_parent").paginate(ParentId=unit):
@@ -179,11 +177,20 @@ class StackSets:
                 units += [one["Id"] for one in page["OrganizationalUnits"]]
         return found - {self.settings.management_account}
 
-    def client(self, service, account, region="us-east-1"):
-        """A client of an account's own, through the front door."""
+    def stacks(self, account, region):
+        """A client of an account's own, for its stacks."""
         return boto3.client(
-            service, endpoint_url=self.settings.endpoint_url, region_name=region,
+            "cloudformation", endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", region_name=region,
             aws_access_key_id=account, aws_secret_access_key="test")
+
+    def organizations(self):
+        """A client of the management account's, for the organization that moto holds."""
+        client = boto3.client(
+            "organizations", endpoint_url=self.settings.moto_url, region_name="us-east-1",
+            aws_access_key_id=self.settings.management_account, aws_secret_access_key="test")
+        account = {"x-moto-account-id": self.settings.management_account}
+        client.meta.events.register("before-call", lambda params, **_: params["headers"].update(account))
+        return client
 
 
 class StackSet:

@@ -161,11 +161,10 @@ impl Report {
         }
         if !later.is_empty() {
             let ids: Vec<&str> = later.iter().map(|line| line.id).collect();
-            let found = format!("after it: {}", ids.join(", "));
             text.push_str(&lines(
                 State::NotChecked,
-                "before the deployment",
-                &found,
+                "after the deployment",
+                &ids.join(", "),
                 None,
             ));
         }

@@ -304,7 +304,7 @@ async fn before_the_deployment_doctor_checks_the_account() -> Result<()> {
     ensure!(run.outcome == Outcome::Done, "{}{}", run.out, run.err);
     ensure!(
         run.out.contains("(not deployed yet)")
-            && run.out.contains("before the deployment")
+            && run.out.contains("after the deployment")
             && !run.out.contains("to do  "),
         "{}",
         run.out
