@@ -34,10 +34,18 @@ pub struct Subject {
 #[derive(Args, Clone, Debug)]
 pub struct StackSets {
     /// The name of the stack set of infra/member-account.yaml.
-    #[arg(long = "stack-set", value_name = "NAME", default_value = "orgkeeper-member-account")]
+    #[arg(
+        long = "stack-set",
+        value_name = "NAME",
+        default_value = "orgkeeper-member-account"
+    )]
     pub member_account: String,
     /// The name of the stack set of infra/alert-events.yaml.
-    #[arg(long = "forwarding-stack-set", value_name = "NAME", default_value = "orgkeeper-alert-events")]
+    #[arg(
+        long = "forwarding-stack-set",
+        value_name = "NAME",
+        default_value = "orgkeeper-alert-events"
+    )]
     pub alert_events: String,
 }
 

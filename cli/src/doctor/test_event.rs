@@ -234,9 +234,10 @@ async fn enrich(
     let left = !matches!(import(subject, &archived).await, Ok(None));
     Ok(match (enriched?, left) {
         (true, false) => End::Reached("the test finding was enriched, then archived".to_owned()),
-        (true, true) => {
-            End::Reached(format!("the test finding was enriched; archive it yourself: {}", id.id))
-        }
+        (true, true) => End::Reached(format!(
+            "the test finding was enriched; archive it yourself: {}",
+            id.id
+        )),
         (false, _) => End::Missing(
             "the test finding was not enriched in time",
             look_at("findings"),
@@ -345,9 +346,8 @@ async fn import(subject: &Subject, finding: &Value) -> Result<Option<String>, Aw
         })
         .send()
         .await;
-    let answer = answer.map_err(|error| {
-        AwsCallError::new(Service::SecurityHub, "BatchImportFindings", &error)
-    })?;
+    let answer = answer
+        .map_err(|error| AwsCallError::new(Service::SecurityHub, "BatchImportFindings", &error))?;
     let failed = answer.failed_findings.unwrap_or_default().into_iter();
     Ok(failed.map(|it| it.error_code.unwrap_or_default()).next())
 }

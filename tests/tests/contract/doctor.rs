@@ -343,9 +343,7 @@ const BROKEN: &[Broken] = &[
         "forwarding",
         "DescribeStackSet",
         |call| match call.body["StackSetName"].as_str() {
-            Some("orgkeeper-alert-events") => {
-                Answer::query_error(404, "StackSetNotFoundException")
-            }
+            Some("orgkeeper-alert-events") => Answer::query_error(404, "StackSetNotFoundException"),
             _ => healthy(call),
         },
         "there is no stack set orgkeeper-alert-events: nothing that happens in other accounts is alerted",
@@ -766,8 +764,10 @@ fn flows(done: bool) -> impl Fn(&Call) -> Answer {
             } else {
                 json!({})
             };
-            Answer::ok(json!({ "Findings": [{ "Id": call.body["Filters"]["Id"][0]["Value"],
-                "ProductArn": PRODUCT, "AwsAccountId": ACCOUNT, "UserDefinedFields": fields }] }))
+            Answer::ok(
+                json!({ "Findings": [{ "Id": call.body["Filters"]["Id"][0]["Value"],
+                "ProductArn": PRODUCT, "AwsAccountId": ACCOUNT, "UserDefinedFields": fields }] }),
+            )
         }
         "BatchGetItem" => {
             let time: jiff::Timestamp = NOW.parse().unwrap();

@@ -18,7 +18,7 @@ use orgkeeper_tests::{
 };
 use serde_json::Value;
 
-use breakages::{BREAKAGES, Breakage, CLEAN_UP, PREPARE, PRELUDE, Restore};
+use breakages::{BREAKAGES, Breakage, CLEAN_UP, PRELUDE, PREPARE, Restore};
 
 /// The time between two looks of the command at something.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -188,7 +188,9 @@ impl<'c> Operator<'c> {
 
     /// The commands of what is printed as to do, with values in place of what a person fills in.
     fn advice(&self, fix: &str) -> Result<String> {
-        let start = fix.find("aws ").with_context(|| format!("no command: {fix}"))?;
+        let start = fix
+            .find("aws ")
+            .with_context(|| format!("no command: {fix}"))?;
         let endpoint = self.cloud.sdk.endpoint_url().unwrap_or_default();
         let webhook = format!("{endpoint}/_orgkeeper/slack/alerts");
         Ok(fix[start..]

@@ -24,9 +24,7 @@ pub(super) fn to_do(subject: &Subject, name: &str, key: &str, own_key: &str) -> 
     let value = if key.starts_with("arn:") {
         key.to_owned()
     } else {
-        format!(
-            "$(aws kms describe-key --key-id {key} --query KeyMetadata.Arn --output text)"
-        )
+        format!("$(aws kms describe-key --key-id {key} --query KeyMetadata.Arn --output text)")
     };
     let found = match allowed {
         Some(other) => format!("the functions may use {other} only"),

@@ -92,7 +92,6 @@ for _ in $(seq 100); do
 done
 ";
 
-
 /// An organization's trail is listed in every account of it; here only in the account that it belongs to.
 const IN_SECURITY: &str = r#"
 in_security aws s3api create-bucket --bucket "trail-$SECURITY"
@@ -252,7 +251,9 @@ aws events describe-event-bus --name "$bus" --query Policy > "$saved"
 aws events remove-permission --event-bus-name "$bus" --remove-all-permissions
 "#,
         "accepts no events of",
-        Restore::By(r#"aws events put-permission --event-bus-name "$bus" --policy "$(cat "$saved")""#),
+        Restore::By(
+            r#"aws events put-permission --event-bus-name "$bus" --policy "$(cat "$saved")""#,
+        ),
     ),
     Breakage {
         in_security: true,

@@ -98,7 +98,9 @@ mod tests {
     fn what_needs_all_features_is_refused_without_them() {
         let features = Features::default();
         assert_eq!(features.refusal("CreatePolicy"), None);
-        features.set(br#"{"features": "CONSOLIDATED_BILLING"}"#).unwrap();
+        features
+            .set(br#"{"features": "CONSOLIDATED_BILLING"}"#)
+            .unwrap();
         assert!(features.refusal("CreatePolicy").is_some());
         assert_eq!(features.refusal("ListAccounts"), None);
         features.set(br#"{"features": "SOME"}"#).unwrap_err();

@@ -178,19 +178,36 @@ mod tests {
         let arn = listed["FindingAggregators"][0]["FindingAggregatorArn"].clone();
         let path = format!("/findingAggregator/get/{}", arn.as_str().unwrap());
         for path in [path.as_str(), &path.replace(':', "%3A")] {
-            let found = call(&all, ("GetFindingAggregator", "us-east-1", path), &json!({}));
+            let found = call(
+                &all,
+                ("GetFindingAggregator", "us-east-1", path),
+                &json!({}),
+            );
             assert_eq!(found.unwrap()["FindingAggregationRegion"], "eu-west-1");
         }
         let other = "/findingAggregator/get/arn:aws:securityhub:eu-west-1:111122223333:finding-aggregator/other";
-        let unknown = call(&all, ("GetFindingAggregator", "us-east-1", other), &json!({}));
+        let unknown = call(
+            &all,
+            ("GetFindingAggregator", "us-east-1", other),
+            &json!({}),
+        );
         assert_eq!(unknown.unwrap_err().code, "ResourceNotFoundException");
 
-        let update =
-            json!({"FindingAggregatorArn": arn, "RegionLinkingMode": "SPECIFIED_REGIONS", "Regions": ["us-east-1"]});
+        let update = json!({"FindingAggregatorArn": arn, "RegionLinkingMode": "SPECIFIED_REGIONS", "Regions": ["us-east-1"]});
         call(&all, ("UpdateFindingAggregator", "us-east-1", ""), &update).unwrap_err();
         call(&all, ("UpdateFindingAggregator", "eu-west-1", ""), &update).unwrap();
-        call(&all, ("DeleteFindingAggregator", "us-east-1", &path), &json!({})).unwrap_err();
-        call(&all, ("DeleteFindingAggregator", "eu-west-1", &path), &json!({})).unwrap();
+        call(
+            &all,
+            ("DeleteFindingAggregator", "us-east-1", &path),
+            &json!({}),
+        )
+        .unwrap_err();
+        call(
+            &all,
+            ("DeleteFindingAggregator", "eu-west-1", &path),
+            &json!({}),
+        )
+        .unwrap();
         assert_eq!(
             call(&all, list, &json!({})).unwrap()["FindingAggregators"],
             json!([])
@@ -207,7 +224,11 @@ mod tests {
             json!({"RegionLinkingMode": "NO_REGIONS", "Regions": ["us-east-1"]}),
         ] {
             let refused = call(&all, ("CreateFindingAggregator", "us-east-1", ""), &wrong);
-            assert_eq!(refused.unwrap_err().code, "InvalidInputException", "{wrong}");
+            assert_eq!(
+                refused.unwrap_err().code,
+                "InvalidInputException",
+                "{wrong}"
+            );
         }
     }
 }
