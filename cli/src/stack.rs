@@ -73,12 +73,6 @@ impl Stack {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Whether any parameter mentions this text.
-    #[must_use]
-    pub fn mentions(&self, text: &str) -> bool {
-        self.parameters.values().any(|value| value.contains(text))
-    }
-
     /// The value of an output.
     #[must_use]
     pub fn output(&self, name: &str) -> Option<&str> {

@@ -70,6 +70,8 @@ FORMS = ("one", "split")
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
+# The portfolio of Account Factory.
+PORTFOLIO = "AWS Control Tower Account Factory Portfolio"
 # The channel that alerts are posted to, and the parameter that holds its webhook's address.
 SLACK_CHANNEL = "alerts"
 WEBHOOK_PARAMETER = "/orgkeeper/slack-webhook"
@@ -365,6 +367,7 @@ def deploy(cloud, steps):
              "--config-env", "local", "--parameter-overrides", *parameter_overrides(cloud)],
             cloud.logs / "deploy.log", detail, client_environment(cloud))
         write(cloud.state / "outputs.json", outputs(cloud))
+        associate_portfolio(cloud)
         deploy_to_members(cloud, detail)
         write(cloud.state / "deployed.json", to_deploy)
 
@@ -375,7 +378,9 @@ def deploy_split(cloud, steps):
     ids = read(cloud.state / "organization.json")
     webhook = prepare_alerts(cloud)
     facts = split.facts_of(ids, MANAGEMENT_ACCOUNT, webhook)
-    cloud.client("securityhub").enable_organization_admin_account(AdminAccountId=facts["security"])
+    hub = cloud.client("securityhub")
+    hub.disable_organization_admin_account(AdminAccountId=MANAGEMENT_ACCOUNT)
+    hub.enable_organization_admin_account(AdminAccountId=facts["security"])
     parts = {part: {"account": facts[part], "outputs": {}} for part in ("management", *split.PARTS)}
     for stack in split.STACKS:
         with steps.step(f"Deploy {stack.name}: {stack.part}, {stack.region}") as detail:
@@ -393,6 +398,14 @@ def deploy_split(cloud, steps):
     write(cloud.state / "outputs.json", parts["management"]["outputs"])
     write(cloud.state / "split.json", {**parts, "other_region": split.OTHER_REGION})
     write(cloud.state / "deployed.json", to_deploy)
+
+
+def associate_portfolio(cloud):
+    """Gives the role of create-managed-account access to Account Factory, as the template does with a portfolio's id."""
+    catalog = cloud.client("servicecatalog")
+    found = next(one["Id"] for one in catalog.list_portfolios()["PortfolioDetails"] if one["DisplayName"] == PORTFOLIO)
+    catalog.associate_principal_with_portfolio(
+        PortfolioId=found, PrincipalARN=outputs(cloud)["CreateManagedAccountRoleArn"], PrincipalType="IAM")
 
 
 def deploy_to_members(cloud, detail):
@@ -472,13 +485,17 @@ def parameter_overrides(cloud):
     depend on the example organization. The SAM CLI skips a parameter that the template does not declare."""
     with open(SAMCONFIG, "rb") as file:
         stated = tomllib.load(file)["local"]["deploy"]["parameters"]["parameter_overrides"]
-    center = read(cloud.state / "organization.json")["identity_center"]
+    ids = read(cloud.state / "organization.json")
+    center = ids["identity_center"]
     assignments = [
         f"{center['groups'][group]}={center['permission_sets'][permission_set]}"
         for group, permission_set in organization.NEW_ACCOUNT_ACCESS]
     allowed = {"AllowedGroups": center["groups"], "AllowedPermissionSets": center["permission_sets"]}
-    return [*stated, f"IdentityCenterInstanceArn={center['instance_arn']}", f"Assignments={','.join(assignments)}",
-            *(f"{parameter}={','.join(ids.values())}" for parameter, ids in allowed.items())]
+    own = [f"OrganizationId={ids['organization_id']}", f"IdentityCenterInstanceArn={center['instance_arn']}",
+           f"Assignments={','.join(assignments)}",
+           *(f"{parameter}={','.join(known.values())}" for parameter, known in allowed.items())]
+    names = {one.partition("=")[0] for one in own}
+    return [*(one for one in stated if one.partition("=")[0] not in names), *own]
 
 
 def client_environment(cloud):

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 ROOT = Path(__file__).resolve().parents[2]
 SAM = ROOT / ".venv" / "sam" / "bin" / "sam"
-# What stands in samconfig.toml for a value of the user.
+# What samconfig.toml has in place of a value of the user.
 TO_FILL_IN = "FILL-IN"
 # The two bytes that name the machine of an ELF file.
 MACHINES = {62: "x86_64", 183: "arm64"}

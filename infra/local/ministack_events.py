@@ -13,7 +13,7 @@ from ministack.core import iam_evaluator
 from ministack.core.arn import ArnParseError, parse_arn
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, new_uuid, request_scope
 from ministack.services import cloudwatch, eventbridge, iam, lambda_svc, sns, sqs, stepfunctions
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import handlers, provisioners
 
 EVENTS = "events.amazonaws.com"
 MOST_ENTRIES = 10
@@ -24,6 +24,8 @@ SEND_SERVICE_EVENTS = "SendServiceEvents"
 EVALUATE_ALARMS = "EvaluateAlarms"
 
 QUERY = re.compile(r'SELECT (AVG|MAX|MIN|SUM)\((\w+)\) FROM SCHEMA\("([\w/]+)"(?:, \w+)*\)')
+LISTED_RULE = re.compile(
+    r"(?P<name>[^<>]+)(?P<kind></PhysicalResourceId><ResourceType>AWS::Events::Rule</ResourceType>)")
 STATISTICS = {"AVG": "Average", "MAX": "Maximum", "MIN": "Minimum", "SUM": "Sum"}
 
 
@@ -330,6 +332,27 @@ def make_bus_policies(_settings):
 
     provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
         "create": create, "update": update, "delete": delete}
+
+
+def name_rules_with_their_bus(_settings):
+    """AWS names a rule of another bus than the default one in a stack `<bus>|<rule>`.
+
+    MiniStack lists the rule's name alone, by which nobody finds it on its bus. The patch puts the bus before it.
+    """
+    list_resources = handlers._ACTION_HANDLERS["ListStackResources"]
+
+    def list_with_buses(params):
+        status, headers, body = list_resources(params)
+        buses = {rule["Name"]: rule["EventBusName"] for rule in eventbridge._rules.values()
+                 if rule["EventBusName"] != "default"}
+
+        def with_bus(found):
+            bus = buses.get(found["name"])
+            return f"{bus}|{found['name']}{found['kind']}" if bus else found[0]
+
+        return status, headers, LISTED_RULE.sub(with_bus, body.decode()).encode()
+
+    handlers._ACTION_HANDLERS["ListStackResources"] = list_with_buses
 
 
 # ---------------------------------------------------------------- alarms

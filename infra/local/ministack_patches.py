@@ -1323,6 +1323,12 @@ PATCHES = (
         ),
     ),
     Patch(
+        "rules-of-other-buses",
+        ministack_events.name_rules_with_their_bus,
+        replaces=("services.cloudformation.handlers._ACTION_HANDLERS",),
+        uses=("services.eventbridge._rules",),
+    ),
+    Patch(
         "password-policy",
         ministack_users.reset_what_is_left_out,
         replaces=(IAM_HANDLERS,),

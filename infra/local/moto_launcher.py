@@ -11,6 +11,7 @@ from importlib.metadata import version
 from moto import server
 from moto.core.responses import ActionResult
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
+from moto.organizations.models import FakeDelegatedAdministrator
 from moto.ssoadmin import models
 
 MOTO_VERSION = "5.2.5"
@@ -24,6 +25,7 @@ def main():
     assign_once()
     find_shared_snapshots()
     share_snapshots_in_both_forms()
+    delegate_security_hub()
     server.main()
 
 
@@ -108,6 +110,14 @@ def share_snapshots_in_both_forms():
         return answer
 
     ElasticBlockStore.modify_snapshot_attribute = modify_in_both_forms
+
+
+def delegate_security_hub():
+    """AWS has delegated administrators of Security Hub, too.
+
+    moto does not know the service's principal. The patch adds it.
+    """
+    FakeDelegatedAdministrator.SUPPORTED_SERVICES.append("securityhub.amazonaws.com")
 
 
 if __name__ == "__main__":

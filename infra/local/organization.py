@@ -100,6 +100,16 @@ PERMISSION_SETS = {
 # The groups and permission sets that the stack assigns in each new account.
 NEW_ACCOUNT_ACCESS = (("platform-engineers", "AdministratorAccess"),)
 
+# Services that may work in the whole organization, as the flows need it.
+TRUSTED_SERVICES = (
+    "account.amazonaws.com",
+    "cloudtrail.amazonaws.com",
+    "member.org.stacksets.cloudformation.amazonaws.com",
+    "securityhub.amazonaws.com",
+    "sso.amazonaws.com",
+)
+TRAIL = "organization"
+
 CONTACT_ROLE = "OrgkeeperContactReader"
 STATUS_SECONDS = 20
 
@@ -136,6 +146,7 @@ class Builder:
         units = self.create_units()
         accounts = {account.name: self.create_account(account, units) for account in ACCOUNTS}
         self.create_contacts(None, MANAGEMENT_CONTACTS)
+        self.set_up_services()
         return {
             "management_account": self.management_account,
             "organization_id": organization["Id"],
@@ -145,6 +156,17 @@ class Builder:
             "identity_center": self.create_identity_center(),
             "contact_role_arn": self.create_contact_role(),
         }
+
+    def set_up_services(self):
+        """What docs/deploy.md asks for before the first deployment: trusted access, a trail, one home of all findings."""
+        for service in TRUSTED_SERVICES:
+            self.organizations.enable_aws_service_access(ServicePrincipal=service)
+        bucket = f"trail-{self.management_account}"
+        self.client("s3").create_bucket(Bucket=bucket)
+        trails = self.client("cloudtrail")
+        trails.create_trail(Name=TRAIL, S3BucketName=bucket, IsOrganizationTrail=True, IsMultiRegionTrail=True)
+        trails.start_logging(Name=TRAIL)
+        self.client("securityhub").create_finding_aggregator(RegionLinkingMode="ALL_REGIONS")
 
     def create_units(self):
         """The organizational units; returns path -> id, with the root."""

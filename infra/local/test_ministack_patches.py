@@ -31,6 +31,32 @@ def tearDownModule():
     cloud.stop()
 
 
+class Buses(unittest.TestCase):
+    """Event buses, as CloudFormation lists their rules and as PutPermission sets their policies."""
+
+    def test_rule_of_another_bus_is_listed_with_it(self):
+        cloud.client("events").create_event_bus(Name="other")
+        rules = {"Of": {"EventBusName": "other"}, "Default": {}}
+        stacks = cloud.client("cloudformation")
+        stacks.create_stack(StackName="buses", TemplateBody=json.dumps({"Resources": {
+            name: {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["none"]}, **properties}}
+            for name, properties in rules.items()}}))
+        stacks.get_waiter("stack_create_complete").wait(StackName="buses", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        listed = stacks.list_stack_resources(StackName="buses")["StackResourceSummaries"]
+        names = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed}
+        self.assertTrue(names["Of"].startswith("other|buses-Of-"), names)
+        self.assertTrue(names["Default"].startswith("buses-Default-"), names)
+
+    def test_bus_takes_a_whole_policy(self):
+        events = cloud.client("events")
+        events.create_event_bus(Name="whole")
+        whole = json.loads(policy({
+            "Sid": "all", "Effect": "Allow", "Principal": "*", "Action": "events:PutEvents", "Resource": "*",
+            "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}))
+        events.put_permission(EventBusName="whole", Policy=json.dumps(whole))
+        self.assertEqual(json.loads(events.describe_event_bus(Name="whole")["Policy"]), whole)
+
+
 class Events(unittest.TestCase):
     """Buses, rules and schedules."""
 

@@ -146,7 +146,7 @@ class EveryQueueAndFunction(unittest.TestCase):
                     self.assertEqual(event["Properties"]["FunctionResponseTypes"], ["ReportBatchItemFailures"])
 
 
-# What stands in place of FILL-IN in samconfig.toml.
+# What a user writes in place of FILL-IN in samconfig.toml.
 FILLED_IN = {
     "OrganizationId": "o-a1b2c3d4e5",
     "ManagementAccountId": "111111111111",

@@ -4,7 +4,10 @@
 //! another invocation may claim it, so that a crash causes a delay and no loss. A crash between the work
 //! and [`complete`](IdempotencyTable::complete) repeats the work: better twice than never.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
@@ -24,6 +27,8 @@ const KEY: &str = "Id";
 /// The values of `State`.
 const IN_PROGRESS: &str = "begun";
 const COMPLETED: &str = "done";
+/// Ids that a process keeps.
+const KEPT: usize = 1_000;
 
 /// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,5 +177,47 @@ fn unless_gone(answer: Result<(), AwsCallError>) -> Result<(), AwsCallError> {
     match answer {
         Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(()),
         other => other,
+    }
+}
+
+/// The ids of work that was done and has no completed record, since the table did not answer. It lives as long as the
+/// process, so that a warm one does not repeat it.
+#[derive(Debug, Default)]
+pub struct Unrecorded(Mutex<VecDeque<String>>);
+
+impl Unrecorded {
+    /// Adds an id; of too many the oldest is forgotten.
+    pub fn add(&self, id: &str) {
+        let mut ids = self.lock();
+        if ids.len() == KEPT {
+            ids.pop_front();
+        }
+        ids.push_back(id.to_owned());
+    }
+
+    /// Whether the id was added.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.lock().iter().any(|known| known == id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_known_until_it_is_too_much() {
+        let unrecorded = Unrecorded::default();
+        for number in 0..=KEPT {
+            unrecorded.add(&number.to_string());
+        }
+        assert!(!unrecorded.contains("0"));
+        assert!(unrecorded.contains("1") && unrecorded.contains(&KEPT.to_string()));
+        assert!(!unrecorded.contains("another"));
     }
 }

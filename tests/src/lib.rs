@@ -23,6 +23,7 @@ pub mod findings;
 pub mod local_cloud;
 pub mod log;
 pub mod organization;
+pub mod orgkeeper;
 pub mod permissions;
 pub mod queue_loops;
 mod recorded;

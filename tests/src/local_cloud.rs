@@ -154,6 +154,9 @@ impl LocalCloud {
         cloud.quotas(false).await?;
         cloud.reset_calls().await?;
         cloud.reset_vending().await?;
+        cloud
+            .control(reqwest::Method::DELETE, "organization", None)
+            .await?;
         cloud.slack_answers(None).await?;
         cloud.deliver_twice(false)?;
         Ok(cloud)

@@ -38,6 +38,15 @@ pub struct StackResource {
     pub kind: String,
 }
 
+/// A stack set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackSet {
+    /// Whether accounts that join the organization get a stack by themselves.
+    pub auto_deployment: bool,
+    /// Its stacks.
+    pub instances: Vec<StackInstance>,
+}
+
 /// One stack of a stack set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackInstance {
@@ -96,27 +105,27 @@ pub async fn resources(sdk: &SdkConfig, stack: &str) -> Result<Vec<StackResource
         .collect())
 }
 
-/// The stacks of the stack set of this name; `None` if there is no such stack set. The management account owns it;
-/// others see it as delegated administrators.
+/// The stack set of this name; `None` if there is none. The management account owns it; others see it as delegated
+/// administrators.
 ///
 /// # Errors
-/// If a call fails: never a part of them.
-pub async fn instances(
+/// If a call fails: never a part of its stacks.
+pub async fn stack_set(
     sdk: &SdkConfig,
-    stack_set: &str,
+    name: &str,
     management: bool,
-) -> Result<Option<Vec<StackInstance>>, AwsCallError> {
+) -> Result<Option<StackSet>, AwsCallError> {
     let caller = if management {
         "SELF"
     } else {
         "DELEGATED_ADMIN"
     };
     let fields = vec![
-        ("StackSetName".to_owned(), stack_set.to_owned()),
+        ("StackSetName".to_owned(), name.to_owned()),
         ("CallAs".to_owned(), caller.to_owned()),
     ];
-    let members = match all(sdk, "ListStackInstances", fields, "Summaries").await {
-        Ok(members) => members,
+    let described = match call(sdk, CLOUDFORMATION, "DescribeStackSet", &fields).await {
+        Ok(described) => described,
         Err(error)
             if error.has_code("StackSetNotFoundException")
                 || error.class() == AwsErrorClass::NotFound =>
@@ -125,12 +134,17 @@ pub async fn instances(
         }
         Err(error) => return Err(error),
     };
+    let automatic = described.find("AutoDeployment");
+    let members = all(sdk, "ListStackInstances", fields, "Summaries").await?;
     let instances = members.iter().map(|member| StackInstance {
         account: member.child("Account").to_owned(),
         region: member.child("Region").to_owned(),
         status: member.child("Status").to_owned(),
     });
-    Ok(Some(instances.collect()))
+    Ok(Some(StackSet {
+        auto_deployment: automatic.is_some_and(|it| it.child("Enabled") == "true"),
+        instances: instances.collect(),
+    }))
 }
 
 /// The members of a list, of all pages.

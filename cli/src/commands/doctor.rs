@@ -11,7 +11,7 @@ use crate::{
     doctor::{
         checks::CHECKS,
         report::{Line, Report, State},
-        subject::Subject,
+        subject::{StackSets, Subject},
         test_event::{self, Patience},
     },
     outcome::{CommandError, Outcome},
@@ -27,13 +27,13 @@ pub(crate) struct Doctor {
     /// A flow to check beside those of the stack. Before the first deployment: one that it will have; without it, all.
     #[arg(long = "flow", value_name = "FLOW", value_enum)]
     flows: Vec<Flow>,
-    /// The name of the stack set of infra/member-account.yaml.
-    #[arg(long, value_name = "NAME", default_value = "orgkeeper-member-account")]
-    stack_set: String,
+    #[command(flatten)]
+    stack_sets: StackSets,
     /// Also send a test message through each flow, and follow it to its end.
     ///
-    /// Nothing is changed: the directory reads this account again, the check of operations runs once more, and a test
-    /// alert of severity info is published.
+    /// Nothing that people rely on is changed: the directory reads this account again, a test finding of this account is
+    /// imported, enriched and archived, the check of operations runs once more, a test alert of severity info is
+    /// published, and a finding that has no fix is ignored.
     #[arg(long)]
     send_test_event: bool,
     /// How long a test message is followed, in seconds.
@@ -44,7 +44,7 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<Outcome, CommandError> {
         let sdk = self.target.sdk(&context.around.aws).await?;
-        let subject = Subject::read(sdk, self.target.stack, &self.flows, self.stack_set).await?;
+        let subject = Subject::read(sdk, self.target.stack, &self.flows, self.stack_sets).await?;
         let checks = CHECKS.iter().filter(|check| (check.applies)(&subject));
         let lines = checks.map(|check| async { Line::of(check, check.verdict(&subject).await) });
         let lines = join_all(lines).await;

@@ -6,8 +6,13 @@ use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
 use super::subject::Subject;
 use crate::aws::failure::words;
 
+/// Why a check cannot be answered before the first deployment.
+pub(super) const NOT_DEPLOYED: &str = "the stack does not exist yet";
 /// What reading an encrypted value needs.
 const DECRYPT: &str = "kms:Decrypt";
+
+/// What Organizations says where there is none.
+pub(super) const NO_ORGANIZATION: &str = "AWSOrganizationsNotInUseException";
 
 /// What is checked.
 pub struct Check {
@@ -60,7 +65,7 @@ impl Check {
     /// The verdict on `subject`.
     pub async fn verdict(&self, subject: &Subject) -> Verdict {
         if self.needs_stack && subject.stack.is_none() {
-            return Verdict::NotChecked("the stack does not exist yet".to_owned());
+            return Verdict::NotChecked(NOT_DEPLOYED.to_owned());
         }
         match (self.run)(subject).await {
             Ok(verdict) => verdict,
@@ -70,6 +75,9 @@ impl Check {
 
     /// Why a call that failed keeps the check from an answer.
     fn why_not(&self, error: &AwsCallError) -> String {
+        if error.has_code(NO_ORGANIZATION) {
+            return "this account is in no organization".to_owned();
+        }
         if error.class() != AwsErrorClass::Denied {
             return format!("{}; try again", words(error));
         }

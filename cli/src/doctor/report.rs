@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    check::{Check, Verdict},
+    check::{Check, NOT_DEPLOYED, Verdict},
     subject::Subject,
 };
 
@@ -147,12 +147,25 @@ impl Report {
             " (not deployed yet)"
         };
         let mut text = format!("Account {account}, Region {region}, stack {stack}{deployed}\n\n");
-        for line in &self.checks {
+        let (later, now): (Vec<&Line>, Vec<&Line>) = self
+            .checks
+            .iter()
+            .partition(|line| line.found == NOT_DEPLOYED);
+        for line in now {
             text.push_str(&lines(
                 line.state,
                 line.id,
                 &line.found,
                 line.fix.as_deref(),
+            ));
+        }
+        if !later.is_empty() {
+            let ids: Vec<&str> = later.iter().map(|line| line.id).collect();
+            text.push_str(&lines(
+                State::NotChecked,
+                "after the deployment",
+                &ids.join(", "),
+                None,
             ));
         }
         for test in &self.flow_tests {

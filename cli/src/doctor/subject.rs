@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_organizations::types::OrganizationFeatureSet;
+use clap::Args;
 use orgkeeper_shared::aws_error::{AwsCallError, Service};
 
 use crate::{queues::Flow, stack::Stack};
@@ -24,9 +25,28 @@ pub struct Subject {
     pub stack: Option<Stack>,
     /// The flows that are on, or will be.
     pub flows: BTreeSet<Flow>,
-    /// The name of the stack set of the roles in the other accounts.
-    pub stack_set: String,
+    /// The stack sets of the other accounts.
+    pub stack_sets: StackSets,
     organization: Result<Organization, AwsCallError>,
+}
+
+/// The names of the stack sets that deploy to the other accounts.
+#[derive(Args, Clone, Debug)]
+pub struct StackSets {
+    /// The name of the stack set of infra/member-account.yaml.
+    #[arg(
+        long = "stack-set",
+        value_name = "NAME",
+        default_value = "orgkeeper-member-account"
+    )]
+    pub member_account: String,
+    /// The name of the stack set of infra/alert-events.yaml.
+    #[arg(
+        long = "forwarding-stack-set",
+        value_name = "NAME",
+        default_value = "orgkeeper-alert-events"
+    )]
+    pub alert_events: String,
 }
 
 /// An organization.
@@ -49,7 +69,7 @@ impl Subject {
         sdk: SdkConfig,
         stack_name: String,
         flows: &[Flow],
-        stack_set: String,
+        stack_sets: StackSets,
     ) -> Result<Self, AwsCallError> {
         let identity = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send();
         let identity = identity
@@ -73,7 +93,7 @@ impl Subject {
             stack_name,
             stack,
             flows: on,
-            stack_set,
+            stack_sets,
             organization,
         })
     }

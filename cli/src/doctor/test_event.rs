@@ -8,18 +8,23 @@ use alerter::{
     message::Message,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use aws_smithy_types::body::SdkBody;
+use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::{
         table::DirectoryTable,
         task::{Account, Task},
     },
     alert::Severity,
+    aws::CallCounter,
     aws_error::{AwsCallError, Service},
-    ids::AccountId,
+    enrichment::fields::is_enriched,
+    gateway::rates::QuotaShare,
+    ids::{AccountId, FindingId},
+    security_hub::SecurityHub,
     vending::task::AccountEventsTask,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use slack_notifier::message::Message as SlackMessage;
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +35,7 @@ use super::{
 use crate::{
     aws::{failure::words, sqs::depth},
     queues::{self, Flow},
+    redrive::mover::EMPTY_LOOKS,
 };
 
 /// How long a message is followed.
@@ -54,10 +60,11 @@ pub async fn send(
         tests.push(done("directory", directory(subject, patience, now).await));
     }
     if subject.has(&[Flow::Enrich]) {
-        tests.push(without_effect(
-            "enrich",
-            "a finding cannot be enriched without changing it: look at the metric FindingsEnriched",
-        ));
+        note(
+            progress,
+            "enrich: importing a finding of this account, marked as a test",
+        );
+        tests.push(done("enrich", enrich(subject, patience, now).await));
     }
     if subject.has(&[Flow::Vend]) {
         note(
@@ -74,10 +81,11 @@ pub async fn send(
         tests.push(done("alert", alert(subject, patience, now).await));
     }
     if subject.has(&[Flow::Remediate]) {
-        tests.push(without_effect(
-            "remediate",
-            "a finding cannot be looked at without a field being written on it: RemediationMode=observe does no more",
-        ));
+        note(
+            progress,
+            "remediate: sending a finding that has no fix, marked as a test",
+        );
+        tests.push(done("remediate", remediate(subject, patience, now).await));
     }
     tests
 }
@@ -105,15 +113,6 @@ fn done(flow: &'static str, end: Result<End, AwsCallError>) -> FlowTest {
         state,
         found,
         fix,
-    }
-}
-
-fn without_effect(flow: &'static str, why: &str) -> FlowTest {
-    FlowTest {
-        flow,
-        state: State::NotChecked,
-        found: why.to_owned(),
-        fix: None,
     }
 }
 
@@ -203,32 +202,159 @@ async fn directory(
     })
 }
 
-async fn vend(subject: &Subject, patience: Patience) -> Result<End, AwsCallError> {
-    let url = resource(subject, "AccountEventsQueue")?;
-    let dead_letters = resource(subject, "AccountEventsDeadLetterQueue")?;
-    let client = aws_sdk_sqs::Client::new(&subject.sdk);
-    let before = depth(&client, dead_letters).await?.all();
-    send_message(
-        subject,
-        url,
-        json!(AccountEventsTask::Reconcile).to_string(),
-    )
-    .await?;
-    let processed = until(patience, async || Ok(depth(&client, url).await?.all() == 0)).await?;
-    let failed = depth(&client, dead_letters).await?.all() > before;
-    Ok(match (processed, failed) {
-        (true, false) => {
-            End::Reached("operations were checked; creating an account has no trial".to_owned())
-        }
-        (_, true) => End::Missing(
-            "a message came into the dead-letter queue",
-            look_at("account-events"),
-        ),
-        (false, false) => End::Missing(
-            "the message was not processed in time",
-            look_at("account-events"),
+/// A finding of the account's own product: it arrives by Security Hub and EventBridge as every other does.
+async fn enrich(
+    subject: &Subject,
+    patience: Patience,
+    now: Timestamp,
+) -> Result<End, AwsCallError> {
+    let id = FindingId {
+        id: test_name(now),
+        product_arn: own_product(subject),
+    };
+    if let Some(code) = import(subject, &test_finding(subject, &id, now)).await? {
+        return Ok(End::Missing(
+            "Security Hub did not take the test finding",
+            format!("the reason is {code}: orgkeeper doctor shows whether Security Hub is on"),
+        ));
+    }
+    let no_pace = QuotaShare::of("finding-enricher", 0);
+    let hub = SecurityHub::connect(&subject.sdk, &CallCounter::default(), no_pace);
+    let ids = [id.clone()];
+    let enriched = until(patience, async || {
+        let found = hub.findings_by_id(&ids).await?;
+        Ok(found
+            .iter()
+            .any(|finding| is_enriched(&finding.user_defined_fields)))
+    })
+    .await;
+    // Whatever became of it, nobody has to see it any longer.
+    let mut archived = test_finding(subject, &id, now + SignedDuration::from_secs(1));
+    archived["RecordState"] = json!("ARCHIVED");
+    let left = !matches!(import(subject, &archived).await, Ok(None));
+    Ok(match (enriched?, left) {
+        (true, false) => End::Reached("the test finding was enriched, then archived".to_owned()),
+        (true, true) => End::Reached(format!(
+            "the test finding was enriched; archive it yourself: {}",
+            id.id
+        )),
+        (false, _) => End::Missing(
+            "the test finding was not enriched in time",
+            look_at("findings"),
         ),
     })
+}
+
+async fn vend(subject: &Subject, patience: Patience) -> Result<End, AwsCallError> {
+    let check = json!(AccountEventsTask::Reconcile).to_string();
+    let end = "operations were checked; creating an account has no trial";
+    processed(subject, patience, ("account-events", check), end).await
+}
+
+/// A finding about no control: it is read and ignored, whatever the playbook says. It is in the message only.
+async fn remediate(
+    subject: &Subject,
+    patience: Patience,
+    now: Timestamp,
+) -> Result<End, AwsCallError> {
+    let id = FindingId {
+        id: test_name(now),
+        product_arn: own_product(subject),
+    };
+    let mut finding = test_finding(subject, &id, now);
+    finding["Compliance"] = json!({ "Status": "FAILED" });
+    finding["Workflow"] = json!({ "Status": "NEW" });
+    let event = json!({
+        "id": id.id,
+        "time": now.to_string(),
+        "source": "aws.securityhub",
+        "detail-type": "Security Hub Findings - Imported",
+        "account": subject.account,
+        "region": subject.region,
+        "detail": { "findings": [finding] },
+    });
+    let end = "the test finding was read and ignored: it has no fix";
+    processed(subject, patience, ("remediation", event.to_string()), end).await
+}
+
+/// Sends a message to a queue of a flow, and waits until the queue is empty. `end` is what that means.
+async fn processed(
+    subject: &Subject,
+    patience: Patience,
+    (queue, message): (&'static str, String),
+    end: &str,
+) -> Result<End, AwsCallError> {
+    let urls = queues::by_name(queue).and_then(|row| subject.stack.as_ref()?.queue(row));
+    let urls = urls.ok_or_else(|| {
+        AwsCallError::not_found("ListStackResources", "the stack lacks a queue of the flow")
+    })?;
+    let client = aws_sdk_sqs::Client::new(&subject.sdk);
+    let before = depth(&client, urls.dead_letters_url).await?.all();
+    send_message(subject, urls.url, message).await?;
+    let mut empty = 0;
+    let processed = until(patience, async || {
+        let rest = depth(&client, urls.url).await?.all();
+        empty = if rest == 0 { empty + 1 } else { 0 };
+        Ok(empty >= EMPTY_LOOKS)
+    });
+    let processed = processed.await?;
+    let failed = depth(&client, urls.dead_letters_url).await?.all() > before;
+    Ok(match (processed, failed) {
+        (true, false) => End::Reached(end.to_owned()),
+        (_, true) => End::Missing("a message came into the dead-letter queue", look_at(queue)),
+        (false, false) => End::Missing("the message was not processed in time", look_at(queue)),
+    })
+}
+
+/// The product of an account's own findings.
+fn own_product(subject: &Subject) -> String {
+    let (partition, region, account) = (&subject.partition, &subject.region, &subject.account);
+    format!("arn:{partition}:securityhub:{region}:{account}:product/{account}/default")
+}
+
+fn test_finding(subject: &Subject, id: &FindingId, now: Timestamp) -> Value {
+    let account = &subject.account;
+    json!({
+        "SchemaVersion": "2018-10-08",
+        "Id": id.id,
+        "ProductArn": id.product_arn,
+        "GeneratorId": "orgkeeper-doctor",
+        "AwsAccountId": account,
+        "Types": ["Software and Configuration Checks"],
+        "CreatedAt": now.to_string(),
+        "UpdatedAt": now.to_string(),
+        "Severity": { "Label": "INFORMATIONAL" },
+        "Title": "TEST of orgkeeper doctor",
+        "Description": "This is a test by orgkeeper doctor. Nothing happened, and there is nothing to do.",
+        "RecordState": "ACTIVE",
+        "Resources": [{ "Type": "AwsAccount", "Id": format!("AWS::::Account:{account}") }],
+    })
+}
+
+/// Imports a finding; gives the code of the reason if Security Hub does not take it.
+async fn import(subject: &Subject, finding: &Value) -> Result<Option<String>, AwsCallError> {
+    let body = json!({ "Findings": [finding] }).to_string();
+    let answer = aws_sdk_securityhub::Client::new(&subject.sdk)
+        .batch_import_findings()
+        .set_findings(Some(Vec::new()))
+        .customize()
+        // The SDK's type of a finding takes more stack than a debug build has.
+        .mutate_request(move |request| {
+            let length = body.len().to_string();
+            request.headers_mut().insert("content-length", length);
+            *request.body_mut() = SdkBody::from(body.as_str());
+        })
+        .send()
+        .await;
+    let answer = answer
+        .map_err(|error| AwsCallError::new(Service::SecurityHub, "BatchImportFindings", &error))?;
+    let failed = answer.failed_findings.unwrap_or_default().into_iter();
+    Ok(failed.map(|it| it.error_code.unwrap_or_default()).next())
+}
+
+/// What test messages are called.
+fn test_name(now: Timestamp) -> String {
+    format!("TEST-orgkeeper-doctor-{}", now.as_millisecond())
 }
 
 async fn alert(subject: &Subject, patience: Patience, now: Timestamp) -> Result<End, AwsCallError> {
@@ -275,8 +401,8 @@ async fn alert(subject: &Subject, patience: Patience, now: Timestamp) -> Result<
 }
 
 /// An alarm that is OK again: information, whatever the rules say.
-fn test_alarm(subject: &Subject, now: Timestamp) -> serde_json::Value {
-    let name = format!("TEST-orgkeeper-doctor-{}", now.as_millisecond());
+fn test_alarm(subject: &Subject, now: Timestamp) -> Value {
+    let name = test_name(now);
     let (partition, region, account) = (&subject.partition, &subject.region, &subject.account);
     json!({
         "AlarmName": name,

@@ -42,7 +42,7 @@ const HIDDEN: i32 = 120;
 /// How long a receive waits for messages, in seconds: a shorter one can miss some.
 const WAIT: i32 = 1;
 /// So many receives without a message, or counts of nothing, mean that a queue is empty.
-const EMPTY_LOOKS: u32 = 3;
+pub const EMPTY_LOOKS: u32 = 3;
 /// SQS counts approximately: so many more messages than it says are moved.
 const UNCOUNTED: u64 = 100;
 

@@ -1,12 +1,6 @@
-//! The memory of what was sent must not hold back a critical alert: how long it is waited for, and what was sent
-//! without it.
+//! The memory of what was sent must not hold back a critical alert: how long it is waited for.
 
-use std::{
-    collections::VecDeque,
-    error::Error as _,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{error::Error as _, time::Duration};
 
 use orgkeeper_shared::alert::Severity;
 use tokio::time::{Instant, timeout};
@@ -15,8 +9,6 @@ use crate::publish_error::PublishError;
 
 /// How long a critical alert waits for the memory, all calls together.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Alerts that a process knows it has sent although the memory may not know it.
-const KEPT: usize = 1_000;
 
 /// The memory, for one alert or for the alerts of one burst.
 #[derive(Clone, Copy, Debug)]
@@ -112,32 +104,6 @@ impl Memory {
     }
 }
 
-/// The ids of records of alerts that were sent while the memory failed. It lives as long as the process, so that a
-/// duplicate is not sent again by a warm one.
-#[derive(Debug, Default)]
-pub struct Unrecorded(Mutex<VecDeque<String>>);
-
-impl Unrecorded {
-    /// Adds an id.
-    pub fn add(&self, id: &str) {
-        let mut ids = self.lock();
-        if ids.len() == KEPT {
-            ids.pop_front();
-        }
-        ids.push_back(id.to_owned());
-    }
-
-    /// Whether the id was added.
-    #[must_use]
-    pub fn contains(&self, id: &str) -> bool {
-        self.lock().iter().any(|known| known == id)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,15 +150,5 @@ mod tests {
             memory.ask(slow()).await,
             Err(PublishError::Unanswered)
         ));
-    }
-
-    #[test]
-    fn what_was_sent_is_known_until_it_is_too_much() {
-        let unrecorded = Unrecorded::default();
-        for number in 0..=KEPT {
-            unrecorded.add(&number.to_string());
-        }
-        assert!(!unrecorded.contains("0"));
-        assert!(unrecorded.contains("1") && unrecorded.contains(&KEPT.to_string()));
     }
 }

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity},
     alert_topics::AlertTopics,
-    idempotency::{Claim, IdempotencyTable},
+    idempotency::{Claim, IdempotencyTable, Unrecorded},
     lambda::Time,
     optimistic,
     queue::{Queue, Reason},
@@ -31,7 +31,7 @@ use crate::{
     draft::Draft,
     gateway::sent_alerts::{SentAlerts, alert_record_id},
     held_alerts::{HEAVY, Place},
-    memory::{Memory, Unrecorded},
+    memory::Memory,
     publish_error::PublishError,
     published_alerts::PublishedAlerts,
     rules::Rules,

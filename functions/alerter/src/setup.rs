@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
-    idempotency::IdempotencyTable,
+    idempotency::{IdempotencyTable, Unrecorded},
     lambda::QueueFunction,
     queue::Queue,
 };
@@ -17,7 +17,6 @@ use crate::{
         root_sessions::RootSessions, rules_parameter::RulesParameter, sent_alerts::SentAlerts,
     },
     handler::Alerter,
-    memory::Unrecorded,
     published_alerts::PublishedAlerts,
     publisher::AlertPublisher,
     rules::Rules,

@@ -22,6 +22,9 @@ pub const CALLS: &[Calls] = &[
     organizations::LIST_UNITS,
     organizations::LIST_TAGS,
     Contacts::CALLS,
-    calls(ASSUME_ROLE, &["ContactRoleArn"]),
+    calls(
+        ASSUME_ROLE,
+        &["arn:${AWS::Partition}:iam::${ManagementAccountId}:role/OrgkeeperContacts"],
+    ),
     SecurityHub::CALLS,
 ];

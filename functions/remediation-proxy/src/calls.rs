@@ -15,5 +15,11 @@ pub const CALLS: &[Calls] = &[
     calls(Queue::SEND, &["ArchiveQueue"]),
     calls(DirectoryTable::READ, &["AccountDirectory"]),
     calls(SettingClaims::CALLS, &["Remediations"]),
-    calls(Remediators::CALLS, &["RemediatorFunctionArn", "Remediator"]),
+    calls(
+        Remediators::CALLS,
+        &[
+            "Remediator",
+            "arn:${AWS::Partition}:lambda:${AWS::Region}:${ServiceAccountId}:function:${AWS::StackName}-Remediator",
+        ],
+    ),
 ];

@@ -107,7 +107,9 @@ pub fn is_too_large(finding: &Finding) -> bool {
         && (says_so(NOT_SHOWN) || says_so(&format!("{OURS}{NOT_SHOWN}")))
 }
 
-fn is_enriched(fields: &BTreeMap<String, String>) -> bool {
+/// Whether the user-defined fields of a finding have our marker.
+#[must_use]
+pub fn is_enriched(fields: &BTreeMap<String, String>) -> bool {
     markers().any(|name| fields.get(&name).is_some_and(|value| value == MARK))
 }
 

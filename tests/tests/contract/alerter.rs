@@ -578,7 +578,7 @@ async fn different_alerts_are_different_bursts() {
             "/detail/recipientAccountId",
             "444455556666",
         );
-        batch.push(other);
+        batch.push(with(&other, "/account", "444455556666"));
     }
     batch.extend((6..9).map(|n| {
         with(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::operator::{
     ACCOUNT, INSTANCE, NOW, depth, healthy, instances, no_stack, orgkeeper, policy, services,
-    stack_in, stack_with, subscriptions, url,
+    stack_in, stack_set, stack_with, subscriptions, url,
 };
 
 /// A fault of a set-up, and what the check says about it.
@@ -218,8 +218,21 @@ const BROKEN: &[Broken] = &[
         "mail",
         "ListSubscriptionsByTopic",
         |_| subscriptions("PendingConfirmation"),
-        "not confirmed: ErrorEmail, InfoEmail",
+        "ErrorEmail is not confirmed, InfoEmail is not confirmed",
         "open the link in the mail of SNS",
+    ),
+    broken(
+        "mail",
+        "ListSubscriptionsByTopic",
+        |_| {
+            Answer::xml(
+                200,
+                "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions/>\
+                 </ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>",
+            )
+        },
+        "ErrorEmail is not subscribed any more",
+        "aws sns subscribe --topic-arn arn:aws:sns:us-east-1:111111111111:ErrorTopic",
     ),
     broken(
         "mail",
@@ -254,8 +267,32 @@ const BROKEN: &[Broken] = &[
         "webhook",
         "DescribeParameters",
         |_| Answer::ok(json!({ "Parameters": [{ "KeyId": "alias/ours" }] })),
-        "encrypted with the key alias/ours, which the role of slack-notifier may not use",
-        "allow kms:Decrypt",
+        "encrypted with the key alias/ours, and the functions may not use it",
+        "SettingsKeyArn=$(aws kms describe-key --key-id alias/ours",
+    ),
+    broken(
+        "webhook",
+        "Describe",
+        |call| match call.operation.as_str() {
+            "DescribeStacks" => stack_with(&[("SettingsKeyArn", KEY)]),
+            "DescribeParameters" => Answer::ok(json!({ "Parameters": [{ "KeyId": OTHER_KEY }] })),
+            _ => healthy(call),
+        },
+        "and the functions may use arn:aws:kms:us-east-1:111111111111:key/1 only",
+        "SettingsKeyArn=arn:aws:kms:us-east-1:111111111111:key/2",
+    ),
+    broken(
+        "alert-rules",
+        "",
+        |call| match call.operation.as_str() {
+            "DescribeParameters" => Answer::ok(json!({ "Parameters": [{ "KeyId": OTHER_KEY }] })),
+            "GetParameter" if call.body["Name"] == "/orgkeeper/rules" => {
+                Answer::ok(json!({ "Parameter": { "Value": "", "Type": "SecureString" } }))
+            }
+            _ => healthy(call),
+        },
+        "/orgkeeper/rules is encrypted with the key arn:aws:kms:us-east-1:111111111111:key/2",
+        "SettingsKeyArn=arn:aws:kms:us-east-1:111111111111:key/2",
     ),
     broken(
         "alert-rules",
@@ -278,10 +315,39 @@ const BROKEN: &[Broken] = &[
     ),
     broken(
         "member-roles",
-        "ListStackInstances",
+        "DescribeStackSet",
         |_| Answer::query_error(404, "StackSetNotFoundException"),
         "there is no stack set orgkeeper-member-account",
         "infra/member-account.yaml",
+    ),
+    broken(
+        "member-roles",
+        "DescribeStackSet",
+        |_| stack_set(false),
+        "orgkeeper-member-account does not deploy to new accounts",
+        "aws cloudformation update-stack-set --stack-set-name orgkeeper-member-account",
+    ),
+    broken(
+        "forwarding",
+        "",
+        |call| match call.operation.as_str() {
+            "ListStackInstances" if call.body["StackSetName"] == "orgkeeper-alert-events" => {
+                instances(&[("222222222222", "CURRENT")])
+            }
+            _ => healthy(call),
+        },
+        "1 of 2 accounts lack it in us-east-1: 333333333333",
+        "--stack-set-name orgkeeper-alert-events",
+    ),
+    broken(
+        "forwarding",
+        "DescribeStackSet",
+        |call| match call.body["StackSetName"].as_str() {
+            Some("orgkeeper-alert-events") => Answer::query_error(404, "StackSetNotFoundException"),
+            _ => healthy(call),
+        },
+        "there is no stack set orgkeeper-alert-events: nothing that happens in other accounts is alerted",
+        "create it of infra/alert-events.yaml, see docs/deploy.md",
     ),
     broken(
         "event-rules",
@@ -324,6 +390,9 @@ const BROKEN: &[Broken] = &[
         "orgkeeper redrive alerts",
     ),
 ];
+
+const KEY: &str = "arn:aws:kms:us-east-1:111111111111:key/1";
+const OTHER_KEY: &str = "arn:aws:kms:us-east-1:111111111111:key/2";
 
 fn organization(management: &str, features: &str) -> Answer {
     Answer::ok(json!({ "Organization": {
@@ -475,7 +544,7 @@ async fn a_stack_set_that_cannot_be_seen_from_here_is_no_fault() -> Result<()> {
     let script = |call: &Call| match call.operation.as_str() {
         "DescribeOrganization" => organization("999999999999", "ALL"),
         "DescribeStacks" => stack_with(&[("VendFlow", "off"), ("AlertFlow", "off")]),
-        "ListStackInstances" => Answer::query_error(400, "ValidationError"),
+        "DescribeStackSet" => Answer::query_error(400, "ValidationError"),
         _ => healthy(call),
     };
     let run = orgkeeper(&JSON, script).await?;
@@ -497,6 +566,57 @@ async fn a_stack_set_that_cannot_be_seen_from_here_is_no_fault() -> Result<()> {
             .filter(|line| line["state"] == "to-do")
             .all(|line| line["id"] == "contacts")
     );
+    Ok(())
+}
+
+/// What is encrypted with the key that the stack names can be read by the functions.
+#[tokio::test]
+async fn the_key_of_the_stack_is_no_fault() -> Result<()> {
+    for (key, arn) in [(KEY, KEY), ("1", KEY), ("alias/ours", KEY)] {
+        let script = move |call: &Call| match call.operation.as_str() {
+            "DescribeStacks" => stack_with(&[("SettingsKeyArn", arn)]),
+            "DescribeParameters" => Answer::ok(json!({ "Parameters": [{ "KeyId": key }] })),
+            _ => healthy(call),
+        };
+        let run = orgkeeper(&JSON, script).await?;
+        ensure!(line(&run.json()?, "webhook")?["state"] == "ok", "{key}");
+    }
+    Ok(())
+}
+
+/// A policy that applies to nobody denies nothing.
+#[tokio::test]
+async fn a_policy_without_targets_is_no_fault() -> Result<()> {
+    let script = |call: &Call| match call.operation.as_str() {
+        "DescribePolicy" => policy(&["eu-west-1"]),
+        "ListTargetsForPolicy" => Answer::ok(json!({ "Targets": [] })),
+        _ => healthy(call),
+    };
+    let run = orgkeeper(&JSON, script).await?;
+    ensure!(line(&run.json()?, "region-policies")?["state"] == "ok");
+    Ok(())
+}
+
+/// A new account: every line says what to do, or that there is no organization yet.
+#[tokio::test]
+async fn a_new_account_is_told_what_to_do_first() -> Result<()> {
+    let script = |call: &Call| match call.operation.as_str() {
+        "DescribeStacks" => no_stack(),
+        "DescribeTrails" => Answer::ok(json!({ "trailList": [] })),
+        "ListLandingZones" => Answer::ok(json!({ "landingZones": [] })),
+        "GET /accounts" => Answer::error(401, "InvalidAccessException"),
+        "DescribeOrganization"
+        | "ListAWSServiceAccessForOrganization"
+        | "ListDelegatedAdministrators"
+        | "ListPolicies"
+        | "ListAccounts" => Answer::error(400, "AWSOrganizationsNotInUseException"),
+        _ => healthy(call),
+    };
+    let run = orgkeeper(&["doctor"], script).await?;
+    insta::with_settings!({ snapshot_path => "operator_texts", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("doctor_new_account", run.out);
+    });
+    ensure!(run.outcome == Outcome::Found);
     Ok(())
 }
 
@@ -612,6 +732,9 @@ async fn unknown_credentials_end_the_command() -> Result<()> {
     Ok(())
 }
 
+/// The product of the account's own findings.
+const PRODUCT: &str = "arn:aws:securityhub:us-east-1:111111111111:product/111111111111/default";
+
 const TEST: [&str; 4] = [
     "doctor",
     "--output=json",
@@ -631,6 +754,18 @@ fn flows(done: bool) -> impl Fn(&Call) -> Answer {
     move |call| match call.operation.as_str() {
         "SendMessage" => Answer::ok(json!({ "MessageId": "1" })),
         "Publish" => Answer::published(),
+        "POST /findings/import" => Answer::ok(json!({ "FailedCount": 0, "SuccessCount": 1 })),
+        "POST /findings" => {
+            let fields = if done {
+                json!({ "findingEnriched": "True" })
+            } else {
+                json!({})
+            };
+            Answer::ok(
+                json!({ "Findings": [{ "Id": call.body["Filters"]["Id"][0]["Value"],
+                "ProductArn": PRODUCT, "AwsAccountId": ACCOUNT, "UserDefinedFields": fields }] }),
+            )
+        }
         "BatchGetItem" => {
             let time: jiff::Timestamp = NOW.parse().unwrap();
             let seconds = time.as_second() - if done { 0 } else { 60 };
@@ -661,8 +796,8 @@ async fn a_test_message_goes_through_each_flow() -> Result<()> {
         ("directory", "ok"),
         ("vend", "ok"),
         ("alert", "ok"),
-        ("enrich", "not-checked"),
-        ("remediate", "not-checked"),
+        ("enrich", "ok"),
+        ("remediate", "ok"),
     ] {
         let test = test_of(&report, flow)?;
         ensure!(test["state"] == state, "{test:#}");
@@ -701,6 +836,26 @@ async fn a_test_message_goes_through_each_flow() -> Result<()> {
         sent[0].contains("\"refresh\"") && sent[1].contains("\"reconcile\""),
         "{sent:?}"
     );
+    // No control has a fix for it: the planner ignores it, whatever the playbook says.
+    let read = remediation_planner::finding::findings_in(sent[2])?;
+    let [Ok(finding)] = read.as_slice() else {
+        anyhow::bail!("{read:?}");
+    };
+    ensure!(finding.record_state.as_deref() == Some("ACTIVE"));
+    ensure!(finding.compliance_status.as_deref() == Some("FAILED"));
+    ensure!(remediation_planner::generator::control_of(finding).is_none());
+
+    let imported: Vec<&Value> = run
+        .calls_of("POST /findings/import")
+        .iter()
+        .map(|call| &call.body["Findings"][0])
+        .collect();
+    ensure!(imported.len() == 2, "{imported:?}");
+    ensure!(imported[0]["RecordState"] == "ACTIVE" && imported[1]["RecordState"] == "ARCHIVED");
+    for finding in imported {
+        ensure!(finding["Severity"]["Label"] == "INFORMATIONAL");
+        ensure!(finding["ProductArn"] == PRODUCT && finding["Compliance"].is_null());
+    }
     Ok(())
 }
 
@@ -715,6 +870,8 @@ async fn a_message_that_gets_stuck_is_named() -> Result<()> {
         ),
         ("vend", "the message was not processed in time"),
         ("alert", "the test alert was not published in time"),
+        ("enrich", "the test finding was not enriched in time"),
+        ("remediate", "the message was not processed in time"),
     ] {
         let test = test_of(&report, flow)?;
         ensure!(
@@ -729,7 +886,7 @@ async fn a_message_that_gets_stuck_is_named() -> Result<()> {
 #[tokio::test]
 async fn without_the_flag_nothing_is_sent() -> Result<()> {
     let run = orgkeeper(&JSON, healthy).await?;
-    for operation in ["Publish", "SendMessage"] {
+    for operation in ["Publish", "SendMessage", "POST /findings/import"] {
         ensure!(run.calls_of(operation).is_empty(), "{operation} was called");
     }
     ensure!(run.out.contains(INSTANCE));

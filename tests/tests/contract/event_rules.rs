@@ -20,10 +20,16 @@ use serde_json::{Value, json};
 const FORWARDING: &str = "infra/alert-events.yaml";
 
 /// Alerts that no rule of the stack's own account delivers.
-const NOT_DELIVERED: &[(&str, &str)] = &[(
-    "unrecognized",
-    "an event of a service without a rule: it comes from a rule of somebody else",
-)];
+const NOT_DELIVERED: &[(&str, &str)] = &[
+    (
+        "alerting-forged",
+        "no service of AWS sent it: it comes by the alerts bus only",
+    ),
+    (
+        "unrecognized",
+        "an event of a service without a rule: it comes from a rule of somebody else",
+    ),
+];
 /// Alerts that no rule of the other accounts and Regions forwards.
 const NOT_FORWARDED: &[(&str, &str)] = &[
     (
@@ -33,6 +39,10 @@ const NOT_FORWARDED: &[(&str, &str)] = &[
     (
         "account-update-failed",
         "Control Tower sends it in the management account and its home Region only",
+    ),
+    (
+        "alerting-forged",
+        "no service of AWS sent it: who forges it puts it on the alerts bus itself",
     ),
     (
         "unrecognized",

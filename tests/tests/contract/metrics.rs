@@ -285,7 +285,8 @@ async fn calls_after(answer: Answer) -> CallCounts {
     let wire = Wire::start(move |_| answer.clone()).await.unwrap();
     let (sdk, calls) = (wire.sdk_config().await, CallCounter::default());
     let table = IdempotencyTable::connect(&sdk, &calls, "AlertsSent");
-    assert!(table.release("any").await.is_err());
+    // What the answer means to the caller is another matter.
+    let _answer = table.release("any").await;
     let sent = wire.calls().len() as u64;
     let counted = calls.take();
     assert_eq!(counted.sent, sent);

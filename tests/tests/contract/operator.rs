@@ -5,13 +5,13 @@
     reason = "what fails in a helper fails the test"
 )]
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use anyhow::Result;
 use aws_config::SdkConfig;
-use jiff::Timestamp;
-use orgkeeper_cli::{aws::access::AwsSource, context::Surroundings, outcome::Outcome};
+use orgkeeper_cli::outcome::Outcome;
 use orgkeeper_tests::{
+    orgkeeper,
     template::Template,
     wire::{Answer, Call, Wire},
 };
@@ -65,25 +65,11 @@ pub(crate) async fn orgkeeper(
 
 /// Runs `orgkeeper` with these arguments on this AWS; its calls are not recorded.
 pub(crate) async fn orgkeeper_on(sdk: SdkConfig, arguments: &[&str]) -> Result<Run> {
-    let around = Surroundings {
-        aws: AwsSource::Given(Box::new(sdk)),
-        progress: true,
-        ..Surroundings::default()
-    };
-    let arguments = ["orgkeeper"].iter().chain(arguments);
-    let arguments: Vec<String> = arguments.map(|argument| (*argument).to_owned()).collect();
-    let now: Timestamp = NOW.parse()?;
-    // The command has a runtime of its own.
-    let run = tokio::task::spawn_blocking(move || {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outcome = orgkeeper_cli::run_in(around, arguments, now, &mut out, &mut err);
-        (outcome, out, err)
-    });
-    let (outcome, out, err) = run.await?;
+    let run = orgkeeper::orgkeeper(sdk, arguments, NOW.parse()?, Duration::ZERO).await?;
     Ok(Run {
-        outcome,
-        out: String::from_utf8(out)?,
-        err: String::from_utf8(err)?,
+        outcome: run.outcome,
+        out: run.out,
+        err: run.err,
         calls: Vec::new(),
     })
 }
@@ -222,6 +208,17 @@ pub(crate) fn instances(accounts: &[(&str, &str)]) -> Answer {
     )
 }
 
+/// A stack set that deploys to new accounts, or does not.
+pub(crate) fn stack_set(automatic: bool) -> Answer {
+    Answer::xml(
+        200,
+        &format!(
+            "<DescribeStackSetResponse><DescribeStackSetResult><StackSet><Status>ACTIVE</Status><AutoDeployment>\
+             <Enabled>{automatic}</Enabled></AutoDeployment></StackSet></DescribeStackSetResult></DescribeStackSetResponse>"
+        ),
+    )
+}
+
 /// A queue with so many messages.
 pub(crate) fn depth(waiting: u64) -> Answer {
     Answer::ok(json!({ "Attributes": {
@@ -243,6 +240,7 @@ pub(crate) fn healthy(call: &Call) -> Answer {
         ),
         "DescribeStacks" => stack_with(&[]),
         "ListStackResources" => resources(call),
+        "DescribeStackSet" => stack_set(true),
         "ListStackInstances" => {
             instances(&[("222222222222", "CURRENT"), ("333333333333", "CURRENT")])
         }
@@ -282,6 +280,9 @@ pub(crate) fn healthy(call: &Call) -> Answer {
         "DescribeEventBus" => Answer::ok(json!({ "Name": "orgkeeper-alerts", "Policy": json!({
             "Statement": [{ "Condition": { "StringEquals": { "aws:PrincipalOrgID": "o-a1b2c3d4e5" } } }] }).to_string() })),
         "ListPolicies" => Answer::ok(json!({ "Policies": [{ "Id": "p-1", "Name": "regions" }] })),
+        "ListTargetsForPolicy" => {
+            Answer::ok(json!({ "Targets": [{ "TargetId": "r-ab12", "Type": "ROOT" }] }))
+        }
         "DescribePolicy" => policy(&["us-east-1", "eu-west-1"]),
         "ListSubscriptionsByTopic" => {
             subscriptions("arn:aws:sns:us-east-1:111111111111:ErrorTopic:1")

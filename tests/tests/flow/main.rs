@@ -4,6 +4,7 @@ mod alert;
 mod directory;
 mod documents;
 mod enrich;
+mod operator;
 mod remediate;
 mod split;
 mod vend;

@@ -250,7 +250,7 @@ async fn a_members_forged_root_event_reaches_nobody_and_raises_an_alarm() -> Res
     split
         .in_slack(&["Forged or misrouted event", member])
         .await?;
-    ensure!(split.posts(&["Root user"]).await? == 0, "somebody was told");
+    ensure!(split.posts(&["Root user"]).await? == 0, "somebody got an alert");
     ensure!(split.posts(&[victim]).await? == 0, "the content is shown");
     ensure!(
         !split
@@ -258,7 +258,7 @@ async fn a_members_forged_root_event_reaches_nobody_and_raises_an_alarm() -> Res
             .mails()?
             .iter()
             .any(|mail| mail.text.contains("Root user") && mail.text.contains(victim)),
-        "somebody was told by mail"
+        "somebody got an alert by mail"
     );
 
     let changed = split.cloud.evaluate_alarms(management, HOME).await?;

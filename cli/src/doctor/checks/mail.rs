@@ -34,7 +34,7 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
             subject.set_parameter("ErrorEmail=<address>"),
         ));
     }
-    let (mut unconfirmed, mut fixes) = (Vec::new(), Vec::new());
+    let (mut faults, mut fixes) = (Vec::new(), Vec::new());
     for (topic, parameter) in TOPICS {
         let (Some(arn), Some(address)) = (subject.resource(topic), subject.parameter(parameter))
         else {
@@ -44,27 +44,32 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
         if address == "none" {
             continue;
         }
-        if !confirmed(&client, arn).await? {
-            unconfirmed.push(parameter);
+        let mails = mails(&client, arn).await?;
+        let subscribe = format!(
+            "aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint <{parameter}>"
+        );
+        if mails.is_empty() {
+            faults.push(format!("{parameter} is not subscribed any more"));
+            fixes.push(subscribe);
+        } else if mails.iter().any(is_pending) {
+            faults.push(format!("{parameter} is not confirmed"));
             fixes.push(format!(
-                "aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint <{parameter}>"
+                "open the link in the mail of SNS; to receive it again: {subscribe}"
             ));
         }
     }
-    if unconfirmed.is_empty() {
+    if faults.is_empty() {
         return Ok(Verdict::fine("every address was confirmed"));
     }
-    Ok(Verdict::to_do(
-        format!("not confirmed: {}", unconfirmed.join(", ")),
-        format!(
-            "open the link in the mail of SNS; to receive it again: {}",
-            fixes.join("; ")
-        ),
-    ))
+    Ok(Verdict::to_do(faults.join(", "), fixes.join("; ")))
 }
 
-/// Whether a topic has mail subscribers, and all of them are confirmed.
-async fn confirmed(client: &Client, topic: &str) -> Result<bool, AwsCallError> {
+fn is_pending(subscription: &Subscription) -> bool {
+    subscription.subscription_arn.as_deref() == Some(PENDING)
+}
+
+/// The mail subscriptions of a topic.
+async fn mails(client: &Client, topic: &str) -> Result<Vec<Subscription>, AwsCallError> {
     let mut pages = client
         .list_subscriptions_by_topic()
         .topic_arn(topic)
@@ -78,6 +83,5 @@ async fn confirmed(client: &Client, topic: &str) -> Result<bool, AwsCallError> {
         let mail = |it: &Subscription| it.protocol.as_deref() == Some("email");
         mails.extend(subscriptions.into_iter().filter(mail));
     }
-    let pending = |it: &Subscription| it.subscription_arn.as_deref() == Some(PENDING);
-    Ok(!mails.is_empty() && !mails.iter().any(pending))
+    Ok(mails)
 }

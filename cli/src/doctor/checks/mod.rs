@@ -11,11 +11,12 @@ mod event_sources;
 mod identity_center;
 mod landing_zone;
 mod mail;
-mod member_roles;
 mod organization;
 mod region_policies;
 mod security_hub;
+mod settings_key;
 mod stack;
+mod stack_sets;
 mod trail;
 mod trusted_access;
 mod webhook;
@@ -41,7 +42,8 @@ pub const CHECKS: &[Check] = &[
     mail::CHECK,
     webhook::CHECK,
     alert_rules::CHECK,
-    member_roles::CHECK,
+    stack_sets::MEMBER_ROLES,
+    stack_sets::FORWARDING,
     event_rules::CHECK,
     event_sources::CHECK,
     dead_letters::CHECK,

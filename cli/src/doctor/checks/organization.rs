@@ -5,7 +5,7 @@ use std::future::ready;
 use orgkeeper_shared::aws_error::AwsCallError;
 
 use crate::doctor::{
-    check::{Check, Verdict},
+    check::{Check, NO_ORGANIZATION, Verdict},
     subject::Subject,
 };
 
@@ -20,7 +20,7 @@ pub(super) const CHECK: Check = Check {
 
 fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
     let organization = match subject.organization() {
-        Err(error) if error.has_code("AWSOrganizationsNotInUseException") => {
+        Err(error) if error.has_code(NO_ORGANIZATION) => {
             return Ok(Verdict::to_do(
                 "this account is in no organization",
                 "aws organizations create-organization --feature-set ALL",

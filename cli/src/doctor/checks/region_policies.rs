@@ -16,14 +16,18 @@ use crate::{
 pub(super) const CHECK: Check = Check {
     id: "region-policies",
     question: "Do the organization's policies allow EventBridge in us-east-1 and here?",
-    needs: &["organizations:ListPolicies", "organizations:DescribePolicy"],
+    needs: &[
+        "organizations:ListPolicies",
+        "organizations:DescribePolicy",
+        "organizations:ListTargetsForPolicy",
+    ],
     needs_stack: false,
     applies: |subject| subject.has(&[Flow::Alert]),
     run: |subject| Box::pin(run(subject)),
 };
 
 /// Where global services send their events.
-const GLOBAL: &str = "us-east-1";
+pub(super) const GLOBAL: &str = "us-east-1";
 
 async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
     let client = Client::new(&subject.sdk);
@@ -44,7 +48,10 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
             })?;
             let content = policy.policy.and_then(|policy| policy.content);
             let regions = [GLOBAL, subject.region.as_str()];
-            if let Some(region) = denied(&content.unwrap_or_default(), &regions) {
+            let denied = denied(&content.unwrap_or_default(), &regions);
+            if let Some(region) = denied
+                && is_attached(&client, &id).await?
+            {
                 denying.push(format!(
                     "{} ({id}) denies {region}",
                     summary.name.unwrap_or_default()
@@ -65,6 +72,15 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
                  Tower: govern {GLOBAL})"
         ),
     ))
+}
+
+/// Whether a policy applies to anybody.
+async fn is_attached(client: &Client, policy: &str) -> Result<bool, AwsCallError> {
+    let targets = client.list_targets_for_policy().policy_id(policy).send();
+    let targets = targets.await.map_err(|error| {
+        AwsCallError::new(Service::Organizations, "ListTargetsForPolicy", &error)
+    })?;
+    Ok(targets.targets.is_some_and(|targets| !targets.is_empty()))
 }
 
 /// The first of these Regions in which a policy denies EventBridge.

@@ -3,6 +3,7 @@
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass, Service};
 use slack_notifier::webhook_address::WebhookAddress;
 
+use super::settings_key;
 use crate::{
     doctor::{
         check::{Check, Verdict},
@@ -29,9 +30,6 @@ pub(super) const CHECK: Check = Check {
     },
     run: |subject| Box::pin(run(subject)),
 };
-
-/// Keys that every role of the account may use through its service.
-const KEYS_OF_AWS: [&str; 2] = ["alias/aws/ssm", "alias/aws/secretsmanager"];
 
 /// What is stored, and under which key.
 struct Stored {
@@ -69,25 +67,16 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
             format!("{name} holds no address of a webhook (https://hooks.slack.com/services/…)");
         return Ok(Verdict::to_do(found, store));
     }
-    match stored.key {
-        Some(key) if !KEYS_OF_AWS.contains(&key.as_str()) && !names_key(subject, &key) => {
-            Ok(Verdict::to_do(
-                format!(
-                    "{name} is encrypted with the key {key}, which the role of slack-notifier may not use"
-                ),
-                format!(
-                    "allow kms:Decrypt to that role in the key's policy, or store it under the key of AWS: {store}"
-                ),
-            ))
-        }
-        _ => Ok(Verdict::fine(format!("{name} holds an address"))),
-    }
-}
-
-/// Whether the stack has this key as a parameter.
-fn names_key(subject: &Subject, key: &str) -> bool {
-    let stack = subject.stack.as_ref();
-    stack.is_some_and(|stack| stack.mentions(key))
+    let own_key = match secret {
+        Some(arn) => format!(
+            "aws secretsmanager update-secret --secret-id {arn} --kms-key-id alias/aws/secretsmanager"
+        ),
+        None => store,
+    };
+    let to_do = stored
+        .key
+        .and_then(|key| settings_key::to_do(subject, name, &key, &own_key));
+    Ok(to_do.unwrap_or_else(|| Verdict::fine(format!("{name} holds an address"))))
 }
 
 async fn of_secret(subject: &Subject, arn: &str) -> Result<Stored, AwsCallError> {
@@ -113,21 +102,8 @@ async fn of_parameter(subject: &Subject, name: &str) -> Result<Stored, AwsCallEr
         .send()
         .await;
     let value = value.map_err(|error| AwsCallError::new(Service::Ssm, "GetParameter", &error))?;
-    let filter = aws_sdk_ssm::types::ParameterStringFilter::builder()
-        .key("Name")
-        .values(name)
-        .build()
-        .map_err(|_| AwsCallError::not_found("DescribeParameters", "the name is empty"))?;
-    let described = client
-        .describe_parameters()
-        .parameter_filters(filter)
-        .send()
-        .await;
-    let described =
-        described.map_err(|error| AwsCallError::new(Service::Ssm, "DescribeParameters", &error))?;
-    let metadata = described.parameters.unwrap_or_default().into_iter().next();
     Ok(Stored {
         text: value.parameter.and_then(|it| it.value).unwrap_or_default(),
-        key: metadata.and_then(|it| it.key_id),
+        key: settings_key::of_parameter(subject, name).await?,
     })
 }

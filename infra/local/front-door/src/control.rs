@@ -55,6 +55,12 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .put(set_assignments)
                 .delete(reset_assignments),
         )
+        .route(
+            "/_orgkeeper/organization",
+            get(show_organization)
+                .post(set_organization)
+                .delete(reset_organization),
+        )
         .route("/_orgkeeper/credentials", post(age_credentials))
         .route("/_orgkeeper/events", post(send_events))
         .route("/_orgkeeper/alarms", post(evaluate_alarms))
@@ -222,6 +228,20 @@ async fn reset_assignments(State(services): State<Arc<Services>>) -> StatusCode 
     StatusCode::NO_CONTENT
 }
 
+async fn show_organization(State(services): State<Arc<Services>>) -> Response {
+    json_answer(StatusCode::OK, &services.organizations.features.report())
+}
+
+async fn set_organization(State(services): State<Arc<Services>>, body: Bytes) -> Response {
+    let features = &services.organizations.features;
+    settings_answer(features.set(&body), || features.report())
+}
+
+async fn reset_organization(State(services): State<Arc<Services>>) -> StatusCode {
+    services.organizations.features.reset();
+    StatusCode::NO_CONTENT
+}
+
 fn settings_answer(set: Result<(), String>, report: impl Fn() -> Value) -> Response {
     match set {
         Ok(()) => json_answer(StatusCode::OK, &report()),
@@ -298,7 +318,7 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
 
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, events, alarms, credentials, account-factory, assignments, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, events, alarms, credentials, account-factory, assignments, organization, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

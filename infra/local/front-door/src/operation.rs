@@ -112,9 +112,51 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
     ("securityhub", "GET", "/accounts", "DescribeHub"),
     (
         "securityhub",
+        "DELETE",
+        "/findingAggregator/delete/",
+        "DeleteFindingAggregator",
+    ),
+    (
+        "securityhub",
+        "GET",
+        "/findingAggregator/get/",
+        "GetFindingAggregator",
+    ),
+    (
+        "securityhub",
+        "GET",
+        "/findingAggregator/list",
+        "ListFindingAggregators",
+    ),
+    (
+        "securityhub",
+        "PATCH",
+        "/findingAggregator/update",
+        "UpdateFindingAggregator",
+    ),
+    (
+        "securityhub",
+        "POST",
+        "/findingAggregator/create",
+        "CreateFindingAggregator",
+    ),
+    (
+        "securityhub",
         "GET",
         "/organization/admin",
         "ListOrganizationAdminAccounts",
+    ),
+    (
+        "securityhub",
+        "POST",
+        "/organization/admin/disable",
+        "DisableOrganizationAdminAccount",
+    ),
+    (
+        "securityhub",
+        "POST",
+        "/organization/admin/enable",
+        "EnableOrganizationAdminAccount",
     ),
     (
         "securityhub",

@@ -167,7 +167,10 @@ impl Services {
                 let assignments = &self.assignments;
                 assignments.answer(&operation, region, &parts, body).await?
             }
-            Handler::SecurityHub => self.security_hub(&operation, &caller, region, &body),
+            Handler::SecurityHub => {
+                let path = parts.uri.path();
+                self.security_hub(&operation, &caller, (region, path), &body)
+            }
         };
         let Some(change) = trail::change(&operation) else {
             return Ok(response);
@@ -187,7 +190,7 @@ impl Services {
         &self,
         operation: &Operation,
         caller: &Caller,
-        region: &str,
+        (region, path): (&str, &str),
         body: &[u8],
     ) -> Response {
         let name = operation.full_name();
@@ -195,6 +198,7 @@ impl Services {
             operation: &operation.name,
             account: &caller.account,
             region,
+            path,
             body,
         };
         let fault = || {

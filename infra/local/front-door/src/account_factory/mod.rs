@@ -106,6 +106,7 @@ impl AccountFactory {
             "SearchProvisionedProducts" => search::search(&lock(&self.store), &input)?,
             "GetProvisionedProductOutputs" => self.outputs(&input)?,
             "AssociatePrincipalWithPortfolio" => self.associate(&input)?,
+            "DisassociatePrincipalFromPortfolio" => self.disassociate(&input)?,
             "ListPrincipalsForPortfolio" => self.principals(&input)?,
             other => return Err(Problem::no_such_operation("Service Catalog", other)),
         })
@@ -339,6 +340,19 @@ impl AccountFactory {
         let mut principals = lock(&self.principals);
         if !principals.contains(&principal) {
             principals.push(principal);
+        }
+        Ok(json!({}))
+    }
+
+    fn disassociate(&self, input: &Value) -> Result<Value, Refusal> {
+        let portfolio = portfolio(input)?;
+        let arn = input["PrincipalARN"].as_str().unwrap_or_default();
+        let mut principals = lock(&self.principals);
+        let before = principals.len();
+        principals.retain(|it| it.portfolio != portfolio || it.arn != arn);
+        if principals.len() == before {
+            let message = format!("{arn} is not associated with {portfolio}.");
+            return Err(not_found(message));
         }
         Ok(json!({}))
     }

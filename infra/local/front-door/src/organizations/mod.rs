@@ -1,6 +1,7 @@
 //! What moto lacks of Organizations: the paths of accounts and organizational units, unique e-mail addresses,
 //! asynchronous account creation, and refused moves.
 
+mod features;
 mod moves;
 mod requests;
 mod tree;
@@ -23,6 +24,7 @@ use crate::operation::{Operation, Protocol};
 use crate::reply::{Refusal, success};
 use crate::trail::{self, Trail};
 use crate::vending::{Kind, Vending};
+pub(crate) use features::Features;
 use requests::Requests;
 use tree::{Member, Tree, WITH_PATHS, add, id, organization};
 
@@ -68,6 +70,7 @@ pub(crate) struct Organizations {
     /// Held while an account is moved, so that its parent does not change in between.
     moving: Mutex<()>,
     requests: SyncMutex<Requests>,
+    pub(crate) features: Features,
 }
 
 impl Organizations {
@@ -87,6 +90,7 @@ impl Organizations {
             creating: Mutex::default(),
             moving: Mutex::default(),
             requests: SyncMutex::default(),
+            features: Features::default(),
         }
     }
 
@@ -98,7 +102,14 @@ impl Organizations {
         body: Bytes,
     ) -> Result<Response, Unreachable> {
         let name = operation.name.as_str();
+        if let Some(refusal) = self.features.refusal(name) {
+            return Ok(refusal.response(operation));
+        }
         match name {
+            "DescribeOrganization" => {
+                let answer = self.moto.forward_and_read(parts, body).await?;
+                return Ok(self.features.show(answer));
+            }
             "CreateAccount" => return self.create_account(operation, &body).await,
             "DescribeCreateAccountStatus" => {
                 return self.describe_request(operation, parts, body).await;

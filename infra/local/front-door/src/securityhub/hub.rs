@@ -47,31 +47,39 @@ pub(super) fn products(request: &Request<'_>) -> Value {
 pub(super) fn administrators(
     request: &Request<'_>,
     management: &str,
-    administrator: &str,
+    administrator: Option<&str>,
 ) -> Result<Value, Refusal> {
     only(request, management)?;
-    Ok(json!({"AdminAccounts": [{"AccountId": administrator, "Status": "ENABLED"}]}))
+    let all = administrator.map(|it| json!({"AccountId": it, "Status": "ENABLED"}));
+    Ok(json!({"AdminAccounts": all.into_iter().collect::<Vec<_>>()}))
 }
 
-/// The account that becomes the administrator, which only the management account may say.
-pub(super) fn new_administrator(
+/// The administrator after a change, which only the management account may make: one account at a time.
+pub(super) fn changed_administrator(
     request: &Request<'_>,
     management: &str,
-) -> Result<String, Refusal> {
+    administrator: Option<&str>,
+) -> Result<Option<String>, Refusal> {
     only(request, management)?;
-    let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
-    match body["AdminAccountId"].as_str() {
-        Some(account) if is_account_id(account) => Ok(account.to_owned()),
-        _ => Err(Refusal::new(
-            "InvalidInputException",
-            "AdminAccountId has to be the id of an account",
-        )),
+    let input: Value = serde_json::from_slice(request.body).unwrap_or_default();
+    let account = input["AdminAccountId"].as_str().unwrap_or_default();
+    let enable = request.operation == "EnableOrganizationAdminAccount";
+    let fits = match administrator {
+        Some(current) => current == account,
+        None => enable,
+    };
+    if !is_account_id(account) || !fits {
+        let message = format!("AdminAccountId {account}: the administrator is {administrator:?}");
+        return Err(Refusal::new("InvalidInputException", message));
     }
+    Ok(enable.then(|| account.to_owned()))
 }
 
 /// What new accounts of the organization get, which only the administrator may ask for.
-pub(super) fn configuration(request: &Request<'_>, administrator: &str) -> Result<Value, Refusal> {
-    only(request, administrator)?;
+pub(super) fn configuration(request: &Request<'_>, administers: bool) -> Result<Value, Refusal> {
+    if !administers {
+        return Err(not_administrator(request));
+    }
     Ok(json!({
         "AutoEnable": true,
         "MemberAccountLimitReached": false,
@@ -80,15 +88,19 @@ pub(super) fn configuration(request: &Request<'_>, administrator: &str) -> Resul
     }))
 }
 
-fn only(request: &Request<'_>, administrator: &str) -> Result<(), Refusal> {
-    if request.account == administrator {
+fn only(request: &Request<'_>, management: &str) -> Result<(), Refusal> {
+    if request.account == management {
         return Ok(());
     }
+    Err(not_administrator(request))
+}
+
+fn not_administrator(request: &Request<'_>) -> Refusal {
     let message = format!(
         "Account {} is not an administrator for this organization",
         request.account
     );
-    Err(Refusal::new("InvalidAccessException", message))
+    Refusal::new("InvalidAccessException", message)
 }
 
 #[cfg(test)]
@@ -102,33 +114,45 @@ mod tests {
             operation: "",
             account,
             region: "us-east-1",
+            path: "",
             body: b"",
         }
     }
 
     #[test]
     fn the_organization_is_shown_to_its_administrator_only() {
-        let shown = administrators(&request("1"), "1", ADMINISTRATOR).unwrap();
+        let own = request(ADMINISTRATOR);
+        let shown = administrators(&own, ADMINISTRATOR, Some(ADMINISTRATOR)).unwrap();
         assert_eq!(shown["AdminAccounts"][0]["AccountId"], ADMINISTRATOR);
-        assert!(configuration(&request(ADMINISTRATOR), ADMINISTRATOR).is_ok());
-        let refusal = configuration(&request("111122223333"), ADMINISTRATOR).unwrap_err();
+        let shown = administrators(&own, ADMINISTRATOR, None).unwrap();
+        assert_eq!(shown["AdminAccounts"], json!([]));
+        assert!(configuration(&own, true).is_ok());
+        let refusal = configuration(&request("111122223333"), false).unwrap_err();
         assert_eq!(refusal.code, "InvalidAccessException");
     }
 
     #[test]
-    fn the_management_account_names_the_administrator() {
-        let named = |account, body: &'static [u8]| {
+    fn one_account_at_a_time_is_administrator() {
+        const OTHER: &str = "111122223333";
+        let change = |operation, account: &str, current| {
+            let body = json!({"AdminAccountId": account}).to_string();
             let request = Request {
-                body,
-                ..request(account)
+                operation,
+                body: body.as_bytes(),
+                ..request(ADMINISTRATOR)
             };
-            new_administrator(&request, "1")
+            changed_administrator(&request, ADMINISTRATOR, current)
         };
-        let body = br#"{"AdminAccountId": "999988887777"}"#;
-        assert_eq!(named("1", body).unwrap(), ADMINISTRATOR);
-        let refusal = named("2", body).unwrap_err();
-        assert_eq!(refusal.code, "InvalidAccessException");
-        assert_eq!(named("1", b"{}").unwrap_err().code, "InvalidInputException");
+        let (enable, disable) = (
+            "EnableOrganizationAdminAccount",
+            "DisableOrganizationAdminAccount",
+        );
+        assert_eq!(change(enable, OTHER, None), Ok(Some(OTHER.to_owned())));
+        assert_eq!(change(disable, OTHER, Some(OTHER)), Ok(None));
+        change(enable, OTHER, Some(ADMINISTRATOR)).unwrap_err();
+        change(disable, OTHER, Some(ADMINISTRATOR)).unwrap_err();
+        change(disable, OTHER, None).unwrap_err();
+        change(enable, "me", None).unwrap_err();
     }
 
     #[test]

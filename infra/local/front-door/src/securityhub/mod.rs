@@ -1,6 +1,7 @@
-//! Security Hub's findings. The administrator reads, updates and, as a convenience of the local cloud, imports the findings
-//! of all accounts; a member only its own. It is the management account until that enables another.
+//! Security Hub's findings. The administrator, at first the management account, reads, updates and, as a convenience of
+//! the local cloud, imports the findings of all accounts; a member only its own.
 
+mod aggregator;
 mod events;
 mod filters;
 mod finding;
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
 use crate::service_events::Entry;
+use aggregator::Aggregators;
 use filters::Query;
 use finding::{Finding, Key};
 pub(crate) use request::Request;
@@ -38,7 +40,8 @@ enum Subscription {
 #[derive(Debug)]
 pub(crate) struct SecurityHub {
     management: String,
-    administrator: Mutex<String>,
+    administrator: Mutex<Option<String>>,
+    aggregators: Aggregators,
     opened: Timestamp,
     bus: Bus,
     store: Mutex<Store>,
@@ -49,7 +52,8 @@ impl SecurityHub {
     pub(crate) fn new(management: &str, bus: Bus) -> Self {
         Self {
             management: management.to_owned(),
-            administrator: Mutex::new(management.to_owned()),
+            administrator: Mutex::new(Some(management.to_owned())),
+            aggregators: Aggregators::default(),
             opened: clock::now(),
             bus,
             store: Mutex::default(),
@@ -68,12 +72,18 @@ impl SecurityHub {
         if request.operation == "EnableSecurityHub" {
             return self.enable(request, subscription.as_ref(), now);
         }
+        if let Some(answer) = self.administrator_of_organization(request) {
+            return answer;
+        }
         if let Some(Subscription::Disabled) = subscription {
             let message = format!(
                 "Account {} is not subscribed to AWS Security Hub",
                 request.account
             );
             return Err(Refusal::new("InvalidAccessException", message));
+        }
+        if let Some(answer) = self.aggregators.answer(request) {
+            return answer;
         }
         match request.operation {
             "BatchImportFindings" => self.import(request, fault, now),
@@ -83,16 +93,8 @@ impl SecurityHub {
             "GetEnabledStandards" => Ok(hub::standards(request)),
             "ListEnabledProductsForImport" => Ok(hub::products(request)),
             "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "ListOrganizationAdminAccounts" => {
-                hub::administrators(request, &self.management, &self.administrator())
-            }
-            "EnableOrganizationAdminAccount" => {
-                let account = hub::new_administrator(request, &self.management)?;
-                *lock(&self.administrator) = account;
-                Ok(json!({}))
-            }
             "DescribeOrganizationConfiguration" => {
-                hub::configuration(request, &self.administrator())
+                hub::configuration(request, self.administers(request.account))
             }
             "DisableSecurityHub" => {
                 let account = request.account.to_owned();
@@ -107,6 +109,28 @@ impl SecurityHub {
                 )
             }),
         }
+    }
+
+    /// Answers an operation on the administrator, for which the management account needs no subscription; `None` for any
+    /// other.
+    fn administrator_of_organization(
+        &self,
+        request: &Request<'_>,
+    ) -> Option<Result<Value, Refusal>> {
+        let mut administrator = lock(&self.administrator);
+        let current = administrator.as_deref();
+        Some(match request.operation {
+            "ListOrganizationAdminAccounts" => {
+                hub::administrators(request, &self.management, current)
+            }
+            "EnableOrganizationAdminAccount" | "DisableOrganizationAdminAccount" => {
+                hub::changed_administrator(request, &self.management, current).map(|changed| {
+                    *administrator = changed;
+                    json!({})
+                })
+            }
+            _ => return None,
+        })
     }
 
     /// Imports the findings of `Imported` events that somebody sends in its name.
@@ -200,7 +224,7 @@ impl SecurityHub {
     ) -> Result<Key, (String, String)> {
         limits::finding(finding)?;
         let owner = finding::text(finding, "AwsAccountId");
-        if account != self.administrator() && account != owner {
+        if account != owner && !self.administers(account) {
             let message = format!("account {account} may not import a finding of account {owner}");
             return Err(("InvalidInput".to_owned(), message));
         }
@@ -222,6 +246,7 @@ impl SecurityHub {
         let (keys, fields) = update::read(request.body).map_err(invalid)?;
         let mut seen = HashSet::new();
         let (mut processed, mut unprocessed) = (Vec::new(), Vec::new());
+        let administers = self.administers(request.account);
         let mut store = lock(&self.store);
         for key in keys {
             let identifier = json!({"Id": key.id, "ProductArn": key.product_arn});
@@ -230,7 +255,7 @@ impl SecurityHub {
                 .and_then(|key| {
                     store.update(
                         &key,
-                        |finding| self.sees(request.account, finding),
+                        |finding| administers || is_of(request.account, finding),
                         &fields,
                         now,
                     )
@@ -250,18 +275,27 @@ impl SecurityHub {
 
     fn get(&self, request: &Request<'_>, now: Timestamp) -> Result<Value, Refusal> {
         let query = Query::read(request.body, now).map_err(invalid)?;
+        let administers = self.administers(request.account);
         let store = lock(&self.store);
-        let visible = store.findings().filter(|it| self.sees(request.account, it));
+        let own = |finding: &&Finding| administers || is_of(request.account, finding);
+        let visible = store.findings().filter(own);
         Ok(query.page(visible))
     }
 
+    /// The account on whose bus events are; those of an organization without an administrator are on the management
+    /// account's.
     fn administrator(&self) -> String {
-        lock(&self.administrator).clone()
+        let administrator = lock(&self.administrator);
+        administrator.as_ref().unwrap_or(&self.management).clone()
     }
 
-    fn sees(&self, account: &str, finding: &Finding) -> bool {
-        account == self.administrator() || finding::text(finding, "AwsAccountId") == account
+    fn administers(&self, account: &str) -> bool {
+        lock(&self.administrator).as_deref() == Some(account)
     }
+}
+
+fn is_of(account: &str, finding: &Finding) -> bool {
+    finding::text(finding, "AwsAccountId") == account
 }
 
 fn invalid(message: String) -> Refusal {
