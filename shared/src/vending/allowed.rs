@@ -1,4 +1,4 @@
-//! Who may get access to accounts: what is configured for every account, and what a file may name beside it. Whoever can
+//! Who may get access to accounts: what is configured for every account, and what a file may name beside it. Anyone who can
 //! upload a file chooses among that, and nothing else.
 
 use std::{collections::BTreeSet, str::FromStr};
