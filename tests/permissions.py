@@ -31,9 +31,9 @@ PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/"}
 OWNERS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
 # The rows with the source of what Account Factory calls.
 BY_AWS = ROOT / "functions" / "create-managed-account" / "src" / "calls.rs"
-# The tests that compare roles with rows: package, target and filter. Nothing else may depend on remediator.
-COMPARED = {"Remediator": ["-p", "remediator", "--lib", "calls::"]}
-OTHERS_COMPARED = ["-p", "orgkeeper-tests", "--test", "contract", "permissions::"]
+# The tests that compare roles with rows; that of remediator is its own, since nothing else may depend on it.
+CONTRACTS = ("orgkeeper-tests", "--test", "contract")
+REMEDIATOR = ("remediator", "--lib")
 
 
 def branches(value):
@@ -124,21 +124,20 @@ def needed_by_contracts(all_permissions, calls):
     return needed
 
 
-def cargo_test(arguments, **more):
-    """Runs tests; returns those that fail, None if nothing ran."""
-    packages, test_filter = arguments[:-1], arguments[-1]
-    done = subprocess.run(["cargo", "test", "--quiet", *packages, "--", test_filter], cwd=ROOT, text=True,
-                          capture_output=True, env=os.environ | {"RUST_BACKTRACE": "0"} | more)
-    if "running 0 tests" in done.stdout and "running 1" not in done.stdout and done.returncode == 0:
-        return None
+def built(package, *target):
+    """The binary with the tests of a package's target."""
+    done = subprocess.run(["cargo", "test", "--package", package, *target, "--no-run", "--message-format=json"], cwd=ROOT, check=True,
+                          stdout=subprocess.PIPE, text=True)
+    made = [json.loads(line) for line in done.stdout.splitlines()]
+    return [one["executable"] for one in made if one.get("executable") and one["profile"]["test"]][-1]
+
+
+def failed_tests(binary, package, test_filter, **more):
+    """The tests of a binary that fail."""
+    done = subprocess.run([binary, test_filter], cwd=ROOT / package, text=True, capture_output=True,
+                          env=os.environ | {"RUST_BACKTRACE": "0"} | more)
     failed = re.findall(r"^    (\w+::\S+)$", done.stdout, re.MULTILINE)
     return sorted(set(failed)) or (["a test that ended the process"] if done.returncode else [])
-
-
-def record_contracts(calls):
-    """Runs the contract tests and records their calls."""
-    if failed := cargo_test(["-p", "orgkeeper-tests", "--test", "contract", ""], ORGKEEPER_CALLS=str(calls)):
-        sys.exit(f"fail without a change: {', '.join(failed)}")
 
 
 def shown(tests):
@@ -152,9 +151,11 @@ def main():
     flows, found = needed_by_flows(all_permissions)
     if not found:
         sys.exit("no flow test has recorded anything: make flows")
+    contract_tests, remediator_tests = built(*CONTRACTS), built(*REMEDIATOR)
     with tempfile.TemporaryDirectory() as folder:
         calls = Path(folder) / "calls"
-        record_contracts(calls)
+        if failed := failed_tests(contract_tests, "tests", "", ORGKEEPER_CALLS=str(calls)):
+            sys.exit(f"fail without a change: {', '.join(failed)}")
         contracts = needed_by_contracts(all_permissions, calls)
     published = set(re.findall(r'"([a-z0-9-]+:\w+)"', BY_AWS.read_text(encoding="utf-8").partition("BY_ACCOUNT_FACTORY")[2]))
     needless, survived = [], []
@@ -166,7 +167,10 @@ def main():
             needs = ["Account Factory (published by AWS)"]
         needless += [] if needs else [one]
         without = f"{owner} {action} {resource}"
-        failed = cargo_test(COMPARED.get(owner, OTHERS_COMPARED), ORGKEEPER_WITHOUT=without)
+        if owner == "Remediator":
+            failed = failed_tests(remediator_tests, "functions/remediator", "calls::", ORGKEEPER_WITHOUT=without)
+        else:
+            failed = failed_tests(contract_tests, "tests", "permissions::", ORGKEEPER_WITHOUT=without)
         survived += [] if failed else [one]
         print(f"{without} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed or []) or 'SURVIVED'}", flush=True)
     print(f"{len(all_permissions)} permissions, {len(needless)} needed by nothing, {len(survived)} survived")

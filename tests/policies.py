@@ -32,9 +32,7 @@ ARNS = {
 }
 STREAM = "arn:aws:dynamodb:eu-west-1:111122223333:table/name/stream/label"
 PARAMETERS = {
-    "ContactRoleArn": "arn:aws:iam::111122223333:role/name",
     "IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1234567890abcdef",
-    "RemediatorFunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:name",
     "TargetBusArn": "arn:aws:events:eu-west-1:111122223333:event-bus/name",
     "RouteTopicArns": "arn:aws:sns:eu-west-1:111122223333:name",
     "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:name-AbCdEf",

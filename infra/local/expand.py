@@ -2,6 +2,7 @@
 definition in place of its name, so that two versions can be compared.
 
     .venv/cloud/bin/python infra/local/expand.py template.yaml
+    .venv/cloud/bin/python infra/local/expand.py --whole template.yaml    all of it, for tools that do not know loops
     diff <(git show HEAD:template.yaml | .venv/cloud/bin/python infra/local/expand.py /dev/stdin) \\
          <(.venv/cloud/bin/python infra/local/expand.py template.yaml)
 """
@@ -56,8 +57,11 @@ def meaning(condition, conditions):
 
 
 def main():
-    """Prints the template named in the argument."""
-    template = expanded(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    """Prints the template named in the last argument."""
+    template = expanded(Path(sys.argv[-1]).read_text(encoding="utf-8"))
+    if "--whole" in sys.argv:
+        print(json.dumps(template | {"Transform": "AWS::Serverless-2016-10-31"}, indent=1))
+        return
     sections = ("Parameters", "Globals", "Resources", "Outputs")
     shown = {section: without_descriptions(template[section]) for section in sections if section in template}
     shown = with_meanings(shown, template["Conditions"])

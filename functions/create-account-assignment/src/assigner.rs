@@ -93,7 +93,7 @@ pub struct Assigner {
     pub queue: Queue,
     /// That queue's URL.
     pub queue_url: String,
-    /// What may be assigned, no matter who wrote the request.
+    /// What may be assigned, independently of who wrote the request.
     pub allowed: AllowedAccess,
     /// The number of assignment slots.
     pub outstanding: Outstanding,
