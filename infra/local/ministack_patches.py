@@ -1011,6 +1011,15 @@ PATCHES = (
         uses=("services.eventbridge._event_bus_policies", "services.eventbridge._remove_permission(data)"),
     ),
     Patch(
+        "conditions-with-values",
+        ministack_stacksets.know_functions_in_conditions,
+        replaces=(
+            "services.cloudformation.engine._evaluate_conditions(template, params)",
+            "services.cloudformation.changesets._evaluate_conditions(template, params)",
+            "services.cloudformation.handlers._evaluate_conditions(template, params)",
+        ),
+    ),
+    Patch(
         "stack-sets",
         ministack_stacksets.add_stack_sets,
         replaces=(

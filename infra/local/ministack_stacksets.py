@@ -1,6 +1,6 @@
 """Service-managed StackSets, which MiniStack does not have.
 
-`ministack_patches.py` lists the patch. A stack set says what every account of its organizational units has; one thread
+`ministack_patches.py` lists the patches. A stack set says what every account of its organizational units has; one thread
 compares that with what was deployed, every few seconds as AWS's automatic deployment does after an account has moved
 or was created, and makes, updates and deletes the stacks, each as the account's own call.
 """
@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from ministack.core.responses import get_account_id, get_region
-from ministack.services.cloudformation import handlers, helpers, provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners
 from ministack.services.cloudformation.engine import _parse_template
 
 INTERVAL_SECONDS = 3.0
@@ -32,6 +32,35 @@ def add_stack_sets(settings):
         "create": sets.create, "update": sets.update, "delete": sets.delete}
     handlers._ACTION_HANDLERS.update({
         "DescribeStackSet": sets.describe, "ListStackSets": sets.list, "ListStackInstances": sets.list_instances})
+
+
+def know_functions_in_conditions(_settings):
+    """A condition can name the account and Region of the stack, and select a part of a parameter's value.
+
+    MiniStack takes such a reference for its name, and does not split. The patch puts the values in their place.
+    """
+    evaluate = engine._evaluate_conditions
+
+    def evaluate_with_values(template, params):
+        conditions = with_values(template.get("Conditions", {}), params)
+        return evaluate({**template, "Conditions": conditions}, params)
+
+    for module in (engine, changesets, handlers):
+        module._evaluate_conditions = evaluate_with_values
+
+
+def with_values(part, params):
+    """A part of a condition, with the account, the Region and the parts of a value."""
+    if isinstance(part, list):
+        return [with_values(one, params) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("Ref") in ("AWS::Region", "AWS::AccountId"):
+        return get_region() if part["Ref"] == "AWS::Region" else get_account_id()
+    if "Fn::Split" in part:
+        delimiter, text = part["Fn::Split"]
+        return str(params[text["Ref"]]["Value"] if isinstance(text, dict) else text).split(delimiter)
+    return {name: with_values(value, params) for name, value in part.items()}
 
 
 class StackSets:

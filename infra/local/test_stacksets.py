@@ -95,6 +95,28 @@ class StackSets(unittest.TestCase):
         self.has(members[1], [])
         organizations.move_account(AccountId=members[1], SourceParentId=root, DestinationParentId=unit)
 
+    def test_a_condition_knows_account_region_and_parts_of_a_value(self):
+        queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::Sub": f"{self.name}-${{AWS::Region}}"}}}
+        part = [{"Fn::Select": [number, {"Fn::Split": [":", {"Ref": "Arn"}]}]} for number in (3, 4)]
+        there = {"Fn::And": [{"Fn::Equals": [part[0], {"Ref": "AWS::Region"}]},
+                             {"Fn::Equals": [part[1], {"Ref": "AWS::AccountId"}]}]}
+        template = {
+            "Parameters": {"Arn": {"Type": "String", "Default": f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/a"},
+                           "Units": {"Type": "CommaDelimitedList", "Default": ""}},
+            "Conditions": {"Elsewhere": {"Fn::Not": [there]},
+                           "Some": {"Fn::Not": [{"Fn::Equals": [{"Fn::Select": [0, {"Ref": "Units"}]}, ""]}]}},
+            "Resources": {"Queue": {**queue, "Condition": "Elsewhere"}, "Topic": {
+                "Type": "AWS::SNS::Topic", "Condition": "Some"}, "Other": {"Type": "AWS::SNS::Topic"}}}
+        for region in ("us-east-1", "eu-west-1"):
+            stacks = cloud.client("cloudformation", region=region)
+            stacks.create_stack(StackName=self.name, TemplateBody=json.dumps(template))
+            stacks.get_waiter("stack_create_complete").wait(
+                StackName=self.name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 50})
+            resources = stacks.describe_stack_resources(StackName=self.name)["StackResources"]
+            self.assertNotIn("Topic", [one["LogicalResourceId"] for one in resources])
+        self.assertEqual(self.queues(ACCOUNT), [f"{self.name}-us-east-1"])
+        self.assertEqual(self.queues(ACCOUNT, "eu-west-1"), [])
+
     def test_what_it_cannot_deploy_is_refused(self):
         queue = {"Type": "AWS::SQS::Queue"}
         nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "https://s3.amazonaws.com/a/b"}}
