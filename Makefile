@@ -122,8 +122,8 @@ compiled: need-cargo
 	cargo build --workspace --all-targets
 
 .PHONY: audit
-audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (needs the network)
-	$(DENY)
+audit: .venv/rust/installed need-cargo ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network)
+	$(if $(ADVISORY_DB),$(PYTHON) infra/release/audit.py $(ADVISORY_DB),$(DENY))
 
 # ---------------------------------------------------------------- measuring
 
@@ -148,16 +148,31 @@ BUILD_FLAGS_arm64 := --arm64
 BUILD_FLAGS_x86_64 := --x86-64
 FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 
-# Packs a folder into a zip beside it.
-ZIP := $(CLOUD) -c 'import sys, shutil; shutil.make_archive(sys.argv[1], "zip", sys.argv[1])'
+# Packs folders into zips beside them, which are equal if the folders are.
+ZIP := $(PYTHON) infra/release/pack.py
+
+# No path of this machine is in a function, so that it is the same wherever it is built: neither the folder, nor cargo's home, nor
+# the standard library's sources, if they are installed. The last prefix that fits counts.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAPPED = $(CURDIR)=/orgkeeper $(CARGO_HOME)=/cargo \
+  $(shell rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$(shell rustc -vV | sed -n 's/^commit-hash: //p')
+# What cargo-lambda takes too: Graviton2, and x86-64 with AVX2 are the least that Lambda has.
+CPU_arm64 := neoverse-n1
+CPU_x86_64 := haswell
+# A fixed time, for whatever in a build asks for one.
+REPRODUCIBLE = SOURCE_DATE_EPOCH=315532800 CARGO_INCREMENTAL=0 \
+  RUSTFLAGS="-C target-cpu=$(CPU_$(ARCH)) $(REMAPPED:%=--remap-path-prefix=%)"
 
 # The template takes the folder target/lambda/<name>; the zip beside it is for other tools.
 .PHONY: build
-build: need-cargo need-architecture .venv/build/installed .venv/cloud/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64)
-	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --release $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
-	@for name in $(FUNCTIONS); do \
-	  $(ZIP) target/lambda/$$name \
-	    && echo "target/lambda/$$name.zip" || exit 1; done
+build: need-cargo need-architecture .venv/build/installed ## Build the functions for Lambda (ARCH=arm64 or x86_64), everywhere the same
+	$(REPRODUCIBLE) PATH="$(CURDIR)/.venv/build/bin:$$PATH" \
+	  cargo lambda build --release --locked $(BUILD_FLAGS_$(ARCH)) $(FUNCTIONS:%=--package %)
+	@$(ZIP) $(FUNCTIONS:%=target/lambda/%)
+
+.PHONY: reproducible
+reproducible: need-cargo need-architecture .venv/build/installed ## Build twice from clean in two folders, and compare (ARCH=…, FUNCTIONS='alerter …')
+	$(PYTHON) infra/release/reproducible.py $(ARCH) $(FUNCTIONS)
 
 .PHONY: deploy
 deploy: build .venv/sam/installed ## Build, then deploy one environment of samconfig.toml (ENV=default)
