@@ -17,8 +17,8 @@ import sbom
 ROOT = Path(__file__).resolve().parents[2]
 LAMBDA = ROOT / "target" / "lambda"
 SUMS = "SHA256SUMS"
-# What goes into a release as it is; the state machine's definition is named by the template.
-TEMPLATES = "infra/*.yaml"
+# The state machine's definition is named by the template.
+TEMPLATES = ("template.yaml", *sorted(f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml") if ".asl." not in path.name))
 OTHERS = ("LICENSE", "infra/playbook.toml")
 
 README = """# orgkeeper {version}
@@ -40,7 +40,7 @@ Copy everything into a bucket of the Region that the stack is for, and deploy th
       --capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND \\
       --parameter-overrides CodeBucket=BUCKET Architecture={architecture} ErrorEmail=platform@example.com
 
-Whoever deploys needs `s3:GetObject` on the bucket. The parameters are in docs/deploy.md of the commit.
+The deployment needs `s3:GetObject` on the bucket. The parameters are in docs/deploy.md of the commit.
 """
 
 
@@ -75,8 +75,14 @@ def output(*command):
 def lay_out(folder, architectures, build, facts):
     """Fills the folder; `build` makes the zips of an architecture and returns their folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    template, named = package.packaged((ROOT / "template.yaml").read_text(encoding="utf-8"), facts["version"])
     functions = package.functions((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    taken = {*OTHERS}
+    for path in TEMPLATES:
+        text, named = package.packaged((ROOT / path).read_text(encoding="utf-8"), Path(path).parent, facts["version"])
+        write(folder / path, text)
+        taken.update(named)
+    for path in sorted(taken - set(TEMPLATES)):
+        copy(ROOT / path, folder / path)
     checksums = sbom.parse_lock((ROOT / "Cargo.lock").read_text(encoding="utf-8"))
     for architecture in architectures:
         zips = build(architecture, functions)
@@ -85,9 +91,6 @@ def lay_out(folder, architectures, build, facts):
             file = copy(zips / f"{function}.zip", folder / architecture / f"{function}.zip")
             bill = sbom.document(function, tree, checksums, facts["compilers"], sha256(file))
             write(folder / "sbom" / architecture / f"{function}.cdx.json", bill)
-    write(folder / "template.yaml", template)
-    for name in sorted({*named, *OTHERS, *(str(path.relative_to(ROOT)) for path in ROOT.glob(TEMPLATES))}):
-        copy(ROOT / name, folder / name)
     write(folder / "README.md", README.format(
         version=facts["version"], commit=facts["commit"], architectures=" and ".join(architectures), architecture=architectures[0],
         compilers=", ".join(f"{name} {number}" for name, number in facts["compilers"].items())))

@@ -75,7 +75,7 @@ class Template(unittest.TestCase):
         self.text = (release.ROOT / "template.yaml").read_text(encoding="utf-8")
 
     def test_code_and_definition_come_from_the_bucket_and_the_rest_stays(self):
-        text, files = package.packaged(self.text, "1.2.3")
+        text, files = package.packaged(self.text, "", "1.2.3")
         self.assertEqual(files, ["infra/remediation.asl.yaml"])
         before, after = expand.expanded(self.text), expand.expanded(text)
         functions = 0
@@ -96,9 +96,19 @@ class Template(unittest.TestCase):
     def test_every_function_is_in_it(self):
         self.assertEqual(package.functions(self.text), sorted(path.name for path in (release.ROOT / "functions").iterdir()))
 
+    def test_a_template_that_names_another_takes_it_from_the_bucket(self):
+        text, files = package.packaged("Parameters:\n".join(("A: 1\n", "")) + "  B: {}\nResources:\n  Set:\n    TemplateURL: other.yaml\n", "infra", "1")
+        self.assertEqual(files, ["infra/other.yaml"])
+        self.assertIn("    TemplateURL: !Sub https://${CodeBucket}.s3.${AWS::Region}.${AWS::URLSuffix}/${CodePrefix}infra/other.yaml\n", text)
+        self.assertIn("  CodeBucket:\n", text)
+
+    def test_one_that_takes_nothing_stays_to_the_letter(self):
+        text = (release.ROOT / "infra" / "contact-role.yaml").read_text(encoding="utf-8")
+        self.assertEqual(package.packaged(text, "infra", "1"), (text, []))
+
     def test_another_local_path_is_refused(self):
         text = self.text + "  Layer:\n    Type: AWS::Serverless::LayerVersion\n    Properties:\n      ContentUri: target/layer\n"
-        self.assertRaisesRegex(ValueError, "ContentUri: target/layer", package.packaged, text, "1.2.3")
+        self.assertRaisesRegex(ValueError, "ContentUri: target/layer", package.packaged, text, "", "1.2.3")
 
 
 class BillOfMaterials(unittest.TestCase):

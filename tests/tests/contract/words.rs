@@ -78,6 +78,7 @@ const FOLDERS: &[(&str, &str)] = &[
     ("docs", "md"),
     ("infra", "yaml"),
     ("infra/local", "py"),
+    ("infra/release", "py"),
     ("infra/local/front-door", "rs"),
     ("functions", "rs"),
     ("shared", "rs"),
