@@ -59,7 +59,7 @@ DEFAULT_PORT = 4566
 DEFAULT_INSTANCE = "local"
 INSTANCE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 # Folders below target/ that cargo and make write.
-OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "package", "release", "tmp")
+OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "package", "release", "release-files", "reproducible", "tmp")
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"

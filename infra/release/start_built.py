@@ -26,6 +26,8 @@ LIBRARIES = {"arm64": "/usr/aarch64-linux-gnu", "x86_64": "/usr/x86_64-linux-gnu
 QEMU = {"arm64": "qemu-aarch64-static", "x86_64": "qemu-x86_64-static"}
 MACHINES = {183: "arm64", 62: "x86_64"}
 HERE = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}
+# Without these two functions are not in the stack.
+PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1111222233334444", "WebhookParameter": "/orgkeeper/webhook"}
 # What Ref gives for a resource, by type; for all others its name.
 REFS = {
     "AWS::SQS::Queue": "https://sqs.us-east-1.amazonaws.com/111111111111/{}",
@@ -49,8 +51,8 @@ class Attributes(dict):
 
 
 def environments(template):
-    """The variables of each function, by the folder of its code, as in a stack with every parameter at its default."""
-    parameters = {name: {"Value": str(one.get("Default", "")), "Type": one["Type"]} for name, one in template["Parameters"].items()}
+    """The variables of each function, by the folder of its code, as in a stack with parameters at their defaults."""
+    parameters = {name: {"Value": PARAMETERS.get(name, str(one.get("Default", ""))), "Type": one["Type"]} for name, one in template["Parameters"].items()}
     conditions = engine._evaluate_conditions(template, parameters)
     resources = {
         name: {"PhysicalResourceId": REFS.get(one["Type"], "{}").format(name), "Attributes": Attributes()}

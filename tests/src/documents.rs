@@ -1,8 +1,9 @@
 //! The commands in README.md and docs/, and who executes them.
 //!
-//! A fenced `sh` block that starts with `# needs AWS` is for a reader with an account. Every other block is executed:
-//! on the local cloud if it calls AWS, without it if not. [`ELSEWHERE`] names the `make` targets that are executed
-//! elsewhere.
+//! A fenced `sh` block that starts with `# needs AWS` is for a reader with an account. One that starts with the account whose
+//! credentials it needs, `# in the security account`, is a step of a topology in docs/deploy.md. Every other block is
+//! executed by itself: on the local cloud if it calls AWS, without it if not. [`ELSEWHERE`] names the `make` targets that
+//! are executed elsewhere.
 
 use std::{
     collections::BTreeSet,
@@ -13,11 +14,12 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 /// `make` targets that no documents test executes, each with the file that does and how.
-pub const ELSEWHERE: [(&str, &str, &str); 2] = [
+pub const ELSEWHERE: [(&str, &str, &str); 3] = [
     // Stops what `cloud.py up` started, as `cloud.py during` does after its command.
     ("down", "Makefile", "cloud.py during"),
-    // Its parts are `make build`, which needs the cross compiler, and `sam deploy`, which `cloud.py up` executes.
-    ("deploy", "infra/local/cloud.py", "\"deploy\""),
+    // Without `make build`, which needs the cross compiler.
+    ("deploy", "tests/tests/flow/topologies.rs", "deployment.py deploy"),
+    ("uninstall", "tests/tests/flow/topologies.rs", "uninstall)"),
 ];
 
 /// How variables start that a person's shell does not have.
@@ -32,6 +34,8 @@ const NOT_A_SHELLS: [&str; 7] = [
 ];
 /// How a block starts that nothing here executes.
 const NEEDS_AWS: &str = "# needs AWS";
+/// How a step begins that needs the credentials of one of the accounts, which is named next.
+const IN_ACCOUNT: &str = "# in the ";
 /// Words of a line that reaches the local cloud.
 const CALLS: [&str; 4] = ["aws ", "curl ", "make up", "make demo"];
 
@@ -40,6 +44,8 @@ const CALLS: [&str; 4] = ["aws ", "curl ", "make up", "make demo"];
 pub struct Block {
     /// The file, from the repository's root.
     pub file: String,
+    /// The heading of its section.
+    pub section: String,
     /// The line of its first command.
     pub line: usize,
     /// The commands.
@@ -47,10 +53,12 @@ pub struct Block {
 }
 
 /// Who executes a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Executed {
     /// A reader with an AWS account.
     OnAws,
+    /// The flow test of the topologies, with the credentials of this account.
+    InAccount(String),
     /// The flow test, on the local cloud.
     OnLocalCloud,
     /// The contract test.
@@ -63,11 +71,19 @@ impl Block {
     pub fn executed(&self) -> Executed {
         if self.text.starts_with(NEEDS_AWS) {
             Executed::OnAws
+        } else if let Some(account) = self.account() {
+            Executed::InAccount(account.to_owned())
         } else if CALLS.iter().any(|call| self.text.contains(call)) {
             Executed::OnLocalCloud
         } else {
             Executed::WithoutCloud
         }
+    }
+
+    /// The account whose credentials it needs.
+    fn account(&self) -> Option<&str> {
+        let named = self.text.strip_prefix(IN_ACCOUNT)?;
+        named.split_once(" account").map(|(account, _)| account)
     }
 
     /// Executes it in bash from the repository's root, after `prelude` and with these variables.
@@ -132,12 +148,14 @@ pub fn blocks(file: &str) -> Result<Vec<Block>> {
     let text = read(file)?;
     let mut blocks = Vec::new();
     let mut open: Option<(Block, usize, bool)> = None;
+    let mut section = "";
     for (number, line) in text.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
         match (&mut open, line.trim_start().strip_prefix("```")) {
             (None, Some(kind)) => {
                 let block = Block {
                     file: file.to_owned(),
+                    section: section.to_owned(),
                     line: number + 2,
                     text: String::new(),
                 };
@@ -152,7 +170,7 @@ pub fn blocks(file: &str) -> Result<Vec<Block>> {
                 block.text.push_str(line.get(*indent..).unwrap_or_default());
                 block.text.push('\n');
             }
-            (None, None) => {}
+            (None, None) => section = line.strip_prefix("## ").unwrap_or(section),
         }
     }
     ensure!(open.is_none(), "{file}: a block does not end");

@@ -51,7 +51,7 @@ async fn every_command_for_the_local_cloud_succeeds() -> Result<()> {
     let mut executed = BTreeSet::new();
     all.push(restore_rules());
     for block in &all {
-        let Block { file, line, text } = block;
+        let Block { file, line, text, .. } = block;
         // The documented port is the default one.
         let block = Block {
             text: text.replace("http://127.0.0.1:4566", endpoint),
@@ -82,6 +82,7 @@ async fn every_command_for_the_local_cloud_succeeds() -> Result<()> {
 fn restore_rules() -> Block {
     let store = "aws ssm put-parameter --overwrite --type String --name /orgkeeper/alert-rules";
     Block {
+        section: String::new(),
         file: "tests/tests/flow/documents.rs".to_owned(),
         line: line!() as usize,
         text: format!("{store} --value file://infra/local/alert-rules.toml"),
