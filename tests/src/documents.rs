@@ -18,7 +18,11 @@ pub const ELSEWHERE: [(&str, &str, &str); 3] = [
     // Stops what `cloud.py up` started, as `cloud.py during` does after its command.
     ("down", "Makefile", "cloud.py during"),
     // Without `make build`, which needs the cross compiler.
-    ("deploy", "tests/tests/flow/topologies.rs", "deployment.py deploy"),
+    (
+        "deploy",
+        "tests/tests/flow/topologies.rs",
+        "deployment.py deploy",
+    ),
     ("uninstall", "tests/tests/flow/topologies.rs", "uninstall)"),
 ];
 
