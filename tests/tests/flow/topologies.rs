@@ -62,12 +62,13 @@ const ACCOUNTS: [(&str, &str); 2] = [
 ];
 const MANAGEMENT: &str = "111111111111";
 
-/// A copy of the repository, in which samconfig.toml may be changed. `make build`, which needs the cross compiler, is left out: the
-/// local cloud has built the functions. The questions of `make deploy` and `make uninstall` are answered.
+/// A copy of the repository, in which samconfig.toml may be changed. Its tools are the repository's, and never installed
+/// again. `make build`, which needs the cross compiler, is left out: the local cloud has built the functions. The questions
+/// of `make deploy` and `make uninstall` are answered.
 const PRELUDE: &str = r#"
 copy="$(mktemp --directory)"
 trap 'rm -rf "$copy"' EXIT
-git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory="$copy"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --preserve=timestamps --target-directory="$copy"
 mkdir "$copy/target"
 ln -s "$PWD/.venv" "$copy/.venv"
 ln -s "$PWD/target/lambda" "$copy/target/lambda"
@@ -78,7 +79,7 @@ make() {
   for argument in "$@"; do case "$argument" in ENV=*) ENV="${argument#ENV=}" ;; esac; done
   case "$1" in
     deploy) .venv/cloud/bin/python infra/local/deployment.py deploy "$ENV" x86_64 <<< y ;;
-    uninstall) command make --no-print-directory "$@" YES=1 ;;
+    uninstall) command make --no-print-directory --old-file=.venv/cloud/installed "$@" YES=1 ;;
     *) return 1 ;;
   esac
 }
@@ -97,8 +98,7 @@ async fn each_topology_is_deployed_and_removed_as_the_page_says() -> Result<()> 
         for Steps(section, range) in topology.steps {
             let steps = steps_of(&page, section);
             let chosen = steps.get(range.clone());
-            let chosen =
-                chosen.with_context(|| format!("{section} has {} steps", steps.len()))?;
+            let chosen = chosen.with_context(|| format!("{section} has {} steps", steps.len()))?;
             for block in chosen {
                 script.push(step(block, &accounts)?);
             }
@@ -244,9 +244,17 @@ async fn every_account_is_in_the_directory(
 /// The status of the stack in an account; none if there is none.
 async fn stack_status(cloud: &LocalCloud, account: &str) -> Result<Option<String>> {
     let done = std::process::Command::new(root().join(".venv/docs/bin/aws"))
-        .args(["--endpoint-url", cloud.sdk.endpoint_url().context("no endpoint")?])
+        .args([
+            "--endpoint-url",
+            cloud.sdk.endpoint_url().context("no endpoint")?,
+        ])
         .args(["--region", "us-east-1", "--output", "text"])
-        .args(["cloudformation", "describe-stacks", "--stack-name", "orgkeeper"])
+        .args([
+            "cloudformation",
+            "describe-stacks",
+            "--stack-name",
+            "orgkeeper",
+        ])
         .args(["--query", "Stacks[0].StackStatus"])
         .env("AWS_ACCESS_KEY_ID", account)
         .env("AWS_SECRET_ACCESS_KEY", "test")
