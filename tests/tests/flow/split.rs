@@ -250,7 +250,10 @@ async fn a_members_forged_root_event_reaches_nobody_and_raises_an_alarm() -> Res
     split
         .in_slack(&["Forged or misrouted event", member])
         .await?;
-    ensure!(split.posts(&["Root user"]).await? == 0, "somebody got an alert");
+    ensure!(
+        split.posts(&["Root user"]).await? == 0,
+        "somebody got an alert"
+    );
     ensure!(split.posts(&[victim]).await? == 0, "the content is shown");
     ensure!(
         !split
