@@ -207,7 +207,7 @@ ARCHITECTURES ?= arm64 x86_64
 .PHONY: release
 release: need-cargo .venv/build/installed .venv/release/installed .venv/sam/installed ## Build for both architectures, and lay out all that is published in target/release-files/
 	.venv/release/bin/python infra/release/release.py $(ARCHITECTURES)
-	.venv/sam/bin/cfn-lint target/release-files/*/template.yaml
+	.venv/sam/bin/cfn-lint $$(find target/release-files -name '*.yaml' ! -name '*.asl.yaml')
 
 # Asks first. DELETE_DATA=1 deletes the tables and buckets that stay otherwise, YES=1 does not ask.
 .PHONY: uninstall
