@@ -90,6 +90,7 @@ impl<'c> Operator<'c> {
         }
         let block = Block {
             file: "tests/tests/flow/operator/breakages.rs".to_owned(),
+            section: String::new(),
             line: 0,
             text: commands.to_owned(),
         };

@@ -6,7 +6,7 @@ use orgkeeper_shared::aws_error::{AwsCallError, Service};
 use crate::{
     doctor::{
         check::{Check, Verdict},
-        subject::{Organization, Subject},
+        subject::Subject,
     },
     queues::Flow,
 };
