@@ -11,7 +11,8 @@ ORGKEEPER_PORT moves the three ports. `up` writes to target/local/: a log and a 
 outputs.json (the stack's outputs), organization.json (the organization's ids). While a file `deliver-twice` exists
 there, everything is delivered twice (ministack_patches.py).
 
-ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py).
+ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py);
+ORGKEEPER_FORM=empty deploys nothing.
 
 Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
 replaces `local` in target/local/. They share the build, which one lock guards.
@@ -66,7 +67,7 @@ OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "packag
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
-FORMS = ("one", "split")
+FORMS = ("one", "split", "empty")
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
@@ -359,6 +360,10 @@ def deploy(cloud, steps):
     """Deploys the template with the real SAM CLI, and writes the outputs to outputs.json."""
     if form() == "split":
         deploy_split(cloud, steps)
+        return
+    if form() == "empty":
+        write(cloud.state / "outputs.json", {})
+        write(cloud.state / "deployed.json", fingerprints(deployed_files()))
         return
     with steps.step("Deploy the stack") as detail:
         prepare_alerts(cloud)

@@ -31,7 +31,8 @@ def add_stack_sets(settings):
     provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::StackSet"] = {
         "create": sets.create, "update": sets.update, "delete": sets.delete}
     handlers._ACTION_HANDLERS.update({
-        "DescribeStackSet": sets.describe, "ListStackSets": sets.list, "ListStackInstances": sets.list_instances})
+        "DescribeStackSet": sets.describe, "ListStackSets": sets.list, "ListStackInstances": sets.list_instances,
+        "ActivateOrganizationsAccess": sets.switch_access, "DeactivateOrganizationsAccess": sets.switch_access})
 
 
 def know_functions_in_conditions(_settings):
@@ -127,7 +128,7 @@ class StackSets:
 
     def describe(self, parameters):
         """DescribeStackSet."""
-        found = self.all.get(first(parameters, "StackSetName"))
+        found = self.found(parameters)
         if found is None:
             return not_found(parameters)
         content = (f"<StackSet>{found.summary()}<AutoDeployment><Enabled>{str(found.settings['automatic']).lower()}"
@@ -136,12 +137,12 @@ class StackSets:
 
     def list(self, _parameters):
         """ListStackSets."""
-        members = "".join(f"<member>{one.summary()}</member>" for one in self.all.values())
+        members = "".join(f"<member>{one.summary()}</member>" for one in self.all.values() if self.shows(one))
         return answer("ListStackSets", f"<Summaries>{members}</Summaries>")
 
     def list_instances(self, parameters):
         """ListStackInstances."""
-        found = self.all.get(first(parameters, "StackSetName"))
+        found = self.found(parameters)
         if found is None:
             return not_found(parameters)
         members = "".join(
@@ -150,6 +151,21 @@ class StackSets:
             f"<StatusReason>{escape(instance.reason)}</StatusReason></member>"
             for (account, region), instance in sorted(found.instances.items()))
         return answer("ListStackInstances", f"<Summaries>{members}</Summaries>")
+
+    def switch_access(self, parameters):
+        """ActivateOrganizationsAccess and DeactivateOrganizationsAccess: the local cloud deploys with and without it."""
+        if get_account_id() != self.settings.management_account:
+            return helpers._error("InvalidOperationException", "Only the management account can change trusted access")
+        return answer(first(parameters, "Action"), "")
+
+    def shows(self, stack_set):
+        """Whether the caller sees a stack set: it is the management account's, in one Region."""
+        return get_account_id() == self.settings.management_account and get_region() == stack_set.region
+
+    def found(self, parameters):
+        """The stack set that a call names, if its caller sees it."""
+        named = self.all.get(first(parameters, "StackSetName"))
+        return named if named and self.shows(named) else None
 
     # ------------------------------------------------------------ deployment
 

@@ -67,6 +67,15 @@ class StackSets(unittest.TestCase):
     def has(self, account, queues, region="us-east-1"):
         wait_for(lambda: self.queues(account, region) == queues, SECONDS, f"{account} has {self.queues(account, region)}")
 
+    def test_only_the_management_account_sees_them_and_gives_trusted_access(self):
+        self.stacks.activate_organizations_access()
+        other = cloud.client("cloudformation", OTHER_ACCOUNT)
+        self.assertRaises(ClientError, other.activate_organizations_access)
+        self.assertEqual(other.list_stack_sets()["Summaries"], [])
+        with self.assertRaises(ClientError) as refused:
+            other.list_stack_instances(StackSetName=self.name)
+        self.assertEqual(refused.exception.response["Error"]["Code"], "StackSetNotFoundException")
+
     def test_each_account_gets_the_stack_and_new_ones_too(self):
         self.deploy(self.resource(root))
         for account in members:

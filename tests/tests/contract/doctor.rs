@@ -497,7 +497,8 @@ async fn in_a_security_account_other_checks_apply() -> Result<()> {
                 ("AlertFlow", "off"),
                 ("ManagementAccountId", "999999999999"),
             ]),
-            "DescribeEventBus" if !open => Answer::ok(json!({ "Name": "default" })),
+            "DescribeEventBus" if open => open_to_management(),
+            "DescribeEventBus" => Answer::ok(json!({ "Name": "default" })),
             _ => healthy(call),
         }
     };
@@ -533,9 +534,16 @@ async fn in_a_security_account_other_checks_apply() -> Result<()> {
         bus["fix"]
             .as_str()
             .unwrap_or_default()
-            .contains("OrganizationId=o-a1b2c3d4e5")
+            .contains("ManagementAccountId=999999999999")
     );
     Ok(())
+}
+
+/// The default bus of an account that the management account forwards to.
+fn open_to_management() -> Answer {
+    let principal = json!({ "AWS": "arn:aws:iam::999999999999:root" });
+    let policy = json!({ "Statement": [{ "Principal": principal }] }).to_string();
+    Answer::ok(json!({ "Name": "default", "Policy": policy }))
 }
 
 /// A stack set is seen in the management account, and by a delegated administrator of stack sets.
@@ -545,6 +553,7 @@ async fn a_stack_set_that_cannot_be_seen_from_here_is_no_fault() -> Result<()> {
         "DescribeOrganization" => organization("999999999999", "ALL"),
         "DescribeStacks" => stack_with(&[("VendFlow", "off"), ("AlertFlow", "off")]),
         "DescribeStackSet" => Answer::query_error(400, "ValidationError"),
+        "DescribeEventBus" => open_to_management(),
         _ => healthy(call),
     };
     let run = orgkeeper(&JSON, script).await?;
@@ -755,7 +764,7 @@ fn flows(done: bool) -> impl Fn(&Call) -> Answer {
         "SendMessage" => Answer::ok(json!({ "MessageId": "1" })),
         "Publish" => Answer::published(),
         "POST /findings/import" => Answer::ok(json!({ "FailedCount": 0, "SuccessCount": 1 })),
-        "POST /findings" => {
+        "GetFindings" => {
             let fields = if done {
                 json!({ "findingEnriched": "True" })
             } else {

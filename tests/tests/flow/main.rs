@@ -7,4 +7,5 @@ mod enrich;
 mod operator;
 mod remediate;
 mod split;
+mod topologies;
 mod vend;

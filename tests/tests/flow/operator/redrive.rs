@@ -148,7 +148,7 @@ async fn what_could_not_be_delivered_goes_through_its_flow() -> Result<()> {
     Ok(())
 }
 
-/// A message that nobody understands fails again: it is back after its eight receives, and that is told.
+/// A message that nobody understands fails again: it is back after its eight receives, and the command says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_message_comes_back() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
