@@ -159,8 +159,9 @@ class StackSets:
         return answer(first(parameters, "Action"), "")
 
     def shows(self, stack_set):
-        """Whether the caller sees a stack set: it is the management account's, in one Region."""
-        return get_account_id() == self.settings.management_account and get_region() == stack_set.region
+        """Whether the caller sees a stack set: it is the management account's, in one Region, and not deleted."""
+        own = get_account_id() == self.settings.management_account and get_region() == stack_set.region
+        return own and not stack_set.deleted
 
     def found(self, parameters):
         """The stack set that a call names, if its caller sees it."""
