@@ -23,7 +23,7 @@ AWS_SOURCE = "aws."
 SEND_SERVICE_EVENTS = "SendServiceEvents"
 EVALUATE_ALARMS = "EvaluateAlarms"
 
-QUERY = re.compile(r'SELECT (AVG|MAX|MIN|SUM)\((\w+)\) FROM SCHEMA\("([\w/]+)"(?:, \w+)*\)')
+QUERY = re.compile(r'SELECT (AVG|MAX|MIN|SUM)\((\w+)\) FROM (?:SCHEMA\()?"([\w/]+)"(?:, \w+)*\)?')
 LISTED_RULE = re.compile(
     r"(?P<name>[^<>]+)(?P<kind></PhysicalResourceId><ResourceType>AWS::Events::Rule</ResourceType>)")
 STATISTICS = {"AVG": "Average", "MAX": "Maximum", "MIN": "Minimum", "SUM": "Sum"}
@@ -359,25 +359,26 @@ def name_rules_with_their_bus(_settings):
 
 
 def evaluate_alarms_on_demand(_settings):
-    """CloudWatch evaluates each alarm every minute over the metrics that its dimensions name, takes a query of Metrics
-    Insights for a metric, and sends an event when the state changes.
+    """CloudWatch evaluates each alarm every minute over the metrics that its dimensions name, takes an expression of
+    several metrics or a query of Metrics Insights for a metric, and sends an event when the state changes.
 
-    MiniStack evaluates when somebody puts a metric, over all dimensions, refuses queries, and sends no event. The patch
+    MiniStack evaluates when somebody puts a metric, over all dimensions, refuses expressions and queries, and sends no event. The patch
     corrects that, and adds the action `EvaluateAlarms`: a test asks for what would happen within a minute.
     """
     record_of = provisioners._cw_metric_alarm_record
     answer = cloudwatch.handle_request
 
     def record(name, properties):
-        query = properties.get("Metrics")
-        if not query:
+        metrics = properties.get("Metrics")
+        if not metrics:
             return record_of(name, properties)
-        found = QUERY.fullmatch(query[0].get("Expression", "")) if len(query) == 1 else None
-        if found is None:
-            raise ValueError(f"AWS::CloudWatch::Alarm {name}: the local cloud does not know this query")
-        metric = {"Namespace": found[3], "MetricName": found[2], "Statistic": STATISTICS[found[1]],
-                  "Period": query[0].get("Period", 60)}
-        return record_of(name, {**{key: value for key, value in properties.items() if key != "Metrics"}, **metric})
+        first = metrics[0]
+        query = QUERY.fullmatch(first.get("Expression", "")) if len(metrics) == 1 else None
+        # An expression of several metrics is never in alarm here.
+        named = ({"Namespace": query[3], "MetricName": query[2], "Statistic": STATISTICS[query[1]]} if query
+                 else {"Namespace": "MetricMath", "MetricName": first.get("Label") or first["Id"]})
+        plain = {key: value for key, value in properties.items() if key != "Metrics"}
+        return record_of(name, {**plain, **named, "Period": first.get("Period", 300)})
 
     async def answer_or_evaluate(method, path, headers, body, query_params):
         if headers.get("x-amz-target", "").endswith(f".{EVALUATE_ALARMS}"):

@@ -908,26 +908,6 @@ def see_conditions_in_change_sets(_settings):
     changesets._resolve_props_for_diff = without_those_left_out
 
 
-def accept_metric_math(_settings):
-    """AWS accepts an alarm on an expression of several metrics, or on a query (`Metrics`).
-
-    MiniStack refuses the stack. No function writes metrics here, so that no alarm ever goes off by itself: the patch
-    takes the alarm with the name of its first metric or query, and a period for it.
-    """
-    record = provisioners._cw_metric_alarm_record
-
-    def record_with_math(name, props):
-        metrics = props.get("Metrics")
-        if not metrics:
-            return record(name, props)
-        first = metrics[0]
-        named = {"Namespace": "MetricMath", "MetricName": first.get("Label") or first["Id"]}
-        plain = {key: value for key, value in props.items() if key != "Metrics"}
-        return record(name, {**plain, **named, "Period": first.get("Period", 300)})
-
-    provisioners._cw_metric_alarm_record = record_with_math
-
-
 PATCHES = (
     Patch(
         "yaml-state-machines",
@@ -939,11 +919,6 @@ PATCHES = (
         see_conditions_in_change_sets,
         replaces=("services.cloudformation.changesets._resolve_props_for_diff(template, params, stack_name, stack_id)",),
         uses=("services.cloudformation.engine._evaluate_conditions(template, params)",),
-    ),
-    Patch(
-        "metric-math",
-        accept_metric_math,
-        replaces=("services.cloudformation.provisioners._cw_metric_alarm_record(name, props)",),
     ),
     Patch(
         "rules-with-reads",
@@ -1017,6 +992,7 @@ PATCHES = (
             "services.cloudformation.engine._evaluate_conditions(template, params)",
             "services.cloudformation.changesets._evaluate_conditions(template, params)",
             "services.cloudformation.handlers._evaluate_conditions(template, params)",
+            "services.cloudformation.stacks._evaluate_conditions(template, params)",
         ),
     ),
     Patch(

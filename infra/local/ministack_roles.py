@@ -147,7 +147,7 @@ def record_permissions(settings):
 
     def evaluate_and_record(ctx, policies, *limits):
         result = evaluate(ctx, policies, *limits)
-        if result.decision == "Allow" and ctx.principal_type == "AssumedRole":
+        if result.decision == "Allow" and ":assumed-role/" in ctx.principal_arn:
             recorder.record(ctx, policies)
         return result
 

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from ministack.core.responses import get_account_id, get_region
-from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners, stacks
 from ministack.services.cloudformation.engine import _parse_template
 
 INTERVAL_SECONDS = 3.0
@@ -46,7 +46,7 @@ def know_functions_in_conditions(_settings):
         conditions = with_values(template.get("Conditions", {}), params)
         return evaluate({**template, "Conditions": conditions}, params)
 
-    for module in (engine, changesets, handlers):
+    for module in (engine, changesets, handlers, stacks):
         module._evaluate_conditions = evaluate_with_values
 
 

@@ -18,17 +18,23 @@ class ParameterOverrides(unittest.TestCase):
         with tempfile.TemporaryDirectory() as target, mock.patch.object(cloud, "TARGET", Path(target)):
             here = cloud.Cloud("local", 4566)
             here.state.mkdir()
-            cloud.write(here.state / "organization.json", {"identity_center": {
+            cloud.write(here.state / "organization.json", {"organization_id": "o-a1b2c3d4e5", "identity_center": {
                 "instance_arn": "arn:instance",
                 "groups": {"platform-engineers": "11111111-2222-3333-4444-555555555555"},
                 "permission_sets": {"AdministratorAccess": "arn:permission-set"},
             }})
             overrides = cloud.parameter_overrides(here)
         self.assertIn("Architecture=x86_64", overrides)
-        self.assertEqual(overrides[-2:], [
+        self.assertEqual(overrides[-5:], [
+            "OrganizationId=o-a1b2c3d4e5",
             "IdentityCenterInstanceArn=arn:instance",
             "Assignments=11111111-2222-3333-4444-555555555555=arn:permission-set",
+            "AllowedGroups=11111111-2222-3333-4444-555555555555",
+            "AllowedPermissionSets=arn:permission-set",
         ])
+        # Each parameter once: the SAM CLI takes either of two.
+        names = [one.partition("=")[0] for one in overrides]
+        self.assertEqual(len(names), len(set(names)))
 
 
 class Instances(unittest.TestCase):
@@ -44,7 +50,7 @@ class Instances(unittest.TestCase):
         self.assertEqual(first.state, cloud.ROOT / "target" / "local")
         self.assertEqual(second.state, cloud.ROOT / "target" / "second")
         self.assertEqual([server.port for server in second.servers], [4667, 4668, 4666])
-        self.assertEqual(second.variables(), {"ORGKEEPER_INSTANCE": "second", "ORGKEEPER_PORT": "4666"})
+        self.assertEqual(second.variables(), {"ORGKEEPER_INSTANCE": "second", "ORGKEEPER_PORT": "4666", "ORGKEEPER_FORM": "one"})
         self.assertEqual(first.make(), "make")
         self.assertEqual(second.make(), "ORGKEEPER_INSTANCE=second ORGKEEPER_PORT=4666 make")
         files = [{server.process_file, server.log} for server in first.servers + second.servers]

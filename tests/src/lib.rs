@@ -16,6 +16,7 @@
 //! stack over [`local_cloud`].
 
 pub mod alerts;
+pub mod call;
 pub mod documents;
 pub mod dynamodb;
 pub mod event_pattern;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::OpenOptions, io::Write as _};
 use orgkeeper_shared::lambda::settings::environment;
 use serde_json::Value;
 
-use crate::wire::Call;
+use crate::call::Call;
 
 /// The file to which uses are added, each as a line: test, action, resource.
 const FILE: &str = "ORGKEEPER_CALLS";

@@ -34,32 +34,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::recorded::Recorder;
-
-/// A request that a client sent.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The API's name of the operation, `BatchGetItem` say.
-    pub operation: String,
-    /// The access key id that it was signed with.
-    pub access_key: String,
-    /// Its JSON body, or the fields of a form of the query protocol; nothing for any other body.
-    pub body: Value,
-    /// Its path and query, as sent.
-    pub uri: String,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body as text.
-    pub text: String,
-}
-
-impl Call {
-    /// A header; empty if it was not sent.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        header_of(&self.headers, name)
-    }
-}
+pub use crate::call::Call;
+use crate::{call::header_of, recorded::Recorder};
 
 /// What the wire answers.
 #[derive(Clone, Debug)]
@@ -383,13 +359,6 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
         .map(|words| (*words).to_owned());
     let formatted = || panic.downcast_ref::<String>().cloned();
     literal.or_else(formatted).unwrap_or_default()
-}
-
-fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
 }
 
 fn call_of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Call {
