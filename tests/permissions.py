@@ -31,9 +31,9 @@ PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/"}
 OWNERS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
 # The rows with the source of what Account Factory calls.
 BY_AWS = ROOT / "functions" / "create-managed-account" / "src" / "calls.rs"
-# The tests that compare roles with rows; that of remediator is its own, since nothing else may depend on it.
+# The tests that compare roles with rows. These functions have their own, since nothing else may depend on them.
 CONTRACTS = ("orgkeeper-tests", "--test", "contract")
-REMEDIATOR = ("remediator", "--lib")
+OWN_TESTS = {"Remediator": "remediator", "RootCredentialsRemover": "root-credentials"}
 
 
 def branches(value):
@@ -151,7 +151,8 @@ def main():
     flows, found = needed_by_flows(all_permissions)
     if not found:
         sys.exit("no flow test has recorded anything: make flows")
-    contract_tests, remediator_tests = built(*CONTRACTS), built(*REMEDIATOR)
+    contract_tests = built(*CONTRACTS)
+    own_tests = {owner: built(package, "--lib") for owner, package in OWN_TESTS.items()}
     with tempfile.TemporaryDirectory() as folder:
         calls = Path(folder) / "calls"
         if failed := failed_tests(contract_tests, "tests", "", ORGKEEPER_CALLS=str(calls)):
@@ -167,8 +168,8 @@ def main():
             needs = ["Account Factory (published by AWS)"]
         needless += [] if needs else [one]
         without = f"{owner} {action} {resource}"
-        if owner == "Remediator":
-            failed = failed_tests(remediator_tests, "functions/remediator", "calls::", ORGKEEPER_WITHOUT=without)
+        if owner in OWN_TESTS:
+            failed = failed_tests(own_tests[owner], f"functions/{OWN_TESTS[owner]}", "calls::", ORGKEEPER_WITHOUT=without)
         else:
             failed = failed_tests(contract_tests, "tests", "permissions::", ORGKEEPER_WITHOUT=without)
         survived += [] if failed else [one]

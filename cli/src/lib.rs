@@ -7,6 +7,7 @@
 //!   function.
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
+//! * [`remediation`]: what is known of each finding with a fix, what people answer, and what the planner would do.
 //! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`doctor`], [`status`], [`redrive`]: what
 //!   the commands of these names do.
 //!
@@ -23,6 +24,7 @@ pub mod outcome;
 pub mod output;
 pub mod queues;
 pub mod redrive;
+pub mod remediation;
 pub mod slack_text;
 pub mod stack;
 pub mod status;

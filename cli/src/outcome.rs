@@ -109,6 +109,21 @@ pub enum CommandError {
     /// The function has other settings than expected.
     #[error("the settings of the function are wrong: {0}. Is it orgkeeper's, in this version?")]
     Settings(String),
+    /// The stack does not have what the command works on.
+    #[error("the stack has no {what}. Is the remediate flow on (RemediateFlow=on)?")]
+    NotInStack {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// No record has this id.
+    #[error("no remediation has the id {0}. orgkeeper remediation list shows them")]
+    NoRemediation(String),
+    /// Several records have ids that begin so.
+    #[error("several remediations have ids that begin with {0}. Give more of it")]
+    SeveralRemediations(String),
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    NotPossible(String),
     /// The reader of the output is gone: no error for a pipe.
     #[error("the output is closed")]
     OutputClosed,

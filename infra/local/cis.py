@@ -152,12 +152,16 @@ def fix(here, account, steps, findings):
 
 
 def playbook_that_fixes_everything():
-    """The shipped playbook with every control on `auto`, and an address for the alarms."""
+    """The shipped playbook with every control on `auto`, an address for the alarms, and unused passwords deleted."""
     controls = tomllib.loads(PLAYBOOK.read_text(encoding="utf-8"))["control"]
     lines = ["[control]"]
     for control in controls:
-        alarm = control.startswith("CloudWatch.") and control != "CloudWatch.16"
-        parameters = f', parameters = {{ email = "{EMAIL}" }}' if alarm else ""
+        parameter = ""
+        if control.startswith("CloudWatch.") and control != "CloudWatch.16":
+            parameter = f'email = "{EMAIL}"'
+        elif control == "IAM.22":
+            parameter = "delete_password = true"
+        parameters = f", parameters = {{ {parameter} }}" if parameter else ""
         lines.append(f'"{control}" = {{ mode = "auto"{parameters} }}')
     return "\n".join(lines) + "\n"
 

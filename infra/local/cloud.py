@@ -417,7 +417,8 @@ def deploy_to_members(cloud, detail):
     """Deploys what every member account has, as a stack set would, to the accounts of the example organization."""
     ids = read(cloud.state / "organization.json")
     closed = {account.name for account in organization.ACCOUNTS if account.closed}
-    parameters = {"ServiceAccountId": MANAGEMENT_ACCOUNT, "StackName": STACK, "OrganizationId": ids["organization_id"]}
+    parameters = {"ServiceAccountId": MANAGEMENT_ACCOUNT, "StackName": STACK, "OrganizationId": ids["organization_id"],
+                  "UserPolicies": "on"}
     stack = {
         "StackName": MEMBER_STACK,
         "TemplateBody": MEMBER_TEMPLATE.read_text(encoding="utf-8"),

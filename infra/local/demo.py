@@ -7,6 +7,7 @@ import sys
 
 import cloud
 import demo_alert
+import demo_ask
 import demo_enrich
 import demo_remediate
 import demo_vend
@@ -17,6 +18,7 @@ FLOWS = (
     ("Enrich: Security Hub findings arrive, and get the name, owner and contact of their account", demo_enrich.run),
     ("Alert: the root user signs in, and people read it in Slack and by e-mail", demo_alert.run),
     ("Remediate: a bucket and a security group are opened in a member account, and closed again", demo_remediate.run),
+    ("Ask: a person allows a fix, and undoes it", demo_ask.run),
 )
 
 

@@ -148,6 +148,11 @@ class Cloud:
         form = {"Action": "AgeCredentials", "UserName": user, "CreatedDays": created, "UsedDays": used}
         self.own_call("iam", urlencode(form), **{"Content-Type": "application/x-www-form-urlencoded"})
 
+    def plant_root_credentials(self, account, **credentials):
+        """Gives an account's root user credentials."""
+        form = {"Action": "PlantRootCredentials", **credentials}
+        self.own_call("iam", urlencode(form), account, **{"Content-Type": "application/x-www-form-urlencoded"})
+
     def service_events(self, *entries):
         """Sends events as AWS's own services do: entries of PutEvents, with `Account` and `Region` beside them."""
         self.own_call("events", json.dumps({"Entries": entries}), **{

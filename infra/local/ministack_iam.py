@@ -57,11 +57,15 @@ EC2_RESOURCES = {
     "NetworkAclId": "arn:aws:ec2:{region}:{account}:network-acl/{id}",
     "TransitGatewayId": "arn:aws:ec2:{region}:{account}:transit-gateway/{id}",
     "SnapshotId": "arn:aws:ec2:{region}::snapshot/{id}",
+    "FlowLogId.1": "arn:aws:ec2:{region}:{account}:vpc-flow-log/{id}",
     "ImageId": "arn:aws:ec2:{region}::image/{id}",
     "ResourceId.1": "arn:aws:ec2:{region}:{account}:{kind}/{id}",
 }
 EC2_KINDS = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "sg": "security-group"}
-IAM_RESOURCES = {"AWSServiceName": "arn:aws:iam::{account}:role/aws-service-role/{id}/{linked}"}
+IAM_RESOURCES = {
+    "AWSServiceName": "arn:aws:iam::{account}:role/aws-service-role/{id}/{linked}",
+    "ServerCertificateName": "arn:aws:iam::{account}:server-certificate/{id}",
+}
 # The names of the service-linked roles that are made here.
 LINKED_ROLES = {
     "access-analyzer.amazonaws.com": "AWSServiceRoleForAccessAnalyzer",
@@ -137,12 +141,22 @@ def name_resources(_settings):
         elif service == "guardduty" and path.startswith("/detector/"):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
         elif service == "iam":
-            named = by_parameter(IAM_RESOURCES, query_params, place)
+            named = user_or_group(query_params, place) or by_parameter(IAM_RESOURCES, query_params, place)
         elif service == "identitystore":
             named = identity_store_resource(body, place)
         return named or resource_of(service, method, path, headers, body, query_params, region, account_id)
 
     iam_actions.extract_resource_arn = resource
+
+
+def user_or_group(parameters, place):
+    """The ARN, with its path, of the group or else the user that a query of IAM names, also by an access key alone."""
+    group, user, key = (parameters.get(name, [""])[0] for name in ("GroupName", "UserName", "AccessKeyId"))
+    user = user or (key and (iam._access_keys.get(key) or {}).get("UserName"))
+    if group:
+        path = parameters.get("Path", ["/"])[0]
+        return (iam._groups.get(group) or {}).get("Arn") or f"arn:aws:iam::{place['account']}:group{path}{group}"
+    return user and (iam._users.get(user) or {}).get("Arn")
 
 
 def by_parameter(forms, parameters, place):

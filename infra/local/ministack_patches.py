@@ -37,6 +37,7 @@ from ministack.services import (
 import ministack_events
 import ministack_iam
 import ministack_roles
+import ministack_root
 import ministack_stacksets
 import ministack_users
 import passed_on
@@ -1314,14 +1315,41 @@ PATCHES = (
         uses=("services.eventbridge._rules",),
     ),
     Patch(
+        "root-users",
+        ministack_root.have_root_users,
+        replaces=(
+            "services.sts.handle_request(method, path, headers, body, query_params)",
+            RESOURCE,
+            "core.iam_actions.request_tag_context(service, iam_action, body, params)",
+            IAM_HANDLERS,
+            "services.iam._aws_managed_policies",
+        ),
+        uses=(
+            CALLER,
+            "app._routing_params(method, path, headers, body, query_params)",
+            "services.iam._make_aws_managed_record(name, document, description)",
+            "services.iam._p(params, key, default)",
+            "services.iam._xml(status, root_tag, inner, ns)",
+            "services.iam._error(status, code, message, ns)",
+            "services.sts._p(params, key, default)",
+            "services.sts._xml(status, root_tag, inner, ns)",
+            "services.sts._error(status, code, message, ns)",
+            "services.sts._future(seconds)",
+            "services.sts._gen_secret()",
+            "services.sts._gen_session_access_key()",
+            "services.sts._gen_session_token()",
+            "services.sts.register_session(access_key, session)",
+        ),
+    ),
+    Patch(
         "password-policy",
         ministack_users.reset_what_is_left_out,
         replaces=(IAM_HANDLERS,),
         uses=("services.iam._account_password_policy", "services.iam._update_account_password_policy(p)"),
     ),
     Patch(
-        "support-policy",
-        ministack_users.know_the_support_policy,
+        "managed-policies",
+        ministack_users.know_managed_policies,
         replaces=("services.iam._aws_managed_policies",),
         uses=("services.iam._make_aws_managed_record(name, document, description)",),
     ),

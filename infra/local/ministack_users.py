@@ -14,10 +14,10 @@ from ministack.services import iam
 # What AWS takes for a password policy's length if it is not sent.
 LEAST_PASSWORD_LENGTH = 6
 
-SUPPORT_POLICY = "AWSSupportAccess"
-SUPPORT_POLICY_DOCUMENT = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": ["support:*", "support-console:*"], "Resource": "*"}],
+# Managed policies of AWS that MiniStack does not have: name -> what it is for, and the actions that it allows.
+MANAGED_POLICIES = {
+    "AWSCloudShellFullAccess": ("Grants using AWS CloudShell with all features", ["cloudshell:*"]),
+    "AWSSupportAccess": ("Allows users to access the AWS Support Center.", ["support:*", "support-console:*"]),
 }
 
 ROOT = "<root_account>"
@@ -41,14 +41,15 @@ def reset_what_is_left_out(_settings):
     iam._IAM_HANDLERS["UpdateAccountPasswordPolicy"] = reset_and_update
 
 
-def know_the_support_policy(_settings):
-    """AWS has the managed policy AWSSupportAccess, which allows the calls of AWS Support.
+def know_managed_policies(_settings):
+    """AWS has the managed policies AWSSupportAccess and AWSCloudShellFullAccess, which allow the calls of one service.
 
-    MiniStack does not know it, or makes one on the fly that allows everything. The patch adds it with its text.
+    MiniStack does not know them, or makes some on the fly that allow everything. The patch adds them.
     """
-    record = iam._make_aws_managed_record(
-        SUPPORT_POLICY, json.dumps(SUPPORT_POLICY_DOCUMENT), "Allows users to access the AWS Support Center.")
-    iam._aws_managed_policies[record["Arn"]] = record
+    for name, (description, actions) in MANAGED_POLICIES.items():
+        document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        record = iam._make_aws_managed_record(name, json.dumps(document), description)
+        iam._aws_managed_policies[record["Arn"]] = record
 
 
 def age_credentials(_settings):

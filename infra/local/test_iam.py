@@ -597,5 +597,49 @@ class EveryResource(Case):
         self.assertEqual(status, 200)
 
 
+class RootUsers(unittest.TestCase):
+    """Sessions as root of a member account, and what root has there."""
+
+    KEY, DEVICE, CERTIFICATE = "AKIAROOTROOTROOTROOT", f"arn:aws:iam::{OTHER_ACCOUNT}:mfa/root", "C" * 24
+
+    def setUp(self):
+        cloud.plant_root_credentials(OTHER_ACCOUNT, password="true", keys=self.KEY, devices=self.DEVICE, certificates=self.CERTIFICATE)
+
+    def root(self, task, caller=ACCOUNT, target=OTHER_ACCOUNT):
+        """IAM, in a session of a task."""
+        given = Caller(caller).client("sts").assume_root(
+            TargetPrincipal=target, TaskPolicyArn={"arn": f"arn:aws:iam::aws:policy/root-task/{task}"})["Credentials"]
+        return Caller(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]).client("iam")
+
+    def assertRefused(self, call, *arguments, code="AccessDenied", **more):
+        with self.assertRaises(ClientError) as refused:
+            call(*arguments, **more)
+        self.assertEqual(refused.exception.response["Error"]["Code"], code)
+
+    def test_a_task_can_do_its_own_and_nothing_else(self):
+        audit = self.root("IAMAuditRootUserCredentials")
+        self.assertEqual([self.KEY], [one["AccessKeyId"] for one in audit.list_access_keys()["AccessKeyMetadata"]])
+        self.assertEqual([self.DEVICE], [one["SerialNumber"] for one in audit.list_mfa_devices()["MFADevices"]])
+        self.assertTrue(audit.get_login_profile())
+        self.assertRefused(audit.delete_access_key, AccessKeyId=self.KEY)
+        self.assertRefused(audit.list_users)
+        delete = self.root("IAMDeleteRootUserCredentials")
+        delete.delete_access_key(AccessKeyId=self.KEY)
+        delete.delete_signing_certificate(CertificateId=self.CERTIFICATE)
+        delete.delete_login_profile()
+        delete.deactivate_mfa_device(SerialNumber=self.DEVICE)
+        self.assertRefused(delete.create_login_profile)
+        self.assertEqual([], audit.list_access_keys()["AccessKeyMetadata"] + audit.list_mfa_devices()["MFADevices"])
+        self.assertRefused(audit.get_login_profile, code="NoSuchEntity")
+        self.root("IAMCreateRootUserPassword").create_login_profile()
+        self.assertTrue(audit.get_login_profile())
+
+    def test_only_the_management_account_has_them_and_not_for_itself(self):
+        task = "IAMAuditRootUserCredentials"
+        self.assertRefused(self.root, task, caller=OTHER_ACCOUNT, target=ACCOUNT)
+        self.assertRefused(self.root, task, target=ACCOUNT)
+        self.assertRefused(self.root, "AdministratorAccess", code="ValidationError")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -181,7 +181,10 @@ WORKS = [
     ("default", {"ManagementAccountId": "111111111111"}),
     ("security", {}),
     ("security", {"ServiceAccountId": "333333333333", "RemediationMode": "auto"}),
+    ("security", {"RootCredentials": "on", "RemediationMode": "ask", "ApprovalLinks": "on"}),
+    ("default", {"RootCredentials": "on"}),
     ("management", {}),
+    ("management", {"RootCredentials": "on", "SecurityAccountId": "222222222222"}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
     ("service", {}),
     ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
@@ -208,10 +211,12 @@ REFUSED = [
     ("default", {"AccountCreation": "organizations", "AccountFactoryPortfolioId": "port-abc"}, "AccountFactoryOnly", "are for"),
     ("default", {"AccountCreation": "organizations", "AccountFactoryLaunchPathId": "lpv2-abc"}, "AccountFactoryOnly", "are for"),
     ("management", {"RemediationMode": "auto"}, "FixesNeedTheFlow", "fixes nothing"),
+    ("management", {"RemediationMode": "ask"}, "FixesNeedTheFlow", "fixes nothing"),
+    ("management", {"RootCredentials": "on"}, "RootCredentialsAreOrdered", "needs SecurityAccountId"),
     *(("service", {flow: "on", "CriticalEmail": "on-call@example.com"}, "ServiceAccountOnlyActs", "Switch every flow off")
       for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow")),
     ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
-    ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "Remediator may be invoked"),
+    ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "may be invoked from within it"),
 ]
 
 
@@ -390,6 +395,9 @@ class TrustAcrossAccounts(unittest.TestCase):
         arn = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{ServiceAccountId}}:function:{remediator}"
         proxy = self.template["Resources"]["RemediationProxy"]["Properties"]["Environment"]["Variables"]
         self.assertEqual(proxy["REMEDIATORS"]["Fn::If"][1], {"Fn::Sub": arn})
+        remover = self.template["Resources"]["RootCredentialsRemover"]["Properties"]["FunctionName"]["Fn::Sub"]
+        arn = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{ManagementAccountId}}:function:{remover}"
+        self.assertEqual(proxy["ROOT_CREDENTIALS_FUNCTION"]["Fn::If"][1], {"Fn::Sub": arn})
         # IAM allows 64 characters, and a stack's name here is of 40 at most.
         names = [name.removesuffix("Role") for name, one in self.template["Resources"].items() if one["Type"] == "AWS::IAM::Role"]
         self.assertLessEqual(max(map(len, names)), 64 - 1 - 40)

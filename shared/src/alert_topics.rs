@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     alert::{Alert, Severity, cut},
     aws_error::{AwsCallError, Service},
+    ids::AccountId,
 };
 
 /// A gateway to the topics.
@@ -119,10 +120,17 @@ impl AlertTopics {
         // A `Value` would sort the details.
         let whole = serde_json::to_string(&short).unwrap_or_else(|_| short.text());
         let message = json!({ "default": whole, "email": short.text() });
-        // `severity` is always there: a filter policy on `audience` lets nothing through without any attribute.
+        // `severity` is always there: a filter policy on `audience` lets nothing through without any attribute. By
+        // `account` and `kind` a subscriber can choose those that they own.
+        let account = alert.account.as_ref().and_then(|it| it.id.as_ref());
         let attributes = [
             ("severity", Some(alert.severity.word())),
             ("audience", audience),
+            ("account", account.map(AccountId::as_str)),
+            (
+                "kind",
+                Some(alert.kind.as_str()).filter(|kind| !kind.is_empty()),
+            ),
         ];
         let attributes = attributes.into_iter().filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder()

@@ -108,6 +108,25 @@ impl Check<'_> {
         }
         day
     }
+
+    /// A day, which has to be set; `what` is the thing that has it.
+    pub fn day<T>(
+        &mut self,
+        of: &Spanned<T>,
+        what: &str,
+        name: &str,
+        value: Option<&Spanned<Value>>,
+    ) -> Option<Date> {
+        let Some(value) = value else {
+            self.refuse(of, format!("{what} has a day {name}"));
+            return None;
+        };
+        let day = date_of(value.as_ref());
+        if day.is_none() {
+            self.refuse(value, format!("{name} is a day, 2026-06-30 say"));
+        }
+        day
+    }
 }
 
 /// A text that is not empty.

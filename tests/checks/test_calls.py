@@ -17,13 +17,15 @@ ROOMS = ("shared/src/vending",)
 OWN_TABLES = "functions/remediator/src"
 # An SDK client, however it is called, and the operation that is built with it.
 OPERATION = re.compile(r"\b(?:client|secrets_manager|ssm)\s*\.\s*([a-z_0-9]+)\(\)")
-ACTION = re.compile(r'"((?:account|controltower|dynamodb|identitystore|lambda|organizations|s3|secretsmanager|securityhub'
-                    r'|servicecatalog|sns|sqs|ssm|sso|states):[A-Z]\w+)"')
+ACTION = re.compile(r'"((?:account|controltower|dynamodb|iam|identitystore|lambda|organizations|s3|secretsmanager|securityhub'
+                    r'|servicecatalog|sns|sqs|ssm|sso|states|sts):[A-Z]\w+)"')
 # IAM has other names for these operations, or asks for the permissions of their parts.
 ACTIONS = {
     "ChangeMessageVisibilityBatch": {"ChangeMessageVisibility"},
+    "DeactivateMfaDevice": {"DeactivateMFADevice"},
     "GetObject": {"GetObject", "GetObjectVersion", "ListBucket"},
     "Invoke": {"InvokeFunction"},
+    "ListMfaDevices": {"ListMFADevices"},
     "ListObjectVersions": {"ListBucketVersions"},
     "SendMessageBatch": {"SendMessage"},
     "TransactWriteItems": {"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"},

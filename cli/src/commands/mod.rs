@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod alert;
 mod doctor;
 mod redrive;
+mod remediation;
 mod status;
 
 use clap::Subcommand;
@@ -22,6 +23,9 @@ pub(crate) enum Command {
     /// Alerts: try rules and events.
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Fixes of findings: list them, answer requests, undo, and see what would be done.
+    #[command(subcommand)]
+    Remediation(remediation::Command),
     /// Check what the flows need, before and after a deployment, and say what to do.
     Doctor(doctor::Doctor),
     /// Show the state of the stack: queues, dead letters, alarms, accounts, directory.
@@ -35,6 +39,7 @@ impl Command {
         match self {
             Self::Accounts(command) => command.run(context),
             Self::Alert(command) => command.run(context),
+            Self::Remediation(command) => complete(command.run(context)),
             Self::Doctor(command) => complete(command.run(context)),
             Self::Status(command) => complete(command.run(context)),
             Self::Redrive(command) => complete(command.run(context)),

@@ -12,16 +12,20 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
-    alert::AlertAccount,
+    alert::Alert,
     alert_topics::AlertTopics,
     aws_error::{AwsCallError, AwsErrorClass},
     enrichment::{plan::Update, write::write},
     ids::{AccountId, FindingId},
     lambda::{Malformed, Outcomes, Time, Work},
-    queue::{Failure, Postponed, Reason, receives, since_sent},
+    queue::{Failure, Postponed, Queue, Reason, receives, since_sent},
     remediation::{
         archive::ArchiveTask,
-        record::{AlertClaim, Ended, Record, Recorded, Subject, is_over, today},
+        order::Task,
+        record::{
+            AlertClaim, Ended, Record, Recorded, Status, Subject, asking::Terms, is_over, today,
+            waiting::WaitFor,
+        },
         table::{ExpiredSuppression, RemediationTable},
     },
     security_hub::{
@@ -32,13 +36,17 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    approval_links::ApprovalLinks,
     change::{Change, Place, of_bare, smallest, update},
+    due::{Due, Looked},
     outcome_alert::alert,
+    owner::{About, named, owner},
+    request_alert::{asked, declined},
     texts,
 };
 
 /// Messages whose calls to DynamoDB and SNS are in progress at once.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 /// Expired suppressions that one invocation opens again: about what its share of the rates is good for.
 const SUPPRESSIONS_AT_ONCE: usize = 150;
 /// Findings of previews that one invocation writes on, and when the others of its batch are looked at again. A preview
@@ -70,6 +78,9 @@ pub enum NotArchived {
     /// The findings could not be read.
     #[error("the findings could not be read")]
     Read(#[source] Arc<AwsCallError>),
+    /// What waits could not be looked at again.
+    #[error("what waits could not be looked at again")]
+    LookedAt(#[source] Arc<AwsCallError>),
     /// A finding was not updated.
     #[error("a finding was not updated")]
     Update(#[source] UpdateError),
@@ -82,7 +93,7 @@ impl Reason for NotArchived {
     fn retryable(&self) -> bool {
         match self {
             Self::Malformed(_) => false,
-            Self::Table(error) | Self::Alert(error) | Self::Read(error) => {
+            Self::Table(error) | Self::Alert(error) | Self::Read(error) | Self::LookedAt(error) => {
                 error.retryable_or_denied()
             }
             Self::Update(UpdateError::Call(error)) => error.retryable_or_denied(),
@@ -120,6 +131,16 @@ pub struct Archiver {
     pub security_hub: SecurityHub,
     /// Where alerts are published.
     pub topics: AlertTopics,
+    /// Sends findings to the planner again.
+    pub queue: Queue,
+    /// The queue of the planner.
+    pub remediation_queue_url: String,
+    /// How long a person has for an answer.
+    pub answer_within: SignedDuration,
+    /// The tags that can name the owner of a resource, the first counts most.
+    pub owner_tags: Vec<String>,
+    /// The links by which a person can answer, if there are any.
+    pub links: Option<ApprovalLinks>,
 }
 
 /// A message, and what is left to do for it.
@@ -138,6 +159,7 @@ struct Job {
     shows: Option<String>,
     results: usize,
     alerts: usize,
+    looked_at: usize,
 }
 
 impl Job {
@@ -151,11 +173,23 @@ impl Job {
     fn of_table(error: AwsCallError) -> Self {
         Self::failed(NotArchived::Table(Arc::new(error)))
     }
+
+    fn of_looked(looked: Result<Looked, AwsCallError>) -> Self {
+        match looked {
+            Ok(looked) => Self {
+                looked_at: looked.sent,
+                wait: looked.unfinished.then_some(Duration::ZERO),
+                ..Self::default()
+            },
+            Err(error) => Self::failed(NotArchived::LookedAt(Arc::new(error))),
+        }
+    }
 }
 
 /// A result as its message has it.
 struct OrderResult {
     subject: Subject,
+    task: Task,
     attempt: u32,
     ended: Ended,
     findings: Vec<FindingId>,
@@ -199,6 +233,7 @@ impl Archiver {
             } => {
                 let result = OrderResult {
                     subject: Subject::of_order(&key, &order),
+                    task: order.task,
                     attempt,
                     ended: Ended::of(report.as_ref(), error.as_ref(), execution.as_deref()),
                     findings,
@@ -223,6 +258,12 @@ impl Archiver {
                 }
             },
             ArchiveTask::ReopenExpired => self.expired(time).await,
+            ArchiveTask::Answered { key } => self.answered(key, time).await,
+            ArchiveTask::EndWaits => self.end_waits(time).await,
+            ArchiveTask::LookAtHeld { since } => {
+                let looked = self.look_at_waiting(WaitFor::Breaker, Due::Since(since), time);
+                Job::of_looked(looked.await)
+            }
         }
     }
 
@@ -233,16 +274,190 @@ impl Archiver {
             findings,
             ..
         } = result;
-        match self.table.previewed(&subject, &ended, time.now()).await {
-            Err(error) => Job::of_table(error),
-            Ok((Recorded::Outdated, _)) => Job::default(),
-            Ok((recorded, record)) => Job {
-                changes: for_all(all_of(findings, record.as_ref()), &texts::previewed(&ended)),
-                results: usize::from(recorded == Recorded::Now),
-                shows: Some(subject.key),
-                ..Job::default()
-            },
+        let terms = Terms {
+            answer_within: self.answer_within,
+            alert_until: time.end(),
+        };
+        let previewed = self.table.previewed(&subject, &ended, time.now(), &terms);
+        let (recorded, record) = match previewed.await {
+            Err(error) => return Job::of_table(error),
+            Ok((Recorded::Outdated, _)) => return Job::default(),
+            Ok(previewed) => previewed,
+        };
+        let known = record.as_ref().and_then(texts::known);
+        let mut job = Job {
+            changes: for_all(
+                all_of(findings, record.as_ref()),
+                &known.unwrap_or_else(|| texts::previewed(&ended)),
+            ),
+            results: usize::from(recorded == Recorded::Now),
+            shows: Some(subject.key),
+            ..Job::default()
+        };
+        if let Some(record) = record.filter(Record::waits_for_answer) {
+            let number = record.request_number();
+            let claimed = recorded == Recorded::Now;
+            let asking = self.alert_once(&mut job, &record, number, claimed, time, async || {
+                self.asked_alert(&record).await
+            });
+            asking.await;
         }
+        job
+    }
+
+    /// Publishes the alert about an attempt or a request, if that is owed; `claimed` says that the caller has claimed it.
+    async fn alert_once(
+        &self,
+        job: &mut Job,
+        record: &Record,
+        number: u32,
+        claimed: bool,
+        time: &Time,
+        alert: impl AsyncFnOnce() -> Result<Option<Alert>, AwsCallError>,
+    ) {
+        if !record.owes_alert(number) {
+            return;
+        }
+        if !claimed {
+            let claim = self
+                .table
+                .claim_alert(&record.key, number, time.now(), time.end());
+            match claim.await {
+                Err(error) => {
+                    job.failure = Some(NotArchived::Table(Arc::new(error)));
+                    return;
+                }
+                Ok(AlertClaim::Nothing) => return,
+                Ok(AlertClaim::InProgress(until)) => {
+                    let left = until.duration_since(time.now());
+                    let left = Duration::try_from(left).unwrap_or_default();
+                    job.wait = Some(left + Duration::from_secs(1));
+                    // All of the message is repeated.
+                    job.shows = None;
+                    return;
+                }
+                Ok(AlertClaim::Claimed) => {}
+            }
+        }
+        match self.publish_once(&record.key, number, time, alert).await {
+            Ok(()) => job.alerts += 1,
+            Err(reason) => job.failure = Some(reason),
+        }
+    }
+
+    /// Publishes an alert, which the caller has claimed.
+    async fn publish_once(
+        &self,
+        key: &str,
+        number: u32,
+        time: &Time,
+        alert: impl AsyncFnOnce() -> Result<Option<Alert>, AwsCallError>,
+    ) -> Result<(), NotArchived> {
+        let published = match alert().await {
+            Ok(None) => Ok(()),
+            Ok(Some(alert)) => self.topics.publish(&alert).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = published {
+            let released = self.table.release_alert(key, number, time.now()).await;
+            if let Err(error) = released {
+                tracing::warn!(%error, "the alert can be retried after its claim has expired");
+            }
+            return Err(NotArchived::Alert(Arc::new(error)));
+        }
+        let noted = self.table.alerted(key, number, time.now()).await;
+        noted.map_err(|error| NotArchived::Table(Arc::new(error)))
+    }
+
+    /// The alert that asks a person.
+    async fn asked_alert(&self, record: &Record) -> Result<Option<Alert>, AwsCallError> {
+        let links = match &self.links {
+            // The command is always there: an alert without links is better than none.
+            Some(links) => links.of(record).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "an approval is asked for without links");
+                None
+            }),
+            None => None,
+        };
+        let about = self.about(&record.account, Some(record)).await;
+        Ok(asked(record, about, links.as_ref()))
+    }
+
+    /// A person has answered: what they refused is shown and published, what they allowed starts.
+    async fn answered(&self, key: String, time: &Time) -> Job {
+        let record = match self.table.read(&key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Job::default(),
+            Err(error) => return Job::of_table(error),
+        };
+        if record.waiting == Some(WaitFor::Start) {
+            let due = Due::Since(time.now());
+            let looked = self.look_at(WaitFor::Start, vec![key], due, time).await;
+            return Job::of_looked(looked);
+        }
+        self.declined(&record, time).await
+    }
+
+    /// Shows and publishes that a request came to nothing.
+    async fn declined(&self, record: &Record, time: &Time) -> Job {
+        let known = texts::known(record).filter(|_| record.status == Status::Declined);
+        let Some(change) = known else {
+            return Job::default();
+        };
+        let mut job = Job {
+            changes: for_all(record.findings.clone(), &change),
+            ..Job::default()
+        };
+        let number = record.request_number();
+        let publishing = self.alert_once(&mut job, record, number, false, time, async || {
+            let about = self.about(&record.account, Some(record)).await;
+            Ok(declined(record, about))
+        });
+        publishing.await;
+        if job.failure.is_none()
+            && job.wait.is_none()
+            && let Err(error) = self.table.published(&record.key, time.now()).await
+        {
+            job.failure = Some(NotArchived::Table(Arc::new(error)));
+        }
+        job
+    }
+
+    /// Ends what nobody has answered in time, and looks again at what is due.
+    async fn end_waits(&self, time: &Time) -> Job {
+        let mut job = Job::default();
+        let keys = match self.table.waiting(WaitFor::Answer, time.now()).await {
+            Ok(keys) => keys,
+            Err(error) => return Job::of_table(error),
+        };
+        for key in keys {
+            if Instant::now() >= time.start_until() {
+                job.wait = Some(Duration::ZERO);
+                return job;
+            }
+            match self.table.expire(&key, time.now()).await {
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    let declined = self.declined(&record, time).await;
+                    job.changes.extend(declined.changes);
+                    job.alerts += declined.alerts;
+                    job.failure = job.failure.take().or(declined.failure);
+                }
+                Err(error) => job.failure = Some(NotArchived::Table(Arc::new(error))),
+            }
+        }
+        for what in [
+            WaitFor::Start,
+            WaitFor::Window,
+            WaitFor::Needs,
+            WaitFor::Breaker,
+        ] {
+            let looked = Job::of_looked(self.look_at_waiting(what, Due::Now, time).await);
+            job.looked_at += looked.looked_at;
+            job.failure = job.failure.take().or(looked.failure);
+            job.wait = job.wait.max(looked.wait);
+        }
+        job
     }
 
     async fn finished(&self, result: OrderResult, time: &Time) -> Job {
@@ -267,85 +482,52 @@ impl Archiver {
             results: usize::from(recorded == Recorded::Now),
             ..Job::default()
         };
+        let of_undo = result.task == Task::Undo;
         // The control failed again since: the findings are about that.
-        if record.last_seen_at <= ended_at {
-            let change = texts::ended(ended, today(ended_at));
+        if of_undo || record.last_seen_at <= ended_at {
+            let change = if of_undo {
+                texts::undo_ended(ended, &record, today(ended_at))
+            } else {
+                texts::ended(ended, today(ended_at))
+            };
             let findings = all_of(result.findings.clone(), Some(&record));
             job.changes = for_all(findings, &change);
         }
-        if !record.owes_alert(attempt) {
-            return job;
+        if let Err(error) = self.order_by_needs(&record, time).await {
+            job.failure = Some(NotArchived::LookedAt(Arc::new(error)));
         }
-        if recorded == Recorded::Before {
-            let claim = self
-                .table
-                .claim_alert(&subject.key, attempt, time.now(), time.end())
-                .await;
-            match claim {
-                Err(error) => {
-                    job.failure = Some(NotArchived::Table(Arc::new(error)));
-                    return job;
-                }
-                Ok(AlertClaim::Nothing) => return job,
-                Ok(AlertClaim::InProgress(until)) => {
-                    let left = until.duration_since(time.now());
-                    let left = Duration::try_from(left).unwrap_or_default();
-                    job.wait = Some(left + Duration::from_secs(1));
-                    return job;
-                }
-                Ok(AlertClaim::Claimed) => {}
-            }
-        }
-        match self.publish(&result, ended_at, time).await {
-            Ok(()) => job.alerts = 1,
-            Err(reason) => job.failure = Some(reason),
-        }
+        let claimed = recorded == Recorded::Now;
+        let publishing = self.alert_once(&mut job, &record, attempt, claimed, time, async || {
+            let OrderResult {
+                subject,
+                task,
+                ended,
+                actor,
+                ..
+            } = &result;
+            let about = self.about(&subject.target.account, Some(&record)).await;
+            let actor = actor.as_deref();
+            let by = match task {
+                Task::Undo => record.undo.as_ref().map(|undo| undo.by.as_str()),
+                Task::Fix | Task::Preview => record.allowed_by(attempt),
+            };
+            Ok(alert(
+                subject, attempt, *task, ended, actor, by, about, ended_at,
+            ))
+        });
+        publishing.await;
         job
     }
 
-    /// Publishes the alert about an attempt, which the caller has claimed.
-    async fn publish(
-        &self,
-        result: &OrderResult,
-        ended_at: Timestamp,
-        time: &Time,
-    ) -> Result<(), NotArchived> {
-        let OrderResult {
-            subject,
-            ended,
-            actor,
-            ..
-        } = result;
-        let attempt = result.attempt;
-        let account = self.named(&subject.target.account).await;
-        let alert = alert(subject, attempt, ended, actor.as_deref(), account, ended_at);
-        if let Some(alert) = alert
-            && let Err(error) = self.topics.publish(&alert).await
-        {
-            let released = self
-                .table
-                .release_alert(&subject.key, attempt, time.now())
-                .await;
-            if let Err(error) = released {
-                tracing::warn!(%error, "the alert can be retried after its claim has expired");
-            }
-            return Err(NotArchived::Alert(Arc::new(error)));
-        }
-        let noted = self.table.alerted(&subject.key, attempt, time.now()).await;
-        noted.map_err(|error| NotArchived::Table(Arc::new(error)))
-    }
-
-    /// The account as the directory has it. A name is a comfort: without it the alert has the id.
-    async fn named(&self, account: &AccountId) -> AlertAccount {
+    /// The account as the directory has it, and who owns the resource: as a tag of it says, else the security contact of
+    /// the account.
+    async fn about(&self, account: &AccountId, record: Option<&Record>) -> About {
         let mut read = self.directory.read(&[account.clone()].into()).await;
         let entry = read.remove(account).and_then(Result::ok);
-        AlertAccount {
-            id: Some(account.clone()),
-            name: entry
-                .as_ref()
-                .map(|entry| entry.name.clone())
-                .filter(|name| !name.is_empty()),
-            ou_path: entry.map(|entry| entry.ou_path.to_string()),
+        let tags = record.and_then(|record| record.tags.as_ref());
+        About {
+            owner: owner(&self.owner_tags, tags, entry.as_ref()),
+            account: named(account, entry.as_ref()),
         }
     }
 
@@ -642,7 +824,9 @@ fn results<'a>(
     let mut failures = Vec::new();
     let mut postponed = Vec::new();
     let (mut results, mut alerts, mut gone, mut waiting) = (0, 0, HashSet::new(), HashSet::new());
+    let mut looked_at = 0;
     for (message, job) in messages {
+        looked_at += job.looked_at;
         results += job.results;
         alerts += job.alerts;
         let waited = since_sent(message, now);
@@ -711,6 +895,7 @@ fn results<'a>(
         .count("FindingsWaiting", waiting.len())
         .count("ResultsRecorded", results)
         .count("AlertsPublished", alerts)
+        .count("FindingsLookedAtAgain", looked_at)
 }
 
 /// The message about the findings that were not reached.

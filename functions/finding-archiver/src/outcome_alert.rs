@@ -2,16 +2,23 @@
 
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    alert::{Alert, AlertAccount, Severity, WHAT_HAPPENED, WHAT_TO_DO},
+    alert::{Alert, Severity, WHAT_HAPPENED, WHAT_TO_DO},
     enrichment::text::{clean, cut},
     remediation::{
-        record::{Ended, Status, Subject},
+        difference::changes,
+        order::Task,
+        record::{
+            Ended, Status, Subject,
+            asking::id_of,
+            undoing::{UNDO_WITHIN, not_undone},
+        },
         report::Outcome,
-        target::Target,
+        target,
     },
 };
+use serde_json::Value;
 
-use crate::difference::changes;
+use crate::owner::About;
 
 /// Changes that are listed; the rest is counted.
 const MOST_CHANGES: usize = 20;
@@ -33,39 +40,66 @@ struct Words {
     title: &'static str,
     what_happened: &'static str,
     what_to_do: &'static str,
+    /// What the person who asked for it is called.
+    by: &'static str,
 }
 
 /// The alert about an attempt that ended at `time`; `None` for what nobody has to know at once.
 #[must_use]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the alert")]
 pub fn alert(
     subject: &Subject,
     attempt: u32,
+    task: Task,
     ended: &Ended,
     actor: Option<&str>,
-    account: AlertAccount,
+    by: Option<&str>,
+    about: About,
     time: Timestamp,
 ) -> Option<Alert> {
-    let words = match ended.outcome {
-        Some(Outcome::Unconfirmed) => UNCONFIRMED,
+    let words = match (task, ended.outcome) {
+        (Task::Undo, Some(Outcome::Undone | Outcome::AlreadyUndone)) => UNDONE,
+        (Task::Undo, _) => NOT_UNDONE,
+        (_, Some(Outcome::Unconfirmed)) => UNCONFIRMED,
         _ => words(ended.status())?,
     };
     let target = &subject.target;
+    let id = id_of(&subject.key);
     let mut details = vec![
         (WHAT_HAPPENED, words.what_happened.to_owned()),
         ("Control", subject.control.clone()),
         ("Resource", target.resource.clone()),
     ];
-    details.extend(changed(ended).map(|changed| ("Changed", changed)));
+    // Without a state afterwards nothing is known to have changed.
+    let after = ended.after.as_ref();
+    let changed = after.and_then(|after| changed(ended.before.as_ref(), Some(after)));
+    details.extend(changed.map(|changed| ("Changed", changed)));
     let actor = actor.map(|actor| cut(&clean(actor), ACTOR_CHARS));
     let made_by = actor.filter(|actor| !actor.is_empty());
     details.extend(made_by.map(|actor| ("Made so by", actor)));
-    details.extend(ended.reason.clone().map(|reason| ("Why", reason)));
+    details.extend(by.map(|by| (words.by, by.to_owned())));
+    details.extend(about.owner.map(|owner| ("Owner", owner)));
+    let why = match task {
+        Task::Undo if words.severity != Severity::Info => Some(not_undone(ended)),
+        _ => ended.reason.clone(),
+    };
+    details.extend(why.map(|reason| ("Why", reason)));
+    if ended.outcome == Some(Outcome::Fixed) {
+        let days = UNDO_WITHIN.as_hours() / 24;
+        let undo = format!("orgkeeper remediation undo {id} (within {days} days)");
+        details.push(("Undo", undo));
+    }
     details.push((WHAT_TO_DO, words.what_to_do.to_owned()));
     Some(Alert {
         severity: words.severity,
         kind: words.kind.to_owned(),
-        title: format!("{}: {} on {}", words.title, subject.control, name(target)),
-        account: Some(account),
+        title: format!(
+            "{}: {} on {}",
+            words.title,
+            subject.control,
+            name_of(&target.resource)
+        ),
+        account: Some(about.account),
         region: target.region.clone(),
         time,
         actor: None,
@@ -76,6 +110,24 @@ pub fn alert(
     })
 }
 
+const UNDONE: Words = Words {
+    severity: Severity::Info,
+    kind: "remediation.undone",
+    title: "Undone",
+    what_happened: "orgkeeper restored what was before its fix, and read it back exactly so. It is not fixed again.",
+    what_to_do: "Exempt the resource in playbook.toml if it stays so. To have it fixed again, write a [[reapply]] there.",
+    by: "Undone by",
+};
+
+const NOT_UNDONE: Words = Words {
+    severity: Severity::Error,
+    kind: "remediation.not-undone",
+    title: "Not undone",
+    what_happened: "A person asked for an undo, and nothing was changed.",
+    what_to_do: "Change the resource by hand: orgkeeper remediation show has the state before the fix.",
+    by: "Asked for by",
+};
+
 const UNCONFIRMED: Words = Words {
     severity: Severity::Error,
     kind: "remediation.failed",
@@ -83,6 +135,7 @@ const UNCONFIRMED: Words = Words {
     what_happened: "orgkeeper changed the resource, but could not read it back as the control asks for.",
     what_to_do: "Look at the resource. If it is not as it should be, choose the custom action Remediate of its finding, \
                  or wait for the next check.",
+    by: "Allowed by",
 };
 
 fn words(status: Status) -> Option<Words> {
@@ -92,8 +145,8 @@ fn words(status: Status) -> Option<Words> {
             kind: "remediation.fixed",
             title: "Fixed",
             what_happened: "orgkeeper changed the resource, and read it back as the control asks for.",
-            what_to_do: "Nothing. If somebody needs it as it was, exempt the resource in playbook.toml and change it \
-                         back.",
+            what_to_do: "Nothing. If somebody needs it as it was, undo it, and exempt the resource in playbook.toml.",
+            by: "Allowed by",
         }),
         Status::Blocked => Some(Words {
             severity: Severity::Error,
@@ -102,6 +155,7 @@ fn words(status: Status) -> Option<Words> {
             what_happened: "The resource is not as the control asks for. Somebody has to do something first.",
             what_to_do: "Do what is named above, or exempt the resource in playbook.toml. Then choose the custom \
                          action Remediate of its finding, or wait for the next check.",
+            by: "Allowed by",
         }),
         Status::Failed => Some(Words {
             severity: Severity::Error,
@@ -110,6 +164,7 @@ fn words(status: Status) -> Option<Words> {
             what_happened: "The fix failed, also when it was retried.",
             what_to_do: "Open the execution and see what failed. Then choose the custom action Remediate of the \
                          finding, or wait for the next check.",
+            by: "Allowed by",
         }),
         Status::AlreadyCompliant
         | Status::NotApplicable
@@ -118,15 +173,17 @@ fn words(status: Status) -> Option<Words> {
         | Status::Started
         | Status::Suppressed
         | Status::Refused
-        | Status::Exempt => None,
+        | Status::Exempt
+        | Status::Waiting
+        | Status::Declined
+        | Status::Undone
+        | Status::LeftOpen => None,
     }
 }
 
 /// The changes, each on its line.
-fn changed(ended: &Ended) -> Option<String> {
-    // Without a state afterwards nothing is known to have changed.
-    let after = ended.after.as_ref()?;
-    let mut changes = changes(ended.before.as_ref(), Some(after));
+pub(crate) fn changed(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
+    let mut changes = changes(before, after);
     let more = changes.len().saturating_sub(MOST_CHANGES);
     changes.truncate(MOST_CHANGES);
     if more > 0 {
@@ -136,11 +193,11 @@ fn changed(ended: &Ended) -> Option<String> {
 }
 
 /// The resource in a few words.
-fn name(target: &Target) -> &str {
-    if target.resource.starts_with(ACCOUNT) {
+pub(crate) fn name_of(resource: &str) -> &str {
+    if resource.starts_with(ACCOUNT) {
         "the account"
     } else {
-        target.name()
+        target::name_of(resource)
     }
 }
 
@@ -158,7 +215,7 @@ fn link(execution: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use orgkeeper_shared::remediation::control::control;
+    use orgkeeper_shared::remediation::{control::control, target::Target};
     use serde_json::json;
 
     use super::*;
@@ -171,6 +228,7 @@ mod tests {
             reason: None,
             needs: None,
             execution: Some(execution.to_owned()),
+            differences: Vec::new(),
         }
     }
 
@@ -178,8 +236,9 @@ mod tests {
         let control = control("S3.8").unwrap();
         let account = "111122223333".parse().unwrap();
         let target = Target::new(control, account, "eu-west-1", "arn:aws:s3:::logs").unwrap();
-        let (subject, account) = (Subject::new(control, &target), AlertAccount::default());
-        alert(&subject, 1, ended, actor, account, Timestamp::UNIX_EPOCH)
+        let subject = Subject::new(control, &target);
+        let (by, about, at) = (Some("anna"), About::default(), Timestamp::UNIX_EPOCH);
+        alert(&subject, 1, Task::Fix, ended, actor, by, about, at)
     }
 
     fn detail<'a>(alert: &'a Alert, label: &str) -> Option<&'a str> {

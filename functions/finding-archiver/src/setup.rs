@@ -8,18 +8,28 @@ use orgkeeper_shared::{
     gateway::rates::QuotaShare,
     lambda::QueueFunction,
     queue::Queue,
-    remediation::table::RemediationTable,
+    remediation::{link_secret::LinkSecret, table::RemediationTable},
     security_hub::SecurityHub,
 };
 
-use crate::{config::Config, handler::Archiver};
+use crate::{approval_links::ApprovalLinks, config::Config, handler::Archiver};
 
 /// The function. Makes no AWS call.
 #[must_use]
 pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Archiver> {
     let calls = CallCounter::default();
     let share = QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent);
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let links = config.links.as_ref().map(|links| ApprovalLinks {
+        address: links.address.clone(),
+        secret: LinkSecret::connect(sdk, &calls, &links.secret),
+    });
     let archiver = Archiver {
+        queue: queue(),
+        remediation_queue_url: config.remediation_queue_url.clone(),
+        answer_within: config.answer_within,
+        owner_tags: config.owner_tags.clone(),
+        links,
         table: RemediationTable::connect(sdk, &calls, &config.remediations_table),
         directory: DirectoryTable::new(
             client!(aws_sdk_dynamodb, sdk, calls),
@@ -34,6 +44,5 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Archiver> {
             config.error_topic.clone(),
         ),
     };
-    let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    QueueFunction::new(archiver, queue, calls)
+    QueueFunction::new(archiver, queue(), calls)
 }

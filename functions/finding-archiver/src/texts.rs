@@ -4,16 +4,14 @@ use jiff::civil::Date;
 use orgkeeper_shared::{
     enrichment::text::clean,
     remediation::{
-        record::{Ended, Record, Status, today},
+        difference::{changes, on_one_line},
+        record::{Ended, Record, Status, today, undoing::not_undone, waiting::WaitFor},
         report::Outcome,
     },
     security_hub::{FIELD_VALUE_CHARS, Workflow},
 };
 
-use crate::{
-    change::{Change, Place},
-    difference::{changes, on_one_line},
-};
+use crate::change::{Change, Place};
 
 /// Characters for the changes of a fix: the rest of a note is for the words around them.
 const CHANGES_IN_NOTE: usize = 440;
@@ -101,6 +99,28 @@ pub fn ended(ended: &Ended, day: Date) -> Change {
     }
 }
 
+/// What came of an undo that ended on this day.
+#[must_use]
+pub fn undo_ended(ended: &Ended, record: &Record, day: Date) -> Change {
+    let by = record.undo.as_ref().map(|undo| clean(&undo.by));
+    let by = by.unwrap_or_default();
+    let text = match ended.status() {
+        Status::Undone => format!(
+            "Undone on {day} by {by}: the resource is as it was before the fix, and is not fixed again."
+        ),
+        _ => format!(
+            "Not undone ({by} asked for it): {}",
+            clean(&not_undone(ended))
+        ),
+    };
+    Change {
+        // Security Hub opens a resolved finding when its control fails again.
+        workflow: None,
+        place: Place::Note,
+        text,
+    }
+}
+
 /// What a preview came to. It changes nothing but a field.
 #[must_use]
 pub fn previewed(ended: &Ended) -> Change {
@@ -126,7 +146,14 @@ pub fn previewed(ended: &Ended) -> Change {
             &reason,
             "no reason is known",
         ),
-        Some(Outcome::Unconfirmed) | None => sentence(
+        Some(
+            Outcome::Unconfirmed
+            | Outcome::Undone
+            | Outcome::AlreadyUndone
+            | Outcome::Refused
+            | Outcome::NotUndoable,
+        )
+        | None => sentence(
             "it is not known what would be fixed",
             &reason,
             "no reason is known",
@@ -142,10 +169,45 @@ pub fn previewed(ended: &Ended) -> Change {
 /// What a record says of its last attempt or preview; nothing while one is in progress.
 #[must_use]
 pub fn known(record: &Record) -> Option<Change> {
+    if let Some(text) = unfixed(record) {
+        return Some(Change {
+            workflow: None,
+            place: Place::Field,
+            text,
+        });
+    }
     let (result, at) = record.result()?;
     Some(match record.status {
         Status::Observed => previewed(&result),
         _ => ended(&result, today(at)),
+    })
+}
+
+/// Why something is not fixed that would be.
+fn unfixed(record: &Record) -> Option<String> {
+    let reason = clean(record.reason.as_deref().unwrap_or_default());
+    let until = record.waits_until().map(|until| until.to_string());
+    let until = until.unwrap_or_default();
+    Some(match (record.status, record.waiting) {
+        (Status::Waiting, Some(WaitFor::Answer)) => {
+            let id = record.id();
+            format!(
+                "waits for an answer until {until}: orgkeeper remediation approve {id}, or refuse {id}"
+            )
+        }
+        (Status::Waiting, Some(WaitFor::Window)) => {
+            format!("waits for its change window, which opens at {until}")
+        }
+        (Status::Waiting, _) => "its fix was allowed and is about to start".to_owned(),
+        (Status::Declined, _) => sentence("not fixed", &reason, "it was refused"),
+        (Status::Undone, _) => sentence("not fixed again", &reason, "the fix was undone"),
+        (Status::LeftOpen, _) => sentence("left open", &reason, "it was reopened too often"),
+        (Status::Observed, Some(WaitFor::Breaker)) => {
+            let (result, _) = record.result()?;
+            let would = previewed(&result).text;
+            format!("held by the circuit breaker until somebody resumes it; {would}")
+        }
+        _ => return None,
     })
 }
 

@@ -3,6 +3,7 @@
 use orgkeeper_shared::{
     ids::AccountId,
     lambda::settings::{ConfigError, Lookup, Variables},
+    remediation::breaker::Limits,
 };
 
 use crate::playbook::Mode;
@@ -16,8 +17,11 @@ pub struct Config {
     pub remediations_table: String,
     /// `PLAYBOOK_BUCKET`: the bucket that may hold `playbook.toml`.
     pub playbook_bucket: String,
-    /// `REMEDIATION_MODE`: the most that is done, `off`, `observe` or `auto`.
+    /// `REMEDIATION_MODE`: the most that is done, `off`, `observe`, `ask` or `auto`.
     pub ceiling: Mode,
+    /// `FIXES_PER_HOUR_OF_ACCOUNT` and `FIXES_PER_HOUR`: how many fixes may start within an hour in an account, and in all
+    /// of them (default 20 and 100; 0: no limit).
+    pub limits: Limits,
     /// `PROTECTED_ACCOUNTS`: accounts in which nothing is changed, separated by commas: the management account and the
     /// one of the stack.
     pub protected_accounts: Vec<AccountId>,
@@ -45,6 +49,10 @@ impl Config {
             remediations_table: read.required("REMEDIATIONS_TABLE"),
             playbook_bucket: read.required("PLAYBOOK_BUCKET"),
             ceiling: read.optional("REMEDIATION_MODE").unwrap_or(Mode::Observe),
+            limits: Limits {
+                account: read.number("FIXES_PER_HOUR_OF_ACCOUNT", 20, ..),
+                all: read.number("FIXES_PER_HOUR", 100, ..),
+            },
             protected_accounts: read.list("PROTECTED_ACCOUNTS"),
             state_machine: read.required("STATE_MACHINE_ARN"),
             preview_queue_url: read.required("PREVIEW_QUEUE_URL"),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use orgkeeper_shared::{
     account_directory::entry::AccountEntry,
     aws_error::AwsCallError,
@@ -35,6 +35,8 @@ pub struct Rules<'a> {
     pub ceiling: Mode,
     /// The day, in UTC.
     pub today: Date,
+    /// The time.
+    pub now: Timestamp,
     /// Accounts in which nothing is changed: the management account and the one of the stack.
     pub protected: &'a [AccountId],
 }
@@ -79,13 +81,31 @@ pub enum Decision {
         /// The last day.
         until: Date,
     },
+    /// A person is asked, and it is fixed if they allow it.
+    Ask {
+        /// The order of a preview: what a person is asked about.
+        order: Order,
+        /// When it may be fixed.
+        conditions: Conditions,
+    },
     /// It is fixed.
     Fix {
         /// The order.
         order: Order,
+        /// When it may be fixed.
+        conditions: Conditions,
     },
     /// Nothing, and that is reported.
     Refused(Refusal),
+}
+
+/// When something may be fixed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// When its change window opens; nothing if it may start now.
+    pub opens_at: Option<Timestamp>,
+    /// It is fixed again if it was undone or left open before this time.
+    pub again_before: Option<Timestamp>,
 }
 
 /// Why a finding is ignored.
@@ -276,17 +296,33 @@ fn weigh(
         action: control.action.to_owned(),
         target: target.clone(),
         parameters: playbook.parameters(control, &finding.parameters),
+        undo: None,
     };
     let doubt = doubtful.into_iter().flatten().next();
-    let because = doubt.or(restraint(mode, finding.ordered, rules.ceiling));
-    Ok(match because {
-        Some(because) => Decision::Observe {
+    if let Some(because) = doubt.or(restraint(mode, finding.ordered, rules.ceiling)) {
+        return Ok(Decision::Observe {
             order: order(Task::Preview),
             because,
-        },
-        None => Decision::Fix {
+        });
+    }
+    let conditions = Conditions {
+        // A person's order is for now.
+        opens_at: playbook
+            .opens_at(&subject, rules.now)
+            .filter(|_| !finding.ordered),
+        again_before: playbook.reapplied_before(&subject),
+    };
+    let asks = rules.ceiling == Mode::Ask || (mode == Mode::Ask && !finding.ordered);
+    Ok(if asks {
+        Decision::Ask {
+            order: order(Task::Preview),
+            conditions,
+        }
+    } else {
+        Decision::Fix {
             order: order(Task::Fix),
-        },
+            conditions,
+        }
     })
 }
 
@@ -362,8 +398,10 @@ fn unknown(exception: &Exception) -> Restraint {
 fn restraint(mode: Mode, ordered: bool, ceiling: Mode) -> Option<Restraint> {
     match (mode, ceiling) {
         (_, Mode::Off | Mode::Observe) => Some(Restraint::Ceiling),
-        (Mode::Auto, Mode::Auto) => None,
-        (Mode::Off | Mode::Observe, Mode::Auto) => (!ordered).then_some(Restraint::Playbook),
+        (Mode::Ask | Mode::Auto, Mode::Ask | Mode::Auto) => None,
+        (Mode::Off | Mode::Observe, Mode::Ask | Mode::Auto) => {
+            (!ordered).then_some(Restraint::Playbook)
+        }
     }
 }
 
@@ -417,6 +455,7 @@ mod tests {
                 playbook: &playbook,
                 ceiling: self.ceiling,
                 today: day("2026-06-30"),
+                now: "2026-06-30T12:00:00Z".parse().unwrap(),
                 protected: &self.protected,
             };
             decide(&self.finding, control, &candidates[0], lookup, &rules)
@@ -428,6 +467,7 @@ mod tests {
                 Decision::Ignore(why) => ("ignore", why.to_string()),
                 Decision::Observe { because, .. } => ("observe", because.to_string()),
                 Decision::Suppress { reason, until } => ("suppress", format!("{until}: {reason}")),
+                Decision::Ask { .. } => ("ask", String::new()),
                 Decision::Fix { .. } => ("fix", String::new()),
                 Decision::Refused(why) => ("refused", why.to_string()),
             }
@@ -440,7 +480,7 @@ mod tests {
         case.finding
             .parameters
             .insert("log_bucket".to_owned(), vec!["theirs".to_owned()]);
-        let Decision::Fix { order } = case.decide() else {
+        let Decision::Fix { order, .. } = case.decide() else {
             panic!("{:?}", case.decide());
         };
         assert_eq!(order.task, Task::Fix);
@@ -586,7 +626,7 @@ mod tests {
 
     #[test]
     fn the_mode_and_the_ceiling_decide() {
-        use Mode::{Auto, Observe, Off};
+        use Mode::{Ask, Auto, Observe, Off};
         for (mode, ceiling, ordered, expected, why) in [
             ("auto", Auto, false, "fix", ""),
             ("auto", Observe, false, "observe", "RemediationMode"),
@@ -602,6 +642,18 @@ mod tests {
             ("observe", Auto, true, "fix", ""),
             ("observe", Observe, true, "observe", "RemediationMode"),
             ("off", Auto, true, "ignore", "off"),
+            ("ask", Auto, false, "ask", ""),
+            ("ask", Ask, false, "ask", ""),
+            ("ask", Observe, false, "observe", "RemediationMode"),
+            ("ask", Off, false, "ignore", "off"),
+            ("auto", Ask, false, "ask", ""),
+            ("observe", Ask, false, "observe", "the playbook"),
+            // A person's order counts as an answer, unless everything is to be asked about.
+            ("ask", Auto, true, "fix", ""),
+            ("ask", Ask, true, "ask", ""),
+            ("auto", Ask, true, "ask", ""),
+            ("observe", Ask, true, "ask", ""),
+            ("off", Ask, true, "ignore", "off"),
         ] {
             let mut case = Case {
                 playbook: AUTO.replace("auto", mode),
@@ -722,6 +774,7 @@ mod tests {
             playbook,
             ceiling,
             today: day("2026-06-30"),
+            now: "2026-06-30T12:00:00Z".parse().unwrap(),
             protected: &case.protected,
         };
         let decided = |finding: &Finding, rules: &Rules<'_>| {
@@ -766,6 +819,7 @@ mod tests {
             playbook: &playbook,
             ceiling: Mode::Auto,
             today: day("2026-06-30"),
+            now: "2026-06-30T12:00:00Z".parse().unwrap(),
             protected: &[],
         };
         for control in CONTROLS {
@@ -773,6 +827,10 @@ mod tests {
             let resource = match control.form {
                 Form::Account => "AWS::::Account:111122223333".to_owned(),
                 Form::Arn { service: "s3", .. } => "arn:aws:s3:::logs".to_owned(),
+                Form::Arn {
+                    service: "iam",
+                    kinds,
+                } => format!("arn:aws:iam::111122223333:{}x", kinds[0]),
                 Form::Arn { service, kinds } => {
                     format!("arn:aws:{service}:eu-west-1:111122223333:{}x", kinds[0])
                 }
@@ -805,13 +863,18 @@ mod tests {
             );
             assert!(matches!(
                 decision,
-                Decision::Fix { .. } | Decision::Observe { .. }
+                Decision::Fix { .. } | Decision::Ask { .. } | Decision::Observe { .. }
             ));
         }
     }
 
     fn modes() -> impl Strategy<Value = Mode> {
-        prop_oneof![Just(Mode::Off), Just(Mode::Observe), Just(Mode::Auto)]
+        prop_oneof![
+            Just(Mode::Off),
+            Just(Mode::Observe),
+            Just(Mode::Ask),
+            Just(Mode::Auto)
+        ]
     }
 
     proptest! {
@@ -823,7 +886,7 @@ mod tests {
             protected in any::<bool>(),
             ordered in any::<bool>(),
             ceiling in modes(),
-            of_control in prop_oneof![Just("off"), Just("observe"), Just("auto")],
+            of_control in prop_oneof![Just("off"), Just("observe"), Just("ask"), Just("auto")],
             resource in prop_oneof![Just("arn:aws:s3:::logs".to_owned()), ".{0,30}"],
             exempt in any::<bool>(),
         ) {
@@ -847,11 +910,17 @@ mod tests {
                 _ => Lookup::Entry(&case.entry),
             };
             let decision = case.decide_with(found);
-            if let Decision::Fix { order } = &decision {
+            if let Decision::Fix { order, .. } = &decision {
                 prop_assert!(lookup == 2 && !gone && state.as_deref() == Some("ACTIVE"));
                 prop_assert!(!protected && !exempt);
                 prop_assert!(ceiling == Mode::Auto);
-                prop_assert!(of_control == "auto" || ordered && of_control == "observe");
+                prop_assert!(of_control == "auto" || ordered && of_control != "off");
+                prop_assert!(order.target.check(control("S3.8").unwrap()).is_ok());
+            }
+            if let Decision::Ask { order, .. } = &decision {
+                prop_assert!(lookup == 2 && !gone && state.as_deref() == Some("ACTIVE"));
+                prop_assert!(!protected && !exempt && ceiling >= Mode::Ask && of_control != "off");
+                prop_assert_eq!(order.task, Task::Preview);
                 prop_assert!(order.target.check(control("S3.8").unwrap()).is_ok());
             }
             if ceiling == Mode::Off {

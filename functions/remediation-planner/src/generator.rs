@@ -324,7 +324,11 @@ mod tests {
                 "prowler-config_recorder_using_aws_service_role",
                 Some("Config.1"),
             ),
-            ("prowler/prowler", "prowler-iam_root_mfa_enabled", None),
+            (
+                "prowler/prowler",
+                "prowler-iam_user_mfa_enabled_console_access",
+                None,
+            ),
             ("prowler/prowler", "s3_bucket_secure_transport_policy", None),
             ("prowler/prowler", "security-control/S3.8", None),
             (

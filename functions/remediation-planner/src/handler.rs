@@ -8,6 +8,7 @@ use std::{
 
 use aws_lambda_events::sqs::SqsMessage;
 use futures::{StreamExt, stream};
+use jiff::SignedDuration;
 use orgkeeper_shared::{
     account_directory::{
         table::DirectoryTable,
@@ -21,15 +22,17 @@ use orgkeeper_shared::{
     queue::{Failure, Postponed, Queue, Reason, receives},
     remediation::{
         archive::ArchiveTask,
-        control::{Control, Schedule},
-        order::Order,
-        record::{Begun, Observed, Sighting, Start, today},
+        breaker::{ALL, Breaker, Limits, Stop},
+        control::Control,
+        order::{Order, Parameters, Task as OrderTask},
+        planning::{PlanningTask, task_in},
+        record::{Sighting, today, undoing::UndoBegun},
         table::RemediationTable,
+        target::Target,
     },
     security_hub::event::UnusableEvent,
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -37,6 +40,7 @@ use crate::{
     alerts,
     decision::{Decision, Ignored, Lookup, Refusal, Rules, control_to_decide, decide},
     finding::{Finding, Malformed, findings_in},
+    fixing::{Fixing, preview_key},
     gateway::executions::{Executions, Input},
     matter::{Matter, Matters, is_reported},
     playbook::Mode,
@@ -48,6 +52,9 @@ const AT_ONCE: usize = 10;
 /// A finding of a new account waits for the account's entry for so long, and is looked at again so often.
 const WAIT_FOR_ENTRY: Duration = Duration::from_mins(15);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(20);
+
+/// An alert about the circuit breaker that was not published after so long is published by another batch.
+const STOP_UNREPORTED: SignedDuration = SignedDuration::from_mins(2);
 
 /// Why nothing was decided about a message, or what was decided could not be done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -103,6 +110,10 @@ pub struct Planner {
     pub directory: DirectoryTable,
     /// What is known of each control on each resource.
     pub table: RemediationTable,
+    /// How many fixes may start within an hour.
+    pub limits: Limits,
+    /// Held while a fix is counted.
+    pub taking: tokio::sync::Mutex<()>,
     /// Starts fixes.
     pub executions: Executions,
     /// Sends messages.
@@ -150,17 +161,35 @@ impl Work for Planner {
             playbook: &in_force.playbook,
             ceiling: self.ceiling,
             today: today(time.began()),
+            now: time.began(),
             protected: &self.protected,
         };
 
-        let read: Vec<_> = messages
-            .iter()
-            .map(|message| findings_in(message.body.as_deref().unwrap_or_default()))
-            .collect();
         let mut failed: BTreeMap<usize, NotPlanned> = BTreeMap::new();
+        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut events = Vec::new();
+        for (place, message) in messages.iter().enumerate() {
+            let body = message.body.as_deref().unwrap_or_default();
+            match task_in(body) {
+                None => events.push((place, body)),
+                Some(PlanningTask::Undo { key, by }) => {
+                    match self.undo(&key, &by, receives(message) > 1, time).await {
+                        Ok(metric) => *counts.entry(metric).or_default() += 1,
+                        Err(error) => {
+                            failed.insert(place, NotPlanned::Call(Arc::new(error)));
+                        }
+                    }
+                }
+            }
+        }
+        let read: Vec<_> = events
+            .into_iter()
+            .map(|(place, body)| (place, findings_in(body)))
+            .collect();
         let mut open = Vec::new();
         let mut ignored = 0;
-        for (place, findings) in read.iter().enumerate() {
+        for (place, findings) in &read {
+            let place = *place;
             let findings = match findings {
                 Ok(findings) => findings,
                 Err(error) => {
@@ -187,7 +216,6 @@ impl Work for Planner {
         }
 
         let outcomes = self.plan(&open, &rules, messages, time).await;
-        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut waiting: HashMap<usize, Duration> = HashMap::new();
         for (matter, outcome) in outcomes {
             match outcome {
@@ -279,6 +307,7 @@ impl Planner {
             .map(|matter| &matter.subject.target.account)
             .collect();
         let requested = self.request(&unknown, time).await;
+        let breaker = self.breaker(&matters, time).await.map_err(Arc::new);
         let done = matters.into_iter().map(async |matter| {
             if Instant::now() >= time.start_until() {
                 return (matter, Outcome::NotReached);
@@ -299,10 +328,10 @@ impl Planner {
                     Outcome::WaitsForEntry
                 }
                 _ => {
-                    let doing = self.carry_out(&matter, messages, time);
+                    let doing = self.carry_out(&matter, &breaker, messages, time);
                     match timeout_at(time.deadline(), doing).await {
                         Ok(Ok(metric)) => Outcome::Done(metric),
-                        Ok(Err(error)) => Outcome::Failed(NotPlanned::Call(Arc::new(error))),
+                        Ok(Err(error)) => Outcome::Failed(NotPlanned::Call(error)),
                         Err(_) => Outcome::NotReached,
                     }
                 }
@@ -316,18 +345,52 @@ impl Planner {
     async fn carry_out(
         &self,
         matter: &Matter,
+        breaker: &Result<Breaker, Arc<AwsCallError>>,
         messages: &[SqsMessage],
+        time: &Time,
+    ) -> Result<&'static str, Arc<AwsCallError>> {
+        let sighting = &Sighting {
+            findings: &matter.findings,
+            updated_at: matter.updated_at,
+            tags: matter.tags.as_ref(),
+            actor: matter.actor.as_deref(),
+        };
+        let again = was_received_before(matter, messages);
+        let done = match &matter.decision {
+            Decision::Fix { order, conditions } | Decision::Ask { order, conditions } => {
+                let fixing = &Fixing {
+                    matter,
+                    sighting,
+                    order,
+                    conditions,
+                    breaker: breaker.as_ref().map_err(Arc::clone)?,
+                    again,
+                };
+                if matches!(matter.decision, Decision::Ask { .. }) {
+                    self.ask(fixing, time).await
+                } else {
+                    self.fix(fixing, None, time).await
+                }
+            }
+            decision => self.note(matter, decision, sighting, again, time).await,
+        };
+        done.map_err(Arc::new)
+    }
+
+    /// Notes a decision by which nothing is fixed.
+    async fn note(
+        &self,
+        matter: &Matter,
+        decision: &Decision,
+        sighting: &Sighting<'_>,
+        again: bool,
         time: &Time,
     ) -> Result<&'static str, AwsCallError> {
         let Matter {
             subject, findings, ..
         } = matter;
         let now = time.now();
-        let sighting = &Sighting {
-            findings,
-            updated_at: matter.updated_at,
-        };
-        match &matter.decision {
+        match decision {
             Decision::Ignore(ignored @ Ignored::Exempt { .. }) => {
                 let reason = ignored.to_string();
                 self.table.exempt(subject, sighting, &reason, now).await?;
@@ -338,16 +401,9 @@ impl Planner {
                 let of_order = preview_key(order);
                 let observed = self
                     .table
-                    .observe(subject, sighting, &of_order, now)
+                    .observe(subject, sighting, &of_order, false, now)
                     .await?;
-                // It may have been this message that was to ask or to show, before a crash.
-                let again = was_received_before(matter, messages);
-                match observed {
-                    Observed::PreviewWanted => self.ask(matter, order).await?,
-                    Observed::PreviewAwaited if again => self.ask(matter, order).await?,
-                    Observed::Known { unseen } if unseen || again => self.show(matter).await?,
-                    Observed::PreviewAwaited | Observed::Known { .. } => {}
-                }
+                self.look(matter, order, observed, again).await?;
                 Ok("RemediationsObserved")
             }
             Decision::Suppress { reason, until } => {
@@ -366,26 +422,7 @@ impl Planner {
                     .await?;
                 Ok("RemediationsSuppressed")
             }
-            Decision::Fix { order } => {
-                let start = Start {
-                    periodic: matter.control.schedule == Schedule::Periodic,
-                    by: matter.by,
-                };
-                match self.table.begin(subject, sighting, &start, now).await? {
-                    Begun::Started { attempt } => self.start(matter, order, attempt, time).await,
-                    // An execution of the same name is not started twice.
-                    Begun::Running { attempt } if was_received_before(matter, messages) => {
-                        self.start(matter, order, attempt, time).await
-                    }
-                    Begun::Running { .. } => Ok("RemediationsRunning"),
-                    Begun::RecentlyFixed { unseen } | Begun::RecentlyFailed { unseen } => {
-                        if unseen || was_received_before(matter, messages) {
-                            self.show(matter).await?;
-                        }
-                        Ok("RemediationsRecent")
-                    }
-                }
-            }
+            Decision::Fix { .. } | Decision::Ask { .. } => Ok("RemediationsRecent"),
             Decision::Refused(refusal) => {
                 let reason = refusal.to_string();
                 let new = self.table.refuse(subject, sighting, &reason, now).await?;
@@ -399,34 +436,118 @@ impl Planner {
         }
     }
 
-    async fn start(
+    /// Undoes a fix for a person.
+    async fn undo(
+        &self,
+        key: &str,
+        by: &str,
+        again: bool,
+        time: &Time,
+    ) -> Result<&'static str, AwsCallError> {
+        if self.ceiling == Mode::Off {
+            tracing::warn!(key, "nothing is undone: RemediationMode is off");
+            return Ok("UndosRefused");
+        }
+        let (attempt, undo) = match self.table.begin_undo(key, by, time.now()).await? {
+            UndoBegun::Started { attempt, undo } => (attempt, undo),
+            // An execution of the same name is not started twice.
+            UndoBegun::Running { attempt, undo } if again => (attempt, undo),
+            UndoBegun::Running { .. } => return Ok("UndosStarted"),
+            UndoBegun::No(why) => {
+                tracing::warn!(key, %why, "nothing is undone");
+                return Ok("UndosRefused");
+            }
+        };
+        let Some(record) = self.table.read(key).await? else {
+            return Ok("UndosRefused");
+        };
+        let order = Order {
+            task: OrderTask::Undo,
+            control: record.control,
+            action: record.action,
+            target: Target {
+                account: record.account,
+                region: record.region,
+                resource: record.resource,
+            },
+            parameters: Parameters::new(),
+            undo: Some(undo),
+        };
+        let input = Input {
+            key,
+            attempt,
+            order: &order,
+            findings: &record.findings,
+            actor: None,
+        };
+        self.execute(&input, time).await?;
+        Ok("UndosStarted")
+    }
+
+    /// The circuit breaker, if something is to be fixed; publishes what was not published about it.
+    async fn breaker(&self, matters: &[Matter], time: &Time) -> Result<Breaker, AwsCallError> {
+        let fixes = |matter: &Matter| {
+            matches!(matter.decision, Decision::Fix { .. } | Decision::Ask { .. })
+        };
+        if !matters.iter().any(fixes) {
+            return Ok(Breaker::default());
+        }
+        let breaker = self.table.breaker().await?;
+        for (scope, stop) in breaker.owed() {
+            if time.now().duration_since(stop.at) > STOP_UNREPORTED
+                && let Err(error) = self.report_stop(scope, stop).await
+            {
+                tracing::warn!(%error, "the alert about the circuit breaker is published later");
+            }
+        }
+        Ok(breaker)
+    }
+
+    /// Publishes what the circuit breaker has stopped.
+    pub(crate) async fn report_stop(&self, scope: &str, stop: &Stop) -> Result<(), AwsCallError> {
+        let account = (scope != ALL).then_some(scope);
+        self.publish(&alerts::stopped(account, stop, &self.region))
+            .await?;
+        self.table.breaker_alerted(scope).await
+    }
+
+    pub(crate) async fn start(
         &self,
         matter: &Matter,
         order: &Order,
         attempt: u32,
         time: &Time,
     ) -> Result<&'static str, AwsCallError> {
-        let started = self.executions.start(&input(matter, order, attempt)).await;
-        let Err(error) = started else {
-            return Ok("RemediationsStarted");
+        self.execute(&input(matter, order, attempt), time).await?;
+        Ok("RemediationsStarted")
+    }
+
+    /// Starts the execution of an attempt.
+    async fn execute(&self, input: &Input<'_>, time: &Time) -> Result<(), AwsCallError> {
+        let Err(error) = self.executions.start(input).await else {
+            return Ok(());
         };
         // Nobody knows whether a call without an answer has started it: the retry starts the same attempt.
         if !error.retryable() {
-            let key = &matter.subject.key;
             let reason = "the execution could not be started";
-            self.table.abandon(key, attempt, reason, time.now()).await?;
+            self.table
+                .abandon(input.key, input.attempt, reason, time.now())
+                .await?;
         }
         Err(error)
     }
 
     /// Asks for a preview.
-    async fn ask(&self, matter: &Matter, order: &Order) -> Result<(), AwsCallError> {
+    pub(crate) async fn preview(&self, matter: &Matter, order: &Order) -> Result<(), AwsCallError> {
         let input = json!(input(matter, order, 0)).to_string();
         self.send(&self.preview_queue_url, input).await
     }
 
-    /// Has the findings show what is known already.
-    async fn show(&self, matter: &Matter) -> Result<(), AwsCallError> {
+    /// Has the findings show what is known already, if so.
+    pub(crate) async fn show_if(&self, shows: bool, matter: &Matter) -> Result<(), AwsCallError> {
+        if !shows {
+            return Ok(());
+        }
         let task = ArchiveTask::Show {
             key: matter.subject.key.clone(),
             findings: matter.findings.clone(),
@@ -441,7 +562,7 @@ impl Planner {
             .await
     }
 
-    async fn publish(&self, alert: &Alert) -> Result<(), AwsCallError> {
+    pub(crate) async fn publish(&self, alert: &Alert) -> Result<(), AwsCallError> {
         self.topics.publish(alert).await
     }
 
@@ -497,11 +618,6 @@ fn input<'m>(matter: &'m Matter, order: &'m Order, attempt: u32) -> Input<'m> {
         findings: &matter.findings,
         actor: matter.actor.as_deref(),
     }
-}
-
-/// What a preview depends on besides the resource itself.
-fn preview_key(order: &Order) -> String {
-    hex::encode(Sha256::digest(json!(order).to_string()))
 }
 
 fn was_received_before(matter: &Matter, messages: &[SqsMessage]) -> bool {

@@ -38,6 +38,8 @@ pub struct Matter {
     pub bare: BTreeMap<FindingId, Timestamp>,
     /// Who made the resource as it is, as the newest finding that names somebody has it.
     pub actor: Option<String>,
+    /// The resource's tags, as the newest finding that has them says.
+    pub tags: Option<BTreeMap<String, String>>,
     /// Who ordered a fix, if a person did.
     pub by: Option<&'static str>,
     /// The places of their messages in the batch.
@@ -87,6 +89,7 @@ impl Matters {
             sent_at: None,
             bare: BTreeMap::new(),
             actor: None,
+            tags: None,
             by,
             messages: Vec::new(),
         });
@@ -95,6 +98,9 @@ impl Matters {
         }
         if finding.actor.is_some() && (matter.actor.is_none() || updated_at > matter.updated_at) {
             matter.actor.clone_from(&finding.actor);
+        }
+        if candidate.tags.is_some() && (matter.tags.is_none() || updated_at > matter.updated_at) {
+            matter.tags = candidate.tags.cloned();
         }
         matter.by = matter.by.max(by);
         let sent_at: Option<Timestamp> = finding.sent_at.parse().ok();

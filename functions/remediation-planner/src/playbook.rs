@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::Offset};
 use orgkeeper_shared::{
     account_directory::entry::{AccountEntry, OuPath},
     ids::AccountId,
@@ -15,7 +15,7 @@ use orgkeeper_shared::{
     },
 };
 
-use crate::parameters;
+use crate::{hours::Hours, parameters};
 
 /// What is done about a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,20 +24,16 @@ pub enum Mode {
     Off,
     /// It is said what would be changed, and nothing is changed.
     Observe,
+    /// A person is asked, and it is fixed if they allow it.
+    Ask,
     /// It is fixed.
     Auto,
 }
 
 /// The text is no mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidMode {
-    /// It is a mode that does not exist yet.
-    #[error("\"ask\" comes with a later version: write \"observe\" until then")]
-    Ask,
-    /// It is none.
-    #[error("{0:?} is no mode: off, observe, auto")]
-    Unknown(String),
-}
+#[error("{0:?} is no mode: off, observe, ask, auto")]
+pub struct InvalidMode(String);
 
 impl FromStr for Mode {
     type Err = InvalidMode;
@@ -46,9 +42,9 @@ impl FromStr for Mode {
         match text {
             "off" => Ok(Self::Off),
             "observe" => Ok(Self::Observe),
+            "ask" => Ok(Self::Ask),
             "auto" => Ok(Self::Auto),
-            "ask" => Err(InvalidMode::Ask),
-            _ => Err(InvalidMode::Unknown(text.to_owned())),
+            _ => Err(InvalidMode(text.to_owned())),
         }
     }
 }
@@ -126,6 +122,31 @@ pub struct Playbook {
     pub(crate) overrides: Vec<Override>,
     pub(crate) exemptions: Vec<Exception>,
     pub(crate) suppressions: Vec<Exception>,
+    pub(crate) windows: Vec<ChangeWindow>,
+    pub(crate) reapplied: Vec<Reapplied>,
+}
+
+/// When fixes of what it covers may start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeWindow {
+    /// Its line in the file.
+    pub line: usize,
+    /// The control that it is about; none means every control.
+    pub(crate) control: Option<&'static str>,
+    pub(crate) selector: Selector,
+    pub(crate) hours: Hours,
+}
+
+/// What was undone or left open before a day, and is fixed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reapplied {
+    /// Its line in the file.
+    pub line: usize,
+    /// The control that it is about; none means every control.
+    pub(crate) control: Option<&'static str>,
+    pub(crate) selector: Selector,
+    /// What was undone or left open before this day (UTC).
+    pub(crate) before: Date,
 }
 
 /// One control on one resource of one account.
@@ -198,6 +219,29 @@ impl Playbook {
     #[must_use]
     pub fn suppression(&self, subject: &Subject<'_>, today: Date) -> Cover<'_> {
         cover(&self.suppressions, subject, today)
+    }
+
+    /// When a fix that is ready `now` may start: `None` means now, as does a subject that no window covers. Of several
+    /// windows that cover it one has to be open. Tags that are not known may be those of a window.
+    #[must_use]
+    pub fn opens_at(&self, subject: &Subject<'_>, now: Timestamp) -> Option<Timestamp> {
+        let covering = self.windows.iter().filter(|window| {
+            window.control.is_none_or(|id| id == subject.control.id)
+                && window.selector.covers(subject) != Covers::No
+        });
+        let opens: Vec<Timestamp> = covering.map(|window| window.hours.opens_at(now)).collect();
+        opens.into_iter().min().filter(|opens_at| *opens_at > now)
+    }
+
+    /// Until when undone and left open fixes of a subject are forgotten, if the playbook says so.
+    #[must_use]
+    pub fn reapplied_before(&self, subject: &Subject<'_>) -> Option<Timestamp> {
+        let covering = self.reapplied.iter().filter(|it| {
+            it.control.is_none_or(|id| id == subject.control.id)
+                && it.selector.covers(subject) == Covers::Yes
+        });
+        let before = covering.map(|it| it.before).max()?;
+        Offset::UTC.to_timestamp(before.at(0, 0, 0, 0)).ok()
     }
 
     /// A control's parameters: those of the playbook, and for the rest those of the finding.
@@ -564,8 +608,8 @@ mod tests {
     #[test]
     fn a_mode_has_a_name() {
         assert_eq!("auto".parse(), Ok(Mode::Auto));
-        assert_eq!("ask".parse::<Mode>(), Err(InvalidMode::Ask));
+        assert_eq!("ask".parse(), Ok(Mode::Ask));
         assert!("Auto".parse::<Mode>().is_err());
-        assert!(Mode::Off < Mode::Observe && Mode::Observe < Mode::Auto);
+        assert!(Mode::Off < Mode::Observe && Mode::Observe < Mode::Ask && Mode::Ask < Mode::Auto);
     }
 }

@@ -12,8 +12,11 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use crate::{
+    hours::{Hours, day_of, hours_of, zone_of},
     parameters::names,
-    playbook::{Exception, InvalidMode, Mode, Override, Playbook, Selector, Unit},
+    playbook::{
+        ChangeWindow, Exception, InvalidMode, Mode, Override, Playbook, Reapplied, Selector, Unit,
+    },
 };
 
 /// The name of every control.
@@ -47,6 +50,10 @@ struct Document {
     exemption: Vec<Spanned<RawException>>,
     #[serde(default)]
     suppression: Vec<Spanned<RawException>>,
+    #[serde(default)]
+    window: Vec<Spanned<RawWindow>>,
+    #[serde(default)]
+    reapply: Vec<Spanned<RawReapply>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,6 +92,55 @@ struct RawException {
     until: Option<Spanned<Value>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawWindow {
+    control: Option<Spanned<String>>,
+    account: Option<Spanned<String>>,
+    ou: Option<Spanned<String>>,
+    tag: Option<Spanned<String>>,
+    account_tag: Option<Spanned<String>>,
+    resource: Option<Spanned<String>>,
+    #[serde(default)]
+    days: Vec<Spanned<String>>,
+    hours: Option<Spanned<String>>,
+    time_zone: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawReapply {
+    control: Option<Spanned<String>>,
+    account: Option<Spanned<String>>,
+    ou: Option<Spanned<String>>,
+    tag: Option<Spanned<String>>,
+    account_tag: Option<Spanned<String>>,
+    resource: Option<Spanned<String>>,
+    undone_before: Option<Spanned<Value>>,
+}
+
+/// What a row names of its subject.
+struct RawSelector<'a> {
+    account: &'a Option<Spanned<String>>,
+    ou: &'a Option<Spanned<String>>,
+    tag: &'a Option<Spanned<String>>,
+    account_tag: &'a Option<Spanned<String>>,
+    resource: &'a Option<Spanned<String>>,
+}
+
+/// What a raw row names of its subject.
+macro_rules! selector_of {
+    ($raw:expr) => {
+        RawSelector {
+            account: &$raw.account,
+            ou: &$raw.ou,
+            tag: &$raw.tag,
+            account_tag: &$raw.account_tag,
+            resource: &$raw.resource,
+        }
+    };
+}
+
 fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
     let mut playbook = Playbook {
         default_mode: check
@@ -95,6 +151,8 @@ fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
         overrides: Vec::new(),
         exemptions: Vec::new(),
         suppressions: Vec::new(),
+        windows: Vec::new(),
+        reapplied: Vec::new(),
     };
     let mut known = Vec::new();
     for (id, raw) in &document.control {
@@ -124,6 +182,12 @@ fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
         playbook
             .suppressions
             .extend(exception(check, "a suppression", raw));
+    }
+    for raw in &document.window {
+        playbook.windows.extend(window(check, raw));
+    }
+    for raw in &document.reapply {
+        playbook.reapplied.extend(reapplied(check, raw));
     }
     playbook
 }
@@ -175,7 +239,7 @@ fn over(
     if read.control.is_none() && read.mode == Mode::Auto {
         check.refuse(
             over,
-            "an override of every control only lowers: observe or off",
+            "an override of every control only lowers: ask, observe or off",
         );
     }
     let same = |known: &&Override| {
@@ -196,19 +260,7 @@ fn exception(
     exception: &Spanned<RawException>,
 ) -> Option<Exception> {
     let raw = exception.as_ref();
-    let given = [
-        &raw.account,
-        &raw.ou,
-        &raw.tag,
-        &raw.account_tag,
-        &raw.resource,
-    ];
-    if given.iter().all(|given| given.is_none()) {
-        check.refuse(
-            exception,
-            format!("{what} names an account, an ou, a tag, an account-tag or a resource"),
-        );
-    }
+    let selector = selector(check, exception, what, &selector_of!(raw));
     let control = check.needed(
         exception,
         what,
@@ -218,19 +270,82 @@ fn exception(
     );
     let reason = check.needed(exception, what, "reason", raw.reason.as_ref(), filled);
     let until = check.until(exception, what, raw.until.as_ref());
-    let selector = Selector {
-        account: check.read(raw.account.as_ref(), account_of),
-        unit: check.read(raw.ou.as_ref(), unit_of),
-        tag: check.read(raw.tag.as_ref(), tag_of),
-        account_tag: check.read(raw.account_tag.as_ref(), tag_of),
-        resource: check.read(raw.resource.as_ref(), resource_of),
-    };
     Some(Exception {
         line: check.line(exception),
         control: control?,
         selector,
         reason: reason?,
         until: until?,
+    })
+}
+
+/// What a row is about; it has to name something.
+fn selector<T>(
+    check: &mut Check<'_>,
+    row: &Spanned<T>,
+    what: &str,
+    raw: &RawSelector<'_>,
+) -> Selector {
+    let RawSelector {
+        account,
+        ou,
+        tag,
+        account_tag,
+        resource,
+    } = raw;
+    let given = [account, ou, tag, account_tag, resource];
+    if given.iter().all(|given| given.is_none()) {
+        check.refuse(
+            row,
+            format!("{what} names an account, an ou, a tag, an account-tag or a resource"),
+        );
+    }
+    Selector {
+        account: check.read(account.as_ref(), account_of),
+        unit: check.read(ou.as_ref(), unit_of),
+        tag: check.read(tag.as_ref(), tag_of),
+        account_tag: check.read(account_tag.as_ref(), tag_of),
+        resource: check.read(resource.as_ref(), resource_of),
+    }
+}
+
+fn window(check: &mut Check<'_>, row: &Spanned<RawWindow>) -> Option<ChangeWindow> {
+    let (raw, what) = (row.as_ref(), "a window");
+    let selector = selector(check, row, what, &selector_of!(raw));
+    let control = check.needed(row, what, "control", raw.control.as_ref(), control_or_every);
+    if raw.days.is_empty() {
+        check.refuse(row, "a window has days: a list of mon, tue, …");
+    }
+    let days = raw.days.iter();
+    let days: Vec<_> = days
+        .filter_map(|day| check.read(Some(day), day_of))
+        .collect();
+    let hours = check.needed(row, what, "hours", raw.hours.as_ref(), hours_of);
+    let zone = check.needed(row, what, "time-zone", raw.time_zone.as_ref(), zone_of);
+    let (from, until) = hours?;
+    Some(ChangeWindow {
+        line: check.line(row),
+        control: control?,
+        selector,
+        hours: Hours {
+            days,
+            from,
+            until,
+            zone: zone?,
+        },
+    })
+}
+
+fn reapplied(check: &mut Check<'_>, row: &Spanned<RawReapply>) -> Option<Reapplied> {
+    let (raw, what) = (row.as_ref(), "a reapply");
+    let selector = selector(check, row, what, &selector_of!(raw));
+    let control = check.needed(row, what, "control", raw.control.as_ref(), control_or_every);
+    let before = check.day(row, what, "undone-before", raw.undone_before.as_ref());
+    Some(Reapplied {
+        line: check.line(row),
+        control: control?,
+        selector,
+        before: before?,
     })
 }
 
@@ -350,6 +465,7 @@ mod tests {
                 let mode = match control.shipped {
                     Shipped::Auto => Mode::Auto,
                     Shipped::Observe => Mode::Observe,
+                    Shipped::Ask => Mode::Ask,
                 };
                 (control.id, mode)
             })
@@ -360,6 +476,7 @@ mod tests {
         assert!(playbook.overrides.is_empty());
         assert!(playbook.exemptions.is_empty());
         assert!(playbook.suppressions.is_empty());
+        assert!(playbook.windows.is_empty() && playbook.reapplied.is_empty());
     }
 
     #[test]
@@ -376,6 +493,7 @@ mod tests {
         assert!(!playbook.exemptions.is_empty());
         assert!(!playbook.suppressions.is_empty());
         assert!(!playbook.parameters.is_empty());
+        assert!(!playbook.windows.is_empty() && !playbook.reapplied.is_empty());
     }
 
     #[test]
@@ -408,12 +526,7 @@ mod tests {
             (
                 "[control]\n\"S3.8\" = { mode = \"on\" }",
                 2,
-                "no mode: off, observe, auto",
-            ),
-            (
-                "[control]\n\"S3.8\" = { mode = \"ask\" }",
-                2,
-                "comes with a later version",
+                "no mode: off, observe, ask, auto",
             ),
             (
                 "[control]\n\"S3.8\" = { modes = \"auto\" }",
@@ -448,7 +561,7 @@ mod tests {
     fn every_fault_is_named_in_the_order_of_lines() {
         let text = "\
 [defaults]
-mode = \"ask\"
+mode = \"asks\"
 [control]
 \"S3.8\" = { mode = \"never\", parameters = { a = 1 } }
 \"S3.99\" = {}
@@ -495,7 +608,7 @@ until = 2026-06-30
 ";
         let problems = problems(text);
         let starts = [
-            "line 2: \"ask\" comes with a later version",
+            "line 2: \"asks\" is no mode",
             "line 4: \"a\" is no parameter: S3.8 has none",
             "line 4: \"never\" is no mode",
             "line 5: \"S3.99\" is no control",

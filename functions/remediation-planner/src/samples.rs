@@ -114,17 +114,14 @@ const DECISIONS: &[(&str, &[&str])] = &[
     ),
     (
         "observed",
-        &[
-            "observe EC2.13 arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0a1b2c3d4e5f60718: \
-             the playbook has the control on observe",
-        ],
+        &["ask EC2.13 arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0a1b2c3d4e5f60718"],
     ),
     (
         "prowler",
         &[
             "fix S3.5 arn:aws:s3:::logs-of-the-shop",
             "fix IAM.15 AWS::::Account:111122223333",
-            "ignore: it is about no control that has a fix",
+            "ask IAM.9 AWS::::Account:111122223333",
             "fix EC2.7 AWS::::Account:111122223333",
         ],
     ),
@@ -182,6 +179,7 @@ fn decisions(body: &str, ceiling: Mode) -> Vec<String> {
         playbook: &playbook,
         ceiling,
         today: day("2026-03-01"),
+        now: "2026-03-01T12:00:00Z".parse().unwrap(),
         protected: &protected,
     };
     let mut lines = Vec::new();
@@ -222,10 +220,13 @@ fn line(decision: &Decision) -> String {
                 order.control, order.target.resource
             )
         }
-        Decision::Fix { order } if order.parameters.is_empty() => {
+        Decision::Ask { order, .. } => {
+            format!("ask {} {}", order.control, order.target.resource)
+        }
+        Decision::Fix { order, .. } if order.parameters.is_empty() => {
             format!("fix {} {}", order.control, order.target.resource)
         }
-        Decision::Fix { order } => format!(
+        Decision::Fix { order, .. } => format!(
             "fix {} {} {:?}",
             order.control, order.target.resource, order.parameters
         ),

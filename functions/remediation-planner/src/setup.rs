@@ -37,6 +37,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
             config.account_directory_table.clone(),
         ),
         table: RemediationTable::connect(sdk, &calls, &config.remediations_table),
+        limits: config.limits,
+        taking: tokio::sync::Mutex::default(),
         executions: Executions::new(
             client!(aws_sdk_sfn, sdk, calls),
             config.state_machine.clone(),

@@ -20,6 +20,8 @@ pub const CALLS: &[Calls] = &[
         &[
             "Remediator",
             "arn:${AWS::Partition}:lambda:${AWS::Region}:${ServiceAccountId}:function:${AWS::StackName}-Remediator",
+            "RootCredentialsRemover",
+            "arn:${AWS::Partition}:lambda:${AWS::Region}:${ManagementAccountId}:function:${AWS::StackName}-RootCredentialsRemover",
         ],
     ),
 ];

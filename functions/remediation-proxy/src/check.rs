@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     ids::AccountId,
     remediation::{
         control::{Control, control},
-        order::Order,
+        order::{Order, Task},
         target::Mismatch,
     },
 };
@@ -19,6 +19,9 @@ pub enum Rejected {
     /// No control has this id, or it has another action.
     #[error("no control has this id and action")]
     Control,
+    /// Only an undo has the states of a fix, and each has them.
+    #[error("an undo needs the states that its fix was recorded with, and another order has none")]
+    States,
     /// Account, Region and resource do not fit each other.
     #[error(transparent)]
     Target(#[from] Mismatch),
@@ -40,6 +43,8 @@ pub enum Rejected {
 pub struct Rules {
     /// The functions that may be invoked, by name or ARN.
     pub remediators: Vec<String>,
+    /// The function for root credentials, if there is one.
+    pub root_credentials: Option<String>,
     /// The accounts in which nothing is changed.
     pub protected_accounts: Vec<AccountId>,
 }
@@ -69,6 +74,9 @@ impl Rules {
         let control = control(&order.control)
             .filter(|control| control.action == order.action)
             .ok_or(Rejected::Control)?;
+        if order.undo.is_some() != (order.task == Task::Undo) {
+            return Err(Rejected::States);
+        }
         order.target.check(control)?;
         let account = &order.target.account;
         if self.protected_accounts.contains(account) {
@@ -93,6 +101,7 @@ mod tests {
     fn rules() -> Rules {
         Rules {
             remediators: vec!["orgkeeper-remediator".to_owned()],
+            root_credentials: None,
             protected_accounts: vec!["999900001111".parse().unwrap()],
         }
     }
@@ -120,6 +129,9 @@ mod tests {
     fn an_order_for_an_active_account_is_passed_on() {
         let checked = rules().check_order(&order(&json!({})), Some(&entry(&json!({}))));
         assert_eq!(checked.unwrap().id, "S3.8");
+        let undo = json!({ "task": "undo", "undo": { "before": 1, "after": 2 } });
+        let checked = rules().check_order(&order(&undo), Some(&entry(&json!({}))));
+        assert_eq!(checked.unwrap().id, "S3.8");
         assert_eq!(rules().check_function("orgkeeper-remediator"), Ok(()));
     }
 
@@ -137,6 +149,12 @@ mod tests {
                 json!({ "action": "rds-instance" }),
                 Some(json!({})),
                 Rejected::Control,
+            ),
+            (json!({ "task": "undo" }), Some(json!({})), Rejected::States),
+            (
+                json!({ "undo": { "before": 1, "after": 2 } }),
+                Some(json!({})),
+                Rejected::States,
             ),
             (
                 json!({ "resource": "arn:aws:s3:::*" }),

@@ -16,6 +16,8 @@ pub struct Config {
     pub archive_queue_url: String,
     /// `REMEDIATORS`: the functions that may be invoked, by name or ARN, separated by commas.
     pub remediators: Vec<String>,
+    /// `ROOT_CREDENTIALS_FUNCTION`: the function for root credentials, by name or ARN, if there is one.
+    pub root_credentials_function: Option<String>,
     /// `PROTECTED_ACCOUNTS`: accounts in which nothing is changed, separated by commas: the management account and the
     /// one that decides.
     pub protected_accounts: Vec<AccountId>,
@@ -33,6 +35,7 @@ impl Config {
             remediations_table: read.required("REMEDIATIONS_TABLE"),
             archive_queue_url: read.required("ARCHIVE_QUEUE_URL"),
             remediators: read.list("REMEDIATORS"),
+            root_credentials_function: read.optional("ROOT_CREDENTIALS_FUNCTION"),
             protected_accounts: read.list("PROTECTED_ACCOUNTS"),
         })
     }

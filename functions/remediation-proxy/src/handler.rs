@@ -14,7 +14,7 @@ use orgkeeper_shared::{
     remediation::{
         archive::{ArchiveTask, OrderError},
         claims::{Claim, SettingClaims},
-        control::Control,
+        control::{Control, ROOT_CREDENTIALS},
         order::{Order, Task},
         report::Report,
     },
@@ -30,6 +30,10 @@ use crate::{
 
 /// Previews at once. The members' own quotas are what limits them: they are for people, and never urgent.
 const PREVIEWS_AT_ONCE: usize = 2;
+
+/// Why root credentials are left.
+const NO_ROOT_CREDENTIALS: &str = "root credentials are left alone here: set the parameter RootCredentials=on in the management \
+                                   account and in the account that decides";
 
 /// Passes orders on.
 #[derive(Debug)]
@@ -146,6 +150,11 @@ impl Proxy {
             .rules
             .check_order(order, entry.as_ref())
             .map_err(NotCarriedOut::Rejected)?;
+        let function = match &self.rules.root_credentials {
+            _ if control.action != ROOT_CREDENTIALS => function,
+            Some(function) => function,
+            None => return Ok(Report::blocked(NO_ROOT_CREDENTIALS)),
+        };
         let claim = self.claim(control, order, time).await?;
         let report = self.remediators.carry_out(function, order).await;
         let at_work = report.as_ref().is_err_and(NoReport::may_be_at_work);
@@ -157,7 +166,7 @@ impl Proxy {
         report.map_err(NotCarriedOut::NoReport)
     }
 
-    /// Claims the setting that a fix shares with those of other controls, if it shares one.
+    /// Claims the setting that a fix or an undo shares with those of other controls, if it shares one.
     async fn claim(
         &self,
         control: &Control,
@@ -165,7 +174,7 @@ impl Proxy {
         time: &Time,
     ) -> Result<Option<Claim>, NotCarriedOut> {
         let shared = control.shared_setting();
-        let Some(setting) = shared.filter(|_| order.task == Task::Fix) else {
+        let Some(setting) = shared.filter(|_| order.task != Task::Preview) else {
             return Ok(None);
         };
         let claim = self
@@ -193,6 +202,7 @@ impl Proxy {
         } = serde_json::from_str(body).map_err(|error| Malformed::json("preview", &error))?;
         // Whatever the message says: this queue changes nothing.
         order.task = Task::Preview;
+        order.undo = None;
         let function = self.rules.remediators.first().map_or("", String::as_str);
         let (report, error) = match self.carry_out(function, &order, time).await {
             Ok(report) => (Some(report), None),

@@ -36,6 +36,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> ProxyFunction {
         remediators: Remediators::new(client!(aws_sdk_lambda, &waits, calls)),
         rules: Rules {
             remediators: config.remediators.clone(),
+            root_credentials: config.root_credentials_function.clone(),
             protected_accounts: config.protected_accounts.clone(),
         },
         queue: queue(),

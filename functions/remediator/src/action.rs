@@ -1,7 +1,8 @@
 //! What an action is.
 
 use orgkeeper_shared::remediation::order::Order;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{member::Member, refusal::CallFailed};
 
@@ -29,8 +30,9 @@ pub enum Plan<S> {
     reason = "an action runs on the one thread of its invocation"
 )]
 pub trait Action {
-    /// What the control looks at, and nothing more: it is kept as before and after.
-    type State: Clone + PartialEq + Serialize;
+    /// What the control looks at, and nothing more: it is kept as before and after. It has all that an undo needs, unless
+    /// the action cannot be undone; what is not kept (`serde(skip)`) is read again.
+    type State: Clone + PartialEq + Serialize + DeserializeOwned;
 
     /// Reads the resource. A call that AWS answers with "does not exist" means that the resource is gone; an absent
     /// setting is a state (no policy, no block), so an action turns that answer into one.
@@ -42,7 +44,8 @@ pub trait Action {
     /// What follows from `state`: a pure function. What people have made stricter than the control asks stays so.
     fn plan(&self, state: &Self::State, order: &Order) -> Plan<Self::State>;
 
-    /// Makes the calls that change the resource from `before` to `after`, as [`plan`](Self::plan) gave it.
+    /// Makes the calls that change the resource from `before` to `after`: as [`plan`](Self::plan) gave it, or in an undo
+    /// back to a kept state, in which everything that is not kept has its default.
     ///
     /// # Errors
     /// If a call failed. "Already done" is success.
@@ -53,4 +56,18 @@ pub trait Action {
         before: &Self::State,
         after: &Self::State,
     ) -> Result<(), CallFailed>;
+
+    /// A state as an undo compares it: without what AWS chooses anew when something is restored, such as its id.
+    fn comparable(&self, state: Value) -> Value {
+        state
+    }
+
+    /// Whether `apply` can make `before` of `now`; a pure function. Some changes of an action have a way back, and others
+    /// have none.
+    ///
+    /// # Errors
+    /// Why it cannot, and how it is done by hand.
+    fn undoable(&self, _now: &Self::State, _before: &Self::State) -> Result<(), String> {
+        Ok(())
+    }
 }

@@ -16,16 +16,49 @@ pub struct Row {
     pub reads: &'static [Permission],
     /// What it may call besides while it applies.
     pub writes: &'static [Permission],
+    /// Whether what it does can be undone.
+    pub undo: Undoing,
     /// Carries out an order.
     pub run: for<'a> fn(&'a Member, &'a Order) -> LocalBoxFuture<'a, Result<Report, CallFailed>>,
+    /// What follows from a kept state, if it is one.
+    #[cfg(test)]
+    pub(crate) probe:
+        fn(&serde_json::Value, &Order) -> Option<crate::action::Plan<serde_json::Value>>,
+}
+
+/// Whether an action can be undone.
+#[derive(Clone, Copy, Debug)]
+pub enum Undoing {
+    /// By these calls, besides those that read. A fix cannot make them.
+    By(&'static [Permission]),
+    /// For this reason it cannot; it says how it is done by hand.
+    Not(&'static str),
+}
+
+impl Undoing {
+    /// What an undo may call besides what reads.
+    #[must_use]
+    pub fn permissions(self) -> &'static [Permission] {
+        match self {
+            Self::By(permissions) => permissions,
+            Self::Not(_) => &[],
+        }
+    }
 }
 
 impl Row {
-    /// What an order may call: a preview can only read.
+    /// What its orders may call, of whatever task.
+    pub fn all_permissions(&self) -> impl Iterator<Item = &'static Permission> + use<> {
+        let undo = self.undo.permissions();
+        self.reads.iter().chain(self.writes).chain(undo)
+    }
+
+    /// What an order may call: a preview can only read, and a fix cannot undo.
     pub fn permissions(&self, task: Task) -> impl Iterator<Item = &'static Permission> + use<> {
         let writes: &[Permission] = match task {
             Task::Preview => &[],
             Task::Fix => self.writes,
+            Task::Undo => self.undo.permissions(),
         };
         self.reads.iter().chain(writes)
     }
@@ -43,15 +76,26 @@ macro_rules! permissions {
     };
 }
 
-/// A row of [`ACTIONS`](crate::actions::ACTIONS): name, the action's value, and its [`permissions`].
+/// A row of [`ACTIONS`](crate::actions::ACTIONS): name, the action's value, its [`permissions`], and those of an undo or
+/// why there is none.
 #[macro_export]
 macro_rules! row {
-    ($name:literal, $action:expr, reads: [$($reads:tt)*], writes: [$($writes:tt)*] $(,)?) => {
+    ($name:literal, $action:expr, reads: [$($reads:tt)*], writes: [$($writes:tt)*], undo: [$($undo:tt)*] $(,)?) => {
+        $crate::row!(@ $name, $action, [$($reads)*], [$($writes)*],
+            $crate::action_row::Undoing::By($crate::permissions![$($undo)*]))
+    };
+    ($name:literal, $action:expr, reads: [$($reads:tt)*], writes: [$($writes:tt)*], not_undoable: $why:expr $(,)?) => {
+        $crate::row!(@ $name, $action, [$($reads)*], [$($writes)*], $crate::action_row::Undoing::Not($why))
+    };
+    (@ $name:literal, $action:expr, [$($reads:tt)*], [$($writes:tt)*], $undo:expr) => {
         $crate::action_row::Row {
             name: $name,
             reads: $crate::permissions![$($reads)*],
             writes: $crate::permissions![$($writes)*],
+            undo: $undo,
             run: |member, order| Box::pin($crate::runner::run(&$action, member, order)),
+            #[cfg(test)]
+            probe: |state, order| $crate::runner::tests::probe(&$action, state, order),
         }
     };
 }

@@ -3,15 +3,22 @@
 use std::{borrow::Cow, time::Duration};
 
 use aws_config::SdkConfig;
+use jiff::Timestamp;
 use orgkeeper_shared::{
     aws::CallCounter,
     lambda::{Error, Function, Invocation, NamedError, telemetry::Metrics},
-    remediation::{control::control, order::Order, report::Report, target::Target},
+    remediation::{
+        control::control,
+        order::{Order, Task},
+        report::{Outcome, Report},
+        target::Target,
+    },
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    action_row::Undoing,
     actions::{
         self,
         trail_bucket::{self, is_of_a_trail, of_trail},
@@ -40,7 +47,7 @@ impl Remediator {
         Self { sdk }
     }
 
-    /// Carries out an order, until then at the latest.
+    /// Carries out an order that began at `now`, until then at the latest.
     ///
     /// # Errors
     /// If the order is none of ours, or a call failed for a reason that passes.
@@ -48,9 +55,10 @@ impl Remediator {
         &self,
         order: &Order,
         calls: &CallCounter,
+        now: Timestamp,
         until: Instant,
     ) -> Result<Report, NamedError> {
-        let work = timeout_at(until, self.within(order, calls, until));
+        let work = timeout_at(until, self.within(order, calls, now, until));
         work.await.unwrap_or_else(|_| {
             Err(NamedError {
                 name: "Unavailable",
@@ -63,6 +71,7 @@ impl Remediator {
         &self,
         order: &Order,
         calls: &CallCounter,
+        now: Timestamp,
         until: Instant,
     ) -> Result<Report, NamedError> {
         let refused = |message: &str| NamedError {
@@ -73,6 +82,15 @@ impl Remediator {
         let row = actions::of(&order.action)
             .filter(|row| row.name == control.action)
             .ok_or_else(|| refused("the control has another action"))?;
+        if order.undo.is_some() != (order.task == Task::Undo) {
+            return Err(refused("only an undo has the states of a fix"));
+        }
+        if let (Task::Undo, Undoing::Not(reason)) = (order.task, row.undo) {
+            return Ok(Report {
+                reason: Some(reason.to_owned()),
+                ..Report::of(Outcome::NotUndoable)
+            });
+        }
         order
             .target
             .check(control)
@@ -81,7 +99,7 @@ impl Remediator {
         let until = until.checked_sub(TO_REPORT).unwrap_or(until);
         let member = async |target: &Target, policy: Value| {
             let target = target.clone();
-            Member::connect(&self.sdk, calls, target, &policy, SESSION, until).await
+            Member::connect(&self.sdk, calls, target, &policy, SESSION, (now, until)).await
         };
         let mut order = Cow::Borrowed(order);
         if is_of_a_trail(control, &order.target) {
@@ -116,7 +134,7 @@ impl Function for Remediator {
         let calls = CallCounter::default();
         let began = invocation.now;
         let until = Instant::now() + invocation.time_to_work();
-        let report = self.carry_out(&order, &calls, until).await;
+        let report = self.carry_out(&order, &calls, began, until).await;
         let calls = calls.take();
         Metrics::of(FUNCTION)
             .calls(calls)
@@ -150,7 +168,7 @@ mod tests {
         runtime_components::RuntimeComponents,
     };
     use aws_smithy_types::config_bag::ConfigBag;
-    use orgkeeper_shared::remediation::{order::Task, report::Outcome};
+    use orgkeeper_shared::remediation::order::Undo;
     use orgkeeper_tests::wire::{Answer, Call, Wire};
     use serde_json::json;
 
@@ -218,7 +236,12 @@ mod tests {
         .unwrap();
         let remediator = Remediator::new(wire.sdk_config().await);
         let report = remediator
-            .carry_out(order, &CallCounter::default(), soon())
+            .carry_out(
+                order,
+                &CallCounter::default(),
+                Timestamp::UNIX_EPOCH,
+                soon(),
+            )
             .await;
         let calls = wire.calls().into_iter().map(|call| call.operation);
         (report, calls.collect())
@@ -255,15 +278,17 @@ mod tests {
         (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no permissions boundary allows the dynamodb:UpdateTable action"), Outcome::Blocked, "permissions boundary of the role"),
         (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable with an explicit deny in a permissions boundary"), Outcome::Blocked, "permissions boundary of the role"),
         (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no identity-based policy allows the dynamodb:UpdateTable action"), Outcome::Blocked, "update infra/member-account.yaml"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable on resource: t with an explicit deny in an identity-based policy"), Outcome::Blocked, "that was added to the role"),
+        (WRITE, Refusal(Protocol::Json, 400, "LimitExceeded", ""), Outcome::Blocked, "a quota of the account is reached"),
         (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable because no session policy allows the dynamodb:UpdateTable action"), Outcome::Blocked, "fault of orgkeeper"),
         (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", "User: u is not authorized to perform: dynamodb:UpdateTable with an explicit deny in a resource-based policy"), Outcome::Blocked, "policy of the resource itself"),
         // Without a reason, as some services answer.
-        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", ""), Outcome::Blocked, "AWS denies the call UpdateTable"),
+        (WRITE, Refusal(Protocol::Json, 400, "AccessDeniedException", ""), Outcome::Blocked, "does not say why: update infra/member-account.yaml there"),
         (WRITE, Refusal(Protocol::Json, 400, "ValidationException", "no"), Outcome::Blocked, "AWS refused the call"),
         (READ, Refusal(Protocol::Json, 400, "ResourceNotFoundException", "no such table"), Outcome::NotApplicable, "does not exist any more"),
         (WRITE, Refusal(Protocol::Json, 400, "ResourceNotFoundException", "no such table"), Outcome::NotApplicable, "does not exist any more"),
         (READ, Refusal(Protocol::Json, 400, "UnrecognizedClientException", "The security token included in the request is invalid."), Outcome::Blocked, "the Region is not enabled"),
-        (READ, Refusal(Protocol::Json, 400, "SubscriptionRequiredException", ""), Outcome::Blocked, "the Region is not enabled"),
+        (READ, Refusal(Protocol::Json, 400, "SubscriptionRequiredException", ""), Outcome::Blocked, "cannot use the service"),
     ];
 
     #[tokio::test]
@@ -319,7 +344,7 @@ mod tests {
                 group,
                 "DescribeSecurityGroups",
                 Refusal(Protocol::Ec2, 401, "OptInRequired", ""),
-                off,
+                "cannot use the service",
             ),
             (
                 "EC2.2",
@@ -444,7 +469,7 @@ mod tests {
         let soon = Instant::now() + Duration::from_millis(200);
         let order = order("DynamoDB.6", TABLE);
         let calls = CallCounter::default();
-        let work = remediator.carry_out(&order, &calls, soon);
+        let work = remediator.carry_out(&order, &calls, Timestamp::UNIX_EPOCH, soon);
         assert_eq!(work.await.unwrap_err().name, "Unavailable");
     }
 
@@ -465,6 +490,8 @@ mod tests {
             with(|order| "*".clone_into(&mut order.target.resource)),
             with(|order| order.target.resource.push('*')),
             with(|order| TRAIL.clone_into(&mut order.target.resource)),
+            with(|order| order.task = Task::Undo),
+            with(|order| order.undo = Some(states())),
         ] {
             let none = |call: &Call| panic!("{}", call.operation);
             let refusal = Refusal(Protocol::Query, 400, "None", "");
@@ -472,6 +499,52 @@ mod tests {
             assert_eq!(report.unwrap_err().name, "Refused", "{order:?}");
             assert!(calls.is_empty());
         }
+    }
+
+    fn states() -> Undo {
+        Undo {
+            before: json!({ "DeletionProtectionEnabled": false }),
+            after: json!({ "DeletionProtectionEnabled": true }),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_undo_has_a_session_that_cannot_fix_and_restores_the_state() {
+        let updates = AtomicUsize::new(0);
+        let wire = Wire::start(move |call| match call.operation.as_str() {
+            "AssumeRole" => session(1),
+            "UpdateTable" => {
+                updates.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(call.body["DeletionProtectionEnabled"], false);
+                Answer::ok(json!({}))
+            }
+            _ => {
+                let protected = updates.load(Ordering::Relaxed) == 0;
+                Answer::ok(json!({ "Table": { "DeletionProtectionEnabled": protected } }))
+            }
+        })
+        .await
+        .unwrap();
+        let remediator = Remediator::new(wire.sdk_config().await);
+        let undo = |control, resource| Order {
+            task: Task::Undo,
+            undo: Some(states()),
+            ..order(control, resource)
+        };
+        let calls = CallCounter::default();
+        for expected in [Outcome::Undone, Outcome::AlreadyUndone] {
+            let undo = undo("DynamoDB.6", TABLE);
+            let report = remediator.carry_out(&undo, &calls, Timestamp::UNIX_EPOCH, soon());
+            assert_eq!(report.await.unwrap().outcome, expected);
+        }
+        // What cannot be undone needs no call.
+        drop(wire.take_calls());
+        let undo = undo("CloudTrail.1", "AWS::::Account:111122223333");
+        let report = remediator.carry_out(&undo, &calls, Timestamp::UNIX_EPOCH, soon());
+        let report = report.await.unwrap();
+        assert_eq!(report.outcome, Outcome::NotUndoable);
+        assert!(report.reason.unwrap().contains("stop-logging"));
+        assert!(wire.calls().is_empty());
     }
 
     /// Counts who asks it for credentials.
@@ -517,7 +590,12 @@ mod tests {
                 ..order("DynamoDB.6", TABLE)
             };
             let report = remediator
-                .carry_out(&order, &CallCounter::default(), soon())
+                .carry_out(
+                    &order,
+                    &CallCounter::default(),
+                    Timestamp::UNIX_EPOCH,
+                    soon(),
+                )
                 .await
                 .unwrap();
             assert_eq!(report.outcome, Outcome::Fixed);
@@ -570,7 +648,12 @@ mod tests {
         let remediator = Remediator::new(wire.sdk_config().await);
         let order = order("CloudTrail.7", TRAIL);
         let report = remediator
-            .carry_out(&order, &CallCounter::default(), soon())
+            .carry_out(
+                &order,
+                &CallCounter::default(),
+                Timestamp::UNIX_EPOCH,
+                soon(),
+            )
             .await
             .unwrap();
         assert_eq!(report.outcome, Outcome::Fixed, "{report:?}");

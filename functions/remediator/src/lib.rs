@@ -4,7 +4,8 @@
 //! * [`action`]: what an action is: read, plan, apply. [`actions`]: all of them, a file for each family of controls and
 //!   one row for each action in [`actions::ACTIONS`].
 //! * [`action_row`]: an action in that table.
-//! * [`runner`]: the same steps for every action: read, plan, apply, read back.
+//! * [`runner`]: the same steps for every action: read, plan, apply, read back; and back again in an undo. [`undo`]: how
+//!   the states of a fix are compared then.
 //! * [`permission`]: the permissions that an action declares; [`session_policy`]: the policy that its calls are made with;
 //!   [`member_policy`]: the policy of the role in member accounts.
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
@@ -18,6 +19,8 @@ pub mod action_row;
 pub mod actions;
 pub mod calls;
 pub mod cis_filters;
+#[cfg(test)]
+mod fuzz;
 pub mod handler;
 pub mod member;
 pub mod member_policy;
@@ -31,3 +34,4 @@ pub mod runner;
 pub mod security_group_rule;
 pub mod selectors;
 pub mod session_policy;
+pub mod undo;

@@ -3,6 +3,7 @@
 use std::{any::Any, cell::RefCell, rc::Rc};
 
 use aws_config::{Region, SdkConfig, identity::IdentityCache, sts::AssumeRoleProvider};
+use jiff::Timestamp;
 use orgkeeper_shared::{aws::CallCounter, remediation::target::Target};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -23,13 +24,16 @@ pub struct Member {
     pub target: Target,
     /// When everything has to be done.
     pub until: Instant,
+    /// When the order began.
+    pub now: Timestamp,
     /// See [`once`](Self::once).
     found: RefCell<Option<Rc<dyn Any>>>,
 }
 
 impl Member {
     /// Prepares the credentials; the role is assumed at the first call, at the STS endpoint of the remediator's own
-    /// Region: the one of another Region may be off. `policy` is the session policy. The credentials are cached for
+    /// Region: the one of another Region may be off. `policy` is the session policy; the
+    /// order begins and ends at these times. The credentials are cached for
     /// this order alone: no other one is served by them, and an execution environment does not gather them.
     pub async fn connect(
         sdk: &SdkConfig,
@@ -37,7 +41,7 @@ impl Member {
         target: Target,
         policy: &Value,
         session_name: &str,
-        until: Instant,
+        (now, until): (Timestamp, Instant),
     ) -> Self {
         let role = format!(
             "arn:{}:iam::{}:role/{ROLE}",
@@ -63,6 +67,7 @@ impl Member {
             calls: calls.clone(),
             target,
             until,
+            now,
             found: RefCell::default(),
         }
     }
@@ -75,6 +80,7 @@ impl Member {
             calls: CallCounter::default(),
             target,
             until: Instant::now() + std::time::Duration::from_mins(1),
+            now: Timestamp::UNIX_EPOCH,
             found: RefCell::default(),
         }
     }
@@ -91,6 +97,7 @@ impl Member {
             calls: self.calls.clone(),
             target: self.target.clone(),
             until: self.until,
+            now: self.now,
             found: self.found.clone(),
         }
     }

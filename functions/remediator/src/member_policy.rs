@@ -1,9 +1,10 @@
 //! The policy of the role in member accounts (`infra/member-account.yaml`): the permissions of all actions, on every
-//! resource that an order can name. A session has the part of it that its own order needs.
+//! resource that an order can name. A session has the part of it that its own order needs. What can grant any right is in
+//! a policy of its own, which an account has only if it opts in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orgkeeper_shared::remediation::control::{CONTROLS, Form};
+use orgkeeper_shared::remediation::control::{CONTROLS, Form, TRAIL};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -14,11 +15,24 @@ use crate::{
 /// Condition keys with their values.
 type Conditions = BTreeMap<&'static str, String>;
 
+/// Actions whose permissions can give anybody any right.
+const OPT_IN: &[&str] = &["iam-user-policies"];
+
 /// The policy in an account.
 #[must_use]
 pub fn member_policy(partition: &str, account: &str) -> Value {
+    policy(declared(false), partition, account)
+}
+
+/// The policy in an account that has opted in (the template's parameter `UserPolicies`), besides the other one.
+#[must_use]
+pub fn opt_in_policy(partition: &str, account: &str) -> Value {
+    policy(declared(true), partition, account)
+}
+
+fn policy(declared: Vec<Declared>, partition: &str, account: &str) -> Value {
     let mut of_actions: BTreeMap<(&str, Conditions), BTreeSet<String>> = BTreeMap::new();
-    for (permission, forms) in declared() {
+    for (permission, forms) in declared {
         let conditions = permission.only_if.iter();
         let conditions = conditions.map(|(key, value)| (*key, anywhere(value, partition, account)));
         let resources = of_actions
@@ -59,16 +73,20 @@ pub fn member_policy(partition: &str, account: &str) -> Value {
 
 const RESOURCE: &str = "{resource}";
 
-/// Every permission, with the forms of the resources that its orders are about.
-fn declared() -> Vec<(&'static Permission, BTreeSet<Form>)> {
-    let of_actions = actions::all().flat_map(|row| {
+/// A permission, with the forms of the resources that its orders are about.
+type Declared = (&'static Permission, BTreeSet<Form>);
+
+/// Every permission of the actions that accounts opt in to, or of the others.
+fn declared(opt_in: bool) -> Vec<Declared> {
+    let rows = actions::all().filter(|row| OPT_IN.contains(&row.name) == opt_in);
+    let of_actions = rows.flat_map(|row| {
         let controls = CONTROLS.iter().filter(|it| it.action == row.name);
         let forms: BTreeSet<Form> = controls.map(|control| control.form).collect();
-        let permissions = row.reads.iter().chain(row.writes);
+        let permissions = row.all_permissions();
         permissions.map(move |permission| (permission, forms.clone()))
     });
-    let trails: BTreeSet<Form> = CONTROLS.iter().filter_map(|it| it.also).collect();
-    let of_trails = trail_bucket::READS.iter().map(|it| (it, trails.clone()));
+    let of_trails = trail_bucket::READS.iter().filter(|_| !opt_in);
+    let of_trails = of_trails.map(|it| (it, BTreeSet::from([TRAIL])));
     of_actions.chain(of_trails).collect()
 }
 
@@ -78,6 +96,14 @@ fn of_form(form: Form, partition: &str, account: &str) -> Vec<String> {
         Form::Account => vec!["*".to_owned()],
         // A bucket's ARN has neither account nor Region.
         Form::Arn { service: "s3", .. } => vec![format!("arn:{partition}:s3:::*")],
+        // One of IAM has no Region.
+        Form::Arn {
+            service: "iam",
+            kinds,
+        } => kinds
+            .iter()
+            .map(|kind| format!("arn:{partition}:iam::{account}:{kind}*"))
+            .collect(),
         Form::Arn { service, kinds } => kinds
             .iter()
             .map(|kind| format!("arn:{partition}:{service}:*:{account}:{kind}*"))
@@ -91,6 +117,7 @@ fn anywhere(text: &str, partition: &str, account: &str) -> String {
         .replace("{account}", account)
         .replace("{region}", "*")
         .replace("{name}", "*")
+        .replace("{leaf}", "*")
 }
 
 /// The resources that no other one includes.
@@ -184,73 +211,105 @@ mod tests {
     fn the_role_in_member_accounts_allows_what_the_actions_call_where_they_call_it() {
         let template = Template::load("infra/member-account.yaml").unwrap();
         let role = template.resource("Remediation").unwrap();
-        let expected = member_policy(PARTITION, ACCOUNT);
-        let mut policy = plain(&role["Properties"]["Policies"][0]["PolicyDocument"]);
-        for statement in policy["Statement"].as_array_mut().unwrap() {
-            if statement["Action"].is_string() {
-                statement["Action"] = json!([statement["Action"].take()]);
-            }
-        }
-        assert!(
-            policy == expected,
-            "infra/member-account.yaml differs from the actions' rows; its statements should be:\n{}",
-            as_yaml(&expected)
-        );
         let policies = role["Properties"]["Policies"].as_array().unwrap();
         assert_eq!(policies.len(), 1);
         assert!(role["Properties"]["ManagedPolicyArns"].is_null());
+        let opted_in = template.resource("RemediationOfUserPolicies").unwrap();
+        assert_eq!(opted_in["Condition"], "WithUserPolicies");
+        let mut wrong = String::new();
+        for (found, expected) in [
+            (&policies[0], member_policy(PARTITION, ACCOUNT)),
+            (&opted_in["Properties"], opt_in_policy(PARTITION, ACCOUNT)),
+        ] {
+            let mut policy = plain(&found["PolicyDocument"]);
+            for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
+                if statement["Action"].is_string() {
+                    statement["Action"] = json!([statement["Action"].take()]);
+                }
+            }
+            if policy != expected {
+                write!(wrong, "\nstatements should be:\n{}", as_yaml(&expected)).unwrap();
+            }
+        }
+        assert!(
+            wrong.is_empty(),
+            "infra/member-account.yaml differs from the actions' rows{wrong}"
+        );
     }
 
-    /// IAM takes 10,240 characters as the policies inside a role.
+    /// IAM takes 10,240 characters as the policies inside a role, and 6,144 as a policy of its own.
     #[test]
     fn the_policy_is_short_enough() {
-        let length = member_policy("aws-us-gov", "111122223333")
-            .to_string()
-            .len();
-        assert!(length <= 10_240, "{length}");
+        for (policy, most) in [
+            (member_policy("aws-us-gov", "111122223333"), 10_240),
+            (opt_in_policy("aws-us-gov", "111122223333"), 6_144),
+        ] {
+            let length = policy.to_string().len();
+            assert!(length <= most, "{length}");
+        }
     }
 
-    /// What an action may do to roles, and the condition that limits it besides the role's ARN.
+    /// What an action may do that grants permissions: to one role, or of one policy.
     const GRANTS: &[(&str, Option<&str>)] = &[
+        ("iam:AttachGroupPolicy", Some("iam:PolicyARN")),
         ("iam:AttachRolePolicy", Some("iam:PolicyARN")),
+        ("iam:AttachUserPolicy", Some("iam:PolicyARN")),
         ("iam:CreateRole", None),
         ("iam:CreateServiceLinkedRole", None),
         ("iam:PassRole", Some("iam:PassedToService")),
         ("iam:PutRolePolicy", None),
+    ];
+    /// What takes permissions or credentials away, or gives back what was taken.
+    const TAKES: &[&str] = &[
+        "iam:DeleteLoginProfile",
+        "iam:DeleteServerCertificate",
+        "iam:DetachGroupPolicy",
+        "iam:DetachRolePolicy",
+        "iam:DetachUserPolicy",
+        "iam:UpdateAccessKey",
     ];
     /// Calls that change something and that IAM knows no resource for (service authorization reference).
     const WITHOUT_RESOURCE: &[&str] = &[
         "config:PutConfigurationRecorder",
         "config:PutDeliveryChannel",
         "config:StartConfigurationRecorder",
+        "ec2:DisableEbsEncryptionByDefault",
         "ec2:EnableEbsEncryptionByDefault",
         "guardduty:CreateDetector",
+        "iam:DeleteAccountPasswordPolicy",
         "iam:UpdateAccountPasswordPolicy",
         "kms:CreateKey",
         "s3:PutAccountPublicAccessBlock",
     ];
 
     #[test]
-    fn what_grants_permissions_is_limited_to_one_role() {
+    fn what_grants_permissions_is_limited_to_one_role_or_policy() {
         let is_read =
             |action: &str| action.starts_with("iam:Get") || action.starts_with("iam:List");
-        let of_iam = actions::permissions().filter(|permission| {
+        let of_iam = declared(false).into_iter().filter(|(permission, _)| {
             let action = permission.action;
             action.starts_with("iam:") && !is_read(action) && !WITHOUT_RESOURCE.contains(&action)
         });
         let mut seen = BTreeSet::new();
-        for permission in of_iam {
+        for (permission, _) in of_iam {
             let action = permission.action;
+            seen.insert(action);
+            if TAKES.contains(&action) {
+                continue;
+            }
             let known = GRANTS.iter().find(|(name, _)| *name == action);
             let (_, condition) = known.unwrap_or_else(|| panic!("{action} is not known"));
             let role = permission
                 .on
                 .strip_prefix("arn:{partition}:iam::{account}:role/");
-            let named =
-                role.is_some_and(|name| !name.is_empty() && !name.contains(['*', '{', '?']));
+            let is_named = |name: &str| !name.is_empty() && !name.contains(['*', '{', '?']);
+            let of_one_policy = permission.only_if.iter().any(|(key, policy)| {
+                let policy = policy.strip_prefix("arn:{partition}:iam::aws:policy/");
+                *key == "iam:PolicyARN" && policy.is_some_and(is_named)
+            });
             assert!(
-                named,
-                "{action} on {} is not limited to one role",
+                role.is_some_and(is_named) || of_one_policy,
+                "{action} on {} is limited neither to one role nor to one policy",
                 permission.on
             );
             let conditions: Vec<_> = permission.only_if.iter().map(|(key, _)| *key).collect();
@@ -260,14 +319,22 @@ mod tests {
                 "{action} on {}",
                 permission.on
             );
-            seen.insert(action);
         }
-        assert_eq!(seen.len(), GRANTS.len());
+        assert_eq!(seen.len(), GRANTS.len() + TAKES.len(), "{seen:?}");
+    }
+
+    #[test]
+    fn what_an_account_opts_in_to_is_limited_to_users_and_their_own_groups() {
+        for (permission, _) in declared(true) {
+            let of_user = permission.on == RESOURCE;
+            let of_group = permission.on == "arn:{partition}:iam::{account}:group/orgkeeper-{leaf}";
+            assert!(of_user || of_group, "{permission:?}");
+        }
     }
 
     #[test]
     fn what_changes_something_names_a_resource_where_iam_knows_one() {
-        let writes = actions::all().flat_map(|row| row.writes);
+        let writes = actions::all().flat_map(|row| row.writes.iter().chain(row.undo.permissions()));
         let unlimited: BTreeSet<&str> = writes
             .filter(|permission| permission.on == "*")
             .map(|permission| permission.action)

@@ -45,6 +45,7 @@ pub(crate) mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
                 .collect(),
+            undo: None,
         }
     }
 

@@ -8,7 +8,7 @@ pub struct Permission {
     /// The action, such as `ec2:RevokeSecurityGroupIngress`.
     pub action: &'static str,
     /// What it is allowed on: an ARN, or `*` where IAM knows no resource for the action. `{resource}`, `{name}`,
-    /// `{partition}`, `{account}` and `{region}` stand for those of the order.
+    /// `{leaf}` (the name without the path before it), `{partition}`, `{account}` and `{region}` stand for those of the order.
     pub on: &'static str,
     /// Condition keys and the one value that each has to have, with the same placeholders.
     pub only_if: &'static [(&'static str, &'static str)],
@@ -31,6 +31,7 @@ impl Permission {
 fn filled(text: &str, target: &Target) -> String {
     text.replace("{resource}", &target.resource)
         .replace("{name}", target.name())
+        .replace("{leaf}", target.leaf())
         .replace("{partition}", target.partition())
         .replace("{account}", target.account.as_str())
         .replace("{region}", &target.region)

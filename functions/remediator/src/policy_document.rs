@@ -54,6 +54,15 @@ impl Serialize for PolicyText {
     }
 }
 
+impl<'de> Deserialize<'de> for PolicyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) => Self(text),
+            value => Self(value.to_string()),
+        })
+    }
+}
+
 /// A policy in parts. What is not changed keeps its text and its place.
 #[derive(Clone, Debug)]
 pub struct PolicyDocument {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Ports from `first` to `last`, both included. Its text is `22`, `8000-8100` or `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,6 +10,9 @@ pub struct Ports {
     first: u16,
     last: u16,
 }
+
+/// The text for every port.
+const EVERY: &str = "all";
 
 /// A text that names no ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +86,7 @@ impl Ports {
 impl fmt::Display for Ports {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.first, self.last) {
-            (0, u16::MAX) => formatter.write_str("all"),
+            (0, u16::MAX) => formatter.write_str(EVERY),
             (first, last) if first == last => write!(formatter, "{first}"),
             (first, last) => write!(formatter, "{first}-{last}"),
         }
@@ -93,6 +96,16 @@ impl fmt::Display for Ports {
 impl Serialize for Ports {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == EVERY {
+            return Ok(Self::ALL);
+        }
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a failed call in a member account means: whether the order is retried, or what is reported.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{
@@ -47,54 +47,148 @@ pub fn incomplete(
     }
 }
 
+/// A reason for which nothing was changed, and what somebody can do.
+#[derive(Debug)]
+struct Remedy {
+    what: &'static str,
+    remedy: &'static str,
+}
+
+const fn remedy(what: &'static str, remedy: &'static str) -> Remedy {
+    Remedy { what, remedy }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.what, self.remedy)
+    }
+}
+
+const FAULT: Remedy = remedy(
+    "the session policy of orgkeeper's action does not allow it",
+    "please report this as a fault of orgkeeper",
+);
+
 /// Words in a denial, what decided it, and what somebody can do. The first that fits counts ("Troubleshoot access
 /// denied error messages" in IAM's user guide).
-const DENIALS: &[(&str, &str)] = &[
+const DENIALS: &[(&str, Remedy)] = &[
     (
         "service control policy",
-        "a service control policy of the organization denies it: exempt the role OrgkeeperRemediation there, or the \
-         resource in the playbook",
+        remedy(
+            "a service control policy of the organization denies it",
+            "exempt the role OrgkeeperRemediation there, or the resource in the playbook",
+        ),
     ),
     (
         "resource control policy",
-        "a resource control policy of the organization denies it: exempt the role OrgkeeperRemediation there, or the \
-         resource in the playbook",
+        remedy(
+            "a resource control policy of the organization denies it",
+            "exempt the role OrgkeeperRemediation there, or the resource in the playbook",
+        ),
     ),
     (
         "permissions boundary",
-        "the permissions boundary of the role OrgkeeperRemediation does not allow it",
+        remedy(
+            "the permissions boundary of the role OrgkeeperRemediation does not allow it",
+            "extend the boundary, or exempt the account in the playbook",
+        ),
     ),
+    // A policy that was public is to be restored.
     (
-        "session policy",
-        "the session policy of orgkeeper's action does not allow it: please report this as a fault of orgkeeper",
+        "BlockPublicPolicy",
+        remedy(
+            "the bucket or its account blocks public policies",
+            "undo the fix of that block first (S3.1, S3.8)",
+        ),
     ),
+    ("session policy", FAULT),
     // As some services write it.
-    (
-        "sessions policy",
-        "the session policy of orgkeeper's action does not allow it: please report this as a fault of orgkeeper",
-    ),
+    ("sessions policy", FAULT),
     (
         "sts:AssumeRole",
-        "the account has no role OrgkeeperRemediation that trusts the remediator: deploy infra/member-account.yaml \
-         there",
+        remedy(
+            "the account has no role OrgkeeperRemediation that trusts the remediator, or is closed",
+            "deploy infra/member-account.yaml there",
+        ),
     ),
     (
         "resource-based policy",
-        "the policy of the resource itself denies it",
+        remedy(
+            "the policy of the resource itself denies it",
+            "allow it there, or exempt the resource in the playbook",
+        ),
     ),
     (
+        "explicit deny in an identity-based policy",
+        remedy(
+            "a policy that was added to the role OrgkeeperRemediation denies it",
+            "remove that policy, or exempt the account in the playbook",
+        ),
+    ),
+    // The session policy allows all that an action declares, so the role is older than the action.
+    (
         "identity-based policy",
-        "the role OrgkeeperRemediation does not allow it: update infra/member-account.yaml there",
+        remedy(
+            "the role OrgkeeperRemediation is older than this version, or the account has not opted in",
+            "update infra/member-account.yaml there; IAM.2 needs its parameter UserPolicies=on",
+        ),
     ),
 ];
-/// Error codes of a Region that is not enabled in the account.
-const REGION_OFF: &[&str] = &[
-    "AuthFailure",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-    "RegionDisabledException",
-    "OptInRequired",
-    "SubscriptionRequiredException",
+/// A denial that does not say what decided it.
+const UNKNOWN_DENIAL: Remedy = remedy(
+    "AWS denies it and does not say why",
+    "update infra/member-account.yaml there; if it is of this version, look for a policy of the organization",
+);
+
+/// Error codes that say what somebody has to do first, whatever they are classified as.
+const CODES: &[(&[&str], Remedy)] = &[
+    (
+        &[
+            "AuthFailure",
+            "InvalidClientTokenId",
+            "RegionDisabledException",
+            "UnrecognizedClientException",
+        ],
+        remedy(
+            "the Region is not enabled in the account",
+            "enable it, or set the account's controls to off in the playbook",
+        ),
+    ),
+    (
+        &["OptInRequired", "SubscriptionRequiredException"],
+        remedy(
+            "the account cannot use the service, or the Region is not enabled",
+            "a new account can after some hours; else enable it, or set the control to off there in the playbook",
+        ),
+    ),
+    (
+        &["DeleteConflict"],
+        remedy(
+            "something still uses it",
+            "take it out of use, then order the fix again",
+        ),
+    ),
+    (
+        &["UnmodifiableEntity"],
+        remedy(
+            "another AWS service keeps it and allows no change",
+            "change it in that service",
+        ),
+    ),
+    (
+        &["LimitExceeded", "LimitExceededException"],
+        remedy(
+            "a quota of the account is reached",
+            "raise it in Service Quotas, then order the fix again",
+        ),
+    ),
+    (
+        &["InvalidTargetBucketForLogging"],
+        remedy(
+            "the bucket for logs does not exist in this Region, or does not let S3 write",
+            "create it, or name another one by the parameter log_bucket",
+        ),
+    ),
 ];
 
 impl Failed {
@@ -102,9 +196,11 @@ impl Failed {
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let error = &self.0;
-        // Some services do not answer it as a denial.
-        if REGION_OFF.iter().any(|code| error.has_code(code)) {
-            return Some(Report::blocked("the Region is not enabled in the account"));
+        let has_one = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
+        let known = CODES.iter().find(|(codes, _)| has_one(codes));
+        // What is to be retried is, whatever its code.
+        if let Some((_, remedy)) = known.filter(|_| !error.retryable()) {
+            return Some(Report::blocked(remedy.to_string()));
         }
         match error.class() {
             AwsErrorClass::NotFound => Some(Report {
@@ -144,8 +240,34 @@ impl Failed {
 fn denial(error: &AwsCallError) -> String {
     let words = error.in_words();
     let known = DENIALS.iter().find(|(sign, _)| words.contains(sign));
-    match known {
-        Some((_, remedy)) => (*remedy).to_owned(),
-        None => format!("AWS denies the call {}", error.operation()),
+    let remedy = known.map_or(&UNKNOWN_DENIAL, |(_, remedy)| remedy);
+    format!("{remedy} ({})", error.operation())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_reason_with_its_remedy() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/remediation.md");
+        let page = fs::read_to_string(page).unwrap();
+        let section = page.split("## When nothing was changed").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let documented: BTreeSet<&str> = section
+            .lines()
+            .filter(|line| line.starts_with("| ") && !line.starts_with("| reason"))
+            .collect();
+        let denials = DENIALS.iter().map(|(_, remedy)| remedy);
+        let codes = CODES.iter().map(|(_, remedy)| remedy);
+        let rows: BTreeSet<String> = denials
+            .chain(codes)
+            .chain([&UNKNOWN_DENIAL])
+            .map(|it| format!("| {} | {} |", it.what, it.remedy))
+            .collect();
+        let rows: BTreeSet<&str> = rows.iter().map(String::as_str).collect();
+        assert_eq!(documented, rows);
     }
 }

@@ -1,11 +1,12 @@
-//! The steps of every order: read, plan, apply, read back.
+//! The steps of every order: read, plan, apply, read back. An undo compares in place of the plan.
 
 use std::time::Duration;
 
 use orgkeeper_shared::remediation::{
-    order::{Order, Task},
+    order::{Order, Task, Undo},
     report::{Outcome, Report},
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::timeout_at;
 
@@ -13,6 +14,7 @@ use crate::{
     action::{Action, Plan},
     member::Member,
     refusal::CallFailed,
+    undo::{differences, is_between},
 };
 
 /// The waits before a changed resource is read again: some services show a change after a second or two.
@@ -22,6 +24,10 @@ const UNTIL_SEEN: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
+
+/// Why a record's states are not enough for an undo.
+const NOT_KEPT: &str = "the record does not have all that is needed to restore the resource exactly: it is of an older \
+                        version, or too long; nothing was changed";
 
 /// Why nothing was read back, where there was no time for it.
 const NO_TIME: &str = "the invocation's time ran out";
@@ -38,7 +44,11 @@ pub async fn run<A: Action>(
     member: &Member,
     order: &Order,
 ) -> Result<Report, CallFailed> {
-    match steps(action, member, order).await {
+    let carried_out = match &order.undo {
+        Some(states) => undo(action, member, order, states).await,
+        None => steps(action, member, order).await,
+    };
+    match carried_out {
         Ok(report) => Ok(report),
         Err(failed) => failed.report().ok_or(failed),
     }
@@ -83,40 +93,108 @@ async fn steps<A: Action>(
         });
     }
     if let Err(failed) = action.apply(member, order, &before, &after).await {
-        // What is known of the resource is kept, also where nothing could be changed.
-        return failed.report().map_or(Err(failed), |refused| {
-            Ok(Report {
-                before: Some(json_of(&before)),
-                ..refused
-            })
-        });
+        return not_changed(failed, &before);
     }
     // From here on a retry would find the resource as it was made, and what it was before would be lost.
-    let read_back = read_back(action, member, order, &after).await;
-    Ok(match read_back {
-        ReadBack::Fixed(state) => Report {
-            after: Some(json_of(&state)),
-            ..report(Outcome::Fixed)
-        },
-        ReadBack::Otherwise(state) => Report {
-            after: Some(json_of(&state)),
-            reason: Some("the calls succeeded, but the resource reads back otherwise".to_owned()),
-            ..report(Outcome::Unconfirmed)
-        },
-        ReadBack::Failed(why) => Report {
-            after: Some(json_of(&after)),
-            reason: Some(format!(
+    let is_fixed =
+        |state: &A::State| *state == after || action.plan(state, order) == Plan::Compliant;
+    let read_back = read_back(action, member, order, is_fixed).await;
+    Ok(changed(read_back, Outcome::Fixed, &before, &after))
+}
+
+/// Restores what was before a fix, if the resource is as the fix left it.
+async fn undo<A: Action>(
+    action: &A,
+    member: &Member,
+    order: &Order,
+    states: &Undo,
+) -> Result<Report, CallFailed> {
+    let (Some(before), Some(left)) = (kept::<A>(&states.before), kept::<A>(&states.after)) else {
+        return Ok(Report {
+            reason: Some(NOT_KEPT.to_owned()),
+            ..Report::of(Outcome::Refused)
+        });
+    };
+    let now = action.read(member, order).await?;
+    let report = |outcome| Report {
+        before: Some(json_of(&now)),
+        ..Report::of(outcome)
+    };
+    let compared = |state: &A::State| action.comparable(json_of(state));
+    let (wanted, left, found) = (compared(&before), compared(&left), compared(&now));
+    if found == wanted {
+        return Ok(report(Outcome::AlreadyUndone));
+    }
+    if !is_between(&wanted, &left, &found) {
+        return Ok(Report {
+            reason: Some("the resource is not as the fix left it: nothing was changed".to_owned()),
+            differences: differences(&left, &found),
+            ..report(Outcome::Refused)
+        });
+    }
+    if let Err(reason) = action.undoable(&now, &before) {
+        return Ok(Report {
+            reason: Some(reason),
+            ..report(Outcome::NotUndoable)
+        });
+    }
+    if let Err(failed) = action.apply(member, order, &now, &before).await {
+        return not_changed(failed, &now);
+    }
+    let is_restored = |state: &A::State| compared(state) == wanted;
+    let read_back = read_back(action, member, order, is_restored).await;
+    Ok(changed(read_back, Outcome::Undone, &now, &before))
+}
+
+/// A state that a record kept; nothing if it lacks something.
+fn kept<A: Action>(state: &Value) -> Option<A::State> {
+    A::State::deserialize(state).ok()
+}
+
+/// The report of calls that failed; what is known of the resource is kept, also where nothing could be changed.
+fn not_changed(failed: CallFailed, before: &impl serde::Serialize) -> Result<Report, CallFailed> {
+    failed.report().map_or(Err(failed), |refused| {
+        Ok(Report {
+            before: Some(json_of(before)),
+            ..refused
+        })
+    })
+}
+
+/// The report of calls that succeeded.
+fn changed<S: serde::Serialize>(
+    read_back: ReadBack<S>,
+    success: Outcome,
+    before: &S,
+    after: &S,
+) -> Report {
+    let report = |outcome, after: &S, reason| Report {
+        before: Some(json_of(before)),
+        after: Some(json_of(after)),
+        reason,
+        ..Report::of(outcome)
+    };
+    match read_back {
+        ReadBack::AsWanted(state) => report(success, &state, None),
+        ReadBack::Otherwise(state) => report(
+            Outcome::Unconfirmed,
+            &state,
+            Some("the calls succeeded, but the resource reads back otherwise".to_owned()),
+        ),
+        ReadBack::Failed(why) => report(
+            Outcome::Unconfirmed,
+            after,
+            Some(format!(
                 "the calls succeeded, but the resource could not be read back: {why}"
             )),
-            ..report(Outcome::Unconfirmed)
-        },
-    })
+        ),
+    }
 }
 
 /// What a changed resource reads back as.
 enum ReadBack<S> {
     /// As it should be.
-    Fixed(S),
+    AsWanted(S),
     /// Otherwise.
     Otherwise(S),
     /// It could not be read, for this reason.
@@ -128,7 +206,7 @@ async fn read_back<A: Action>(
     action: &A,
     member: &Member,
     order: &Order,
-    after: &A::State,
+    is_wanted: impl Fn(&A::State) -> bool,
 ) -> ReadBack<A::State> {
     let mut last = ReadBack::Failed(NO_TIME.to_owned());
     for wait in UNTIL_SEEN {
@@ -140,9 +218,7 @@ async fn read_back<A: Action>(
             break;
         };
         last = match read {
-            Ok(state) if state == *after || action.plan(&state, order) == Plan::Compliant => {
-                return ReadBack::Fixed(state);
-            }
+            Ok(state) if is_wanted(&state) => return ReadBack::AsWanted(state),
             Ok(state) => ReadBack::Otherwise(state),
             Err(failed) => {
                 let why = failed.report().and_then(|refused| refused.reason);
@@ -159,7 +235,7 @@ fn json_of(state: &impl serde::Serialize) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{cell::RefCell, collections::VecDeque};
 
     use aws_config::{BehaviorVersion, SdkConfig};
@@ -169,6 +245,31 @@ mod tests {
 
     use super::*;
     use crate::parameters::tests::account_order;
+
+    /// What follows from a kept state; nothing if it is no state of the action. Everything that is a pure function of a state
+    /// is called.
+    pub(crate) fn probe<A: Action>(
+        action: &A,
+        state: &Value,
+        order: &Order,
+    ) -> Option<Plan<Value>> {
+        let state = kept::<A>(state)?;
+        let again = kept::<A>(&json_of(&state))?;
+        assert_eq!(json_of(&state), json_of(&again), "a record loses something");
+        let _ = action.undoable(&state, &again);
+        let _ = action.comparable(json_of(&state));
+        Some(match action.plan(&state, order) {
+            Plan::Change(after) => {
+                let after = json_of(&after);
+                assert!(kept::<A>(&after).is_some(), "{after} could not be undone");
+                Plan::Change(action.comparable(after))
+            }
+            Plan::Compliant => Plan::Compliant,
+            Plan::NotApplicable(reason) => Plan::NotApplicable(reason),
+            Plan::Blocked(reason) => Plan::Blocked(reason),
+            Plan::Needs(control) => Plan::Needs(control),
+        })
+    }
 
     /// What a call answers: a value, an error's code and words, or nothing within the time.
     #[derive(Clone, Copy)]
@@ -205,6 +306,7 @@ mod tests {
         reads: RefCell<VecDeque<Answer<u8>>>,
         applied: Answer<()>,
         plan: Plan<u8>,
+        no_way_back: Option<&'static str>,
     }
 
     impl Fake {
@@ -213,6 +315,7 @@ mod tests {
                 reads: RefCell::new(reads.iter().copied().collect()),
                 applied,
                 plan: Plan::Change(9),
+                no_way_back: None,
             }
         }
     }
@@ -242,18 +345,39 @@ mod tests {
         async fn apply(
             &self,
             _member: &Member,
-            _order: &Order,
+            order: &Order,
             before: &u8,
             after: &u8,
         ) -> Result<(), CallFailed> {
-            assert_eq!((*before, *after), (1, 9));
+            let there_and_back = match order.task {
+                Task::Undo => (9, 1),
+                _ => (1, 9),
+            };
+            assert_eq!((*before, *after), there_and_back);
             given(self.applied).await
+        }
+
+        fn undoable(&self, _now: &u8, _before: &u8) -> Result<(), String> {
+            self.no_way_back.map_or(Ok(()), |why| Err(why.to_owned()))
         }
     }
 
     async fn run_as(fake: &Fake, task: Task) -> Result<Report, CallFailed> {
+        let states = Undo {
+            before: json!(1),
+            after: json!(9),
+        };
+        carried_out(fake, task, (task == Task::Undo).then_some(states)).await
+    }
+
+    async fn carried_out(
+        fake: &Fake,
+        task: Task,
+        undo: Option<Undo>,
+    ) -> Result<Report, CallFailed> {
         let order = Order {
             task,
+            undo,
             ..account_order("EC2.7", &[])
         };
         let sdk = SdkConfig::builder()
@@ -389,6 +513,77 @@ mod tests {
             is(&report, outcome, Some(1), None);
             assert_eq!(report.reason.as_deref(), reason);
             assert_eq!(report.needs.as_deref(), needs);
+        }
+    }
+
+    async fn undone(reads: &[Answer<u8>], applied: Answer<()>) -> Result<Report, CallFailed> {
+        run_as(&Fake::new(reads, applied), Task::Undo).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_undo_restores_what_was_before_exactly() {
+        for reads in [
+            &[Is(9), Is(1)][..],
+            &[Is(9), Is(9), error(THROTTLED), Is(1)],
+        ] {
+            let report = undone(reads, Is(())).await.unwrap();
+            is(&report, Outcome::Undone, Some(9), Some(1));
+            assert_eq!(report.reason, None);
+        }
+        // Compliant is not enough.
+        let report = undone(&[Is(9), Is(8)], Is(())).await.unwrap();
+        is(&report, Outcome::Unconfirmed, Some(9), Some(8));
+        let report = undone(&[Is(9), error(SCP)], Is(())).await.unwrap();
+        is(&report, Outcome::Unconfirmed, Some(9), Some(1));
+    }
+
+    #[tokio::test]
+    async fn an_undo_changes_nothing_that_is_not_as_the_fix_left_it() {
+        let report = undone(&[Is(1), error(SCP)], NOT).await.unwrap();
+        is(&report, Outcome::AlreadyUndone, Some(1), None);
+        let report = undone(&[Is(8), error(SCP)], NOT).await.unwrap();
+        is(&report, Outcome::Refused, Some(8), None);
+        let [difference] = &report.differences[..] else {
+            panic!("{report:?}");
+        };
+        assert_eq!(difference.left, Some(json!(9)));
+        assert_eq!(difference.now, Some(json!(8)));
+        let fake = Fake {
+            no_way_back: Some("by hand"),
+            ..Fake::new(&[Is(9), error(SCP)], NOT)
+        };
+        let report = run_as(&fake, Task::Undo).await.unwrap();
+        is(&report, Outcome::NotUndoable, Some(9), None);
+        assert_eq!(report.reason.as_deref(), Some("by hand"));
+    }
+
+    #[tokio::test]
+    async fn an_undo_of_a_record_that_lacks_something_reads_nothing() {
+        for (before, after) in [
+            (json!({ "Old": true }), json!(9)),
+            (json!(1), json!("… (cut)")),
+            (json!(null), json!(9)),
+            (json!(1), json!(-9)),
+        ] {
+            let fake = Fake::new(&[error(SCP)], NOT);
+            let states = Undo { before, after };
+            let report = carried_out(&fake, Task::Undo, Some(states)).await.unwrap();
+            is(&report, Outcome::Refused, None, None);
+            assert!(report.reason.unwrap().contains("nothing was changed"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_undo_is_reported_and_what_passes_is_retried() {
+        for (reads, applied, outcome) in [
+            (&[error(SCP)][..], NOT, Some(Outcome::Blocked)),
+            (&[error(GONE)], NOT, Some(Outcome::NotApplicable)),
+            (&[error(THROTTLED)], NOT, None),
+            (&[Is(9)], error(SCP), Some(Outcome::Blocked)),
+            (&[Is(9)], error(THROTTLED), None),
+        ] {
+            let report = undone(reads, applied).await;
+            assert_eq!(report.ok().map(|it| it.outcome), outcome);
         }
     }
 }

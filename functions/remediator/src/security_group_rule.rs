@@ -1,7 +1,9 @@
 //! Rules of a security group, and which of them a control calls open.
 
+use std::collections::BTreeMap;
+
 use orgkeeper_shared::remediation::order::Parameters;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ports::{NoPorts, Ports};
 
@@ -11,7 +13,7 @@ pub const ANY_IPV4: &str = "0.0.0.0/0";
 pub const ANY_IPV6: &str = "::/0";
 
 /// Which way a rule lets traffic pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Into the group.
@@ -21,7 +23,7 @@ pub enum Direction {
 }
 
 /// A rule of a security group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Rule {
     /// `sgr-…`.
@@ -30,13 +32,101 @@ pub struct Rule {
     pub direction: Direction,
     /// `tcp`, `udp`, `icmp`, a number, or `-1` for every protocol.
     pub protocol: String,
-    /// The ports.
+    /// The ports; all of them where the protocol has none.
     pub ports: Ports,
+    /// What ICMP has in place of ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_types: Option<MessageTypes>,
     /// A range of addresses, another group, or a prefix list. The destination, if the direction is egress.
     pub source: String,
+    /// The account of another group, if it is another account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_owner: Option<String>,
     /// What people wrote about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A type and a code of ICMP messages, as EC2 has them in place of ports; -1 is every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MessageTypes {
+    /// The type.
+    pub r#type: i32,
+    /// The code.
+    pub code: i32,
+}
+
+/// Protocols with messages in place of ports.
+const WITH_MESSAGES: &[&str] = &["icmp", "1", "icmpv6", "58"];
+
+impl MessageTypes {
+    /// What a rule of EC2 says, if its protocol has messages.
+    #[must_use]
+    pub fn of(protocol: &str, from: Option<i32>, to: Option<i32>) -> Option<Self> {
+        WITH_MESSAGES.contains(&protocol).then(|| Self {
+            r#type: from.unwrap_or(-1),
+            code: to.unwrap_or(-1),
+        })
+    }
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A range of IPv4 addresses.
+    Ipv4,
+    /// A range of IPv6 addresses.
+    Ipv6,
+    /// A prefix list.
+    PrefixList,
+    /// Another security group.
+    Group,
+}
+
+impl Rule {
+    /// Whether another rule says the same, whatever its id.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        *self
+            == Self {
+                id: self.id.clone(),
+                ..other.clone()
+            }
+    }
+
+    /// What its source is.
+    #[must_use]
+    pub fn kind_of_source(&self) -> Source {
+        match self.source.as_str() {
+            source if source.contains(':') => Source::Ipv6,
+            source if source.contains('/') => Source::Ipv4,
+            source if source.starts_with("pl-") => Source::PrefixList,
+            _ => Source::Group,
+        }
+    }
+
+    /// Whether it says all that EC2 needs to write it again: older records lack the types of messages.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.message_types.is_some() || !WITH_MESSAGES.contains(&self.protocol.as_str())
+    }
+
+    /// The range as EC2 takes it: ports, a type and a code, or nothing.
+    #[must_use]
+    pub fn range(&self) -> (Option<i32>, Option<i32>) {
+        match (self.message_types, Transport::of(&self.protocol)) {
+            (Some(types), _) => (Some(types.r#type), Some(types.code)),
+            (None, Transport::Tcp | Transport::Udp) => (
+                Some(self.ports.first().into()),
+                Some(self.ports.last().into()),
+            ),
+            (None, Transport::All | Transport::Other) => (None, None),
+        }
+    }
 }
 
 /// What a control calls open.
@@ -179,8 +269,11 @@ mod tests {
             direction: Direction::Ingress,
             protocol: protocol.to_owned(),
             ports: Ports::of_rule(Some(ports.0), Some(ports.1)),
+            message_types: MessageTypes::of(protocol, Some(ports.0), Some(ports.1)),
             source: source.to_owned(),
+            source_owner: None,
             description: None,
+            tags: BTreeMap::new(),
         }
     }
 

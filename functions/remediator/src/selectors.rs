@@ -1,9 +1,9 @@
 //! Which events a trail records, as plain values.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The event selectors of a trail. It has one kind or the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Selectors {
     /// Basic ones.
@@ -13,7 +13,7 @@ pub enum Selectors {
 }
 
 /// A basic event selector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct BasicSelector {
     /// Reading calls, writing calls, or both.
@@ -21,15 +21,15 @@ pub struct BasicSelector {
     /// Whether management events are recorded.
     pub include_management_events: bool,
     /// The resources whose data events are recorded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_resources: Vec<DataResource>,
     /// Services whose management events are left out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_management_event_sources: Vec<String>,
 }
 
 /// Reading calls, writing calls, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadWriteType {
     /// Both.
     All,
@@ -40,7 +40,7 @@ pub enum ReadWriteType {
 }
 
 /// Resources of one type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DataResource {
     /// The type.
@@ -50,7 +50,7 @@ pub struct DataResource {
 }
 
 /// An advanced event selector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AdvancedSelector {
     /// Its name.
@@ -61,28 +61,28 @@ pub struct AdvancedSelector {
 }
 
 /// What has to hold for a field of an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FieldSelector {
     /// The field.
     pub field: String,
     /// It is one of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub equals: Vec<String>,
     /// It begins with one of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts_with: Vec<String>,
     /// It ends with one of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ends_with: Vec<String>,
     /// It is none of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_equals: Vec<String>,
     /// It begins with none of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_starts_with: Vec<String>,
     /// It ends with none of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ends_with: Vec<String>,
 }
 

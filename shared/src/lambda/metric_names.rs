@@ -78,6 +78,10 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "RemediationsSuppressed",
             "RemediationsExempt",
             "RemediationsRefused",
+            "RemediationsAsked",
+            "RemediationsWaiting",
+            "RemediationsHeld",
+            "RemediationsLeft",
             "FindingsIgnored",
         ],
     ),
@@ -89,11 +93,14 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "FindingsWaiting",
             "ResultsRecorded",
             "AlertsPublished",
+            "FindingsLookedAtAgain",
         ],
     ),
     // None but those of all functions.
+    ("remediation-approver", &[]),
     ("remediation-proxy", &[]),
     ("remediator", &[]),
+    ("root-credentials", &[]),
 ];
 
 /// The metrics of every function, those on a queue first.

@@ -68,6 +68,18 @@ pub enum ArchiveTask {
     },
     /// Look for suppressions that have expired, and open their findings again. Sent by a schedule.
     ReopenExpired,
+    /// A person has answered a request: show it on the findings, publish it, and start what they have allowed.
+    Answered {
+        /// The key of the remediation.
+        key: String,
+    },
+    /// End what nobody has answered in time, and look again at everything whose wait is over. Sent by a schedule.
+    EndWaits,
+    /// Look again at what the circuit breaker has held: a person has resumed it.
+    LookAtHeld {
+        /// When: what was looked at since then is left out.
+        since: Timestamp,
+    },
 }
 
 /// An error as a state machine catches it.

@@ -33,6 +33,8 @@ pub enum Shipped {
     Auto,
     /// Says what would be changed: the fix can cut people off.
     Observe,
+    /// Asks a person: the fix can cut people off.
+    Ask,
 }
 
 /// When Security Hub looks at a control again after a fix.
@@ -65,10 +67,19 @@ pub struct Control {
     pub prowler: &'static [&'static str],
 }
 
+/// The action of a function of its own (`functions/root-credentials`), in the management account.
+pub const ROOT_CREDENTIALS: &str = "root-credentials";
+
 /// Settings of an account that several actions read, change and write as a whole: of two at the same time one would
 /// write what the other has not changed yet. They run one at a time.
 const SHARED_SETTINGS: &[(&str, &[&str])] = &[
+    // The policies of users, groups and roles.
+    (
+        "identity-policies",
+        &["iam-cloudshell-access", "iam-user-policies"],
+    ),
     ("password-policy", &["iam-password-policy"]),
+    ("root-credentials", &[ROOT_CREDENTIALS]),
     // A trail's own settings and its event selectors; the actions for the account choose one of its trails.
     (
         "trails",
@@ -123,7 +134,12 @@ const SUBNET: Form = arn("ec2", &["subnet/"]);
 const NETWORK_ACL: Form = arn("ec2", &["network-acl/"]);
 const TRANSIT_GATEWAY: Form = arn("ec2", &["transit-gateway/"]);
 const KEY: Form = arn("kms", &["key/"]);
-const TRAIL: Form = arn("cloudtrail", &["trail/"]);
+/// A trail.
+pub const TRAIL: Form = arn("cloudtrail", &["trail/"]);
+const USER: Form = arn("iam", &["user/"]);
+const PRINCIPAL: Form = arn("iam", &["group/", "role/", "user/"]);
+const MANAGED_POLICY: Form = arn("iam", &["policy/"]);
+const SERVER_CERTIFICATE: Form = arn("iam", &["server-certificate/"]);
 const LOG_GROUP: Form = arn("logs", &["log-group:"]);
 const FUNCTION: Form = arn("lambda", &["function:"]);
 const DB_SNAPSHOT: Form = arn("rds", &["snapshot:", "cluster-snapshot:"]);
@@ -138,7 +154,7 @@ const DOCUMENT: Form = arn("ssm", &["document/"]);
 use Form::Account;
 use Schedule::{OnChange, Periodic};
 use Scope::{Global, Regional};
-use Shipped::{Auto, Observe};
+use Shipped::{Ask, Auto, Observe};
 
 #[rustfmt::skip]
 const fn row(
@@ -161,9 +177,18 @@ const fn or_its_trail(control: Control) -> Control {
     }
 }
 
+/// The same control; Prowler reports it on the policy, not on those who have it.
+const fn or_the_policy(control: Control) -> Control {
+    Control {
+        also: Some(MANAGED_POLICY),
+        ..control
+    }
+}
+
 /// Every control that has a fix.
 #[rustfmt::skip]
 pub const CONTROLS: &[Control] = &[
+    row("Account.1", "account-security-contact", Global, Account, Ask, Periodic, &[]),
     row("S3.1", "s3-account-public-access-block", Global, Account, Auto, Periodic, &["s3_account_level_public_access_blocks"]),
     row("S3.2", "s3-bucket-public-access-block", Global, BUCKET, Auto, OnChange, &["s3_bucket_public_list_acl", "s3_bucket_public_access"]),
     row("S3.3", "s3-bucket-public-access-block", Global, BUCKET, Auto, OnChange, &["s3_bucket_policy_public_write_access", "s3_bucket_public_write_acl"]),
@@ -177,16 +202,22 @@ pub const CONTROLS: &[Control] = &[
     row("EC2.6", "ec2-vpc-flow-logs", Regional, VPC, Auto, Periodic, &["vpc_flow_logs_enabled"]),
     row("EC2.7", "ec2-default-encryption", Regional, Account, Auto, Periodic, &["ec2_ebs_default_encryption"]),
     row("EC2.8", "ec2-instance-metadata", Regional, INSTANCE, Auto, OnChange, &["ec2_instance_imdsv2_enabled"]),
-    row("EC2.13", "ec2-security-group-rules", Regional, SECURITY_GROUP, Observe, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_22"]),
-    row("EC2.14", "ec2-security-group-rules", Regional, SECURITY_GROUP, Observe, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_3389"]),
+    row("EC2.13", "ec2-security-group-rules", Regional, SECURITY_GROUP, Ask, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_22"]),
+    row("EC2.14", "ec2-security-group-rules", Regional, SECURITY_GROUP, Ask, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_3389"]),
     row("EC2.15", "ec2-subnet-public-ip", Regional, SUBNET, Auto, OnChange, &["vpc_subnet_no_public_ip_by_default"]),
     row("EC2.18", "ec2-security-group-rules", Regional, SECURITY_GROUP, Auto, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_all_ports"]),
     row("EC2.19", "ec2-security-group-rules", Regional, SECURITY_GROUP, Auto, OnChange, &["ec2_securitygroup_allow_ingress_from_internet_to_high_risk_tcp_ports"]),
     row("EC2.21", "ec2-network-acl-admin-ports", Regional, NETWORK_ACL, Observe, OnChange, &["ec2_networkacl_allow_ingress_tcp_port_22", "ec2_networkacl_allow_ingress_tcp_port_3389"]),
     row("EC2.23", "ec2-transit-gateway-sharing", Regional, TRANSIT_GATEWAY, Auto, OnChange, &["ec2_transitgateway_auto_accept_vpc_attachments"]),
-    row("EC2.53", "ec2-security-group-rules", Regional, SECURITY_GROUP, Observe, OnChange, &[]),
-    row("EC2.54", "ec2-security-group-rules", Regional, SECURITY_GROUP, Observe, OnChange, &[]),
+    row("EC2.53", "ec2-security-group-rules", Regional, SECURITY_GROUP, Ask, OnChange, &[]),
+    row("EC2.54", "ec2-security-group-rules", Regional, SECURITY_GROUP, Ask, OnChange, &[]),
+    row("IAM.2", "iam-user-policies", Global, USER, Ask, OnChange, &["iam_policy_attached_only_to_group_or_roles"]),
+    row("IAM.3", "iam-user-credentials", Global, USER, Ask, Periodic, &["iam_rotate_access_key_90_days"]),
+    row("IAM.4", ROOT_CREDENTIALS, Global, Account, Ask, Periodic, &["iam_no_root_access_key"]),
+    row("IAM.6", ROOT_CREDENTIALS, Global, Account, Ask, Periodic, &["iam_root_hardware_mfa_enabled"]),
     row("IAM.7", "iam-password-policy", Global, Account, Observe, Periodic, &[]),
+    row("IAM.8", "iam-user-credentials", Global, USER, Ask, Periodic, &[]),
+    row("IAM.9", ROOT_CREDENTIALS, Global, Account, Ask, Periodic, &["iam_root_mfa_enabled"]),
     row("IAM.11", "iam-password-policy", Global, Account, Auto, Periodic, &["iam_password_policy_uppercase"]),
     row("IAM.12", "iam-password-policy", Global, Account, Auto, Periodic, &["iam_password_policy_lowercase"]),
     row("IAM.13", "iam-password-policy", Global, Account, Auto, Periodic, &["iam_password_policy_symbol"]),
@@ -195,6 +226,9 @@ pub const CONTROLS: &[Control] = &[
     row("IAM.16", "iam-password-policy", Global, Account, Auto, Periodic, &["iam_password_policy_reuse_24"]),
     row("IAM.17", "iam-password-policy", Global, Account, Observe, Periodic, &["iam_password_policy_expires_passwords_within_90_days_or_less"]),
     row("IAM.18", "iam-support-role", Global, Account, Auto, Periodic, &["iam_support_role_created"]),
+    row("IAM.22", "iam-user-credentials", Global, USER, Ask, Periodic, &["iam_user_accesskey_unused", "iam_user_console_access_unused"]),
+    row("IAM.26", "iam-server-certificate", Global, SERVER_CERTIFICATE, Ask, Periodic, &["iam_no_expired_server_certificates_stored"]),
+    or_the_policy(row("IAM.27", "iam-cloudshell-access", Global, PRINCIPAL, Ask, OnChange, &["iam_policy_cloudshell_admin_not_attached"])),
     row("IAM.28", "access-analyzer", Regional, Account, Auto, Periodic, &["accessanalyzer_enabled"]),
     row("KMS.4", "kms-key-rotation", Regional, KEY, Auto, Periodic, &["kms_cmk_rotation_enabled"]),
     row("KMS.5", "kms-key-policy", Regional, KEY, Auto, OnChange, &["kms_key_not_publicly_accessible"]),
@@ -223,7 +257,8 @@ pub const CONTROLS: &[Control] = &[
     row("GuardDuty.1", "guardduty-detector", Regional, Account, Auto, Periodic, &["guardduty_is_enabled"]),
     row("Lambda.1", "lambda-policy", Regional, FUNCTION, Auto, OnChange, &["awslambda_function_not_publicly_accessible"]),
     row("RDS.1", "rds-snapshot-private", Regional, DB_SNAPSHOT, Auto, OnChange, &["rds_snapshots_public_access"]),
-    row("RDS.2", "rds-instance", Regional, DB_INSTANCE, Observe, OnChange, &["rds_instance_no_public_access"]),
+    row("RDS.2", "rds-instance", Regional, DB_INSTANCE, Ask, OnChange, &["rds_instance_no_public_access"]),
+    row("RDS.5", "rds-instance", Regional, DB_INSTANCE, Ask, OnChange, &["rds_instance_multi_az"]),
     row("RDS.7", "rds-cluster", Regional, DB_CLUSTER, Auto, OnChange, &["rds_cluster_deletion_protection"]),
     row("RDS.8", "rds-instance", Regional, DB_INSTANCE, Auto, OnChange, &["rds_instance_deletion_protection"]),
     row("RDS.13", "rds-instance", Regional, DB_INSTANCE, Auto, OnChange, &["rds_instance_minor_version_upgrade_enabled"]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::target::Target;
 
@@ -18,13 +19,24 @@ pub enum Task {
     Preview,
     /// Change it, and read it back.
     Fix,
+    /// Restore what it was before a fix, as long as it is as the fix left it.
+    Undo,
+}
+
+/// What a fix was recorded with: the states of its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// What is restored.
+    pub before: Value,
+    /// What the fix left: nothing is changed if the resource is otherwise by now.
+    pub after: Value,
 }
 
 /// One order: one control on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// Preview or fix.
+    /// Preview, fix or undo.
     pub task: Task,
     /// The control, as [`control`](super::control) has it.
     pub control: String,
@@ -36,4 +48,7 @@ pub struct Order {
     /// The control's parameters.
     #[serde(default)]
     pub parameters: Parameters,
+    /// What is undone; absent from other orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
 }

@@ -3,15 +3,23 @@
 //! Plain values: each change takes the record as it is stored, if there is one, and gives the record that is to be
 //! stored, if there is something to store. [`table`](super::table) writes it unless somebody else was faster.
 
+pub mod asking;
+mod parts;
+pub mod undoing;
+pub mod waiting;
+
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::Offset};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::parts::{Request, Terms, WaitFor};
 use super::{
     archive::OrderError,
     control::{Control, PERIODIC_HOURS},
     order::Order,
-    report::{Outcome, Report},
+    report::{Difference, Outcome, Report},
     target::Target,
 };
 use crate::ids::{AccountId, FindingId};
@@ -37,6 +45,11 @@ const BETWEEN_PREVIEWS: SignedDuration = SignedDuration::from_hours(24);
 const BETWEEN_EQUAL_ALERTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A record may be deleted so long after its last change, and after the end of its suppression.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// A resource that was fixed so often within this time, and failed again, is left as it is.
+pub const FIXES_BEFORE_LEFT: usize = 3;
+const REOPENED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Tags of a resource that are kept: AWS allows fifty.
+const TAGS: usize = 50;
 /// The partition of the index of suppressions.
 pub const SUPPRESSED: &str = "yes";
 
@@ -66,9 +79,36 @@ pub enum Status {
     Refused,
     /// The playbook exempts it.
     Exempt,
+    /// Its fix waits: for a person's answer, for its change window, or for its start ([`WaitFor`]).
+    Waiting,
+    /// A person refused the fix, or nobody answered in time.
+    Declined,
+    /// The fix was undone. It is not fixed again until the playbook says so.
+    Undone,
+    /// It was fixed again and again, and is left as it is until a person or the playbook says so.
+    LeftOpen,
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 15] = [
+        Self::Observed,
+        Self::Started,
+        Self::Fixed,
+        Self::AlreadyCompliant,
+        Self::Blocked,
+        Self::NotApplicable,
+        Self::Needs,
+        Self::Failed,
+        Self::Suppressed,
+        Self::Refused,
+        Self::Exempt,
+        Self::Waiting,
+        Self::Declined,
+        Self::Undone,
+        Self::LeftOpen,
+    ];
+
     /// The status as a word, as in the table.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -84,6 +124,10 @@ impl Status {
             Self::Suppressed => "SUPPRESSED",
             Self::Refused => "REFUSED",
             Self::Exempt => "EXEMPT",
+            Self::Waiting => "WAITING",
+            Self::Declined => "DECLINED",
+            Self::Undone => "UNDONE",
+            Self::LeftOpen => "LEFT_OPEN",
         }
     }
 }
@@ -112,6 +156,24 @@ pub enum What {
     Refused,
     /// The playbook exempted it.
     Exempted,
+    /// A person was asked.
+    Asked,
+    /// A person allowed the fix.
+    Approved,
+    /// A person refused the fix.
+    Declined,
+    /// Nobody answered in time.
+    Expired,
+    /// It waits, for the reason that is given.
+    Waits,
+    /// The finding was looked at again, and is no longer open.
+    Closed,
+    /// An undo began.
+    UndoStarted,
+    /// An undo ended.
+    UndoEnded,
+    /// It was fixed and reopened too often.
+    LeftOpen,
 }
 
 /// An entry of a history.
@@ -174,13 +236,17 @@ impl Subject {
 }
 
 /// What an event says about a subject.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sighting<'a> {
     /// The findings about it.
     pub findings: &'a [FindingId],
     /// When the control was last found to fail (`UpdatedAt` of the finding). Our own updates of a finding, and those
     /// of people, do not change it: this is how an event about the time before a fix is recognized.
     pub updated_at: Timestamp,
+    /// The resource's tags, if they are known.
+    pub tags: Option<&'a BTreeMap<String, String>>,
+    /// Who made the resource as it is, if a finding says it.
+    pub actor: Option<&'a str>,
 }
 
 /// How a fix is asked for.
@@ -190,6 +256,12 @@ pub struct Start<'a> {
     pub periodic: bool,
     /// The person who asked for it; then it starts unless it is in progress.
     pub by: Option<&'a str>,
+    /// What was undone or left open before this time is fixed again: the playbook says so.
+    pub again_before: Option<Timestamp>,
+    /// Whether the circuit breaker stops the account's fixes.
+    pub stopped: bool,
+    /// When a person last resumed them: what was held before starts.
+    pub resumed_at: Option<Timestamp>,
 }
 
 /// Whether a fix may start.
@@ -199,6 +271,8 @@ pub enum Begun {
     Started {
         /// The attempt.
         attempt: u32,
+        /// Since when the circuit breaker has held it.
+        held_since: Option<Timestamp>,
     },
     /// An attempt is in progress. A caller that may have crashed before it started the execution starts it again: an
     /// execution of the same name is not started twice.
@@ -217,6 +291,17 @@ pub enum Begun {
         /// As for [`RecentlyFixed`](Self::RecentlyFixed).
         unseen: bool,
     },
+    /// It was undone, or is left open.
+    Left {
+        /// As for [`RecentlyFixed`](Self::RecentlyFixed).
+        unseen: bool,
+        /// Whether it was reopened too often.
+        reopened: bool,
+    },
+    /// The circuit breaker stops it.
+    Held,
+    /// It failed again after the last of [`FIXES_BEFORE_LEFT`] fixes: it is left open from now on.
+    ReopenedTooOften,
 }
 
 /// Whether a preview is to be asked for.
@@ -248,6 +333,8 @@ pub struct Ended {
     pub needs: Option<String>,
     /// The ARN of the execution.
     pub execution: Option<String>,
+    /// Where the resource is not as the fix left it, if an undo is refused.
+    pub differences: Vec<Difference>,
 }
 
 impl Ended {
@@ -267,6 +354,7 @@ impl Ended {
                 reason: report.reason.clone(),
                 needs: report.needs.clone(),
                 execution,
+                differences: report.differences.clone(),
             },
             (None, error) => Self {
                 outcome: None,
@@ -278,6 +366,7 @@ impl Ended {
                 )),
                 needs: None,
                 execution,
+                differences: Vec::new(),
             },
         }
     }
@@ -292,7 +381,11 @@ impl Ended {
             Some(Outcome::NotApplicable) => Status::NotApplicable,
             Some(Outcome::Needs) => Status::Needs,
             // A fix that only previews has fixed nothing, and one that cannot be confirmed is attempted again.
-            Some(Outcome::WouldFix | Outcome::Unconfirmed) | None => Status::Failed,
+            Some(
+                Outcome::WouldFix | Outcome::Unconfirmed | Outcome::Refused | Outcome::NotUndoable,
+            )
+            | None => Status::Failed,
+            Some(Outcome::Undone | Outcome::AlreadyUndone) => Status::Undone,
         }
     }
 }
@@ -317,6 +410,18 @@ pub enum Decision {
     Exempt,
     /// Its findings are suppressed until this day, the last one.
     Suppress(Date),
+}
+
+/// An undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UndoInProgress {
+    /// Which attempt it is.
+    pub attempt: u32,
+    /// Who asked for it.
+    pub by: String,
+    /// The status before.
+    pub from: Status,
 }
 
 /// An item of the table.
@@ -400,6 +505,39 @@ pub struct Record {
     /// What the last alert is about: status and reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerted_as: Option<String>,
+    /// The resource's tags, as a finding last had them: one of them can name its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Who made the resource as it is, as a finding last said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Whether a person is to be asked as soon as it is known what would be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asking: bool,
+    /// What a person was asked last, and the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// What it waits for: the partition of the index of what waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitFor>,
+    /// Since when it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_since: Option<Timestamp>,
+    /// Until when it waits, or when it is looked at again, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_until: Option<i64>,
+    /// When it was last looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// When the fix ended whose states `before` and `after` are; absent if they are of something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_at: Option<Timestamp>,
+    /// The undo that is in progress, or was the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoInProgress>,
+    /// When it was undone or left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_at: Option<Timestamp>,
     /// Counts the changes.
     pub version: u64,
     /// When the record may be deleted, in seconds since 1970.
@@ -443,6 +581,17 @@ impl Record {
             alert_until: None,
             alerted_at: None,
             alerted_as: None,
+            tags: None,
+            actor: None,
+            asking: false,
+            request: None,
+            waiting: None,
+            wait_since: None,
+            wait_until: None,
+            looked_at: None,
+            fixed_at: None,
+            undo: None,
+            left_at: None,
             version: 0,
             expires_at: 0,
         }
@@ -484,7 +633,14 @@ impl Record {
                 let is_recorded = self.previewed_at >= self.preview_asked_at;
                 (self.preview, self.previewed_at.filter(|_| is_recorded))
             }
-            Status::Started | Status::Suppressed | Status::Refused | Status::Exempt => return None,
+            Status::Started
+            | Status::Suppressed
+            | Status::Refused
+            | Status::Exempt
+            | Status::Waiting
+            | Status::Declined
+            | Status::Undone
+            | Status::LeftOpen => return None,
         };
         // A state that was cut is no JSON any more.
         let state = |text: &Option<String>| serde_json::from_str(text.as_deref()?).ok();
@@ -495,6 +651,7 @@ impl Record {
             reason: self.reason.clone(),
             needs: self.needs.clone(),
             execution: self.execution.clone(),
+            differences: Vec::new(),
         };
         Some((ended, at?))
     }
@@ -510,6 +667,12 @@ impl Record {
         let later = self.seen == 0 || sighting.updated_at > self.last_seen_at;
         let earlier = sighting.updated_at < self.first_seen_at;
         let changed = later || earlier || !new.is_empty();
+        if changed {
+            let few = sighting.tags.filter(|tags| tags.len() <= TAGS);
+            self.tags = few.cloned().or(self.tags.take());
+            let actor = sighting.actor.map(|actor| cut(actor, HISTORY_REASON_CHARS));
+            self.actor = actor.or(self.actor.take());
+        }
         self.findings.splice(..0, new);
         self.findings.truncate(FINDINGS);
         if later {
@@ -536,10 +699,66 @@ impl Record {
         &mut self.history[place]
     }
 
+    /// Whether it was undone or left open, and the playbook does not say that it is fixed again.
+    fn is_left(&self, again_before: Option<Timestamp>) -> bool {
+        self.left_at.is_some() && again_before <= self.left_at
+    }
+
+    /// It no longer waits.
+    fn not_waiting(&mut self) {
+        self.waiting = None;
+        self.wait_since = None;
+        self.wait_until = None;
+    }
+
+    /// Whether it was fixed so often lately that it is left open if it fails again.
+    fn was_fixed_often(&self, now: Timestamp) -> bool {
+        let since_left = self.history.rsplit(|entry| entry.what == What::LeftOpen);
+        let fixes = since_left.take(1).flatten().filter(|entry| {
+            entry.what == What::Ended
+                && entry.outcome.as_deref() == Some(Status::Fixed.word())
+                && plus(entry.at, REOPENED_WITHIN) > now
+        });
+        fixes.count() >= FIXES_BEFORE_LEFT
+    }
+
     /// Whether an attempt is in progress.
     fn runs(&self, now: Timestamp) -> bool {
         let began = self.started_at.filter(|_| self.ended_at.is_none());
         began.is_some_and(|began| plus(began, LOST_AFTER) > now)
+    }
+
+    /// Has an alert published: by the caller, who has claimed it until `until`.
+    fn owe_alert(&mut self, attempt: u32, about: String, until: Timestamp) {
+        self.alert_attempt = Some(attempt);
+        self.alert_until = Some(until);
+        self.alerted_as = Some(about);
+    }
+
+    /// Keeps the states of a result, unless it has none, or those of a fix say more.
+    fn keep_states(&mut self, ended: &Ended, now: Timestamp) {
+        // What could not be confirmed was changed, too.
+        let fixed = matches!(ended.outcome, Some(Outcome::Fixed | Outcome::Unconfirmed));
+        let repeats = ended.outcome == Some(Outcome::AlreadyCompliant) && self.fixed_at.is_some();
+        if repeats {
+            return;
+        }
+        self.before = ended.before.as_ref().map(json);
+        self.after = ended.after.as_ref().map(json);
+        self.fixed_at = fixed.then_some(now);
+    }
+
+    /// Leaves it as it is.
+    fn leave_open(&mut self, now: Timestamp) {
+        self.status = Status::LeftOpen;
+        self.left_at = Some(now);
+        self.asking = false;
+        self.not_waiting();
+        let days = REOPENED_WITHIN.as_hours() / 24;
+        let reason =
+            format!("fixed {FIXES_BEFORE_LEFT} times within {days} days, and it failed again");
+        self.happened(now, What::LeftOpen).reason = Some(reason.clone());
+        self.reason = Some(reason);
     }
 
     /// Whether the alert about an attempt has not been published yet.
@@ -556,20 +775,55 @@ impl Record {
 
     /// Why a fix does not start now.
     fn begun(&self, sighting: &Sighting<'_>, start: &Start<'_>, now: Timestamp) -> Option<Begun> {
+        let resumed = self
+            .held_since()
+            .is_some_and(|since| Some(since) <= start.resumed_at);
+        let held = start.stopped && start.by.is_none() && !resumed;
+        self.nothing_to_do(sighting, start, now)
+            .or(held.then_some(Begun::Held))
+    }
+
+    /// Since when the circuit breaker holds it.
+    fn held_since(&self) -> Option<Timestamp> {
+        self.wait_since
+            .filter(|_| self.waiting == Some(WaitFor::Breaker))
+    }
+
+    /// Why nothing is to be done.
+    fn nothing_to_do(
+        &self,
+        sighting: &Sighting<'_>,
+        start: &Start<'_>,
+        now: Timestamp,
+    ) -> Option<Begun> {
         if self.runs(now) {
             let attempt = self.attempt;
             return Some(Begun::Running { attempt });
         }
-        let ended_at = self.ended_at.filter(|_| start.by.is_none())?;
-        let within = |time: SignedDuration| plus(ended_at, time) > now;
+        if start.by.is_some() {
+            return None;
+        }
         let unseen = self.lacks(sighting);
+        if self.is_left(start.again_before) {
+            let reopened = self.status == Status::LeftOpen;
+            return Some(Begun::Left { unseen, reopened });
+        }
+        let ended_at = self.ended_at?;
+        let within = |time: SignedDuration| plus(ended_at, time) > now;
         match self.status {
             Status::Fixed | Status::AlreadyCompliant | Status::NotApplicable => {
                 let old = sighting.updated_at <= ended_at;
                 let until_checked = SignedDuration::from_hours(PERIODIC_HOURS);
                 let fixed = old || (start.periodic && within(until_checked));
-                fixed.then_some(Begun::RecentlyFixed { unseen })
+                let often = self.status == Status::Fixed && self.was_fixed_often(now);
+                match (fixed, often) {
+                    (true, _) => Some(Begun::RecentlyFixed { unseen }),
+                    (false, true) => Some(Begun::ReopenedTooOften),
+                    (false, false) => None,
+                }
             }
+            // What it needed was fixed meanwhile.
+            Status::Needs if self.looked_at > Some(ended_at) => None,
             Status::Blocked | Status::Needs | Status::Failed => {
                 within(AFTER_FAILURE).then_some(Begun::RecentlyFailed { unseen })
             }
@@ -577,7 +831,11 @@ impl Record {
             | Status::Started
             | Status::Suppressed
             | Status::Refused
-            | Status::Exempt => None,
+            | Status::Exempt
+            | Status::Waiting
+            | Status::Declined
+            | Status::Undone
+            | Status::LeftOpen => None,
         }
     }
 }
@@ -594,14 +852,22 @@ pub fn begin(
     let mut record = stored.unwrap_or_else(|| Record::new(subject, sighting.updated_at));
     let held = record.begun(sighting, start, now);
     let seen = record.see(sighting);
+    if held == Some(Begun::ReopenedTooOften) {
+        record.leave_open(now);
+        return (Some(record), Begun::ReopenedTooOften);
+    }
     if let Some(begun) = held {
         return (seen.then_some(record), begun);
     }
+    let held_since = record.held_since();
     if record.started_at.is_some() && record.ended_at.is_none() {
         let attempt = Some(record.attempt);
         record.happened(now, What::Lost).attempt = attempt;
     }
     record.not_suppressed();
+    record.not_waiting();
+    record.undo = None;
+    record.left_at = None;
     record.attempt += 1;
     let attempt = record.attempt;
     record.status = Status::Started;
@@ -612,7 +878,13 @@ pub fn begin(
     let entry = record.happened(now, What::Started);
     entry.attempt = Some(attempt);
     entry.by = start.by.map(str::to_owned);
-    (Some(record), Begun::Started { attempt })
+    (
+        Some(record),
+        Begun::Started {
+            attempt,
+            held_since,
+        },
+    )
 }
 
 /// Takes an attempt back whose execution could not be started: the next event begins another one.
@@ -624,7 +896,13 @@ pub fn abandon(stored: Option<Record>, attempt: u32, reason: &str, now: Timestam
     };
     record.ended_at = Some(now);
     if record.status == Status::Started {
-        record.status = Status::Observed;
+        let undo = record.undo.as_ref().filter(|undo| undo.attempt == attempt);
+        if let Some(undo) = undo {
+            record.status = undo.from;
+            record.left_at = None;
+        } else {
+            record.status = Status::Observed;
+        }
         record.reason = Some(cut(reason, REASON_CHARS));
     }
     let entry = record.happened(now, What::NotStarted);
@@ -633,16 +911,35 @@ pub fn abandon(stored: Option<Record>, attempt: u32, reason: &str, now: Timestam
     (Some(record), true)
 }
 
-/// Notes an event about a fix that is only observed. `preview_key` names what a preview depends on.
+/// Notes an event about a fix that is only observed. `preview_key` names what a preview depends on, `held` whether the
+/// circuit breaker keeps it from being fixed.
 #[must_use]
 pub fn observe(
     stored: Option<Record>,
     subject: &Subject,
     sighting: &Sighting<'_>,
     preview_key: &str,
+    held: bool,
     now: Timestamp,
 ) -> Change<Observed> {
     let mut record = stored.unwrap_or_else(|| Record::new(subject, sighting.updated_at));
+    if record.is_left(None) {
+        let unseen = record.lacks(sighting);
+        let seen = record.see(sighting);
+        return (seen.then_some(record), Observed::Known { unseen });
+    }
+    look(record, sighting, preview_key, held, false, now)
+}
+
+/// Notes an event about something that is not fixed now, and says whether a preview is to be asked for.
+fn look(
+    mut record: Record,
+    sighting: &Sighting<'_>,
+    preview_key: &str,
+    held: bool,
+    asking: bool,
+    now: Timestamp,
+) -> Change<Observed> {
     let fixed = matches!(record.status, Status::Fixed | Status::AlreadyCompliant);
     let about_before = record.ended_at >= Some(sighting.updated_at);
     let unseen = record.lacks(sighting);
@@ -651,6 +948,19 @@ pub fn observe(
         return (seen.then_some(record), Observed::Known { unseen });
     }
     let mut changed = record.see(sighting);
+    if asking && !record.asking {
+        // What is asked about is looked at now.
+        record.preview_asked_at = None;
+        record.previewed_at = None;
+    }
+    changed |= record.asking != asking;
+    record.asking = asking;
+    if held {
+        changed |= record.hold(now);
+    } else if record.waiting.is_some() {
+        record.not_waiting();
+        changed = true;
+    }
     if record.status != Status::Observed {
         record.status = Status::Observed;
         record.reason = None;
@@ -719,6 +1029,8 @@ pub fn decide(
     record.needs = None;
     record.until = until;
     record.suppressed = until.map(|_| SUPPRESSED.to_owned());
+    record.asking = false;
+    record.not_waiting();
     (Some(record), true)
 }
 
@@ -743,7 +1055,7 @@ pub fn finish(
         .rfind(|entry| entry.attempt == Some(attempt))
         .map(|entry| entry.what);
     let recorded = if attempt < record.attempt {
-        if last == Some(What::Ended) {
+        if matches!(last, Some(What::Ended | What::UndoEnded)) {
             return (None, Recorded::Outdated);
         }
         Recorded::Outdated
@@ -756,8 +1068,11 @@ pub fn finish(
     } else {
         Recorded::Now
     };
+    let of_undo = record.undo.as_ref().filter(|undo| undo.attempt == attempt);
+    let of_undo = of_undo.cloned();
     let status = ended.status();
-    let entry = record.happened(now, What::Ended);
+    let what = of_undo.as_ref().map_or(What::Ended, |_| What::UndoEnded);
+    let entry = record.happened(now, what);
     entry.attempt = Some(attempt);
     entry.outcome = Some(status.word().to_owned());
     entry.reason = ended
@@ -771,42 +1086,54 @@ pub fn finish(
     record.ended_at = Some(now);
     record.started_at.get_or_insert(now);
     record.execution.clone_from(&ended.execution);
-    record.before = ended.before.as_ref().map(json);
-    record.after = ended.after.as_ref().map(json);
-    // What the playbook has decided meanwhile stays.
-    if matches!(record.status, Status::Started | Status::Observed) {
-        record.status = status;
-        record.reason = ended.reason.as_deref().map(|it| cut(it, REASON_CHARS));
-        record.needs.clone_from(&ended.needs);
+    if let Some(undo) = &of_undo {
+        record.undo_ended(undo, ended, now);
+    } else {
+        record.keep_states(ended, now);
+        // What the playbook has decided meanwhile stays.
+        if matches!(record.status, Status::Started | Status::Observed) {
+            record.status = status;
+            record.reason = ended.reason.as_deref().map(|it| cut(it, REASON_CHARS));
+            record.needs.clone_from(&ended.needs);
+            if status == Status::Needs {
+                record.wait_for_needed(now);
+            }
+        }
+        record.answer_used(status);
     }
     let reason = ended.reason.as_deref().unwrap_or_default();
     let about = cut(&format!("{}: {reason}", status.word()), REASON_CHARS);
+    let of_person = of_undo.is_some();
     let said = record.alerted_as.as_ref() == Some(&about)
         && record
             .alerted_at
             .is_some_and(|at| plus(at, BETWEEN_EQUAL_ALERTS) > now);
     let alert = match status {
+        _ if of_person => true,
         Status::Fixed => true,
         Status::Blocked | Status::Failed => !said,
         _ => false,
     };
     if alert {
-        record.alert_attempt = Some(attempt);
-        record.alert_until = Some(alert_until);
-        record.alerted_as = Some(about);
+        record.owe_alert(attempt, about, alert_until);
     }
     (Some(record), recorded)
 }
 
-/// Records what a preview came to.
+/// Records what a preview came to. If a person is to be asked, the request is made on these terms.
 #[must_use]
 pub fn previewed(
     stored: Option<Record>,
     subject: &Subject,
     ended: &Ended,
     now: Timestamp,
+    terms: &Terms,
 ) -> Change<Recorded> {
     let mut record = stored.unwrap_or_else(|| Record::new(subject, now));
+    // It was recorded, and the message is received again.
+    if record.waits_for_answer() && record.previewed_at >= record.preview_asked_at {
+        return (None, Recorded::Before);
+    }
     if record.status != Status::Observed {
         return (None, Recorded::Outdated);
     }
@@ -819,7 +1146,8 @@ pub fn previewed(
         && (&record.reason, &record.needs) == (&reason, &ended.needs);
     let is_recorded =
         record.previewed_at.is_some() && record.previewed_at >= record.preview_asked_at;
-    if same && is_recorded {
+    let asks = record.asking && ended.outcome == Some(Outcome::WouldFix);
+    if same && is_recorded && !asks {
         return (None, Recorded::Before);
     }
     if !same || record.previewed_at.is_none() {
@@ -831,11 +1159,17 @@ pub fn previewed(
             .map(|reason| cut(reason, HISTORY_REASON_CHARS));
     }
     record.preview = ended.outcome;
+    if (&record.before, &record.after) != (&before, &after) {
+        record.fixed_at = None;
+    }
     record.before = before;
     record.after = after;
     record.reason = reason;
     record.needs.clone_from(&ended.needs);
     record.previewed_at = Some(now);
+    if asks {
+        record.ask(terms, now);
+    }
     (Some(record), Recorded::Now)
 }
 

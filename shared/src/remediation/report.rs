@@ -1,6 +1,6 @@
 //! What came of an order.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// What came of it.
@@ -21,6 +21,14 @@ pub enum Outcome {
     Needs,
     /// The calls that change the resource succeeded, but it could not be read back, or reads back otherwise.
     Unconfirmed,
+    /// An undo: what was before the fix is restored, and was read back exactly so.
+    Undone,
+    /// An undo: the resource is as it was before the fix already.
+    AlreadyUndone,
+    /// An undo: the resource is not as the fix left it; the differences say where. Nothing was changed.
+    Refused,
+    /// An undo: this action cannot be undone; the reason says why, and how it is done by hand.
+    NotUndoable,
 }
 
 impl Outcome {
@@ -35,8 +43,26 @@ impl Outcome {
             Self::NotApplicable => "NOT_APPLICABLE",
             Self::Needs => "NEEDS",
             Self::Unconfirmed => "UNCONFIRMED",
+            Self::Undone => "UNDONE",
+            Self::AlreadyUndone => "ALREADY_UNDONE",
+            Self::Refused => "REFUSED",
+            Self::NotUndoable => "NOT_UNDOABLE",
         }
     }
+}
+
+/// Where a resource is not as a fix left it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// The place in the state: names with dots between them, `[]` for an item of a list; empty for the whole.
+    pub path: String,
+    /// What the fix left there, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Value>,
+    /// What is there now, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Value>,
 }
 
 /// The remediator's answer.
@@ -45,11 +71,19 @@ impl Outcome {
 pub struct Report {
     /// What came of it.
     pub outcome: Outcome,
-    /// What the control looks at, as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What the control looks at, as it was. `null` is a state, too: an account without a password policy.
+    #[serde(
+        default,
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub before: Option<Value>,
     /// The same, as it was read back; in a preview, as it would be; if it could not be read back, as it was to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub after: Option<Value>,
     /// Why, in words, unless it was fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +91,14 @@ pub struct Report {
     /// The control that has to be fixed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// Where the resource is not as the fix left it, if an undo is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+}
+
+/// A state that is there, `null` included.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl Report {
@@ -69,6 +111,7 @@ impl Report {
             after: None,
             reason: None,
             needs: None,
+            differences: Vec::new(),
         }
     }
 
@@ -79,5 +122,25 @@ impl Report {
             reason: Some(reason.into()),
             ..Self::of(Outcome::Blocked)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_state_that_is_null_arrives() {
+        let report = Report {
+            before: Some(Value::Null),
+            after: Some(json!({ "MinimumPasswordLength": 14 })),
+            ..Report::of(Outcome::Fixed)
+        };
+        let arrived: Report = serde_json::from_value(json!(report)).unwrap();
+        assert_eq!(arrived, report);
+        let without: Report = serde_json::from_value(json!({ "outcome": "BLOCKED" })).unwrap();
+        assert_eq!(without.before, None);
     }
 }

@@ -13,14 +13,22 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use jiff::{Timestamp, civil::Date};
+use serde::de::DeserializeOwned;
 
-use super::record::{
-    self, AlertClaim, Begun, Change, Decision, Ended, Observed, Record, Recorded, SUPPRESSED,
-    Sighting, Start, Subject,
+use super::{
+    breaker::{self, Breaker, Limits, Taken},
+    record::{
+        self, AlertClaim, Begun, Change, Decision, Ended, Observed, Record, Recorded, SUPPRESSED,
+        Sighting, Start, Subject,
+        asking::{self, Asked, Judged, Terms},
+        undoing::{self, UndoBegun},
+        waiting::{self, WaitFor, Waits},
+    },
 };
 use crate::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    ids::AccountId,
     optimistic,
 };
 
@@ -28,6 +36,8 @@ use crate::{
 const KEY: &str = "Key";
 /// The index of suppressions: partition `Suppressed`, sort key `Until`. It has the keys only.
 const SUPPRESSED_UNTIL: &str = "SuppressedUntil";
+/// The index of what waits: partition `Waiting`, sort key `WaitUntil`. It has the keys only.
+const WAITING_UNTIL: &str = "WaitingUntil";
 /// How often a change is attempted again if another writer was faster.
 const ATTEMPTS: u32 = 10;
 
@@ -42,6 +52,17 @@ pub struct ExpiredSuppression {
     pub until: Date,
 }
 
+/// A page of records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecordPage {
+    /// The records.
+    pub records: Vec<Record>,
+    /// How many cannot be read.
+    pub unreadable: usize,
+    /// What the next page comes after; nothing if this is the last.
+    pub next: Option<String>,
+}
+
 /// A gateway to the table.
 #[derive(Clone, Debug)]
 pub struct RemediationTable {
@@ -52,8 +73,10 @@ pub struct RemediationTable {
 impl RemediationTable {
     /// What reading and writing records calls.
     pub const CALLS: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
-    /// What [`Self::expired_suppressions`] calls, on the index.
+    /// What [`Self::expired_suppressions`] and [`Self::waiting`] call, each on its index.
     pub const FIND: &[&str] = &["dynamodb:Query"];
+    /// What [`Self::page`] calls, for people only: no function reads the whole table.
+    pub const LIST: &[&str] = &["dynamodb:Scan"];
 
     /// A gateway to the table `name`. Makes no AWS call.
     #[must_use]
@@ -69,7 +92,10 @@ impl RemediationTable {
     /// # Errors
     /// If the call fails, or the item cannot be read: nothing is done on a guess.
     pub async fn read(&self, key: &str) -> Result<Option<Record>, AwsCallError> {
-        const OPERATION: &str = "GetItem";
+        self.item(key).await?.map(parsed).transpose()
+    }
+
+    async fn item(&self, key: &str) -> Result<Option<Item>, AwsCallError> {
         let answer = self
             .client
             .get_item()
@@ -78,15 +104,8 @@ impl RemediationTable {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-        answer
-            .item
-            .map(serde_dynamo::from_item)
-            .transpose()
-            .map_err(|error: serde_dynamo::Error| {
-                let error = SdkError::<GetItemError, _>::construction_failure(error);
-                AwsCallError::new(Service::DynamoDb, OPERATION, &error)
-            })
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "GetItem", &error))?;
+        Ok(answer.item)
     }
 
     /// Begins a fix: the attempt counts up, unless one is in progress or has just ended.
@@ -120,7 +139,8 @@ impl RemediationTable {
         self.change(key, now, change).await
     }
 
-    /// Notes an event about a fix that is only observed, and says whether a preview is to be asked for.
+    /// Notes an event about a fix that is only observed, and says whether a preview is to be asked for. `held` says
+    /// whether the circuit breaker keeps it from being fixed.
     ///
     /// `preview_key` names what a preview depends on, for example a hash of the resource's details in the finding and of
     /// the control's parameters: if it changes, a preview is asked for again, once a day at most.
@@ -132,10 +152,242 @@ impl RemediationTable {
         subject: &Subject,
         sighting: &Sighting<'_>,
         preview_key: &str,
+        held: bool,
         now: Timestamp,
     ) -> Result<Observed, AwsCallError> {
-        let change = |stored, now| record::observe(stored, subject, sighting, preview_key, now);
+        let change =
+            |stored, now| record::observe(stored, subject, sighting, preview_key, held, now);
         self.change(&subject.key, now, change).await
+    }
+
+    /// Notes an event about a fix that a person is asked about, and says what follows. `preview_key` is as for
+    /// [`observe`](Self::observe): an answer counts for nothing else.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn ask(
+        &self,
+        subject: &Subject,
+        sighting: &Sighting<'_>,
+        start: &Start<'_>,
+        preview_key: &str,
+        now: Timestamp,
+    ) -> Result<Asked, AwsCallError> {
+        let change = |stored, now| asking::ask(stored, subject, sighting, start, preview_key, now);
+        self.change(&subject.key, now, change).await
+    }
+
+    /// Records a person's answer to the request that counts until `until`, once.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn judge(
+        &self,
+        key: &str,
+        until: Timestamp,
+        approved: bool,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Judged, AwsCallError> {
+        let change = |stored, now| asking::judge(stored, until, approved, by, now);
+        self.change(key, now, change).await
+    }
+
+    /// Ends a request that nobody has answered in time; gives the record if it is now.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn expire(&self, key: &str, now: Timestamp) -> Result<Option<Record>, AwsCallError> {
+        self.change(key, now, asking::expire).await
+    }
+
+    /// Notes that the end of a request was published.
+    ///
+    /// # Errors
+    /// If a call fails: it is published again.
+    pub async fn published(&self, key: &str, now: Timestamp) -> Result<(), AwsCallError> {
+        self.change(key, now, |stored, _| asking::published(stored))
+            .await
+    }
+
+    /// Begins an undo for a person.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn begin_undo(
+        &self,
+        key: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<UndoBegun, AwsCallError> {
+        let change = |stored, now| undoing::begin_undo(stored, by, now);
+        self.change(key, now, change).await
+    }
+
+    /// Notes that a fix waits until its change window opens.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn wait_for_window(
+        &self,
+        subject: &Subject,
+        sighting: &Sighting<'_>,
+        start: &Start<'_>,
+        opens_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Waits, AwsCallError> {
+        let change =
+            |stored, now| waiting::wait_for_window(stored, subject, sighting, start, opens_at, now);
+        self.change(&subject.key, now, change).await
+    }
+
+    /// The keys of what waits for this, and whose time is over at `at`.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them.
+    pub async fn waiting(&self, what: WaitFor, at: Timestamp) -> Result<Vec<String>, AwsCallError> {
+        let values = [
+            (":what", AttributeValue::S(what.word().to_owned())),
+            (":at", AttributeValue::N(at.as_second().to_string())),
+        ];
+        let items = self
+            .query(
+                WAITING_UNTIL,
+                "Waiting = :what AND WaitUntil <= :at",
+                &[],
+                values,
+            )
+            .await?;
+        let key_of = |item: &Item| item.get(KEY)?.as_s().ok().cloned();
+        Ok(items.iter().filter_map(key_of).collect())
+    }
+
+    /// Notes that something that waits is looked at again: because its time is over, or if it was not looked at since
+    /// `since`. Gives the record, or nothing if it does not wait for this.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn look_again(
+        &self,
+        key: &str,
+        what: WaitFor,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Record>, AwsCallError> {
+        let change = |stored, now| waiting::look_again(stored, what, since, now);
+        self.change(key, now, change).await
+    }
+
+    /// Notes that the findings of something that waits are no longer open.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn close(
+        &self,
+        key: &str,
+        what: WaitFor,
+        now: Timestamp,
+    ) -> Result<bool, AwsCallError> {
+        let change = |stored, now| waiting::close(stored, what, now);
+        self.change(key, now, change).await
+    }
+
+    /// The circuit breaker.
+    ///
+    /// # Errors
+    /// If the call fails, or the item cannot be read: nothing is started on a guess.
+    pub async fn breaker(&self) -> Result<Breaker, AwsCallError> {
+        let item = self.item(breaker::KEY).await?;
+        Ok(item.map(parsed).transpose()?.unwrap_or_default())
+    }
+
+    /// Counts a fix that is to start, unless the circuit breaker stops it.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn take(
+        &self,
+        account: &AccountId,
+        attempt: &str,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Taken, AwsCallError> {
+        self.change_breaker(|breaker| breaker.take(account, attempt, limits, now))
+            .await
+    }
+
+    /// Resumes what the circuit breaker has stopped: in this account, or everywhere. Gives what was stopped.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn resume(
+        &self,
+        account: Option<&AccountId>,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<String>, AwsCallError> {
+        self.change_breaker(|breaker| breaker.resume(account, by, now))
+            .await
+    }
+
+    /// Notes that the alert about what the circuit breaker has stopped was published.
+    ///
+    /// # Errors
+    /// If a call fails: it is published again.
+    pub async fn breaker_alerted(&self, scope: &str) -> Result<(), AwsCallError> {
+        self.change_breaker(|breaker| (breaker.alerted(scope), ()))
+            .await
+    }
+
+    async fn change_breaker<T>(
+        &self,
+        change: impl Fn(&Breaker) -> (Option<Breaker>, T),
+    ) -> Result<T, AwsCallError> {
+        optimistic::update("PutItem", ATTEMPTS, async || {
+            let stored: Option<Breaker> = self.item(breaker::KEY).await?.map(parsed).transpose()?;
+            let known = stored.as_ref().map(|breaker| breaker.version);
+            let (next, answer) = change(&stored.unwrap_or_default());
+            let Some(mut next) = next else {
+                return Ok(Some(answer));
+            };
+            next.version += 1;
+            let mut item: Item =
+                serde_dynamo::to_item(next).map_err(|error| unreadable("PutItem", error))?;
+            item.insert(KEY.to_owned(), AttributeValue::S(breaker::KEY.to_owned()));
+            Ok(self.put(item, known).await?.then_some(answer))
+        })
+        .await
+    }
+
+    /// A page of the table's records, without what is none; `after` is the key that the last page ended with. A record
+    /// that cannot be read is left out, and counted.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn page(&self, after: Option<String>) -> Result<RecordPage, AwsCallError> {
+        const OPERATION: &str = "Scan";
+        let start = after.map(|key| Item::from([(KEY.to_owned(), AttributeValue::S(key))]));
+        let page = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .filter_expression("attribute_exists(Control)")
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
+        let items = page.items.unwrap_or_default();
+        let count = items.len();
+        let records: Vec<Record> = items
+            .into_iter()
+            .filter_map(|item| serde_dynamo::from_item(item).ok())
+            .collect();
+        let next = page.last_evaluated_key;
+        Ok(RecordPage {
+            unreadable: count - records.len(),
+            records,
+            next: next.and_then(|key| key.get(KEY)?.as_s().ok().cloned()),
+        })
     }
 
     /// Notes that a finding cannot be acted on. `true` if that is new.
@@ -219,7 +471,8 @@ impl RemediationTable {
         .await
     }
 
-    /// Records what a preview came to.
+    /// Records what a preview came to. If a person is to be asked, they are on these terms, and the caller that recorded
+    /// it has claimed the alert ([`Record::request_number`]).
     ///
     /// # Errors
     /// If a call fails.
@@ -228,10 +481,11 @@ impl RemediationTable {
         subject: &Subject,
         ended: &Ended,
         now: Timestamp,
+        terms: &Terms,
     ) -> Result<(Recorded, Option<Record>), AwsCallError> {
         self.change(&subject.key, now, |stored, now| {
             let known = stored.clone();
-            let (next, recorded) = record::previewed(stored, subject, ended, now);
+            let (next, recorded) = record::previewed(stored, subject, ended, now, terms);
             let shown = next.clone().or(known);
             (next, (recorded, shown))
         })
@@ -289,30 +543,54 @@ impl RemediationTable {
         &self,
         today: Date,
     ) -> Result<Vec<ExpiredSuppression>, AwsCallError> {
+        let values = [
+            (":yes", AttributeValue::S(SUPPRESSED.to_owned())),
+            (":today", AttributeValue::S(today.to_string())),
+        ];
+        let names = [("#Until", "Until")];
+        let items = self
+            .query(
+                SUPPRESSED_UNTIL,
+                "Suppressed = :yes AND #Until < :today",
+                &names,
+                values,
+            )
+            .await?;
+        Ok(items.iter().filter_map(expired_of).collect())
+    }
+
+    /// All items of an index that match.
+    async fn query<const N: usize>(
+        &self,
+        index: &str,
+        condition: &str,
+        names: &[(&str, &str)],
+        values: [(&str, AttributeValue); N],
+    ) -> Result<Vec<Item>, AwsCallError> {
         const OPERATION: &str = "Query";
-        let mut expired = Vec::new();
+        let mut items = Vec::new();
         let mut from = None;
         loop {
-            let page = self
+            let query = self
                 .client
                 .query()
                 .table_name(&self.name)
-                .index_name(SUPPRESSED_UNTIL)
-                .key_condition_expression("Suppressed = :yes AND #Until < :today")
-                .expression_attribute_names("#Until", "Until")
-                .expression_attribute_values(":yes", AttributeValue::S(SUPPRESSED.to_owned()))
-                .expression_attribute_values(":today", AttributeValue::S(today.to_string()))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| {
-                    AwsCallError::new::<QueryError>(Service::DynamoDb, OPERATION, &error)
-                })?;
-            let items = page.items.unwrap_or_default();
-            expired.extend(items.iter().filter_map(expired_of));
+                .index_name(index)
+                .key_condition_expression(condition)
+                .set_exclusive_start_key(from);
+            let query = names.iter().fold(query, |query, (short, name)| {
+                query.expression_attribute_names(*short, *name)
+            });
+            let query = values.iter().fold(query, |query, (name, value)| {
+                query.expression_attribute_values(*name, value.clone())
+            });
+            let page = query.send().await.map_err(|error| {
+                AwsCallError::new::<QueryError>(Service::DynamoDb, OPERATION, &error)
+            })?;
+            items.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key.filter(|key| !key.is_empty());
             if from.is_none() {
-                return Ok(expired);
+                return Ok(items);
             }
         }
     }
@@ -355,7 +633,11 @@ impl RemediationTable {
 
     /// Stores a record over the one of version `known` (`None`: over none); `false` if another writer was faster.
     async fn store(&self, record: Record, known: Option<u64>) -> Result<bool, AwsCallError> {
-        const OPERATION: &str = "PutItem";
+        let item = serde_dynamo::to_item(record).map_err(|error| unreadable("PutItem", error))?;
+        self.put(item, known).await
+    }
+
+    async fn put(&self, item: Item, known: Option<u64>) -> Result<bool, AwsCallError> {
         let put = self.client.put_item().table_name(&self.name);
         let put = match known {
             None => put
@@ -365,21 +647,25 @@ impl RemediationTable {
                 .condition_expression("Version = :known")
                 .expression_attribute_values(":known", AttributeValue::N(version.to_string())),
         };
-        let item: Result<Item, _> =
-            serde_dynamo::to_item(record).map_err(SdkError::construction_failure);
-        let answer = match item {
-            Ok(item) => put.set_item(Some(item)).send().await,
-            Err(error) => Err(error),
-        };
-        let Err(error) = answer else {
+        let Err(error) = put.set_item(Some(item)).send().await else {
             return Ok(true);
         };
-        let error = AwsCallError::new(Service::DynamoDb, OPERATION, &error);
+        let error = AwsCallError::new(Service::DynamoDb, "PutItem", &error);
         match error.class() {
             AwsErrorClass::ConditionFailed => Ok(false),
             _ => Err(error),
         }
     }
+}
+
+/// The value that an item is of.
+fn parsed<T: DeserializeOwned>(item: Item) -> Result<T, AwsCallError> {
+    serde_dynamo::from_item(item).map_err(|error| unreadable("GetItem", error))
+}
+
+fn unreadable(operation: &'static str, error: serde_dynamo::Error) -> AwsCallError {
+    let error = SdkError::<GetItemError, _>::construction_failure(error);
+    AwsCallError::new(Service::DynamoDb, operation, &error)
 }
 
 /// The keys that an item of the index has.

@@ -121,21 +121,21 @@ impl Target {
     /// The part of the ARN after the account: `security-group/sg-1`; the whole text for an account.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.resource
-            .splitn(6, ':')
-            .nth(5)
-            .unwrap_or(&self.resource)
+        path_of(&self.resource)
     }
 
     /// The resource's own name: `sg-1` of `security-group/sg-1`, `f` of `function:f`, `a/b` of `repository/a/b`, the
     /// name of a bucket, topic or queue.
     #[must_use]
     pub fn name(&self) -> &str {
-        let path = self.path();
-        match path.find(['/', ':']) {
-            Some(place) => &path[place + 1..],
-            None => path,
-        }
+        name_of(&self.resource)
+    }
+
+    /// The name without the path before it: `ada` of `user/staff/ada`.
+    #[must_use]
+    pub fn leaf(&self) -> &str {
+        let name = self.name();
+        name.rsplit('/').next().unwrap_or(name)
     }
 
     /// What identifies an order in the table `Remediations`: `account#region#control#resource`. A global resource is
@@ -185,14 +185,21 @@ fn of_form(form: Form, account: &AccountId, region: &str, resource: &str) -> Res
     if partition != partition_of(region) {
         return Err(Mismatch::OtherPartition);
     }
+    // A managed policy of AWS is the same in every account.
+    let is_of_aws = service == "iam" && of_account == "aws" && path.starts_with("policy/");
     // A bucket's ARN has neither account nor Region.
-    if !of_account.is_empty() && of_account != account.as_str() {
+    if !of_account.is_empty() && of_account != account.as_str() && !is_of_aws {
         return Err(Mismatch::OtherAccount);
     }
     if !of_region.is_empty() && of_region != region {
         return Err(Mismatch::OtherRegion);
     }
-    if service != "s3" && (of_account.is_empty() || of_region.is_empty()) {
+    let (has_account, has_region) = match service {
+        "s3" => return Ok(()),
+        "iam" => (true, false),
+        _ => (true, true),
+    };
+    if of_account.is_empty() == has_account || of_region.is_empty() == has_region {
         return Err(Mismatch::Kind);
     }
     Ok(())
@@ -215,6 +222,20 @@ fn partition_of(region: &str) -> &'static str {
         Some("cn") => "aws-cn",
         Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
         _ => "aws",
+    }
+}
+
+fn path_of(resource: &str) -> &str {
+    resource.splitn(6, ':').nth(5).unwrap_or(resource)
+}
+
+/// [`Target::name`] of a resource.
+#[must_use]
+pub fn name_of(resource: &str) -> &str {
+    let path = path_of(resource);
+    match path.find(['/', ':']) {
+        Some(place) => &path[place + 1..],
+        None => path,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod lenient;
 pub mod owner;
 mod page;
 pub mod update;
+pub mod whole;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -21,6 +22,7 @@ use aws_sdk_securityhub::{
 
 pub use finding::{Finding, FindingNote};
 pub use update::{FindingUpdate, NOTE_CHARS, Note, Unprocessed, UpdateError, Workflow};
+pub use whole::FoundFinding;
 
 use page::{AnswerReader, Found};
 use update::{INVALID_INPUT, update_in_one_call};
@@ -133,11 +135,7 @@ impl SecurityHub {
     /// # Errors
     /// If a call fails.
     pub async fn findings_by_id(&self, ids: &[FindingId]) -> Result<Vec<Finding>, AwsCallError> {
-        // Two products can use the same id.
-        let values: BTreeSet<&str> = ids.iter().map(|id| id.id.as_str()).collect();
-        let filters = AwsSecurityFindingFilters::builder()
-            .set_id(Some(values.into_iter().map(equals).collect()))
-            .build();
+        let filters = by_id(ids);
         let mut findings = Vec::new();
         let mut next_token = None;
         loop {
@@ -147,6 +145,29 @@ impl SecurityHub {
             next_token = page.next_token;
             if next_token.is_none() {
                 return Ok(findings);
+            }
+        }
+    }
+
+    /// The same as [`findings_by_id`](Self::findings_by_id), each with its whole JSON.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn whole_findings_by_id(
+        &self,
+        ids: &[FindingId],
+    ) -> Result<Vec<FoundFinding>, AwsCallError> {
+        let filters = by_id(ids);
+        let mut whole = Vec::new();
+        let mut next_token = None;
+        loop {
+            let (found, next) = self.found(ids, filters.clone(), next_token, true).await?;
+            let found = found.findings.into_iter().zip(found.json);
+            let wanted = found.filter(|(finding, _)| ids.contains(&finding.id));
+            whole.extend(wanted.map(|(finding, json)| FoundFinding::new(finding, json)));
+            next_token = next;
+            if next_token.is_none() {
+                return Ok(whole);
             }
         }
     }
@@ -202,11 +223,26 @@ impl SecurityHub {
         filters: AwsSecurityFindingFilters,
         next_token: Option<String>,
     ) -> Result<FindingPage, AwsCallError> {
+        let (found, next_token) = self.found(values, filters, next_token, false).await?;
+        Ok(FindingPage {
+            findings: found.findings,
+            next_token,
+        })
+    }
+
+    /// What a page has, and what to ask for the next one with.
+    async fn found<T>(
+        &self,
+        values: &[T],
+        filters: AwsSecurityFindingFilters,
+        next_token: Option<String>,
+        json: bool,
+    ) -> Result<(Found, Option<String>), AwsCallError> {
         // Without a value nothing would be filtered: AWS would list the findings of everybody.
         if values.is_empty() {
-            return Ok(FindingPage::default());
+            return Ok(Default::default());
         }
-        let reader = AnswerReader::default();
+        let reader = AnswerReader::keeping_json(json);
         let answer = self
             .paces
             .call(&rates::GET_FINDINGS, async || {
@@ -222,25 +258,28 @@ impl SecurityHub {
                     .map_err(|error| AwsCallError::new(Service::SecurityHub, "GetFindings", &error))
             })
             .await?;
-        let Found {
-            findings,
-            unreadable,
-        } = reader.take();
-        if unreadable > 0 {
+        let found = reader.take();
+        if found.unreadable > 0 {
             tracing::warn!(
-                unreadable,
+                unreadable = found.unreadable,
                 "findings that cannot be read are left as they are"
             );
         }
-        Ok(FindingPage {
-            findings,
-            next_token: answer.next_token.filter(|token| !token.is_empty()),
-        })
+        let next_token = answer.next_token.filter(|token| !token.is_empty());
+        Ok((found, next_token))
     }
 }
 
 fn active() -> aws_sdk_securityhub::types::builders::AwsSecurityFindingFiltersBuilder {
     AwsSecurityFindingFilters::builder().record_state(equals(RecordState::Active.as_str()))
+}
+
+fn by_id(ids: &[FindingId]) -> AwsSecurityFindingFilters {
+    // Two products can use the same id.
+    let values: BTreeSet<&str> = ids.iter().map(|id| id.id.as_str()).collect();
+    AwsSecurityFindingFilters::builder()
+        .set_id(Some(values.into_iter().map(equals).collect()))
+        .build()
 }
 
 fn equals(value: &str) -> StringFilter {

@@ -33,18 +33,31 @@ use super::finding::{Finding, read};
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
+    /// The same as JSON, if that is wanted.
+    pub(super) json: Vec<Box<RawValue>>,
     /// Those that cannot be read.
     pub(super) unreadable: usize,
 }
 
 /// Reads the answer to one call: an interceptor of that call, and where its findings are afterwards.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AnswerReader(Arc<Mutex<Found>>);
+pub(super) struct AnswerReader {
+    found: Arc<Mutex<Found>>,
+    keeps_json: bool,
+}
 
 impl AnswerReader {
+    /// One that keeps the JSON of findings, or not.
+    pub(super) fn keeping_json(keeps_json: bool) -> Self {
+        Self {
+            keeps_json,
+            ..Self::default()
+        }
+    }
+
     /// The findings of the answer.
     pub(super) fn take(&self) -> Found {
-        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -107,14 +120,23 @@ impl DeserializeResponse for Deserializer {
             OrchestratorError::response(format!("no page of findings ({place})").into())
         })?;
         let listed = answer.findings.unwrap_or_default();
-        let findings: Vec<Finding> = listed
-            .iter()
-            .filter_map(|finding| read(finding.get()).ok())
-            .collect();
-        *self.found.0.lock().unwrap_or_else(PoisonError::into_inner) = Found {
-            unreadable: listed.len() - findings.len(),
-            findings,
-        };
+        let mut found = Found::default();
+        for json in listed {
+            match read(json.get()) {
+                Ok(finding) => {
+                    found.findings.push(finding);
+                    if self.found.keeps_json {
+                        found.json.push(json.to_owned());
+                    }
+                }
+                Err(_) => found.unreadable += 1,
+            }
+        }
+        *self
+            .found
+            .found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = found;
         Ok(Output::erase(
             GetFindingsOutput::builder()
                 .set_next_token(answer.next_token)

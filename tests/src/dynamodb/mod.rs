@@ -62,7 +62,7 @@ struct Index {
     sort: (&'static str, &'static str),
 }
 
-const INDEXES: [Index; 2] = [
+const INDEXES: [Index; 3] = [
     Index {
         name: "ByStatus",
         table: ACCOUNTS,
@@ -74,6 +74,12 @@ const INDEXES: [Index; 2] = [
         table: REMEDIATIONS,
         partition: "Suppressed",
         sort: ("Until", "S"),
+    },
+    Index {
+        name: "WaitingUntil",
+        table: REMEDIATIONS,
+        partition: "Waiting",
+        sort: ("WaitUntil", "N"),
     },
 ];
 

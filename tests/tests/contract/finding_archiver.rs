@@ -173,12 +173,16 @@ fn config(quota_percent: &str) -> Config {
             "INFO_TOPIC_ARN" => INFO,
             "ERROR_TOPIC_ARN" => ERROR,
             "QUOTA_PERCENT" => quota_percent,
+            "REMEDIATION_QUEUE_URL" => PLANNER,
+            "OWNER_TAGS" => "owner,team",
             _ => return None,
         };
         Some(value.to_owned())
     })
     .unwrap()
 }
+
+const PLANNER: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/remediation";
 
 impl Fixture {
     /// Runs one batch at a time and gives the ids of the messages that come back.
@@ -216,6 +220,7 @@ impl Fixture {
         let sighting = Sighting {
             findings: &findings,
             updated_at: earlier(600),
+            ..Sighting::default()
         };
         let table = self.table().await;
         let start = Start::default();
@@ -849,6 +854,7 @@ async fn an_outdated_result_changes_no_finding() {
     let sighting = Sighting {
         findings: &findings,
         updated_at: now() + SignedDuration::from_mins(5),
+        ..Sighting::default()
     };
     let table = fixture.table().await;
     let start = Start::default();
@@ -1013,6 +1019,7 @@ async fn expired_suppressions_are_opened_and_others_stay() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: earlier(600),
+            ..Sighting::default()
         };
         let (subject, until) = (subject(name), until.parse().unwrap());
         let suppressed = table.suppress(&subject, &sighting, until, "accepted", now());
@@ -1072,6 +1079,7 @@ async fn a_suppression_whose_finding_cannot_be_opened_stays_for_the_next_time() 
     let sighting = Sighting {
         findings: &findings,
         updated_at: earlier(600),
+        ..Sighting::default()
     };
     let until = "2026-02-28".parse().unwrap();
     let table = fixture.table().await;
@@ -1098,6 +1106,7 @@ async fn many_expired_suppressions_are_opened_in_several_invocations() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: earlier(600),
+            ..Sighting::default()
         };
         let (subject, until) = (subject(name), "2026-02-28".parse().unwrap());
         let suppressed = table.suppress(&subject, &sighting, until, "accepted", earlier(500));
@@ -1152,6 +1161,7 @@ async fn texts(subject: &Subject, attempt: u32, message: Value) -> String {
         let sighting = Sighting {
             findings: &findings,
             updated_at: earlier(600),
+            ..Sighting::default()
         };
         let table = fixture.table().await;
         let start = Start::default();
@@ -1263,5 +1273,5 @@ fn every_sample_is_a_task() {
         assert_eq!(serde_json::from_str::<ArchiveTask>(&sent).unwrap(), task);
         samples += 1;
     }
-    assert_eq!(samples, 6);
+    assert_eq!(samples, 9);
 }

@@ -20,6 +20,7 @@ mod playbook;
 mod queue_loops;
 mod rates;
 mod redrive;
+mod remediation_flow;
 mod remediation_planner;
 mod remediation_proxy;
 mod remediations;

@@ -10,8 +10,9 @@ use orgkeeper_tests::{
 };
 use serde_json::json;
 
-/// The functions' rows. Those of `remediator` are compared in its own crate, which nothing else may depend on.
-const FUNCTIONS: [(&str, &[Calls]); 10] = [
+/// The functions' rows. Those of `remediator` and `root-credentials` are compared in their own crates, which nothing else
+/// may depend on.
+const FUNCTIONS: [(&str, &[Calls]); 11] = [
     ("Alerter", alerter::calls::CALLS),
     (
         "CreateAccountAssignment",
@@ -22,6 +23,7 @@ const FUNCTIONS: [(&str, &[Calls]); 10] = [
     ("FindingArchiver", finding_archiver::calls::CALLS),
     ("FindingEnricher", finding_enricher::calls::CALLS),
     ("NewAccountHandler", new_account_handler::calls::CALLS),
+    ("RemediationApprover", remediation_approver::calls::CALLS),
     ("RemediationPlanner", remediation_planner::calls::CALLS),
     ("RemediationProxy", remediation_proxy::calls::CALLS),
     ("SlackNotifier", slack_notifier::calls::CALLS),
@@ -120,7 +122,7 @@ fn each_function_and_state_machine_has_a_role_of_its_own() {
     }
     // Other roles of the stack are those of services that deliver to it.
     let with_rows = FUNCTIONS.map(|(name, _)| name);
-    let others = [STATE_MACHINE, "Remediator"];
+    let others = [STATE_MACHINE, "Remediator", "RootCredentialsRemover"];
     let known: BTreeSet<&str> = with_rows.into_iter().chain(others).collect();
     assert_eq!(owners.into_keys().collect::<BTreeSet<_>>(), known);
 }

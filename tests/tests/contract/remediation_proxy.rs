@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 const NOW: &str = "2026-03-01T10:15:30Z";
 const ARCHIVE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/archive";
 const REMEDIATOR: &str = "orgkeeper-remediator";
+const ROOT: &str = "orgkeeper-root-credentials";
 /// The account that decides.
 const STACK: &str = "999900001111";
 
@@ -50,6 +51,14 @@ fn failure(name: &str) -> Answer {
 }
 
 async fn fixture(special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static) -> Fixture {
+    fixture_with(ROOT, special).await
+}
+
+/// With this function for root credentials.
+async fn fixture_with(
+    root: &'static str,
+    special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static,
+) -> Fixture {
     let tables = Arc::new(DynamoDb::new());
     for id in [&account(0)[..], &account(1), MANAGEMENT_ACCOUNT, STACK] {
         put_account(&tables, id, &json!({}));
@@ -75,6 +84,7 @@ async fn fixture(special: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'stat
             "REMEDIATIONS_TABLE" => REMEDIATIONS,
             "ARCHIVE_QUEUE_URL" => ARCHIVE,
             "REMEDIATORS" => REMEDIATOR,
+            "ROOT_CREDENTIALS_FUNCTION" => root,
             "PROTECTED_ACCOUNTS" => &protected,
             _ => return None,
         };
@@ -150,6 +160,7 @@ fn order(control: &str, owner: &str, changes: &Value) -> Value {
             "cloudtrail-object-events",
             format!("AWS::::Account:{owner}"),
         ),
+        "IAM.9" => ("root-credentials", format!("AWS::::Account:{owner}")),
         _ => ("iam-password-policy", format!("AWS::::Account:{owner}")),
     };
     let mut order = json!({
@@ -189,6 +200,50 @@ async fn an_order_is_passed_on_as_it_is_and_the_report_comes_back() {
     assert_eq!(invoked.len(), 1);
     assert!(invoked[0].uri.contains(REMEDIATOR), "{}", invoked[0].uri);
     assert_eq!(invoked[0].body, order);
+}
+
+#[tokio::test]
+async fn root_credentials_have_a_function_of_their_own_if_there_is_one() {
+    let fixture = fixture(|_| None).await;
+    assert_eq!(fixture.pass_on(&fix("IAM.9"), 0).await, "FIXED");
+    assert_eq!(fixture.pass_on(&fix("S3.8"), 1).await, "FIXED");
+    let invoked = fixture.invoked();
+    assert!(invoked[0].uri.contains(ROOT), "{}", invoked[0].uri);
+    assert!(invoked[1].uri.contains(REMEDIATOR), "{}", invoked[1].uri);
+    // The management account is refused here already.
+    let order = order("IAM.9", MANAGEMENT_ACCOUNT, &json!({}));
+    assert_eq!(fixture.pass_on(&order, 2).await, "Rejected");
+
+    let without = fixture_with("", |_| None).await;
+    let event = json!({ "function": REMEDIATOR, "order": fix("IAM.9") });
+    let report = without.handle(event, invocation(now())).await.unwrap();
+    assert_eq!(report["outcome"], "BLOCKED");
+    assert!(
+        report["reason"]
+            .as_str()
+            .unwrap()
+            .contains("RootCredentials=on")
+    );
+    assert!(without.invoked().is_empty());
+}
+
+#[tokio::test]
+async fn an_undo_is_passed_on_with_its_states_and_claims_the_setting() {
+    let fixture = fixture(|_| None).await;
+    let states = json!({ "before": { "On": false }, "after": { "On": true } });
+    let undo = order(
+        "IAM.7",
+        &account(0),
+        &json!({ "task": "undo", "undo": states }),
+    );
+    assert_eq!(fixture.pass_on(&undo, 0).await, "FIXED");
+    assert_eq!(fixture.invoked()[0].body, undo);
+    assert_eq!(fixture.wire.calls_of("PutItem").len(), 1);
+    for wrong in [json!({ "task": "undo" }), json!({ "undo": states })] {
+        let order = order("IAM.7", &account(0), &wrong);
+        assert_eq!(fixture.pass_on(&order, 1).await, "Rejected");
+    }
+    assert_eq!(fixture.invoked().len(), 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use orgkeeper_shared::{
         control::control,
         record::{
             AlertClaim, Begun, Ended, Observed, Record, Recorded, Sighting, Start, Status, Subject,
-            What,
+            What, asking::Terms,
         },
         report::{Outcome, Report},
         table::{ExpiredSuppression, RemediationTable},
@@ -32,10 +32,13 @@ const KEY: &str = "111122223333#global#S3.8#arn:aws:s3:::logs";
 const ON_CHANGE: Start<'_> = Start {
     periodic: false,
     by: None,
+    again_before: None,
+    stopped: false,
+    resumed_at: None,
 };
 const PERIODIC: Start<'_> = Start {
     periodic: true,
-    by: None,
+    ..ON_CHANGE
 };
 
 /// The table, and what it holds.
@@ -102,6 +105,7 @@ impl Fixture {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(updated_at),
+            ..Sighting::default()
         };
         self.table
             .begin(&subject(), &sighting, start, minute(now))
@@ -123,16 +127,17 @@ impl Fixture {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(now),
+            ..Sighting::default()
         };
         self.table
-            .observe(&subject(), &sighting, preview_key, minute(now))
+            .observe(&subject(), &sighting, preview_key, false, minute(now))
             .await
             .unwrap()
     }
 
     async fn preview(&self, ended: &Ended, now: i64) -> Recorded {
         self.table
-            .previewed(&subject(), ended, minute(now))
+            .previewed(&subject(), ended, minute(now), &Terms::default())
             .await
             .unwrap()
             .0
@@ -143,6 +148,7 @@ impl Fixture {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(now),
+            ..Sighting::default()
         };
         self.table
             .suppress(
@@ -224,9 +230,13 @@ async fn of_many_at_the_same_moment_one_begins() {
     for attempt in 1..=2 {
         let now = i64::from(attempt) * 3 * HOUR;
         let begun = join_all((0..5).map(|_| fixture.begin(&ON_CHANGE, now, now))).await;
-        let started = begun
-            .iter()
-            .filter(|begun| **begun == Begun::Started { attempt });
+        let started = begun.iter().filter(|begun| {
+            **begun
+                == Begun::Started {
+                    attempt,
+                    held_since: None,
+                }
+        });
         assert_eq!(started.count(), 1, "{begun:?}");
         let running = begun
             .iter()
@@ -248,7 +258,10 @@ async fn a_fix_without_a_result_counts_as_lost_after_an_hour() {
     let fixture = fixture().await;
     assert_eq!(
         fixture.begin(&ON_CHANGE, 0, 0).await,
-        Begun::Started { attempt: 1 }
+        Begun::Started {
+            attempt: 1,
+            held_since: None
+        }
     );
     assert_eq!(
         fixture.begin(&ON_CHANGE, 0, 59).await,
@@ -256,7 +269,10 @@ async fn a_fix_without_a_result_counts_as_lost_after_an_hour() {
     );
     assert_eq!(
         fixture.begin(&ON_CHANGE, 0, 60).await,
-        Begun::Started { attempt: 2 }
+        Begun::Started {
+            attempt: 2,
+            held_since: None
+        }
     );
     let record = fixture.record().await;
     assert_eq!(whats(&record), [What::Started, What::Lost, What::Started]);
@@ -288,17 +304,24 @@ async fn a_periodic_control_is_not_fixed_again_before_it_is_checked_again() {
     let asked = Start {
         periodic: true,
         by: Some("ana"),
+        ..Start::default()
     };
     assert_eq!(
         fixture.begin(&asked, 3, 3).await,
-        Begun::Started { attempt: 2 }
+        Begun::Started {
+            attempt: 2,
+            held_since: None
+        }
     );
     let record = fixture.record().await;
     assert_eq!(record.history.last().unwrap().by.as_deref(), Some("ana"));
     fixture.finish(2, &fixed(), 4).await;
     assert_eq!(
         fixture.begin(&PERIODIC, DAY + 5, DAY + 5).await,
-        Begun::Started { attempt: 3 }
+        Begun::Started {
+            attempt: 3,
+            held_since: None
+        }
     );
 }
 
@@ -316,7 +339,10 @@ async fn an_event_about_the_time_before_a_fix_begins_no_other() {
     // Somebody has opened it again.
     assert_eq!(
         fixture.begin(&ON_CHANGE, 4, 5).await,
-        Begun::Started { attempt: 2 }
+        Begun::Started {
+            attempt: 2,
+            held_since: None
+        }
     );
     assert_eq!(fixture.record().await.seen, 2);
 }
@@ -326,6 +352,7 @@ async fn after_a_failure_it_waits_an_hour_unless_a_person_asks() {
     let asked = Start {
         periodic: false,
         by: Some("ana"),
+        ..Start::default()
     };
     let failed = Ended::of(
         None,
@@ -345,12 +372,18 @@ async fn after_a_failure_it_waits_an_hour_unless_a_person_asks() {
         );
         assert_eq!(
             fixture.begin(&asked, 2, 30).await,
-            Begun::Started { attempt: 2 }
+            Begun::Started {
+                attempt: 2,
+                held_since: None
+            }
         );
         fixture.finish(2, &ended, 31).await;
         assert_eq!(
             fixture.begin(&ON_CHANGE, 2, 91).await,
-            Begun::Started { attempt: 3 }
+            Begun::Started {
+                attempt: 3,
+                held_since: None
+            }
         );
     }
 }
@@ -384,6 +417,7 @@ async fn a_finding_that_comes_later_is_new_once() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(updated_at),
+            ..Sighting::default()
         };
         let (subject, now) = (subject(), minute(updated_at));
         let begun = fixture.table.begin(&subject, &sighting, &PERIODIC, now);
@@ -394,9 +428,12 @@ async fn a_finding_that_comes_later_is_new_once() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(0),
+            ..Sighting::default()
         };
         let subject = subject();
-        let observed = fixture.table.observe(&subject, &sighting, "a", minute(9));
+        let observed = fixture
+            .table
+            .observe(&subject, &sighting, "a", false, minute(9));
         observed.await.unwrap()
     };
     begin("f", 0).await;
@@ -442,7 +479,10 @@ async fn an_execution_that_was_not_started_keeps_no_other_from_being_begun() {
     assert!(abandoned.await.unwrap());
     assert_eq!(
         fixture.begin(&PERIODIC, 0, 2).await,
-        Begun::Started { attempt: 2 }
+        Begun::Started {
+            attempt: 2,
+            held_since: None
+        }
     );
 }
 
@@ -497,6 +537,7 @@ async fn the_item_has_the_attributes_that_others_read() {
             "Status": { "S": "FIXED" },
             "Findings": { "L": [{ "M": { "Id": { "S": "f" }, "ProductArn": { "S": "p" } } }] },
             "FirstSeenAt": { "S": "2026-03-01T08:00:00Z" },
+            "FixedAt": { "S": "2026-03-01T08:02:00Z" },
             "LastSeenAt": { "S": "2026-03-01T08:00:00Z" },
             "Seen": { "N": "1" },
             "Attempt": { "N": "1" },
@@ -532,6 +573,7 @@ async fn what_is_kept_has_a_limit() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(now),
+            ..Sighting::default()
         };
         fixture
             .table
@@ -639,6 +681,7 @@ async fn a_decision_is_new_once() {
     let sighting = Sighting {
         findings: &findings,
         updated_at: minute(0),
+        ..Sighting::default()
     };
     let (table, subject) = (&fixture.table, subject());
     for (number, reason, new) in [(0, "odd", true), (1, "odd", false), (2, "other", true)] {
@@ -789,6 +832,7 @@ async fn nothing_begins_over_an_item_that_cannot_be_read() {
     let sighting = Sighting {
         findings: &findings,
         updated_at: minute(0),
+        ..Sighting::default()
     };
     let error = fixture
         .table
@@ -811,6 +855,7 @@ async fn a_call_that_fails_changes_nothing() {
         let sighting = Sighting {
             findings: &findings,
             updated_at: minute(0),
+            ..Sighting::default()
         };
         assert!(
             fixture

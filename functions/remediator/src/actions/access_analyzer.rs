@@ -1,8 +1,11 @@
 //! IAM.28: an analyzer of external access in every Region.
 
 use aws_sdk_accessanalyzer::types::{AnalyzerStatus, Type};
-use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
-use serde::Serialize;
+use orgkeeper_shared::{
+    aws_error::{AwsErrorClass, Service},
+    remediation::order::Order,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -19,19 +22,21 @@ reads: ["access-analyzer:ListAnalyzers" on "*"],
 writes: [
     "access-analyzer:CreateAnalyzer" on "arn:{partition}:access-analyzer:{region}:{account}:analyzer/orgkeeper",
     "iam:CreateServiceLinkedRole" on "arn:{partition}:iam::{account}:role/aws-service-role/access-analyzer.amazonaws.com/AWSServiceRoleForAccessAnalyzer",
-])];
+],
+undo: ["access-analyzer:DeleteAnalyzer" on "arn:{partition}:access-analyzer:{region}:{account}:analyzer/orgkeeper"],
+)];
 
 /// IAM.28.
 struct Analyzer;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AnalyzerState {
     analyzers: Vec<Found>,
 }
 
 /// An analyzer of external access.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Found {
     name: String,
@@ -96,8 +101,11 @@ impl Action for Analyzer {
         member: &Member,
         _order: &Order,
         _before: &AnalyzerState,
-        _after: &AnalyzerState,
+        after: &AnalyzerState,
     ) -> Result<(), CallFailed> {
+        if !after.analyzers.iter().any(|it| it.name == NAME) {
+            return delete(member).await;
+        }
         let created = member_client!(aws_sdk_accessanalyzer, member)
             .create_analyzer()
             .analyzer_name(NAME)
@@ -110,6 +118,20 @@ impl Action for Analyzer {
             Err(error) if !error.has_code("ConflictException") => Err(error.into()),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// Deletes our analyzer.
+async fn delete(member: &Member) -> Result<(), CallFailed> {
+    let deleted = member_client!(aws_sdk_accessanalyzer, member)
+        .delete_analyzer()
+        .analyzer_name(NAME)
+        .send()
+        .await
+        .map_err(failed(Service::AccessAnalyzer, "DeleteAnalyzer"));
+    match deleted {
+        Err(error) if error.class() != AwsErrorClass::NotFound => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_sdk_s3::{
     Client,
-    types::{BucketLocationConstraint, CreateBucketConfiguration, PublicAccessBlockConfiguration},
+    types::{BucketLocationConstraint, CreateBucketConfiguration},
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -67,16 +67,6 @@ pub(super) async fn policy(member: &Member) -> Result<Option<PolicyText>, AwsCal
         Err(error) if error.has_code("NoSuchBucketPolicy") => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Every kind of public access blocked.
-pub(super) fn all_blocked() -> PublicAccessBlockConfiguration {
-    PublicAccessBlockConfiguration::builder()
-        .block_public_acls(true)
-        .ignore_public_acls(true)
-        .block_public_policy(true)
-        .restrict_public_buckets(true)
-        .build()
 }
 
 /// The Sid of [`require_tls`].

@@ -7,7 +7,7 @@ use orgkeeper_shared::{
     aws_error::Service,
     remediation::{control::control, order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -40,13 +40,17 @@ pub(super) const ROWS: &[Row] = &[
         "cloudtrail:StartLogging" on "arn:{partition}:cloudtrail:*:{account}:trail/orgkeeper",
         "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
         "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-trail-{account}-*",
-    ]),
+    ],
+    not_undoable: "the trail is the account's record of what happened, and other fixes build on it: if it has to go, stop \
+                   it (aws cloudtrail stop-logging --name orgkeeper) and delete it (aws cloudtrail delete-trail --name \
+                   orgkeeper) in its home Region"),
     row!("cloudtrail-object-events", ObjectEvents,
         reads: [
             "cloudtrail:DescribeTrails" on "*",
             "cloudtrail:GetEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*",
         ],
-        writes: ["cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*"]),
+        writes: ["cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*"],
+        undo: ["cloudtrail:PutEventSelectors" on "arn:{partition}:cloudtrail:*:{account}:trail/*"]),
 ];
 
 /// The trail that orgkeeper creates.
@@ -63,7 +67,7 @@ struct MultiRegion;
 #[derive(Default)]
 struct OtherTrails(RefCell<BTreeMap<String, Recording>>);
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TrailsState {
     trails: Vec<TrailState>,
@@ -72,7 +76,7 @@ struct TrailsState {
     bucket: Option<OwnBucket>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TrailState {
     #[serde(rename = "TrailARN")]
@@ -87,7 +91,7 @@ struct TrailState {
     home: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Recording {
     is_logging: bool,
@@ -355,7 +359,7 @@ fn trail_bucket_statements(target: &Target, bucket: &str) -> Vec<Value> {
 /// S3.22, S3.23.
 struct ObjectEvents;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct EventsState {
     /// The trail of every Region that the events are on, or are to be.
@@ -366,7 +370,7 @@ struct EventsState {
     organization_trail: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct EventsTrail {
     #[serde(rename = "TrailARN")]
@@ -448,11 +452,11 @@ impl Action for ObjectEvents {
         &self,
         member: &Member,
         _order: &Order,
-        _before: &EventsState,
+        before: &EventsState,
         after: &EventsState,
     ) -> Result<(), CallFailed> {
-        if let Some(trail) = &after.trail {
-            let member = member.in_region(&trail.home);
+        if let (Some(now), Some(trail)) = (&before.trail, &after.trail) {
+            let member = member.in_region(&now.home);
             trails::set_selectors(&member, &trail.arn, &trail.event_selectors).await?;
         }
         Ok(())

@@ -9,7 +9,8 @@ use orgkeeper_shared::{
     aws_error::{AwsErrorClass, Service},
     remediation::{order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::trails;
 use crate::{
@@ -35,6 +36,10 @@ writes: [
     "cloudwatch:PutMetricAlarm" on "arn:{partition}:cloudwatch:*:{account}:alarm:orgkeeper-cis-*",
     "sns:CreateTopic" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
     "sns:Subscribe" on "arn:{partition}:sns:*:{account}:orgkeeper-cis",
+],
+undo: [
+    "logs:DeleteMetricFilter" on "arn:{partition}:logs:*:{account}:log-group:*",
+    "cloudwatch:DeleteAlarms" on "arn:{partition}:cloudwatch:*:{account}:alarm:orgkeeper-cis-*",
 ])];
 
 /// The topic that alarms are sent to.
@@ -47,7 +52,7 @@ const NAMESPACE: &str = "orgkeeper/cis";
 /// both again. The second pattern of CloudWatch.13 is one more, and so are topic, subscription, and reading it.
 struct MetricFilters;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct FiltersState {
     /// The log group of the trail.
@@ -61,7 +66,7 @@ struct FiltersState {
     trail: TrailFacts,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Topic {
     #[serde(rename = "TopicARN")]
@@ -82,9 +87,10 @@ impl Topic {
 }
 
 /// Where the events of the account are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 enum TrailFacts {
     /// There is no trail of every Region.
+    #[default]
     NoTrail,
     /// Only the organization has one.
     Organizations,
@@ -256,6 +262,19 @@ impl Action for MetricFilters {
             return Ok(());
         };
         let member = member.in_region(region);
+        let gone = before
+            .metric_filters
+            .keys()
+            .filter(|name| !after.metric_filters.contains_key(*name));
+        let mut is_gone = false;
+        for filter_name in gone {
+            delete_filter(&member, name, filter_name).await?;
+            is_gone = true;
+        }
+        if is_gone {
+            // The topic and those who receive it stay: other alarms use them.
+            return delete_alarms(&member, before, after).await;
+        }
         if !topic.exists {
             create_topic(&member).await?;
         }
@@ -277,6 +296,48 @@ impl Action for MetricFilters {
         }
         Ok(())
     }
+
+    fn comparable(&self, mut state: Value) -> Value {
+        // A subscription cannot be taken back before it is confirmed, and others use the topic.
+        if let Some(members) = state.as_object_mut() {
+            members.remove("Topic");
+        }
+        state
+    }
+}
+
+async fn delete_filter(member: &Member, log_group: &str, name: &str) -> Result<(), CallFailed> {
+    member_client!(aws_sdk_cloudwatchlogs, member)
+        .delete_metric_filter()
+        .log_group_name(log_group)
+        .filter_name(name)
+        .send()
+        .await
+        .map_err(failed(Service::CloudWatchLogs, "DeleteMetricFilter"))?;
+    Ok(())
+}
+
+/// Deletes the alarms that a fix created.
+async fn delete_alarms(
+    member: &Member,
+    before: &FiltersState,
+    after: &FiltersState,
+) -> Result<(), CallFailed> {
+    let gone = before.alarms.iter();
+    let gone: Vec<String> = gone
+        .filter(|name| !after.alarms.contains(name))
+        .cloned()
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    member_client!(aws_sdk_cloudwatch, member)
+        .delete_alarms()
+        .set_alarm_names(Some(gone))
+        .send()
+        .await
+        .map_err(failed(Service::CloudWatch, "DeleteAlarms"))?;
+    Ok(())
 }
 
 fn own_topic(target: &Target, region: &str) -> String {

@@ -11,7 +11,7 @@ use orgkeeper_shared::{
     aws_error::Service,
     remediation::{order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,7 +43,10 @@ writes: [
     "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
     "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
     "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-config-{account}-{region}",
-])];
+],
+not_undoable: "which resource types AWS Config recorded before is not kept, and Security Hub reads what it records now: if it \
+               has to stop, stop it (aws configservice stop-configuration-recorder --configuration-recorder-name default)",
+)];
 
 /// The name of the one recorder and the one delivery channel that an account has in a Region.
 const DEFAULT: &str = "default";
@@ -60,14 +63,14 @@ const CHECK_ROLE: &str = "includeConfigServiceLinkedRoleCheck";
 /// Config.1.
 struct RecordAll;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ConfigState {
     recorder: Option<Recorder>,
     delivery_bucket: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Recorder {
     name: String,

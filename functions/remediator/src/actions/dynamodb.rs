@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -20,16 +20,18 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("dynamodb-recovery", Recovery,
         reads: ["dynamodb:DescribeContinuousBackups" on "{resource}"],
-        writes: ["dynamodb:UpdateContinuousBackups" on "{resource}"]),
+        writes: ["dynamodb:UpdateContinuousBackups" on "{resource}"],
+        undo: ["dynamodb:UpdateContinuousBackups" on "{resource}"]),
     row!("dynamodb-deletion-protection", DeletionProtection,
         reads: ["dynamodb:DescribeTable" on "{resource}"],
-        writes: ["dynamodb:UpdateTable" on "{resource}"]),
+        writes: ["dynamodb:UpdateTable" on "{resource}"],
+        undo: ["dynamodb:UpdateTable" on "{resource}"]),
 ];
 
 /// DynamoDB.2.
 struct Recovery;
 
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RecoveryState {
     point_in_time_recovery: bool,
@@ -92,7 +94,7 @@ impl Action for Recovery {
 /// DynamoDB.6.
 struct DeletionProtection;
 
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ProtectionState {
     deletion_protection_enabled: bool,

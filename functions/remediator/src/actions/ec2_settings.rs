@@ -9,7 +9,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -24,13 +24,16 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("ec2-snapshots-private", PrivateSnapshots,
         reads: ["ec2:DescribeSnapshots" on "*"],
-        writes: ["ec2:ModifySnapshotAttribute" on "arn:{partition}:ec2:{region}::snapshot/*"]),
+        writes: ["ec2:ModifySnapshotAttribute" on "arn:{partition}:ec2:{region}::snapshot/*"],
+        undo: ["ec2:ModifySnapshotAttribute" on "arn:{partition}:ec2:{region}::snapshot/*"]),
     row!("ec2-default-encryption", DefaultEncryption,
         reads: ["ec2:GetEbsEncryptionByDefault" on "*"],
-        writes: ["ec2:EnableEbsEncryptionByDefault" on "*"]),
+        writes: ["ec2:EnableEbsEncryptionByDefault" on "*"],
+        undo: ["ec2:DisableEbsEncryptionByDefault" on "*"]),
     row!("ec2-instance-metadata", Imdsv2,
         reads: ["ec2:DescribeInstances" on "*"],
-        writes: ["ec2:ModifyInstanceMetadataOptions" on "{resource}"]),
+        writes: ["ec2:ModifyInstanceMetadataOptions" on "{resource}"],
+        undo: ["ec2:ModifyInstanceMetadataOptions" on "{resource}"]),
 ];
 
 /// The group of every AWS account.
@@ -43,7 +46,7 @@ const AT_ONCE: usize = 4;
 /// EC2.1: as many calls as there are public snapshots.
 struct PrivateSnapshots;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SnapshotState {
     public_snapshots: Vec<String>,
@@ -86,16 +89,22 @@ impl Action for PrivateSnapshots {
         member: &Member,
         _order: &Order,
         before: &SnapshotState,
-        _after: &SnapshotState,
+        after: &SnapshotState,
     ) -> Result<(), CallFailed> {
         let client = member_client!(aws_sdk_ec2, member);
-        stream::iter(&before.public_snapshots)
-            .map(|id| {
+        let (was, is) = (&before.public_snapshots, &after.public_snapshots);
+        let private = was.iter().filter(|id| !is.contains(id));
+        let public = is.iter().filter(|id| !was.contains(id));
+        let changes = private
+            .map(|id| (id, OperationType::Remove))
+            .chain(public.map(|id| (id, OperationType::Add)));
+        stream::iter(changes)
+            .map(|(id, operation)| {
                 client
                     .modify_snapshot_attribute()
                     .snapshot_id(id)
                     .attribute(SnapshotAttributeName::CreateVolumePermission)
-                    .operation_type(OperationType::Remove)
+                    .operation_type(operation)
                     .group_names(EVERYBODY)
                     .send()
             })
@@ -110,7 +119,7 @@ impl Action for PrivateSnapshots {
 /// EC2.7.
 struct DefaultEncryption;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct EncryptionState {
     ebs_encryption_by_default: bool,
@@ -144,9 +153,18 @@ impl Action for DefaultEncryption {
         member: &Member,
         _order: &Order,
         _before: &EncryptionState,
-        _after: &EncryptionState,
+        after: &EncryptionState,
     ) -> Result<(), CallFailed> {
-        member_client!(aws_sdk_ec2, member)
+        let client = member_client!(aws_sdk_ec2, member);
+        if !after.ebs_encryption_by_default {
+            client
+                .disable_ebs_encryption_by_default()
+                .send()
+                .await
+                .map_err(failed(Service::Ec2, "DisableEbsEncryptionByDefault"))?;
+            return Ok(());
+        }
+        client
             .enable_ebs_encryption_by_default()
             .send()
             .await
@@ -158,7 +176,7 @@ impl Action for DefaultEncryption {
 /// EC2.8.
 struct Imdsv2;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct MetadataState {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -19,12 +19,13 @@ use crate::{
 /// The actions of this file.
 pub(super) const ROWS: &[Row] = &[row!("ecr-scan-on-push", ScanOnPush,
     reads: ["ecr:DescribeRepositories" on "{resource}"],
-    writes: ["ecr:PutImageScanningConfiguration" on "{resource}"])];
+    writes: ["ecr:PutImageScanningConfiguration" on "{resource}"],
+    undo: ["ecr:PutImageScanningConfiguration" on "{resource}"])];
 
 /// ECR.1.
 struct ScanOnPush;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ScanState {
     scan_on_push: bool,

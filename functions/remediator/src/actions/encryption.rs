@@ -3,7 +3,7 @@
 use aws_sdk_kms::types::{KeyManagerType, KeySpec, KeyState, MultiRegionKeyType, OriginType};
 use aws_sdk_sqs::types::QueueAttributeName;
 use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::attributes;
 use crate::{
@@ -20,19 +20,22 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("sns-encryption", TopicEncryption,
         reads: ["sns:GetTopicAttributes" on "{resource}"],
-        writes: ["sns:SetTopicAttributes" on "{resource}"]),
+        writes: ["sns:SetTopicAttributes" on "{resource}"],
+        undo: ["sns:SetTopicAttributes" on "{resource}"]),
     row!("sqs-encryption", QueueEncryption,
         reads: ["sqs:GetQueueUrl" on "{resource}", "sqs:GetQueueAttributes" on "{resource}"],
-        writes: ["sqs:SetQueueAttributes" on "{resource}"]),
+        writes: ["sqs:SetQueueAttributes" on "{resource}"],
+        undo: ["sqs:SetQueueAttributes" on "{resource}"]),
     row!("kms-key-rotation", KeyRotation,
         reads: ["kms:DescribeKey" on "{resource}", "kms:GetKeyRotationStatus" on "{resource}"],
-        writes: ["kms:EnableKeyRotation" on "{resource}"]),
+        writes: ["kms:EnableKeyRotation" on "{resource}"],
+        undo: ["kms:DisableKeyRotation" on "{resource}"]),
 ];
 
 /// SNS.1.
 struct TopicEncryption;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TopicState {
     kms_master_key_id: Option<String>,
@@ -86,7 +89,8 @@ impl Action for TopicEncryption {
         _before: &TopicState,
         after: &TopicState,
     ) -> Result<(), CallFailed> {
-        let key = after.kms_master_key_id.as_deref().unwrap_or(KEY_OF_SNS);
+        // An empty text switches encryption off.
+        let key = after.kms_master_key_id.as_deref().unwrap_or_default();
         attributes::set_of_topic(member, KEY_ATTRIBUTE, key).await?;
         Ok(())
     }
@@ -100,7 +104,7 @@ fn is_for_a_service(statement: &Statement) -> bool {
 /// SQS.1.
 struct QueueEncryption;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct QueueState {
     kms_master_key_id: Option<String>,
@@ -138,9 +142,11 @@ impl Action for QueueEncryption {
         member: &Member,
         _order: &Order,
         _before: &QueueState,
-        _after: &QueueState,
+        after: &QueueState,
     ) -> Result<(), CallFailed> {
-        attributes::set_of_queue(member, QueueAttributeName::SqsManagedSseEnabled, "true").await?;
+        let managed = after.sqs_managed_sse_enabled.to_string();
+        attributes::set_of_queue(member, QueueAttributeName::SqsManagedSseEnabled, &managed)
+            .await?;
         Ok(())
     }
 }
@@ -148,7 +154,7 @@ impl Action for QueueEncryption {
 /// KMS.4.
 struct KeyRotation;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RotationState {
     key_rotation_enabled: bool,
@@ -205,9 +211,19 @@ impl Action for KeyRotation {
         member: &Member,
         _order: &Order,
         _before: &RotationState,
-        _after: &RotationState,
+        after: &RotationState,
     ) -> Result<(), CallFailed> {
-        member_client!(aws_sdk_kms, member)
+        let client = member_client!(aws_sdk_kms, member);
+        if !after.key_rotation_enabled {
+            client
+                .disable_key_rotation()
+                .key_id(&member.target.resource)
+                .send()
+                .await
+                .map_err(failed(Service::Kms, "DisableKeyRotation"))?;
+            return Ok(());
+        }
+        client
             .enable_key_rotation()
             .key_id(&member.target.resource)
             .send()

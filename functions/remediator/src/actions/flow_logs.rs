@@ -7,7 +7,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::{order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -31,7 +31,9 @@ writes: [
     "logs:CreateLogGroup" on "arn:{partition}:logs:{region}:{account}:log-group:/orgkeeper/vpc-flow-logs:*",
     "ec2:CreateFlowLogs" on "{resource}",
     "ec2:CreateFlowLogs" on "arn:{partition}:ec2:{region}:{account}:vpc-flow-log/*",
-])];
+],
+undo: ["ec2:DeleteFlowLogs" on "arn:{partition}:ec2:{region}:{account}:vpc-flow-log/*"],
+)];
 
 /// The log group of all VPCs in a Region.
 const LOG_GROUP: &str = "/orgkeeper/vpc-flow-logs";
@@ -45,19 +47,22 @@ const EXISTS: &str = "FlowLogAlreadyExists";
 /// EC2.6.
 struct FlowLogs;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct VpcState {
     flow_logs: Vec<Record>,
 }
 
 /// One flow log.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Record {
     traffic_type: String,
     active: bool,
     destination: String,
+    /// It is not known before it is created.
+    #[serde(skip)]
+    id: String,
 }
 
 impl Record {
@@ -67,6 +72,7 @@ impl Record {
             traffic_type: TrafficType::Reject.as_str().to_owned(),
             active: true,
             destination: LOG_GROUP.to_owned(),
+            id: String::new(),
         }
     }
 
@@ -122,9 +128,12 @@ impl Action for FlowLogs {
         &self,
         member: &Member,
         _order: &Order,
-        _before: &VpcState,
-        _after: &VpcState,
+        before: &VpcState,
+        after: &VpcState,
     ) -> Result<(), CallFailed> {
+        if after.flow_logs.len() < before.flow_logs.len() {
+            return delete_flow_log(member, before).await;
+        }
         create_role(member).await?;
         create_log_group(member).await?;
         create_flow_log(member).await
@@ -141,6 +150,7 @@ fn record_of(log: FlowLog) -> Record {
             .log_group_name
             .or(log.log_destination)
             .unwrap_or_default(),
+        id: log.flow_log_id.unwrap_or_default(),
     }
 }
 
@@ -206,7 +216,7 @@ async fn create_flow_log(member: &Member) -> Result<(), CallFailed> {
         .map_err(failed(Service::Ec2, "CreateFlowLogs"));
     match created {
         Ok(answer) => match answer.unsuccessful.and_then(|mut items| items.pop()) {
-            Some(item) => refused(item),
+            Some(item) => refused("CreateFlowLogs", item),
             None => Ok(()),
         },
         Err(error) if error.has_code(EXISTS) => Ok(()),
@@ -214,8 +224,33 @@ async fn create_flow_log(member: &Member) -> Result<(), CallFailed> {
     }
 }
 
-/// The call succeeded, and the flow log was not created.
-fn refused(item: UnsuccessfulItem) -> Result<(), CallFailed> {
+/// Deletes the flow log that was created. What it has written stays.
+async fn delete_flow_log(member: &Member, state: &VpcState) -> Result<(), CallFailed> {
+    const OPERATION: &str = "DeleteFlowLogs";
+    let ours = state.flow_logs.iter().find(|log| {
+        **log
+            == Record {
+                id: log.id.clone(),
+                ..Record::ours()
+            }
+    });
+    let Some(ours) = ours else {
+        return Ok(());
+    };
+    let answer = member_client!(aws_sdk_ec2, member)
+        .delete_flow_logs()
+        .flow_log_ids(&ours.id)
+        .send()
+        .await
+        .map_err(failed(Service::Ec2, OPERATION))?;
+    match answer.unsuccessful.and_then(|mut items| items.pop()) {
+        Some(item) => refused(OPERATION, item),
+        None => Ok(()),
+    }
+}
+
+/// The call succeeded, and the flow log was not created, or not deleted.
+fn refused(operation: &'static str, item: UnsuccessfulItem) -> Result<(), CallFailed> {
     let error = item
         .error
         .unwrap_or_else(|| aws_sdk_ec2::types::UnsuccessfulItemError::builder().build());
@@ -223,7 +258,7 @@ fn refused(item: UnsuccessfulItem) -> Result<(), CallFailed> {
     if code.as_deref() == Some(EXISTS) {
         return Ok(());
     }
-    Err(AwsCallError::of_part(Service::Ec2, "CreateFlowLogs", code.as_deref(), &message).into())
+    Err(AwsCallError::of_part(Service::Ec2, operation, code.as_deref(), &message).into())
 }
 
 fn trust_policy(target: &Target) -> String {
@@ -271,6 +306,7 @@ mod tests {
             traffic_type: traffic_type.to_owned(),
             active,
             destination: destination.to_owned(),
+            id: String::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use aws_sdk_guardduty::types::DetectorStatus;
 use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -24,12 +24,14 @@ writes: [
     "guardduty:UpdateDetector" on "arn:{partition}:guardduty:{region}:{account}:detector/*",
     "iam:CreateServiceLinkedRole" on
         "arn:{partition}:iam::{account}:role/aws-service-role/guardduty.amazonaws.com/AWSServiceRoleForAmazonGuardDuty",
-])];
+],
+undo: ["guardduty:UpdateDetector" on "arn:{partition}:guardduty:{region}:{account}:detector/*"],
+)];
 
 /// GuardDuty.1.
 struct Detector;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DetectorState {
     enabled: bool,

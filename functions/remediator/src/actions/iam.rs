@@ -2,10 +2,10 @@
 
 use aws_sdk_iam::types::PasswordPolicy;
 use orgkeeper_shared::{
-    aws_error::{AwsErrorClass, Service},
+    aws_error::{AwsCallError, AwsErrorClass, Service},
     remediation::{control::control, order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -21,12 +21,17 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("iam-password-policy", Passwords,
         reads: ["iam:GetAccountPasswordPolicy" on "*"],
-        writes: ["iam:UpdateAccountPasswordPolicy" on "*"]),
+        writes: ["iam:UpdateAccountPasswordPolicy" on "*"],
+        undo: ["iam:UpdateAccountPasswordPolicy" on "*", "iam:DeleteAccountPasswordPolicy" on "*"]),
     row!("iam-support-role", SupportRole,
     reads: ["iam:ListEntitiesForPolicy" on "arn:{partition}:iam::aws:policy/AWSSupportAccess"],
     writes: [
         "iam:CreateRole" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport",
         "iam:AttachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport"
+            if "iam:PolicyARN" is "arn:{partition}:iam::aws:policy/AWSSupportAccess",
+    ],
+    undo: [
+        "iam:DetachRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperSupport"
             if "iam:PolicyARN" is "arn:{partition}:iam::aws:policy/AWSSupportAccess",
     ]),
 ];
@@ -36,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
 /// The update replaces the whole policy, so all of it is read and sent.
 struct Passwords;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[expect(clippy::struct_excessive_bools, reason = "the policy, as AWS has it")]
 struct PasswordState {
@@ -200,8 +205,16 @@ impl Action for Passwords {
         _before: &Option<PasswordState>,
         after: &Option<PasswordState>,
     ) -> Result<(), CallFailed> {
-        let after = after.as_ref().unwrap_or(&WITHOUT_POLICY);
-        member_client!(aws_sdk_iam, member)
+        let client = member_client!(aws_sdk_iam, member);
+        let Some(after) = after else {
+            client
+                .delete_account_password_policy()
+                .send()
+                .await
+                .map_err(failed(Service::Iam, "DeleteAccountPasswordPolicy"))?;
+            return Ok(());
+        };
+        client
             .update_account_password_policy()
             .minimum_password_length(after.minimum_password_length)
             .require_uppercase_characters(after.require_uppercase_characters)
@@ -219,10 +232,18 @@ impl Action for Passwords {
     }
 }
 
+/// What a call came to that removes something: it is done if it is gone already.
+pub(super) fn gone<T>(removed: Result<T, AwsCallError>) -> Result<(), AwsCallError> {
+    match removed {
+        Err(error) if error.class() != AwsErrorClass::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// IAM.18.
 struct SupportRole;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SupportState {
     /// The roles, users and groups that have the policy `AWSSupportAccess`.
@@ -288,10 +309,20 @@ impl Action for SupportRole {
         member: &Member,
         _order: &Order,
         _before: &SupportState,
-        _after: &SupportState,
+        after: &SupportState,
     ) -> Result<(), CallFailed> {
         let target = &member.target;
         let client = member_client!(aws_sdk_iam, member);
+        if !after.roles.iter().any(|role| role == SUPPORT_ROLE) {
+            let detached = client
+                .detach_role_policy()
+                .role_name(SUPPORT_ROLE)
+                .policy_arn(support_policy(target))
+                .send()
+                .await
+                .map_err(failed(Service::Iam, "DetachRolePolicy"));
+            return Ok(gone(detached)?);
+        }
         let root = format!("arn:{}:iam::{}:root", target.partition(), target.account);
         let trust = json!({
             "Version": "2012-10-17",

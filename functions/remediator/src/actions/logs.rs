@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -22,12 +22,16 @@ reads: ["logs:DescribeLogGroups" on "arn:{partition}:logs:{region}:{account}:log
 writes: [
     "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}",
     "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
+],
+undo: [
+    "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}",
+    "logs:PutRetentionPolicy" on "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
 ])];
 
 /// CloudWatch.16.
 struct Retention;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RetentionState {
     /// Nothing: they are kept for ever.

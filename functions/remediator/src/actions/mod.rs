@@ -3,6 +3,7 @@
 use crate::{action_row::Row, permission::Permission};
 
 mod access_analyzer;
+mod account_contact;
 mod attributes;
 mod buckets;
 mod cloudtrail;
@@ -15,6 +16,10 @@ mod encryption;
 mod flow_logs;
 mod guardduty;
 mod iam;
+mod iam_certificates;
+mod iam_cloudshell;
+mod iam_credentials;
+mod iam_user_policies;
 mod logs;
 mod network;
 mod rds;
@@ -32,6 +37,7 @@ pub(crate) mod testing;
 /// The actions, by file.
 pub const ACTIONS: &[&[Row]] = &[
     access_analyzer::ROWS,
+    account_contact::ROWS,
     cloudtrail::ROWS,
     cloudwatch::ROWS,
     config::ROWS,
@@ -42,6 +48,10 @@ pub const ACTIONS: &[&[Row]] = &[
     flow_logs::ROWS,
     guardduty::ROWS,
     iam::ROWS,
+    iam_certificates::ROWS,
+    iam_cloudshell::ROWS,
+    iam_credentials::ROWS,
+    iam_user_policies::ROWS,
     logs::ROWS,
     network::ROWS,
     rds::ROWS,
@@ -65,7 +75,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
 
 /// Everything that an order may call: what the role in member accounts has to allow.
 pub fn permissions() -> impl Iterator<Item = &'static Permission> {
-    let of_actions = all().flat_map(|row| row.reads.iter().chain(row.writes));
+    let of_actions = all().flat_map(Row::all_permissions);
     of_actions.chain(trail_bucket::READS)
 }
 
@@ -73,13 +83,14 @@ pub fn permissions() -> impl Iterator<Item = &'static Permission> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use orgkeeper_shared::remediation::control::CONTROLS;
+    use orgkeeper_shared::remediation::control::{CONTROLS, ROOT_CREDENTIALS};
 
     use super::*;
 
     #[test]
     fn every_control_has_an_action_and_every_action_a_control() {
-        let of_controls: BTreeSet<_> = CONTROLS.iter().map(|control| control.action).collect();
+        let mut of_controls: BTreeSet<_> = CONTROLS.iter().map(|control| control.action).collect();
+        assert!(of_controls.remove(ROOT_CREDENTIALS));
         let rows: BTreeSet<_> = all().map(|row| row.name).collect();
         assert_eq!(rows, of_controls);
         assert_eq!(rows.len(), all().count(), "a name occurs twice");

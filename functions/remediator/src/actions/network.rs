@@ -9,7 +9,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -26,19 +26,22 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("ec2-subnet-public-ip", SubnetAddresses,
         reads: ["ec2:DescribeSubnets" on "*"],
-        writes: ["ec2:ModifySubnetAttribute" on "{resource}"]),
+        writes: ["ec2:ModifySubnetAttribute" on "{resource}"],
+        undo: ["ec2:ModifySubnetAttribute" on "{resource}"]),
     row!("ec2-network-acl-admin-ports", AdminPorts,
         reads: ["ec2:DescribeNetworkAcls" on "*"],
-        writes: ["ec2:CreateNetworkAclEntry" on "{resource}"]),
+        writes: ["ec2:CreateNetworkAclEntry" on "{resource}"],
+        undo: ["ec2:DeleteNetworkAclEntry" on "{resource}"]),
     row!("ec2-transit-gateway-sharing", TransitGatewaySharing,
         reads: ["ec2:DescribeTransitGateways" on "*"],
-        writes: ["ec2:ModifyTransitGateway" on "{resource}"]),
+        writes: ["ec2:ModifyTransitGateway" on "{resource}"],
+        undo: ["ec2:ModifyTransitGateway" on "{resource}"]),
 ];
 
 /// EC2.15.
 struct SubnetAddresses;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SubnetState {
     map_public_ip_on_launch: bool,
@@ -95,7 +98,7 @@ impl Action for SubnetAddresses {
 /// EC2.21.
 struct AdminPorts;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AclState {
     inbound: Vec<Entry>,
@@ -141,6 +144,20 @@ impl Action for AdminPorts {
         after: &AclState,
     ) -> Result<(), CallFailed> {
         let client = member_client!(aws_sdk_ec2, member);
+        let gone = before
+            .inbound
+            .iter()
+            .filter(|entry| !after.inbound.contains(entry));
+        for entry in gone {
+            client
+                .delete_network_acl_entry()
+                .network_acl_id(member.target.name())
+                .egress(false)
+                .rule_number(entry.number)
+                .send()
+                .await
+                .map_err(failed(Service::Ec2, "DeleteNetworkAclEntry"))?;
+        }
         let missing = after
             .inbound
             .iter()
@@ -200,7 +217,7 @@ fn inbound_entry(entry: NetworkAclEntry) -> Option<Entry> {
 /// EC2.23.
 struct TransitGatewaySharing;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SharingState {
     auto_accept_shared_attachments: bool,
@@ -242,10 +259,15 @@ impl Action for TransitGatewaySharing {
         member: &Member,
         _order: &Order,
         _before: &SharingState,
-        _after: &SharingState,
+        after: &SharingState,
     ) -> Result<(), CallFailed> {
+        let accepts = if after.auto_accept_shared_attachments {
+            AutoAcceptSharedAttachmentsValue::Enable
+        } else {
+            AutoAcceptSharedAttachmentsValue::Disable
+        };
         let options = ModifyTransitGatewayOptions::builder()
-            .auto_accept_shared_attachments(AutoAcceptSharedAttachmentsValue::Disable)
+            .auto_accept_shared_attachments(accepts)
             .build();
         member_client!(aws_sdk_ec2, member)
             .modify_transit_gateway()

@@ -1,15 +1,16 @@
-//! RDS.1: a snapshot that is not public. RDS.2, .8, .13 and RDS.7, .16: one setting of an instance or a cluster.
+//! RDS.1: a snapshot that is not public. RDS.2, .5, .8, .13 and RDS.7, .16: one setting of an instance or a cluster.
 //!
 //! These settings take effect at once. `ApplyImmediately` is left out: it would also apply what people postponed to the
-//! maintenance window, restarts included.
+//! maintenance window, restarts included. Multi-AZ alone needs it: it is refused while something is postponed.
 
 use std::collections::BTreeSet;
 
+use aws_sdk_rds::types::PendingModifiedValues;
 use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -30,13 +31,19 @@ pub(super) const ROWS: &[Row] = &[
     writes: [
         "rds:ModifyDBSnapshotAttribute" on "{resource}",
         "rds:ModifyDBClusterSnapshotAttribute" on "{resource}",
+    ],
+    undo: [
+        "rds:ModifyDBSnapshotAttribute" on "{resource}",
+        "rds:ModifyDBClusterSnapshotAttribute" on "{resource}",
     ]),
     row!("rds-instance", Instance,
         reads: ["rds:DescribeDBInstances" on "{resource}"],
-        writes: ["rds:ModifyDBInstance" on "{resource}"]),
+        writes: ["rds:ModifyDBInstance" on "{resource}"],
+        undo: ["rds:ModifyDBInstance" on "{resource}"]),
     row!("rds-cluster", Cluster,
         reads: ["rds:DescribeDBClusters" on "{resource}"],
-        writes: ["rds:ModifyDBCluster" on "{resource}"]),
+        writes: ["rds:ModifyDBCluster" on "{resource}"],
+        undo: ["rds:ModifyDBCluster" on "{resource}"]),
 ];
 
 /// The attribute that says who may restore a snapshot.
@@ -47,7 +54,7 @@ const EVERYBODY: &str = "all";
 /// RDS.1.
 struct PrivateSnapshot;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SnapshotState {
     /// Account ids, or `all`.
@@ -107,16 +114,22 @@ impl Action for PrivateSnapshot {
         &self,
         member: &Member,
         _order: &Order,
-        _before: &SnapshotState,
-        _after: &SnapshotState,
+        before: &SnapshotState,
+        after: &SnapshotState,
     ) -> Result<(), CallFailed> {
         let client = member_client!(aws_sdk_rds, member);
+        let listed = |accounts: BTreeSet<String>| {
+            Some(Vec::from_iter(accounts)).filter(|accounts| !accounts.is_empty())
+        };
+        let gone = listed(&before.restorable_by - &after.restorable_by);
+        let new = listed(&after.restorable_by - &before.restorable_by);
         if is_of_cluster(member) {
             client
                 .modify_db_cluster_snapshot_attribute()
                 .db_cluster_snapshot_identifier(member.target.name())
                 .attribute_name(RESTORE)
-                .values_to_remove(EVERYBODY)
+                .set_values_to_remove(gone)
+                .set_values_to_add(new)
                 .send()
                 .await
                 .map_err(failed(Service::Rds, "ModifyDBClusterSnapshotAttribute"))?;
@@ -125,7 +138,8 @@ impl Action for PrivateSnapshot {
                 .modify_db_snapshot_attribute()
                 .db_snapshot_identifier(member.target.name())
                 .attribute_name(RESTORE)
-                .values_to_remove(EVERYBODY)
+                .set_values_to_remove(gone)
+                .set_values_to_add(new)
                 .send()
                 .await
                 .map_err(failed(Service::Rds, "ModifyDBSnapshotAttribute"))?;
@@ -138,10 +152,14 @@ fn is_of_cluster(member: &Member) -> bool {
     member.target.path().starts_with("cluster-snapshot:")
 }
 
+/// Why Multi-AZ is not changed at once.
+const POSTPONED: &str = "other changes of the instance wait for its maintenance window, and would be applied with this one: \
+                         try again after it";
+
 /// The settings of an instance, of which a control looks at one.
 struct Instance;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct InstanceState {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,7 +168,13 @@ struct InstanceState {
     deletion_protection: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auto_minor_version_upgrade: Option<bool>,
-    /// The cluster that the instance is part of: deletion protection is the cluster's.
+    /// As it is to be, if it is being changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi_az: Option<bool>,
+    /// Whether other changes wait for the maintenance window.
+    #[serde(skip)]
+    postponed: bool,
+    /// The cluster that the instance is part of: deletion protection and standby instances are the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     db_cluster_identifier: Option<String>,
 }
@@ -162,6 +186,12 @@ impl InstanceState {
         match control {
             "RDS.2" => Self {
                 publicly_accessible: self.publicly_accessible,
+                ..none
+            },
+            "RDS.5" => Self {
+                multi_az: self.multi_az,
+                postponed: self.postponed,
+                db_cluster_identifier: self.db_cluster_identifier,
                 ..none
             },
             "RDS.8" => Self {
@@ -182,6 +212,8 @@ impl InstanceState {
             publicly_accessible: self.publicly_accessible.map(|_| false),
             deletion_protection: self.deletion_protection.map(|_| true),
             auto_minor_version_upgrade: self.auto_minor_version_upgrade.map(|_| true),
+            multi_az: self.multi_az.map(|_| true),
+            postponed: self.postponed,
             db_cluster_identifier: self.db_cluster_identifier.clone(),
         }
     }
@@ -200,7 +232,12 @@ impl Action for Instance {
         let instance = answer.db_instances.unwrap_or_default().pop();
         let instance = instance
             .ok_or_else(|| AwsCallError::not_found("DescribeDBInstances", "no such instance"))?;
+        let nothing = || PendingModifiedValues::builder().build();
+        let mut pending = instance.pending_modified_values.unwrap_or_else(nothing);
+        let multi_az = pending.multi_az.take().or(instance.multi_az);
         let state = InstanceState {
+            multi_az: Some(multi_az == Some(true)),
+            postponed: pending != nothing(),
             publicly_accessible: Some(instance.publicly_accessible == Some(true)),
             deletion_protection: Some(instance.deletion_protection == Some(true)),
             auto_minor_version_upgrade: Some(instance.auto_minor_version_upgrade == Some(true)),
@@ -212,12 +249,15 @@ impl Action for Instance {
     fn plan(&self, state: &InstanceState, _order: &Order) -> Plan<InstanceState> {
         if let Some(cluster) = &state.db_cluster_identifier {
             return Plan::NotApplicable(format!(
-                "the instance is part of the cluster {cluster}, whose deletion protection counts"
+                "the instance is part of the cluster {cluster}, which has this setting for all its instances"
             ));
         }
         let wanted = state.wanted();
         if *state == wanted {
             return Plan::Compliant;
+        }
+        if state.postponed {
+            return Plan::Blocked(POSTPONED.to_owned());
         }
         Plan::Change(wanted)
     }
@@ -235,9 +275,18 @@ impl Action for Instance {
             .set_publicly_accessible(after.publicly_accessible)
             .set_deletion_protection(after.deletion_protection)
             .set_auto_minor_version_upgrade(after.auto_minor_version_upgrade)
+            .set_multi_az(after.multi_az)
+            .set_apply_immediately(after.multi_az.map(|_| true))
             .send()
             .await
             .map_err(failed(Service::Rds, "ModifyDBInstance"))?;
+        Ok(())
+    }
+
+    fn undoable(&self, now: &InstanceState, _before: &InstanceState) -> Result<(), String> {
+        if now.postponed {
+            return Err(POSTPONED.to_owned());
+        }
         Ok(())
     }
 }
@@ -245,7 +294,7 @@ impl Action for Instance {
 /// The settings of a cluster, of which a control looks at one.
 struct Cluster;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ClusterState {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -341,7 +390,8 @@ mod tests {
             publicly_accessible: Some(true),
             deletion_protection: Some(false),
             auto_minor_version_upgrade: Some(false),
-            db_cluster_identifier: None,
+            multi_az: Some(false),
+            ..InstanceState::default()
         };
         let none = InstanceState::default();
         for (control, expected) in [
@@ -349,6 +399,13 @@ mod tests {
                 "RDS.2",
                 InstanceState {
                     publicly_accessible: Some(false),
+                    ..none.clone()
+                },
+            ),
+            (
+                "RDS.5",
+                InstanceState {
+                    multi_az: Some(true),
                     ..none.clone()
                 },
             ),
@@ -390,18 +447,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_postponed_is_not_applied_with_multi_az() {
+        let state = InstanceState {
+            multi_az: Some(false),
+            postponed: true,
+            ..InstanceState::default()
+        };
+        let plan = Instance.plan(&state, &order("RDS.5", INSTANCE));
+        assert!(matches!(plan, Plan::Blocked(_)));
+        assert!(Instance.undoable(&state, &state).is_err());
+        let other = state.for_control("RDS.2");
+        assert!(!other.postponed);
+    }
+
+    #[test]
     fn an_instance_of_a_cluster_has_no_deletion_protection_of_its_own() {
         let state = InstanceState {
             publicly_accessible: Some(false),
             deletion_protection: Some(false),
             auto_minor_version_upgrade: Some(false),
+            multi_az: Some(false),
             db_cluster_identifier: Some("orders".to_owned()),
+            ..InstanceState::default()
         };
         let plan = |control| {
             let state = state.clone().for_control(control);
             Instance.plan(&state, &order(control, INSTANCE))
         };
         assert!(matches!(plan("RDS.8"), Plan::NotApplicable(_)));
+        assert!(matches!(plan("RDS.5"), Plan::NotApplicable(_)));
         assert!(matches!(plan("RDS.13"), Plan::Change(_)));
         assert_eq!(plan("RDS.2"), Plan::Compliant);
     }

@@ -5,8 +5,8 @@ use orgkeeper_shared::{
     aws_error::{AwsErrorClass, Service},
     remediation::{order::Order, target::Target},
 };
-use serde::Serialize;
-use serde_json::{Map, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::attributes;
 use crate::{
@@ -23,19 +23,23 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("lambda-policy", FunctionPolicy,
         reads: ["lambda:GetPolicy" on "{resource}", "lambda:GetFunctionConfiguration" on "{resource}"],
-        writes: ["lambda:RemovePermission" on "{resource}"]),
+        writes: ["lambda:RemovePermission" on "{resource}"],
+        undo: ["lambda:AddPermission" on "{resource}"]),
     row!("sns-policy", TopicPolicy,
         reads: ["sns:GetTopicAttributes" on "{resource}"],
-        writes: ["sns:SetTopicAttributes" on "{resource}"]),
+        writes: ["sns:SetTopicAttributes" on "{resource}"],
+        undo: ["sns:SetTopicAttributes" on "{resource}"]),
     row!("sqs-policy", QueuePolicy,
         reads: ["sqs:GetQueueUrl" on "{resource}", "sqs:GetQueueAttributes" on "{resource}"],
-        writes: ["sqs:SetQueueAttributes" on "{resource}"]),
+        writes: ["sqs:SetQueueAttributes" on "{resource}"],
+        undo: ["sqs:SetQueueAttributes" on "{resource}"]),
     row!("kms-key-policy", KeyPolicy,
         reads: ["kms:GetKeyPolicy" on "{resource}"],
-        writes: ["kms:PutKeyPolicy" on "{resource}"]),
+        writes: ["kms:PutKeyPolicy" on "{resource}"],
+        undo: ["kms:PutKeyPolicy" on "{resource}"]),
 ];
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PolicyState {
     policy: Option<PolicyText>,
@@ -159,7 +163,114 @@ impl Action for FunctionPolicy {
                 Ok(_) | Err(_) => {}
             }
         }
+        for statement in missing(before, after) {
+            let Some(permission) = FunctionPermission::of(&statement) else {
+                continue;
+            };
+            client
+                .add_permission()
+                .function_name(member.target.name())
+                .statement_id(permission.sid)
+                .principal(permission.principal)
+                .action(permission.action)
+                .set_function_url_auth_type(permission.url_auth.as_deref().map(Into::into))
+                .send()
+                .await
+                .map_err(failed(Service::Lambda, "AddPermission"))?;
+        }
         Ok(())
+    }
+
+    fn comparable(&self, mut state: Value) -> Value {
+        // A statement that is added again comes last.
+        let statements = state.pointer_mut("/Policy/Statement");
+        if let Some(statements) = statements.and_then(Value::as_array_mut) {
+            statements.sort_by_key(|statement| statement["Sid"].to_string());
+        }
+        state
+    }
+
+    fn undoable(&self, now: &PolicyState, before: &PolicyState) -> Result<(), String> {
+        let missing = missing(now, before);
+        let other = missing
+            .iter()
+            .find(|statement| FunctionPermission::of(statement).is_none());
+        match other {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "the statement {} of the function's policy has parts that orgkeeper cannot write again: add it by hand \
+                 (aws lambda add-permission), it is in the record",
+                other.sid().unwrap_or_default()
+            )),
+        }
+    }
+}
+
+/// The statements of `after` whose Sids `before` does not have.
+fn missing(before: &PolicyState, after: &PolicyState) -> Vec<Statement> {
+    let known = before.sids();
+    let document = after.policy.as_ref().and_then(|it| it.document().ok());
+    let statements = document.iter().flat_map(PolicyDocument::statements);
+    statements
+        .filter(|it| it.sid().is_none_or(|sid| !known.iter().any(|it| it == sid)))
+        .cloned()
+        .collect()
+}
+
+/// A statement as Lambda takes it: a policy of a function is not written as a whole.
+#[derive(Debug, PartialEq)]
+struct FunctionPermission {
+    sid: String,
+    principal: String,
+    action: String,
+    /// Of a function URL.
+    url_auth: Option<String>,
+}
+
+impl FunctionPermission {
+    /// The permission that a public statement is made of; nothing if it has more than those have.
+    fn of(statement: &Statement) -> Option<Self> {
+        const MEMBERS: &[&str] = &[
+            "Sid",
+            "Effect",
+            "Principal",
+            "Action",
+            "Resource",
+            "Condition",
+        ];
+        let value = statement.value().as_object()?;
+        let conditions: Vec<(&str, &Value)> = value
+            .get("Condition")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .flat_map(|(operator, keys)| {
+                let keys = keys.as_object().into_iter().flatten();
+                keys.map(move |(key, value)| match operator.as_str() {
+                    "StringEquals" => (key.as_str(), value),
+                    _ => ("", value),
+                })
+            })
+            .collect();
+        let url_auth = match conditions[..] {
+            [] => None,
+            [("lambda:FunctionUrlAuthType", value)] => Some(value.as_str()?.to_owned()),
+            _ => return None,
+        };
+        let principals = match &value["Principal"] {
+            Value::Object(by_kind) if by_kind.len() == 1 => texts(by_kind.get("AWS")?),
+            other => texts(other),
+        };
+        let ([principal], [action]) = (&principals[..], &texts(&value["Action"])[..]) else {
+            return None;
+        };
+        let is_known = value.keys().all(|name| MEMBERS.contains(&name.as_str()));
+        (is_known && value["Effect"] == "Allow").then(|| Self {
+            sid: statement.sid().unwrap_or_default().to_owned(),
+            principal: principal.clone(),
+            action: action.clone(),
+            url_auth,
+        })
     }
 }
 

@@ -7,10 +7,10 @@ use aws_sdk_s3control::{
     types::PublicAccessBlockConfiguration,
 };
 use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::buckets::{OwnBucket, all_blocked, arn_of, at_bucket, policy, require_tls};
+use super::buckets::{OwnBucket, arn_of, at_bucket, policy, require_tls};
 use crate::{
     action::{Action, Plan},
     action_row::Row,
@@ -25,17 +25,20 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("s3-account-public-access-block", AccountBlock,
         reads: ["s3:GetAccountPublicAccessBlock" on "*"],
-        writes: ["s3:PutAccountPublicAccessBlock" on "*"]),
+        writes: ["s3:PutAccountPublicAccessBlock" on "*"],
+        undo: ["s3:PutAccountPublicAccessBlock" on "*"]),
     row!("s3-bucket-public-access-block", BucketBlock,
         reads: ["s3:GetBucketPublicAccessBlock" on "{resource}"],
-        writes: ["s3:PutBucketPublicAccessBlock" on "{resource}"]),
+        writes: ["s3:PutBucketPublicAccessBlock" on "{resource}"],
+        undo: ["s3:PutBucketPublicAccessBlock" on "{resource}"]),
     row!("s3-bucket-require-tls", RequireTls,
         reads: [
             "s3:GetBucketPolicy" on "{resource}",
             "s3:GetBucketPublicAccessBlock" on "{resource}",
             "s3:GetAccountPublicAccessBlock" on "*",
         ],
-        writes: ["s3:PutBucketPolicy" on "{resource}"]),
+        writes: ["s3:PutBucketPolicy" on "{resource}"],
+        undo: ["s3:PutBucketPolicy" on "{resource}", "s3:DeleteBucketPolicy" on "{resource}"]),
     row!("s3-bucket-access-logging", AccessLogging,
     reads: ["s3:GetBucketLogging" on "{resource}"],
     writes: [
@@ -43,18 +46,21 @@ pub(super) const ROWS: &[Row] = &[
         "s3:GetBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
         "s3:CreateBucket" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
         "s3:PutBucketPolicy" on "arn:{partition}:s3:::orgkeeper-access-logs-{account}-*",
-    ]),
+    ],
+    undo: ["s3:PutBucketLogging" on "{resource}"]),
 ];
 
 /// A public access block, of an account or a bucket.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[expect(
     clippy::struct_excessive_bools,
     clippy::struct_field_names,
-    reason = "the four switches, as AWS has them"
+    reason = "the switches, as AWS has them"
 )]
 struct Block {
+    /// Whether there is a block at all: without one, nothing is blocked.
+    configured: bool,
     block_public_acls: bool,
     ignore_public_acls: bool,
     block_public_policy: bool,
@@ -62,6 +68,7 @@ struct Block {
 }
 
 const BLOCKED: Block = Block {
+    configured: true,
     block_public_acls: true,
     ignore_public_acls: true,
     block_public_policy: true,
@@ -97,18 +104,29 @@ impl Action for AccountBlock {
         member: &Member,
         _order: &Order,
         _before: &Block,
-        _after: &Block,
+        after: &Block,
     ) -> Result<(), CallFailed> {
-        let blocked = PublicAccessBlockConfiguration::builder()
-            .block_public_acls(true)
-            .ignore_public_acls(true)
-            .block_public_policy(true)
-            .restrict_public_buckets(true)
+        let client = s3control(member);
+        let account = member.target.account.as_str();
+        if !after.configured {
+            client
+                .delete_public_access_block()
+                .account_id(account)
+                .send()
+                .await
+                .map_err(failed(Service::S3Control, "DeletePublicAccessBlock"))?;
+            return Ok(());
+        }
+        let block = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(after.block_public_acls)
+            .ignore_public_acls(after.ignore_public_acls)
+            .block_public_policy(after.block_public_policy)
+            .restrict_public_buckets(after.restrict_public_buckets)
             .build();
-        s3control(member)
+        client
             .put_public_access_block()
-            .account_id(member.target.account.as_str())
-            .public_access_block_configuration(blocked)
+            .account_id(account)
+            .public_access_block_configuration(block)
             .send()
             .await
             .map_err(failed(Service::S3Control, "PutPublicAccessBlock"))?;
@@ -155,14 +173,32 @@ impl Action for BucketBlock {
         member: &Member,
         _order: &Order,
         _before: &Block,
-        _after: &Block,
+        after: &Block,
     ) -> Result<(), CallFailed> {
+        if !after.configured {
+            at_bucket(member, "DeletePublicAccessBlock", async |client| {
+                client
+                    .delete_public_access_block()
+                    .bucket(member.target.name())
+                    .expected_bucket_owner(member.target.account.as_str())
+                    .send()
+                    .await
+            })
+            .await?;
+            return Ok(());
+        }
+        let block = aws_sdk_s3::types::PublicAccessBlockConfiguration::builder()
+            .block_public_acls(after.block_public_acls)
+            .ignore_public_acls(after.ignore_public_acls)
+            .block_public_policy(after.block_public_policy)
+            .restrict_public_buckets(after.restrict_public_buckets)
+            .build();
         at_bucket(member, "PutPublicAccessBlock", async |client| {
             client
                 .put_public_access_block()
                 .bucket(member.target.name())
                 .expected_bucket_owner(member.target.account.as_str())
-                .public_access_block_configuration(all_blocked())
+                .public_access_block_configuration(block.clone())
                 .send()
                 .await
         })
@@ -185,6 +221,7 @@ async fn block_of_account(member: &Member) -> Result<Block, CallFailed> {
         Err(error) => return Err(error.into()),
     };
     Ok(block.map_or_else(Block::default, |block| Block {
+        configured: true,
         block_public_acls: block.block_public_acls == Some(true),
         ignore_public_acls: block.ignore_public_acls == Some(true),
         block_public_policy: block.block_public_policy == Some(true),
@@ -208,6 +245,7 @@ async fn block_of(member: &Member) -> Result<Block, CallFailed> {
         Err(error) => return Err(error.into()),
     };
     Ok(block.map_or_else(Block::default, |block| Block {
+        configured: true,
         block_public_acls: block.block_public_acls == Some(true),
         ignore_public_acls: block.ignore_public_acls == Some(true),
         block_public_policy: block.block_public_policy == Some(true),
@@ -218,7 +256,7 @@ async fn block_of(member: &Member) -> Result<Block, CallFailed> {
 /// S3.5.
 struct RequireTls;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PolicyState {
     policy: Option<PolicyText>,
@@ -285,7 +323,18 @@ impl Action for RequireTls {
         _before: &PolicyState,
         after: &PolicyState,
     ) -> Result<(), CallFailed> {
-        let policy = after.policy.as_ref().map_or("", PolicyText::as_str);
+        let Some(policy) = after.policy.as_ref().map(PolicyText::as_str) else {
+            at_bucket(member, "DeleteBucketPolicy", async |client| {
+                client
+                    .delete_bucket_policy()
+                    .bucket(member.target.name())
+                    .expected_bucket_owner(member.target.account.as_str())
+                    .send()
+                    .await
+            })
+            .await?;
+            return Ok(());
+        };
         at_bucket(member, "PutBucketPolicy", async |client| {
             client
                 .put_bucket_policy()
@@ -331,7 +380,7 @@ fn denies_plain_http(statement: &Statement, resource: &str) -> bool {
 /// S3.9, CloudTrail.7.
 struct AccessLogging;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct LoggingState {
     target_bucket: Option<String>,
@@ -408,17 +457,26 @@ impl Action for AccessLogging {
         before: &LoggingState,
         after: &LoggingState,
     ) -> Result<(), CallFailed> {
-        if let Some(log_bucket) = &before.log_bucket {
+        if let Some(log_bucket) = before
+            .log_bucket
+            .as_ref()
+            .filter(|_| after.target_bucket.is_some())
+        {
             let statements = log_bucket_statements(member, &log_bucket.name);
             log_bucket.complete(member, statements).await?;
         }
-        let logging = LoggingEnabled::builder()
-            .set_target_bucket(after.target_bucket.clone())
-            .set_target_prefix(after.target_prefix.clone())
-            .build()
+        let logging = after.target_bucket.as_ref().map(|log_bucket| {
+            LoggingEnabled::builder()
+                .target_bucket(log_bucket)
+                .set_target_prefix(after.target_prefix.clone())
+                .build()
+        });
+        let logging = logging
+            .transpose()
             .map_err(incomplete(Service::S3, "PutBucketLogging"))?;
+        // Without it, nothing is logged.
         let status = BucketLoggingStatus::builder()
-            .logging_enabled(logging)
+            .set_logging_enabled(logging)
             .build();
         member_client!(aws_sdk_s3, member.in_region(&before.region))
             .put_bucket_logging()

@@ -3,12 +3,18 @@
 //!
 //! A rule is removed by its id, so that the others of the same port stay. What else a wide rule lets in is in `before`.
 
-use aws_sdk_ec2::types::{Filter, SecurityGroupRule};
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId, ResourceType, SecurityGroupRule, Tag,
+    TagSpecification, UserIdGroupPair,
+};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     remediation::order::Order,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     action::{Action, Plan},
@@ -18,7 +24,7 @@ use crate::{
     ports::Ports,
     refusal::{CallFailed, failed},
     row,
-    security_group_rule::{Direction, Openness, Rule},
+    security_group_rule::{Direction, MessageTypes, Openness, Rule, Source},
 };
 
 /// The actions of this file.
@@ -30,12 +36,28 @@ pub(super) const ROWS: &[Row] = &[
         "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
         "ec2:RevokeSecurityGroupEgress" on "{resource}",
         "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    ],
+    undo: [
+        "ec2:AuthorizeSecurityGroupIngress" on "{resource}",
+        "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+        "ec2:AuthorizeSecurityGroupEgress" on "{resource}",
+        "ec2:AuthorizeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+        "ec2:CreateTags" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*"
+            if "ec2:CreateAction" is "AuthorizeSecurityGroupIngress",
+        "ec2:CreateTags" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*"
+            if "ec2:CreateAction" is "AuthorizeSecurityGroupEgress",
     ]),
     row!("ec2-security-group-rules", OpenRules,
     reads: ["ec2:DescribeSecurityGroups" on "*", "ec2:DescribeSecurityGroupRules" on "*"],
     writes: [
         "ec2:RevokeSecurityGroupIngress" on "{resource}",
         "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    ],
+    undo: [
+        "ec2:AuthorizeSecurityGroupIngress" on "{resource}",
+        "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+        "ec2:CreateTags" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*"
+            if "ec2:CreateAction" is "AuthorizeSecurityGroupIngress",
     ]),
 ];
 
@@ -45,7 +67,7 @@ const PAGE: i32 = 1_000;
 /// EC2.2.
 struct DefaultGroup;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GroupState {
     group_name: String,
@@ -83,14 +105,22 @@ impl Action for DefaultGroup {
         before: &GroupState,
         after: &GroupState,
     ) -> Result<(), CallFailed> {
-        revoke(member, &before.rules, &after.rules).await
+        change(member, &before.rules, &after.rules).await
+    }
+
+    fn comparable(&self, state: Value) -> Value {
+        without_ids(state)
+    }
+
+    fn undoable(&self, now: &GroupState, before: &GroupState) -> Result<(), String> {
+        restorable(&now.rules, &before.rules)
     }
 }
 
 /// The other controls.
 struct OpenRules;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RulesState {
     rules: Vec<Rule>,
@@ -129,8 +159,45 @@ impl Action for OpenRules {
         before: &RulesState,
         after: &RulesState,
     ) -> Result<(), CallFailed> {
-        revoke(member, &before.rules, &after.rules).await
+        change(member, &before.rules, &after.rules).await
     }
+
+    fn comparable(&self, state: Value) -> Value {
+        without_ids(state)
+    }
+
+    fn undoable(&self, now: &RulesState, before: &RulesState) -> Result<(), String> {
+        restorable(&now.rules, &before.rules)
+    }
+}
+
+/// A restored rule has another id, and rules have no order.
+fn without_ids(mut state: Value) -> Value {
+    if let Some(rules) = state.pointer_mut("/Rules").and_then(Value::as_array_mut) {
+        for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
+            rule.remove("Id");
+        }
+        rules.sort_by_key(Value::to_string);
+    }
+    state
+}
+
+/// Whether the rules of `before` that are gone can be written again.
+fn restorable(now: &[Rule], before: &[Rule]) -> Result<(), String> {
+    match gone(before, now).find(|rule| !rule.is_complete()) {
+        None => Ok(()),
+        Some(rule) => Err(format!(
+            "the record of the rule {} for {} lacks the type of the messages: authorize it by hand",
+            rule.id, rule.source
+        )),
+    }
+}
+
+/// The rules of `before` that `after` does not have, whatever their ids.
+fn gone<'a>(before: &'a [Rule], after: &'a [Rule]) -> impl Iterator<Item = &'a Rule> {
+    before
+        .iter()
+        .filter(|rule| !after.iter().any(|other| other.is_same(rule)))
 }
 
 async fn name_of_group(member: &Member) -> Result<String, CallFailed> {
@@ -167,34 +234,45 @@ async fn rules_of_group(member: &Member) -> Result<Vec<Rule>, CallFailed> {
 }
 
 fn rule_of(rule: SecurityGroupRule) -> Option<Rule> {
-    let group = rule.referenced_group_info.and_then(|group| group.group_id);
-    let source = rule.cidr_ipv4.or(rule.cidr_ipv6);
-    let source = source.or(rule.prefix_list_id).or(group);
+    let group = rule.referenced_group_info;
+    let (group, owner) = group
+        .map(|it| (it.group_id, it.user_id))
+        .unwrap_or_default();
+    let source = rule.cidr_ipv4.or(rule.cidr_ipv6).or(rule.prefix_list_id);
+    let is_group = source.is_none();
+    let protocol = rule.ip_protocol.unwrap_or_default();
+    let tags = rule.tags.unwrap_or_default();
     Some(Rule {
         id: rule.security_group_rule_id?,
         direction: match rule.is_egress {
             Some(true) => Direction::Egress,
             _ => Direction::Ingress,
         },
-        protocol: rule.ip_protocol.unwrap_or_default(),
         ports: Ports::of_rule(rule.from_port, rule.to_port),
-        source: source.unwrap_or_default(),
+        message_types: MessageTypes::of(&protocol, rule.from_port, rule.to_port),
+        protocol,
+        source: source.or(group).unwrap_or_default(),
+        // Of another account only in a rule for a peered VPC's group.
+        source_owner: owner.filter(|owner| is_group && Some(owner) != rule.group_owner_id.as_ref()),
         description: rule.description.filter(|text| !text.is_empty()),
+        tags: tags
+            .into_iter()
+            .filter_map(|it| it.key.zip(it.value))
+            .collect(),
     })
 }
 
-/// Removes the rules of `before` that are not in `after`.
-async fn revoke(member: &Member, before: &[Rule], after: &[Rule]) -> Result<(), CallFailed> {
+/// Removes the rules of `before` that are not in `after`, and authorizes those of `after` that are not in `before`.
+async fn change(member: &Member, before: &[Rule], after: &[Rule]) -> Result<(), CallFailed> {
     let client = member_client!(aws_sdk_ec2, member);
-    let gone = |direction| {
-        let ids: Vec<String> = before
-            .iter()
-            .filter(|rule| rule.direction == direction && !after.contains(rule))
+    let removed = |direction| {
+        let ids: Vec<String> = gone(before, after)
+            .filter(|rule| rule.direction == direction)
             .map(|rule| rule.id.clone())
             .collect();
         Some(ids).filter(|ids| !ids.is_empty())
     };
-    if let Some(ids) = gone(Direction::Ingress) {
+    if let Some(ids) = removed(Direction::Ingress) {
         let answer = client
             .revoke_security_group_ingress()
             .group_id(member.target.name())
@@ -203,7 +281,7 @@ async fn revoke(member: &Member, before: &[Rule], after: &[Rule]) -> Result<(), 
             .await;
         answer.map_err(failed(Service::Ec2, "RevokeSecurityGroupIngress"))?;
     }
-    if let Some(ids) = gone(Direction::Egress) {
+    if let Some(ids) = removed(Direction::Egress) {
         let answer = client
             .revoke_security_group_egress()
             .group_id(member.target.name())
@@ -212,7 +290,108 @@ async fn revoke(member: &Member, before: &[Rule], after: &[Rule]) -> Result<(), 
             .await;
         answer.map_err(failed(Service::Ec2, "RevokeSecurityGroupEgress"))?;
     }
+    for (direction, tags, rules) in calls(gone(after, before)) {
+        authorize(member, direction, tags, rules).await?;
+    }
     Ok(())
+}
+
+/// Rules that one call can authorize: of one direction and with the same tags.
+type Call<'a> = (Direction, &'a BTreeMap<String, String>, Vec<&'a Rule>);
+
+fn calls<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Call<'a>> {
+    let mut calls: Vec<Call<'a>> = Vec::new();
+    for rule in rules {
+        let same = calls
+            .iter_mut()
+            .find(|(direction, tags, _)| *direction == rule.direction && **tags == rule.tags);
+        match same {
+            Some((_, _, rules)) => rules.push(rule),
+            None => calls.push((rule.direction, &rule.tags, vec![rule])),
+        }
+    }
+    calls
+}
+
+async fn authorize(
+    member: &Member,
+    direction: Direction,
+    tags: &BTreeMap<String, String>,
+    rules: Vec<&Rule>,
+) -> Result<(), CallFailed> {
+    let client = member_client!(aws_sdk_ec2, member);
+    let group = member.target.name();
+    let permissions: Vec<IpPermission> = rules.into_iter().map(permission_of).collect();
+    let tags = (!tags.is_empty()).then(|| {
+        let tags = tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(key).value(value).build());
+        TagSpecification::builder()
+            .resource_type(ResourceType::SecurityGroupRule)
+            .set_tags(Some(tags.collect()))
+            .build()
+    });
+    let tags = tags.map(|tags| vec![tags]);
+    let authorized = match direction {
+        Direction::Ingress => client
+            .authorize_security_group_ingress()
+            .group_id(group)
+            .set_ip_permissions(Some(permissions))
+            .set_tag_specifications(tags)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed(Service::Ec2, "AuthorizeSecurityGroupIngress")),
+        Direction::Egress => client
+            .authorize_security_group_egress()
+            .group_id(group)
+            .set_ip_permissions(Some(permissions))
+            .set_tag_specifications(tags)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed(Service::Ec2, "AuthorizeSecurityGroupEgress")),
+    };
+    Ok(authorized?)
+}
+
+/// A rule as EC2 takes it.
+fn permission_of(rule: &Rule) -> IpPermission {
+    let description = rule.description.clone();
+    let (from, to) = rule.range();
+    let permission = IpPermission::builder()
+        .ip_protocol(&rule.protocol)
+        .set_from_port(from)
+        .set_to_port(to);
+    let source = &rule.source;
+    let permission = match rule.kind_of_source() {
+        Source::Ipv4 => permission.ip_ranges(
+            IpRange::builder()
+                .cidr_ip(source)
+                .set_description(description)
+                .build(),
+        ),
+        Source::Ipv6 => permission.ipv6_ranges(
+            Ipv6Range::builder()
+                .cidr_ipv6(source)
+                .set_description(description)
+                .build(),
+        ),
+        Source::PrefixList => permission.prefix_list_ids(
+            PrefixListId::builder()
+                .prefix_list_id(source)
+                .set_description(description)
+                .build(),
+        ),
+        Source::Group => permission.user_id_group_pairs(
+            UserIdGroupPair::builder()
+                .group_id(source)
+                .set_user_id(rule.source_owner.clone())
+                .set_description(description)
+                .build(),
+        ),
+    };
+    permission.build()
 }
 
 #[cfg(test)]
@@ -230,8 +409,11 @@ mod tests {
             direction,
             protocol: protocol.to_owned(),
             ports: Ports::of_rule(Some(port), Some(port)),
+            message_types: MessageTypes::of(protocol, Some(port), Some(port)),
             source: source.to_owned(),
+            source_owner: None,
             description: None,
+            tags: BTreeMap::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ssm::types::DocumentPermissionType;
 use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Plan},
@@ -19,11 +19,14 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     row!("ssm-document-private", PrivateDocument,
         reads: ["ssm:DescribeDocumentPermission" on "{resource}"],
-        writes: ["ssm:ModifyDocumentPermission" on "{resource}"]),
+        writes: ["ssm:ModifyDocumentPermission" on "{resource}"],
+        undo: ["ssm:ModifyDocumentPermission" on "{resource}"]),
     row!("ssm-document-sharing", DocumentSharing,
         reads: ["ssm:GetServiceSetting" on
             "arn:{partition}:ssm:{region}:{account}:servicesetting/ssm/documents/console/public-sharing-permission"],
         writes: ["ssm:UpdateServiceSetting" on
+            "arn:{partition}:ssm:{region}:{account}:servicesetting/ssm/documents/console/public-sharing-permission"],
+        undo: ["ssm:UpdateServiceSetting" on
             "arn:{partition}:ssm:{region}:{account}:servicesetting/ssm/documents/console/public-sharing-permission"]),
 ];
 
@@ -36,7 +39,7 @@ const DISABLE: &str = "Disable";
 /// SSM.4.
 struct PrivateDocument;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DocumentState {
     /// Account ids, or `all` (in any case).
@@ -89,12 +92,17 @@ impl Action for PrivateDocument {
         before: &DocumentState,
         after: &DocumentState,
     ) -> Result<(), CallFailed> {
-        let gone = before.shared_with.difference(&after.shared_with);
+        let listed = |accounts: BTreeSet<String>| {
+            Some(Vec::from_iter(accounts)).filter(|accounts| !accounts.is_empty())
+        };
+        let gone = &before.shared_with - &after.shared_with;
+        let new = &after.shared_with - &before.shared_with;
         member_client!(aws_sdk_ssm, member)
             .modify_document_permission()
             .name(member.target.name())
             .permission_type(DocumentPermissionType::Share)
-            .set_account_ids_to_remove(Some(gone.cloned().collect()))
+            .set_account_ids_to_remove(listed(gone))
+            .set_account_ids_to_add(listed(new))
             .send()
             .await
             .map_err(failed(Service::Ssm, "ModifyDocumentPermission"))?;
@@ -109,7 +117,7 @@ fn is_everybody(account: &str) -> bool {
 /// SSM.7.
 struct DocumentSharing;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SharingState {
     public_sharing_permission: String,

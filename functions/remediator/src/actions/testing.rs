@@ -16,5 +16,6 @@ pub(crate) fn order(id: &str, resource: &str) -> Order {
         action: control.action.to_owned(),
         target: Target::new(control, account, "eu-west-1", resource).unwrap(),
         parameters: Parameters::new(),
+        undo: None,
     }
 }

@@ -3,7 +3,7 @@
 use orgkeeper_shared::{
     aws_error::AwsCallError,
     remediation::{
-        control::{Control, Form},
+        control::{Control, TRAIL},
         target::{Mismatch, Target},
     },
 };
@@ -17,10 +17,7 @@ pub const READS: &[Permission] = permissions!["cloudtrail:GetTrail" on "{resourc
 /// Whether an order's target is a trail in place of its bucket.
 #[must_use]
 pub fn is_of_a_trail(control: &Control, target: &Target) -> bool {
-    let Some(Form::Arn { service, .. }) = control.also else {
-        return false;
-    };
-    target.resource.split(':').nth(2) == Some(service)
+    control.also == Some(TRAIL) && target.resource.split(':').nth(2) == Some("cloudtrail")
 }
 
 /// The bucket that the trail writes to, as the order's target; `member` has a session that may read the trail.

@@ -9,7 +9,7 @@ use orgkeeper_shared::{
     aws_error::{AwsErrorClass, Service},
     remediation::{order::Order, target::Target},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::trails::is_of_organization;
@@ -35,10 +35,12 @@ pub(super) const ROWS: &[Row] = &[
         "kms:EnableKeyRotation" on "arn:{partition}:kms:{region}:{account}:key/*",
         "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:key/*",
         "kms:CreateAlias" on "arn:{partition}:kms:{region}:{account}:alias/orgkeeper-cloudtrail",
-    ]),
+    ],
+    undo: ["cloudtrail:UpdateTrail" on "{resource}"]),
     row!("cloudtrail-validation", Validation,
         reads: ["cloudtrail:GetTrail" on "{resource}"],
-        writes: ["cloudtrail:UpdateTrail" on "{resource}"]),
+        writes: ["cloudtrail:UpdateTrail" on "{resource}"],
+        undo: ["cloudtrail:UpdateTrail" on "{resource}"]),
     row!("cloudtrail-logs", Logs,
     reads: ["cloudtrail:GetTrail" on "{resource}"],
     writes: [
@@ -51,7 +53,8 @@ pub(super) const ROWS: &[Row] = &[
         "iam:PutRolePolicy" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs",
         "iam:PassRole" on "arn:{partition}:iam::{account}:role/OrgkeeperCloudTrailLogs"
             if "iam:PassedToService" is "cloudtrail.amazonaws.com",
-    ]),
+    ],
+    undo: ["cloudtrail:UpdateTrail" on "{resource}"]),
 ];
 
 /// The trail that the order is about.
@@ -78,10 +81,10 @@ fn organizations<S>() -> Plan<S> {
 /// With neither key nor alias, a fix is eight calls.
 struct Encryption;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct EncryptionState {
-    /// A key that this order created is shown by its alias, as a preview shows it.
+    /// A key that this order created, or the fix that it undoes, is shown by its alias, as a preview shows it.
     kms_key_id: Option<String>,
     #[serde(skip)]
     of_organization: bool,
@@ -118,7 +121,15 @@ impl Action for Encryption {
             kms_key_id: trail.kms_key_id.filter(|key| !key.is_empty()),
             own_key: None,
         };
-        if state.kms_key_id.is_some() && state.kms_key_id == *created.0.borrow() {
+        let left = order.undo.as_ref().map(|undo| &undo.after["KmsKeyId"]);
+        let is_ours = match &state.kms_key_id {
+            None => false,
+            Some(key) if left.is_some_and(|it| it == OWN_KEY) => {
+                own_key(member).await? == OwnKey::Usable(key.clone())
+            }
+            key => *key == *created.0.borrow(),
+        };
+        if is_ours {
             state.kms_key_id = Some(OWN_KEY.to_owned());
         }
         let needed = state.kms_key_id.is_none() && !state.of_organization;
@@ -158,7 +169,10 @@ impl Action for Encryption {
         before: &EncryptionState,
         after: &EncryptionState,
     ) -> Result<(), CallFailed> {
-        let key = if before.own_key == Some(OwnKey::Missing) {
+        let key = if after.kms_key_id.is_none() {
+            // An empty text takes the key from the trail; the key itself stays, for what it has encrypted.
+            Some(String::new())
+        } else if before.own_key == Some(OwnKey::Missing) {
             let key = create_key(member).await?;
             created(member).await?.0.replace(key.clone());
             key
@@ -267,7 +281,7 @@ fn key_policy(target: &Target) -> Value {
 /// CloudTrail.4.
 struct Validation;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ValidationState {
     log_file_validation_enabled: bool,
@@ -302,12 +316,12 @@ impl Action for Validation {
         member: &Member,
         _order: &Order,
         _before: &ValidationState,
-        _after: &ValidationState,
+        after: &ValidationState,
     ) -> Result<(), CallFailed> {
         member_client!(aws_sdk_cloudtrail, member)
             .update_trail()
             .name(&member.target.resource)
-            .enable_log_file_validation(true)
+            .enable_log_file_validation(after.log_file_validation_enabled)
             .send()
             .await
             .map_err(failed(Service::CloudTrail, "UpdateTrail"))?;
@@ -320,7 +334,7 @@ impl Action for Validation {
 /// A fix is eight calls, whether log group and role exist or not.
 struct Logs;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct LogsState {
     cloud_watch_logs_log_group_arn: Option<String>,
@@ -376,13 +390,17 @@ impl Action for Logs {
         _before: &LogsState,
         after: &LogsState,
     ) -> Result<(), CallFailed> {
-        create_log_group(member).await?;
-        create_logs_role(member).await?;
+        if after.cloud_watch_logs_log_group_arn.is_some() {
+            create_log_group(member).await?;
+            create_logs_role(member).await?;
+        }
+        // Empty texts end the delivery.
+        let text = |arn: &Option<String>| arn.clone().unwrap_or_default();
         member_client!(aws_sdk_cloudtrail, member)
             .update_trail()
             .name(&member.target.resource)
-            .set_cloud_watch_logs_log_group_arn(after.cloud_watch_logs_log_group_arn.clone())
-            .set_cloud_watch_logs_role_arn(after.cloud_watch_logs_role_arn.clone())
+            .cloud_watch_logs_log_group_arn(text(&after.cloud_watch_logs_log_group_arn))
+            .cloud_watch_logs_role_arn(text(&after.cloud_watch_logs_role_arn))
             .send()
             .await
             .map_err(failed(Service::CloudTrail, "UpdateTrail"))?;

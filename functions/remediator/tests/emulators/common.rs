@@ -5,21 +5,25 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use jiff::Timestamp;
 use orgkeeper_shared::{
     aws::CallCounter,
     ids::AccountId,
     lambda::settings::environment,
     remediation::{
         control::{Scope, control},
-        order::{Order, Parameters, Task},
+        order::{Order, Parameters, Task, Undo},
         report::{Outcome, Report},
         target::Target,
     },
 };
 use orgkeeper_tests::local_cloud::LocalCloud;
 use remediator::{
-    actions::trail_bucket::is_of_a_trail, handler::Remediator, member::ROLE,
-    member_policy::member_policy,
+    action_row::Undoing,
+    actions::{self, trail_bucket::is_of_a_trail},
+    handler::Remediator,
+    member::ROLE,
+    member_policy::{member_policy, opt_in_policy},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -136,7 +140,10 @@ impl Stage {
     pub(crate) async fn run(&self, order: &Order) -> Result<(Report, u64)> {
         let calls = CallCounter::default();
         let until = Instant::now() + MOST_TIME;
-        let report = self.remediator.carry_out(order, &calls, until).await?;
+        let report = self
+            .remediator
+            .carry_out(order, &calls, Timestamp::now(), until)
+            .await?;
         // The calls that assume the role have a client of their own: one for the trail, one for its bucket.
         let control = control(&order.control).context("no such control")?;
         let sessions = 1 + u64::from(is_of_a_trail(control, &order.target));
@@ -190,7 +197,7 @@ async fn session_of(sdk: &SdkConfig, role: &str) -> Result<SdkConfig> {
             "Resource": format!("arn:aws:iam::*:role/{ROLE}"),
         });
         let policy = json!({ "Version": "2012-10-17", "Statement": statement });
-        put_policy(&iam, name, &policy).await?;
+        put_policy(&iam, name, "Actions", &policy).await?;
     }
     let session = aws_sdk_sts::Client::new(&root.sdk)
         .assume_role()
@@ -228,13 +235,20 @@ async fn create_member_role(member: &Place, trusted: &str) -> Result<()> {
         .assume_role_policy_document(trust.to_string())
         .send()
         .await?;
-    put_policy(&iam, ROLE, &member_policy("aws", member.account.as_str())).await
+    let account = member.account.as_str();
+    put_policy(&iam, ROLE, "Actions", &member_policy("aws", account)).await?;
+    put_policy(&iam, ROLE, "UserPolicies", &opt_in_policy("aws", account)).await
 }
 
-async fn put_policy(iam: &aws_sdk_iam::Client, role: &str, policy: &Value) -> Result<()> {
+async fn put_policy(
+    iam: &aws_sdk_iam::Client,
+    role: &str,
+    name: &str,
+    policy: &Value,
+) -> Result<()> {
     iam.put_role_policy()
         .role_name(role)
-        .policy_name("Actions")
+        .policy_name(name)
         .policy_document(policy.to_string())
         .send()
         .await?;
@@ -251,15 +265,27 @@ pub(crate) fn order(task: Task, id: &str, place: &Place, resource: &str) -> Resu
         action: control.action.to_owned(),
         target,
         parameters: Parameters::new(),
+        undo: None,
     })
 }
 
-/// What a fix has to show.
+/// The undo of a fix.
+pub(crate) fn undoing(fix: &Order, states: Undo) -> Order {
+    Order {
+        task: Task::Undo,
+        undo: Some(states),
+        ..fix.clone()
+    }
+}
+
+/// What a fix and its undo have to show.
 pub(crate) struct Check {
     control: &'static str,
     parameters: Parameters,
     most_calls: u64,
     why_more: &'static str,
+    renewed: &'static [&'static str],
+    left: Option<&'static str>,
 }
 
 impl Check {
@@ -270,6 +296,8 @@ impl Check {
             parameters: Parameters::new(),
             most_calls: MOST_CALLS,
             why_more: "",
+            renewed: &[],
+            left: None,
         }
     }
 
@@ -287,6 +315,29 @@ impl Check {
         self
     }
 
+    /// An undo gives what these words begin with (an id, the time of a change) another value.
+    pub(crate) fn renews(mut self, starts: &'static [&'static str]) -> Self {
+        self.renewed = starts;
+        self
+    }
+
+    /// An undo leaves this, so that an ordinary client sees something else than before the fix.
+    pub(crate) fn leaves(mut self, what: &'static str) -> Self {
+        self.left = Some(what);
+        self
+    }
+
+    /// What is seen of a resource, without what an undo renews, and in whatever order.
+    fn lasting(&self, seen: &str) -> Vec<String> {
+        let words = seen.split([' ', ',', '(', ')', '[', ']', '\n', '"']);
+        let mut words: Vec<String> = words
+            .filter(|word| !self.renewed.iter().any(|start| word.starts_with(start)))
+            .map(str::to_owned)
+            .collect();
+        words.sort();
+        words
+    }
+
     fn order(&self, task: Task, place: &Place, resource: &str) -> Result<Order> {
         Ok(Order {
             parameters: self.parameters.clone(),
@@ -295,7 +346,7 @@ impl Check {
     }
 
     /// Makes a violation by `make`, which gives the resource, and fixes it; `look` is what an ordinary client sees of it.
-    /// The same violation is made in another account and another Region, and has to stay there. Gives the report.
+    /// The fix is undone, and made again. The same violation is made in another account and another Region, and has to stay there. Gives the report.
     pub(crate) async fn run(
         self,
         stage: &Stage,
@@ -351,6 +402,52 @@ impl Check {
         );
         let seen = look(here, &resource).await?;
         ensure!(seen == closed, "{id}: the second fix changed {seen}");
+        let action = actions::of(&fix.action).context("no such action")?;
+        let undo = Undo {
+            before: fixed.before.clone().context("no state before")?,
+            after: fixed.after.clone().context("no state after")?,
+        };
+        if let Undoing::Not(_) = action.undo {
+            let (kept, _) = stage.run(&undoing(&fix, undo)).await?;
+            ensure!(kept.outcome == Outcome::NotUndoable, "{id}: {kept:?}");
+        } else {
+            // As if somebody had changed it after another fix.
+            let other = Undo {
+                before: undo.before.clone(),
+                after: undo.before.clone(),
+            };
+            let (refused, _) = stage.run(&undoing(&fix, other)).await?;
+            ensure!(
+                refused.outcome == Outcome::Refused && !refused.differences.is_empty(),
+                "{id}: an undo of something else gives {refused:?}"
+            );
+            ensure!(look(here, &resource).await? == closed, "{id}: it changed");
+
+            let undo = undoing(&fix, undo);
+            let (undone, calls) = stage.run(&undo).await?;
+            ensure!(
+                undone.outcome == Outcome::Undone && undone.before == fixed.after,
+                "{id}: the undo gives {undone:?} after {fixed:?}"
+            );
+            let restored = look(here, &resource).await?;
+            ensure!(
+                self.left.is_some() || self.lasting(&restored) == self.lasting(&violated),
+                "{id}: the undo made {restored} of {violated}"
+            );
+            let (again, _) = stage.run(&undo).await?;
+            ensure!(again.outcome == Outcome::AlreadyUndone, "{id}: {again:?}");
+            let left = self.left.map(|it| format!(" and leave {it}"));
+            println!(
+                "{id:<14} {calls:>2} calls undo it{}",
+                left.unwrap_or_default()
+            );
+
+            let (again, _) = stage.run(&fix).await?;
+            ensure!(
+                again.outcome == Outcome::Fixed,
+                "{id}: {again:?} after an undo"
+            );
+        }
         for (place, resource, before) in untouched {
             let seen = look(place, &resource).await?;
             ensure!(

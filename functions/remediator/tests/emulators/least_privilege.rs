@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use orgkeeper_shared::{
     aws::CallCounter,
     remediation::{
@@ -47,6 +48,10 @@ fn resource(control: &Control, place: &Place, name: &str) -> String {
     match control.form {
         Form::Account => place.as_resource(),
         Form::Arn { service: "s3", .. } => format!("arn:aws:s3:::{name}"),
+        Form::Arn {
+            service: "iam",
+            kinds,
+        } => format!("arn:aws:iam::{}:{}{name}", place.account, kinds[0]),
         Form::Arn { service, kinds } => place.arn(service, &format!("{}{name}", kinds[0])),
     }
 }
@@ -90,7 +95,8 @@ async fn member(stage: &Stage, session: &Probe) -> Member {
     let calls = CallCounter::default();
     let until = Instant::now() + Duration::from_mins(10);
     let name = "least-privilege";
-    Member::connect(&stage.service, &calls, target, &policy, name, until).await
+    let times = (Timestamp::now(), until);
+    Member::connect(&stage.service, &calls, target, &policy, name, times).await
 }
 
 /// Whether this member's session lets `asked` read.

@@ -83,7 +83,7 @@ async fn settings_of_cluster(place: &Place, resource: &str) -> Result<String> {
 #[tokio::test]
 async fn each_control_changes_one_setting_of_an_instance() -> Result<()> {
     let stage = Stage::open().await?;
-    for control in ["RDS.2", "RDS.8", "RDS.13"] {
+    for control in ["RDS.2", "RDS.5", "RDS.8", "RDS.13"] {
         Check::of(control)
             .run(&stage, instance, settings_of_instance)
             .await?;

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::common::{Check, Place, Stage, order, unique};
 
+/// A rule that is authorized again has another id.
+const RENEWED: &[&str] = &["sgr-", "arn:aws:ec2:"];
+
 /// A new VPC.
 pub(crate) async fn vpc(client: &Client) -> Result<String> {
     let answer = client
@@ -154,12 +157,16 @@ async fn each_control_closes_exactly_its_open_rules() -> Result<()> {
         ("EC2.53", vec![ssh[0], rdp[0]]),
         ("EC2.54", vec![ssh[1], rdp[1]]),
     ] {
-        let report = Check::of(control).run(&stage, opened_group, rules).await?;
+        let report = Check::of(control)
+            .renews(RENEWED)
+            .run(&stage, opened_group, rules)
+            .await?;
         assert_eq!(gone(&report), expected, "{control}");
     }
     let report = Check::of("EC2.18")
         .with("authorizedTcpPorts", "22,443,6000-6010")
         .with("authorizedUdpPorts", "500")
+        .renews(RENEWED)
         .run(&stage, opened_group, rules)
         .await?;
     assert_eq!(gone(&report), rdp);
@@ -170,6 +177,7 @@ async fn each_control_closes_exactly_its_open_rules() -> Result<()> {
 async fn a_default_group_loses_every_rule() -> Result<()> {
     let stage = Stage::open().await?;
     let report = Check::of("EC2.2")
+        .renews(RENEWED)
         .run(&stage, opened_default_group, rules)
         .await?;
     let after = report.after.context("no state")?;

@@ -147,6 +147,7 @@ async fn detectors(place: &Place, _resource: &str) -> Result<String> {
 async fn a_detector_is_enabled() -> Result<()> {
     let stage = Stage::open().await?;
     Check::of("GuardDuty.1")
+        .leaves("the detector, which is suspended")
         .run(&stage, no_detector, detectors)
         .await?;
     Check::of("GuardDuty.1")

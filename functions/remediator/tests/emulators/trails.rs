@@ -307,6 +307,7 @@ async fn alarms_of_cis(stage: &Stage) -> Result<()> {
     let nobody = async |place: &Place| without_alarms(place, false).await;
     Check::of("CloudWatch.1")
         .with("email", "security@example.com")
+        .leaves("the topic with its subscriber")
         .calls(
             11,
             "session; trails, filters, subscribers; topic, subscription, filter, alarm; filters, alarm, subscribers",

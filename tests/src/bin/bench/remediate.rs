@@ -219,7 +219,7 @@ fn queue_arn(number: usize) -> String {
 fn message(number: usize) -> Value {
     let mut finding = finding(&format!("finding-{number}"), &account(number % FIXED));
     finding["Region"] = REGION.into();
-    let control = if number < FIXED { CONTROL } else { "Account.1" };
+    let control = if number < FIXED { CONTROL } else { "IAM.5" };
     finding["Compliance"]["SecurityControlId"] = control.into();
     finding["GeneratorId"] = format!("security-control/{control}").into();
     if number < FIXED {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use orgkeeper_shared::enrichment::text::{clean, cut};
 use serde_json::Value;
+
+use crate::enrichment::text::{clean, cut};
 
 /// Characters of one value.
 const VALUE_CHARS: usize = 120;
