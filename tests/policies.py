@@ -32,6 +32,9 @@ ARNS = {
 }
 STREAM = "arn:aws:dynamodb:eu-west-1:111122223333:table/name/stream/label"
 PARAMETERS = {
+    "ManagementAccountId": "111122223333",
+    "ServiceAccountId": "111122223333",
+    "SettingsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef",
     "IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1234567890abcdef",
     "TargetBusArn": "arn:aws:events:eu-west-1:111122223333:event-bus/name",
     "RouteTopicArns": "arn:aws:sns:eu-west-1:111122223333:name",
