@@ -77,7 +77,8 @@ impl Split {
     /// Sends a sample as AWS does: on the default bus of this account and Region.
     async fn occurs(&self, sample: &'static str, account: &str, region: &str) -> Result<()> {
         let event = SampleEvent::about(sample, rand::random(), 0, account.to_owned())?
-            .with("/region", region.into())?;
+            .with("/region", region.into())?
+            .with("/detail/awsRegion", region.into())?;
         self.cloud
             .send_service_events(vec![event.message().clone()])
             .await
@@ -289,7 +290,7 @@ async fn what_a_member_cannot_forward_is_kept_and_raises_an_alarm() -> Result<()
     let dead = found
         .queue_urls()
         .iter()
-        .find(|url| url.contains("ForwardingDeadLetterQueue"))
+        .find(|url| url.contains("StackSet-orgkeeper-alert-events"))
         .context("no dead-letter queue")?;
     split.cloud.evaluate_alarms(member, &elsewhere).await?;
     let events = aws_sdk_eventbridge::Client::new(&split.sdk(&split.form.management.account, HOME));
