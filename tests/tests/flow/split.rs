@@ -308,7 +308,16 @@ async fn what_a_member_cannot_forward_is_kept_and_raises_an_alarm() -> Result<()
         .await?;
     split.occurs("root-sign-in", member, &elsewhere).await?;
     eventually("the event is kept", PATIENCE, async || {
-        Ok(split.cloud.depth(dead).boxed_local().await? > 0)
+        let depth = queues
+            .get_queue_attributes()
+            .queue_url(dead)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .send()
+            .await?;
+        let messages = depth
+            .attributes()
+            .and_then(|all| all.get(&QueueAttributeName::ApproximateNumberOfMessages));
+        Ok(messages.is_some_and(|messages| messages != "0"))
     })
     .await?;
     ensure!(split.cloud.slack().await?.is_empty());
