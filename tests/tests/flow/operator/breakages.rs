@@ -373,7 +373,7 @@ aws ssm put-parameter --name /orgkeeper/slack-webhook --type SecureString --over
         ..breakage(
             "forwarding",
             "",
-            "accounts lack it in eu-west-1 and us-east-1",
+            "there is no stack set operator-events",
             Restore::Nothing,
         )
     },
