@@ -67,7 +67,6 @@ emulators: tools ## Fix every violation once on the local cloud, with the remedi
 
 .PHONY: test
 test: check local-tests flows ## Check everything
-	$(CLOUD) tests/permissions.py
 
 .PHONY: permissions
 permissions: .venv/cloud/installed need-cargo ## After make flows: which test needs which permission of which role; each taken out in turn, a test has to fail
