@@ -14,7 +14,7 @@ LOCAL := infra/local
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # ---------------------------------------------------------------- the local cloud
 
@@ -67,7 +67,6 @@ emulators: tools ## Fix every violation once on the local cloud, with the remedi
 
 .PHONY: test
 test: check local-tests flows ## Check everything
-	$(CLOUD) tests/permissions.py
 
 .PHONY: permissions
 permissions: .venv/cloud/installed need-cargo ## After make flows: which test needs which permission of which role; each taken out in turn, a test has to fail

@@ -25,18 +25,16 @@ ARNS = {
     "AWS::Events::EventBus": "arn:aws:events:eu-west-1:111122223333:event-bus/name",
     "AWS::Logs::LogGroup": "arn:aws:logs:eu-west-1:111122223333:log-group:name:*",
     "AWS::S3::Bucket": "arn:aws:s3:::name",
-    "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:name-AbCdEf",
     "AWS::SNS::Topic": "arn:aws:sns:eu-west-1:111122223333:name",
     "AWS::SQS::Queue": "arn:aws:sqs:eu-west-1:111122223333:name",
     "AWS::Serverless::Function": "arn:aws:lambda:eu-west-1:111122223333:function:name",
     "AWS::Serverless::StateMachine": "arn:aws:states:eu-west-1:111122223333:stateMachine:name",
 }
-REF_IS_ARN = ("AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::Serverless::StateMachine")
 STREAM = "arn:aws:dynamodb:eu-west-1:111122223333:table/name/stream/label"
 PARAMETERS = {
     "ManagementAccountId": "111122223333",
     "ServiceAccountId": "111122223333",
-    "SettingsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/name",
+    "SettingsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef",
     "IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1234567890abcdef",
     "TargetBusArn": "arn:aws:events:eu-west-1:111122223333:event-bus/name",
     "RouteTopicArns": "arn:aws:sns:eu-west-1:111122223333:name",
@@ -105,7 +103,7 @@ def named(name, resources):
         return None
     if name in resources:
         kind = resources[name].get("Type")
-        return ARNS[kind] if kind in REF_IS_ARN else "name"
+        return ARNS[kind] if kind in ("AWS::SNS::Topic", "AWS::Serverless::StateMachine") else "name"
     return VALUES.get(name) or PARAMETERS.get(name) or ("arn:aws:iam::111122223333:role/name" if name.endswith("Arn") else "/name")
 
 

@@ -546,8 +546,8 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    scripts = ("ministack_launcher", "ministack_patches", "ministack_events", "ministack_iam", "ministack_stacksets", "ministack_users", "passed_on", "moto_launcher", "organization")
-    return [front_door_binary(), *(local / f"{script}.py" for script in scripts)]
+    others = (local / f"{script}.py" for script in ("passed_on", "moto_launcher", "organization"))
+    return [front_door_binary(), *sorted(local.glob("ministack_*.py")), *others]
 
 
 def fingerprints(files):

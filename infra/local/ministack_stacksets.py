@@ -261,14 +261,14 @@ class Instance:
         self.stack, self.deployed = stack, None
         self.status, self.reason = "OUTDATED", ""
 
-    def deploy(self, stacks, settings):
+    def deploy(self, client, settings):
         """Makes the stack, or updates it."""
-        call = stacks.create_stack if self.deployed is None else stacks.update_stack
+        call = client.create_stack if self.deployed is None else client.update_stack
         done = "stack_create_complete" if self.deployed is None else "stack_update_complete"
         try:
             call(StackName=self.stack, TemplateBody=settings["body"], Capabilities=settings["capabilities"],
                  Parameters=[{name: str(value) for name, value in one.items()} for one in settings["parameters"]])
-            stacks.get_waiter(done).wait(
+            client.get_waiter(done).wait(
                 StackName=self.stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": STACK_SECONDS * 10})
             self.status, self.reason = "CURRENT", ""
         except (BotoCoreError, ClientError) as error:
@@ -276,10 +276,10 @@ class Instance:
                 self.status, self.reason = "OUTDATED", str(error)
         self.deployed = settings
 
-    def delete(self, stacks):
+    def delete(self, client):
         """Deletes the stack; of an account that has left there is nothing to delete."""
         try:
-            stacks.delete_stack(StackName=self.stack)
+            client.delete_stack(StackName=self.stack)
         except (BotoCoreError, ClientError) as error:
             print(f"stack {self.stack} was not deleted: {error}", flush=True)
 

@@ -1461,7 +1461,7 @@ async fn the_schedule_counts_the_requests_by_status_and_times_the_oldest_operati
         queued_at: before(-3_600),
         ..waiting("waits")
     };
-    let world = plain(
+    let world = Box::pin(plain(
         FACTORY,
         [
             waits,
@@ -1472,7 +1472,7 @@ async fn the_schedule_counts_the_requests_by_status_and_times_the_oldest_operati
             failed("broken"),
             failed("broken-too"),
         ],
-    )
+    ))
     .await;
     let counted = world.census().await;
     let expected = [

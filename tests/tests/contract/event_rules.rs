@@ -419,9 +419,10 @@ fn templates() -> Result<Vec<String>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra");
     let mut templates = vec!["template.yaml".to_owned()];
     for file in fs::read_dir(folder)? {
-        let name = file?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") && !name.ends_with(".asl.yaml") {
-            templates.push(format!("infra/{name}"));
+        let path = file?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if path.extension().is_some_and(|end| end == "yaml") && !name.ends_with(".asl") {
+            templates.push(format!("infra/{name}.yaml"));
         }
     }
     ensure!(templates.len() > 5, "only {templates:?}");
@@ -557,7 +558,7 @@ fn the_default_bus_is_open_to_the_management_account_alone() -> Result<()> {
     Ok(())
 }
 
-/// StackSets refuse transforms and nested stacks, and the local cloud passes these templates as texts.
+/// `StackSets` refuse transforms and nested stacks, and the local cloud passes these templates as texts.
 #[test]
 fn the_templates_of_stack_sets_can_be_deployed_by_them() -> Result<()> {
     let forwarding = Template::load("infra/forwarding.yaml")?;

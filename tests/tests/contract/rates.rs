@@ -1,4 +1,5 @@
 //! The shares of the published rates against `template.yaml`: how many invocations share one, and who needs one.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +45,9 @@ fn invocations_at_once(properties: &Value) -> Option<u64> {
 
 /// Whether a function may call an operation that counts against `rate`.
 fn may_call(template: &Template, properties: &Value, rate: &PublishedRate) -> bool {
-    let statements = template.statements_of_role(properties).unwrap();
-    statements
+    template
+        .statements_of_role(properties)
+        .unwrap()
         .into_iter()
         .filter(|statement| {
             statement["Effect"] == "Allow" && statement["Sid"] != OF_ACCOUNT_FACTORY

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_config::SdkConfig;
+use aws_sdk_securityhub::types::RecordState;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use jiff::Timestamp;
 use orgkeeper_cli::{outcome::Outcome, queues::QUEUES};
@@ -193,10 +194,12 @@ impl<'c> Operator<'c> {
             .find("aws ")
             .with_context(|| format!("no command: {fix}"))?;
         let endpoint = self.cloud.sdk.endpoint_url().unwrap_or_default();
-        let webhook = format!("{endpoint}/_orgkeeper/slack/alerts");
+        let file =
+            std::env::temp_dir().join(format!("orgkeeper-operator-webhook-{}", self.security));
+        std::fs::write(&file, format!("{endpoint}/_orgkeeper/slack/alerts\n"))?;
         Ok(fix[start..]
             .replace("<ErrorEmail>", "platform@example.com")
-            .replace("<address>", &webhook))
+            .replace("file://<file>", &format!("file://{}", file.display())))
     }
 }
 
@@ -258,10 +261,9 @@ async fn doctor_names_each_breakage_and_nothing_else() -> Result<()> {
     let mut wrong = Vec::new();
     for breakage in BREAKAGES {
         if let Err(error) = operator.tried(breakage).await {
-            wrong.push(format!(
-                "{} ({}): {error:#}",
-                breakage.check, breakage.broken_by
-            ));
+            let text = format!("{} ({}): {error:#}", breakage.check, breakage.broken_by);
+            println!("{text}");
+            wrong.push(text);
         }
     }
     operator.shell(CLEAN_UP)?;
@@ -287,7 +289,7 @@ async fn a_test_event_reaches_the_end_of_each_flow() -> Result<()> {
     ensure!(tests.iter().all(|test| test["state"] == "ok"), "{tests:#?}");
     ensure!(run.outcome == Outcome::Done, "{report:#}");
     for finding in findings(&cloud, "TEST-orgkeeper-doctor-").await?.values() {
-        let state = finding.record_state.as_ref().map(|state| state.as_str());
+        let state = finding.record_state.as_ref().map(RecordState::as_str);
         ensure!(state == Some("ARCHIVED"), "{:?} is {state:?}", finding.id);
     }
     for line in tests {

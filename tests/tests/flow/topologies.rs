@@ -106,7 +106,7 @@ async fn each_topology_is_deployed_and_removed_as_the_page_says() -> Result<()> 
         execute(&cloud, topology.name, &script)?;
         for (part, _) in topology.stacks {
             let account = accounts[part];
-            let status = stack_status(&cloud, account).await?;
+            let status = stack_status(&cloud, account)?;
             ensure!(
                 status.as_deref() == Some("CREATE_COMPLETE"),
                 "{}: the stack in the {part} account is {status:?}",
@@ -117,7 +117,7 @@ async fn each_topology_is_deployed_and_removed_as_the_page_says() -> Result<()> 
         let removal = removal(topology, &accounts);
         execute(&cloud, topology.name, &removal)?;
         for (part, _) in topology.stacks {
-            let status = stack_status(&cloud, accounts[part]).await?;
+            let status = stack_status(&cloud, accounts[part])?;
             ensure!(
                 status.is_none(),
                 "{}: the stack in the {part} account is still there: {status:?}",
@@ -242,7 +242,7 @@ async fn every_account_is_in_the_directory(
 }
 
 /// The status of the stack in an account; none if there is none.
-async fn stack_status(cloud: &LocalCloud, account: &str) -> Result<Option<String>> {
+fn stack_status(cloud: &LocalCloud, account: &str) -> Result<Option<String>> {
     let done = std::process::Command::new(root().join(".venv/docs/bin/aws"))
         .args([
             "--endpoint-url",

@@ -37,6 +37,7 @@ struct Stored {
     key: Option<String>,
 }
 
+/// The address is read from a file: it is a secret, and version 1 of the AWS CLI takes an address for what it has to fetch.
 async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
     let secret = subject.parameter("WebhookSecretArn");
     let parameter = subject.parameter("WebhookParameter").unwrap_or_default();
@@ -44,14 +45,14 @@ async fn run(subject: &Subject) -> Result<Verdict, AwsCallError> {
         Some(arn) => (
             arn,
             format!(
-                "aws secretsmanager put-secret-value --secret-id {arn} --secret-string <address>"
+                "aws secretsmanager put-secret-value --secret-id {arn} --secret-string file://<file>"
             ),
             of_secret(subject, arn).await,
         ),
         None => (
             parameter,
             format!(
-                "aws ssm put-parameter --name {parameter} --type SecureString --overwrite --value <address>"
+                "aws ssm put-parameter --name {parameter} --type SecureString --overwrite --value file://<file>"
             ),
             of_parameter(subject, parameter).await,
         ),

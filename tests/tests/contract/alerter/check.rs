@@ -7,7 +7,7 @@ use super::*;
 
 /// An answer of `ListSubscriptionsByTopic`: protocols and ARNs; with a token if there is another page.
 fn subscriptions(of: &[(&str, &str)], more: bool) -> Answer {
-    let members: String = of
+    let members: Vec<String> = of
         .iter()
         .map(|(protocol, arn)| {
             format!(
@@ -17,6 +17,7 @@ fn subscriptions(of: &[(&str, &str)], more: bool) -> Answer {
             )
         })
         .collect();
+    let members = members.concat();
     let token = if more {
         "<NextToken>more</NextToken>"
     } else {

@@ -161,9 +161,9 @@ aws cloudformation create-stack --stack-name operator-small --template-body '{
     ),
     breakage(
         "contacts",
-        "parameter ContactRoleArn=arn:aws:iam::222222222222:role/reader",
-        "it reads no contacts",
-        Restore::By("parameter ContactRoleArn="),
+        "parameter ManagementAccountId=222222222222",
+        "not 222222222222: contacts cannot be read",
+        Restore::By("parameter ManagementAccountId="),
     ),
     breakage(
         "security-hub-administrator",
@@ -281,7 +281,6 @@ in_security aws cloudformation create-stack --stack-name operator-security --tem
   "Parameters": {
     "EnrichFlow": { "Type": "String", "Default": "on" },
     "ErrorEmail": { "Type": "String", "Default": "platform@example.com" },
-    "ContactRoleArn": { "Type": "String", "Default": "arn:aws:iam::111111111111:role/reader" },
     "ManagementAccountId": { "Type": "String", "Default": "111111111111" } },
   "Resources": { "Queue": { "Type": "AWS::SQS::Queue" } } }'
 "#,
@@ -338,9 +337,9 @@ aws sns unsubscribe --subscription-arn "$(aws sns list-subscriptions-by-topic --
     breakage(
         "webhook",
         r#"
+aws ssm get-parameter --with-decryption --name /orgkeeper/slack-webhook --query Parameter.Value > "$saved"
 aws ssm put-parameter --name /orgkeeper/slack-webhook --type SecureString --overwrite \
-  --key-id "$(aws kms create-key --query KeyMetadata.Arn)" --value "$(aws ssm get-parameter --with-decryption \
-    --name /orgkeeper/slack-webhook --query Parameter.Value)"
+  --key-id "$(aws kms create-key --query KeyMetadata.Arn)" --value "file://$saved"
 "#,
         "and the functions may not use it",
         Restore::AsPrinted,
@@ -374,7 +373,7 @@ aws ssm put-parameter --name /orgkeeper/slack-webhook --type SecureString --over
         ..breakage(
             "forwarding",
             "",
-            "accounts lack it in eu-west-1 and us-east-1",
+            "there is no stack set operator-events",
             Restore::Nothing,
         )
     },

@@ -11,11 +11,15 @@ use orgkeeper_tests::{
     local_cloud::{LocalCloud, eventually},
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::{PATIENCE, empty_dead_letters, run};
 
 /// Longer than the visibility timeout of every queue.
 const VISIBLE_AGAIN: Duration = Duration::from_secs(370);
+
+/// Longer than the receives of a second each by which the command finds that a queue is empty.
+const LOOKS_FOR_MORE: Duration = Duration::from_secs(6);
 
 /// The attributes that EventBridge adds to what it could not deliver, and SNS.
 const OF_EVENTBRIDGE: &[(&str, &str)] = &[
@@ -157,11 +161,13 @@ async fn a_poison_message_comes_back() -> Result<()> {
     set_aside(&cloud, dead, "no event", &[]).await?;
     let sdk = cloud.sdk.clone();
     let moving = tokio::spawn(async move { run(sdk, &["redrive", "findings", "--yes"]).await });
-    // Once it was sent, its visibility timeouts are skipped.
+    // Once it was sent, its visibility timeouts are skipped. That makes messages older: one that came back would look as if
+    // it had been there before, so the command looks for others first.
     eventually("the dead-letter queue is empty", PATIENCE, async || {
         Ok(cloud.depth(cloud.output(dead)?).await? == 0)
     })
     .await?;
+    sleep(LOOKS_FOR_MORE).await;
     eventually("the command has ended", PATIENCE, async || {
         cloud.advance_clock(VISIBLE_AGAIN).await?;
         Ok(moving.is_finished())
