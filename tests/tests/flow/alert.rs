@@ -236,20 +236,30 @@ async fn alerts_survive_an_outage_of_slack_in_order_of_severity_and_without_dupl
     for (account, posts) in by_account(posts.clone(), &events) {
         ensure!(posts.len() == 1, "{account}: {posts:?}");
     }
+    // Those that were published before Slack answered again: nothing can be posted before it is published.
+    let published = by_account(cloud.mails()?, &events);
+    let waited_for_slack = |post: &&Notification| {
+        let mut all = published.iter();
+        let mails = all.find_map(|(account, mails)| post.text.contains(account).then_some(mails));
+        mails.is_some_and(|mails| mails.iter().any(|mail| mail.time < posts[0].time))
+    };
     let severities: Vec<usize> = posts
         .iter()
+        .filter(waited_for_slack)
         .filter_map(|post| {
             ["CRITICAL", "ERROR", "INFO"]
                 .iter()
                 .position(|word| post.text.contains(&format!("{word}: ")))
         })
         .collect();
-    ensure!(severities.len() == ALERTS, "{} posts", severities.len());
+    let waited = severities.len();
+    ensure!(waited > ALERTS * 9 / 10, "{waited} waited for Slack");
     ensure!(severities.is_sorted(), "not in order: {severities:?}");
     no_dead_letters(&cloud).await?;
     let calls = cloud.calls_of("slack.Post").await?;
     println!(
-        "{ALERTS} alerts, Slack out of order for 25 s: all posted after {:.1} s in order of severity, with {} posts",
+        "{ALERTS} alerts, {waited} of them while Slack was out of order for 25 s: all posted after {:.1} s, those in order \
+         of severity, with {} posts",
         took.as_secs_f64(),
         calls.calls
     );
