@@ -57,7 +57,8 @@ pub struct LocalCloud {
     pub organizational_units: BTreeMap<String, String>,
     /// Its IAM Identity Center.
     pub identity_center: IdentityCenter,
-    endpoint: String,
+    /// Where it answers.
+    pub endpoint: String,
     http: reqwest::Client,
     _alone: MutexGuard<'static, ()>,
 }

@@ -83,6 +83,8 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "RemediationsHeld",
             "RemediationsLeft",
             "FindingsIgnored",
+            "UndosStarted",
+            "UndosRefused",
         ],
     ),
     (

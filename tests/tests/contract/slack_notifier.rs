@@ -120,9 +120,15 @@ impl World {
                 };
                 (field("Name"), field("Value.StringValue"))
             };
-            let attributes = BTreeMap::from([attribute(1), attribute(2)]);
-            let expected = BTreeMap::from([("audience", "mail"), ("severity", "error")]);
+            let attributes = BTreeMap::from([1, 2, 3, 4].map(attribute));
+            let expected = BTreeMap::from([
+                ("account", "111111111111"),
+                ("audience", "mail"),
+                ("kind", "slack.undelivered"),
+                ("severity", "error"),
+            ]);
             assert_eq!(attributes, expected);
+            assert!(form.get("MessageAttributes.entry.5.Name").is_none());
         });
         mails
             .map(|form| form["Subject"].as_str().unwrap())

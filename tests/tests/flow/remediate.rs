@@ -1,6 +1,8 @@
 //! The remediate flow on the local cloud, with the deployed template: from Security Hub's event to the member account
 //! and back. Each single fix is shown by the remediator's own tests (`functions/remediator/tests/emulators`).
 
+mod asking;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -209,15 +211,24 @@ async fn all_done_and_no_dead_letter(cloud: &LocalCloud) -> Result<()> {
     Ok(())
 }
 
+/// Runs a test with this ceiling, and puts it back.
+async fn with_ceiling(
+    cloud: &LocalCloud,
+    ceiling: &str,
+    test: impl AsyncFnOnce(&LocalCloud) -> Result<()>,
+) -> Result<()> {
+    cloud.deploy(&format!("RemediationMode={ceiling}")).await?;
+    let done = test(cloud).await;
+    cloud.deploy("RemediationMode=observe").await?;
+    done
+}
+
 /// Runs a test with the ceiling `auto`, and puts it back.
 async fn with_auto(
     cloud: &LocalCloud,
     test: impl AsyncFnOnce(&LocalCloud) -> Result<()>,
 ) -> Result<()> {
-    cloud.deploy("RemediationMode=auto").await?;
-    let done = test(cloud).await;
-    cloud.deploy("RemediationMode=observe").await?;
-    done
+    with_ceiling(cloud, "auto", test).await
 }
 
 #[tokio::test]
