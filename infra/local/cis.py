@@ -2,7 +2,7 @@
 
 Everything that CIS looks for is made wrong in a member account (`cis_seed.py`). Prowler looks at it with CIS 3.0, 5.0 and 7.0;
 its findings are imported into Security Hub, which sends them to the remediate flow, with RemediationMode=auto and a playbook that
-fixes everything. Then Prowler looks again: what the fixes made is looked at too (the bucket of a new trail), so that there are
+fixes everything; what asks in the shipped playbook asks here, and every request is approved by command. Then Prowler looks again: what the fixes made is looked at too (the bucket of a new trail), so that there are
 several rounds. At last there is a table for each version, and a reason for each check that is not PASS (`cis.toml`).
 
 Exit code 1 if a check has no reason, or if CIS 5.0 is not as far as it has to be.
@@ -136,6 +136,8 @@ def fix(here, account, steps, findings):
                 started = time.monotonic()
                 import_findings(here.client("securityhub", account), findings)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
+                approved = approve(here)
+                remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
                 ordered = waiting_for_another(here, account, findings)
                 order(here, ordered)
                 remediating.wait_until_idle(here, PATIENCE_SECONDS, detail)
@@ -144,7 +146,7 @@ def fix(here, account, steps, findings):
             after, findings = scan(here, account, steps, f"after-{number}")
             new = failed(findings) - seen
             cloud.console.print(
-                f"Fixed within {seconds:.0f} s; {len(ordered)} were ordered again; {len(failed(findings))} findings are left,"
+                f"Fixed within {seconds:.0f} s; {approved} were approved, {len(ordered)} ordered again; {len(failed(findings))} findings are left,"
                 f" {len(new)} of them new.", style="dim")
             if not new and not waiting_for_another(here, account, findings):
                 break
@@ -152,18 +154,30 @@ def fix(here, account, steps, findings):
 
 
 def playbook_that_fixes_everything():
-    """The shipped playbook with every control on `auto`, an address for the alarms, and unused passwords deleted."""
+    """The shipped playbook with every control on `auto` but those that ask, an address for the alarms, and unused passwords deleted."""
     controls = tomllib.loads(PLAYBOOK.read_text(encoding="utf-8"))["control"]
     lines = ["[control]"]
-    for control in controls:
+    for control, rule in controls.items():
+        mode = "ask" if rule["mode"] == "ask" else "auto"
         parameter = ""
         if control.startswith("CloudWatch.") and control != "CloudWatch.16":
             parameter = f'email = "{EMAIL}"'
         elif control == "IAM.22":
             parameter = "delete_password = true"
         parameters = f", parameters = {{ {parameter} }}" if parameter else ""
-        lines.append(f'"{control}" = {{ mode = "auto"{parameters} }}')
+        lines.append(f'"{control}" = {{ mode = "{mode}"{parameters} }}')
     return "\n".join(lines) + "\n"
+
+
+def approve(here):
+    """Approves every fix that a person is asked about, as that person does; returns how many."""
+    listed = remediating.command(here, "list", "--waiting", "--output", "json")
+    waiting = [row["id"] for row in json.loads(listed.stdout)["remediations"] if row["waitsFor"] == "ANSWER"]
+    for name in waiting:
+        approved = remediating.command(here, "approve", name, "--yes")
+        if approved.returncode:
+            raise cloud.Failed(f"{name} was not approved: {approved.stderr.strip()}")
+    return len(waiting)
 
 
 def failed(findings):

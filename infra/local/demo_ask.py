@@ -1,6 +1,5 @@
 """A flow of the demo: a person is asked in Slack about a fix, allows it by command, and undoes it again."""
 
-import subprocess
 import time
 import uuid
 
@@ -11,9 +10,6 @@ import demo_alert
 import demo_remediate
 import remediating
 from demo_vend import check
-
-COMMAND = cloud.TARGET / "debug" / "orgkeeper"
-
 
 def run(here):
     """Opens a bucket, asks, approves, fixes and undoes; returns whether each step did what it is to do."""
@@ -65,8 +61,7 @@ def run(here):
 def command(here, *arguments):
     """Runs `orgkeeper remediation` as a person would, shows it, and returns what it prints."""
     cloud.console.print(f"[bold]$ orgkeeper remediation {escape(' '.join(arguments))}[/]", soft_wrap=True)
-    done = subprocess.run([COMMAND, "remediation", *arguments, "--region", cloud.REGION],
-                          env=cloud.client_environment(here), capture_output=True, text=True, check=False)
+    done = remediating.command(here, *arguments)
     cloud.console.print(escape(done.stdout + done.stderr), soft_wrap=True)
     return done.stdout
 

@@ -1,11 +1,14 @@
 """The remediate flow on the local cloud, as the demo and `cis.py` use it: its mode, its table, and when it has nothing left to do."""
 
 import contextlib
+import subprocess
 import time
 
 from boto3.dynamodb.types import TypeDeserializer
 
 import cloud
+
+COMMAND = cloud.TARGET / "debug" / "orgkeeper"
 
 QUEUES = ("RemediationQueueUrl", "RemediationPreviewQueueUrl", "ArchiveQueueUrl")
 DEAD_LETTER_QUEUES = tuple(name.replace("QueueUrl", "DeadLetterQueueUrl") for name in QUEUES)
@@ -24,6 +27,12 @@ def mode(here, name):
         yield
     finally:
         cloud.change_parameters(here, {"RemediationMode": "observe"})
+
+
+def command(here, *arguments):
+    """Runs `orgkeeper remediation` as a person would; what it printed, and its exit code."""
+    return subprocess.run([COMMAND, "remediation", *arguments, "--region", cloud.REGION],
+                          env=cloud.client_environment(here), capture_output=True, text=True, check=False)
 
 
 def outputs(here):

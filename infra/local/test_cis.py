@@ -55,7 +55,9 @@ class Controls(unittest.TestCase):
     def test_the_playbook_fixes_everything_and_somebody_receives_the_alarms(self):
         controls = tomllib.loads(cis.playbook_that_fixes_everything())["control"]
         self.assertEqual(set(controls), {found["control"] for found in cis_report.CONTROL_ROW.finditer(self.SOURCE)})
-        self.assertEqual({rule["mode"] for rule in controls.values()}, {"auto"})
+        shipped = tomllib.loads(cis.PLAYBOOK.read_text(encoding="utf-8"))["control"]
+        for control, rule in controls.items():
+            self.assertEqual(rule["mode"], "ask" if shipped[control]["mode"] == "ask" else "auto")
         self.assertEqual(controls["CloudWatch.1"]["parameters"], {"email": cis.EMAIL})
         self.assertNotIn("parameters", controls["CloudWatch.16"])
 
@@ -108,25 +110,28 @@ class Counting(unittest.TestCase):
         self.assertEqual(str(cis_report.share(rows, "before")), "1 of 4 (25%)")
         self.assertEqual(str(cis_report.share(rows, "after")), "2 of 4 (50%)")
         self.assertEqual(cis_report.share([], "after").share, 0)
+        to_build = row(FAIL, FAIL, control="", explanation=cis_report.Explanation("next issue", "S3.99"))
+        self.assertEqual(str(cis_report.share([*rows, to_build], "after")), "2 of 5 (40%)")
 
     def test_what_is_not_as_it_has_to_be(self):
         explained = cis_report.Explanation("manual", "a person")
-        good = [row(FAIL, PASS)] * 17 + [row(FAIL, FAIL, explanation=explained)] * 3
+        good = [row(FAIL, PASS)] * 19 + [row(FAIL, FAIL, explanation=explained)]
         for rows, expected in (
                 (good, []),
                 (good + [row(PASS, PASS, control="")], []),
                 (good + [row(MANUAL, MANUAL, control="")], ["is MANUAL"]),
                 (good + [row(FAIL, SILENT, control="")], ["went silent"]),
-                (good[1:], ["less than 85%"]),
+                (good[1:], ["less than 95%"]),
                 (good[3:] + [row(PASS, PASS)] * 3, ["more than 10%"])):
             with self.subTest(expected):
-                found = cis_report.faults({"5.0": rows})
+                found = cis_report.faults({"5.0": rows, "7.0": good})
                 self.assertEqual(len(found), len(expected), found)
                 for part, sentence in zip(expected, found):
                     self.assertIn(part, sentence)
-        # The shares are of one version, the reasons of all.
-        self.assertEqual(cis_report.faults({"5.0": good, "7.0": [row(FAIL, FAIL, explanation=explained)]}), [])
-        self.assertEqual(len(cis_report.faults({"5.0": good, "7.0": [row(FAIL, FAIL)]})), 1)
+        # The shares are of two versions, the reasons of all.
+        both = {"5.0": good, "7.0": good}
+        self.assertEqual(cis_report.faults({**both, "3.0": [row(FAIL, FAIL, explanation=explained)]}), [])
+        self.assertEqual(len(cis_report.faults({**both, "3.0": [row(FAIL, FAIL)]})), 1)
 
 
 if __name__ == "__main__":
