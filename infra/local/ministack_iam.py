@@ -12,7 +12,8 @@ import time
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import iam, kms, sts
+from ministack.core.responses import request_scope
+from ministack.services import iam, kms, lambda_svc, sts
 
 import passed_on
 
@@ -94,6 +95,42 @@ def name_batches_as_single_calls(_settings):
         return action.removesuffix("Batch") if service == "sqs" and action else action
 
     iam_actions.extract_iam_action = single_action
+
+
+def let_anybody_call_open_urls(_settings):
+    """A function URL with the type NONE needs no signature: the function's policy alone decides.
+
+    It has to allow both lambda:InvokeFunctionUrl and lambda:InvokeFunction to everybody ("Security and auth model for Lambda
+    function URLs"). With AUTH=true MiniStack refuses each request without a signature.
+    """
+    handle = app._handle_lambda_url_request
+
+    async def handle_unsigned(host, path, method, headers, body, query_params, source_ip=None):
+        parsed = app._parse_lambda_url(host, path)
+        resolved = lambda_svc.resolve_function_url(parsed[0]) if parsed else None
+        if not resolved or resolved[-1].get("AuthType") != "NONE":
+            return await handle(host, path, method, headers, body, query_params, source_ip)
+        if not anybody_may_call(*resolved[:3]):
+            return 403, {"Content-Type": "application/json"}, b'{"Message":"Forbidden"}'
+        return await lambda_svc.handle_function_url_request(
+            parsed[0], method, parsed[1], headers, body, query_params, resolved=resolved, source_ip=source_ip)
+
+    app._handle_lambda_url_request = handle_unsigned
+
+
+def anybody_may_call(account, region, name):
+    """Whether the policy of a function lets everybody call it by its URL."""
+    arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
+    with request_scope(account, region):
+        found = lambda_svc.function_policy_for_arn(arn)
+    contexts = (
+        ("lambda:InvokeFunctionUrl", {"lambda:functionurlauthtype": "NONE"}),
+        ("lambda:InvokeFunction", {"lambda:invokedviafunctionurl": "true"}))
+    return found is not None and all(
+        iam_evaluator.evaluate_resource_policy(found[0], iam_evaluator.EvalContext(
+            principal_arn="*", principal_type="Anonymous", principal_account="", action=action, resource_arn=arn,
+            region=region, secure_transport=True, service_context=context)).decision == "Allow"
+        for action, context in contexts)
 
 
 def count_loopback_as_tls(_settings):

@@ -891,6 +891,32 @@ def read_yaml_state_machines(_settings):
     provisioners._sfn_definition = definition_as_json
 
 
+def refer_to_secrets_by_arn(_settings):
+    """`Ref` of an AWS::SecretsManager::Secret is its ARN, which is what a role names.
+
+    MiniStack has the secret's name there, so that a role that names it by `Ref` may not read it. The patch turns one into the
+    other around the resource's handlers.
+    """
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
+    create, update, delete = (handlers[step] for step in ("create", "update", "delete"))
+
+    def name_in(arn):
+        return arn.rpartition(":secret:")[2].rpartition("-")[0]
+
+    def create_by_arn(logical_id, props, stack_name):
+        _name, attributes = create(logical_id, props, stack_name)
+        return attributes["Arn"], attributes
+
+    def update_by_arn(arn, old_props, new_props, stack_name, logical_id=None):
+        _name, attributes = update(name_in(arn), old_props, new_props, stack_name, logical_id)
+        return attributes["Arn"], attributes
+
+    def delete_by_arn(arn, props):
+        delete(name_in(arn), props)
+
+    handlers.update(create=create_by_arn, update=update_by_arn, delete=delete_by_arn)
+
+
 def see_conditions_in_change_sets(_settings):
     """A change set adds and removes the resources whose conditions a parameter changes.
 
@@ -914,6 +940,11 @@ PATCHES = (
         "yaml-state-machines",
         read_yaml_state_machines,
         replaces=("services.cloudformation.provisioners._sfn_definition(props)",),
+    ),
+    Patch(
+        "secrets-by-arn",
+        refer_to_secrets_by_arn,
+        replaces=("services.cloudformation.provisioners._RESOURCE_HANDLERS",),
     ),
     Patch(
         "conditions-of-change-sets",
@@ -1211,6 +1242,19 @@ PATCHES = (
         let_invocations_end,
         replaces=("services.lambda_svc.invalidate_worker(func_name, qualifier, account, region)",),
         uses=("core.lambda_runtime._lock", "core.lambda_runtime._workers"),
+    ),
+    Patch(
+        "open-urls",
+        ministack_iam.let_anybody_call_open_urls,
+        replaces=("app._handle_lambda_url_request(host, path, method, headers, body, query_params, source_ip)",),
+        uses=(
+            "app._parse_lambda_url(host, path)",
+            "services.lambda_svc.resolve_function_url(url_id)",
+            "services.lambda_svc.handle_function_url_request(url_id, method, path, headers, body, query_params, resolved,"
+            " source_ip)",
+            "services.lambda_svc.function_policy_for_arn(resource_arn)",
+            "core.iam_evaluator.evaluate_resource_policy(doc, ctx, service, named_only, direct_only)",
+        ),
     ),
     Patch(
         "batch-permissions",

@@ -8,6 +8,7 @@ import json
 import time
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -495,6 +496,29 @@ class Functions(Case):
         self.assertEqual(len(cloud.invocations(self.name)), 1)
         other = self.root.assume(cloud.role(f"{self.name}-other", ACCOUNT, allow("sqs:*")))
         self.denied(other.client("lambda").invoke, **call)
+
+
+    def test_an_open_url_needs_both_permissions_and_no_signature(self):
+        client = self.root.client("lambda")
+        cloud.function(self.name, "keep")
+        url = client.create_function_url_config(FunctionName=self.name, AuthType="NONE")["FunctionUrl"]
+
+        def answered():
+            request = urllib.request.Request(f"{client.meta.endpoint_url}/?a=1", headers={"Host": urllib.parse.urlsplit(url).netloc})
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        self.assertEqual(answered(), 403)
+        client.add_permission(FunctionName=self.name, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*",
+                              FunctionUrlAuthType="NONE")
+        self.assertEqual(answered(), 403)
+        client.add_permission(FunctionName=self.name, StatementId="via", Action="lambda:InvokeFunction", Principal="*",
+                              InvokedViaFunctionUrl=True)
+        self.assertEqual(answered(), 200)
+        self.assertEqual(len(cloud.invocations(self.name)), 1)
 
 
 class RolesOfServices(Case):

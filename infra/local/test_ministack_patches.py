@@ -57,6 +57,37 @@ class Buses(unittest.TestCase):
         self.assertEqual(json.loads(events.describe_event_bus(Name="whole")["Policy"]), whole)
 
 
+class Secrets(unittest.TestCase):
+    """Secrets of a stack."""
+
+    def test_a_reference_is_the_arn_through_create_update_and_delete(self):
+        stacks, secrets = cloud.client("cloudformation"), cloud.client("secretsmanager")
+
+        def template(description):
+            return json.dumps({
+                "Resources": {"Key": {"Type": "AWS::SecretsManager::Secret", "Properties": {
+                    "Description": description, "GenerateSecretString": {"PasswordLength": 40}}}},
+                "Outputs": {"Key": {"Value": {"Ref": "Key"}}}})
+
+        def output(waiter):
+            stacks.get_waiter(waiter).wait(StackName="secrets", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+            return stacks.describe_stacks(StackName="secrets")["Stacks"][0]["Outputs"][0]["OutputValue"]
+
+        stacks.create_stack(StackName="secrets", TemplateBody=template("first"))
+        arn = output("stack_create_complete")
+        self.assertRegex(arn, f"^arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:secrets-Key-.+-.{{6}}$")
+        value = secrets.get_secret_value(SecretId=arn)["SecretString"]
+        self.assertEqual(len(value), 40)
+        stacks.update_stack(StackName="secrets", TemplateBody=template("second"))
+        self.assertEqual(output("stack_update_complete"), arn)
+        self.assertEqual(secrets.describe_secret(SecretId=arn)["Description"], "second")
+        self.assertEqual(secrets.get_secret_value(SecretId=arn)["SecretString"], value)
+        stacks.delete_stack(StackName="secrets")
+        stacks.get_waiter("stack_delete_complete").wait(StackName="secrets", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        with self.assertRaises(ClientError):
+            secrets.get_secret_value(SecretId=arn)
+
+
 class Events(unittest.TestCase):
     """Buses, rules and schedules."""
 
