@@ -717,7 +717,7 @@ class Cloud:
         """Calls a control of the front door; returns its JSON answer, if it has one."""
         request = urllib.request.Request(
             f"{self.front_door.url}/_orgkeeper/{what}", method=method,
-            data=settings and json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
+            data=None if settings is None else json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None
