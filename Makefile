@@ -49,6 +49,11 @@ FLOWS := $(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package orgkeeper-tests 
 
 # The templates, once after each change.
 TEMPLATES := target/templates-checked
+CFN_LINT := .venv/sam/bin/cfn-lint
+# That of the budget apart: its type is missing in many Regions.
+LINTED := template.yaml $(filter-out %.asl.yaml infra/budget.yaml,$(wildcard infra/*.yaml))
+# The Regions of infra/regions.txt for which a condition of awk holds.
+regions_where = $$(awk '/^aws/ && ($(1)) { print $$2 }' infra/regions.txt)
 
 .PHONY: check
 check: static $(TEMPLATES) policies clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
@@ -99,10 +104,16 @@ local-tests: .venv/cloud/installed .venv/rust/installed need-cargo
 	$(CLOUD) -m unittest discover -s $(LOCAL)
 	PYTHONPATH=$(LOCAL) $(CLOUD) -m unittest discover -s infra/release
 
-$(TEMPLATES): template.yaml $(filter-out %.asl.yaml,$(wildcard infra/*.yaml)) | .venv/sam/installed
-	.venv/sam/bin/cfn-lint $^
+$(TEMPLATES): $(LINTED) infra/budget.yaml infra/regions.txt | .venv/sam/installed
+	$(CFN_LINT) --regions $(call regions_where,seen[$$1]++ < 2) -- $(LINTED)
+	$(CFN_LINT) --regions $(call regions_where,$$3 == "budget") -- infra/budget.yaml
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
 	@mkdir -p $(@D) && touch $@
+
+# A few Regions a call: each alone takes the start-up again, and with their number the values of `${AWS::Region}` multiply.
+.PHONY: regions
+regions: .venv/sam/installed ## Lint the templates for every Region of infra/regions.txt
+	echo $(call regions_where,1) | xargs -n 9 -P 2 sh -c 'echo "$$@" && $(CFN_LINT) --regions "$$@" -- $(LINTED)' cfn-lint
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
 # remediate flow: it would wait for the findings of the others to be observed, at the rates of Security Hub.
@@ -139,7 +150,7 @@ compiled: need-cargo
 	cargo build --workspace --all-targets
 
 .PHONY: audit
-audit: .venv/rust/installed need-cargo checkov ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network); and the templates with Checkov
+audit: .venv/rust/installed need-cargo checkov regions ## Check the dependencies: licences, bans, sources, advisories (ADVISORY_DB=… without the network); and the templates with Checkov and for every Region
 	$(if $(ADVISORY_DB),$(PYTHON) infra/release/audit.py $(ADVISORY_DB),$(DENY))
 
 # Checkov does not know loops: it gets the template as CloudFormation expands it.
@@ -209,7 +220,7 @@ ARCHITECTURES ?= arm64 x86_64
 .PHONY: release
 release: need-cargo .venv/build/installed .venv/release/installed .venv/sam/installed ## Build for both architectures, and lay out all that is published in target/release-files/
 	.venv/release/bin/python infra/release/release.py $(ARCHITECTURES)
-	.venv/sam/bin/cfn-lint $$(find target/release-files -name '*.yaml' ! -name '*.asl.yaml')
+	$(CFN_LINT) $$(find target/release-files -name '*.yaml' ! -name '*.asl.yaml')
 
 # Asks first. DELETE_DATA=1 deletes the tables and buckets that stay otherwise, YES=1 does not ask.
 .PHONY: uninstall

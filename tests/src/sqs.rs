@@ -1,7 +1,11 @@
-//! SQS as contract tests see it: events that a function receives, and what it sends and returns.
+//! SQS as contract tests see it: events that a function receives, and what it sends and returns; and for flow tests a queue
+//! that violates SQS.1.
 #![expect(clippy::expect_used, reason = "what fails in a helper fails the test")]
 
+use anyhow::{Context as _, Result};
 use aws_lambda_events::sqs::SqsBatchResponse;
+use aws_sdk_sqs::{Client, types::QueueAttributeName};
+use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -92,4 +96,36 @@ pub fn delays(wire: &Wire) -> Vec<(String, i64)> {
         .collect();
     delays.sort();
     delays
+}
+
+/// Creates a queue without encryption (SQS.1), and gives its URL.
+///
+/// # Errors
+/// If the call fails.
+pub async fn create_unencrypted(client: &Client, name: &str) -> Result<String> {
+    let queue = client
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::SqsManagedSseEnabled, "false")
+        .send()
+        .boxed_local()
+        .await?;
+    queue.queue_url.context("no URL")
+}
+
+/// Whether SQS encrypts a queue with a key of its own.
+///
+/// # Errors
+/// If the call fails.
+pub async fn encrypted(client: &Client, queue_url: &str) -> Result<bool> {
+    let name = QueueAttributeName::SqsManagedSseEnabled;
+    let answer = client
+        .get_queue_attributes()
+        .queue_url(queue_url)
+        .attribute_names(name.clone())
+        .send()
+        .boxed_local()
+        .await?;
+    let attributes = answer.attributes.unwrap_or_default();
+    Ok(attributes.get(&name).is_some_and(|value| value == "true"))
 }

@@ -208,10 +208,7 @@ async fn enrich(
     patience: Patience,
     now: Timestamp,
 ) -> Result<End, AwsCallError> {
-    let id = FindingId {
-        id: test_name(now),
-        product_arn: own_product(subject),
-    };
+    let id = test_finding_id(subject, now);
     if let Some(code) = import(subject, &test_finding(subject, &id, now)).await? {
         return Ok(End::Missing(
             "Security Hub did not take the test finding",
@@ -257,10 +254,7 @@ async fn remediate(
     patience: Patience,
     now: Timestamp,
 ) -> Result<End, AwsCallError> {
-    let id = FindingId {
-        id: test_name(now),
-        product_arn: own_product(subject),
-    };
+    let id = test_finding_id(subject, now);
     let mut finding = test_finding(subject, &id, now);
     finding["Compliance"] = json!({ "Status": "FAILED" });
     finding["Workflow"] = json!({ "Status": "NEW" });
@@ -306,10 +300,15 @@ async fn processed(
     })
 }
 
-/// The product of an account's own findings.
-fn own_product(subject: &Subject) -> String {
+/// A finding of the account's own product.
+fn test_finding_id(subject: &Subject, now: Timestamp) -> FindingId {
     let (partition, region, account) = (&subject.partition, &subject.region, &subject.account);
-    format!("arn:{partition}:securityhub:{region}:{account}:product/{account}/default")
+    FindingId {
+        id: test_name(now),
+        product_arn: format!(
+            "arn:{partition}:securityhub:{region}:{account}:product/{account}/default"
+        ),
+    }
 }
 
 fn test_finding(subject: &Subject, id: &FindingId, now: Timestamp) -> Value {

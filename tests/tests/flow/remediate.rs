@@ -9,16 +9,14 @@ use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::types::PublicAccessBlockConfiguration;
 use aws_sdk_securityhub::types::WorkflowStatus;
-use aws_sdk_sqs::{
-    config::{Credentials, SharedCredentialsProvider},
-    types::QueueAttributeName,
-};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use futures::FutureExt as _;
 use orgkeeper_shared::security_hub::REMEDIATION_FIELD;
 use orgkeeper_tests::{
     findings::{field, findings, send, unique},
     local_cloud::{LocalCloud, eventually},
     organization::{MANAGEMENT_ACCOUNT, finding},
+    sqs::{create_unencrypted, encrypted},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -78,32 +76,12 @@ impl Member {
         })
     }
 
-    /// A queue without encryption (SQS.1).
     async fn open_queue(&self, name: &str) -> Result<String> {
-        let queue = self
-            .sqs
-            .create_queue()
-            .queue_name(name)
-            .attributes(QueueAttributeName::SqsManagedSseEnabled, "false")
-            .send()
-            .boxed_local()
-            .await?;
-        queue.queue_url.context("no URL")
+        create_unencrypted(&self.sqs, name).await
     }
 
     async fn encrypted(&self, queue_url: &str) -> Result<bool> {
-        let attributes = self
-            .sqs
-            .get_queue_attributes()
-            .queue_url(queue_url)
-            .attribute_names(QueueAttributeName::SqsManagedSseEnabled)
-            .send()
-            .boxed_local()
-            .await?;
-        let value = attributes
-            .attributes()
-            .and_then(|all| all.get(&QueueAttributeName::SqsManagedSseEnabled));
-        Ok(value.is_some_and(|value| value == "true"))
+        encrypted(&self.sqs, queue_url).await
     }
 
     /// A bucket without a public access block (S3.8).

@@ -17,6 +17,7 @@ use orgkeeper_tests::{
     findings::unique,
     local_cloud::{LocalCloud, eventually, state_file},
     organization::finding,
+    sqs::{create_unencrypted, encrypted},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -181,14 +182,7 @@ async fn a_fix_reaches_a_member() -> Result<()> {
     let name = unique("split");
     let name = name.trim_end_matches('-');
     let queues = aws_sdk_sqs::Client::new(&split.sdk(member, HOME));
-    let queue = queues
-        .create_queue()
-        .queue_name(name)
-        .attributes(QueueAttributeName::SqsManagedSseEnabled, "false")
-        .send()
-        .boxed_local()
-        .await?;
-    let url = queue.queue_url.context("no URL")?;
+    let url = create_unencrypted(&queues, name).await?;
     let mut failed = finding(name, member);
     failed["GeneratorId"] = "security-control/SQS.1".into();
     failed["Compliance"] = json!({ "Status": "FAILED", "SecurityControlId": "SQS.1" });
@@ -204,17 +198,7 @@ async fn a_fix_reaches_a_member() -> Result<()> {
     });
     split.cloud.send_service_events(vec![event]).await?;
     eventually("the queue is encrypted", PATIENCE, async || {
-        let attributes = queues
-            .get_queue_attributes()
-            .queue_url(&url)
-            .attribute_names(QueueAttributeName::SqsManagedSseEnabled)
-            .send()
-            .boxed_local()
-            .await?;
-        let value = attributes
-            .attributes()
-            .and_then(|all| all.get(&QueueAttributeName::SqsManagedSseEnabled));
-        Ok(value.is_some_and(|value| value == "true"))
+        encrypted(&queues, &url).await
     })
     .await?;
     ensure!(
