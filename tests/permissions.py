@@ -5,7 +5,7 @@
 
 A flow test needs a permission if a call of it was allowed by nothing else: the local cloud records that, by the evaluation
 that it checks every call with (infra/local/ministack_roles.py). A contract test needs it if its function makes the call. What
-AWS calls with the permissions of who provisions an account no test can need; it is listed with the rows that have its source.
+AWS calls with a function's permissions no test can need; it is listed with the rows that have its source.
 Exit code 1 if a permission is needed by nothing, or can be taken out without a test that fails.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,8 +30,17 @@ STACK = "orgkeeper"
 # How a deployed ARN shows a resource that only a parameter names.
 PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/"}
 OWNERS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
-# The rows with the source of what Account Factory calls.
-BY_AWS = ROOT / "functions" / "create-managed-account" / "src" / "calls.rs"
+# The statements with what AWS calls with a function's permissions, and the rows that have the source (calls.rs).
+BY_AWS = {
+    ("Alerter", "DecryptRules"): "DECRYPT_SETTING",
+    ("CreateManagedAccount", "AccountFactory"): "BY_ACCOUNT_FACTORY",
+    ("CreateManagedAccount", "ReadArtifact"): "BY_ACCOUNT_FACTORY",
+    ("CreateManagedAccount", "UseAccountFactory"): "BY_ACCOUNT_FACTORY",
+    ("SlackNotifier", "DecryptWebhookParameter"): "DECRYPT_SETTING",
+    ("SlackNotifier", "DecryptWebhookSecret"): "DECRYPT_SETTING",
+}
+# So many permissions are taken out at the same time.
+AT_ONCE = 2
 # The tests that compare roles with rows; that of remediator is its own, since nothing else may depend on it.
 CONTRACTS = ("orgkeeper-tests", "--test", "contract")
 REMEDIATOR = ("remediator", "--lib")
@@ -157,22 +167,24 @@ def main():
         if failed := failed_tests(contract_tests, "tests", "", ORGKEEPER_CALLS=str(calls)):
             sys.exit(f"fail without a change: {', '.join(failed)}")
         contracts = needed_by_contracts(all_permissions, calls)
-    published = set(re.findall(r'"([a-z0-9-]+:\w+)"', BY_AWS.read_text(encoding="utf-8").partition("BY_ACCOUNT_FACTORY")[2]))
+
+    def without(one):
+        """The tests that fail without a permission."""
+        if one[0] == "Remediator":
+            return failed_tests(remediator_tests, "functions/remediator", "calls::", ORGKEEPER_WITHOUT=" ".join(one))
+        return failed_tests(contract_tests, "tests", "permissions::", ORGKEEPER_WITHOUT=" ".join(one))
+
     needless, survived = [], []
-    for one in all_permissions:
-        owner, _statement, action, resource = one
-        needs = [f"flow {shown(flows[one])}"] if flows.get(one) else []
-        needs += [f"contract {shown(contracts[one])}"] if contracts.get(one) else []
-        if not needs and owner == "CreateManagedAccount" and action in published:
-            needs = ["Account Factory (published by AWS)"]
-        needless += [] if needs else [one]
-        without = f"{owner} {action} {resource}"
-        if owner == "Remediator":
-            failed = failed_tests(remediator_tests, "functions/remediator", "calls::", ORGKEEPER_WITHOUT=without)
-        else:
-            failed = failed_tests(contract_tests, "tests", "permissions::", ORGKEEPER_WITHOUT=without)
-        survived += [] if failed else [one]
-        print(f"{without} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed or []) or 'SURVIVED'}", flush=True)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for one, failed in zip(all_permissions, pool.map(without, all_permissions)):
+            needs = [f"flow {shown(flows[one])}"] if flows.get(one) else []
+            if row := BY_AWS.get(one[:2]):
+                needs += [f"AWS ({row})"]
+            elif contracts.get(one):
+                needs += [f"contract {shown(contracts[one])}"]
+            needless += [] if needs else [one]
+            survived += [] if failed else [one]
+            print(f"{' '.join(one)} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed) or 'SURVIVED'}", flush=True)
     print(f"{len(all_permissions)} permissions, {len(needless)} needed by nothing, {len(survived)} survived")
     return 1 if needless or survived else 0
 
