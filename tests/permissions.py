@@ -5,7 +5,7 @@
 
 A flow test needs a permission if a call of it was allowed by nothing else: the local cloud records that, by the evaluation
 that it checks every call with (infra/local/ministack_roles.py). A contract test needs it if its function makes the call. What
-AWS calls with the permissions of who provisions an account no test can need; it is listed with the rows that have its source.
+AWS calls with a function's permissions no test can need; it is listed with the rows that have its source.
 Exit code 1 if a permission is needed by nothing, or can be taken out without a test that fails.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,8 +30,17 @@ STACK = "orgkeeper"
 # How a deployed ARN shows a resource that only a parameter names.
 PARAMETERS = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/"}
 OWNERS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
-# The rows with the source of what Account Factory calls.
-BY_AWS = ROOT / "functions" / "create-managed-account" / "src" / "calls.rs"
+# The statements with what AWS calls with a function's permissions, and the rows that have the source (calls.rs).
+BY_AWS = {
+    ("Alerter", "DecryptRules"): "DECRYPT_SETTING",
+    ("CreateManagedAccount", "AccountFactory"): "BY_ACCOUNT_FACTORY",
+    ("CreateManagedAccount", "ReadArtifact"): "BY_ACCOUNT_FACTORY",
+    ("CreateManagedAccount", "UseAccountFactory"): "BY_ACCOUNT_FACTORY",
+    ("SlackNotifier", "DecryptWebhookParameter"): "DECRYPT_SETTING",
+    ("SlackNotifier", "DecryptWebhookSecret"): "DECRYPT_SETTING",
+}
+# So many permissions are taken out at the same time.
+AT_ONCE = 2
 # The tests that compare roles with rows. These functions have their own, since nothing else may depend on them.
 CONTRACTS = ("orgkeeper-tests", "--test", "contract")
 OWN_TESTS = {"Remediator": "remediator", "RootCredentialsRemover": "root-credentials"}
@@ -115,12 +125,17 @@ def needed_by_contracts(all_permissions, calls):
         test, action, resource = line.split("\t")
         module, _, name = test.partition("::")
         made[plain(module), action].add((name and test, plain(resource)))
+    granted = defaultdict(set)
+    for owner, _statement, action, resource in all_permissions:
+        granted[owner, action].add(plain(resource))
     needed = defaultdict(set)
     for one in all_permissions:
         owner, _statement, action, resource = one
         tests = made.get((plain(owner), action), set())
         exact = {test for test, named in tests if named and plain(resource).startswith(named)}
-        needed[one] = exact or {test for test, _named in tests}
+        # Calls that name no resource, and those on one that the test has another name for.
+        others = {test for test, named in tests if not named or not any(on.startswith(named) for on in granted[owner, action])}
+        needed[one] = exact or others
     return needed
 
 
@@ -132,9 +147,9 @@ def built(package, *target):
     return [one["executable"] for one in made if one.get("executable") and one["profile"]["test"]][-1]
 
 
-def failed_tests(binary, package, test_filter, **more):
-    """The tests of a binary that fail."""
-    done = subprocess.run([binary, test_filter], cwd=ROOT / package, text=True, capture_output=True,
+def failed_tests(binary, package, *modules, **more):
+    """The tests of these modules of a binary that fail."""
+    done = subprocess.run([binary, *(f"{module}::" for module in modules)], cwd=ROOT / package, text=True, capture_output=True,
                           env=os.environ | {"RUST_BACKTRACE": "0"} | more)
     failed = re.findall(r"^    (\w+::\S+)$", done.stdout, re.MULTILINE)
     return sorted(set(failed)) or (["a test that ended the process"] if done.returncode else [])
@@ -155,25 +170,28 @@ def main():
     own_tests = {owner: built(package, "--lib") for owner, package in OWN_TESTS.items()}
     with tempfile.TemporaryDirectory() as folder:
         calls = Path(folder) / "calls"
-        if failed := failed_tests(contract_tests, "tests", "", ORGKEEPER_CALLS=str(calls)):
+        modules = {re.sub(r"\B[A-Z]", r"_\g<0>", owner).lower() for owner, *_ in all_permissions}
+        if failed := failed_tests(contract_tests, "tests", *modules, ORGKEEPER_CALLS=str(calls)):
             sys.exit(f"fail without a change: {', '.join(failed)}")
         contracts = needed_by_contracts(all_permissions, calls)
-    published = set(re.findall(r'"([a-z0-9-]+:\w+)"', BY_AWS.read_text(encoding="utf-8").partition("BY_ACCOUNT_FACTORY")[2]))
+
+    def without(one):
+        """The tests that fail without a permission."""
+        if package := OWN_TESTS.get(one[0]):
+            return failed_tests(own_tests[one[0]], f"functions/{package}", "calls", ORGKEEPER_WITHOUT=" ".join(one))
+        return failed_tests(contract_tests, "tests", "permissions", ORGKEEPER_WITHOUT=" ".join(one))
+
     needless, survived = [], []
-    for one in all_permissions:
-        owner, _statement, action, resource = one
-        needs = [f"flow {shown(flows[one])}"] if flows.get(one) else []
-        needs += [f"contract {shown(contracts[one])}"] if contracts.get(one) else []
-        if not needs and owner == "CreateManagedAccount" and action in published:
-            needs = ["Account Factory (published by AWS)"]
-        needless += [] if needs else [one]
-        without = f"{owner} {action} {resource}"
-        if owner in OWN_TESTS:
-            failed = failed_tests(own_tests[owner], f"functions/{OWN_TESTS[owner]}", "calls::", ORGKEEPER_WITHOUT=without)
-        else:
-            failed = failed_tests(contract_tests, "tests", "permissions::", ORGKEEPER_WITHOUT=without)
-        survived += [] if failed else [one]
-        print(f"{without} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed or []) or 'SURVIVED'}", flush=True)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for one, failed in zip(all_permissions, pool.map(without, all_permissions)):
+            needs = [f"flow {shown(flows[one])}"] if flows.get(one) else []
+            if row := BY_AWS.get(one[:2]):
+                needs += [f"AWS ({row})"]
+            elif contracts.get(one):
+                needs += [f"contract {shown(contracts[one])}"]
+            needless += [] if needs else [one]
+            survived += [] if failed else [one]
+            print(f"{' '.join(one)} | {'; '.join(needs) or 'NOTHING'} | without it: {', '.join(failed) or 'SURVIVED'}", flush=True)
     print(f"{len(all_permissions)} permissions, {len(needless)} needed by nothing, {len(survived)} survived")
     return 1 if needless or survived else 0
 

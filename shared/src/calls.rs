@@ -22,6 +22,9 @@ pub const fn calls(actions: &'static [&'static str], on: &'static [&'static str]
 pub const NO_RESOURCE: &[&str] = &["*"];
 
 /// What SSM and Secrets Manager call for a function that reads a setting under the key of parameter `SettingsKeyArn`.
+///
+/// Sources: "Restricting decryption of `SecureString` parameter values" (Systems Manager user guide) and "Secret encryption and
+/// decryption in AWS Secrets Manager", section "Permissions for the KMS key" (Secrets Manager user guide).
 pub const DECRYPT_SETTING: Calls = calls(&["kms:Decrypt"], &["SettingsKeyArn"]);
 
 /// What every function calls that assumes a role.

@@ -55,6 +55,15 @@ impl Template {
         })
     }
 
+    /// The template where these conditions hold or do not hold, each `Fn::If` on them decided.
+    #[must_use]
+    pub fn decided(&self, conditions: &[(&str, bool)]) -> Self {
+        Self {
+            name: self.name.clone(),
+            document: decide(&self.document, conditions),
+        }
+    }
+
     /// The default of a parameter.
     ///
     /// # Errors
@@ -199,6 +208,24 @@ pub fn branches(value: &Value) -> Vec<&Value> {
             None if other["Ref"] == "AWS::NoValue" => Vec::new(),
             None => vec![other],
         },
+    }
+}
+
+/// A part of a template, each `Fn::If` on one of these conditions replaced by the branch that it takes.
+fn decide(part: &Value, conditions: &[(&str, bool)]) -> Value {
+    if let Some([condition, then, otherwise]) = part["Fn::If"].as_array().map(Vec::as_slice)
+        && let Some((_, holds)) = conditions.iter().find(|(name, _)| condition == name)
+    {
+        return decide(if *holds { then } else { otherwise }, conditions);
+    }
+    match part {
+        Value::Array(items) => items.iter().map(|item| decide(item, conditions)).collect(),
+        Value::Object(members) => {
+            let members = members.iter();
+            let decided = members.map(|(key, value)| (key.clone(), decide(value, conditions)));
+            Value::Object(decided.collect())
+        }
+        plain => plain.clone(),
     }
 }
 
@@ -430,6 +457,24 @@ Resources:
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into()
         );
+    }
+
+    #[test]
+    fn a_condition_that_is_decided_leaves_one_branch() {
+        const CONDITIONS: &str = "
+Resources:
+  Role: { Actions: [!If [Mail, !If [Chat, both, mail], none], always] }
+";
+        let template = Template::parse("test.yaml", CONDITIONS).unwrap();
+        let actions = |conditions: &[(&str, bool)]| {
+            let decided = template.decided(conditions);
+            decided.resource("Role").unwrap()["Actions"].clone()
+        };
+        let chat = json!({ "Fn::If": ["Chat", "both", "mail"] });
+        assert_eq!(actions(&[("Mail", true)]), json!([chat, "always"]));
+        assert_eq!(actions(&[("Mail", false)]), json!(["none", "always"]));
+        let mail_alone = [("Mail", true), ("Chat", false)];
+        assert_eq!(actions(&mail_alone), json!(["mail", "always"]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use orgkeeper_shared::{
 
 use crate::gateway::service_catalog::{PRODUCTS, ServiceCatalog};
 
-/// Every call of the function, and with which resources of the template.
+/// What the function calls however accounts are created, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
     calls(Queue::RETURN, &["AccountEventsQueue"]),
     calls(
@@ -28,16 +28,24 @@ pub const CALLS: &[Calls] = &[
     calls(IdempotencyTable::CALLS, &["VendingState"]),
     calls(AlertTopics::CALLS, &["InfoTopic", "ErrorTopic"]),
     organizations::DESCRIBE_ACCOUNT,
-    organizations::LIST_ACCOUNTS,
     organizations::LIST_PARENT,
     organizations::DESCRIBE_UNIT,
     organizations::TAG_ACCOUNT,
-    organizations::CREATE_ACCOUNTS,
-    organizations::MOVE_ACCOUNT,
     Contacts::CALLS,
+];
+
+/// What it calls beside that if Account Factory creates the accounts.
+pub const WITH_ACCOUNT_FACTORY: &[Calls] = &[
     ServiceCatalog::PROVISION,
     ServiceCatalog::CHANGE,
     ServiceCatalog::FIND,
+];
+
+/// What it calls beside [`CALLS`] if it creates the accounts itself.
+pub const WITHOUT_CONTROL_TOWER: &[Calls] = &[
+    organizations::LIST_ACCOUNTS,
+    organizations::CREATE_ACCOUNTS,
+    organizations::MOVE_ACCOUNT,
 ];
 
 /// What AWS calls with the permissions of who provisions an account; the function itself calls none of it.

@@ -11,7 +11,7 @@ use crate::gateway::{
     chat_topic::ChatTopic, shared_backoff::SharedBackoff, webhook_secret::WebhookSecret,
 };
 
-/// Every call of the function, and with which resources of the template.
+/// What the function calls wherever the webhook's address is, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
     calls(Queue::RETURN, &["SlackCriticalQueue", "SlackQueue"]),
     calls(Queue::SEND, &["SlackDeadLetterQueue"]),
@@ -19,7 +19,16 @@ pub const CALLS: &[Calls] = &[
     calls(SharedBackoff::CALLS, &["AlertsSent"]),
     calls(AlertTopics::CALLS, &["ErrorTopic"]),
     calls(ChatTopic::CALLS, &["ChatNotificationsTopic"]),
+];
+
+/// What it calls beside that if the address is in a secret.
+pub const WITH_SECRET: &[Calls] = &[
     calls(WebhookSecret::READ_SECRET, &["WebhookSecretArn"]),
+    DECRYPT_SETTING,
+];
+
+/// What it calls beside [`CALLS`] if the address is in a parameter.
+pub const WITH_PARAMETER: &[Calls] = &[
     calls(
         WebhookSecret::READ_PARAMETER,
         &[
