@@ -29,6 +29,7 @@ ARNS = {
     "AWS::SQS::Queue": "arn:aws:sqs:eu-west-1:111122223333:name",
     "AWS::Serverless::Function": "arn:aws:lambda:eu-west-1:111122223333:function:name",
     "AWS::Serverless::StateMachine": "arn:aws:states:eu-west-1:111122223333:stateMachine:name",
+    "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:name-AbCdEf",
 }
 STREAM = "arn:aws:dynamodb:eu-west-1:111122223333:table/name/stream/label"
 PARAMETERS = {
