@@ -31,6 +31,8 @@ ARNS = {
     "AWS::Serverless::StateMachine": "arn:aws:states:eu-west-1:111122223333:stateMachine:name",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:name-AbCdEf",
 }
+# What `Ref` gives the ARN of.
+REF_IS_ARN = {"AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::Serverless::StateMachine"}
 STREAM = "arn:aws:dynamodb:eu-west-1:111122223333:table/name/stream/label"
 PARAMETERS = {
     "ManagementAccountId": "111122223333",
@@ -104,7 +106,7 @@ def named(name, resources):
         return None
     if name in resources:
         kind = resources[name].get("Type")
-        return ARNS[kind] if kind in ("AWS::SNS::Topic", "AWS::Serverless::StateMachine") else "name"
+        return ARNS[kind] if kind in REF_IS_ARN else "name"
     return VALUES.get(name) or PARAMETERS.get(name) or ("arn:aws:iam::111122223333:role/name" if name.endswith("Arn") else "/name")
 
 

@@ -223,7 +223,7 @@ pub fn judge(
         record.wait_since = Some(now);
         record.wait_until = Some(now.as_second());
     } else {
-        decline(&mut record, format!("refused by {by}"), now);
+        decline(&mut record, &format!("refused by {by}"), now);
     }
     (Some(record), Judged::Now)
 }
@@ -260,16 +260,16 @@ pub fn published(stored: Option<Record>) -> Change<()> {
 
 fn expire_now(record: &mut Record, now: Timestamp) {
     record.happened(now, What::Expired);
-    decline(record, "nobody answered in time".to_owned(), now);
+    decline(record, "nobody answered in time", now);
 }
 
 /// Nothing is changed, and that is published: until it was, the schedule finds it.
-fn decline(record: &mut Record, reason: String, now: Timestamp) {
+fn decline(record: &mut Record, reason: &str, now: Timestamp) {
     record.status = Status::Declined;
     record.asking = false;
     record.waiting = Some(WaitFor::Answer);
     record.wait_until = Some(plus(now, UNPUBLISHED).as_second());
-    let reason = cut(&reason, HISTORY_REASON_CHARS);
+    let reason = cut(reason, HISTORY_REASON_CHARS);
     let about = format!("{}: {reason}", record.status.word());
     record.reason = Some(reason);
     // The invocation that publishes it claims it first.

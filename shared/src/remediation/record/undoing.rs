@@ -100,21 +100,18 @@ impl Record {
 
     /// What an undo that ended means. One that changed nothing leaves everything as it was.
     pub(super) fn undo_ended(&mut self, undo: &UndoInProgress, ended: &Ended, now: Timestamp) {
-        match ended.outcome {
-            Some(Outcome::Undone | Outcome::AlreadyUndone) => {
-                self.status = Status::Undone;
-                self.left_at = Some(now);
-                self.fixed_at = None;
-                self.reason = Some(format!("undone by {}", undo.by));
-            }
-            _ => {
-                self.status = undo.from;
-                self.left_at = None;
-                self.reason = Some(cut(
-                    &format!("not undone: {}", not_undone(ended)),
-                    REASON_CHARS,
-                ));
-            }
+        if let Some(Outcome::Undone | Outcome::AlreadyUndone) = ended.outcome {
+            self.status = Status::Undone;
+            self.left_at = Some(now);
+            self.fixed_at = None;
+            self.reason = Some(format!("undone by {}", undo.by));
+        } else {
+            self.status = undo.from;
+            self.left_at = None;
+            self.reason = Some(cut(
+                &format!("not undone: {}", not_undone(ended)),
+                REASON_CHARS,
+            ));
         }
     }
 }
