@@ -41,7 +41,7 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Show everything about one: the change before and after, its request, its history.
     Show(One),
-    /// Print what would be done now if RemediationMode were auto, by control and organizational unit.
+    /// Print what would be done now if the mode were auto, by control and organizational unit.
     Plan(PlanArguments),
     /// Allow a fix that a person is asked about. Without --yes it only shows the change.
     Approve(Change),
@@ -291,9 +291,8 @@ async fn entries(
 }
 
 impl Change {
-    /// Shows what is done, and says whether it is to be done.
+    /// Shows what is done, or would be.
     fn show(
-        &self,
         context: &mut Context<'_>,
         what: &str,
         record: &Record,
@@ -343,7 +342,7 @@ impl Change {
         };
         let what = if approved { "Approve" } else { "Refuse" };
         if !self.yes {
-            self.show(context, what, &record, false)?;
+            Self::show(context, what, &record, false)?;
             return Ok(Outcome::Found);
         }
         let by = caller(&sdk).await?;
@@ -369,7 +368,7 @@ impl Change {
         }
         let key = record.key.clone();
         store.archive(&ArchiveTask::Answered { key }).await?;
-        self.show(context, what, &record, true)?;
+        Self::show(context, what, &record, true)?;
         Ok(Outcome::Done)
     }
 
@@ -381,13 +380,13 @@ impl Change {
             )));
         }
         if !self.yes {
-            self.show(context, "Undo", &record, false)?;
+            Self::show(context, "Undo", &record, false)?;
             return Ok(Outcome::Found);
         }
         let by = caller(&sdk).await?;
         let key = record.key.clone();
         store.plan(&PlanningTask::Undo { key, by }).await?;
-        self.show(context, "Undo", &record, true)?;
+        Self::show(context, "Undo", &record, true)?;
         Ok(Outcome::Done)
     }
 }

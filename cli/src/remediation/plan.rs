@@ -151,7 +151,8 @@ impl Plan {
             });
             cells.collect()
         };
-        let header: String = used.iter().map(|(_, name)| format!("{name:>8}")).collect();
+        let names = used.iter().map(|(_, name)| format!("{name:>8}"));
+        let header = names.collect::<Vec<_>>().concat();
         let mut rows = vec![["CONTROL".to_owned(), "UNIT".to_owned(), header]];
         rows.extend(self.groups.iter().map(|group| {
             [

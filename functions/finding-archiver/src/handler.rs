@@ -242,7 +242,7 @@ impl Archiver {
                 if attempt == 0 {
                     self.previewed(result, time).await
                 } else {
-                    self.finished(result, time).await
+                    Box::pin(self.finished(result, time)).await
                 }
             }
             ArchiveTask::Show { key, findings } => match self.table.read(&key).await {

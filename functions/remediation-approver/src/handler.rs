@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use orgkeeper_shared::{
     aws_error::AwsCallError,
     lambda::{Error, Function, Invocation, Time},
@@ -154,7 +155,9 @@ impl Approver {
         let is_this = |record: &Record| {
             let until = record.request.as_ref().map(|request| request.until);
             let left = until.is_some_and(|until| until > time.now());
-            record.waits_for_answer() && left && until.map(|it| it.as_second()) == Some(claim.until)
+            record.waits_for_answer()
+                && left
+                && until.map(Timestamp::as_second) == Some(claim.until)
         };
         Ok(self.table.read(&key).await?.filter(is_this))
     }
@@ -162,7 +165,7 @@ impl Approver {
     /// The key of the record with this id, if it waits for an answer, or was answered a moment ago.
     async fn key_of(&self, claim: &Claim) -> Result<Option<String>, AwsCallError> {
         for what in [WaitFor::Answer, WaitFor::Start] {
-            let keys = self.table.waiting(what, jiff::Timestamp::MAX).await?;
+            let keys = self.table.waiting(what, Timestamp::MAX).await?;
             if let Some(key) = keys.into_iter().find(|key| id_of(key) == claim.id) {
                 return Ok(Some(key));
             }

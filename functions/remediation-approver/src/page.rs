@@ -64,25 +64,22 @@ pub fn asked(record: &Record, decision: Decision, fields: &Fields) -> Value {
         ("Resource", &record.resource),
         ("Would be changed", &changes.join("\n")),
     ];
-    let rows: String = rows
-        .iter()
-        .map(|(label, text)| format!("<dt>{label}</dt><dd><pre>{}</pre></dd>", escaped(text)))
-        .collect();
+    let rows = rows.map(|(label, text)| {
+        let text = escaped(text);
+        format!("<dt>{label}</dt><dd><pre>{text}</pre></dd>")
+    });
+    let rows = rows.concat();
     let hidden = [
         ("id", &fields.id),
         ("decision", &fields.decision),
         ("until", &fields.until),
         ("signature", &fields.signature),
     ];
-    let hidden: String = hidden
-        .iter()
-        .map(|(name, value)| {
-            format!(
-                "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
-                escaped(value)
-            )
-        })
-        .collect();
+    let hidden = hidden.map(|(name, value)| {
+        let value = escaped(value);
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+    });
+    let hidden = hidden.concat();
     let (title, button) = match decision {
         Decision::Approve => ("Approve this fix?", "Approve"),
         Decision::Refuse => ("Refuse this fix?", "Refuse"),

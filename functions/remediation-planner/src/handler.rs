@@ -167,29 +167,15 @@ impl Work for Planner {
 
         let mut failed: BTreeMap<usize, NotPlanned> = BTreeMap::new();
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
-        let mut events = Vec::new();
-        for (place, message) in messages.iter().enumerate() {
-            let body = message.body.as_deref().unwrap_or_default();
-            match task_in(body) {
-                None => events.push((place, body)),
-                Some(PlanningTask::Undo { key, by }) => {
-                    match self.undo(&key, &by, receives(message) > 1, time).await {
-                        Ok(metric) => *counts.entry(metric).or_default() += 1,
-                        Err(error) => {
-                            failed.insert(place, NotPlanned::Call(Arc::new(error)));
-                        }
-                    }
-                }
-            }
-        }
+        let events = self.undo_all(messages, time, &mut failed, &mut counts);
         let read: Vec<_> = events
+            .await
             .into_iter()
             .map(|(place, body)| (place, findings_in(body)))
             .collect();
         let mut open = Vec::new();
         let mut ignored = 0;
-        for (place, findings) in &read {
-            let place = *place;
+        for &(place, ref findings) in &read {
             let findings = match findings {
                 Ok(findings) => findings,
                 Err(error) => {
@@ -224,9 +210,8 @@ impl Work for Planner {
                     waiting.extend(matter.messages.iter().map(|place| (*place, BETWEEN_LOOKS)));
                 }
                 Outcome::NotReached => {
-                    let soon = Duration::ZERO;
                     for place in &matter.messages {
-                        waiting.entry(*place).or_insert(soon);
+                        waiting.entry(*place).or_default();
                     }
                 }
                 Outcome::Failed(reason) => {
@@ -264,6 +249,31 @@ impl Work for Planner {
 }
 
 impl Planner {
+    /// Has the undos done that people order. Returns the other messages: each one's place and body.
+    async fn undo_all<'a>(
+        &self,
+        messages: &'a [SqsMessage],
+        time: &Time,
+        failed: &mut BTreeMap<usize, NotPlanned>,
+        counts: &mut BTreeMap<&'static str, usize>,
+    ) -> Vec<(usize, &'a str)> {
+        let mut events = Vec::new();
+        for (place, message) in messages.iter().enumerate() {
+            let body = message.body.as_deref().unwrap_or_default();
+            let Some(PlanningTask::Undo { key, by }) = task_in(body) else {
+                events.push((place, body));
+                continue;
+            };
+            match self.undo(&key, &by, receives(message) > 1, time).await {
+                Ok(metric) => *counts.entry(metric).or_default() += 1,
+                Err(error) => {
+                    failed.insert(place, NotPlanned::Call(Arc::new(error)));
+                }
+            }
+        }
+        events
+    }
+
     /// Decides about the findings, and does what follows.
     async fn plan(
         &self,

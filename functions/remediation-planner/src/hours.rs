@@ -64,8 +64,8 @@ impl Hours {
 /// # Errors
 /// If there is none.
 pub fn day_of(text: &str) -> Result<Weekday, String> {
-    let named = DAYS.iter().find(|(name, _)| *name == text);
-    named.map(|(_, day)| *day).ok_or_else(|| {
+    let found = DAYS.iter().find(|(name, _)| *name == text);
+    found.map(|(_, day)| *day).ok_or_else(|| {
         let names: Vec<&str> = DAYS.iter().map(|(name, _)| *name).collect();
         format!("{text:?} is no day: {}", names.join(", "))
     })
@@ -121,6 +121,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn they_open_on_their_days_in_their_time_zone() {
         let every = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
         // 2026-03-02 is a Monday; on 2026-03-29 at 2:00 the clocks of Berlin skip an hour.

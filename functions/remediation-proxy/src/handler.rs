@@ -258,7 +258,8 @@ impl Function for ProxyFunction {
     async fn handle(&self, event: Incoming, invocation: Invocation) -> Result<Value, Error> {
         match event {
             Incoming::Previews(batch) => Ok(json!(self.0.handle(batch, invocation).await)),
-            Incoming::Order(Forwarded { function, order }) => {
+            Incoming::Order(forwarded) => {
+                let Forwarded { function, order } = *forwarded;
                 let (time_to_work, time) = (invocation.time_to_work(), Time::start(invocation));
                 let carried_out = self.0.work().carry_out(&function, &order, &time);
                 match timeout(time_to_work, carried_out).await {

@@ -11,7 +11,7 @@ pub enum Incoming {
     /// A batch of the preview queue.
     Previews(SqsEvent),
     /// An order of the state machine.
-    Order(Forwarded),
+    Order(Box<Forwarded>),
 }
 
 /// An order, and the function that is to carry it out.

@@ -66,10 +66,12 @@ fn compare(path: &str, left: &Value, now: &Value, found: &mut Vec<Difference>) {
                 differs(path, left, now);
             }
             let path = format!("{path}[]");
-            gone.iter()
-                .for_each(|item| differs(&path, item, &Value::Null));
-            new.iter()
-                .for_each(|item| differs(&path, &Value::Null, item));
+            for item in gone {
+                differs(&path, item, &Value::Null);
+            }
+            for item in new {
+                differs(&path, &Value::Null, item);
+            }
         }
         _ => differs(path, left, now),
     }

@@ -55,7 +55,8 @@ struct CredentialsState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AccessKey {
-    access_key_id: String,
+    #[serde(rename = "AccessKeyId")]
+    id: String,
     status: String,
     #[serde(flatten)]
     credential: Credential,
@@ -132,35 +133,34 @@ impl Action for Credentials {
 
     async fn read(&self, member: &Member, order: &Order) -> Result<CredentialsState, CallFailed> {
         let client = member_client!(aws_sdk_iam, member);
-        let user = member.target.leaf();
-        let uses = member.once(async || Ok(LastUses::default())).await?;
-        let known = |id: &Option<String>| uses.0.borrow().get(id).copied();
+        let name = member.target.leaf();
+        let last_uses = member.once(async || Ok(LastUses::default())).await?;
+        let known = |id: &Option<String>| last_uses.0.borrow().get(id).copied();
         let mut access_keys = Vec::new();
         let mut keys = client
             .list_access_keys()
-            .user_name(user)
+            .user_name(name)
             .into_paginator()
             .items()
             .send();
         while let Some(key) = keys.next().await {
             let key = key.map_err(failed(Service::Iam, "ListAccessKeys"))?;
             let id = key.access_key_id.clone();
-            let last_used_date = match known(&id) {
-                Some(known) => known,
-                None => {
-                    let answer = client
-                        .get_access_key_last_used()
-                        .set_access_key_id(id.clone())
-                        .send()
-                        .await
-                        .map_err(failed(Service::Iam, "GetAccessKeyLastUsed"))?;
-                    let used = answer.access_key_last_used.and_then(|it| it.last_used_date);
-                    used.and_then(timestamp)
-                }
+            let last_used_date = if let Some(date) = known(&id) {
+                date
+            } else {
+                let answer = client
+                    .get_access_key_last_used()
+                    .set_access_key_id(id.clone())
+                    .send()
+                    .await
+                    .map_err(failed(Service::Iam, "GetAccessKeyLastUsed"))?;
+                let date = answer.access_key_last_used.and_then(|it| it.last_used_date);
+                date.and_then(timestamp)
             };
-            uses.0.borrow_mut().insert(id.clone(), last_used_date);
+            last_uses.0.borrow_mut().insert(id.clone(), last_used_date);
             access_keys.push(AccessKey {
-                access_key_id: id.unwrap_or_default(),
+                id: id.unwrap_or_default(),
                 status: key
                     .status
                     .map(|it| it.as_str().to_owned())
@@ -172,10 +172,10 @@ impl Action for Credentials {
                 },
             });
         }
-        access_keys.sort_by(|one, other| one.access_key_id.cmp(&other.access_key_id));
+        access_keys.sort_by(|one, other| one.id.cmp(&other.id));
         let password = match order.control.as_str() {
             "IAM.3" => None,
-            _ => password(member, &uses).await?,
+            _ => password(member, &last_uses).await?,
         };
         Ok(CredentialsState {
             access_keys,
@@ -223,15 +223,12 @@ impl Action for Credentials {
         let client = member_client!(aws_sdk_iam, member);
         let user = member.target.leaf();
         for key in &after.access_keys {
-            let was = before
-                .access_keys
-                .iter()
-                .find(|it| it.access_key_id == key.access_key_id);
+            let was = before.access_keys.iter().find(|it| it.id == key.id);
             if was.is_some_and(|was| was.status != key.status) {
                 client
                     .update_access_key()
                     .user_name(user)
-                    .access_key_id(&key.access_key_id)
+                    .access_key_id(&key.id)
                     .status(StatusType::from(key.status.as_str()))
                     .send()
                     .await
@@ -270,7 +267,7 @@ impl Action for Credentials {
     fn undoable(&self, now: &CredentialsState, before: &CredentialsState) -> Result<(), String> {
         let of_now = |key: &AccessKey| {
             let mut keys = now.access_keys.iter();
-            keys.any(|it| it.access_key_id == key.access_key_id)
+            keys.any(|it| it.id == key.id)
         };
         if before.password.is_some() && now.password.is_none() {
             return Err(
@@ -288,12 +285,12 @@ impl Action for Credentials {
 }
 
 /// The password of the order's user, if there is one.
-async fn password(member: &Member, uses: &LastUses) -> Result<Option<Credential>, CallFailed> {
+async fn password(member: &Member, last_uses: &LastUses) -> Result<Option<Credential>, CallFailed> {
     let client = member_client!(aws_sdk_iam, member);
-    let user = member.target.leaf();
+    let name = member.target.leaf();
     let answer = client
         .get_login_profile()
-        .user_name(user)
+        .user_name(name)
         .send()
         .await
         .map_err(failed(Service::Iam, "GetLoginProfile"));
@@ -305,21 +302,20 @@ async fn password(member: &Member, uses: &LastUses) -> Result<Option<Credential>
     let Some(profile) = profile else {
         return Ok(None);
     };
-    let known = uses.0.borrow().get(&None).copied();
-    let last_used_date = match known {
-        Some(known) => known,
-        None => {
-            let answer = client
-                .get_user()
-                .user_name(user)
-                .send()
-                .await
-                .map_err(failed(Service::Iam, "GetUser"))?;
-            let used = answer.user.and_then(|user| user.password_last_used);
-            used.and_then(timestamp)
-        }
+    let known = last_uses.0.borrow().get(&None).copied();
+    let last_used_date = if let Some(date) = known {
+        date
+    } else {
+        let answer = client
+            .get_user()
+            .user_name(name)
+            .send()
+            .await
+            .map_err(failed(Service::Iam, "GetUser"))?;
+        let date = answer.user.and_then(|user| user.password_last_used);
+        date.and_then(timestamp)
     };
-    uses.0.borrow_mut().insert(None, last_used_date);
+    last_uses.0.borrow_mut().insert(None, last_used_date);
     Ok(Some(Credential {
         create_date: timestamp(profile.create_date).unwrap_or(member.now),
         last_used_date,
@@ -354,7 +350,7 @@ mod tests {
 
     fn key(id: &str, status: &str, created: i64, used: Option<i64>) -> AccessKey {
         AccessKey {
-            access_key_id: id.to_owned(),
+            id: id.to_owned(),
             status: status.to_owned(),
             credential: credential(created, used),
         }
@@ -395,7 +391,7 @@ mod tests {
                 .filter(|(after, before)| after != before)
                 .map(|(after, _)| {
                     assert_eq!(after.status, "Inactive");
-                    after.access_key_id.as_str()
+                    after.id.as_str()
                 })
                 .collect();
             assert_eq!(changed.join(" "), expected, "{control} {parameters:?}");

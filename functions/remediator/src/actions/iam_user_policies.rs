@@ -535,14 +535,15 @@ mod tests {
         }
     }
 
-    fn group(users: &[&str], policies: Policies) -> Option<Group> {
-        Some(Group {
+    fn group(users: &[&str], policies: Policies) -> Group {
+        Group {
             users: users.iter().map(|user| (*user).to_owned()).collect(),
             policies,
-        })
+        }
     }
 
-    fn state(user: Policies, group: Option<Group>) -> UserState {
+    fn state(user: Policies, group: impl Into<Option<Group>>) -> UserState {
+        let group = group.into();
         UserState {
             user,
             group,

@@ -140,15 +140,21 @@ impl Stage {
     pub(crate) async fn run(&self, order: &Order) -> Result<(Report, u64)> {
         let calls = CallCounter::default();
         let until = Instant::now() + MOST_TIME;
-        let report = self
-            .remediator
-            .carry_out(order, &calls, Timestamp::now(), until)
-            .await?;
+        let report = self.remediator.carry_out(order, &calls, now(), until);
+        let report = Box::pin(report).await?;
         // The calls that assume the role have a client of their own: one for the trail, one for its bucket.
         let control = control(&order.control).context("no such control")?;
         let sessions = 1 + u64::from(is_of_a_trail(control, &order.target));
         Ok((report, calls.take().sent + sessions))
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the emulators have their own clock, which is this one"
+)]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// For clients of the emulators without a front door.
@@ -346,7 +352,8 @@ impl Check {
     }
 
     /// Makes a violation by `make`, which gives the resource, and fixes it; `look` is what an ordinary client sees of it.
-    /// The fix is undone, and made again. The same violation is made in another account and another Region, and has to stay there. Gives the report.
+    /// The fix is undone, and made again. The same violation is made in another account and another Region, and has to
+    /// stay there. Gives the report.
     pub(crate) async fn run(
         self,
         stage: &Stage,
@@ -402,52 +409,8 @@ impl Check {
         );
         let seen = look(here, &resource).await?;
         ensure!(seen == closed, "{id}: the second fix changed {seen}");
-        let action = actions::of(&fix.action).context("no such action")?;
-        let undo = Undo {
-            before: fixed.before.clone().context("no state before")?,
-            after: fixed.after.clone().context("no state after")?,
-        };
-        if let Undoing::Not(_) = action.undo {
-            let (kept, _) = stage.run(&undoing(&fix, undo)).await?;
-            ensure!(kept.outcome == Outcome::NotUndoable, "{id}: {kept:?}");
-        } else {
-            // As if somebody had changed it after another fix.
-            let other = Undo {
-                before: undo.before.clone(),
-                after: undo.before.clone(),
-            };
-            let (refused, _) = stage.run(&undoing(&fix, other)).await?;
-            ensure!(
-                refused.outcome == Outcome::Refused && !refused.differences.is_empty(),
-                "{id}: an undo of something else gives {refused:?}"
-            );
-            ensure!(look(here, &resource).await? == closed, "{id}: it changed");
-
-            let undo = undoing(&fix, undo);
-            let (undone, calls) = stage.run(&undo).await?;
-            ensure!(
-                undone.outcome == Outcome::Undone && undone.before == fixed.after,
-                "{id}: the undo gives {undone:?} after {fixed:?}"
-            );
-            let restored = look(here, &resource).await?;
-            ensure!(
-                self.left.is_some() || self.lasting(&restored) == self.lasting(&violated),
-                "{id}: the undo made {restored} of {violated}"
-            );
-            let (again, _) = stage.run(&undo).await?;
-            ensure!(again.outcome == Outcome::AlreadyUndone, "{id}: {again:?}");
-            let left = self.left.map(|it| format!(" and leave {it}"));
-            println!(
-                "{id:<14} {calls:>2} calls undo it{}",
-                left.unwrap_or_default()
-            );
-
-            let (again, _) = stage.run(&fix).await?;
-            ensure!(
-                again.outcome == Outcome::Fixed,
-                "{id}: {again:?} after an undo"
-            );
-        }
+        let undo = self.undo_and_fix_again(stage, &fix, &fixed, (&resource, &violated), &look);
+        Box::pin(undo).await?;
         for (place, resource, before) in untouched {
             let seen = look(place, &resource).await?;
             ensure!(
@@ -463,5 +426,66 @@ impl Check {
             self.why_more
         );
         Ok(fixed)
+    }
+
+    /// Undoes a fix, unless its action has no undo, and makes it again. `was` is the resource, and what was seen of it before
+    /// the fix.
+    async fn undo_and_fix_again(
+        &self,
+        stage: &Stage,
+        fix: &Order,
+        fixed: &Report,
+        was: (&str, &str),
+        look: &impl AsyncFn(&Place, &str) -> Result<String>,
+    ) -> Result<()> {
+        let (id, here, (resource, violated)) = (self.control, &stage.here, was);
+        let closed = look(here, resource).await?;
+        let action = actions::of(&fix.action).context("no such action")?;
+        let undo = Undo {
+            before: fixed.before.clone().context("no state before")?,
+            after: fixed.after.clone().context("no state after")?,
+        };
+        if let Undoing::Not(_) = action.undo {
+            let (kept, _) = stage.run(&undoing(fix, undo)).await?;
+            ensure!(kept.outcome == Outcome::NotUndoable, "{id}: {kept:?}");
+        } else {
+            // As if somebody had changed it after another fix.
+            let other = Undo {
+                before: undo.before.clone(),
+                after: undo.before.clone(),
+            };
+            let (refused, _) = stage.run(&undoing(fix, other)).await?;
+            ensure!(
+                refused.outcome == Outcome::Refused && !refused.differences.is_empty(),
+                "{id}: an undo of something else gives {refused:?}"
+            );
+            ensure!(look(here, resource).await? == closed, "{id}: it changed");
+
+            let undo = undoing(fix, undo);
+            let (undone, calls) = stage.run(&undo).await?;
+            ensure!(
+                undone.outcome == Outcome::Undone && undone.before == fixed.after,
+                "{id}: the undo gives {undone:?} after {fixed:?}"
+            );
+            let restored = look(here, resource).await?;
+            ensure!(
+                self.left.is_some() || self.lasting(&restored) == self.lasting(violated),
+                "{id}: the undo made {restored} of {violated}"
+            );
+            let (again, _) = stage.run(&undo).await?;
+            ensure!(again.outcome == Outcome::AlreadyUndone, "{id}: {again:?}");
+            let left = self.left.map(|it| format!(" and leave {it}"));
+            println!(
+                "{id:<14} {calls:>2} calls undo it{}",
+                left.unwrap_or_default()
+            );
+
+            let (again, _) = stage.run(fix).await?;
+            ensure!(
+                again.outcome == Outcome::Fixed,
+                "{id}: {again:?} after an undo"
+            );
+        }
+        Ok(())
     }
 }

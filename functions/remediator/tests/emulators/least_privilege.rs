@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 use orgkeeper_shared::{
     aws::CallCounter,
     remediation::{
@@ -15,7 +14,7 @@ use orgkeeper_shared::{
 use remediator::{action_row::Row, actions, member::Member, session_policy::session_policy};
 use tokio::time::Instant;
 
-use crate::common::{Place, Stage, order};
+use crate::common::{Place, Stage, now, order};
 
 /// One order for each action, on a resource that does not exist where it has one.
 struct Probe {
@@ -95,7 +94,7 @@ async fn member(stage: &Stage, session: &Probe) -> Member {
     let calls = CallCounter::default();
     let until = Instant::now() + Duration::from_mins(10);
     let name = "least-privilege";
-    let times = (Timestamp::now(), until);
+    let times = (now(), until);
     Member::connect(&stage.service, &calls, target, &policy, name, times).await
 }
 

@@ -1,6 +1,6 @@
-//! Users: their policies, access keys and passwords; server certificates; the policy of AWS CloudShell; the security contact.
+//! Users: their policies, access keys and passwords; server certificates; the policy of AWS `CloudShell`; the security contact.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_account::types::AlternateContactType;
@@ -87,11 +87,8 @@ async fn policies(place: &Place, resource: &str) -> Result<String> {
             .group_name(group)
             .send()
             .await?;
-        seen += &format!(
-            " {group} {:?} {:?}",
-            attached.attached_policies(),
-            inline.policy_names()
-        );
+        let (attached, inline) = (attached.attached_policies(), inline.policy_names());
+        write!(seen, " {group} {attached:?} {inline:?}")?;
     }
     Ok(seen)
 }

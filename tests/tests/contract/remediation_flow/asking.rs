@@ -135,7 +135,7 @@ async fn without_an_answer_nothing_is_changed() {
     // The command's clock is a day behind, and it is too late nevertheless.
     let late = flow.command(&["approve", &id("logs"), "--yes"]).await;
     assert_eq!(late.outcome, Outcome::Failed);
-    let table = flow.table().await;
+    let table = flow.table();
     let until = record.request.unwrap().until;
     let judged = table.judge(&record.key, until, true, "anna", flow.now());
     assert_eq!(judged.await.unwrap(), Judged::Expired);
@@ -147,7 +147,7 @@ async fn without_an_answer_nothing_is_changed() {
 async fn of_many_answers_at_the_same_moment_one_counts() {
     let flow = flow(&mode("ask")).await;
     flow.found(&[bucket("logs")]).await;
-    let (key, table) = (key_of("logs"), flow.table().await);
+    let (key, table) = (key_of("logs"), flow.table());
     let until = flow.record(&key).await.request.unwrap().until;
     let judging = (0..8).map(|n| {
         let (table, key) = (&table, &key);
@@ -225,7 +225,7 @@ async fn a_lost_message_delays_a_fix_that_was_allowed() {
     flow.found(&[bucket("logs")]).await;
     let asked = flow.alerts("May this be fixed?");
     assert!(!asked[0].contains("https://x."), "{}", asked[0]);
-    let table = flow.table().await;
+    let table = flow.table();
     let until = flow.record(&key_of("logs")).await.request.unwrap().until;
     let judged = table
         .judge(&key_of("logs"), until, true, "anna", flow.now())

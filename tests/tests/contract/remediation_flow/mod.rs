@@ -248,7 +248,7 @@ impl Flow {
     }
 
     /// What was sent since the last time: the messages of a queue, or the inputs of executions.
-    fn new(&self, name: &'static str) -> Vec<Value> {
+    fn newly_sent(&self, name: &'static str) -> Vec<Value> {
         let all: Vec<Value> = if name == "executions" {
             let executions = self.executions.lock().unwrap();
             executions.iter().map(|(_, input)| input.clone()).collect()
@@ -311,12 +311,12 @@ impl Flow {
     async fn settle(&self) {
         loop {
             *self.now.lock().unwrap() += SignedDuration::from_secs(1);
-            let mut to_archive = self.new("ArchiveQueue");
-            let previews = self.new("RemediationPreviewQueue");
-            let executions = self.new("executions");
+            let mut to_archive = self.newly_sent("ArchiveQueue");
+            let previews = self.newly_sent("RemediationPreviewQueue");
+            let executions = self.newly_sent("executions");
             let orders = previews.iter().chain(&executions);
             to_archive.extend(orders.map(|input| self.result(input)));
-            let to_plan = self.new("RemediationQueue");
+            let to_plan = self.newly_sent("RemediationQueue");
             if to_archive.is_empty() && to_plan.is_empty() {
                 return;
             }
@@ -355,12 +355,12 @@ impl Flow {
         self.settle().await;
     }
 
-    async fn table(&self) -> RemediationTable {
+    fn table(&self) -> RemediationTable {
         RemediationTable::connect(&self.sdk, &CallCounter::default(), REMEDIATIONS)
     }
 
     async fn record(&self, key: &str) -> Record {
-        self.table().await.read(key).await.unwrap().unwrap()
+        self.table().read(key).await.unwrap().unwrap()
     }
 
     async fn status(&self, key: &str) -> &'static str {
