@@ -51,7 +51,7 @@ FLOWS := $(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package orgkeeper-tests 
 TEMPLATES := target/templates-checked
 
 .PHONY: check
-check: static $(TEMPLATES) policies clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
+check: static $(TEMPLATES) policies guardrails clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
 
 .PHONY: flow
 flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
@@ -85,6 +85,11 @@ clippy: need-cargo
 .PHONY: policies
 policies: .venv/judges/installed ## Judge the policies of every role with parliament
 	.venv/judges/bin/python tests/policies.py
+
+# The judge of what they do, iam-simulate, needs Node: without npm their form alone is judged.
+.PHONY: guardrails
+guardrails: .venv/judges/installed ## Judge what the organization's policies allow and deny (SEED=…; MUTANTS=1: take each part of each out, a request has to notice)
+	.venv/judges/bin/python tests/guardrails/guardrails.py $(SEED:%=--seed %) $(if $(MUTANTS),--mutants)
 
 .PHONY: contract
 contract: .venv/rust/installed need-cargo
