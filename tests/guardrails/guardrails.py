@@ -71,6 +71,8 @@ def faults_of_statement(statement, kind):
         yield f"{sid} allows"
     if kind == source.RCP and (statement.get("Principal") != "*" or not actions or "*" in actions):
         yield f"{sid}: a resource control policy has Principal * and names services"
+    if any("*" in action[:-1] for action in listed(actions) + listed(statement.get("NotAction", []))):
+        yield f"{sid}: an asterisk in the middle of an action, which earlier service control policies do not take"
     if kind == source.SCP and "Principal" in statement:
         yield f"{sid}: a service control policy has no Principal"
 

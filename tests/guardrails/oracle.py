@@ -27,6 +27,7 @@ CALLERS = {
         "role/team/OrgkeeperBaseline",
         "role/a:role/OrgkeeperRemediation",
         "role/stacksets-execution",
+        "role/StackSet-app",
         "role/Rescuer",
         "role/AWSReservedSSO_Rescuers_0123456789abcdef",
         "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Rescuers_of_cats_0123456789abcdef",
@@ -42,10 +43,11 @@ CALLERS = {
         "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_OrgkeeperBreakGlass_fedcba9876543210",
         "role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Rescuers_0123456789abcdef",
     ],
+    "forwarder": ["role/StackSet-orgkeeper-alert-events-Forward-1A2B3C"],
     "root": ["root"],
     "root session": ["root"],
 }
-WEIGHTS = {"ordinary": 12, "deployer": 3, "audit": 2, "baseline": 2, "remediation": 2, "escape": 3, "root": 1, "root session": 1}
+WEIGHTS = {"ordinary": 12, "deployer": 3, "audit": 2, "baseline": 2, "remediation": 2, "escape": 3, "forwarder": 2, "root": 1, "root session": 1}
 
 ORGANIZATION = [name for name in ACCOUNTS if name == "management" or is_member(name)]
 MEMBERS = [name for name in ORGANIZATION if name != "management"]
@@ -64,7 +66,7 @@ RULES = [
     ({"baseline"}, KEPT, {"deployer", "baseline", "remediation"}),
     ({"contact"}, KEPT, {"deployer", "baseline"}),
     ({"lasting"}, {"lab"}, {"deployer", "remediation", "escape"}),
-    (set(ACTIONS), {"closing"}, {"deployer", "audit", "baseline", "remediation", "escape", "root session"}),
+    (set(ACTIONS), {"closing"}, {"deployer", "audit", "baseline", "remediation", "escape", "forwarder", "root session"}),
 ]
 ROAMING = {"deployer", "audit", "baseline", "remediation", "escape"}
 OPEN_REGIONS = {**{name: {HOME, "eu-central-1"} for name in AT_WORK}, "lab": {HOME}}
@@ -120,7 +122,9 @@ class Case:
                 yield f"{self.kind} in {self.account}"
         if self.region not in OPEN_REGIONS.get(self.account, {self.region}) and self.caller not in ROAMING and not self.is_global():
             yield f"the Region {self.region}"
-        inside = REACH[self.account] | TRUSTED_RESOURCES | {self.account, "unknown"}
+        # Events go to the bus of another account.
+        reach = set(ORGANIZATION) if self.caller == "forwarder" else REACH[self.account]
+        inside = reach | TRUSTED_RESOURCES | {self.account, "unknown"}
         if self.kind != "aws" and self.owner not in inside and self.caller not in ("deployer", "escape"):
             yield f"a resource of {self.owner}"
 
