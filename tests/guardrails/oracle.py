@@ -5,7 +5,7 @@ Every rule is a line of `RULES`, or one of the two perimeters below it. Nothing 
 
 import random
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from model import ACCOUNTS, HERE, HOME, is_member
 
@@ -99,7 +99,6 @@ class Case:
     region: str
     row: dict
     source: str | None = None
-    context: dict = field(default_factory=dict)
 
     def denials(self):
         """What denies it, in words."""
@@ -146,38 +145,59 @@ def cases(seed, count):
         yield one(chance, kind, resource, action)
 
 
+def every():
+    """A case for each action of an ordinary principal, and for each principal an action of each kind: what chance leaves out."""
+    firsts = {kind: (resource, action) for kind, resource, action in reversed(THINGS)}
+    for kind, resource, action in THINGS:
+        for account in ("payroll", "lab"):
+            yield asked("ordinary", account, "role/Admin", kind, resource, action, "aws" if kind == "aws" else account, usual_region(kind))
+    for caller, names in CALLERS.items():
+        for name in names:
+            for kind, (resource, action) in firsts.items():
+                for account in ("payroll", "lab", "closing"):
+                    yield asked(caller, account, name, kind, resource, action, "aws" if kind == "aws" else account, usual_region(kind))
+            for account in ("payroll", "films", "ledger"):
+                for bucket in ("bucket", "sc"):
+                    yield asked(caller, account, name, "use", f"arn:aws:s3:::{bucket}-of-{{owner}}/a", "s3:PutObject", "loner", HOME)
+            for account, region in (("payroll", "ap-south-1"), ("lab", "eu-central-1")):
+                yield asked(caller, account, name, "use", "*", "ec2:RunInstances", account, region)
+
+
+def usual_region(kind):
+    """Global services answer in us-east-1."""
+    return "us-east-1" if kind.startswith("global") else HOME
+
+
+def asked(caller, account, name, kind, resource, action, owner, region, source=None):
+    """A case with a principal of an account, or with one that has none."""
+    context = {}
+    if caller == "root session":
+        context["aws:AssumedRoot"] = "true"
+    if kind == "contact":
+        context["account:AlternateContactTypes"] = "SECURITY"
+    principal = f"{account}:{name}" if account else name
+    row = {"principal": principal, "action": action, "resource": resource.replace("{region}", region), "owner": owner, "region": region, "context": context}
+    return Case(caller, account, kind, action, owner, region, row | ({"source": source} if source else {}), source)
+
+
 def one(chance, kind, resource, action):
-    """A case that asks for an action."""
-    region = chance.choice(REGIONS)
-    source, context = None, {}
+    """A case at random that asks for an action."""
+    region = "us-east-1" if kind.startswith("global") else chance.choice(REGIONS)
     supported = action.split(":")[0] in BEHIND_THE_IDENTITY_PERIMETER or action.startswith("sts:")
     if kind == "use" and supported and chance.random() < 0.4:
         # Somebody asks from outside, or a service.
-        owner = chance.choice(ORGANIZATION)
-        caller, account, principal = chance.choice([
+        caller, account, name = chance.choice([
             ("service", "", "cloudtrail.amazonaws.com"),
             ("service", "", "sns.amazonaws.com"),
             ("nobody", "", "anonymous"),
-            *(("outsider", name, f"{name}:role/App") for name in ("stranger", "loner", "partner", "vendor", "auditor")),
-            ("outsider", "cloudfront", "cloudfront:user/CloudFront Origin Access Identity E1ABCDEF"),
+            *(("outsider", name, "role/App") for name in ("stranger", "loner", "partner", "vendor", "auditor")),
+            ("outsider", "cloudfront", "user/CloudFront Origin Access Identity E1ABCDEF"),
         ])
-        if caller == "service":
-            source = chance.choice([None, "payroll", "management", "stranger", "loner", "partner", "vendor"])
-    else:
-        account = chance.choice(ORGANIZATION)
-        caller = chance.choices(list(CALLERS), list(WEIGHTS.values()))[0]
-        principal = f"{account}:{chance.choice(CALLERS[caller])}"
-        if caller == "root session":
-            context["aws:AssumedRoot"] = "true"
-        owner = account
-        if kind == "aws":
-            owner = "aws"
-        elif kind in ("use", "lasting") and "{owner}" in resource and chance.random() < 0.6:
-            owner = chance.choice([*ORGANIZATION, "stranger", "loner", "partner", "vendor", "auditor", "unknown"])
-    if kind == "contact":
-        context["account:AlternateContactTypes"] = "SECURITY"
-    row = {
-        "principal": principal, "action": action, "resource": resource.replace("{region}", region), "owner": owner, "region": region,
-        "context": context,
-    } | ({"source": source} if source else {})
-    return Case(caller, account, kind, action, owner, region, row, source, context)
+        source = chance.choice([None, "payroll", "management", "stranger", "loner", "partner", "vendor"]) if caller == "service" else None
+        return asked(caller, account, name, kind, resource, action, chance.choice(ORGANIZATION), region, source)
+    account = chance.choice(ORGANIZATION)
+    caller = chance.choices(list(CALLERS), list(WEIGHTS.values()))[0]
+    owner = "aws" if kind == "aws" else account
+    if kind in ("use", "lasting") and "{owner}" in resource and chance.random() < 0.6:
+        owner = chance.choice([*ORGANIZATION, "stranger", "loner", "partner", "vendor", "auditor", "unknown"])
+    return asked(caller, account, chance.choice(CALLERS[caller]), kind, resource, action, owner, region)
