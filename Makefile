@@ -86,10 +86,10 @@ clippy: need-cargo
 policies: .venv/judges/installed ## Judge the policies of every role with parliament
 	.venv/judges/bin/python tests/policies.py
 
-# The judge of what they do, iam-simulate, needs Node: without npm their form alone is judged.
+# iam-simulate needs Node: without npm an evaluator of our own judges alone.
 .PHONY: guardrails
-guardrails: .venv/judges/installed ## Judge what the organization's policies allow and deny (SEED=…; MUTANTS=1: take each part of each out, a request has to notice)
-	.venv/judges/bin/python tests/guardrails/guardrails.py $(SEED:%=--seed %) $(if $(MUTANTS),--mutants)
+guardrails: .venv/judges/installed ## Judge what the organization's policies allow and deny (SEED=…), and that each part of each is needed
+	.venv/judges/bin/python tests/guardrails/guardrails.py $(SEED:%=--seed %)
 
 .PHONY: contract
 contract: .venv/rust/installed need-cargo

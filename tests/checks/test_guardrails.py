@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "guardrails"))
 
+import evaluator  # noqa: E402
 import model  # noqa: E402
 from model import PARAMETERS, source  # noqa: E402
 
@@ -118,6 +119,31 @@ class Roles(unittest.TestCase):
         self.assertTrue(names)
         for name in names:
             self.assertTrue(f"StackSet-{name}".startswith("StackSet-orgkeeper-"), name)
+
+
+class Evaluation(unittest.TestCase):
+    def test_an_asterisk_does_not_reach_over_a_colon_of_an_arn(self):
+        exempt = "arn:*:iam::*:role/OrgkeeperAudit"
+        self.assertTrue(evaluator.arn_fits(exempt, "arn:aws:iam::111122223333:role/OrgkeeperAudit"))
+        self.assertFalse(evaluator.arn_fits(exempt, "arn:aws:iam::111122223333:role/a:role/OrgkeeperAudit"))
+        self.assertTrue(evaluator.fits(exempt, "arn:aws:iam::111122223333:role/a:role/OrgkeeperAudit"), "StringLike is a hole")
+
+    def test_a_key_that_is_absent(self):
+        for operator, is_true in [
+            ("StringEquals", False), ("StringNotEquals", True), ("ArnNotLike", True), ("BoolIfExists", True), ("Bool", False),
+            ("ForAllValues:StringNotLike", True), ("ForAnyValue:StringEquals", False),
+        ]:
+            self.assertEqual(evaluator.holds(operator, None, ["x"]), is_true, operator)
+        self.assertEqual([evaluator.holds("Null", None, [value]) for value in ("true", "false")], [True, False])
+
+    def test_several_values(self):
+        self.assertTrue(evaluator.holds("ForAllValues:StringNotLike", ["a/b/"], ["c/*"]))
+        self.assertFalse(evaluator.holds("ForAllValues:StringNotLike", ["c/d/"], ["c/*"]))
+        self.assertTrue(evaluator.holds("ForAnyValue:StringEquals", ["a", "b"], ["b"]))
+
+    def test_an_operator_that_is_not_known_is_an_error(self):
+        with self.assertRaises(KeyError):
+            evaluator.holds("NumericLessThan", "1", ["2"])
 
 
 class Requests(unittest.TestCase):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Judges the organization's policies: their form, what each allows and denies, and whether a test notices each part.
 
-    .venv/judges/bin/python tests/guardrails/guardrails.py [--seed 1] [--count 2000] [--mutants] [guard regions …]
+    .venv/judges/bin/python tests/guardrails/guardrails.py [--seed 1] [--count 2000]
 
-Their form is read here and by parliament. What they do is evaluated by iam-simulate, where npm is at hand: for the rows of
-requests.toml, for generated requests (oracle.py says what they have to be answered), and for what the roles of
-infra/member-account.yaml may do, which no policy is to hinder. With `--mutants` each part of each policy is taken out in turn: a row
-or a generated request has to be answered otherwise.
+Their form is read here and by parliament. What they do is evaluated by evaluator.py, and by iam-simulate, which others wrote, where npm
+is at hand: for the rows of requests.toml, for generated requests (oracle.py says what they have to be answered), and for what the roles
+of infra/member-account.yaml may do, which no policy is to hinder. Then each part of each policy is taken out in turn: a row or a
+generated request has to be answered otherwise.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from collections import Counter
 
 import parliament
 import yaml
-from model import ACCOUNTS, HERE, ROOT, TYPES, policies, request, source
+from evaluator import denies, listed
+from model import HERE, PARAMETERS, ROOT, policies, request, source
 from mutants import mutants
 from oracle import cases, every
 
@@ -30,6 +31,7 @@ from policies import Loader  # noqa: E402
 from policies import policies as policies_of_roles  # noqa: E402
 
 NPM = ROOT / ".venv" / "npm"
+VERSION = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]["@cloud-copilot/iam-simulate"]
 MEMBER = ROOT / "infra" / "member-account.yaml"
 # Accounts in which orgkeeper's roles work.
 WORKED_IN = ["payroll", "films", "lab", "ledger"]
@@ -79,8 +81,6 @@ def faults_of_statement(statement, kind):
 
 def substituted(value):
     """What `Fn::Sub` gives, with the parameters of organization.toml."""
-    from model import PARAMETERS
-
     if isinstance(value, str):
         return value
     text, variables = value["Fn::Sub"]
@@ -116,19 +116,22 @@ class Judge:
     def __init__(self):
         self.process = subprocess.Popen(["node", str(HERE / "judge.mjs"), str(NPM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def answers(self, documents, requests, quick=False):
+    def answers(self, documents, requests):
         """What each request is answered under these policies."""
-        self.process.stdin.write(json.dumps({"policies": documents, "requests": requests, "quick": quick}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("the judge ended: see above")
-        return json.loads(line)
+        answered, _ = self.process.communicate(json.dumps({"policies": documents, "requests": requests}))
+        if self.process.returncode:
+            raise SystemExit("iam-simulate ended: see above")
+        return json.loads(answered)
 
-    def close(self):
-        """Ends the process."""
-        self.process.stdin.close()
-        self.process.wait()
+
+def answers_here(documents, requests):
+    """The same by evaluator.py."""
+    return ["denied" if any(denies(documents[name], one) for name in bound_by(one)) else "allowed" for one in requests]
+
+
+def bound_by(one):
+    """The policies that are asked about a request."""
+    return [*(one["scps"] or []), *(one["rcps"] or [])]
 
 
 def rows():
@@ -154,113 +157,77 @@ def work_of_orgkeeper():
                                "unknown_arn": True, "answer": "allowed"}
 
 
-def listed(value):
-    """A list, also of one."""
-    return value if isinstance(value, list) else [value]
-
-
-def wrong(judge, documents, asked):
+def wrong(asked, answered):
     """Requests with another answer than expected, as words."""
-    found = judge.answers(documents, [request(row) for row, _, _ in asked])
     return [
         f"{says}: {row['principal']} {row['action']} on {row['resource']} of {row.get('owner', 'its account')} in {row.get('region', 'eu-west-1')}: "
         f"{answer}, not {expected}"
-        for (row, expected, says), answer in zip(asked, found) if answer != expected
+        for (row, expected, says), answer in zip(asked, answered) if answer != expected
     ]
 
 
-def survivors(judge, documents, asked, names):
+def survivors(documents, requests):
     """Judges every mutant, prints a table, and returns those that nothing notices."""
-    requests = [request(row) for row, _, _ in asked]
-    alone = {name: answers_of_one(judge, documents, requests, name) for name in documents}
-    if ["denied" if "denied" in answers else "allowed" for answers in zip(*alone.values())] != [answer for _, answer, _ in asked]:
-        raise SystemExit("the policies answer otherwise one by one")
+    denied_by = {name: [name in bound_by(one) and denies(policy, one) for one in requests] for name, policy in documents.items()}
     alive, table = [], []
-    for name in names:
+    for name, policy in documents.items():
         # What another policy denies stays denied, whatever this one says.
-        others = list(zip(*(answers for other, answers in alone.items() if other != name)))
-        decided = [at for at, one in enumerate(requests) if is_bound(one, name) and "denied" not in others[at]]
-        concerned, answers = [only(requests[at], name) for at in decided], [alone[name][at] for at in decided]
-        count, noticed = 0, 0
-        for words, value, mutant in mutants(documents[name]):
+        concerned = [
+            (one, denied_by[name][at]) for at, one in enumerate(requests)
+            if name in bound_by(one) and not any(denied[at] for other, denied in denied_by.items() if other != name)
+        ]
+        unnoticed, count = [], 0
+        for words, mutant in mutants(policy):
             count += 1
-            if is_noticed(judge, {name: mutant}, likely_first(concerned, answers, value)):
-                noticed += 1
-            else:
-                alive.append(f"{name}: {words}")
-        table.append((name, len(documents[name]["Statement"]), count, noticed, len(concerned)))
-        print("  {:22} {:3} statements {:4} mutants {:4} noticed, by {:4} requests".format(*table[-1]), flush=True)
-    print("  {:22} {:3} statements {:4} mutants {:4} noticed".format("all", *(sum(row[at] for row in table) for at in (1, 2, 3))))
+            if all(denies(mutant, one) == before for one, before in concerned):
+                unnoticed.append(f"{name}: {words}")
+        alive += unnoticed
+        table.append((len(policy["Statement"]), count, count - len(unnoticed), len(concerned)))
+        print("  {:22} {:3} statements {:4} mutants {:4} noticed by {:4} requests".format(name, *table[-1]))
+    print("  {:22} {:3} statements {:4} mutants {:4} noticed".format("all", *(sum(row[at] for row in table) for at in range(3))))
     return alive
-
-
-def is_bound(one, name):
-    """Whether a policy is asked about a request."""
-    return name in (one["scps"] or []) + (one["rcps"] or [])
-
-
-def only(one, name):
-    """A request that is bound by one policy."""
-    return one | {kind: one[kind] and [each for each in one[kind] if each == name] for kind in ("scps", "rcps")}
-
-
-def answers_of_one(judge, documents, requests, name):
-    """What one policy alone answers; it allows what it does not bind."""
-    bound = [only(one, name) for one in requests if is_bound(one, name)]
-    answers = iter(judge.answers(documents, bound, quick=True))
-    return [next(answers) if is_bound(one, name) else "allowed" for one in requests]
-
-
-def likely_first(requests, answers, value):
-    """Requests with their answers, those first that a value of a policy is about."""
-    stem = value.split("/")[-1].rstrip("*")
-    return sorted(zip(requests, answers), key=lambda one: not (stem and stem in f"{one[0]['principal']} {one[0]['action']} {one[0]['resource']}"))
-
-
-def is_noticed(judge, documents, expected):
-    """Whether a request has another answer under a mutant."""
-    size, at = 20, 0
-    while at < len(expected):
-        part = expected[at:at + size]
-        if judge.answers(documents, [one for one, _ in part], quick=True) != [answer for _, answer in part]:
-            return True
-        at, size = at + size, 200
-    return False
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--mutants", action="store_true")
-    parser.add_argument("only", nargs="*", choices=[[], *TYPES], metavar="policy")
     given = parser.parse_args()
     documents = policies()
     faults = list(faults_of_form())
     print("\n".join(faults) or f"{len(documents)} policies, the largest with {max(len(source.minified(one)) for one in documents.values())} "
           "characters: nothing to say about their form")
+
+    groups = {
+        "rows of requests.toml": [(row, row["answer"], row["says"]) for row in rows()],
+        f"generated requests, seed {given.seed}": expected(cases(given.seed, given.count)),
+        "calls of orgkeeper's roles": [(row, row["answer"], row["says"]) for row in work_of_orgkeeper()],
+    }
+    systematic = {"requests for each action and each principal": expected(every())}
     missing = installed()
+    judges = {"evaluator.py": answers_here} | ({} if missing else {f"iam-simulate {VERSION}": Judge().answers})
     if missing:
-        print(f"{missing}: what the policies allow and deny is not evaluated")
-        return 1 if faults else 0
-    judge = Judge()
-    by_hand = [(row, row["answer"], row["says"]) for row in rows()]
-    generated, systematic = (
-        [(case.row, case.answer(), "; ".join(case.denials()) or "nothing denies it") for case in made] for made in (cases(given.seed, given.count), every())
-    )
-    own = [(row, row["answer"], row["says"]) for row in work_of_orgkeeper()]
-    for words, asked in (("rows of requests.toml", by_hand), (f"generated requests, seed {given.seed}", generated), ("calls of orgkeeper's roles", own)):
-        found = wrong(judge, documents, asked)
-        faults += found
-        count = Counter(answer for _, answer, _ in asked)
-        print(f"{len(asked)} {words}: {count['allowed']} to be allowed, {count['denied']} to be denied, {len(found)} wrong")
-        print("".join(f"  {one}\n" for one in found[:20]), end="")
-    if given.mutants and not faults:
-        alive = survivors(judge, documents, by_hand + systematic + generated[:1000], given.only or list(TYPES))
-        print("".join(f"  nothing notices {one}\n" for one in alive), end="")
-        faults += alive
-    judge.close()
-    return 1 if faults else 0
+        print(f"{missing}: what the policies allow and deny is evaluated by evaluator.py alone")
+    for judge, answers in judges.items():
+        # The systematic ones are for the mutants: iam-simulate would take a minute for them.
+        asked = groups | (systematic if judge == "evaluator.py" else {})
+        answered = iter(answers(documents, [request(row) for group in asked.values() for row, _, _ in group]))
+        for words, group in asked.items():
+            found = wrong(group, [next(answered) for _ in group])
+            faults += found
+            count = Counter(answer for _, answer, _ in group)
+            print(f"{judge}: {len(group)} {words}: {count['allowed']} to be allowed, {count['denied']} to be denied, {len(found)} wrong")
+            print("".join(f"  {one}\n" for one in found[:20]), end="")
+
+    print("Each statement, condition and value taken out in turn:")
+    alive = survivors(documents, [request(row) for group in (groups | systematic).values() for row, _, _ in group])
+    print("".join(f"  nothing notices {one}\n" for one in alive), end="")
+    return 1 if faults or alive else 0
+
+
+def expected(made):
+    """Cases as rows, with what they have to be answered and why."""
+    return [(case.row, case.answer(), "; ".join(case.denials()) or "nothing denies it") for case in made]
 
 
 if __name__ == "__main__":

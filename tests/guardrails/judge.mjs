@@ -1,10 +1,10 @@
 // Answers requests by iam-simulate, which is in the folder of the first argument.
 //
-// A line of standard input has policies by name, requests, and whether they were checked before; a line of standard output has an answer for each request: "allowed",
-// "denied", or what is wrong with the request or a policy.
+// Standard input has policies by name and requests; standard output gets an answer for each request: "allowed", "denied", or what is
+// wrong with the request or a policy.
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 
 const { anonymousPrincipal, runSimulation, runUnsafeSimulation } = createRequire(join(process.argv[2], 'package.json'))('@cloud-copilot/iam-simulate')
 
@@ -25,7 +25,7 @@ function levels(names, policies, first) {
   return [{ orgIdentifier: 'account', policies: [...first, ...names.map((name) => ({ name, policy: policies[name] }))] }]
 }
 
-async function answer(request, policies, quick) {
+async function answer(request, policies) {
   const anonymous = request.principal === 'anonymous'
   const identity = request.principal.startsWith('arn:')
   const simulation = {
@@ -40,9 +40,8 @@ async function answer(request, policies, quick) {
     resourceControlPolicies: request.rcps ? levels(request.rcps, policies, []) : [],
     resourcePolicy: suffices(request) ? undefined : open(request)
   }
-  // Some resources of AWS itself have ARNs that the service authorization reference does not have. What was checked once need not be
-  // checked for every variant of a policy.
-  if ((request.unknown_arn || quick) && !simulation.resourcePolicy) {
+  // Some resources of AWS itself have ARNs that the service authorization reference does not have: they are not checked.
+  if (request.unknown_arn && !simulation.resourcePolicy) {
     for (const level of simulation.resourceControlPolicies) level.policies.unshift({ ...full, name: 'RCPFullAWSAccess' })
     return runUnsafeSimulation(simulation, {}) === 'Allowed' ? 'allowed' : 'denied'
   }
@@ -54,9 +53,7 @@ async function answer(request, policies, quick) {
   return result.overallResult === 'Allowed' ? 'allowed' : result.overallResult.endsWith('Denied') ? 'denied' : result.overallResult
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { policies, requests, quick } = JSON.parse(line)
-  const answers = []
-  for (const request of requests) answers.push(await answer(request, policies, quick))
-  process.stdout.write(JSON.stringify(answers) + '\n')
-}
+const { policies, requests } = JSON.parse(readFileSync(0, 'utf8'))
+const answers = []
+for (const request of requests) answers.push(await answer(request, policies))
+process.stdout.write(JSON.stringify(answers))

@@ -7,14 +7,14 @@ NOTHING = {"Sid": "Nothing", "Effect": "Deny", "Action": "s3:GetObject", "Resour
 
 
 def mutants(policy):
-    """What is taken out, in words, the value if it is one, and the policy without it: each statement, condition key, value of a list."""
+    """What is taken out, in words, and the policy without it: each statement, each condition key, each value of each list."""
     for at, statement in enumerate(policy["Statement"]):
         sid = statement["Sid"]
         without = copy.deepcopy(policy)
         del without["Statement"][at]
         if not without["Statement"]:
             without["Statement"] = [NOTHING | ({"Principal": "*"} if "Principal" in statement else {})]
-        yield f"{sid}: the statement", "", without
+        yield f"{sid}: the statement", without
         for operator, keys in statement.get("Condition", {}).items():
             for key, values in keys.items():
                 without = copy.deepcopy(policy)
@@ -24,7 +24,7 @@ def mutants(policy):
                     del condition[operator]
                 if not condition:
                     del without["Statement"][at]["Condition"]
-                yield f"{sid}: condition {operator} {key}", "", without
+                yield f"{sid}: condition {operator} {key}", without
                 yield from values_taken_out(policy, ["Statement", at, "Condition", operator, key], f"{sid}: {key}")
         for element in ("Action", "NotAction", "Resource", "NotResource"):
             if element in statement:
@@ -37,7 +37,7 @@ def values_taken_out(policy, path, words):
     for at, value in enumerate(values if isinstance(values, list) and len(values) > 1 else []):
         without = copy.deepcopy(policy)
         del inside(without, path)[at]
-        yield f"{words} {value}", value, without
+        yield f"{words} {value}", without
 
 
 def inside(policy, path):

@@ -63,7 +63,7 @@ RULES = [
     ({"trail"}, ALL, {"deployer", "baseline", "remediation"}),
     ({"log"}, ALL, {"deployer", "remediation"}),
     ({"detection"}, ALL - {"security"}, {"deployer", "baseline", "remediation"}),
-    ({"baseline"}, KEPT, {"deployer", "baseline", "remediation"}),
+    ({"baseline", "document"}, KEPT, {"deployer", "baseline", "remediation"}),
     ({"contact"}, KEPT, {"deployer", "baseline"}),
     ({"lasting"}, {"lab"}, {"deployer", "remediation", "escape"}),
     (set(ACTIONS), {"closing"}, {"deployer", "audit", "baseline", "remediation", "escape", "forwarder", "root session"}),
@@ -145,12 +145,29 @@ def cases(seed, count):
         yield one(chance, kind, resource, action)
 
 
+# Somebody who is no principal of a member account, and for whom a service acts.
+FROM_OUTSIDE = [
+    *(("service", "", "sns.amazonaws.com", source) for source in (None, "payroll", "stranger", "loner", "partner", "vendor")),
+    ("nobody", "", "anonymous", None),
+    *(("outsider", name, "role/App", None) for name in ("stranger", "loner", "partner", "vendor", "auditor")),
+    ("outsider", "cloudfront", "user/CloudFront Origin Access Identity E1ABCDEF", None),
+]
+
+
 def every():
     """A case for each action of an ordinary principal, and for each principal an action of each kind: what chance leaves out."""
     firsts = {kind: (resource, action) for kind, resource, action in reversed(THINGS)}
     for kind, resource, action in THINGS:
-        for account in ("payroll", "lab"):
+        for account in ("payroll", "lab", "films", "ledger"):
             yield asked("ordinary", account, "role/Admin", kind, resource, action, "aws" if kind == "aws" else account, usual_region(kind))
+        if kind == "use":
+            for caller, account, name, source in FROM_OUTSIDE:
+                yield asked(caller, account, name, kind, resource, action, "payroll", HOME, source)
+    for caller, name in (("ordinary", "role/Admin"), ("forwarder", CALLERS["forwarder"][0])):
+        for account in ("payroll", "films", "ledger"):
+            for owner in [*ORGANIZATION, "stranger", "loner", "partner", "vendor", "auditor", "unknown"]:
+                for bucket in ("bucket", "sc"):
+                    yield asked(caller, account, name, "use", f"arn:aws:s3:::{bucket}-of-{{owner}}/a", "s3:PutObject", owner, HOME)
     for caller, names in CALLERS.items():
         for name in names:
             for kind, (resource, action) in firsts.items():
@@ -186,14 +203,7 @@ def one(chance, kind, resource, action):
     supported = action.split(":")[0] in BEHIND_THE_IDENTITY_PERIMETER or action.startswith("sts:")
     if kind == "use" and supported and chance.random() < 0.4:
         # Somebody asks from outside, or a service.
-        caller, account, name = chance.choice([
-            ("service", "", "cloudtrail.amazonaws.com"),
-            ("service", "", "sns.amazonaws.com"),
-            ("nobody", "", "anonymous"),
-            *(("outsider", name, "role/App") for name in ("stranger", "loner", "partner", "vendor", "auditor")),
-            ("outsider", "cloudfront", "user/CloudFront Origin Access Identity E1ABCDEF"),
-        ])
-        source = chance.choice([None, "payroll", "management", "stranger", "loner", "partner", "vendor"]) if caller == "service" else None
+        caller, account, name, source = chance.choice(FROM_OUTSIDE)
         return asked(caller, account, name, kind, resource, action, chance.choice(ORGANIZATION), region, source)
     account = chance.choice(ORGANIZATION)
     caller = chance.choices(list(CALLERS), list(WEIGHTS.values()))[0]
