@@ -56,7 +56,7 @@ LINTED := template.yaml $(filter-out %.asl.yaml infra/budget.yaml,$(wildcard inf
 regions_where = $$(awk '/^aws/ && ($(1)) { print $$2 }' infra/regions.txt)
 
 .PHONY: check
-check: static $(TEMPLATES) policies clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
+check: static $(TEMPLATES) policies guardrails clippy contract ## Check all but the flows: format, lint, unit and contract tests; no local cloud
 
 .PHONY: flow
 flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
@@ -90,6 +90,11 @@ clippy: need-cargo
 .PHONY: policies
 policies: .venv/judges/installed ## Judge the policies of every role with parliament
 	.venv/judges/bin/python tests/policies.py
+
+# iam-simulate needs Node: without npm an evaluator of our own judges alone.
+.PHONY: guardrails
+guardrails: .venv/judges/installed ## Judge what the organization's policies allow and deny (SEED=…), and that each part of each is needed
+	.venv/judges/bin/python tests/guardrails/guardrails.py $(SEED:%=--seed %)
 
 .PHONY: contract
 contract: .venv/rust/installed need-cargo
