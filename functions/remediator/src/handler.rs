@@ -23,15 +23,13 @@ use crate::{
         self,
         trail_bucket::{self, is_of_a_trail, of_trail},
     },
-    member::Member,
+    member::{Member, SESSION},
     refusal::CallFailed,
     session_policy::{policy_of, session_policy},
     who_changed,
 };
 
 const FUNCTION: &str = "remediator";
-/// The session's name in the trail of the member account.
-pub const SESSION: &str = "orgkeeper-remediator";
 /// The time between the last read of a changed resource and the end of an order.
 const TO_REPORT: Duration = Duration::from_secs(1);
 

@@ -16,8 +16,7 @@ use orgkeeper_shared::{
 use serde::Deserialize;
 
 use crate::{
-    handler::SESSION,
-    member::{Member, ROLE},
+    member::{Member, ROLE, SESSION},
     member_client,
     permission::Permission,
     permissions,
