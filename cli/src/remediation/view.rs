@@ -75,7 +75,7 @@ impl Row {
             Some(WaitFor::Window) => "WAITING for its window".to_owned(),
             Some(WaitFor::Start) => "WAITING to start".to_owned(),
             Some(WaitFor::Breaker) => format!("{word}, held"),
-            Some(WaitFor::Needs) | None => word.to_owned(),
+            Some(WaitFor::Needs | WaitFor::Alert) | None => word.to_owned(),
         }
     }
 

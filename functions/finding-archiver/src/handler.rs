@@ -39,6 +39,7 @@ use crate::{
     approval_links::ApprovalLinks,
     change::{Change, Place, of_bare, smallest, update},
     due::{Due, Looked},
+    left_open_alert::{NO_ANSWER, changed_by, left_open},
     outcome_alert::alert,
     owner::{About, named, owner},
     request_alert::{asked, declined},
@@ -221,6 +222,17 @@ impl Archiver {
                     ..Job::default()
                 }
             }
+            ArchiveTask::Result {
+                key,
+                order,
+                report,
+                error,
+                ..
+            } if order.task == Task::WhoChanged => {
+                let changed_by = changed_by(report.as_ref(), error.as_ref());
+                self.left_open(&key, Some(changed_by), time).await
+            }
+            ArchiveTask::LeftOpen { key } => self.left_open(&key, None, time).await,
             ArchiveTask::Result {
                 key,
                 attempt,
@@ -423,6 +435,40 @@ impl Archiver {
         job
     }
 
+    /// Publishes that a resource is left open; `changed_by` is what the trail says, else the record has what its findings
+    /// say.
+    async fn left_open(
+        &self,
+        key: &str,
+        changed_by: Option<Result<String, String>>,
+        time: &Time,
+    ) -> Job {
+        let record = match self.table.read(key).await {
+            Ok(record) => record,
+            Err(error) => return Job::of_table(error),
+        };
+        let mut job = Job::default();
+        let Some(record) = record.filter(Record::owes_left_alert) else {
+            return job;
+        };
+        let changed_by = changed_by.unwrap_or_else(|| {
+            let actor = record.actor.clone();
+            actor.ok_or_else(|| NO_ANSWER.to_owned())
+        });
+        let number = record.request_number();
+        let publishing = self.alert_once(&mut job, &record, number, false, time, async || {
+            let about = self.about(&record.account, Some(&record)).await;
+            Ok(Some(left_open(&record, &changed_by, about)))
+        });
+        publishing.await;
+        if job.failure.is_none() && job.wait.is_none() {
+            let by = changed_by.as_deref().ok();
+            let noted = self.table.left_published(key, by, time.now()).await;
+            job.failure = noted.err().map(|error| NotArchived::Table(Arc::new(error)));
+        }
+        job
+    }
+
     /// Ends what nobody has answered in time, and looks again at what is due.
     async fn end_waits(&self, time: &Time) -> Job {
         let mut job = Job::default();
@@ -445,6 +491,23 @@ impl Archiver {
                 }
                 Err(error) => job.failure = Some(NotArchived::Table(Arc::new(error))),
             }
+        }
+        // The look at the trail has no result: its message is lost, or in a dead-letter queue.
+        let keys = match self.table.waiting(WaitFor::Alert, time.now()).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                job.failure = Some(NotArchived::Table(Arc::new(error)));
+                Vec::new()
+            }
+        };
+        for key in keys {
+            if Instant::now() >= time.start_until() {
+                job.wait = Some(Duration::ZERO);
+                return job;
+            }
+            let left = self.left_open(&key, None, time).await;
+            job.alerts += left.alerts;
+            job.failure = job.failure.take().or(left.failure);
         }
         for what in [
             WaitFor::Start,
@@ -509,7 +572,7 @@ impl Archiver {
             let actor = actor.as_deref();
             let by = match task {
                 Task::Undo => record.undo.as_ref().map(|undo| undo.by.as_str()),
-                Task::Fix | Task::Preview => record.allowed_by(attempt),
+                Task::Fix | Task::Preview | Task::WhoChanged => record.allowed_by(attempt),
             };
             Ok(alert(
                 subject, attempt, *task, ended, actor, by, about, ended_at,

@@ -16,6 +16,7 @@ pub mod change;
 pub mod config;
 mod due;
 pub mod handler;
+pub mod left_open_alert;
 mod looking;
 pub mod outcome_alert;
 pub mod owner;

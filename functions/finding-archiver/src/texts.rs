@@ -151,6 +151,7 @@ pub fn previewed(ended: &Ended) -> Change {
             | Outcome::Undone
             | Outcome::AlreadyUndone
             | Outcome::Refused
+            | Outcome::Looked
             | Outcome::NotUndoable,
         )
         | None => sentence(

@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     alert::{Alert, AlertAccount, Severity, WHAT_HAPPENED, WHAT_TO_DO},
     remediation::{
         breaker::{ALL, Stop},
-        record::{FIXES_BEFORE_LEFT, Subject, asking::id_of},
+        record::Subject,
     },
 };
 
@@ -131,56 +131,5 @@ pub fn stopped(account: Option<&str>, stop: &Stop, region: &str) -> Alert {
         .collect(),
         link: None,
         dedup_key: format!("remediation.stopped#{}#{}", account.unwrap_or(ALL), stop.at),
-    }
-}
-
-/// The alert about a resource that is left open: it was fixed again and again.
-#[must_use]
-pub fn left_open(subject: &Subject, actor: Option<&str>, now: Timestamp) -> Alert {
-    let changed_by = match actor.map(str::trim).filter(|actor| !actor.is_empty()) {
-        Some(actor) => actor.to_owned(),
-        None => format!(
-            "not known: no finding names somebody. CloudTrail of account {} has the calls on the resource",
-            subject.target.account
-        ),
-    };
-    Alert {
-        severity: Severity::Error,
-        kind: "remediation.left-open".to_owned(),
-        title: format!(
-            "Left open: {} in {} was reopened {FIXES_BEFORE_LEFT} times",
-            subject.control, subject.target.account
-        ),
-        account: Some(AlertAccount {
-            id: Some(subject.target.account.clone()),
-            ..AlertAccount::default()
-        }),
-        region: subject.target.region.clone(),
-        time: now,
-        actor: None,
-        source: None,
-        details: [
-            (
-                WHAT_HAPPENED,
-                format!(
-                    "The resource was fixed {FIXES_BEFORE_LEFT} times within seven days, and each time somebody or \
-                     something changed it back. It is not fixed any more."
-                ),
-            ),
-            ("Control", subject.control.clone()),
-            ("Resource", subject.target.resource.clone()),
-            ("Changed back by", changed_by),
-            ("Id", id_of(&subject.key)),
-            (
-                WHAT_TO_DO,
-                "Find out who needs it otherwise. Exempt the resource in playbook.toml, or have it fixed again with a \
-                 [[reapply]] there or with the custom action Remediate of its finding."
-                    .to_owned(),
-            ),
-        ]
-        .into_iter()
-        .collect(),
-        link: None,
-        dedup_key: format!("remediation.left-open#{}#{}", subject.key, now.as_second() / 3_600),
     }
 }

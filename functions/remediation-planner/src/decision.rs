@@ -297,6 +297,7 @@ fn weigh(
         target: target.clone(),
         parameters: playbook.parameters(control, &finding.parameters),
         undo: None,
+        since: None,
     };
     let doubt = doubtful.into_iter().flatten().next();
     if let Some(because) = doubt.or(restraint(mode, finding.ordered, rules.ceiling)) {

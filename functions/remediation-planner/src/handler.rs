@@ -482,6 +482,7 @@ impl Planner {
             },
             parameters: Parameters::new(),
             undo: Some(undo),
+            since: None,
         };
         let input = Input {
             key,
@@ -549,8 +550,18 @@ impl Planner {
 
     /// Asks for a preview.
     pub(crate) async fn preview(&self, matter: &Matter, order: &Order) -> Result<(), AwsCallError> {
+        self.read(matter, order, Duration::ZERO).await
+    }
+
+    /// Sends an order that changes nothing, after a delay.
+    pub(crate) async fn read(
+        &self,
+        matter: &Matter,
+        order: &Order,
+        delay: Duration,
+    ) -> Result<(), AwsCallError> {
         let input = json!(input(matter, order, 0)).to_string();
-        self.send(&self.preview_queue_url, input).await
+        self.send_later(&self.preview_queue_url, input, delay).await
     }
 
     /// Has the findings show what is known already, if so.
@@ -566,10 +577,25 @@ impl Planner {
             .await
     }
 
-    async fn send(&self, queue_url: &str, body: String) -> Result<(), AwsCallError> {
-        self.queue
-            .send(queue_url, vec![(body, Duration::ZERO)])
+    /// Has it published that a matter is left open, and by whom it was changed back, as its findings say.
+    pub(crate) async fn publish_left_open(&self, matter: &Matter) -> Result<(), AwsCallError> {
+        let key = matter.subject.key.clone();
+        let task = ArchiveTask::LeftOpen { key };
+        self.send(&self.archive_queue_url, json!(task).to_string())
             .await
+    }
+
+    async fn send(&self, queue_url: &str, body: String) -> Result<(), AwsCallError> {
+        self.send_later(queue_url, body, Duration::ZERO).await
+    }
+
+    async fn send_later(
+        &self,
+        queue_url: &str,
+        body: String,
+        delay: Duration,
+    ) -> Result<(), AwsCallError> {
+        self.queue.send(queue_url, vec![(body, delay)]).await
     }
 
     pub(crate) async fn publish(&self, alert: &Alert) -> Result<(), AwsCallError> {

@@ -1,5 +1,8 @@
 //! What follows if something is to be fixed: it waits, a person is asked, the circuit breaker holds it, or it starts.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use orgkeeper_shared::{
     aws_error::AwsCallError,
     lambda::Time,
@@ -11,11 +14,13 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    alerts,
     fixing::{Fixing, preview_key},
     handler::Planner,
     matter::Matter,
 };
+
+/// CloudTrail has an event about five minutes after its call, and it can be fifteen.
+const UNTIL_IN_TRAIL: Duration = Duration::from_mins(15);
 
 impl Planner {
     /// Fixes a matter now, in its change window, or after the circuit breaker is resumed; gives the name of the metric
@@ -126,15 +131,16 @@ impl Planner {
                 self.show_if(unseen || fixing.again, matter).await?;
                 Ok("RemediationsRecent")
             }
-            // It may have been this message that was to publish it, before a crash.
-            Begun::Left { reopened, .. } if reopened && fixing.again => {
-                self.leave_open(matter, time).await
-            }
+            // It may have been this message that was to have it published, before a crash.
+            Begun::Left {
+                unpublished: Some(since),
+                ..
+            } if fixing.again => self.leave_open(fixing, since).await,
             Begun::Left { unseen, .. } => {
                 self.show_if(unseen || fixing.again, matter).await?;
                 Ok("RemediationsLeft")
             }
-            Begun::ReopenedTooOften => self.leave_open(matter, time).await,
+            Begun::ReopenedTooOften { since } => self.leave_open(fixing, since).await,
             Begun::Held => self.hold(fixing, time).await,
         }
     }
@@ -154,10 +160,23 @@ impl Planner {
         Ok("RemediationsHeld")
     }
 
-    /// Publishes that a resource is left open, and by whom it was changed back, if that is known.
-    async fn leave_open(&self, matter: &Matter, time: &Time) -> Result<&'static str, AwsCallError> {
-        let alert = alerts::left_open(&matter.subject, matter.actor.as_deref(), time.now());
-        self.publish(&alert).await?;
+    /// Has it published that a resource is left open, and by whom it was changed back: as its findings say, else as the
+    /// account's trail says.
+    async fn leave_open(
+        &self,
+        fixing: &Fixing<'_>,
+        since: Timestamp,
+    ) -> Result<&'static str, AwsCallError> {
+        let matter = fixing.matter;
+        if matter.actor.is_some() {
+            self.publish_left_open(matter).await?;
+        } else {
+            let order = Order {
+                since: Some(since),
+                ..fixing.order_to(Task::WhoChanged)
+            };
+            self.read(matter, &order, UNTIL_IN_TRAIL).await?;
+        }
         self.show_if(true, matter).await?;
         Ok("RemediationsLeft")
     }

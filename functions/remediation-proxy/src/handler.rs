@@ -151,7 +151,8 @@ impl Proxy {
             .check_order(order, entry.as_ref())
             .map_err(NotCarriedOut::Rejected)?;
         let function = match &self.rules.root_credentials {
-            _ if control.action != ROOT_CREDENTIALS => function,
+            // A member's trail is read in the member.
+            _ if control.action != ROOT_CREDENTIALS || order.task == Task::WhoChanged => function,
             Some(function) => function,
             None => return Ok(Report::blocked(NO_ROOT_CREDENTIALS)),
         };
@@ -174,7 +175,7 @@ impl Proxy {
         time: &Time,
     ) -> Result<Option<Claim>, NotCarriedOut> {
         let shared = control.shared_setting();
-        let Some(setting) = shared.filter(|_| order.task != Task::Preview) else {
+        let Some(setting) = shared.filter(|_| order.task.changes()) else {
             return Ok(None);
         };
         let claim = self
@@ -201,7 +202,9 @@ impl Proxy {
             actor,
         } = serde_json::from_str(body).map_err(|error| Malformed::json("preview", &error))?;
         // Whatever the message says: this queue changes nothing.
-        order.task = Task::Preview;
+        if order.task.changes() {
+            order.task = Task::Preview;
+        }
         order.undo = None;
         let function = self.rules.remediators.first().map_or("", String::as_str);
         let (report, error) = match self.carry_out(function, &order, time).await {

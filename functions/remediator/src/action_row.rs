@@ -56,7 +56,7 @@ impl Row {
     /// What an order may call: a preview can only read, and a fix cannot undo.
     pub fn permissions(&self, task: Task) -> impl Iterator<Item = &'static Permission> + use<> {
         let writes: &[Permission] = match task {
-            Task::Preview => &[],
+            Task::Preview | Task::WhoChanged => &[],
             Task::Fix => self.writes,
             Task::Undo => self.undo.permissions(),
         };

@@ -23,14 +23,13 @@ use crate::{
         self,
         trail_bucket::{self, is_of_a_trail, of_trail},
     },
-    member::Member,
+    member::{Member, SESSION},
     refusal::CallFailed,
     session_policy::{policy_of, session_policy},
+    who_changed,
 };
 
 const FUNCTION: &str = "remediator";
-/// The session's name in the trail of the member account.
-const SESSION: &str = "orgkeeper-remediator";
 /// The time between the last read of a changed resource and the end of an order.
 const TO_REPORT: Duration = Duration::from_secs(1);
 
@@ -79,17 +78,11 @@ impl Remediator {
             message: message.to_owned(),
         };
         let control = control(&order.control).ok_or_else(|| refused("unknown control"))?;
-        let row = actions::of(&order.action)
-            .filter(|row| row.name == control.action)
-            .ok_or_else(|| refused("the control has another action"))?;
+        if order.action != control.action {
+            return Err(refused("the control has another action"));
+        }
         if order.undo.is_some() != (order.task == Task::Undo) {
             return Err(refused("only an undo has the states of a fix"));
-        }
-        if let (Task::Undo, Undoing::Not(reason)) = (order.task, row.undo) {
-            return Ok(Report {
-                reason: Some(reason.to_owned()),
-                ..Report::of(Outcome::NotUndoable)
-            });
         }
         order
             .target
@@ -110,6 +103,19 @@ impl Remediator {
                 Ok(Err(mismatch)) => return Ok(Report::blocked(mismatch.to_string())),
                 Err(failed) => return failed.report().ok_or_else(|| failed.into()),
             };
+        }
+        if order.task == Task::WhoChanged {
+            let policy = policy_of(who_changed::READS, control.scope, &order.target);
+            let member = member(&order.target, policy).await;
+            return Ok(who_changed::look(&member, &order).await?);
+        }
+        let row =
+            actions::of(control.action).ok_or_else(|| refused("the control has no action here"))?;
+        if let (Task::Undo, Undoing::Not(reason)) = (order.task, row.undo) {
+            return Ok(Report {
+                reason: Some(reason.to_owned()),
+                ..Report::of(Outcome::NotUndoable)
+            });
         }
         let policy = session_policy(row, control.scope, order.task, &order.target);
         let member = member(&order.target, policy).await;
@@ -167,7 +173,7 @@ mod tests {
         },
         runtime_components::RuntimeComponents,
     };
-    use aws_smithy_types::config_bag::ConfigBag;
+    use aws_smithy_types::{config_bag::ConfigBag, retry::RetryConfig};
     use orgkeeper_shared::remediation::order::Undo;
     use orgkeeper_tests::wire::{Answer, Call, Wire};
     use serde_json::json;
@@ -674,6 +680,193 @@ mod tests {
             "Resource": "arn:aws:s3:::trail-files",
         });
         assert_eq!(bucket["Statement"][0], on_bucket);
+    }
+
+    /// An event of the trail: its call, when it was, who made it, and what else it has.
+    fn event(name: &str, minute: u32, arn: &str, more: &Value) -> Value {
+        let mut event = json!({
+            "eventName": name, "eventSource": "s3.amazonaws.com", "eventTime": format!("2026-03-01T10:{minute:02}:00Z"),
+            "readOnly": false, "userIdentity": { "type": "AssumedRole", "arn": arn },
+        });
+        let more = more.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(more);
+        json!({ "EventName": name, "CloudTrailEvent": event.to_string() })
+    }
+
+    const DEPLOY: &str = "arn:aws:sts::111122223333:assumed-role/Deploy/ci";
+    const OURS: &str =
+        "arn:aws:sts::111122223333:assumed-role/OrgkeeperRemediation/orgkeeper-remediator";
+
+    /// Looks who changed the resource, over a wire where CloudTrail answers so.
+    async fn looked(
+        order: Order,
+        answer: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) -> (Result<Report, NamedError>, Vec<Call>) {
+        let wire = Wire::start(move |call| match call.operation.as_str() {
+            "AssumeRole" => session(1),
+            "LookupEvents" => answer(call),
+            other => panic!("{other}"),
+        })
+        .await
+        .unwrap();
+        // As in the function: the SDK retries.
+        let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+        let sdk = wire.sdk_config().await.to_builder();
+        let remediator = Remediator::new(sdk.retry_config(retries).build());
+        let order = Order {
+            task: Task::WhoChanged,
+            since: "2026-03-01T09:00:00Z".parse().ok(),
+            ..order
+        };
+        let (calls, now) = (CallCounter::default(), "2026-03-02T00:00:00Z");
+        let report = remediator.carry_out(&order, &calls, now.parse().unwrap(), soon());
+        (report.await, wire.calls())
+    }
+
+    fn named(call: &Call) -> String {
+        let attribute = &call.body["LookupAttributes"][0];
+        assert_eq!(attribute["AttributeKey"], "ResourceName");
+        attribute["AttributeValue"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_newest_change_by_somebody_else_is_found() {
+        let (report, calls) = looked(order("S3.8", "arn:aws:s3:::logs"), |_| {
+            let events = [
+                event(
+                    "DeletePublicAccessBlock",
+                    59,
+                    DEPLOY,
+                    &json!({ "errorCode": "AccessDenied" }),
+                ),
+                event("PutPublicAccessBlock", 58, OURS, &json!({})),
+                event("GetBucketAcl", 57, DEPLOY, &json!({ "readOnly": true })),
+                event(
+                    "DeleteLogGroup",
+                    56,
+                    DEPLOY,
+                    &json!({ "eventSource": "logs.amazonaws.com" }),
+                ),
+                json!({ "EventName": "PutBucketAcl", "CloudTrailEvent": "{" }),
+                event("DeletePublicAccessBlock", 30, DEPLOY, &json!({})),
+                event(
+                    "PutBucketAcl",
+                    10,
+                    "arn:aws:iam::111122223333:user/ada",
+                    &json!({}),
+                ),
+            ];
+            Answer::ok(json!({ "Events": events }))
+        })
+        .await;
+        let report = report.unwrap();
+        let by = format!("{DEPLOY} by DeletePublicAccessBlock at 2026-03-01T10:30:00Z");
+        assert_eq!(report.changed_by, Some(by), "{report:?}");
+        assert_eq!((report.outcome, report.before), (Outcome::Looked, None));
+        let [assume, look] = &calls[..] else {
+            panic!("{calls:?}");
+        };
+        let policy: Value = serde_json::from_str(assume.body["Policy"].as_str().unwrap()).unwrap();
+        let statement =
+            json!({ "Effect": "Allow", "Action": ["cloudtrail:LookupEvents"], "Resource": "*" });
+        assert_eq!(policy["Statement"], json!([statement]));
+        assert_eq!(named(look), "logs");
+        // The start of the last fix.
+        assert_eq!(look.body["StartTime"].as_f64(), Some(1_772_355_600.0));
+        assert!(
+            look.header("authorization")
+                .contains("/eu-west-1/cloudtrail/")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_service_and_another_session_of_the_role_are_named() {
+        let other = "arn:aws:sts::111122223333:assumed-role/OrgkeeperRemediation/ana";
+        let service =
+            json!({ "userIdentity": { "type": "AWSService", "invokedBy": "ssm.amazonaws.com" } });
+        for (event, by) in [
+            (event("PutBucketAcl", 10, other, &json!({})), other),
+            (event("PutBucketAcl", 10, "", &service), "ssm.amazonaws.com"),
+        ] {
+            let events = json!({ "Events": [event] });
+            let answer = move |_: &Call| Answer::ok(events.clone());
+            let (report, _) = looked(order("S3.8", "arn:aws:s3:::logs"), answer).await;
+            let by = format!("{by} by PutBucketAcl at 2026-03-01T10:10:00Z");
+            assert_eq!(report.unwrap().changed_by, Some(by));
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_and_the_arn_are_looked_at_before_nothing_is_found() {
+        let user = "arn:aws:iam::111122223333:user/staff/ada";
+        let (report, calls) = looked(order("IAM.3", user), |call| {
+            let more = named(call) == "ada" && call.body["NextToken"].is_null();
+            Answer::ok(json!({ "Events": [], "NextToken": more.then_some("more") }))
+        })
+        .await;
+        let report = report.unwrap();
+        assert_eq!((report.outcome, report.changed_by), (Outcome::Looked, None));
+        assert!(
+            report
+                .reason
+                .unwrap()
+                .contains("no change of it since 2026-03-01T09:00:00Z")
+        );
+        let names: Vec<String> = calls[1..].iter().map(named).collect();
+        assert_eq!(names, ["ada", "ada", user]);
+        assert!(
+            calls[1]
+                .header("authorization")
+                .contains("/us-east-1/cloudtrail/")
+        );
+        // No more than four pages.
+        let endless = |_: &Call| Answer::ok(json!({ "Events": [], "NextToken": "more" }));
+        let (report, calls) = looked(order("S3.8", "arn:aws:s3:::logs"), endless).await;
+        assert!(report.unwrap().reason.unwrap().contains("are no changes"));
+        assert_eq!(calls.len(), 1 + 4);
+    }
+
+    #[tokio::test]
+    async fn the_account_as_a_whole_has_no_name_to_look_for() {
+        for control in ["IAM.7", "IAM.9"] {
+            let none = |_: &Call| -> Answer { panic!("a call") };
+            let order = order(control, "AWS::::Account:111122223333");
+            let (report, calls) = looked(order, none).await;
+            let report = report.unwrap();
+            assert_eq!((report.outcome, report.changed_by), (Outcome::Looked, None));
+            assert!(report.reason.unwrap().contains("account-wide settings"));
+            assert!(calls.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_is_retried_if_it_is_throttled_and_reported_if_it_is_denied() {
+        let throttled = AtomicBool::new(false);
+        let (report, calls) = looked(order("S3.8", "arn:aws:s3:::logs"), move |_| {
+            if throttled.swap(true, Ordering::Relaxed) {
+                return Answer::ok(
+                    json!({ "Events": [event("PutBucketAcl", 10, DEPLOY, &json!({}))] }),
+                );
+            }
+            Refusal(Protocol::Json, 400, "ThrottlingException", "Rate exceeded").answer()
+        })
+        .await;
+        assert!(report.unwrap().changed_by.unwrap().starts_with(DEPLOY));
+        assert_eq!(calls.len(), 3);
+        let always = |_: &Call| Refusal(Protocol::Json, 400, "ThrottlingException", "").answer();
+        let (report, _) = looked(order("S3.8", "arn:aws:s3:::logs"), always).await;
+        assert_eq!(report.unwrap_err().name, "Throttled");
+        let denied = |_: &Call| {
+            let words = "User: u is not authorized to perform: cloudtrail:LookupEvents because no identity-based policy allows the cloudtrail:LookupEvents action";
+            Refusal(Protocol::Json, 400, "AccessDeniedException", words).answer()
+        };
+        let (report, _) = looked(order("S3.8", "arn:aws:s3:::logs"), denied).await;
+        let report = report.unwrap();
+        assert_eq!(
+            (report.outcome, report.changed_by),
+            (Outcome::Blocked, None)
+        );
+        assert!(report.reason.unwrap().contains("older than this version"));
     }
 
     #[tokio::test]

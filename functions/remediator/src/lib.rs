@@ -11,6 +11,7 @@
 //! * [`member`]: the credentials for one order. [`refusal`]: what a refused call means, in words.
 //! * [`policy_document`], [`parameters`], [`ports`], [`security_group_rule`], [`network_acl`], [`selectors`],
 //!   [`cis_filters`]: what actions know, as plain values.
+//! * [`who_changed`]: who changed a resource last, as the account's trail has it.
 //! * [`handler`]: an order in, a report out.
 //! * [`calls`]: what it may call, as IAM names it.
 
@@ -35,3 +36,4 @@ pub mod security_group_rule;
 pub mod selectors;
 pub mod session_policy;
 pub mod undo;
+pub mod who_changed;

@@ -12,6 +12,8 @@ use crate::refusal::CallFailed;
 
 /// The role in every member account (`infra/member-account.yaml`).
 pub const ROLE: &str = "OrgkeeperRemediation";
+/// The session's name in the trail of the member account.
+pub const SESSION: &str = "orgkeeper-remediator";
 
 /// A member account, as seen by one order.
 #[derive(Debug)]

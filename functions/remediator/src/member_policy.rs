@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     actions::{self, trail_bucket},
     permission::Permission,
+    who_changed,
 };
 
 /// Condition keys with their values.
@@ -87,7 +88,9 @@ fn declared(opt_in: bool) -> Vec<Declared> {
     });
     let of_trails = trail_bucket::READS.iter().filter(|_| !opt_in);
     let of_trails = of_trails.map(|it| (it, BTreeSet::from([TRAIL])));
-    of_actions.chain(of_trails).collect()
+    let of_looks = who_changed::READS.iter().filter(|_| !opt_in);
+    let of_looks = of_looks.map(|it| (it, BTreeSet::new()));
+    of_actions.chain(of_trails).chain(of_looks).collect()
 }
 
 /// The ARNs of all resources of a form in an account.

@@ -46,6 +46,7 @@ pub(crate) mod tests {
                 .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
                 .collect(),
             undo: None,
+            since: None,
         }
     }
 

@@ -86,7 +86,7 @@ async fn steps<A: Action>(
             });
         }
     };
-    if order.task == Task::Preview {
+    if !order.task.changes() {
         return Ok(Report {
             after: Some(json_of(&after)),
             ..report(Outcome::WouldFix)

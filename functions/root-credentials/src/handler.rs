@@ -104,6 +104,9 @@ impl RootCredentials {
         if order.undo.is_some() != (order.task == Task::Undo) {
             return Err(none_of_ours("only an undo has the states of a fix"));
         }
+        if order.task == Task::WhoChanged {
+            return Err(none_of_ours("a member's trail is read by the remediator"));
+        }
         if own.is_none_or(|own| *own == order.target.account) {
             return Err(none_of_ours(
                 "the management account's root user is never touched",
@@ -133,7 +136,7 @@ impl RootCredentials {
         if before == after {
             return Ok(of(Outcome::AlreadyCompliant, &before));
         }
-        if order.task == Task::Preview {
+        if !order.task.changes() {
             return Ok(Report {
                 after: Some(json!(after)),
                 ..of(Outcome::WouldFix, &before)
@@ -271,6 +274,7 @@ mod tests {
             target: Target::new(control, account, "eu-west-1", &resource).unwrap(),
             parameters: Parameters::new(),
             undo: None,
+            since: None,
         }
     }
 
@@ -451,6 +455,7 @@ mod tests {
             with(|order| "iam-password-policy".clone_into(&mut order.action)),
             with(|order| order.target.account = "444455556666".parse().unwrap()),
             with(|order| order.task = Task::Undo),
+            with(|order| order.task = Task::WhoChanged),
             with(|order| {
                 order.undo = Some(Undo {
                     before: json!(1),

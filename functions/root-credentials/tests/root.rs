@@ -122,6 +122,7 @@ impl Stage {
             target: Target::new(control, account.clone(), REGION, &resource)?,
             parameters: Parameters::new(),
             undo: None,
+            since: None,
         })
     }
 

@@ -66,6 +66,11 @@ pub enum ArchiveTask {
         /// The findings.
         findings: Vec<FindingId>,
     },
+    /// Publish that a resource is left open, and who changed it back, as its record has it.
+    LeftOpen {
+        /// The key of the remediation.
+        key: String,
+    },
     /// Look for suppressions that have expired, and open their findings again. Sent by a schedule.
     ReopenExpired,
     /// A person has answered a request: show it on the findings, publish it, and start what they have allowed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ pub type Parameters = BTreeMap<String, Vec<String>>;
 
 /// What to do with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "camelCase")]
 pub enum Task {
     /// Read the resource and say what would be changed. Changes nothing.
     Preview,
@@ -21,6 +22,19 @@ pub enum Task {
     Fix,
     /// Restore what it was before a fix, as long as it is as the fix left it.
     Undo,
+    /// Read the account's trail: who changed the resource last. Changes nothing.
+    WhoChanged,
+}
+
+impl Task {
+    /// Whether it changes the resource.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        match self {
+            Self::Preview | Self::WhoChanged => false,
+            Self::Fix | Self::Undo => true,
+        }
+    }
 }
 
 /// What a fix was recorded with: the states of its report.
@@ -36,7 +50,7 @@ pub struct Undo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// Preview, fix or undo.
+    /// What is done.
     pub task: Task,
     /// The control, as [`control`](super::control) has it.
     pub control: String,
@@ -51,4 +65,8 @@ pub struct Order {
     /// What is undone; absent from other orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
+    /// Since when changes of the resource are looked for in the trail: the start of the last fix; absent from other
+    /// orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }

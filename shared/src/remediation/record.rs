@@ -4,6 +4,7 @@
 //! stored, if there is something to store. [`table`](super::table) writes it unless somebody else was faster.
 
 pub mod asking;
+pub mod leaving;
 mod parts;
 pub mod undoing;
 pub mod waiting;
@@ -295,13 +296,16 @@ pub enum Begun {
     Left {
         /// As for [`RecentlyFixed`](Self::RecentlyFixed).
         unseen: bool,
-        /// Whether it was reopened too often.
-        reopened: bool,
+        /// Since when changes are looked for, if it was reopened too often and that is not published yet.
+        unpublished: Option<Timestamp>,
     },
     /// The circuit breaker stops it.
     Held,
     /// It failed again after the last of [`FIXES_BEFORE_LEFT`] fixes: it is left open from now on.
-    ReopenedTooOften,
+    ReopenedTooOften {
+        /// When the last fix began: who has changed it since is looked for.
+        since: Timestamp,
+    },
 }
 
 /// Whether a preview is to be asked for.
@@ -382,7 +386,11 @@ impl Ended {
             Some(Outcome::Needs) => Status::Needs,
             // A fix that only previews has fixed nothing, and one that cannot be confirmed is attempted again.
             Some(
-                Outcome::WouldFix | Outcome::Unconfirmed | Outcome::Refused | Outcome::NotUndoable,
+                Outcome::WouldFix
+                | Outcome::Unconfirmed
+                | Outcome::Refused
+                | Outcome::Looked
+                | Outcome::NotUndoable,
             )
             | None => Status::Failed,
             Some(Outcome::Undone | Outcome::AlreadyUndone) => Status::Undone,
@@ -748,19 +756,6 @@ impl Record {
         self.fixed_at = fixed.then_some(now);
     }
 
-    /// Leaves it as it is.
-    fn leave_open(&mut self, now: Timestamp) {
-        self.status = Status::LeftOpen;
-        self.left_at = Some(now);
-        self.asking = false;
-        self.not_waiting();
-        let days = REOPENED_WITHIN.as_hours() / 24;
-        let reason =
-            format!("fixed {FIXES_BEFORE_LEFT} times within {days} days, and it failed again");
-        self.happened(now, What::LeftOpen).reason = Some(reason.clone());
-        self.reason = Some(reason);
-    }
-
     /// Whether the alert about an attempt has not been published yet.
     #[must_use]
     pub fn owes_alert(&self, attempt: u32) -> bool {
@@ -805,8 +800,11 @@ impl Record {
         }
         let unseen = self.lacks(sighting);
         if self.is_left(start.again_before) {
-            let reopened = self.status == Status::LeftOpen;
-            return Some(Begun::Left { unseen, reopened });
+            let unpublished = self.started_at.filter(|_| self.owes_left_alert());
+            return Some(Begun::Left {
+                unseen,
+                unpublished,
+            });
         }
         let ended_at = self.ended_at?;
         let within = |time: SignedDuration| plus(ended_at, time) > now;
@@ -818,7 +816,9 @@ impl Record {
                 let often = self.status == Status::Fixed && self.was_fixed_often(now);
                 match (fixed, often) {
                     (true, _) => Some(Begun::RecentlyFixed { unseen }),
-                    (false, true) => Some(Begun::ReopenedTooOften),
+                    (false, true) => Some(Begun::ReopenedTooOften {
+                        since: self.started_at.unwrap_or(ended_at),
+                    }),
                     (false, false) => None,
                 }
             }
@@ -852,9 +852,9 @@ pub fn begin(
     let mut record = stored.unwrap_or_else(|| Record::new(subject, sighting.updated_at));
     let held = record.begun(sighting, start, now);
     let seen = record.see(sighting);
-    if held == Some(Begun::ReopenedTooOften) {
-        record.leave_open(now);
-        return (Some(record), Begun::ReopenedTooOften);
+    if let Some(begun @ Begun::ReopenedTooOften { .. }) = held {
+        record.leave_open(sighting, now);
+        return (Some(record), begun);
     }
     if let Some(begun) = held {
         return (seen.then_some(record), begun);

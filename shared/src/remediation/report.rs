@@ -27,6 +27,8 @@ pub enum Outcome {
     AlreadyUndone,
     /// An undo: the resource is not as the fix left it; the differences say where. Nothing was changed.
     Refused,
+    /// A look at the trail: what it has is in the report. Nothing was changed.
+    Looked,
     /// An undo: this action cannot be undone; the reason says why, and how it is done by hand.
     NotUndoable,
 }
@@ -46,6 +48,7 @@ impl Outcome {
             Self::Undone => "UNDONE",
             Self::AlreadyUndone => "ALREADY_UNDONE",
             Self::Refused => "REFUSED",
+            Self::Looked => "LOOKED",
             Self::NotUndoable => "NOT_UNDOABLE",
         }
     }
@@ -94,6 +97,9 @@ pub struct Report {
     /// Where the resource is not as the fix left it, if an undo is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// A look at the trail: who changed the resource last, by which call and when; nothing if the trail has nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
 }
 
 /// A state that is there, `null` included.
@@ -112,6 +118,7 @@ impl Report {
             reason: None,
             needs: None,
             differences: Vec::new(),
+            changed_by: None,
         }
     }
 

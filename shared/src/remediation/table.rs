@@ -21,6 +21,7 @@ use super::{
         self, AlertClaim, Begun, Change, Decision, Ended, Observed, Record, Recorded, SUPPRESSED,
         Sighting, Start, Subject,
         asking::{self, Asked, Judged, Terms},
+        leaving,
         undoing::{self, UndoBegun},
         waiting::{self, WaitFor, Waits},
     },
@@ -208,6 +209,22 @@ impl RemediationTable {
     pub async fn published(&self, key: &str, now: Timestamp) -> Result<(), AwsCallError> {
         self.change(key, now, |stored, _| asking::published(stored))
             .await
+    }
+
+    /// Notes that it was published that a resource is left open, and who changed it back, if that is known.
+    ///
+    /// # Errors
+    /// If a call fails: it is published again.
+    pub async fn left_published(
+        &self,
+        key: &str,
+        changed_by: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), AwsCallError> {
+        self.change(key, now, |stored, _| {
+            leaving::left_published(stored, changed_by)
+        })
+        .await
     }
 
     /// Begins an undo for a person.

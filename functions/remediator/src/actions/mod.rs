@@ -1,6 +1,6 @@
 //! Every action: a file for each family of controls, and one line here for each file.
 
-use crate::{action_row::Row, permission::Permission};
+use crate::{action_row::Row, permission::Permission, who_changed::READS};
 
 mod access_analyzer;
 mod account_contact;
@@ -76,7 +76,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
 /// Everything that an order may call: what the role in member accounts has to allow.
 pub fn permissions() -> impl Iterator<Item = &'static Permission> {
     let of_actions = all().flat_map(Row::all_permissions);
-    of_actions.chain(trail_bucket::READS)
+    of_actions.chain(trail_bucket::READS).chain(READS)
 }
 
 #[cfg(test)]

@@ -17,5 +17,6 @@ pub(crate) fn order(id: &str, resource: &str) -> Order {
         target: Target::new(control, account, "eu-west-1", resource).unwrap(),
         parameters: Parameters::new(),
         undo: None,
+        since: None,
     }
 }

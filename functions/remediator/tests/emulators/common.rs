@@ -272,6 +272,7 @@ pub(crate) fn order(task: Task, id: &str, place: &Place, resource: &str) -> Resu
         target,
         parameters: Parameters::new(),
         undo: None,
+        since: None,
     })
 }
 

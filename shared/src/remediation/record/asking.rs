@@ -83,7 +83,8 @@ impl Record {
         began?.by.as_deref()
     }
 
-    /// The number under which the alert of a request is claimed: that of the attempt that would follow.
+    /// The number under which the alert of a request is claimed, or that a resource is left open: that of the attempt that
+    /// would follow.
     #[must_use]
     pub fn request_number(&self) -> u32 {
         self.attempt + 1
@@ -140,10 +141,10 @@ pub fn ask(
 ) -> Change<Asked> {
     let mut record = stored.unwrap_or_else(|| Record::new(subject, sighting.updated_at));
     match record.begun(sighting, start, now) {
-        Some(Begun::ReopenedTooOften) => {
+        Some(begun @ Begun::ReopenedTooOften { .. }) => {
             record.see(sighting);
-            record.leave_open(now);
-            return (Some(record), Asked::No(Begun::ReopenedTooOften));
+            record.leave_open(sighting, now);
+            return (Some(record), Asked::No(begun));
         }
         Some(begun) => {
             let seen = record.see(sighting);

@@ -74,16 +74,19 @@ pub enum WaitFor {
     Breaker,
     /// The fix of another control.
     Needs,
+    /// The alert that it is left open: who changed it back is looked up first.
+    Alert,
 }
 
 impl WaitFor {
     /// Everything that can be waited for.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Answer,
         Self::Start,
         Self::Window,
         Self::Breaker,
         Self::Needs,
+        Self::Alert,
     ];
 
     /// It as a word, as in the table.
@@ -95,6 +98,7 @@ impl WaitFor {
             Self::Window => "WINDOW",
             Self::Breaker => "BREAKER",
             Self::Needs => "NEEDS",
+            Self::Alert => "ALERT",
         }
     }
 
@@ -107,6 +111,7 @@ impl WaitFor {
             Self::Window => "its change window",
             Self::Breaker => "the circuit breaker to be resumed",
             Self::Needs => "another control",
+            Self::Alert => "the alert that it is left open",
         }
     }
 }

@@ -76,9 +76,9 @@ pub fn wait_for_window(
     let unseen = record.lacks(sighting);
     let seen = record.see(sighting);
     match begun {
-        Some(Begun::ReopenedTooOften) => {
-            record.leave_open(now);
-            return (Some(record), Waits::No(Begun::ReopenedTooOften));
+        Some(begun @ Begun::ReopenedTooOften { .. }) => {
+            record.leave_open(sighting, now);
+            return (Some(record), Waits::No(begun));
         }
         Some(begun) => return (seen.then_some(record), Waits::No(begun)),
         None => {}

@@ -108,6 +108,7 @@ async fn the_third_time_that_it_is_reopened_nothing_is_called_and_the_alert_name
         mail.contains("Changed back by: arn:aws:sts::111122223333:assumed-role/Deploy/ci"),
         "{mail}"
     );
+    assert_eq!(flow.looks(), []);
     assert!(
         flow.field("logs")
             .starts_with("left open: fixed 3 times within 7 days")
@@ -126,6 +127,120 @@ async fn the_third_time_that_it_is_reopened_nothing_is_called_and_the_alert_name
     flow.found(&logs).await;
     assert_eq!(flow.orders().len(), 4);
     assert_eq!(flow.status(&key_of("logs")).await, "FIXED");
+}
+
+/// Fixes the bucket three times, and finds it open again after each.
+async fn reopened_three_times(flow: &Flow) {
+    for fixes in 1..=3 {
+        flow.found(&[bucket("logs")]).await;
+        assert_eq!(flow.orders().len(), fixes);
+        flow.later(24);
+    }
+    flow.found(&[bucket("logs")]).await;
+    assert_eq!(flow.orders().len(), 3);
+    assert_eq!(flow.status(&key_of("logs")).await, "LEFT_OPEN");
+}
+
+/// What the only alert about what is left open says of who changed it back.
+fn changed_back_by(flow: &Flow) -> String {
+    let alerts = flow.alerts("Left open: S3.8");
+    let [mail] = &alerts[..] else {
+        panic!("{alerts:?}");
+    };
+    let (_, after) = mail.split_once("Changed back by: ").unwrap();
+    after.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn who_reopened_it_is_looked_up_once_if_no_finding_says_it() {
+    const BY: &str = "arn:aws:sts::111122223333:assumed-role/Deploy/ci by DeletePublicAccessBlock at 2026-03-04T09:00:00Z";
+    let flow = flow(&mode("auto")).await;
+    script_of(
+        &flow,
+        ("S3.8", "whoChanged"),
+        &json!({ "outcome": "LOOKED", "changedBy": BY }),
+    );
+    reopened_three_times(&flow).await;
+    let looks = flow.looks();
+    let [(order, delay)] = &looks[..] else {
+        panic!("{looks:?}");
+    };
+    // CloudTrail is not faster.
+    assert_eq!((order["control"].as_str(), *delay), (Some("S3.8"), 900));
+    let record = flow.record(&key_of("logs")).await;
+    assert_eq!(order["since"], record.started_at.unwrap().to_string());
+    assert_eq!(changed_back_by(&flow), BY);
+    assert_eq!((record.actor.as_deref(), record.waiting), (Some(BY), None));
+    // Duplicates: of the result, of the finding, and the schedule.
+    let result = json!({ "task": "result", "key": key_of("logs"), "attempt": 0, "findings": [], "order": order,
+        "report": { "outcome": "LOOKED", "changedBy": "somebody else" } });
+    flow.archive(&[result.clone(), result]).await;
+    flow.receive_again(&flow.event(&bucket("logs"))).await;
+    flow.later(24);
+    flow.schedule().await;
+    assert_eq!(changed_back_by(&flow), BY);
+    assert_eq!((flow.looks().len(), flow.orders().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn an_invocation_that_crashed_before_the_look_repeats_it_and_one_alert_follows() {
+    let flow = flow(&mode("auto")).await;
+    for _ in 0..3 {
+        flow.found(&[bucket("logs")]).await;
+        flow.later(24);
+    }
+    // The record is written, and the order is lost: the message is received again.
+    let event = flow.event(&bucket("logs"));
+    flow.plan(std::slice::from_ref(&event)).await;
+    drop(flow.new("RemediationPreviewQueue"));
+    flow.receive_again(&event).await;
+    assert_eq!(flow.looks().len(), 2);
+    flow.settle().await;
+    assert!(changed_back_by(&flow).starts_with("not known: "));
+}
+
+#[tokio::test]
+async fn a_look_that_fails_is_said_with_what_to_look_at() {
+    for report in [
+        json!({ "outcome": "BLOCKED", "reason": "a service control policy denies it" }),
+        json!({ "outcome": "LOOKED", "reason": "CloudTrail lists no change of it" }),
+    ] {
+        let flow = flow(&mode("auto")).await;
+        script_of(&flow, ("S3.8", "whoChanged"), &report);
+        reopened_three_times(&flow).await;
+        let reason = report["reason"].as_str().unwrap();
+        let by = changed_back_by(&flow);
+        assert!(by.starts_with(&format!("not known: {reason}. ")), "{by}");
+        let place = format!("CloudTrail in account {}, Region us-east-1", account(0));
+        assert!(by.contains(&place), "{by}");
+        assert_eq!(flow.record(&key_of("logs")).await.waiting, None);
+        flow.later(2);
+        flow.schedule().await;
+        assert_eq!(flow.alerts("Left open").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_look_without_a_result_delays_the_alert_by_an_hour_and_no_more() {
+    let flow = flow(&mode("auto")).await;
+    for _ in 0..3 {
+        flow.found(&[bucket("logs")]).await;
+        flow.later(24);
+    }
+    flow.plan(&[flow.event(&bucket("logs"))]).await;
+    // It ends in the dead-letter queue.
+    drop(flow.new("RemediationPreviewQueue"));
+    flow.schedule().await;
+    assert_eq!(flow.alerts("Left open"), [""; 0]);
+    assert_eq!(
+        flow.record(&key_of("logs")).await.waiting,
+        Some(WaitFor::Alert)
+    );
+    flow.later(1);
+    flow.schedule().await;
+    flow.schedule().await;
+    assert!(changed_back_by(&flow).starts_with("not known: the look at CloudTrail has no result"));
+    assert_eq!(flow.looks().len(), 1);
 }
 
 #[tokio::test]
@@ -200,7 +315,12 @@ async fn what_was_allowed_waits_for_its_window_too_and_a_persons_order_does_not(
 }
 
 fn script(flow: &Flow, control: &str, report: &Value) {
-    let of = (control.to_owned(), "fix".to_owned());
+    script_of(flow, (control, "fix"), report);
+}
+
+/// What the remediator answers to a control's orders of a task.
+fn script_of(flow: &Flow, (control, task): (&str, &str), report: &Value) {
+    let of = (control.to_owned(), task.to_owned());
     flow.script.lock().unwrap().insert(of, report.clone());
 }
 
