@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orgkeeper_shared::remediation::{
-    order::{Order, Task, Undo},
+    order::{Order, Undo},
     report::{Outcome, Report},
 };
 use serde::Deserialize as _;
@@ -239,7 +239,10 @@ pub(crate) mod tests {
     use std::{cell::RefCell, collections::VecDeque};
 
     use aws_config::{BehaviorVersion, SdkConfig};
-    use orgkeeper_shared::aws_error::{AwsCallError, Service};
+    use orgkeeper_shared::{
+        aws_error::{AwsCallError, Service},
+        remediation::order::Task,
+    };
     use serde_json::json;
     use tokio::time::Instant;
 
