@@ -108,7 +108,7 @@ async fn the_third_time_that_it_is_reopened_nothing_is_called_and_the_alert_name
         mail.contains("Changed back by: arn:aws:sts::111122223333:assumed-role/Deploy/ci"),
         "{mail}"
     );
-    assert_eq!(flow.looks(), []);
+    assert!(flow.looks().is_empty());
     assert!(
         flow.field("logs")
             .starts_with("left open: fixed 3 times within 7 days")
