@@ -192,7 +192,7 @@ async fn an_invocation_that_crashed_before_the_look_repeats_it_and_one_alert_fol
     // The record is written, and the order is lost: the message is received again.
     let event = flow.event(&bucket("logs"));
     flow.plan(std::slice::from_ref(&event)).await;
-    drop(flow.new("RemediationPreviewQueue"));
+    drop(flow.newly_sent("RemediationPreviewQueue"));
     flow.receive_again(&event).await;
     assert_eq!(flow.looks().len(), 2);
     flow.settle().await;
@@ -229,7 +229,7 @@ async fn a_look_without_a_result_delays_the_alert_by_an_hour_and_no_more() {
     }
     flow.plan(&[flow.event(&bucket("logs"))]).await;
     // It ends in the dead-letter queue.
-    drop(flow.new("RemediationPreviewQueue"));
+    drop(flow.newly_sent("RemediationPreviewQueue"));
     flow.schedule().await;
     assert_eq!(flow.alerts("Left open"), [""; 0]);
     assert_eq!(
