@@ -19,7 +19,7 @@ use crate::{
     channel::Channel,
     delivery_failure::{DeliveryFailure, Sender},
     gateway::shared_backoff::SharedBackoff,
-    memory::{Memory, in_time},
+    memory::{LONGEST_POST, Memory, in_time},
     message::Message,
     post_error::PostError,
 };
@@ -346,7 +346,8 @@ impl SlackNotifier {
                 )));
             }
         };
-        let posted = self.channel.post(message, !claimed).await;
+        let posted = timeout(LONGEST_POST, self.channel.post(message, !claimed)).await;
+        let posted = posted.unwrap_or_else(|_| Err(PostError::retryable("the post took too long")));
         match posted {
             Ok(()) if claimed => logged(
                 self.memory.complete(&id).await,

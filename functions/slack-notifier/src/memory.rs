@@ -11,6 +11,9 @@ use tokio::time::timeout;
 
 /// How long the table may take to answer: a critical alert waits no longer for it.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a post may take, with reading the webhook's address again. Its claim lasts no longer: the alert of one that could
+/// not be released waits for so long.
+pub const LONGEST_POST: Duration = Duration::from_secs(15);
 /// How long a posted alert is remembered: longer than a message is retried.
 const REMEMBERED: Duration = Duration::from_hours(48);
 
@@ -32,7 +35,7 @@ impl Memory {
         }
     }
 
-    /// Claims a record until the invocation ends. The table is not asked if it is `away`.
+    /// Claims a record for a post. The table is not asked if it is `away`.
     ///
     /// # Errors
     /// If the call fails, or takes longer than [`PATIENCE`].
@@ -45,7 +48,9 @@ impl Memory {
         }
         let now = time.now();
         let expires = now + REMEMBERED;
-        let (now, end) = (now.as_millisecond(), time.end().as_millisecond());
+        // The record is completed or released after the post.
+        let until = now + LONGEST_POST + PATIENCE;
+        let (now, end) = (now.as_millisecond(), until.min(time.end()).as_millisecond());
         let claim = self.table.claim(id, now, end, expires.as_second());
         in_time("PutItem", claim).await
     }
