@@ -245,8 +245,8 @@ def show_version(version, rows):
     cloud.console.print(table)
     counted = ", ".join(f"{number} {name}" for name, number in cis_report.classes(rows).items())
     cloud.console.print(
-        f"CIS {version}: of the checks that a call can fix, {cis_report.share(rows, 'before')} were PASS before and"
-        f" [bold]{cis_report.share(rows, 'after')}[/] are after. Of all {len(rows)}: {counted}.", soft_wrap=True)
+        f"CIS {version}: of the checks that a call can fix, {cis_report.share_before(rows)} were PASS before and"
+        f" [bold]{cis_report.share_after(rows)}[/] are fixed. Of all {len(rows)}: {counted}.", soft_wrap=True)
 
 
 def colored(status):
