@@ -1,11 +1,12 @@
 """What the fixes do for CIS, as Prowler sees it (`make cis`).
 
 Everything that CIS looks for is made wrong in a member account (`cis_seed.py`). Prowler looks at it with CIS 3.0, 5.0 and 7.0;
-its findings are imported into Security Hub, which sends them to the remediate flow, with RemediationMode=auto and a playbook that
-fixes everything; what asks in the shipped playbook asks here, and every request is approved by command. Then Prowler looks again: what the fixes made is looked at too (the bucket of a new trail), so that there are
-several rounds. At last there is a table for each version, and a reason for each check that is not PASS (`cis.toml`).
+its findings are imported into Security Hub, which sends them to the remediate flow, with RemediationMode=auto, RootCredentials=on
+and a playbook that fixes everything; what asks in the shipped playbook asks here, and every request is approved by command. Then
+Prowler looks again: what the fixes made is looked at too (the bucket of a new trail), so that there are several rounds. At last
+there is a table for each version, and a reason for each check that is not PASS (`cis.toml`).
 
-Exit code 1 if a check has no reason, or if CIS 5.0 is not as far as it has to be.
+Exit code 1 if a check has no reason, or if CIS 5.0 or 7.0 is not as far as it has to be.
 """
 
 import csv
@@ -130,6 +131,8 @@ def fix(here, account, steps, findings):
     here.client("s3").put_object(
         Bucket=remediating.outputs(here)["PlaybookBucketName"], Key="playbook.toml", Body=playbook_that_fixes_everything().encode())
     seen = set()
+    # As a person switches them on: nothing else deletes root credentials.
+    cloud.change_parameters(here, {"RootCredentials": "on"})
     with remediating.mode(here, "auto"):
         for number in range(1, ROUNDS + 1):
             with steps.step(f"Round {number}: {len(findings)} findings") as detail:
@@ -245,8 +248,8 @@ def show_version(version, rows):
     cloud.console.print(table)
     counted = ", ".join(f"{number} {name}" for name, number in cis_report.classes(rows).items())
     cloud.console.print(
-        f"CIS {version}: of the checks that a call can fix, {cis_report.share(rows, 'before')} were PASS before and"
-        f" [bold]{cis_report.share(rows, 'after')}[/] are after. Of all {len(rows)}: {counted}.", soft_wrap=True)
+        f"CIS {version}: of the checks that a call can fix, {cis_report.share_before(rows)} were PASS before and"
+        f" [bold]{cis_report.share_after(rows)}[/] are fixed. Of all {len(rows)}: {counted}.", soft_wrap=True)
 
 
 def colored(status):

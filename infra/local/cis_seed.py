@@ -6,7 +6,9 @@
 import datetime
 import io
 import json
+import urllib.request
 import zipfile
+from urllib.parse import urlencode
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,6 +33,7 @@ def seed(here, account):
     databases(client("rds"), vpc)
     buckets_and_trail(client("s3"), client("cloudtrail"), account)
     users(here, client("iam"), account)
+    root_credentials(here, account)
     public_policies(client, account)
     without_logs(client, vpc)
     client("efs").create_file_system(CreationToken="cis", Encrypted=False)
@@ -135,6 +138,16 @@ def users(here, iam, account):
     iam.create_access_key(UserName="juergen")
     certificate, key = expired_certificate()
     iam.upload_server_certificate(ServerCertificateName="shop", CertificateBody=certificate, PrivateKey=key)
+
+
+def root_credentials(here, account):
+    """A password and an access key of the root user, and no MFA. No SDK knows the call, by which a test plants them."""
+    form = {"Action": "PlantRootCredentials", "password": "true", "keys": f"AKIAROOT{account}"}
+    request = urllib.request.Request(here.front_door.url, method="POST", data=urlencode(form).encode(), headers={
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={account}/20260301/{REGION}/iam/aws4_request",
+        "Content-Type": "application/x-www-form-urlencoded"})
+    with urllib.request.urlopen(request, timeout=10):
+        pass
 
 
 def expired_certificate():

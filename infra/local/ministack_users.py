@@ -11,6 +11,8 @@ import json
 from ministack.core.responses import get_account_id
 from ministack.services import iam
 
+import ministack_root
+
 # What AWS takes for a password policy's length if it is not sent.
 LEAST_PASSWORD_LENGTH = 6
 
@@ -125,17 +127,19 @@ def credential_report():
 
 
 def root_row():
-    """Root's row: a new member account's root has neither password nor keys."""
+    """Root's row: a new member account's root has neither password nor keys, but a test can give it some."""
+    root = ministack_root.root()
+    keys = [{"Status": "Active", "CreateDate": ministack_root.CREATED} for _key in root["keys"]]
     return {
         "user": ROOT,
         "arn": f"arn:aws:iam::{get_account_id()}:root",
         "user_creation_time": days_ago(0),
-        "password_enabled": "false",
+        "password_enabled": "true" if root["password"] else "false",
         "password_last_used": NEVER_USED,
         "password_last_changed": "not_supported",
         "password_next_rotation": "not_supported",
-        "mfa_active": "false",
-        **key_columns([]),
+        "mfa_active": "true" if root["devices"] else "false",
+        **key_columns(keys),
     }
 
 

@@ -5,12 +5,12 @@ import unittest
 
 import cis
 import cis_report
-from cis_report import FAIL, MANUAL, PASS, SILENT, Explanations, Row
+from cis_report import FAIL, MANUAL, PASS, SILENT, Explanation, Explanations, Row
 
 
-def row(before, after, control="S3.1", explanation=None):
-    """A row whose check and requirement do not matter."""
-    return Row("a_check", ("1.1",), control, before, after, explanation)
+def row(before, after, explanation=None, fixable=True):
+    """A row whose check, requirement and control do not matter."""
+    return Row("a_check", ("1.1",), "S3.1", before, after, explanation, fixable)
 
 
 class Statuses(unittest.TestCase):
@@ -103,24 +103,38 @@ class Counting(unittest.TestCase):
         self.assertEqual((rows[1].control, rows[1].before, rows[1].after), ("S3.1", FAIL, PASS))
         self.assertEqual((rows[0].before, rows[0].after, rows[0].unexplained), (SILENT, SILENT, True))
         self.assertEqual(rows[2].explanation.kind, "manual")
+        self.assertEqual([each.fixable for each in rows], [True, True, False])
         self.assertEqual(cis_report.classes(rows), {PASS: 1, "manual": 1, "unexplained": 1})
 
     def test_a_share_is_of_what_a_call_can_fix(self):
-        rows = [row(FAIL, PASS), row(PASS, PASS), row(FAIL, FAIL), row(SILENT, SILENT), row(PASS, PASS, control="")]
-        self.assertEqual(str(cis_report.share(rows, "before")), "1 of 4 (25%)")
-        self.assertEqual(str(cis_report.share(rows, "after")), "2 of 4 (50%)")
-        self.assertEqual(cis_report.share([], "after").share, 0)
-        to_build = row(FAIL, FAIL, control="", explanation=cis_report.Explanation("next issue", "S3.99"))
-        self.assertEqual(str(cis_report.share([*rows, to_build], "after")), "2 of 5 (40%)")
+        rows = [row(FAIL, PASS), row(PASS, PASS), row(FAIL, FAIL), row(SILENT, SILENT), row(PASS, PASS, fixable=False)]
+        self.assertEqual(str(cis_report.share_before(rows)), "1 of 4 (25%)")
+        self.assertEqual(str(cis_report.share_after(rows)), "2 of 4 (50%)")
+        self.assertEqual(cis_report.share_after([]).share, 0)
+
+    def test_what_a_call_can_fix_does_not_depend_on_its_status(self):
+        explanations = Explanations({
+            "manual": {"a": "a person"}, "needs a person": {"b": "a person"}, "next issue": {"c": "S3.99"}, "emulator": {"d": "no"},
+            cis_report.WENT_SILENT: {"e": "nothing is left"}})
+        self.assertEqual([explanations.can_be_fixed(check) for check in "abcdef"], [False, False, True, True, True, True])
+
+    def test_a_check_that_has_nothing_left_to_look_at_is_fixed_if_it_failed(self):
+        nothing_left = Explanation(cis_report.WENT_SILENT, "nothing is left to look at")
+        for made, fixed in (
+                (row(FAIL, SILENT, nothing_left), True), (row(FAIL, SILENT), False), (row(PASS, SILENT, nothing_left), False),
+                (row(SILENT, SILENT, Explanation("emulator", "it has none")), False), (row(SILENT, PASS), True),
+                (row(FAIL, FAIL, Explanation("next issue", "S3.99")), False)):
+            with self.subTest(made):
+                self.assertEqual(made.is_fixed, fixed)
 
     def test_what_is_not_as_it_has_to_be(self):
-        explained = cis_report.Explanation("manual", "a person")
+        explained = Explanation("manual", "a person")
         good = [row(FAIL, PASS)] * 19 + [row(FAIL, FAIL, explanation=explained)]
         for rows, expected in (
                 (good, []),
-                (good + [row(PASS, PASS, control="")], []),
-                (good + [row(MANUAL, MANUAL, control="")], ["is MANUAL"]),
-                (good + [row(FAIL, SILENT, control="")], ["went silent"]),
+                (good + [row(PASS, PASS, fixable=False)], []),
+                (good + [row(MANUAL, MANUAL, fixable=False)], ["is MANUAL"]),
+                (good + [row(FAIL, SILENT, fixable=False)], ["went silent"]),
                 (good[1:], ["less than 95%"]),
                 (good[3:] + [row(PASS, PASS)] * 3, ["more than 10%"])):
             with self.subTest(expected):

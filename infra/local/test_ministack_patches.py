@@ -545,6 +545,17 @@ class Users(unittest.TestCase):
         self.iam.update_access_key(UserName="old", AccessKeyId=key, Status="Inactive")
         self.assertEqual(self.report()["old"]["access_key_1_active"], "false")
 
+    def test_the_report_has_what_root_was_given(self):
+        columns = ("password_enabled", "access_key_1_active", "access_key_2_active", "mfa_active")
+        for given, expected in (
+                ({"password": "true", "keys": "AKIAROOTROOTROOTROOT"}, ["true", "true", "false", "false"]),
+                ({"devices": f"arn:aws:iam::{ACCOUNT}:mfa/root"}, ["false", "false", "false", "true"]),
+                ({}, ["false"] * 4)):
+            cloud.plant_root_credentials(ACCOUNT, **given)
+            root = self.report()["<root_account>"]
+            self.assertEqual([root[column] for column in columns], expected)
+            self.assertEqual(root["password_last_used"], "no_information")
+
 
 def age(date):
     """How many days ago a date was."""
