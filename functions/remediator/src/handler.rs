@@ -57,7 +57,7 @@ impl Remediator {
         now: Timestamp,
         until: Instant,
     ) -> Result<Report, NamedError> {
-        let work = timeout_at(until, self.within(order, calls, now, until));
+        let work = timeout_at(until, Box::pin(self.within(order, calls, now, until)));
         work.await.unwrap_or_else(|_| {
             Err(NamedError {
                 name: "Unavailable",
