@@ -149,8 +149,8 @@ def fix(here, account, steps, findings):
             after, findings = scan(here, account, steps, f"after-{number}")
             new = failed(findings) - seen
             cloud.console.print(
-                f"Fixed within {seconds:.0f} s; {approved} were approved, {len(ordered)} ordered again; {len(failed(findings))} findings are left,"
-                f" {len(new)} of them new.", style="dim")
+                f"Fixed within {seconds:.0f} s; {approved} were approved, {len(ordered)} ordered again;"
+                f" {len(failed(findings))} findings are left, {len(new)} of them new.", style="dim")
             if not new and not waiting_for_another(here, account, findings):
                 break
     return after
