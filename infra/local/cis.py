@@ -11,6 +11,7 @@ Exit code 1 if a check has no reason, or if CIS 5.0 or 7.0 is not as far as it h
 
 import csv
 import json
+import re
 import shutil
 import sys
 import time
@@ -44,6 +45,9 @@ FINDINGS_PER_IMPORT = 100
 NEEDS = "NEEDS"
 UNFINISHED = ("NEEDS", "BLOCKED", "FAILED", "REFUSED", "STARTED")
 CUSTOM_ACTION = "Security Hub Findings - Custom Action"
+
+# The controls that make an alarm, whose parameter is who receives it.
+METRIC_FILTER = re.compile(r"CloudWatch\.(?!16$)|prowler-cloudwatch_log_metric_filter_")
 
 COLORS = {cis_report.PASS: "green", cis_report.FAIL: "red", cis_report.MANUAL: "yellow", cis_report.SILENT: "dim"}
 
@@ -163,7 +167,7 @@ def playbook_that_fixes_everything():
     for control, rule in controls.items():
         mode = "ask" if rule["mode"] == "ask" else "auto"
         parameter = ""
-        if control.startswith("CloudWatch.") and control != "CloudWatch.16":
+        if METRIC_FILTER.match(control):
             parameter = f'email = "{EMAIL}"'
         elif control == "IAM.22":
             parameter = "delete_password = true"

@@ -21,7 +21,7 @@ NO_CALL = CLASSES[:2]
 WENT_SILENT = "went silent"
 
 # Version -> the share that has to be fixed, of the checks that a call can fix; before the fixes few are PASS.
-LEAST_AFTER = {"5.0": 0.95, "7.0": 0.85}
+LEAST_AFTER = {"5.0": 0.95, "7.0": 0.95}
 MOST_BEFORE = 0.10
 
 # A row of CONTROLS in shared/src/remediation/control.rs: the control, and Prowler's checks that mean the same.

@@ -191,7 +191,10 @@ def public_policies(client, account):
     events, secrets = client("events"), client("secretsmanager")
     events.put_permission(StatementId="everybody", Action="events:PutEvents", Principal="*")
     secret = secrets.create_secret(Name="cis", SecretString="nothing")["ARN"]
-    secrets.put_resource_policy(SecretId=secret, ResourcePolicy=everybody("secretsmanager:GetSecretValue", "*"))
+    # Without what is left for the account, Prowler would have nothing to look at afterwards.
+    open_policy = json.loads(everybody("secretsmanager:GetSecretValue", "*"))
+    open_policy["Statement"].append({**root, "Action": "secretsmanager:*"})
+    secrets.put_resource_policy(SecretId=secret, ResourcePolicy=json.dumps(open_policy))
 
 
 def function(iam, functions):

@@ -152,10 +152,11 @@ def count_loopback_as_tls(_settings):
 def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
     images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
-    service-linked roles, the key that an alias leads to, log groups that are listed, groups of an identity store.
+    service-linked roles, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
+    bus that is described.
 
-    MiniStack takes `*` for most, which no policy with ARNs allows, and a parameter for a document. The patch names
-    them.
+    MiniStack takes `*` for most, which no policy with ARNs allows, a parameter for a document, and a rule for a bus. The
+    patch names them.
     """
     resource_of = iam_actions.extract_resource_arn
 
@@ -175,6 +176,9 @@ def name_resources(_settings):
         elif service == "ecr":
             names = json_members(body).get("repositoryNames")
             named = names and "arn:aws:ecr:{region}:{account}:repository/{id}".format(id=names[0], **place)
+        elif service == "events" and headers.get("x-amz-target", "").endswith(".DescribeEventBus"):
+            bus = json_members(body).get("Name") or "default"
+            named = bus if bus.startswith("arn:") else "arn:aws:events:{region}:{account}:event-bus/{id}".format(id=bus, **place)
         elif service == "guardduty" and path.startswith("/detector/"):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
         elif service == "iam":

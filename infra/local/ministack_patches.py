@@ -32,7 +32,7 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import error_response_json, get_region, request_scope
 from ministack.services.cloudformation import changesets, engine, provisioners
 from ministack.services import (
-    cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs)
+    apigateway, cloudtrail, dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, sns, sqs)
 
 import ministack_events
 import ministack_iam
@@ -891,6 +891,23 @@ def read_yaml_state_machines(_settings):
     provisioners._sfn_definition = definition_as_json
 
 
+def delete_log_settings_of_a_stage(_settings):
+    """DELETE of a stage's `accesslogsettings` ends the access logs of an HTTP or WebSocket API.
+
+    MiniStack looks no further than the stage's name, and deletes the whole stage. The patch takes the settings away.
+    """
+    handle = apigateway.handle_request
+
+    async def handle_settings(method, path, headers, body, query_params):
+        stage, _, part = path.rstrip("/").rpartition("/")
+        if (method, part) != ("DELETE", "accesslogsettings"):
+            return await handle(method, path, headers, body, query_params)
+        status, *answer = await handle("PATCH", stage, headers, b'{"accessLogSettings": {}}', query_params)
+        return (204, {}, b"") if status == 200 else (status, *answer)
+
+    apigateway.handle_request = handle_settings
+
+
 def refer_to_secrets_by_arn(_settings):
     """`Ref` of an AWS::SecretsManager::Secret is its ARN, which is what a role names.
 
@@ -940,6 +957,11 @@ PATCHES = (
         "yaml-state-machines",
         read_yaml_state_machines,
         replaces=("services.cloudformation.provisioners._sfn_definition(props)",),
+    ),
+    Patch(
+        "log-settings",
+        delete_log_settings_of_a_stage,
+        replaces=("services.apigateway.handle_request(method, path, headers, body, query_params)",),
     ),
     Patch(
         "secrets-by-arn",

@@ -58,7 +58,8 @@ class Controls(unittest.TestCase):
         shipped = tomllib.loads(cis.PLAYBOOK.read_text(encoding="utf-8"))["control"]
         for control, rule in controls.items():
             self.assertEqual(rule["mode"], "ask" if shipped[control]["mode"] == "ask" else "auto")
-        self.assertEqual(controls["CloudWatch.1"]["parameters"], {"email": cis.EMAIL})
+        for control in ("CloudWatch.1", "prowler-cloudwatch_log_metric_filter_aws_organizations_changes"):
+            self.assertEqual(controls[control]["parameters"], {"email": cis.EMAIL})
         self.assertNotIn("parameters", controls["CloudWatch.16"])
 
 
@@ -142,6 +143,8 @@ class Counting(unittest.TestCase):
                 self.assertEqual(len(found), len(expected), found)
                 for part, sentence in zip(expected, found):
                     self.assertIn(part, sentence)
+        self.assertEqual(cis_report.faults({"5.0": good, "7.0": good[2:]}), [])
+        self.assertIn("less than 90%", cis_report.faults({"5.0": good, "7.0": good[12:]})[0])
         # The shares are of two versions, the reasons of all.
         both = {"5.0": good, "7.0": good}
         self.assertEqual(cis_report.faults({**both, "3.0": [row(FAIL, FAIL, explanation=explained)]}), [])

@@ -613,6 +613,18 @@ class EveryResource(Case):
             self.member.client("iam").delete_role_policy(RoleName=self.name, PolicyName="own")
             self.member.client("iam").delete_role(RoleName=self.name)
 
+    def test_a_bus_that_is_described_is_a_bus(self):
+        self.member.client("events").create_event_bus(Name="described")
+        for name, allowed in (("described", True), ("another", False)):
+            own = allow("events:DescribeEventBus", f"arn:aws:events:{REGION}:{OTHER_ACCOUNT}:event-bus/{name}")
+            describe = self.session(own).client("events").describe_event_bus
+            if allowed:
+                self.assertEqual(describe(Name="described")["Name"], "described")
+            else:
+                self.denied(describe, Name="described")
+            self.member.client("iam").delete_role_policy(RoleName=self.name, PolicyName="own")
+            self.member.client("iam").delete_role(RoleName=self.name)
+
     def test_a_provisioned_product_is_of_the_account(self):
         own = allow("servicecatalog:DescribeRecord", Condition={
             "StringEquals": {"servicecatalog:accountLevel": "self"}})

@@ -57,6 +57,22 @@ class Buses(unittest.TestCase):
         self.assertEqual(json.loads(events.describe_event_bus(Name="whole")["Policy"]), whole)
 
 
+class Apis(unittest.TestCase):
+    """Stages of an HTTP API."""
+
+    def test_the_end_of_access_logs_leaves_the_stage(self):
+        apis = cloud.client("apigatewayv2")
+        api = apis.create_api(Name="logs", ProtocolType="HTTP")["ApiId"]
+        stage = {"ApiId": api, "StageName": "$default"}
+        logs = {"DestinationArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:apis", "Format": "$context.requestId"}
+        apis.create_stage(**stage, AccessLogSettings=logs)
+        self.assertEqual(apis.get_stage(**stage)["AccessLogSettings"], logs)
+        apis.delete_access_log_settings(**stage)
+        self.assertNotIn("AccessLogSettings", apis.get_stage(**stage))
+        with self.assertRaisesRegex(ClientError, "NotFoundException"):
+            apis.delete_access_log_settings(**{**stage, "StageName": "other"})
+
+
 class Secrets(unittest.TestCase):
     """Secrets of a stack."""
 

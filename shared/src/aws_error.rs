@@ -13,6 +13,8 @@ pub enum Service {
     AccessAnalyzer,
     /// AWS Account Management.
     Account,
+    /// Amazon API Gateway.
+    ApiGateway,
     /// AWS Control Tower.
     ControlTower,
     /// AWS CloudFormation.
@@ -43,6 +45,8 @@ pub enum Service {
     Kms,
     /// AWS Lambda.
     Lambda,
+    /// Elastic Load Balancing.
+    LoadBalancing,
     /// AWS Organizations.
     Organizations,
     /// Amazon RDS.
@@ -207,6 +211,8 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     ),
     (Service::Lambda, "ResourceConflictException", Conflict),
     (Service::Lambda, "PreconditionFailedException", Conflict),
+    (Service::ApiGateway, "NotFoundException", NotFound),
+    (Service::LoadBalancing, "LoadBalancerNotFound", NotFound),
     (Service::Ssm, "ParameterNotFound", NotFound),
     // EC2: each kind of resource has codes of its own, and none is an exception in the model.
     (Service::Ec2, "InvalidGroup.NotFound", NotFound),
@@ -293,6 +299,12 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
 /// parameter, and also Control Tower's "not now". Words are compared in lower case, the first row that fits counts.
 /// They are looked at for [`Refused`], [`NotFound`] and [`SetUp`], and for reasons that an operation failed for.
 const WORDS_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
+    // A role that was just created is not seen everywhere yet; the code says nothing.
+    (
+        Service::ApiGateway,
+        "does not have required permissions",
+        Conflict,
+    ),
     // AWS Control Tower does one thing at a time, and says so under several codes.
     (Service::ServiceCatalog, "in progress", Conflict),
     (Service::ServiceCatalog, "another execution", Conflict),

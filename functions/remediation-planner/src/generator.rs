@@ -4,7 +4,7 @@
 //! `GeneratorId` and in `ProductFields`. Prowler's findings name its check. Other products are not understood: what they
 //! call a control can be anything.
 
-use orgkeeper_shared::remediation::control::{self, Control, Form};
+use orgkeeper_shared::remediation::control::{self, Control, Form, PROWLER_CHECK};
 
 use crate::finding::Finding;
 
@@ -12,8 +12,6 @@ use crate::finding::Finding;
 const SECURITY_HUB: &str = "aws/securityhub";
 /// Prowler's findings, likewise.
 const PROWLER: &str = "prowler/prowler";
-/// How Prowler begins a `GeneratorId`.
-const PROWLER_CHECK: &str = "prowler-";
 
 /// Standards whose ids are those of the controls.
 const SAME_IDS: &[&str] = &[
@@ -323,6 +321,11 @@ mod tests {
                 "prowler/prowler",
                 "prowler-config_recorder_using_aws_service_role",
                 Some("Config.1"),
+            ),
+            (
+                "prowler/prowler",
+                "prowler-eventbridge_bus_exposed",
+                Some("prowler-eventbridge_bus_exposed"),
             ),
             (
                 "prowler/prowler",

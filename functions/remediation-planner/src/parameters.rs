@@ -31,7 +31,9 @@ const METRIC_FILTERS: &[&str] = &[
     "CloudWatch.12",
     "CloudWatch.13",
     "CloudWatch.14",
+    ORGANIZATION_CHANGES,
 ];
+const ORGANIZATION_CHANGES: &str = "prowler-cloudwatch_log_metric_filter_aws_organizations_changes";
 
 /// Every parameter with its controls.
 ///
@@ -53,7 +55,7 @@ const PARAMETERS: &[(&str, Owner, &[&str])] = &[
         &["Config.1"],
     ),
     ("kms_key", Action, &["CloudTrail.2", "SNS.1"]),
-    ("log_bucket", Action, &["CloudTrail.7", "S3.9"]),
+    ("log_bucket", Action, &["CloudTrail.7", "ELB.5", "S3.9"]),
     ("maxAccessKeyAge", SecurityHub, &["IAM.3"]),
     ("maxCredentialUsageAge", SecurityHub, &["IAM.8", "IAM.22"]),
     ("MaxPasswordAge", SecurityHub, &["IAM.7", "IAM.17"]),
@@ -181,7 +183,7 @@ mod tests {
         }
         for (name, _, controls) in PARAMETERS {
             let expected: Vec<&str> = match *controls {
-                METRIC_FILTERS => vec!["CloudWatch.1 to .14"],
+                METRIC_FILTERS => vec!["CloudWatch.1 to .14", ORGANIZATION_CHANGES],
                 controls => controls.to_vec(),
             };
             assert_eq!(documented.get(name), Some(&expected), "{name}");

@@ -1,4 +1,5 @@
-//! The metric filters that the CIS AWS Foundations Benchmark asks for, as Security Hub compares them: to the letter.
+//! The metric filters that the CIS AWS Foundations Benchmark asks for, as Security Hub compares them: to the letter. The one
+//! for AWS Organizations has no control there; Prowler looks for its calls.
 
 /// What one control asks for.
 #[derive(Debug)]
@@ -247,6 +248,36 @@ pub const FILTERS: &[CisFilter] = &[
                 "DetachClassicLinkVpc",
                 "DisableVpcClassicLink",
                 "EnableVpcClassicLink",
+            ],
+        )],
+    ),
+    filter(
+        "prowler-cloudwatch_log_metric_filter_aws_organizations_changes",
+        "organization-changes",
+        &[Calls(
+            Some("organizations"),
+            &[
+                "AcceptHandshake",
+                "AttachPolicy",
+                "CancelHandshake",
+                "CreateAccount",
+                "CreateOrganization",
+                "CreateOrganizationalUnit",
+                "CreatePolicy",
+                "DeclineHandshake",
+                "DeleteOrganization",
+                "DeleteOrganizationalUnit",
+                "DeletePolicy",
+                "DetachPolicy",
+                "DisablePolicyType",
+                "EnableAllFeatures",
+                "EnablePolicyType",
+                "InviteAccountToOrganization",
+                "LeaveOrganization",
+                "MoveAccount",
+                "RemoveAccountFromOrganization",
+                "UpdateOrganizationalUnit",
+                "UpdatePolicy",
             ],
         )],
     ),

@@ -1,6 +1,7 @@
-//! The policy of the role in member accounts (`infra/member-account.yaml`): the permissions of all actions, on every
-//! resource that an order can name. A session has the part of it that its own order needs. What can grant any right is in
-//! a policy of its own, which an account has only if it opts in.
+//! The policies of the role in member accounts (`infra/member-account.yaml`): the permissions of all actions, on every
+//! resource that an order can name. A session has the part of them that its own order needs. They are several, since IAM
+//! limits the length of each; and what can grant any right is in a policy of its own, which an account has only if it opts
+//! in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +20,43 @@ type Conditions = BTreeMap<&'static str, String>;
 /// Actions whose permissions can give anybody any right.
 const OPT_IN: &[&str] = &["iam-user-policies"];
 
-/// The policy in an account.
-#[must_use]
-pub fn member_policy(partition: &str, account: &str) -> Value {
-    policy(declared(false), partition, account)
+/// The services, by the beginning of their actions, that applications are made of: their permissions are in a policy of
+/// their own.
+const OF_APPLICATIONS: &[&str] = &[
+    "apigateway",
+    "dynamodb",
+    "ecr",
+    "elasticloadbalancing",
+    "events",
+    "lambda",
+    "rds",
+    "secretsmanager",
+    "sns",
+    "sqs",
+];
+
+fn is_of_applications(permission: &Permission) -> bool {
+    let (service, _) = permission.action.split_once(':').unwrap_or_default();
+    OF_APPLICATIONS.contains(&service)
 }
 
-/// The policy in an account that has opted in (the template's parameter `UserPolicies`), besides the other one.
+/// The policy in an account, without [the one for applications](application_policy).
+#[must_use]
+pub fn member_policy(partition: &str, account: &str) -> Value {
+    let mut declared = declared(false);
+    declared.retain(|(permission, _)| !is_of_applications(permission));
+    policy(declared, partition, account)
+}
+
+/// The policy in an account for what applications are made of.
+#[must_use]
+pub fn application_policy(partition: &str, account: &str) -> Value {
+    let mut declared = declared(false);
+    declared.retain(|(permission, _)| is_of_applications(permission));
+    policy(declared, partition, account)
+}
+
+/// The policy in an account that has opted in (the template's parameter `UserPolicies`), besides the others.
 #[must_use]
 pub fn opt_in_policy(partition: &str, account: &str) -> Value {
     policy(declared(true), partition, account)
@@ -217,11 +248,21 @@ mod tests {
         let policies = role["Properties"]["Policies"].as_array().unwrap();
         assert_eq!(policies.len(), 1);
         assert!(role["Properties"]["ManagedPolicyArns"].is_null());
+        let of_applications = template.resource("RemediationOfApplications").unwrap();
+        assert!(of_applications["Condition"].is_null());
+        assert_eq!(
+            of_applications["Properties"]["Roles"][0]["Ref"],
+            "Remediation"
+        );
         let opted_in = template.resource("RemediationOfUserPolicies").unwrap();
         assert_eq!(opted_in["Condition"], "WithUserPolicies");
         let mut wrong = String::new();
         for (found, expected) in [
             (&policies[0], member_policy(PARTITION, ACCOUNT)),
+            (
+                &of_applications["Properties"],
+                application_policy(PARTITION, ACCOUNT),
+            ),
             (&opted_in["Properties"], opt_in_policy(PARTITION, ACCOUNT)),
         ] {
             let mut policy = plain(&found["PolicyDocument"]);
@@ -245,6 +286,7 @@ mod tests {
     fn the_policy_is_short_enough() {
         for (policy, most) in [
             (member_policy("aws-us-gov", "111122223333"), 10_240),
+            (application_policy("aws-us-gov", "111122223333"), 6_144),
             (opt_in_policy("aws-us-gov", "111122223333"), 6_144),
         ] {
             let length = policy.to_string().len();
@@ -278,6 +320,8 @@ mod tests {
         "config:StartConfigurationRecorder",
         "ec2:DisableEbsEncryptionByDefault",
         "ec2:EnableEbsEncryptionByDefault",
+        "events:PutPermission",
+        "events:RemovePermission",
         "guardduty:CreateDetector",
         "iam:DeleteAccountPasswordPolicy",
         "iam:UpdateAccountPasswordPolicy",

@@ -183,9 +183,12 @@ const CODES: &[(&[&str], Remedy)] = &[
         ),
     ),
     (
-        &["InvalidTargetBucketForLogging"],
+        &[
+            "InvalidTargetBucketForLogging",
+            "InvalidConfigurationRequest",
+        ],
         remedy(
-            "the bucket for logs does not exist in this Region, or does not let S3 write",
+            "the bucket for logs does not exist in this Region, or does not let AWS write",
             "create it, or name another one by the parameter log_bucket",
         ),
     ),

@@ -49,7 +49,8 @@ pub enum Schedule {
 /// One control that has a fix.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
-    /// Its id, as `Compliance.SecurityControlId` has it (in any case).
+    /// Its id, as `Compliance.SecurityControlId` has it (in any case). What Security Hub has no control for, and Prowler
+    /// checks, has the `GeneratorId` of Prowler's findings: `prowler-eventbridge_bus_exposed`.
     pub id: &'static str,
     /// The remediator's action for it.
     pub action: &'static str,
@@ -61,7 +62,7 @@ pub struct Control {
     pub also: Option<Form>,
     /// What the shipped playbook does.
     pub shipped: Shipped,
-    /// When a fix is seen.
+    /// When a fix is seen. Prowler looks whenever somebody runs it.
     pub schedule: Schedule,
     /// Prowler's checks (`GeneratorId` without `prowler-`) whose findings mean the same.
     pub prowler: &'static [&'static str],
@@ -107,6 +108,9 @@ impl Control {
 /// A fix is seen by the next periodic check: for so long, in hours, a repeated finding is no new one.
 pub const PERIODIC_HOURS: i64 = 24;
 
+/// How Prowler begins a `GeneratorId`; a check's name follows.
+pub const PROWLER_CHECK: &str = "prowler-";
+
 /// The control with this id, in any case.
 #[must_use]
 pub fn control(id: &str) -> Option<&'static Control> {
@@ -150,6 +154,12 @@ const REPOSITORY: Form = arn("ecr", &["repository/"]);
 const TOPIC: Form = arn("sns", &[""]);
 const QUEUE: Form = arn("sqs", &[""]);
 const DOCUMENT: Form = arn("ssm", &["document/"]);
+const SECRET: Form = arn("secretsmanager", &["secret:"]);
+const LOAD_BALANCER: Form = arn("elasticloadbalancing", &["loadbalancer/app/"]);
+const REST_API: Form = arn("apigateway", &["/restapis/"]);
+/// Security Hub names a stage of an API, Prowler the API, without the first slash.
+const API: Form = arn("apigateway", &["/apis/", "apis/"]);
+const EVENT_BUS: Form = arn("events", &["event-bus/"]);
 
 use Form::Account;
 use Schedule::{OnChange, Periodic};
@@ -263,6 +273,9 @@ pub const CONTROLS: &[Control] = &[
     row("RDS.8", "rds-instance", Regional, DB_INSTANCE, Auto, OnChange, &["rds_instance_deletion_protection"]),
     row("RDS.13", "rds-instance", Regional, DB_INSTANCE, Auto, OnChange, &["rds_instance_minor_version_upgrade_enabled"]),
     row("RDS.16", "rds-cluster", Regional, DB_CLUSTER, Auto, OnChange, &["rds_cluster_copy_tags_to_snapshots"]),
+    row("APIGateway.1", "rest-api-logs", Regional, REST_API, Auto, OnChange, &["apigateway_restapi_logging_enabled"]),
+    row("APIGateway.9", "api-access-logs", Regional, API, Auto, OnChange, &["apigatewayv2_api_access_logging_enabled"]),
+    row("ELB.5", "load-balancer-logs", Regional, LOAD_BALANCER, Auto, OnChange, &["elbv2_logging_enabled"]),
     row("DynamoDB.2", "dynamodb-recovery", Regional, TABLE, Auto, OnChange, &["dynamodb_tables_pitr_enabled"]),
     row("DynamoDB.6", "dynamodb-deletion-protection", Regional, TABLE, Auto, OnChange, &["dynamodb_table_deletion_protection_enabled"]),
     row("ECR.1", "ecr-scan-on-push", Regional, REPOSITORY, Auto, OnChange, &["ecr_repositories_scan_images_on_push_enabled"]),
@@ -272,6 +285,10 @@ pub const CONTROLS: &[Control] = &[
     row("SQS.3", "sqs-policy", Regional, QUEUE, Auto, OnChange, &["sqs_queues_not_publicly_accessible"]),
     row("SSM.4", "ssm-document-private", Regional, DOCUMENT, Auto, OnChange, &["ssm_documents_set_as_public"]),
     row("SSM.7", "ssm-document-sharing", Regional, Account, Auto, Periodic, &[]),
+    // Security Hub has no control for these.
+    row("prowler-cloudwatch_log_metric_filter_aws_organizations_changes", "cloudwatch-metric-filter", Global, Account, Auto, Periodic, &["cloudwatch_log_metric_filter_aws_organizations_changes"]),
+    row("prowler-eventbridge_bus_exposed", "event-bus-policy", Regional, EVENT_BUS, Auto, Periodic, &["eventbridge_bus_exposed"]),
+    row("prowler-secretsmanager_not_publicly_accessible", "secret-policy", Regional, SECRET, Auto, Periodic, &["secretsmanager_not_publicly_accessible"]),
 ];
 
 #[cfg(test)]
@@ -319,6 +336,21 @@ mod tests {
                 "{action}"
             );
         }
+    }
+
+    #[test]
+    fn what_security_hub_does_not_have_is_named_as_its_one_check() {
+        let of_prowler = CONTROLS
+            .iter()
+            .filter_map(|it| Some((it, it.id.strip_prefix(PROWLER_CHECK)?)));
+        let mut count = 0;
+        for (control, check) in of_prowler {
+            assert_eq!(control.prowler, [check]);
+            let found: Vec<_> = of_prowler_check(check).map(|it| it.id).collect();
+            assert_eq!(found, [control.id]);
+            count += 1;
+        }
+        assert!(count > 0);
     }
 
     #[test]

@@ -65,8 +65,18 @@ impl Target {
         if !is_region(region) {
             return Err(Mismatch::Region);
         }
+        let is_api = matches!(
+            control.form,
+            Form::Arn {
+                service: "apigateway",
+                ..
+            }
+        );
+        // A stage of an API can have the name `$default`; without a brace it stands for nothing else.
         let allowed = |character: char| {
-            character.is_ascii_alphanumeric() || ARN_CHARACTERS.contains(character)
+            character.is_ascii_alphanumeric()
+                || ARN_CHARACTERS.contains(character)
+                || (character == '$' && is_api)
         };
         // The ARN of a log group, as some of its calls give it.
         let resource = match control.form {
@@ -197,6 +207,7 @@ fn of_form(form: Form, account: &AccountId, region: &str, resource: &str) -> Res
     let (has_account, has_region) = match service {
         "s3" => return Ok(()),
         "iam" => (true, false),
+        "apigateway" => (false, true),
         _ => (true, true),
     };
     if of_account.is_empty() == has_account || of_region.is_empty() == has_region {
@@ -321,6 +332,24 @@ mod tests {
                 "S3.9",
                 "eu-west-1",
                 "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all",
+                Some(Mismatch::Kind),
+            ),
+            (
+                "APIGateway.9",
+                "eu-west-1",
+                "arn:aws:apigateway:eu-west-1::/apis/abc/stages/$default",
+                None,
+            ),
+            (
+                "APIGateway.9",
+                "eu-west-1",
+                "arn:aws:apigateway:eu-west-1::/apis/${aws:username}",
+                Some(Mismatch::Characters),
+            ),
+            (
+                "APIGateway.1",
+                "eu-west-1",
+                "arn:aws:apigateway:eu-west-1:111122223333:/restapis/abc/stages/prod",
                 Some(Mismatch::Kind),
             ),
             ("EC2.2", "eu-west-1/../", "sg-1", Some(Mismatch::Region)),

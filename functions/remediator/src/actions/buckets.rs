@@ -101,6 +101,14 @@ pub(super) struct OwnBucket {
     pub(super) region: String,
 }
 
+/// Our bucket for access logs in a Region: logs can only be written to a bucket of the same Region.
+pub(super) fn access_log_bucket(target: &Target, region: &str) -> OwnBucket {
+    OwnBucket {
+        name: format!("orgkeeper-access-logs-{}-{region}", target.account),
+        region: region.to_owned(),
+    }
+}
+
 impl OwnBucket {
     /// Adds those statements to the bucket's policy that are not there by their Sids. Where the bucket exists, that is
     /// one call; else it is created.

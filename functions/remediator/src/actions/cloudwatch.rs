@@ -1,4 +1,4 @@
-//! CloudWatch.1 to CloudWatch.14: a metric filter, an alarm and a topic with a subscriber for what CIS wants to be
+//! CloudWatch.1 to CloudWatch.14, and Prowler's check of AWS Organizations: a metric filter, an alarm and a topic with a subscriber for what CIS wants to be
 //! alarmed about.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -46,7 +46,7 @@ undo: [
 pub(super) const TOPIC: &str = "orgkeeper-cis";
 const NAMESPACE: &str = "orgkeeper/cis";
 
-/// CloudWatch.1 to CloudWatch.14.
+/// CloudWatch.1 to CloudWatch.14, and Prowler's check of AWS Organizations.
 ///
 /// A fix is eight calls once the topic has a subscriber: the role; trails, filters and subscribers; filter and alarm;
 /// both again. The second pattern of CloudWatch.13 is one more, and so are topic, subscription, and reading it.

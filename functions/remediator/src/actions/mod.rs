@@ -4,6 +4,7 @@ use crate::{action_row::Row, permission::Permission, who_changed::READS};
 
 mod access_analyzer;
 mod account_contact;
+mod api_logs;
 mod attributes;
 mod buckets;
 mod cloudtrail;
@@ -20,6 +21,7 @@ mod iam_certificates;
 mod iam_cloudshell;
 mod iam_credentials;
 mod iam_user_policies;
+mod load_balancer_logs;
 mod logs;
 mod network;
 mod rds;
@@ -38,6 +40,7 @@ pub(crate) mod testing;
 pub const ACTIONS: &[&[Row]] = &[
     access_analyzer::ROWS,
     account_contact::ROWS,
+    api_logs::ROWS,
     cloudtrail::ROWS,
     cloudwatch::ROWS,
     config::ROWS,
@@ -52,6 +55,7 @@ pub const ACTIONS: &[&[Row]] = &[
     iam_cloudshell::ROWS,
     iam_credentials::ROWS,
     iam_user_policies::ROWS,
+    load_balancer_logs::ROWS,
     logs::ROWS,
     network::ROWS,
     rds::ROWS,

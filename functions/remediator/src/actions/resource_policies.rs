@@ -1,4 +1,5 @@
-//! Lambda.1, SNS.4, SQS.3, KMS.5: takes from the policy of a resource what it allows to everybody.
+//! Lambda.1, SNS.4, SQS.3, KMS.5, and Prowler's checks of secrets and event buses: takes from the policy of a resource what
+//! it allows to everybody.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use orgkeeper_shared::{
@@ -37,6 +38,18 @@ pub(super) const ROWS: &[Row] = &[
         reads: ["kms:GetKeyPolicy" on "{resource}"],
         writes: ["kms:PutKeyPolicy" on "{resource}"],
         undo: ["kms:PutKeyPolicy" on "{resource}"]),
+    row!("secret-policy", SecretPolicy,
+        reads: ["secretsmanager:GetResourcePolicy" on "{resource}"],
+        writes: [
+            "secretsmanager:PutResourcePolicy" on "{resource}",
+            "secretsmanager:DeleteResourcePolicy" on "{resource}",
+        ],
+        undo: ["secretsmanager:PutResourcePolicy" on "{resource}"]),
+    // IAM knows no resource for the calls that change a bus's policy.
+    row!("event-bus-policy", BusPolicy,
+        reads: ["events:DescribeEventBus" on "{resource}"],
+        writes: ["events:PutPermission" on "*", "events:RemovePermission" on "*"],
+        undo: ["events:PutPermission" on "*"]),
 ];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -435,6 +448,112 @@ fn administers(statement: &Statement, target: &Target) -> bool {
         })
 }
 
+/// Prowler's secretsmanager_not_publicly_accessible.
+struct SecretPolicy;
+
+impl Action for SecretPolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let answer = member_client!(aws_sdk_secretsmanager, member)
+            .get_resource_policy()
+            .secret_id(&member.target.resource)
+            .send()
+            .await
+            .map_err(failed(Service::SecretsManager, "GetResourcePolicy"))?;
+        Ok(PolicyState::new(answer.resource_policy))
+    }
+
+    fn plan(&self, state: &PolicyState, _order: &Order) -> Plan<PolicyState> {
+        plan(state, None)
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        _before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        let client = member_client!(aws_sdk_secretsmanager, member);
+        let secret = &member.target.resource;
+        match &after.policy {
+            Some(policy) => {
+                client
+                    .put_resource_policy()
+                    .secret_id(secret)
+                    .resource_policy(policy.as_str())
+                    .send()
+                    .await
+                    .map_err(failed(Service::SecretsManager, "PutResourcePolicy"))?;
+            }
+            None => {
+                client
+                    .delete_resource_policy()
+                    .secret_id(secret)
+                    .send()
+                    .await
+                    .map_err(failed(Service::SecretsManager, "DeleteResourcePolicy"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prowler's eventbridge_bus_exposed.
+struct BusPolicy;
+
+impl Action for BusPolicy {
+    type State = PolicyState;
+
+    async fn read(&self, member: &Member, _order: &Order) -> Result<PolicyState, CallFailed> {
+        let answer = member_client!(aws_sdk_eventbridge, member)
+            .describe_event_bus()
+            .name(member.target.name())
+            .send()
+            .await
+            .map_err(failed(Service::EventBridge, "DescribeEventBus"))?;
+        Ok(PolicyState::new(answer.policy))
+    }
+
+    fn plan(&self, state: &PolicyState, _order: &Order) -> Plan<PolicyState> {
+        plan(state, None)
+    }
+
+    async fn apply(
+        &self,
+        member: &Member,
+        _order: &Order,
+        _before: &PolicyState,
+        after: &PolicyState,
+    ) -> Result<(), CallFailed> {
+        let client = member_client!(aws_sdk_eventbridge, member);
+        let bus = member.target.name();
+        match &after.policy {
+            // A whole policy replaces the one that is there.
+            Some(policy) => {
+                client
+                    .put_permission()
+                    .event_bus_name(bus)
+                    .policy(policy.as_str())
+                    .send()
+                    .await
+                    .map_err(failed(Service::EventBridge, "PutPermission"))?;
+            }
+            None => {
+                client
+                    .remove_permission()
+                    .event_bus_name(bus)
+                    .remove_all_permissions(true)
+                    .send()
+                    .await
+                    .map_err(failed(Service::EventBridge, "RemovePermission"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use orgkeeper_shared::remediation::report::Outcome;
@@ -504,12 +623,14 @@ mod tests {
 
     #[test]
     fn an_empty_policy_is_removed_and_a_topic_keeps_its_owner() {
-        let queue = order("arn:aws:sqs:eu-west-1:111122223333:q");
         let before = state(&[&public("all")]);
-        assert_eq!(
-            QueuePolicy.plan(&before, &queue),
-            Plan::Change(PolicyState { policy: None })
-        );
+        let nothing = Plan::Change(PolicyState { policy: None });
+        let queue = order("arn:aws:sqs:eu-west-1:111122223333:q");
+        assert_eq!(QueuePolicy.plan(&before, &queue), nothing);
+        let secret = order("arn:aws:secretsmanager:eu-west-1:111122223333:secret:s-AbCdEf");
+        assert_eq!(SecretPolicy.plan(&before, &secret), nothing);
+        let bus = order("arn:aws:events:eu-west-1:111122223333:event-bus/b");
+        assert_eq!(BusPolicy.plan(&before, &bus), nothing);
         let topic = order("arn:aws:sns:eu-west-1:111122223333:t");
         let Plan::Change(after) = TopicPolicy.plan(&before, &topic) else {
             panic!("nothing is changed");
@@ -532,6 +653,60 @@ mod tests {
             assert!(matches!(planned, Plan::Blocked(reason) if reason.contains("administer")));
         }
         assert_eq!(KeyPolicy.plan(&state(&[&users]), &order), Plan::Compliant);
+    }
+
+    /// The operations that make a state of a public policy, with what they are asked to write.
+    async fn applied(
+        action: &impl Action<State = PolicyState>,
+        resource: &str,
+        after: &PolicyState,
+    ) -> Vec<(String, Value)> {
+        let wire = Wire::start(|_| Answer::ok(json!({}))).await.unwrap();
+        let order = order(resource);
+        let member = Member::for_test(wire.sdk_config().await, order.target.clone());
+        let before = state(&[&public("all")]);
+        action.apply(&member, &order, &before, after).await.unwrap();
+        let calls = wire.calls();
+        let calls = calls
+            .into_iter()
+            .map(|call| (call.operation.clone(), call.body.clone()));
+        calls.collect()
+    }
+
+    #[tokio::test]
+    async fn a_secret_and_a_bus_get_the_whole_policy_or_none() {
+        let left = state(&[&of_account("own", "*")]);
+        let none = PolicyState { policy: None };
+        let secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s-AbCdEf";
+        let bus = "arn:aws:events:eu-west-1:111122223333:event-bus/team/b";
+        assert_eq!(
+            applied(&SecretPolicy, secret, &left).await,
+            [(
+                "PutResourcePolicy".to_owned(),
+                json!({ "SecretId": secret, "ResourcePolicy": left.text() })
+            )]
+        );
+        assert_eq!(
+            applied(&SecretPolicy, secret, &none).await,
+            [(
+                "DeleteResourcePolicy".to_owned(),
+                json!({ "SecretId": secret })
+            )]
+        );
+        assert_eq!(
+            applied(&BusPolicy, bus, &left).await,
+            [(
+                "PutPermission".to_owned(),
+                json!({ "EventBusName": "team/b", "Policy": left.text() })
+            )]
+        );
+        assert_eq!(
+            applied(&BusPolicy, bus, &none).await,
+            [(
+                "RemovePermission".to_owned(),
+                json!({ "EventBusName": "team/b", "RemoveAllPermissions": true })
+            )]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::buckets::{OwnBucket, arn_of, at_bucket, policy, require_tls};
+use super::buckets::{OwnBucket, access_log_bucket, arn_of, at_bucket, policy, require_tls};
 use crate::{
     action::{Action, Plan},
     action_row::Row,
@@ -393,7 +393,8 @@ struct LoggingState {
     log_bucket: Option<OwnBucket>,
 }
 
-const LOG_BUCKET: &str = "log_bucket";
+/// The parameter that names another bucket for access logs.
+pub(super) const LOG_BUCKET: &str = "log_bucket";
 
 impl Action for AccessLogging {
     type State = LoggingState;
@@ -413,14 +414,11 @@ impl Action for AccessLogging {
             .logging_enabled
             .map(|logging| (logging.target_bucket, logging.target_prefix))
             .unzip();
-        let ours = format!("orgkeeper-access-logs-{}-{region}", target.account);
+        let ours = access_log_bucket(target, &region);
         let needed = target_bucket.is_none()
             && parameters::text(order, LOG_BUCKET).is_none()
-            && ours != target.name();
-        let log_bucket = needed.then(|| OwnBucket {
-            name: ours,
-            region: region.clone(),
-        });
+            && ours.name != target.name();
+        let log_bucket = needed.then_some(ours);
         Ok(LoggingState {
             target_bucket,
             target_prefix,

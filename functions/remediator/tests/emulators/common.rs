@@ -23,7 +23,7 @@ use remediator::{
     actions::{self, trail_bucket::is_of_a_trail},
     handler::Remediator,
     member::ROLE,
-    member_policy::{member_policy, opt_in_policy},
+    member_policy::{application_policy, member_policy, opt_in_policy},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -62,6 +62,9 @@ impl Place {
 
     /// The ARN of a resource here.
     pub(crate) fn arn(&self, service: &str, path: &str) -> String {
+        if service == "apigateway" {
+            return format!("arn:aws:apigateway:{}::{path}", self.region);
+        }
         format!("arn:aws:{service}:{}:{}:{path}", self.region, self.account)
     }
 
@@ -243,6 +246,8 @@ async fn create_member_role(member: &Place, trusted: &str) -> Result<()> {
         .await?;
     let account = member.account.as_str();
     put_policy(&iam, ROLE, "Actions", &member_policy("aws", account)).await?;
+    let of_applications = application_policy("aws", account);
+    put_policy(&iam, ROLE, "Applications", &of_applications).await?;
     put_policy(&iam, ROLE, "UserPolicies", &opt_in_policy("aws", account)).await
 }
 

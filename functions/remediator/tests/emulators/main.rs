@@ -1,6 +1,7 @@
 //! Every fix against the emulators of the local cloud: a violation is made in a member account by an ordinary client,
 //! and fixed by the remediator with the credentials of its own role.
 
+mod access_logs;
 mod common;
 mod dynamodb;
 mod ec2_settings;

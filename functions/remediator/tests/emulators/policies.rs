@@ -1,4 +1,4 @@
-//! Policies of functions, topics, queues and keys that allow something to everybody.
+//! Policies of functions, topics, queues, keys, secrets and event buses that allow something to everybody.
 
 use anyhow::{Context as _, Result};
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
@@ -259,5 +259,109 @@ async fn a_key_is_not_public_and_stays_with_its_account() -> Result<()> {
         .run(&order(Task::Fix, "KMS.5", &stage.here, &only)?)
         .await?;
     assert_eq!(report.outcome, Outcome::Blocked, "{report:?}");
+    Ok(())
+}
+
+async fn secret(place: &Place, policy: &str) -> Result<String> {
+    let client = aws_sdk_secretsmanager::Client::new(&place.sdk);
+    let answer = client
+        .create_secret()
+        .name(unique("open"))
+        .secret_string("nothing")
+        .send()
+        .await?;
+    let secret = answer.arn.context("no secret")?;
+    client
+        .put_resource_policy()
+        .secret_id(&secret)
+        .resource_policy(policy)
+        .send()
+        .await?;
+    Ok(secret)
+}
+
+async fn secret_policy(place: &Place, resource: &str) -> Result<String> {
+    let answer = aws_sdk_secretsmanager::Client::new(&place.sdk)
+        .get_resource_policy()
+        .secret_id(resource)
+        .send()
+        .await?;
+    Ok(format!("{:?}", answer.resource_policy))
+}
+
+#[tokio::test]
+async fn a_secret_is_not_public() -> Result<()> {
+    const CONTROL: &str = "prowler-secretsmanager_not_publicly_accessible";
+    const ACTION: &str = "secretsmanager:GetSecretValue";
+    let stage = Stage::open().await?;
+    let open = async |place: &Place| secret(place, &policy(place, ACTION, "*")).await;
+    let report = Check::of(CONTROL).run(&stage, open, secret_policy).await?;
+    assert_eq!(sids(&report), ["Own", "Organization"]);
+    let public = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": "*", "Action": ACTION, "Resource": "*" },
+    ] })
+    .to_string();
+    let only = async |place: &Place| secret(place, &public).await;
+    let report = Check::of(CONTROL).run(&stage, only, secret_policy).await?;
+    assert_eq!(report.after, Some(json!({ "Policy": null })));
+    let gone = stage
+        .here
+        .arn("secretsmanager", "secret:orgkeeper-gone-AbCdEf");
+    let (report, _) = stage
+        .run(&order(Task::Fix, CONTROL, &stage.here, &gone)?)
+        .await?;
+    assert_eq!(report.outcome, Outcome::NotApplicable, "{report:?}");
+    Ok(())
+}
+
+async fn event_bus(place: &Place, only_public: bool) -> Result<String> {
+    let name = unique("open");
+    let client = aws_sdk_eventbridge::Client::new(&place.sdk);
+    client.create_event_bus().name(&name).send().await?;
+    let bus = place.arn("events", &format!("event-bus/{name}"));
+    let put = client.put_permission().event_bus_name(&name);
+    if only_public {
+        // As people open it: by one permission.
+        put.statement_id("everybody")
+            .action("events:PutEvents")
+            .principal("*")
+            .send()
+            .await?;
+    } else {
+        put.policy(policy(place, "events:PutEvents", &bus))
+            .send()
+            .await?;
+    }
+    Ok(bus)
+}
+
+async fn event_bus_policy(place: &Place, resource: &str) -> Result<String> {
+    let answer = aws_sdk_eventbridge::Client::new(&place.sdk)
+        .describe_event_bus()
+        .name(name_of(resource))
+        .send()
+        .await?;
+    Ok(format!("{:?}", answer.policy))
+}
+
+#[tokio::test]
+async fn an_event_bus_is_not_public() -> Result<()> {
+    const CONTROL: &str = "prowler-eventbridge_bus_exposed";
+    let stage = Stage::open().await?;
+    let mixed = async |place: &Place| event_bus(place, false).await;
+    let report = Check::of(CONTROL)
+        .run(&stage, mixed, event_bus_policy)
+        .await?;
+    assert_eq!(sids(&report), ["Own", "Organization"]);
+    let only = async |place: &Place| event_bus(place, true).await;
+    let report = Check::of(CONTROL)
+        .run(&stage, only, event_bus_policy)
+        .await?;
+    assert_eq!(report.after, Some(json!({ "Policy": null })));
+    let gone = stage.here.arn("events", "event-bus/orgkeeper-gone");
+    let (report, _) = stage
+        .run(&order(Task::Fix, CONTROL, &stage.here, &gone)?)
+        .await?;
+    assert_eq!(report.outcome, Outcome::NotApplicable, "{report:?}");
     Ok(())
 }
