@@ -185,7 +185,7 @@ const STATES: &[(&str, &str, &str)] = &[
     (
         "APIGateway.1",
         "apigateway:/restapis/abc/stages/prod",
-        r#"{"LoggingLevels":{"pets/GET":"OFF"}}"#,
+        r#"{"LoggingLevels":{"*":"OFF"}}"#,
     ),
     (
         "APIGateway.9",
