@@ -44,8 +44,13 @@ fn probes(place: &Place, name: &str) -> Result<Vec<Probe>> {
 }
 
 fn resource(control: &Control, place: &Place, name: &str) -> String {
+    // A stage is named within its API.
+    let name = match control.action {
+        "rest-api-logs" => format!("{name}/stages/prod"),
+        _ => name.to_owned(),
+    };
     let form = control.form;
-    let mut resources = form.resources("aws", place.region, place.account.as_str(), name);
+    let mut resources = form.resources("aws", place.region, place.account.as_str(), &name);
     resources.remove(0)
 }
 
