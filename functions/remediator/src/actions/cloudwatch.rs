@@ -1,5 +1,5 @@
-//! CloudWatch.1 to CloudWatch.14, and Prowler's check of AWS Organizations: a metric filter, an alarm and a topic with a subscriber for what CIS wants to be
-//! alarmed about.
+//! CloudWatch.1 to CloudWatch.14, and Prowler's check of AWS Organizations: a metric filter, an alarm and a topic with a
+//! subscriber for what CIS wants to be alarmed about.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
