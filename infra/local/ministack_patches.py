@@ -1332,6 +1332,7 @@ PATCHES = (
         "condition-keys",
         ministack_iam.know_condition_keys,
         replaces=("core.iam_actions.request_tag_context(service, iam_action, body, params)",),
+        uses=("services.iam._roles", "services.iam._users"),
     ),
     Patch(
         "organization",
