@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT / "tests" / "guardrails"))
 
 import evaluator  # noqa: E402
 import model  # noqa: E402
-import people  # noqa: E402
 from model import PARAMETERS, source  # noqa: E402
 
 # Roles of AWS itself, or of the parameters: no template of ours has them.
@@ -160,34 +159,6 @@ class Evaluation(unittest.TestCase):
     def test_an_operator_that_is_not_known_is_an_error(self):
         with self.assertRaises(KeyError):
             evaluator.holds("NumericGreaterThan", "1", ["2"])
-
-
-class People(unittest.TestCase):
-    """The roles of infra/member-account.yaml that people.py asks for."""
-
-    def test_each_answer_is_given_for_each_role(self):
-        seen = {}
-        for one in people.cases():
-            seen.setdefault(one["role"], set()).add(one["answer"])
-        self.assertEqual(seen, {role: {"allowed", "denied"} for role in (*people.TRUSTED, *people.PEOPLE)})
-
-    def test_the_template_is_read_as_cloudformation_reads_it(self):
-        here, elsewhere = people.Template(), people.Template(PeopleAccountId="444455556666")
-        for template, account in ((here, people.HERE), (elsewhere, "444455556666")):
-            [statement] = template.resource("Operator")["AssumeRolePolicyDocument"]["Statement"]
-            self.assertEqual(statement["Principal"], {"AWS": f"arn:aws:iam::{account}:root"})
-        self.assertTrue(here.has("Administrators"))
-        self.assertFalse(elsewhere.has("Administrators"))
-        self.assertFalse(people.Template(ServiceAccountId="").has("RemediationOfApplications"))
-
-    def test_policies_are_short_enough(self):
-        template = people.Template()
-        for name, resource in template.resources.items():
-            text = json.dumps(template.resource(name).get("PolicyDocument", {}), separators=(",", ":"))
-            self.assertLessEqual(len(text), 6_144, name)
-            trust = json.dumps(template.resource(name).get("AssumeRolePolicyDocument", {}), separators=(",", ":"))
-            self.assertLessEqual(len(trust), 2_048, name)
-            self.assertIn("Condition", resource, "each has a switch")
 
 
 class Requests(unittest.TestCase):
