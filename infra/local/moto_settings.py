@@ -189,7 +189,7 @@ def keep_public_buckets_blocked():
     def unless_declared(change):
         def change_or_refuse(self):
             if declared(self) is not None:
-                raise S3ControlError("AccessDenied", "Access Denied: a policy of the organization sets this")
+                raise S3ControlError("AccessDenied", "Access Denied")
             return change(self)
 
         return change_or_refuse
