@@ -54,7 +54,6 @@ ACCEPTED = {
     ("UNKNOWN_ACTION", "sso-directory:SearchGroupsWithGroupName"): NOT_IN_THE_REFERENCE,
     ("RESOURCE_STAR", "s3:GetObject"): "the bucket of Account Factory's artifact is not documented; a condition keeps our own objects out",
     ("RESOURCE_MISMATCH", "dynamodb:ListStreams"): "the DynamoDB guide has it on the stream, in the policy for Lambda functions",
-    ("RESOURCE_MISMATCH", "ec2:CreateDefaultVpc"): "it has VPCs as resource type since parliament's data was made",
     ("RESOURCE_MISMATCH", "logs:DescribeLogGroups"): "it has log groups as resource type since parliament's data was made",
     ("RESOURCE_STAR", "config:DescribeConfigurationRecorderStatus"): RECORDER,
     ("INVALID_ARN", "Remediation"): "a policy that AWS manages has `aws` in place of an account",
