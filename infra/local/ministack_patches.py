@@ -1441,6 +1441,12 @@ PATCHES = (
         ),
     ),
     Patch(
+        "central-root-access",
+        ministack_root.switch_central_root_access,
+        replaces=(IAM_HANDLERS,),
+        uses=("services.iam._error(status, code, message, ns)",),
+    ),
+    Patch(
         "password-policy",
         ministack_users.reset_what_is_left_out,
         replaces=(IAM_HANDLERS,),

@@ -239,6 +239,33 @@ class Organization(Case):
         self.assertIn(f"AWSLogs/{organization}/", str(failed.exception))
 
 
+class CentralRootAccess(Case):
+    """Its switches, and what they are for."""
+
+    def test_the_management_account_switches_it(self):
+        iam, task = cloud.client("iam"), {"arn": "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"}
+        both = ["RootCredentialsManagement", "RootSessions"]
+        self.assertEqual(iam.list_organizations_features()["EnabledFeatures"], both)
+        assume = cloud.client("sts").assume_root
+        assume(TargetPrincipal=member, TaskPolicyArn=task)
+        self.assertEqual(iam.disable_organizations_root_sessions()["EnabledFeatures"], both[:1])
+        self.refuses("AccessDenied", assume, TargetPrincipal=member, TaskPolicyArn=task)
+        self.refuses("ServiceAccessNotEnabledException", iam.enable_organizations_root_sessions)
+        organizations.enable_aws_service_access(ServicePrincipal="iam.amazonaws.com")
+        self.assertEqual(iam.enable_organizations_root_sessions()["EnabledFeatures"], both)
+        self.assertEqual(iam.disable_organizations_root_credentials_management()["EnabledFeatures"], both[1:])
+        enabled = iam.enable_organizations_root_credentials_management()
+        self.assertEqual((enabled["OrganizationId"], enabled["EnabledFeatures"]), (organization, both))
+        of_member = cloud.client("iam", member)
+        self.refuses("CallerIsNotManagementAccountException", of_member.enable_organizations_root_sessions)
+        self.refuses("AccountNotManagementOrDelegatedAdministratorException", of_member.list_organizations_features)
+
+    def refuses(self, code, call, **given):
+        with self.assertRaises(ClientError) as refused:
+            call(**given)
+        self.assertEqual(refused.exception.response["Error"]["Code"], code)
+
+
 class Settings(Case):
     """EC2's settings of an account, as MiniStack passes them on."""
 
