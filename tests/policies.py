@@ -57,6 +57,7 @@ ACCEPTED = {
     ("RESOURCE_MISMATCH", "logs:DescribeLogGroups"): "it has log groups as resource type since parliament's data was made",
     ("RESOURCE_STAR", "config:DescribeConfigurationRecorderStatus"): RECORDER,
     ("INVALID_ARN", "Remediation"): "a policy that AWS manages has `aws` in place of an account",
+    ("MISMATCHED_TYPE_BUT_USABLE", "PeopleBoundary"): "one whole ARN is compared, without wildcards",
     ("MISMATCHED_TYPE_BUT_USABLE", "Remediation"): "one whole ARN is compared, without wildcards",
 }
 

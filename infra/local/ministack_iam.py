@@ -259,11 +259,11 @@ def json_members(body):
 
 
 def know_condition_keys(_settings):
-    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only, and calls
-    about provisioned products of Service Catalog the key servicecatalog:accountLevel, which is `self` for those of the
-    caller's account.
+    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only, and
+    iam:PermissionsBoundary, the boundary that is set, or that the named role or user has; and calls about provisioned
+    products of Service Catalog the key servicecatalog:accountLevel, which is `self` for those of the caller's account.
 
-    MiniStack does not, so that such statements never apply. The patch adds both; here every product is of the account.
+    MiniStack does not, so that such statements never apply. The patch adds them; here every product is of the account.
     """
     context_of = iam_actions.request_tag_context
 
@@ -271,11 +271,23 @@ def know_condition_keys(_settings):
         keys = context_of(service, iam_action, body, params)
         if service == "iam" and params.get("PolicyArn"):
             keys = {**keys, "iam:PolicyARN": params["PolicyArn"][0]}
+        if service == "iam" and boundary_of(params):
+            keys = {**keys, "iam:PermissionsBoundary": boundary_of(params)}
         if iam_action in ACTIONS_ON_PROVISIONED_PRODUCTS:
             keys = {**keys, "servicecatalog:accountLevel": "self"}
         return keys
 
     iam_actions.request_tag_context = context
+
+
+def boundary_of(params):
+    """The permissions boundary that a call of IAM sets, or that the role or user has which it names."""
+    if params.get("PermissionsBoundary"):
+        return params["PermissionsBoundary"][0]
+    for name, store in (("RoleName", iam._roles), ("UserName", iam._users)):
+        if params.get(name):
+            return (store.get(params[name][0]) or {}).get("PermissionsBoundary")
+    return None
 
 
 def know_the_organization(settings):

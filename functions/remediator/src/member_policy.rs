@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(policies.len(), 1);
         assert!(role["Properties"]["ManagedPolicyArns"].is_null());
         let of_applications = template.resource("RemediationOfApplications").unwrap();
-        assert!(of_applications["Condition"].is_null());
+        assert_eq!(role["Condition"], "WithRemediation");
+        assert_eq!(of_applications["Condition"], "WithRemediation");
         assert_eq!(
             of_applications["Properties"]["Roles"][0]["Ref"],
             "Remediation"
