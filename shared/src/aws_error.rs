@@ -323,7 +323,11 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         "DuplicatePolicyAttachmentException",
         ConditionFailed,
     ),
-    (Service::Organizations, "PolicyNotAttachedException", NotFound),
+    (
+        Service::Organizations,
+        "PolicyNotAttachedException",
+        NotFound,
+    ),
     (Service::Organizations, "PolicyNotFoundException", NotFound),
     (Service::Scheduler, "ConflictException", ConditionFailed),
     (Service::Scheduler, "ServiceQuotaExceededException", SetUp),

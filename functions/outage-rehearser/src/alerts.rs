@@ -51,11 +51,15 @@ impl Around<'_> {
         let details = [
             (
                 WHAT_HAPPENED,
-                "The newest version of rehearsals.toml is wrong. The last good one stays in force.".to_owned(),
+                "The newest version of rehearsals.toml is wrong. The last good one stays in force."
+                    .to_owned(),
             ),
             ("Faults", listed.join("; ")),
             ("Version", version.to_owned()),
-            (WHAT_TO_DO, "Correct the file and upload it again.".to_owned()),
+            (
+                WHAT_TO_DO,
+                "Correct the file and upload it again.".to_owned(),
+            ),
         ];
         self.alert(
             Severity::Error,
@@ -107,7 +111,10 @@ impl Around<'_> {
             ("Window", window(record)),
             (
                 WHAT_TO_DO,
-                format!("Nothing. To end it earlier: orgkeeper rehearsal end '{}' --yes", record.id),
+                format!(
+                    "Nothing. To end it earlier: orgkeeper rehearsal end '{}' --yes",
+                    record.id
+                ),
             ),
         ];
         self.alert(
@@ -126,7 +133,10 @@ impl Around<'_> {
         let title = if calls == 0 {
             format!("Rehearsal {}: nobody was denied anything", record.name)
         } else {
-            format!("Rehearsal {}: {callers} callers were denied {calls} calls", record.name)
+            format!(
+                "Rehearsal {}: {callers} callers were denied {calls} calls",
+                record.name
+            )
         };
         let happened = format!(
             "The rehearsal {} of {} denied {} and is over: {}.",
@@ -142,7 +152,8 @@ impl Around<'_> {
             ("Report", format!("s3://{bucket}/{}", Report::key(record))),
             (
                 WHAT_TO_DO,
-                "Ask the owners of these roles whether their service goes on without these calls.".to_owned(),
+                "Ask the owners of these roles whether their service goes on without these calls."
+                    .to_owned(),
             ),
         ];
         if calls == 0 {

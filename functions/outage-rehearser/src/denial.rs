@@ -161,7 +161,10 @@ mod tests {
         let dns = Denial::Actions(actions_of("route53").unwrap());
         assert!(dns.denies("route53:ListHostedZones", "us-east-1"));
         assert!(dns.denies("Route53:listhostedzones", "us-east-1"));
-        assert!(!dns.denies("route53-recovery-cluster:GetRoutingControlState", "us-east-1"));
+        assert!(!dns.denies(
+            "route53-recovery-cluster:GetRoutingControlState",
+            "us-east-1"
+        ));
         let iam = Denial::Actions(actions_of("iam").unwrap());
         assert!(iam.denies("iam:GetRole", "us-east-1"));
         assert!(!iam.denies("sts:AssumeRole", "us-east-1"));

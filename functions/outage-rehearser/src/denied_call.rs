@@ -211,7 +211,8 @@ mod tests {
         let message = "You are not authorized with an explicit deny in a service control policy: \
                        arn:aws:organizations::999988887777:policy/o-keeper0001/service_control_policy/p-ab12cd34";
         other["detail"]["errorMessage"] = json!(message);
-        other["detail"]["userIdentity"] = json!({ "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ana" });
+        other["detail"]["userIdentity"] =
+            json!({ "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ana" });
         let call = read(&other).unwrap();
         assert_eq!(call.caller, "arn:aws:iam::111122223333:user/ana");
         assert_eq!(call.action, "route53:ListHostedZones");
@@ -229,7 +230,8 @@ mod tests {
         };
         assert_eq!(with("/source", json!("my.route53")), None);
         assert_eq!(with("/account", json!("222233334444")), None);
-        let by_identity = "is not authorized to perform: route53:X because no identity-based policy allows it";
+        let by_identity =
+            "is not authorized to perform: route53:X because no identity-based policy allows it";
         assert_eq!(with("/detail/errorMessage", json!(by_identity)), None);
         assert!(denied_call("{}").is_err());
         assert!(denied_call("no JSON").is_err());

@@ -56,18 +56,25 @@ enum Message {
 }
 
 #[derive(Deserialize)]
-struct Task {
-    task: String,
+#[serde(untagged)]
+enum Task {
+    Named {
+        task: String,
+    },
+    /// What a schedule puts into the dead-letter queue if it could not detach a policy: the plan does that too.
+    Detach {
+        #[serde(rename = "PolicyId")]
+        _policy: String,
+    },
 }
 
 fn message_in(message: &SqsMessage) -> Result<Message, Malformed> {
     let body = message.body.as_deref().unwrap_or_default();
-    if let Ok(Task { task }) = serde_json::from_str(body) {
-        return if task == "plan" {
-            Ok(Message::Plan)
-        } else {
-            Err(Malformed::from("it is a task that nobody knows"))
-        };
+    match serde_json::from_str(body) {
+        Ok(Task::Named { task }) if task == "plan" => return Ok(Message::Plan),
+        Ok(Task::Named { .. }) => return Err("it is a task that nobody knows".into()),
+        Ok(Task::Detach { .. }) => return Ok(Message::Plan),
+        Err(_) => {}
     }
     match denied_call(body) {
         Ok(call) => Ok(call.map_or(Message::Nothing, Message::Denied)),
@@ -209,6 +216,8 @@ mod tests {
     fn a_message_is_a_task_or_an_event() {
         let plan = include_str!("../../../events/outage-rehearser/plan.json");
         assert_eq!(read(plan), Ok(Message::Plan));
+        let undetached = r#"{ "PolicyId": "p-1", "TargetId": "ou-ab12-34cdefgh" }"#;
+        assert_eq!(read(undetached), Ok(Message::Plan));
         let denied = include_str!("../../../events/outage-rehearser/denied-call.json");
         assert!(matches!(read(denied), Ok(Message::Denied(_))));
         let other = r#"{ "source": "aws.s3", "account": "111122223333", "detail": {} }"#;

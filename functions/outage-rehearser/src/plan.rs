@@ -204,7 +204,11 @@ mod tests {
     fn any_record() -> impl Strategy<Value = Record> {
         (-600_i64..600, 0_u8..4, any::<bool>()).prop_map(|(minutes, state, begun)| {
             let record = planned(at(minutes));
-            let record = if begun { record.beginning(Vec::new()) } else { record };
+            let record = if begun {
+                record.beginning(Vec::new())
+            } else {
+                record
+            };
             match state {
                 0 => record,
                 1 => record.beginning(Vec::new()).attached("p-1", at(minutes)),

@@ -87,10 +87,9 @@ mod tests {
     /// The policies of the sample are those that `make guardrails` judges.
     #[test]
     fn the_judged_policies_are_those_of_the_sample() {
-        let judged: Value = serde_json::from_str(include_str!(
-            "../../../tests/guardrails/rehearsals.json"
-        ))
-        .unwrap();
+        let judged: Value =
+            serde_json::from_str(include_str!("../../../tests/guardrails/rehearsals.json"))
+                .unwrap();
         let policies: serde_json::Map<String, Value> = parse(FILE)
             .unwrap()
             .iter()

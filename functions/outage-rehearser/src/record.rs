@@ -113,10 +113,7 @@ impl Record {
             accounts: Vec::new(),
             ended_at: None,
             reported: false,
-            expires_at: rehearsal
-                .until
-                .as_second()
-                .saturating_add(KEPT.as_secs()),
+            expires_at: rehearsal.until.as_second().saturating_add(KEPT.as_secs()),
         }
     }
 
@@ -218,7 +215,9 @@ mod tests {
 
     #[test]
     fn a_report_is_due_when_late_events_have_had_their_time() {
-        let attached = planned(at(-10)).beginning(Vec::new()).attached("p-1", at(-9));
+        let attached = planned(at(-10))
+            .beginning(Vec::new())
+            .attached("p-1", at(-9));
         assert!(!attached.owes_report(at(600)));
         let ended = attached.clone().ended("over", at(60));
         assert!(!ended.owes_report(at(79)));

@@ -218,9 +218,7 @@ mod tests {
             (
                 Refusal::TooLarge,
                 Rehearsal {
-                    denial: Denial::Actions(
-                        (0..500).map(|n| format!("service{n}:*")).collect(),
-                    ),
+                    denial: Denial::Actions((0..500).map(|n| format!("service{n}:*")).collect()),
                     ..good.clone()
                 },
             ),

@@ -305,7 +305,14 @@ until = 2026-12-01T11:00:00Z
     #[test]
     fn the_root_is_read_so_that_it_can_be_refused_by_name() {
         assert_eq!(target_of("r-ab12"), Ok(Target::Root("r-ab12".to_owned())));
-        for wrong in ["r-", "r-a", "ou-ab12", "ou-ab12-", "ou-AB12-34cdefgh", "1234"] {
+        for wrong in [
+            "r-",
+            "r-a",
+            "ou-ab12",
+            "ou-ab12-",
+            "ou-AB12-34cdefgh",
+            "1234",
+        ] {
             assert!(target_of(wrong).is_err(), "{wrong}");
         }
     }

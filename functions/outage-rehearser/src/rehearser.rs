@@ -179,7 +179,10 @@ impl Rehearser {
             }
             Step::Remove(policy) => {
                 self.ending.remove(&policy.id).await?;
-                tracing::info!(rehearsal = policy.rehearsal, "a policy that was left was removed");
+                tracing::info!(
+                    rehearsal = policy.rehearsal,
+                    "a policy that was left was removed"
+                );
                 Ok(Done::Looked)
             }
             Step::Examine {
@@ -255,7 +258,11 @@ impl Rehearser {
                 .await?;
         }
         self.table.store(refused).await?;
-        Ok(if is_known { Done::Looked } else { Done::Refused })
+        Ok(if is_known {
+            Done::Looked
+        } else {
+            Done::Refused
+        })
     }
 
     /// Attaches the policy. Its record says that it may exist before anything is made, and its end is set before it is attached.
@@ -302,16 +309,15 @@ impl Rehearser {
         let existing = own
             .iter()
             .find(|policy| policy.name == *name && policy.rehearsal == record.id);
-        let policy = match existing {
-            Some(policy) => policy.id.clone(),
-            None => {
-                let partition = self.ends_by.role.split(':').nth(1).unwrap_or("aws");
-                let text = policy::text(rehearsal, partition);
-                let description = policy::description(rehearsal);
-                policies
-                    .create(name, &description, &text, &record.id)
-                    .await?
-            }
+        let policy = if let Some(policy) = existing {
+            policy.id.clone()
+        } else {
+            let partition = self.ends_by.role.split(':').nth(1).unwrap_or("aws");
+            let text = policy::text(rehearsal, partition);
+            let description = policy::description(rehearsal);
+            policies
+                .create(name, &description, &text, &record.id)
+                .await?
         };
         schedules
             .detach_at(record.until, &policy, &record.target, &self.ends_by)
@@ -335,7 +341,11 @@ impl Rehearser {
             ..record.clone()
         };
         self.table.store(reported).await?;
-        tracing::info!(rehearsal = record.id, calls = report.calls(), "the report is published");
+        tracing::info!(
+            rehearsal = record.id,
+            calls = report.calls(),
+            "the report is published"
+        );
         Ok(Done::Reported)
     }
 

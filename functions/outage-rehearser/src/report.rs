@@ -165,7 +165,10 @@ mod tests {
     fn an_alert_lists_ten() {
         let rows = (0..12).map(|n| row(&format!("role-{n:02}"), "x:Y", 1));
         let summary = Report::of(rows.collect()).summary();
-        assert!(summary.ends_with("role-09: x:Y in us-east-1, 1; 2 more"), "{summary}");
+        assert!(
+            summary.ends_with("role-09: x:Y in us-east-1, 1; 2 more"),
+            "{summary}"
+        );
         assert_eq!(Report::default().summary(), "");
     }
 }

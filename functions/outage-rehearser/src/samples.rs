@@ -9,8 +9,7 @@ use crate::{
 };
 
 /// The sample of the documentation.
-pub(crate) const FILE: &str =
-    include_str!("../../../events/outage-rehearser/rehearsals.toml");
+pub(crate) const FILE: &str = include_str!("../../../events/outage-rehearser/rehearsals.toml");
 /// The unit of the sample.
 pub(crate) const UNIT: &str = "ou-ab12-34cdefgh";
 

@@ -35,7 +35,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Rehearser> {
         table: RehearsalTable::connect(sdk, &calls, &config.table),
         ending: ending(sdk, &calls, config.quota_percent),
         ends_by: EndsBy {
-            role: config.end_role.as_ref().map_or_else(String::new, |role| role.as_str().to_owned()),
+            role: config
+                .end_role
+                .as_ref()
+                .map_or_else(String::new, |role| role.as_str().to_owned()),
             dead_letter_queue: config.dead_letter_queue.clone(),
         },
         reports: Reports::new(client!(aws_sdk_s3, sdk, calls), bucket()),
@@ -50,7 +53,11 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Rehearser> {
         region: sdk.region().map(ToString::to_string).unwrap_or_default(),
         reported_file: Mutex::default(),
     };
-    QueueFunction::new(rehearser, Queue::new(client!(aws_sdk_sqs, sdk, calls)), calls)
+    QueueFunction::new(
+        rehearser,
+        Queue::new(client!(aws_sdk_sqs, sdk, calls)),
+        calls,
+    )
 }
 
 /// What takes policies away. Makes no AWS call.

@@ -11,10 +11,7 @@ use orgkeeper_shared::{
     versioned_file::{Found, Version, VersionedFile},
 };
 
-use crate::{
-    playbook::Playbook,
-    playbook_file::PlaybookError,
-};
+use crate::{playbook::Playbook, playbook_file::PlaybookError};
 
 /// The key of the playbook in its bucket.
 pub const KEY: &str = "playbook.toml";

@@ -11,10 +11,7 @@ use orgkeeper_shared::{
     gateway::organizations::Organizations,
 };
 
-use crate::{
-    plan::OwnPolicy,
-    rehearsal::POLICY_PREFIX,
-};
+use crate::{plan::OwnPolicy, rehearsal::POLICY_PREFIX};
 
 /// The tag by which a policy is ours. Its value is the id of the rehearsal.
 pub const TAG: &str = "orgkeeper-rehearsal";
@@ -53,10 +50,7 @@ impl Policies {
         &[ACCOUNTS, UNITS],
     );
     /// What counting the policies of a target calls.
-    pub const COUNT: Calls = calls(
-        &["organizations:ListPoliciesForTarget"],
-        &[ACCOUNTS, UNITS],
-    );
+    pub const COUNT: Calls = calls(&["organizations:ListPoliciesForTarget"], &[ACCOUNTS, UNITS]);
     /// What finding the targets of a policy calls.
     pub const FIND_TARGETS: Calls = calls(&["organizations:ListTargetsForPolicy"], &[POLICIES]);
 
@@ -156,7 +150,10 @@ impl Policies {
             .target_id(target)
             .send()
             .await;
-        unless(AwsErrorClass::ConditionFailed, answer.map_err(|error| failed("AttachPolicy", &error)))
+        unless(
+            AwsErrorClass::ConditionFailed,
+            answer.map_err(|error| failed("AttachPolicy", &error)),
+        )
     }
 
     /// How many service control policies a target has, without the one of this name.
@@ -229,7 +226,10 @@ impl Policies {
             .target_id(target)
             .send()
             .await;
-        unless(AwsErrorClass::NotFound, answer.map_err(|error| failed("DetachPolicy", &error)))
+        unless(
+            AwsErrorClass::NotFound,
+            answer.map_err(|error| failed("DetachPolicy", &error)),
+        )
     }
 
     /// Deletes a policy that is attached nowhere.
@@ -238,7 +238,10 @@ impl Policies {
     /// If the call fails.
     pub async fn delete(&self, policy: &str) -> Result<(), AwsCallError> {
         let answer = self.client.delete_policy().policy_id(policy).send().await;
-        unless(AwsErrorClass::NotFound, answer.map_err(|error| failed("DeletePolicy", &error)))
+        unless(
+            AwsErrorClass::NotFound,
+            answer.map_err(|error| failed("DeletePolicy", &error)),
+        )
     }
 }
 

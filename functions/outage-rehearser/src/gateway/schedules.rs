@@ -35,7 +35,9 @@ impl Schedules {
     /// What it calls.
     pub const CALLS: Calls = calls(
         &["scheduler:CreateSchedule", "scheduler:DeleteSchedule"],
-        &["arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/orgkeeper-rehearsal-*"],
+        &[
+            "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/orgkeeper-rehearsal-*",
+        ],
     );
     /// What a schedule needs to have a role.
     pub const PASS_ROLE: &[&str] = &["iam:PassRole"];
@@ -60,14 +62,22 @@ impl Schedules {
         const OPERATION: &str = "CreateSchedule";
         let refused = |error| {
             let error = SdkError::construction_failure(error);
-            failed::<aws_sdk_scheduler::operation::create_schedule::CreateScheduleError>(OPERATION, &error)
+            failed::<aws_sdk_scheduler::operation::create_schedule::CreateScheduleError>(
+                OPERATION, &error,
+            )
         };
         let partition = ends_by.role.split(':').nth(1).unwrap_or("aws");
         let target = Target::builder()
-            .arn(format!("arn:{partition}:scheduler:::aws-sdk:organizations:detachPolicy"))
+            .arn(format!(
+                "arn:{partition}:scheduler:::aws-sdk:organizations:detachPolicy"
+            ))
             .role_arn(&ends_by.role)
             .input(json!({ "PolicyId": policy, "TargetId": target }).to_string())
-            .dead_letter_config(DeadLetterConfig::builder().arn(&ends_by.dead_letter_queue).build())
+            .dead_letter_config(
+                DeadLetterConfig::builder()
+                    .arn(&ends_by.dead_letter_queue)
+                    .build(),
+            )
             .build()
             .map_err(refused)?;
         let exactly = FlexibleTimeWindow::builder()
