@@ -197,7 +197,7 @@ fn region_of(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no Region, eu-west-1 say"))
 }
 
-/// The name of a role, with its path: no pattern, since whoever may create a role could fit one.
+/// The name of a role, with its path: no pattern, since anyone who may create roles could fit one.
 fn role_of(text: &str) -> Result<String, String> {
     let fits = |part: &str| {
         !part.is_empty()

@@ -286,8 +286,9 @@ impl Rehearser {
                 Ok(Done::Attached)
             }
             Err(error) if error.retryable_or_denied() => Err(error),
-            // For example that the target has no place. What was made is removed by the next plan.
+            // For example that the target has no place.
             Err(error) => {
+                let own = &self.ending.own().await?;
                 let reason = format!("AWS refused it: {error}");
                 self.refuse(record, earlier, &reason, own, now).await
             }

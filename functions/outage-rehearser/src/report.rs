@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_called_most_often_comes_first() {
+    fn the_one_that_called_most_often_comes_first() {
         let report = Report::of(vec![
             row("b,c", "route53:GetChange", 1),
             row("a", "route53:ListHostedZones", 2_050),

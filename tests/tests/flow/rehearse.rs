@@ -78,9 +78,12 @@ impl<'c> Rehearsal<'c> {
 
     async fn until_state(&self, state: &str) -> Result<()> {
         self.cloud
-            .eventually(&QUEUES, &format!("{} is {state}", self.id), PATIENCE, async || {
-                Ok(self.attribute("State").await?.as_deref() == Some(state))
-            })
+            .eventually(
+                &QUEUES,
+                &format!("{} is {state}", self.id),
+                PATIENCE,
+                async || Ok(self.attribute("State").await?.as_deref() == Some(state)),
+            )
             .await
     }
 
@@ -157,6 +160,62 @@ fn now() -> Result<Timestamp> {
     Ok(Timestamp::from_second(now)?)
 }
 
+/// The report names the callers, in the bucket and by mail.
+async fn reported(
+    cloud: &LocalCloud,
+    rehearsal: &Rehearsal<'_>,
+    name: &str,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<()> {
+    let account = cloud.accounts.get(ACCOUNT).context(ACCOUNT)?;
+    // As if late events had had their time.
+    let hour = SignedDuration::from_hours(1);
+    rehearsal.set("From", from - hour).await?;
+    rehearsal.set("EndedAt", until - hour).await?;
+    rehearsal.plan().await?;
+    let key = format!(
+        "reports/{name}-{}.csv",
+        (from - hour).strftime("%Y%m%dT%H%MZ")
+    );
+    let bucket = cloud.output("RehearsalsBucketName")?;
+    let mut report = String::new();
+    cloud
+        .eventually(&QUEUES, "the report is there", PATIENCE, async || {
+            let object = rehearsal
+                .storage
+                .get_object()
+                .bucket(bucket)
+                .key(&key)
+                .send()
+                .await;
+            let Ok(object) = object else { return Ok(false) };
+            report = String::from_utf8(object.body.collect().await?.to_vec())?;
+            Ok(true)
+        })
+        .await?;
+    let of = |role: &str, calls: usize| {
+        format!("arn:aws:iam::{account}:role/{role},route53:ListHostedZones,us-east-1,{calls}\n")
+    };
+    let expected = format!(
+        "caller,action,region,calls\n{}{}",
+        of("ExternalDns", 2),
+        of("Deployer", 1)
+    );
+    ensure!(report == expected, "{report}");
+    cloud
+        .eventually(
+            &QUEUES,
+            "the callers are named by mail",
+            PATIENCE,
+            async || {
+                let mails: Vec<Notification> = cloud.mails()?;
+                let words = format!("Rehearsal {name}: 2 callers were denied 3 calls");
+                Ok(mails.iter().any(|mail| mail.text.contains(&words)))
+            },
+        )
+        .await
+}
+
 #[tokio::test]
 async fn a_rehearsal_is_attached_ends_by_its_schedule_alone_and_names_the_callers() -> Result<()> {
     let cloud = LocalCloud::attach().await?;
@@ -175,25 +234,43 @@ async fn a_rehearsal_is_attached_ends_by_its_schedule_alone_and_names_the_caller
 
     // One that is allowed, and one of the root.
     let root = organizations.list_roots().send().await?;
-    let root = root.roots().first().and_then(|root| root.id()).context("a root")?;
+    let root = root
+        .roots()
+        .first()
+        .and_then(|root| root.id())
+        .context("a root")?;
     let refused = Rehearsal {
         id: format!("root-{name}#{from}"),
         ..Rehearsal::of(&cloud, &name, from)?
     };
-    let file = row(&name, &rehearsal.unit, from, until)
-        + &row(&format!("root-{name}"), root, from, until);
+    let file =
+        row(&name, &rehearsal.unit, from, until) + &row(&format!("root-{name}"), root, from, until);
     rehearsal.upload(&file).await?;
     rehearsal.plan().await?;
     rehearsal.until_state("ATTACHED").await?;
     refused.until_state("REFUSED").await?;
     let attached = rehearsal.attached().await?;
-    ensure!(attached.len() == 1 && attached[0].contains(&name), "{attached:?}");
+    ensure!(
+        attached.len() == 1 && attached[0].contains(&name),
+        "{attached:?}"
+    );
 
     let account = cloud.accounts.get(ACCOUNT).context(ACCOUNT)?;
     let bus = cloud.output("RehearsalsBusArn")?;
-    let calls = [("ExternalDns", "1"), ("ExternalDns", "2"), ("ExternalDns", "2"), ("Deployer", "3")];
+    let calls = [
+        ("ExternalDns", "1"),
+        ("ExternalDns", "2"),
+        ("ExternalDns", "2"),
+        ("Deployer", "3"),
+    ];
     let calls = calls.map(|(role, id)| {
-        denied(bus, account, role, &format!("{name}-{id}"), from + SignedDuration::from_secs(2))
+        denied(
+            bus,
+            account,
+            role,
+            &format!("{name}-{id}"),
+            from + SignedDuration::from_secs(2),
+        )
     });
     let calls: Vec<Value> = calls.into_iter().collect::<Result<_>>()?;
     cloud.send_service_events(calls).await?;
@@ -211,35 +288,13 @@ async fn a_rehearsal_is_attached_ends_by_its_schedule_alone_and_names_the_caller
     ensure!(rehearsal.policies().await? == 0, "a policy is left");
     cloud.until_empty("RehearsalsQueueUrl", PATIENCE).await?;
 
-    // As if late events had had their time.
-    let hour = SignedDuration::from_hours(1);
-    rehearsal.set("From", from - hour).await?;
-    rehearsal.set("EndedAt", until - hour).await?;
-    rehearsal.plan().await?;
-    let key = format!("reports/{name}-{}.csv", (from - hour).strftime("%Y%m%dT%H%MZ"));
-    let bucket = cloud.output("RehearsalsBucketName")?;
-    let mut report = String::new();
-    cloud
-        .eventually(&QUEUES, "the report is there", PATIENCE, async || {
-            let object = rehearsal.storage.get_object().bucket(bucket).key(&key).send().await;
-            let Ok(object) = object else { return Ok(false) };
-            report = String::from_utf8(object.body.collect().await?.to_vec())?;
-            Ok(true)
-        })
-        .await?;
-    let of = |role: &str, calls: usize| {
-        format!("arn:aws:iam::{account}:role/{role},route53:ListHostedZones,us-east-1,{calls}\n")
-    };
-    let expected = format!("caller,action,region,calls\n{}{}", of("ExternalDns", 2), of("Deployer", 1));
-    ensure!(report == expected, "{report}");
-    cloud
-        .eventually(&QUEUES, "the callers are named by mail", PATIENCE, async || {
-            let mails: Vec<Notification> = cloud.mails()?;
-            let words = format!("Rehearsal {name}: 2 callers were denied 3 calls");
-            Ok(mails.iter().any(|mail| mail.text.contains(&words)))
-        })
-        .await?;
+    reported(&cloud, &rehearsal, &name, (from, until)).await?;
     rehearsal.upload("").await?;
-    ensure!(cloud.depth(cloud.output("RehearsalsDeadLetterQueueUrl")?).await? == 0);
+    ensure!(
+        cloud
+            .depth(cloud.output("RehearsalsDeadLetterQueueUrl")?)
+            .await?
+            == 0
+    );
     Ok(())
 }
