@@ -13,7 +13,7 @@ const UNIT: &str = "Root/Sandbox";
 const ACCOUNT: &str = "sandbox-anna";
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long the policy is attached in the test: one-time schedules are exact to the second here.
-const WINDOW: SignedDuration = SignedDuration::from_secs(40);
+const WINDOW: SignedDuration = SignedDuration::from_secs(90);
 const QUEUES: [&str; 1] = ["RehearsalsQueueUrl"];
 const PREFIX: &str = "orgkeeper-rehearsal-";
 const DENIED: &str = include_str!("../../../events/outage-rehearser/denied-call.json");
