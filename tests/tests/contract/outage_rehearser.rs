@@ -227,10 +227,13 @@ impl Aws {
             },
             "DetachPolicy" => match self.policies.get_mut(&text("PolicyId")) {
                 None => Answer::error(400, "PolicyNotFoundException"),
-                Some(policy) if !policy.targets.remove(&text("TargetId")) => {
-                    Answer::error(400, "PolicyNotAttachedException")
+                Some(policy) => {
+                    if policy.targets.remove(&text("TargetId")) {
+                        Answer::ok(json!({}))
+                    } else {
+                        Answer::error(400, "PolicyNotAttachedException")
+                    }
                 }
-                Some(_) => Answer::ok(json!({})),
             },
             _ => match self.policies.get(&text("PolicyId")) {
                 None => Answer::error(400, "PolicyNotFoundException"),
