@@ -206,10 +206,9 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Message, Malformed> {
-        message_in(&SqsMessage {
-            body: Some(body.to_owned()),
-            ..SqsMessage::default()
-        })
+        let mut message = SqsMessage::default();
+        message.body = Some(body.to_owned());
+        message_in(&message)
     }
 
     #[test]
