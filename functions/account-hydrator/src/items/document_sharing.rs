@@ -1,0 +1,14 @@
+//! No document of Systems Manager can be made public.
+
+use super::{Does, Item, Place};
+use crate::baseline::Mode;
+
+pub(super) const ITEM: Item = Item {
+    name: "ssm-document-sharing",
+    place: Place::Region,
+    shipped: Mode::Check,
+    control: "SSM.7",
+    does: Does::Shared("ssm-document-sharing"),
+    parameters: &[],
+    undone_by: ("ssm", &["ResetServiceSetting", "UpdateServiceSetting"]),
+};
