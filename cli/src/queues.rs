@@ -105,6 +105,12 @@ pub const QUEUES: &[QueueRow] = &[
         "ArchiveDeadLetterQueue",
         "finding-archiver",
     ),
+    row(
+        "baseline",
+        "BaselineQueue",
+        "BaselineDeadLetterQueue",
+        "account-hydrator",
+    ),
 ];
 
 const fn row(

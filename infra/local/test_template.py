@@ -299,7 +299,7 @@ class Parameters(unittest.TestCase):
                 self.assertEqual(settings["capabilities"].split(), ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
 
 
-LEDGERS = ("Accounts", "VendingState", "Remediations", "AccountsBucket", "PlaybookBucket")
+LEDGERS = ("Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket")
 
 
 class Ledgers(unittest.TestCase):

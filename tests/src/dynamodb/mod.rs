@@ -42,14 +42,18 @@ pub const ALERTS_SENT: &str = "AlertsSent";
 /// What is known of each control on each resource.
 pub const REMEDIATIONS: &str = "Remediations";
 
+/// What is known of each account's baseline.
+pub const BASELINE: &str = "Baseline";
+
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
     (VENDING_STATE, "Id"),
     (ALERTS_SENT, "Id"),
     (REMEDIATIONS, "Key"),
+    (BASELINE, "AccountId"),
 ];
 
 /// An index of `template.yaml`, which has whole items.
