@@ -272,6 +272,9 @@ fn is_ours(by: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use orgkeeper_tests::template::Template;
     use serde_json::json;
 
     use super::*;
@@ -331,6 +334,26 @@ mod tests {
                 let regional = item.place == Place::Region;
                 assert_eq!(undone.region.is_some(), regional, "{item:?}");
             }
+        }
+    }
+
+    /// The names that rules deliver; what is done in the organization is done in the management account alone.
+    #[test]
+    fn the_rules_deliver_the_calls_that_can_undo_an_item() {
+        let calls = |with_organization: bool| -> BTreeSet<String> {
+            let items = ITEMS.iter().filter(|item| {
+                with_organization || item.undone_by.0 != "organizations"
+            });
+            items.flat_map(|item| item.undone_by.1).map(|name| (*name).to_owned()).collect()
+        };
+        for (template, with_organization) in
+            [("template.yaml", true), ("infra/baseline-events.yaml", false)]
+        {
+            let template = Template::load(template).unwrap();
+            let rule = template.resource("BaselineUndoneRule").unwrap();
+            let names = &rule["Properties"]["EventPattern"]["detail"]["eventName"];
+            let names: BTreeSet<String> = serde_json::from_value(names.clone()).unwrap();
+            assert_eq!(names, calls(with_organization));
         }
     }
 
