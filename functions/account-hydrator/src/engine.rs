@@ -16,7 +16,7 @@ use orgkeeper_shared::{
         report::{Outcome, Report},
     },
 };
-use remediator::{member::Member, refusal::CallFailed, runner::Planned};
+use remediator::{action_row::Row, member::Member, refusal::CallFailed, runner::Planned};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -283,7 +283,7 @@ impl Pass<'_> {
         &self,
         work: &Work,
         session: Option<&SdkConfig>,
-    ) -> Result<(&'static remediator::action_row::Row, Member), AwsCallError> {
+    ) -> Result<(&'static Row, Member), AwsCallError> {
         let row = work.item.row();
         let row = row.ok_or_else(|| AwsCallError::not_found("Look", "no such action"))?;
         let is_payer = work.place == Place::Payer;

@@ -136,11 +136,8 @@ impl Work for Hydrator {
         if let Ok(in_force) = &in_force {
             self.report(in_force, time).await;
         }
-        let done = each(messages, ACCOUNTS_AT_ONCE, time.deadline(), async |message| {
-            let in_force = in_force
-                .as_ref()
-                .map_err(|error| MessageError::Failed(NotHydrated::Baseline(Arc::clone(error))))?;
-            self.process(message, in_force, time).await
+        let done = each(messages, ACCOUNTS_AT_ONCE, time.deadline(), |message| {
+            self.process(message, &in_force, time)
         });
         let mut failures = Vec::new();
         let mut postponed = Vec::new();
@@ -166,9 +163,12 @@ impl Hydrator {
     async fn process(
         &self,
         message: &SqsMessage,
-        in_force: &InForce<Baseline>,
+        in_force: &Result<Arc<InForce<Baseline>>, Arc<NoFile>>,
         time: &Time,
     ) -> Result<Done, MessageError<NotHydrated>> {
+        let in_force = in_force
+            .as_ref()
+            .map_err(|error| MessageError::Failed(NotHydrated::Baseline(Arc::clone(error))))?;
         let body = message.body.as_deref().unwrap_or_default();
         let asked = asked(body).map_err(|error| Malformed::json("start or event", &error))?;
         let id = message.message_id.as_deref().unwrap_or_default();
@@ -230,7 +230,9 @@ impl Hydrator {
         in_force: &InForce<Baseline>,
         time: &Time,
     ) -> Result<Done, NotHydrated> {
-        let later = |delay| Ok(Done::Again(serde_json::to_string(start)?, delay));
+        let later = |delay| -> Result<Done, NotHydrated> {
+            Ok(Done::Again(serde_json::to_string(start)?, delay))
+        };
         let account = match self.known(start, time).await? {
             Known::Member(account) => account,
             Known::NotYet => return later(SOON),
@@ -244,7 +246,7 @@ impl Hydrator {
         };
         let unit = account.path.to_string();
         // Nothing is known yet, or not of this unit: everything is looked at.
-        let looked_at = !record.baseline.is_empty() && record.unit == unit;
+        let looked_at = !record.items.is_empty() && record.unit == unit;
         let undone = start.undone.as_ref().filter(|_| looked_at);
         record.begin(&unit, start.at.unwrap_or(time.began()).min(time.began()));
         if record.is_done(&unit, &in_force.version) && !start.reason.reads_again() {
@@ -350,14 +352,15 @@ impl Hydrator {
         let own = time.invocation().account.as_ref();
         let is_own = own == Some(&start.account);
         let Some(directory) = &self.directory else {
-            return Ok(match is_own {
-                true => Known::Member(Account {
+            return Ok(if is_own {
+                Known::Member(Account {
                     id: start.account.clone(),
                     name: String::new(),
                     path: OuPath::default(),
                     is_member: false,
-                }),
-                false => Known::None,
+                })
+            } else {
+                Known::None
             });
         };
         // StackSets leave the management account out, and so does this.
@@ -373,14 +376,15 @@ impl Hydrator {
         match found.remove(&start.account) {
             Some(Err(error)) => Err(NotHydrated::Directory(error)),
             Some(Ok(entry)) if needed_since.is_none_or(|since| entry.refreshed_at >= since) => {
-                Ok(match is_member(&entry) {
-                    true => Known::Member(Account {
+                Ok(if is_member(&entry) {
+                    Known::Member(Account {
                         id: entry.account_id,
                         name: entry.name,
                         path: entry.ou_path,
                         is_member: true,
-                    }),
-                    false => Known::None,
+                    })
+                } else {
+                    Known::None
                 })
             }
             _ => {

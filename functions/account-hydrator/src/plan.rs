@@ -102,20 +102,18 @@ pub fn works(
             parameters: resolved.filled(&account.name, &account.id),
         })
     };
-    let here = |item: &&&Item| account.is_member || !needs_organization(item);
-    let items = ITEMS.iter();
-    let (regional, once): (Vec<&Item>, Vec<&Item>) = items
-        .collect::<Vec<_>>()
+    let here = ITEMS
         .iter()
-        .filter(here)
-        .partition(|item| item.place == Place::Region);
+        .filter(|item| account.is_member || !needs_organization(item));
+    let (regional, once): (Vec<&'static Item>, Vec<&'static Item>) =
+        here.partition(|item| item.place == Place::Region);
     let first = regions.iter().filter(|region| *region == home);
     let others = regions.iter().filter(|region| *region != home);
     let in_regions = first.chain(others).flat_map(|region| {
-        let regional = regional.iter();
+        let regional = regional.iter().copied();
         regional.filter_map(|item| work(item, region)).collect::<Vec<_>>()
     });
-    let once = once.iter().filter_map(|item| work(item, home));
+    let once = once.iter().copied().filter_map(|item| work(item, home));
     once.chain(in_regions).collect()
 }
 

@@ -70,7 +70,8 @@ pub struct Undoing {
 
 /// An account to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+// An event has a field `account`, too.
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Start {
     /// Which.
     pub account: AccountId,

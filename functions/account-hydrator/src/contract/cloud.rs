@@ -330,19 +330,22 @@ const WRITES: &[(&str, &str, &str)] = &[
     ("EnableSnapshotBlockPublicAccess", "snapshots", "block-all-sharing"),
     ("EnableImageBlockPublicAccess", "images", "block-new-sharing"),
     ("DisableSerialConsoleAccess", "console", "false"),
-    // The second of the two calls for a group.
+    // The two calls for a group, in this order.
+    ("RevokeSecurityGroupIngress", "groups", HALF_OPEN_GROUP),
     ("RevokeSecurityGroupEgress", "groups", CLOSED_GROUP),
 ];
 const OPEN_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId>\
     <ipPermissions><item><ipProtocol>-1</ipProtocol><groups><item><userId>1</userId><groupId>sg-1</groupId></item>\
     </groups></item></ipPermissions><ipPermissionsEgress><item><ipProtocol>-1</ipProtocol><ipRanges><item>\
     <cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item></ipPermissionsEgress></item>";
+const HALF_OPEN_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId>\
+    <ipPermissionsEgress><item><ipProtocol>-1</ipProtocol><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges>\
+    </item></ipPermissionsEgress></item>";
 const CLOSED_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId></item>";
 
 /// The writes that are counted: each of them once for each account and Region.
 pub(super) fn is_write(operation: &str) -> bool {
     let others = [
-        "RevokeSecurityGroupIngress",
         "UpdateServiceSetting",
         "UpdateAccountPasswordPolicy",
         "CreateAccountAlias",
@@ -381,7 +384,6 @@ impl State {
             return of_ec2("<return>true</return>".to_owned());
         }
         match operation {
-            "RevokeSecurityGroupIngress" => of_ec2("<return>true</return>".to_owned()),
             "AssumeRole" => self.assume_role(call),
             "AssumeRoot" => {
                 let of = call.body["TargetPrincipal"].as_str().unwrap();

@@ -213,7 +213,10 @@ async fn a_function_that_is_stopped_anywhere_loses_nothing() {
         is_set(&world, ACCOUNT);
         let entry = world.cloud.entry(ACCOUNT, "ebs-encryption@sa-east-1");
         assert_eq!(entry["Before"]["S"], "{\"EbsEncryptionByDefault\":false}", "after {calls} calls");
-        assert_eq!(kinds(&world.cloud.alerts()), ["baseline.ready"], "after {calls} calls");
+        // Stopped between publishing and noting it, it publishes again.
+        let alerts = world.cloud.alerts();
+        assert!(kinds(&alerts).contains(&"baseline.ready"), "after {calls} calls");
+        assert!(alerts.len() <= 2, "after {calls} calls: {alerts:?}");
     }
 }
 

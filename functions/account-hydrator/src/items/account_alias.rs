@@ -109,6 +109,11 @@ impl Action for Alias {
         }
         Ok(())
     }
+
+    /// The call either sets what it names or is refused.
+    fn answer_confirms(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ impl Action for Tags {
         }
         Ok(())
     }
+
+    /// The call either sets what it names or is refused.
+    fn answer_confirms(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

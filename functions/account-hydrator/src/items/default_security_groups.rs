@@ -128,7 +128,7 @@ fn gone<'a>(
     before: &'a GroupsState,
     after: &'a GroupsState,
 ) -> impl Iterator<Item = (&'a str, Vec<&'a Rule>)> {
-    before.open_groups.iter().map(|(group, rules)| {
+    before.open_groups.iter().map(move |(group, rules)| {
         let kept = after.open_groups.get(group);
         let is_kept = |rule: &Rule| kept.is_some_and(|kept| kept.contains(rule));
         let gone = rules.iter().filter(|rule| !is_kept(rule)).collect();
