@@ -52,7 +52,9 @@ mod tests {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/baseline.md");
         let page = std::fs::read_to_string(page).unwrap();
         let examples = page.split("```toml\n").skip(1);
-        let examples: Vec<&str> = examples.filter_map(|rest| rest.split("```").next()).collect();
+        let examples: Vec<&str> = examples
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
         assert!(!examples.is_empty());
         for example in examples {
             Baseline::parse(example).unwrap();

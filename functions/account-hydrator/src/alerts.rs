@@ -94,7 +94,9 @@ pub fn ready(account: &Account, record: &Record, region: &str, now: Timestamp) -
         ("Took", format!("{} s", took.as_secs())),
         ("Settings", summary.join(", ")),
     ];
-    let left_out = listed(record, |entry| matches!(entry.came, Came::LeftOut | Came::Held));
+    let left_out = listed(record, |entry| {
+        matches!(entry.came, Came::LeftOut | Came::Held)
+    });
     if !left_out.is_empty() {
         details.push(("Left out", left_out));
     }
@@ -103,7 +105,14 @@ pub fn ready(account: &Account, record: &Record, region: &str, now: Timestamp) -
         details.push(("Would be set", would));
     }
     let title = format!("Account {} is ready", name_of(account));
-    let alert = alert("baseline.ready", Severity::Info, title, account, (region, now), details);
+    let alert = alert(
+        "baseline.ready",
+        Severity::Info,
+        title,
+        account,
+        (region, now),
+        details,
+    );
     Alert {
         dedup_key: format!("{}#{}", alert.dedup_key, record.began),
         ..alert
@@ -131,7 +140,14 @@ pub fn failed(account: &Account, record: &Record, region: &str, now: Timestamp) 
         ),
     ];
     let title = format!("Account {} is not ready", name_of(account));
-    let alert = alert("baseline.failed", Severity::Error, title, account, (region, now), details);
+    let alert = alert(
+        "baseline.failed",
+        Severity::Error,
+        title,
+        account,
+        (region, now),
+        details,
+    );
     Alert {
         dedup_key: format!("{}#{since}", alert.dedup_key),
         ..alert
@@ -169,7 +185,14 @@ pub fn drift(account: &Account, drift: &Drift, region: &str, now: Timestamp) -> 
         (WHAT_TO_DO, what_to_do.to_owned()),
     ];
     let title = format!("{item} was changed in {}, and {end}", name_of(account));
-    let alert = alert("baseline.drift", severity, title, account, (of_region, now), details);
+    let alert = alert(
+        "baseline.drift",
+        severity,
+        title,
+        account,
+        (of_region, now),
+        details,
+    );
     Alert {
         actor: by.map(|by| by.by.clone()),
         dedup_key: format!("{}#{}#{now}", alert.dedup_key, drift.key),
@@ -196,11 +219,15 @@ pub fn refused(refused: &RefusedFile, region: &str, now: Timestamp) -> Alert {
         details: [
             (
                 WHAT_HAPPENED,
-                "The newest version of baseline.toml is wrong. The last good one stays in force.".to_owned(),
+                "The newest version of baseline.toml is wrong. The last good one stays in force."
+                    .to_owned(),
             ),
             ("Faults", listed.join("; ")),
             ("Version", refused.version.clone()),
-            (WHAT_TO_DO, "Correct the file and upload it again.".to_owned()),
+            (
+                WHAT_TO_DO,
+                "Correct the file and upload it again.".to_owned(),
+            ),
         ]
         .into_iter()
         .collect(),
@@ -310,7 +337,12 @@ mod tests {
             (Severity::Info, Severity::Error)
         );
         let text = put_back.text();
-        for words in ["user/eve", "DisableEbsEncryptionByDefault", "put back", "eu-west-1"] {
+        for words in [
+            "user/eve",
+            "DisableEbsEncryptionByDefault",
+            "put back",
+            "eu-west-1",
+        ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
         assert!(left.text().contains("left as it is"));

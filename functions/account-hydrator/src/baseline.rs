@@ -162,7 +162,9 @@ impl Baseline {
         let general = |mode: Option<Mode>| mode.filter(|mode| item.shipped.min(*mode) != Mode::Off);
         let off = |mode: Option<Mode>| mode.filter(|mode| *mode == Mode::Off);
         let mut resolved = Resolved {
-            mode: general(self.mode).or(off(self.mode)).unwrap_or(item.shipped),
+            mode: general(self.mode)
+                .or(off(self.mode))
+                .unwrap_or(item.shipped),
             parameters: item
                 .parameters
                 .iter()

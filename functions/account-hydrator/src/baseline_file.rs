@@ -76,7 +76,10 @@ fn baseline(check: &mut Check<'_>, document: &Document) -> Baseline {
         };
         if let Some(known) = sections.iter().find(|known| known.who == section.who) {
             let line = known.line;
-            check.refuse(raw, format!("the same is in line {line}: put both into one"));
+            check.refuse(
+                raw,
+                format!("the same is in line {line}: put both into one"),
+            );
         }
         sections.push(section);
     }
@@ -97,7 +100,10 @@ fn missing_parameters(check: &mut Check<'_>, document: &Document, baseline: &Bas
         let Some(item) = item(name.as_ref()) else {
             continue;
         };
-        let mode = raw.mode.as_ref().and_then(|mode| mode_of(mode.as_ref()).ok());
+        let mode = raw
+            .mode
+            .as_ref()
+            .and_then(|mode| mode_of(mode.as_ref()).ok());
         if mode.is_none_or(|mode| mode < Mode::Once) {
             continue;
         }
@@ -110,7 +116,10 @@ fn missing_parameters(check: &mut Check<'_>, document: &Document, baseline: &Bas
         for missing in needed.filter_map(|it| it.name).filter(|name| !has(name)) {
             check.refuse(name, format!("{} needs the parameter {missing}", item.name));
         }
-        let any = item.parameters.iter().any(|parameter| parameter.name.is_none());
+        let any = item
+            .parameters
+            .iter()
+            .any(|parameter| parameter.name.is_none());
         if any && rules.iter().all(|rule| rule.parameters.is_empty()) {
             check.refuse(name, format!("{} needs parameters", item.name));
         }
@@ -160,10 +169,7 @@ fn parameters(check: &mut Check<'_>, item: &Item, raw: &RawItem) -> Parameters {
     for (name, value) in &raw.parameters {
         let parameter = check.read(Some(name), |name| parameter_of(item, name));
         let Some(text) = text_of(value.as_ref()) else {
-            check.refuse(
-                value,
-                "a parameter is a text, a number, or true or false",
-            );
+            check.refuse(value, "a parameter is a text, a number, or true or false");
             continue;
         };
         let Some(parameter) = parameter else { continue };
@@ -244,44 +250,132 @@ mod tests {
 
     /// Files with one fault each, its line, and words of it.
     const WRONG: &[(&str, usize, &str)] = &[
-        ("[defaults]\nmode = \"always\"", 2, "no mode: off, check, once, keep"),
+        (
+            "[defaults]\nmode = \"always\"",
+            2,
+            "no mode: off, check, once, keep",
+        ),
         ("[defaults]\nmodes = \"keep\"", 2, "unknown field"),
         ("mode = \"keep\"", 1, "unknown field"),
         ("\n[items]\n", 2, "unknown field"),
         ("[[units]]\nou = \"Root\"", 1, "unknown field"),
-        ("[item]\nebs = { mode = \"keep\" }", 2, "\"ebs\" is no item: s3-public-access-block"),
+        (
+            "[item]\nebs = { mode = \"keep\" }",
+            2,
+            "\"ebs\" is no item: s3-public-access-block",
+        ),
         ("[item]\nebs-encryption = { mode = \"on\" }", 2, "no mode"),
         ("[item]\nebs-encryption = \"keep\"", 2, "invalid type"),
         ("[item]\nebs-encryption = { mode = 1 }", 2, "invalid type"),
         ("[item]\nebs-encryption = {}", 2, "has a mode or parameters"),
-        ("[item]\nebs-encryption = { modus = \"keep\" }", 2, "unknown field"),
-        ("[item]\nebs-encryption = { parameters = { key = \"x\" } }", 2, "ebs-encryption has none"),
-        ("[item]\nebs-encryption = { mode = \"keep\" }\nebs-encryption = { mode = \"off\" }", 3, "duplicate"),
-        ("[item.password-policy.parameters]\nLength = 12", 2, "no parameter of password-policy: MinimumPasswordLength"),
-        ("[item.password-policy.parameters]\nMinimumPasswordLength = 4", 2, "a number from 6 to 128"),
-        ("[item.password-policy.parameters]\nMinimumPasswordLength = [14]", 2, "a parameter is a text"),
-        ("[item.password-policy.parameters]\nRequireSymbols = \"yes\"", 2, "is true or false"),
-        ("[item.security-contact]\nparameters = { contact_email = \"example.com\" }", 2, "an e-mail address"),
-        ("[item.security-contact]\nparameters = { contact_phone = \"soon\" }", 2, "a phone number"),
-        ("[item.security-contact]\nparameters = { contact_name = \" \" }", 2, "contact_name is empty"),
-        ("[item.account-alias]\nmode = \"once\"", 1, "needs the parameter alias"),
-        ("[item.account-alias]\nparameters = { alias = \"acme\" }", 2, "each account needs another one"),
-        ("[item.account-tags]\nmode = \"keep\"", 1, "account-tags needs parameters"),
-        ("[item.account-tags]\nparameters = { \"aws:x\" = \"y\" }", 2, "AWS keeps aws:"),
+        (
+            "[item]\nebs-encryption = { modus = \"keep\" }",
+            2,
+            "unknown field",
+        ),
+        (
+            "[item]\nebs-encryption = { parameters = { key = \"x\" } }",
+            2,
+            "ebs-encryption has none",
+        ),
+        (
+            "[item]\nebs-encryption = { mode = \"keep\" }\nebs-encryption = { mode = \"off\" }",
+            3,
+            "duplicate",
+        ),
+        (
+            "[item.password-policy.parameters]\nLength = 12",
+            2,
+            "no parameter of password-policy: MinimumPasswordLength",
+        ),
+        (
+            "[item.password-policy.parameters]\nMinimumPasswordLength = 4",
+            2,
+            "a number from 6 to 128",
+        ),
+        (
+            "[item.password-policy.parameters]\nMinimumPasswordLength = [14]",
+            2,
+            "a parameter is a text",
+        ),
+        (
+            "[item.password-policy.parameters]\nRequireSymbols = \"yes\"",
+            2,
+            "is true or false",
+        ),
+        (
+            "[item.security-contact]\nparameters = { contact_email = \"example.com\" }",
+            2,
+            "an e-mail address",
+        ),
+        (
+            "[item.security-contact]\nparameters = { contact_phone = \"soon\" }",
+            2,
+            "a phone number",
+        ),
+        (
+            "[item.security-contact]\nparameters = { contact_name = \" \" }",
+            2,
+            "contact_name is empty",
+        ),
+        (
+            "[item.account-alias]\nmode = \"once\"",
+            1,
+            "needs the parameter alias",
+        ),
+        (
+            "[item.account-alias]\nparameters = { alias = \"acme\" }",
+            2,
+            "each account needs another one",
+        ),
+        (
+            "[item.account-tags]\nmode = \"keep\"",
+            1,
+            "account-tags needs parameters",
+        ),
+        (
+            "[item.account-tags]\nparameters = { \"aws:x\" = \"y\" }",
+            2,
+            "AWS keeps aws:",
+        ),
         ("[[unit]]\nmode = \"off\"", 1, "either an ou or an account"),
-        ("[[unit]]\nou = \"Root\"\naccount = \"111122223333\"\nmode = \"off\"", 1, "either an ou or an account"),
+        (
+            "[[unit]]\nou = \"Root\"\naccount = \"111122223333\"\nmode = \"off\"",
+            1,
+            "either an ou or an account",
+        ),
         ("\n[[unit]]\nou = \"Root/Sandbox\"", 2, "says nothing"),
-        ("[[unit]]\nou = \"Sandbox\"\nmode = \"off\"", 2, "is no path of an organizational unit"),
-        ("[[unit]]\nou = \"ou-1\"\nmode = \"off\"", 2, "no id of an organizational unit"),
+        (
+            "[[unit]]\nou = \"Sandbox\"\nmode = \"off\"",
+            2,
+            "is no path of an organizational unit",
+        ),
+        (
+            "[[unit]]\nou = \"ou-1\"\nmode = \"off\"",
+            2,
+            "no id of an organizational unit",
+        ),
         ("[[unit]]\naccount = \"1\"\nmode = \"off\"", 2, "account id"),
-        ("[[unit]]\naccount = 111122223333\nmode = \"off\"", 2, "invalid type"),
+        (
+            "[[unit]]\naccount = 111122223333\nmode = \"off\"",
+            2,
+            "invalid type",
+        ),
         (
             "[[unit]]\nou = \"Root/A\"\nmode = \"off\"\n[[unit]]\nou = \"Root/A/\"\nmode = \"keep\"",
             4,
             "the same is in line 1",
         ),
-        ("[[unit]]\nou = \"Root\"\nitem.ebs = { mode = \"off\" }", 3, "is no item"),
-        ("[[unit]]\nou = \"Root\"\nitem.ebs-encryption = { mode = \"\" }", 3, "no mode"),
+        (
+            "[[unit]]\nou = \"Root\"\nitem.ebs = { mode = \"off\" }",
+            3,
+            "is no item",
+        ),
+        (
+            "[[unit]]\nou = \"Root\"\nitem.ebs-encryption = { mode = \"\" }",
+            3,
+            "no mode",
+        ),
         ("[[unit]", 1, ""),
     ];
 

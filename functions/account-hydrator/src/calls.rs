@@ -8,7 +8,10 @@ use orgkeeper_shared::{
     versioned_file::object::VersionedObject,
 };
 
-use crate::gateway::{baseline_table::BaselineTable, members::Members};
+use crate::{
+    gateway::{baseline_table::BaselineTable, members::Members},
+    items::of_payer,
+};
 
 /// Calls of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
@@ -24,28 +27,20 @@ pub const CALLS: &[Calls] = &[
 pub const IN_ORGANIZATION: &[Calls] = &[
     calls(Queue::SEND, &["DirectoryQueue"]),
     calls(DirectoryTable::READ, &["AccountDirectory"]),
-    calls(&["dynamodb:Scan"], &["AccountDirectory"]),
+    calls(DirectoryTable::LIST, &["AccountDirectory"]),
     calls(
         Members::CALLS,
         &["arn:${AWS::Partition}:iam::*:role/OrgkeeperBaseline"],
     ),
     calls(
-        &[
-            "account:DeleteAlternateContact",
-            "account:GetAlternateContact",
-            "account:PutAlternateContact",
-        ],
+        of_payer::CONTACTS,
         &["arn:${AWS::Partition}:account::*:account/o-*/*"],
     ),
     calls(
-        &[
-            "organizations:ListTagsForResource",
-            "organizations:TagResource",
-            "organizations:UntagResource",
-        ],
+        of_payer::TAGS,
         &["arn:${AWS::Partition}:organizations::*:account/o-*/*"],
     ),
-    calls(&["sts:AssumeRoot"], &["arn:${AWS::Partition}:iam::*:root"]),
+    calls(of_payer::ROOT, &["arn:${AWS::Partition}:iam::*:root"]),
 ];
 
 /// Without an organization: the role in the function's own account.
@@ -67,7 +62,10 @@ mod tests {
     fn the_role_allows_what_the_function_calls_and_nothing_else() {
         let template = Template::load("template.yaml").unwrap();
         for (alone, more) in [(false, IN_ORGANIZATION), (true, ALONE)] {
-            let granted = granted(&template.decided(&[("BaselineAlone", alone)]), "AccountHydrator");
+            let granted = granted(
+                &template.decided(&[("BaselineAlone", alone)]),
+                "AccountHydrator",
+            );
             let mut called = declared(CALLS.iter().chain(more));
             called.extend(by_lambda(&template, "AccountHydrator"));
             let wrong = differences("AccountHydrator", &granted, &called);

@@ -34,7 +34,9 @@ impl Config {
         let table = read.optional::<String>("ACCOUNT_DIRECTORY_TABLE");
         let queue = read.optional::<String>("DIRECTORY_QUEUE_URL");
         if table.is_some() != queue.is_some() {
-            read.refuse("ACCOUNT_DIRECTORY_TABLE and DIRECTORY_QUEUE_URL are set together or not at all");
+            read.refuse(
+                "ACCOUNT_DIRECTORY_TABLE and DIRECTORY_QUEUE_URL are set together or not at all",
+            );
         }
         let ceiling = read.optional::<Ceiling>("BASELINE_MODE");
         read.finish(Self {

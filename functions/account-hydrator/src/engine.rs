@@ -93,7 +93,9 @@ impl Pass<'_> {
                     let entry = Entry::failed(old, &error, self.time.now());
                     // Access is never given up on, nor is its lack a policy's wish.
                     let came = Came::NotYet;
-                    record.items.insert(ACCESS.to_owned(), Entry { came, ..entry });
+                    record
+                        .items
+                        .insert(ACCESS.to_owned(), Entry { came, ..entry });
                 }
             }
         }
@@ -287,7 +289,11 @@ impl Pass<'_> {
         let row = work.item.row();
         let row = row.ok_or_else(|| AwsCallError::not_found("Look", "no such action"))?;
         let is_payer = work.place == Place::Payer;
-        let sdk = if is_payer { Some(&self.members.sdk) } else { session };
+        let sdk = if is_payer {
+            Some(&self.members.sdk)
+        } else {
+            session
+        };
         let sdk = sdk.ok_or_else(|| AwsCallError::not_found("AssumeRole", "no session"))?;
         let region = Region::new(work.region.clone());
         let sdk = sdk.to_builder().region(region).build();

@@ -391,7 +391,9 @@ impl Hydrator {
                 let account = start.account.clone();
                 let task = task::Task::entries_needed([account], needed_since.unwrap_or(0));
                 let body = serde_json::to_string(&task)?;
-                let sent = self.queue.send(&directory.queue_url, vec![(body, Duration::ZERO)]);
+                let sent = self
+                    .queue
+                    .send(&directory.queue_url, vec![(body, Duration::ZERO)]);
                 sent.await.map_err(NotHydrated::Unsent)?;
                 Ok(Known::NotYet)
             }

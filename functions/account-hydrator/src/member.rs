@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use remediator::{member_policy, permission::Permission, permissions};
+use remediator::member_policy;
 use serde_json::Value;
 
-use crate::items::{ITEMS, Item};
+use crate::{
+    gateway::members::Members,
+    items::{ITEMS, Item},
+};
 
 /// The role in every member account (`infra/member-account.yaml`).
 pub const ROLE: &str = "OrgkeeperBaseline";
 /// The session's name in the trail of the member account.
 pub const SESSION: &str = "orgkeeper-hydrator";
 
-/// What is called in an account before anything else.
-const LOOK: &[Permission] = permissions!["account:ListRegions" on "arn:{partition}:account::{account}:account"];
 /// Items that only the management account can carry out.
 const OF_PAYER: &[&str] = &["account-tags", "root-credentials"];
 
@@ -26,7 +27,7 @@ fn items() -> impl Iterator<Item = &'static Item> {
 #[must_use]
 pub fn policy(partition: &str, account: &str) -> Value {
     let of_items = items().flat_map(Item::permissions);
-    let declared = LOOK.iter().chain(of_items);
+    let declared = Members::LOOK.iter().chain(of_items);
     let declared = declared.map(|permission| (permission, BTreeSet::new()));
     member_policy::policy(declared.collect(), partition, account)
 }
@@ -112,7 +113,14 @@ mod tests {
     #[test]
     fn the_policy_grants_nobody_anything() {
         let policy = policy("aws", "111122223333").to_string();
-        for word in ["Attach", "PassRole", "CreateRole", "PutRolePolicy", "iam:*", "CreateUser"] {
+        for word in [
+            "Attach",
+            "PassRole",
+            "CreateRole",
+            "PutRolePolicy",
+            "iam:*",
+            "CreateUser",
+        ] {
             let gateway = policy.replace("ec2:DetachInternetGateway", "");
             assert!(!gateway.contains(word), "{word}");
         }

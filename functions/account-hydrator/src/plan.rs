@@ -111,7 +111,9 @@ pub fn works(
     let others = regions.iter().filter(|region| *region != home);
     let in_regions = first.chain(others).flat_map(|region| {
         let regional = regional.iter().copied();
-        regional.filter_map(|item| work(item, region)).collect::<Vec<_>>()
+        regional
+            .filter_map(|item| work(item, region))
+            .collect::<Vec<_>>()
     });
     let once = once.iter().copied().filter_map(|item| work(item, home));
     once.chain(in_regions).collect()
@@ -148,7 +150,13 @@ mod tests {
         let baseline = Baseline::parse(text).unwrap();
         let regions = ["ap-south-1", "eu-west-1", "us-east-1"];
         let regions = regions.map(str::to_owned).into();
-        let works = works(&baseline, ceiling, &account(is_member), "eu-west-1", &regions);
+        let works = works(
+            &baseline,
+            ceiling,
+            &account(is_member),
+            "eu-west-1",
+            &regions,
+        );
         works.iter().map(|work| (work.key(), work.mode)).collect()
     }
 
@@ -182,7 +190,12 @@ mod tests {
         };
         assert_eq!(
             names(false),
-            ["s3-public-access-block", "password-policy", "security-contact", "account-alias"]
+            [
+                "s3-public-access-block",
+                "password-policy",
+                "security-contact",
+                "account-alias"
+            ]
         );
         assert!(names(true).contains(&"root-credentials".to_owned()));
     }

@@ -190,13 +190,9 @@ impl Entry {
 
     /// An entry for what gave no result, for this reason. How long it has been so counts from the first time.
     #[must_use]
-    pub fn without_result(
-        old: Option<&Self>,
-        came: Came,
-        reason: String,
-        now: Timestamp,
-    ) -> Self {
-        let since = old.filter(|old| matches!(old.came, Came::NotYet | Came::Failed | Came::Setting));
+    pub fn without_result(old: Option<&Self>, came: Came, reason: String, now: Timestamp) -> Self {
+        let since =
+            old.filter(|old| matches!(old.came, Came::NotYet | Came::Failed | Came::Setting));
         Self {
             since: since.map_or(now.as_second(), |old| old.since),
             before: old.and_then(|old| old.before.clone()),
@@ -285,7 +281,11 @@ impl Look<'_> {
                 Mode::Keep => self.change(found.before, after),
                 Mode::Once if !was_right => self.change(found.before, after),
                 Mode::Off | Mode::Check | Mode::Once => {
-                    let came = if was_right { Came::Drifted } else { Came::Would };
+                    let came = if was_right {
+                        Came::Drifted
+                    } else {
+                        Came::Would
+                    };
                     known(Entry {
                         after: Some(json(&after)),
                         ..for_reason(came, format!("it is {}", found.before))
@@ -476,7 +476,10 @@ mod tests {
                 plan: Plan::NotApplicable("why".to_owned()),
             }))
         };
-        assert_eq!(found(json!({ "ManagedBy": "declarative-policy" })), Came::Held);
+        assert_eq!(
+            found(json!({ "ManagedBy": "declarative-policy" })),
+            Came::Held
+        );
         assert_eq!(found(json!({ "ManagedBy": "account" })), Came::LeftOut);
         assert_eq!(found(Value::Null), Came::LeftOut);
     }
@@ -487,7 +490,9 @@ mod tests {
         record.items.insert("a".to_owned(), entry(Came::Right, 0));
         assert_eq!(record.concluded(at(9_999)), State::Ready);
         assert_eq!(record.delay(at(9_999)), None);
-        record.items.insert("b".to_owned(), entry(Came::NotYet, 1_000));
+        record
+            .items
+            .insert("b".to_owned(), entry(Came::NotYet, 1_000));
         for (now, state, delay) in [
             (1_000, State::Waiting, 3),
             (1_020, State::Waiting, 10),
@@ -495,7 +500,10 @@ mod tests {
             (4_600, State::Failed, 300),
         ] {
             assert_eq!(record.concluded(at(now)), state);
-            assert_eq!(record.delay(at(now)), Some(SignedDuration::from_secs(delay)));
+            assert_eq!(
+                record.delay(at(now)),
+                Some(SignedDuration::from_secs(delay))
+            );
         }
         record.items.insert("b".to_owned(), entry(Came::Drifted, 0));
         assert_eq!(record.concluded(at(9_999)), State::Drifted);
@@ -523,6 +531,9 @@ mod tests {
         record.begin("Root/A", at(9));
         assert_eq!((record.began, record.announced), (5, Some(State::Ready)));
         record.begin("Root/B", at(9));
-        assert_eq!((record.began, record.announced, record.state), (9, None, State::Waiting));
+        assert_eq!(
+            (record.began, record.announced, record.state),
+            (9, None, State::Waiting)
+        );
     }
 }

@@ -23,10 +23,13 @@ use crate::{
 pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Hydrator> {
     let calls = CallCounter::default();
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
-    let directory = config.directory.clone().map(|(table, queue_url)| Directory {
-        table: DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table),
-        queue_url,
-    });
+    let directory = config
+        .directory
+        .clone()
+        .map(|(table, queue_url)| Directory {
+            table: DirectoryTable::new(client!(aws_sdk_dynamodb, sdk, calls), table),
+            queue_url,
+        });
     let hydrator = Hydrator {
         baseline: ActiveFile::new(
             client!(aws_sdk_s3, sdk, calls),

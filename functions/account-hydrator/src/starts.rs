@@ -43,7 +43,10 @@ impl Reason {
     /// Whether the account directory has to be newer than the event: what changed is where the account is.
     #[must_use]
     pub fn is_about_the_organization(self) -> bool {
-        matches!(self, Self::Created | Self::Enrolled | Self::Joined | Self::Moved)
+        matches!(
+            self,
+            Self::Created | Self::Enrolled | Self::Joined | Self::Moved
+        )
     }
 
     /// Whether an account in which nothing is left is read again.
@@ -166,7 +169,10 @@ fn of_event(event: &Event) -> Asked {
 /// An account has joined, and the event does not say which.
 fn joined_somewhere(detail: &Value) -> bool {
     let event = LifecycleEvent::read(detail);
-    matches!(event, Some(LifecycleEvent::AccountJoined { account_id: None }))
+    matches!(
+        event,
+        Some(LifecycleEvent::AccountJoined { account_id: None })
+    )
 }
 
 fn start(account: AccountId, reason: Reason, event: &Event) -> Start {
@@ -232,14 +238,21 @@ fn undone(event: &Event) -> Option<Start> {
         let (source, names) = item.undone_by;
         source == service && names.contains(&call)
     })?;
-    let by = ["/userIdentity/arn", "/userIdentity/invokedBy", "/userIdentity/principalId"]
-        .into_iter()
-        .find_map(text)?;
+    let by = [
+        "/userIdentity/arn",
+        "/userIdentity/invokedBy",
+        "/userIdentity/principalId",
+    ]
+    .into_iter()
+    .find_map(text)?;
     if is_ours(by) {
         return None;
     }
     // What the management account does for a member names the member.
-    let of_payer = ["/requestParameters/accountId", "/requestParameters/resourceId"];
+    let of_payer = [
+        "/requestParameters/accountId",
+        "/requestParameters/resourceId",
+    ];
     let of_member = ["/recipientAccountId", "/userIdentity/accountId"];
     let places = match item.place {
         Place::Payer => [of_payer, of_member].concat(),
@@ -304,13 +317,34 @@ mod tests {
     #[test]
     fn the_sample_events_start_an_account() {
         for (text, reason) in [
-            (include_str!("../../../events/account-hydrator/created.json"), Reason::Created),
-            (include_str!("../../../events/account-hydrator/enrolled.json"), Reason::Enrolled),
-            (include_str!("../../../events/account-hydrator/joined.json"), Reason::Joined),
-            (include_str!("../../../events/account-hydrator/moved.json"), Reason::Moved),
-            (include_str!("../../../events/account-hydrator/roles-ready.json"), Reason::RolesReady),
-            (include_str!("../../../events/account-hydrator/undone.json"), Reason::Undone),
-            (include_str!("../../../events/account-hydrator/message.json"), Reason::Message),
+            (
+                include_str!("../../../events/account-hydrator/created.json"),
+                Reason::Created,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/enrolled.json"),
+                Reason::Enrolled,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/joined.json"),
+                Reason::Joined,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/moved.json"),
+                Reason::Moved,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/roles-ready.json"),
+                Reason::RolesReady,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/undone.json"),
+                Reason::Undone,
+            ),
+            (
+                include_str!("../../../events/account-hydrator/message.json"),
+                Reason::Message,
+            ),
         ] {
             let start = one(text).unwrap_or_else(|| panic!("{reason:?}"));
             assert_eq!((start.account.as_str(), start.reason), (ID, reason));
@@ -342,14 +376,18 @@ mod tests {
     #[test]
     fn the_rules_deliver_the_calls_that_can_undo_an_item() {
         let calls = |with_organization: bool| -> BTreeSet<String> {
-            let items = ITEMS.iter().filter(|item| {
-                with_organization || item.undone_by.0 != "organizations"
-            });
-            items.flat_map(|item| item.undone_by.1).map(|name| (*name).to_owned()).collect()
+            let items = ITEMS
+                .iter()
+                .filter(|item| with_organization || item.undone_by.0 != "organizations");
+            items
+                .flat_map(|item| item.undone_by.1)
+                .map(|name| (*name).to_owned())
+                .collect()
         };
-        for (template, with_organization) in
-            [("template.yaml", true), ("infra/baseline-events.yaml", false)]
-        {
+        for (template, with_organization) in [
+            ("template.yaml", true),
+            ("infra/baseline-events.yaml", false),
+        ] {
             let template = Template::load(template).unwrap();
             let rule = template.resource("BaselineUndoneRule").unwrap();
             let names = &rule["Properties"]["EventPattern"]["detail"]["eventName"];

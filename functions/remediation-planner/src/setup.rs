@@ -13,9 +13,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    active_playbook::ActivePlaybook,
-    config::Config,
-    gateway::executions::Executions,
+    active_playbook::ActivePlaybook, config::Config, gateway::executions::Executions,
     handler::Planner,
 };
 

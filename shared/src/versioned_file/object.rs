@@ -1,12 +1,12 @@
 //! The object in a bucket that is the file.
 
+use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 use aws_sdk_s3::{
     Client,
     error::SdkError,
     operation::get_object::GetObjectOutput,
     primitives::{ByteStream, DateTime},
 };
-use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 
 /// What S3 answers if the object has not changed.
 const NOT_MODIFIED: u16 = 304;

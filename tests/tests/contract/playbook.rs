@@ -104,7 +104,12 @@ fn after(minutes: i64) -> Timestamp {
 }
 
 async fn version(active: &ActivePlaybook, minutes: i64) -> String {
-    active.in_force(after(minutes)).await.unwrap().version.clone()
+    active
+        .in_force(after(minutes))
+        .await
+        .unwrap()
+        .version
+        .clone()
 }
 
 /// The version that is refused and what is wrong with it.

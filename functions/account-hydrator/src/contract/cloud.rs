@@ -31,9 +31,23 @@ const VISIBILITY: Duration = Duration::from_secs(361);
 
 /// 17 Regions, as an account has them from the start.
 pub(super) const REGIONS: [&str; 17] = [
-    "us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-south-1", "ap-northeast-1", "ap-northeast-2",
-    "ap-northeast-3", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-central-1", "eu-west-1", "eu-west-2",
-    "eu-west-3", "eu-north-1", "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "ap-south-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eu-north-1",
+    "sa-east-1",
 ];
 
 /// Everything that can be kept, and the parameters that are needed.
@@ -109,7 +123,9 @@ impl World {
         });
         cloud.know(ACCOUNT, "Workloads", 0);
         let of_wire = Arc::clone(&cloud);
-        let sdk = InProcess::new(move |call| of_wire.answer(call)).sdk_config().await;
+        let sdk = InProcess::new(move |call| of_wire.answer(call))
+            .sdk_config()
+            .await;
         let lookup = |name: &str| {
             let value = match name {
                 "BASELINE_TABLE" => BASELINE,
@@ -131,7 +147,10 @@ impl World {
 
     /// Sends a message to the queue.
     pub(super) fn send(&self, body: &Value) {
-        self.cloud.lock().queue.push((Instant::now(), body.to_string(), 1));
+        self.cloud
+            .lock()
+            .queue
+            .push((Instant::now(), body.to_string(), 1));
     }
 
     /// Works until the queue is empty, or what is left of it is later than this after the start.
@@ -160,7 +179,9 @@ impl World {
             let mut state = self.cloud.lock();
             state.billed += began.elapsed();
             if let Some(delay) = again {
-                state.queue.push((Instant::now() + delay, body, receives + 1));
+                state
+                    .queue
+                    .push((Instant::now() + delay, body, receives + 1));
             }
         }
         tokio::time::sleep_until(end).await;
@@ -226,7 +247,11 @@ impl Cloud {
     /// The accounts in which anything was set.
     pub(super) fn changed_accounts(&self) -> BTreeSet<String> {
         let state = self.lock();
-        state.settings.keys().map(|(account, ..)| account.clone()).collect()
+        state
+            .settings
+            .keys()
+            .map(|(account, ..)| account.clone())
+            .collect()
     }
 
     /// The calls since the last time, and how long the function ran.
@@ -285,7 +310,10 @@ impl Cloud {
 fn made_by(call: &Call) -> Made {
     let credential = call.header("authorization").split("Credential=").nth(1);
     let scope: Vec<&str> = credential.unwrap_or_default().split('/').collect();
-    let operation = match (call.uri.contains("publicAccessBlock"), call.operation.as_str()) {
+    let operation = match (
+        call.uri.contains("publicAccessBlock"),
+        call.operation.as_str(),
+    ) {
         (true, "GetObject") => "GetPublicAccessBlock",
         (true, _) => "PutPublicAccessBlock",
         (false, "GetObject") if call.uri.contains("versions") => "ListObjectVersions",
@@ -302,9 +330,24 @@ fn made_by(call: &Call) -> Made {
 type Read = (&'static str, &'static str, &'static str, &'static str);
 /// Reads of EC2.
 const READS: &[Read] = &[
-    ("GetEbsEncryptionByDefault", "ebs", "false", "<ebsEncryptionByDefault>{}</ebsEncryptionByDefault>"),
-    ("GetInstanceMetadataDefaults", "imds", "", "<accountLevel>{}</accountLevel>"),
-    ("GetSnapshotBlockPublicAccessState", "snapshots", "unblocked", "<state>{}</state>"),
+    (
+        "GetEbsEncryptionByDefault",
+        "ebs",
+        "false",
+        "<ebsEncryptionByDefault>{}</ebsEncryptionByDefault>",
+    ),
+    (
+        "GetInstanceMetadataDefaults",
+        "imds",
+        "",
+        "<accountLevel>{}</accountLevel>",
+    ),
+    (
+        "GetSnapshotBlockPublicAccessState",
+        "snapshots",
+        "unblocked",
+        "<state>{}</state>",
+    ),
     (
         "GetImageBlockPublicAccessState",
         "images",
@@ -317,7 +360,12 @@ const READS: &[Read] = &[
         "false",
         "<serialConsoleAccessEnabled>{}</serialConsoleAccessEnabled>",
     ),
-    ("DescribeSecurityGroups", "groups", OPEN_GROUP, "<securityGroupInfo>{}</securityGroupInfo>"),
+    (
+        "DescribeSecurityGroups",
+        "groups",
+        OPEN_GROUP,
+        "<securityGroupInfo>{}</securityGroupInfo>",
+    ),
 ];
 /// Writes of EC2: operation, setting, its value then.
 const WRITES: &[(&str, &str, &str)] = &[
@@ -327,8 +375,16 @@ const WRITES: &[(&str, &str, &str)] = &[
         "imds",
         "<httpTokens>required</httpTokens><httpPutResponseHopLimit>2</httpPutResponseHopLimit>",
     ),
-    ("EnableSnapshotBlockPublicAccess", "snapshots", "block-all-sharing"),
-    ("EnableImageBlockPublicAccess", "images", "block-new-sharing"),
+    (
+        "EnableSnapshotBlockPublicAccess",
+        "snapshots",
+        "block-all-sharing",
+    ),
+    (
+        "EnableImageBlockPublicAccess",
+        "images",
+        "block-new-sharing",
+    ),
     ("DisableSerialConsoleAccess", "console", "false"),
     // The two calls for a group, in this order.
     ("RevokeSecurityGroupIngress", "groups", HALF_OPEN_GROUP),
@@ -341,7 +397,8 @@ const OPEN_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</group
 const HALF_OPEN_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId>\
     <ipPermissionsEgress><item><ipProtocol>-1</ipProtocol><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges>\
     </item></ipPermissionsEgress></item>";
-const CLOSED_GROUP: &str = "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId></item>";
+const CLOSED_GROUP: &str =
+    "<item><groupId>sg-1</groupId><groupName>default</groupName><ownerId>1</ownerId></item>";
 
 /// The writes that are counted: each of them once for each account and Region.
 pub(super) fn is_write(operation: &str) -> bool {
@@ -374,7 +431,10 @@ impl State {
         let regional = |name| (made.account.clone(), made.region.clone(), name);
         let global = |name| (made.account.clone(), String::new(), name);
         let of_ec2 = |inner: String| {
-            Answer::xml(200, &format!("<{operation}Response>{inner}</{operation}Response>"))
+            Answer::xml(
+                200,
+                &format!("<{operation}Response>{inner}</{operation}Response>"),
+            )
         };
         if let Some((_, name, first, around)) = READS.iter().find(|(it, ..)| *it == operation) {
             return of_ec2(around.replace("{}", &self.value(&regional(name), first)));
@@ -423,14 +483,20 @@ impl State {
                     alias => format!("<member>{alias}</member>"),
                 };
                 let aliases = format!("<AccountAliases>{member}</AccountAliases>");
-                result(operation, &format!("{aliases}<IsTruncated>false</IsTruncated>"))
+                result(
+                    operation,
+                    &format!("{aliases}<IsTruncated>false</IsTruncated>"),
+                )
             }
             "CreateAccountAlias" => {
                 let alias = call.body["AccountAlias"].as_str().unwrap();
                 self.settings.insert(global("alias"), alias.to_owned());
                 Answer::xml(200, "<CreateAccountAliasResponse/>")
             }
-            "ListAccessKeys" => result(operation, "<AccessKeyMetadata/><IsTruncated>false</IsTruncated>"),
+            "ListAccessKeys" => result(
+                operation,
+                "<AccessKeyMetadata/><IsTruncated>false</IsTruncated>",
+            ),
             "ListSigningCertificates" => {
                 result(operation, "<Certificates/><IsTruncated>false</IsTruncated>")
             }
@@ -495,9 +561,9 @@ impl State {
                         self.queue.push((due, of(&entry["MessageBody"]), 1));
                     }
                 }
-                let sent = entries.iter().map(|entry| {
-                    json!({ "Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "" })
-                });
+                let sent = entries.iter().map(
+                    |entry| json!({ "Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "" }),
+                );
                 Answer::ok(json!({ "Successful": sent.collect::<Vec<_>>(), "Failed": [] }))
             }
             "ChangeMessageVisibilityBatch" => Answer::ok(json!({ "Successful": [], "Failed": [] })),

@@ -16,18 +16,24 @@ fn event(text: &str) -> Value {
 
 /// The account was created when the test begins.
 fn created() -> Value {
-    let mut created = event(include_str!("../../../../events/account-hydrator/created.json"));
+    let mut created = event(include_str!(
+        "../../../../events/account-hydrator/created.json"
+    ));
     created["detail"]["eventTime"] = json!("2026-03-01T12:00:00Z");
     created
 }
 
 fn roles_ready() -> Value {
-    event(include_str!("../../../../events/account-hydrator/roles-ready.json"))
+    event(include_str!(
+        "../../../../events/account-hydrator/roles-ready.json"
+    ))
 }
 
 /// The account is moved a minute later.
 fn moved() -> Value {
-    let mut moved = event(include_str!("../../../../events/account-hydrator/moved.json"));
+    let mut moved = event(include_str!(
+        "../../../../events/account-hydrator/moved.json"
+    ));
     moved["detail"]["eventTime"] = json!("2026-03-01T12:01:00Z");
     moved
 }
@@ -35,20 +41,31 @@ fn moved() -> Value {
 /// Somebody switches EBS encryption off in eu-west-1.
 fn undone(world: &World) -> Value {
     world.cloud.set(ACCOUNT, "eu-west-1", "ebs", "false");
-    event(include_str!("../../../../events/account-hydrator/undone.json"))
+    event(include_str!(
+        "../../../../events/account-hydrator/undone.json"
+    ))
 }
 
 fn writes(made: &[Made]) -> BTreeMap<String, usize> {
     let mut writes = BTreeMap::new();
     for made in made.iter().filter(|made| is_write(&made.operation)) {
-        let Made { account, region, operation } = made;
-        *writes.entry(format!("{account} {region} {operation}")).or_default() += 1;
+        let Made {
+            account,
+            region,
+            operation,
+        } = made;
+        *writes
+            .entry(format!("{account} {region} {operation}"))
+            .or_default() += 1;
     }
     writes
 }
 
 fn kinds(alerts: &[Value]) -> Vec<&str> {
-    alerts.iter().map(|alert| alert["kind"].as_str().unwrap()).collect()
+    alerts
+        .iter()
+        .map(|alert| alert["kind"].as_str().unwrap())
+        .collect()
 }
 
 /// Every regional item is as it should be in each Region, and the account's own are.
@@ -63,11 +80,17 @@ fn is_set(world: &World, account: &str) {
             assert_eq!(found.as_deref(), value, "{account} {region} {name}");
         }
         for name in ["imds", "groups"] {
-            assert!(world.cloud.get(account, region, name).is_some(), "{account} {region} {name}");
+            assert!(
+                world.cloud.get(account, region, name).is_some(),
+                "{account} {region} {name}"
+            );
         }
     }
     for name in ["s3", "passwords", "alias", "contact", "tags"] {
-        assert!(world.cloud.get(account, "", name).is_some(), "{account} {name}");
+        assert!(
+            world.cloud.get(account, "", name).is_some(),
+            "{account} {name}"
+        );
     }
 }
 
@@ -99,7 +122,10 @@ async fn a_new_account_is_ready_within_thirty_seconds_in_250_calls() {
     let alerts = world.cloud.alerts();
     assert_eq!(kinds(&alerts), ["baseline.ready"]);
     let took = alerts[0]["details"]["Took"].as_str().unwrap();
-    assert!(took.trim_end_matches(" s").parse::<u32>().unwrap() < 30, "{took}");
+    assert!(
+        took.trim_end_matches(" s").parse::<u32>().unwrap() < 30,
+        "{took}"
+    );
     // What was before is known.
     let entry = world.cloud.entry(ACCOUNT, "ebs-encryption@eu-west-1");
     assert_eq!(entry["Came"]["S"], "SET");
@@ -118,7 +144,9 @@ async fn an_account_whose_roles_are_there_takes_at_most_250_calls_and_three_seco
     let sessions = made.iter().filter(|made| made.operation == "AssumeRole");
     assert_eq!(sessions.count(), 1);
     // The home Region is the first.
-    let first = made.iter().position(|made| made.operation == "GetEbsEncryptionByDefault");
+    let first = made
+        .iter()
+        .position(|made| made.operation == "GetEbsEncryptionByDefault");
     assert_eq!(made[first.unwrap()].region, "us-east-1");
 }
 
@@ -149,7 +177,11 @@ async fn everything_twice_and_out_of_order_is_done_once() {
     world.run_until(60).await;
     assert_eq!(world.cloud.state(ACCOUNT), "READY");
     is_set(&world, ACCOUNT);
-    assert!(writes(&world.cloud.take().0).values().all(|count| *count == 1));
+    assert!(
+        writes(&world.cloud.take().0)
+            .values()
+            .all(|count| *count == 1)
+    );
     assert_eq!(kinds(&world.cloud.alerts()), ["baseline.ready"]);
     assert_eq!(world.cloud.queued(), 0);
 }
@@ -157,10 +189,14 @@ async fn everything_twice_and_out_of_order_is_done_once() {
 #[tokio::test(start_paused = true)]
 async fn forty_accounts_at_once_with_every_fault() {
     let world = World::with(KEEP, "apply").await;
-    let accounts: Vec<String> = (0..40).map(|number| format!("2222333344{number:02}")).collect();
+    let accounts: Vec<String> = (0..40)
+        .map(|number| format!("2222333344{number:02}"))
+        .collect();
     let mut random = 1_u64;
     let mut one_in = move |of: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (random >> 33) % of == 0
     };
     for account in &accounts {
@@ -199,7 +235,12 @@ async fn forty_accounts_at_once_with_every_fault() {
         .filter(|(_, count)| *count > 1)
         .collect();
     // The management account's writes are in one Region, one for each account.
-    assert!(twice.iter().all(|(key, count)| key.starts_with("111111111111") && *count == 40), "{twice:?}");
+    assert!(
+        twice
+            .iter()
+            .all(|(key, count)| key.starts_with("111111111111") && *count == 40),
+        "{twice:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,10 +253,16 @@ async fn a_function_that_is_stopped_anywhere_loses_nothing() {
         assert_eq!(world.cloud.state(ACCOUNT), "READY", "after {calls} calls");
         is_set(&world, ACCOUNT);
         let entry = world.cloud.entry(ACCOUNT, "ebs-encryption@sa-east-1");
-        assert_eq!(entry["Before"]["S"], "{\"EbsEncryptionByDefault\":false}", "after {calls} calls");
+        assert_eq!(
+            entry["Before"]["S"], "{\"EbsEncryptionByDefault\":false}",
+            "after {calls} calls"
+        );
         // Stopped between publishing and noting it, it publishes again.
         let alerts = world.cloud.alerts();
-        assert!(kinds(&alerts).contains(&"baseline.ready"), "after {calls} calls");
+        assert!(
+            kinds(&alerts).contains(&"baseline.ready"),
+            "after {calls} calls"
+        );
         assert!(alerts.len() <= 2, "after {calls} calls: {alerts:?}");
     }
 }
@@ -249,7 +296,12 @@ async fn what_is_denied_for_an_hour_is_an_error() {
     assert_eq!(world.cloud.state(ACCOUNT), "FAILED");
     let alerts = world.cloud.alerts();
     assert_eq!(kinds(&alerts), ["baseline.failed"]);
-    assert!(alerts[0]["details"]["Not set"].as_str().unwrap().contains("AssumeRole"));
+    assert!(
+        alerts[0]["details"]["Not set"]
+            .as_str()
+            .unwrap()
+            .contains("AssumeRole")
+    );
     // The schedule goes on.
     for quarter in 6..10 {
         world.send(&json!({ "task": "left" }));
@@ -269,7 +321,10 @@ async fn a_region_that_fails_does_not_hold_up_the_others() {
     world.send(&created());
     world.run_until(30).await;
     assert_eq!(world.cloud.state(ACCOUNT), "WAITING");
-    assert_eq!(world.cloud.get(ACCOUNT, "eu-west-3", "ebs").as_deref(), Some("true"));
+    assert_eq!(
+        world.cloud.get(ACCOUNT, "eu-west-3", "ebs").as_deref(),
+        Some("true")
+    );
     let entry = world.cloud.entry(ACCOUNT, "ebs-encryption@sa-east-1");
     assert_eq!(entry["Came"]["S"], "NOT_YET");
     world.cloud.fault(|_| None);
@@ -294,12 +349,28 @@ async fn what_a_policy_decides_is_held_and_not_written() {
     world.run_until(30).await;
     assert_eq!(world.cloud.state(ACCOUNT), "READY");
     let (made, _) = world.cloud.take();
-    assert!(!made.iter().any(|made| made.operation == "ModifyInstanceMetadataDefaults"));
-    for key in ["instance-metadata-defaults@us-east-1", "s3-public-access-block"] {
-        assert_eq!(world.cloud.entry(ACCOUNT, key)["Came"]["S"], "HELD", "{key}");
+    assert!(
+        !made
+            .iter()
+            .any(|made| made.operation == "ModifyInstanceMetadataDefaults")
+    );
+    for key in [
+        "instance-metadata-defaults@us-east-1",
+        "s3-public-access-block",
+    ] {
+        assert_eq!(
+            world.cloud.entry(ACCOUNT, key)["Came"]["S"],
+            "HELD",
+            "{key}"
+        );
     }
     let alerts = world.cloud.alerts();
-    assert!(alerts[0]["details"]["Left out"].as_str().unwrap().contains("policy"));
+    assert!(
+        alerts[0]["details"]["Left out"]
+            .as_str()
+            .unwrap()
+            .contains("policy")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,7 +380,10 @@ async fn what_is_undone_is_put_back_within_ten_seconds_with_the_name() {
     world.send(&event);
     world.send(&event);
     world.run_until(40).await;
-    assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(), Some("true"));
+    assert_eq!(
+        world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(),
+        Some("true")
+    );
     let alerts = world.cloud.alerts();
     assert_eq!(kinds(&alerts), ["baseline.drift"]);
     assert!(alerts[0]["actor"].as_str().unwrap().ends_with("/eve"));
@@ -327,16 +401,27 @@ async fn what_is_put_back_by_a_function_that_is_stopped_is_still_reported() {
         world.cloud.stop_after(calls);
         world.send(&event);
         world.run_until(600).await;
-        assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(), Some("true"));
+        assert_eq!(
+            world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(),
+            Some("true")
+        );
         let alerts = world.cloud.alerts();
         assert!(!alerts.is_empty(), "after {calls} calls");
-        assert!(alerts.iter().all(|alert| alert["actor"].as_str().is_some_and(|by| by.ends_with("/eve"))), "{calls}");
+        assert!(
+            alerts.iter().all(|alert| alert["actor"]
+                .as_str()
+                .is_some_and(|by| by.ends_with("/eve"))),
+            "{calls}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_mode_check_nothing_is_written_and_a_change_is_only_reported() {
-    for (baseline, mode) in [(KEEP, "check"), (&KEEP.replace("\"keep\"", "\"check\"")[..], "apply")] {
+    for (baseline, mode) in [
+        (KEEP, "check"),
+        (&KEEP.replace("\"keep\"", "\"check\"")[..], "apply"),
+    ] {
         let world = World::with(baseline, mode).await;
         world.send(&created());
         world.run_until(30).await;
@@ -364,7 +449,10 @@ async fn an_event_that_is_lost_is_made_up_for_by_the_schedule() {
     undone(&world);
     world.send(&json!({ "task": "all" }));
     world.run_until(60).await;
-    assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(), Some("true"));
+    assert_eq!(
+        world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(),
+        Some("true")
+    );
     let alerts = world.cloud.alerts();
     assert_eq!(kinds(&alerts), ["baseline.drift"]);
     assert!(alerts[0]["actor"].is_null());
@@ -372,8 +460,10 @@ async fn an_event_that_is_lost_is_made_up_for_by_the_schedule() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_moves_gets_the_rules_of_its_new_unit() {
-    let baseline = format!("{KEEP}\n[[unit]]\nou = \"Root/Sandbox\"\nmode = \"off\"\n\
-        [[unit]]\nou = \"Root/Workloads\"\nitem.ebs-encryption = {{ mode = \"off\" }}\n");
+    let baseline = format!(
+        "{KEEP}\n[[unit]]\nou = \"Root/Sandbox\"\nmode = \"off\"\n\
+        [[unit]]\nou = \"Root/Workloads\"\nitem.ebs-encryption = {{ mode = \"off\" }}\n"
+    );
     let world = ready(&baseline, "apply").await;
     assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs"), None);
     // The directory still has the old unit when the event arrives.
@@ -382,7 +472,10 @@ async fn an_account_that_moves_gets_the_rules_of_its_new_unit() {
     assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs"), None);
     world.cloud.know(ACCOUNT, "Other", 600);
     world.run_until(660).await;
-    assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(), Some("true"));
+    assert_eq!(
+        world.cloud.get(ACCOUNT, "eu-west-1", "ebs").as_deref(),
+        Some("true")
+    );
     assert_eq!(kinds(&world.cloud.alerts()), ["baseline.ready"]);
     assert_eq!(world.cloud.state(ACCOUNT), "READY");
 }
@@ -393,7 +486,8 @@ async fn an_alert_that_cannot_be_published_stays_owed() {
     let mut refused = 0;
     world.cloud.fault(move |made| {
         refused += usize::from(made.operation == "Publish");
-        (made.operation == "Publish" && refused < 5).then(|| Answer::query_error(500, "InternalError"))
+        (made.operation == "Publish" && refused < 5)
+            .then(|| Answer::query_error(500, "InternalError"))
     });
     world.send(&created());
     world.run_until(120).await;
@@ -408,6 +502,11 @@ async fn a_wrong_baseline_is_refused_with_its_line_and_nothing_is_changed() {
     world.run_until(30).await;
     let alerts = world.cloud.alerts();
     assert!(kinds(&alerts).contains(&"baseline.refused"), "{alerts:?}");
-    assert!(alerts[0]["details"]["Faults"].as_str().unwrap().starts_with("line 2: \"ebs\" is no item"));
+    assert!(
+        alerts[0]["details"]["Faults"]
+            .as_str()
+            .unwrap()
+            .starts_with("line 2: \"ebs\" is no item")
+    );
     assert_eq!(writes(&world.cloud.take().0), BTreeMap::new());
 }

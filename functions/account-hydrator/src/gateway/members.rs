@@ -8,11 +8,10 @@ use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
-    calls::ASSUME_ROLE,
     ids::AccountId,
     remediation::target::Target,
 };
-use remediator::refusal::failed;
+use remediator::{permission::Permission, permissions, refusal::failed};
 
 use crate::member::{ROLE, SESSION};
 
@@ -23,12 +22,15 @@ pub struct Members {
     pub sdk: SdkConfig,
     /// Counts the calls, those of sessions included.
     pub calls: CallCounter,
-    sts: aws_sdk_sts::Client,
+    client: aws_sdk_sts::Client,
 }
 
 impl Members {
     /// What it calls, on the role.
-    pub const CALLS: &[&str] = ASSUME_ROLE;
+    pub const CALLS: &[&str] = &["sts:AssumeRole"];
+    /// What it calls in a session.
+    pub const LOOK: &[Permission] =
+        permissions!["account:ListRegions" on "arn:{partition}:account::{account}:account"];
 
     /// A gateway whose sessions begin with these credentials.
     #[must_use]
@@ -36,7 +38,7 @@ impl Members {
         Self {
             sdk: sdk.clone(),
             calls: calls.clone(),
-            sts: client!(aws_sdk_sts, sdk, calls),
+            client: client!(aws_sdk_sts, sdk, calls),
         }
     }
 
@@ -58,7 +60,7 @@ impl Members {
         };
         let partition = here.partition();
         let answer = self
-            .sts
+            .client
             .assume_role()
             .role_arn(format!("arn:{partition}:iam::{account}:role/{ROLE}"))
             .role_session_name(SESSION)
@@ -66,8 +68,7 @@ impl Members {
             .await
             .map_err(failed(Service::Sts, "AssumeRole"))?;
         let found = answer.credentials;
-        let found =
-            found.ok_or_else(|| AwsCallError::not_found("AssumeRole", "no credentials"))?;
+        let found = found.ok_or_else(|| AwsCallError::not_found("AssumeRole", "no credentials"))?;
         let credentials = Credentials::new(
             found.access_key_id,
             found.secret_access_key,
@@ -87,7 +88,8 @@ impl Members {
     /// # Errors
     /// If a call fails.
     pub async fn regions(&self, session: &SdkConfig) -> Result<BTreeSet<String>, AwsCallError> {
-        let regions = client!(aws_sdk_account, session, self.calls)
+        let client = client!(aws_sdk_account, session, self.calls);
+        let regions = client
             .list_regions()
             .region_opt_status_contains(RegionOptStatus::Enabled)
             .region_opt_status_contains(RegionOptStatus::EnabledByDefault)

@@ -108,7 +108,10 @@ impl Action for Tags {
                 .await
                 .map_err(failed(Service::Organizations, "TagResource"))?;
         }
-        let gone = before.tags.keys().filter(|key| !after.tags.contains_key(*key));
+        let gone = before
+            .tags
+            .keys()
+            .filter(|key| !after.tags.contains_key(*key));
         let gone: Vec<String> = gone.cloned().collect();
         if !gone.is_empty() {
             client

@@ -41,19 +41,19 @@ pub(super) const ITEM: Item = Item {
 };
 
 const ROW: Row = own_row!("default-security-groups", DefaultGroups,
-    reads: ["ec2:DescribeSecurityGroups" on "*"],
-    writes: [
-        "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
-        "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
-        "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
-        "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
-    ],
-    undo: [
-        "ec2:AuthorizeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
-        "ec2:AuthorizeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
-        "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
-        "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
-    ]);
+reads: ["ec2:DescribeSecurityGroups" on "*"],
+writes: [
+    "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
+    "ec2:RevokeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
+    "ec2:RevokeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+],
+undo: [
+    "ec2:AuthorizeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
+    "ec2:AuthorizeSecurityGroupEgress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+    "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group/*",
+    "ec2:AuthorizeSecurityGroupIngress" on "arn:{partition}:ec2:{region}:{account}:security-group-rule/*",
+]);
 
 /// The name that every VPC's own group has.
 const DEFAULT: &str = "default";
@@ -300,14 +300,14 @@ mod tests {
         };
         assert_eq!(*group, "sg-1");
         let ingress = permissions(Direction::Ingress, rules).unwrap();
-        assert_eq!(
-            ingress[0].user_id_group_pairs()[0].group_id(),
-            Some("sg-1")
-        );
+        assert_eq!(ingress[0].user_id_group_pairs()[0].group_id(), Some("sg-1"));
         // A group of the account itself is named without its owner.
         assert_eq!(ingress[0].user_id_group_pairs()[0].user_id(), None);
         let egress = permissions(Direction::Egress, rules).unwrap();
         assert_eq!(egress[0].ip_ranges()[0].cidr_ip(), Some("0.0.0.0/0"));
-        assert_eq!((egress[0].from_port(), egress[0].ip_protocol()), (None, Some("-1")));
+        assert_eq!(
+            (egress[0].from_port(), egress[0].ip_protocol()),
+            (None, Some("-1"))
+        );
     }
 }

@@ -117,8 +117,10 @@ mod tests {
             };
             ImageBlock.plan(&state, &order("image-block", &[]))
         };
-        assert!(matches!(plan(UNBLOCKED, Some("account")), Plan::Change(after)
-            if after.image_block == "block-new-sharing"));
+        assert!(
+            matches!(plan(UNBLOCKED, Some("account")), Plan::Change(after)
+            if after.image_block == "block-new-sharing")
+        );
         assert_eq!(plan("block-new-sharing", None), Plan::Compliant);
         assert_eq!(plan(UNBLOCKED, Some("declarative-policy")), held::plan());
     }

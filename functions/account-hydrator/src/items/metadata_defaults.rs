@@ -94,9 +94,7 @@ impl Action for MetadataDefaults {
         member_client!(aws_sdk_ec2, member)
             .modify_instance_metadata_defaults()
             .http_tokens(tokens.unwrap_or(Tokens::NoPreference))
-            .http_put_response_hop_limit(
-                after.http_put_response_hop_limit.unwrap_or(NO_PREFERENCE),
-            )
+            .http_put_response_hop_limit(after.http_put_response_hop_limit.unwrap_or(NO_PREFERENCE))
             .send()
             .await
             .map_err(failed(Service::Ec2, "ModifyInstanceMetadataDefaults"))?;

@@ -12,6 +12,7 @@ mod document_sharing;
 mod ebs_encryption;
 mod image_block;
 mod metadata_defaults;
+pub mod of_payer;
 mod password_policy;
 mod root_credentials;
 mod s3_public_access_block;

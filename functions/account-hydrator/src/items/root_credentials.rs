@@ -5,7 +5,11 @@ use orgkeeper_shared::remediation::{
     report::{Outcome, Report},
 };
 use remediator::{
-    action::Plan, action_row::{Row, Undoing}, member::Member, refusal::CallFailed, runner::Planned,
+    action::Plan,
+    action_row::{Row, Undoing},
+    member::Member,
+    refusal::CallFailed,
+    runner::Planned,
 };
 use root_credentials::handler::RootCredentials;
 

@@ -12,6 +12,9 @@ pub(super) const ITEM: Item = Item {
     parameters: &[],
     undone_by: (
         "s3",
-        &["DeleteAccountPublicAccessBlock", "PutAccountPublicAccessBlock"],
+        &[
+            "DeleteAccountPublicAccessBlock",
+            "PutAccountPublicAccessBlock",
+        ],
     ),
 };

@@ -23,7 +23,10 @@ pub(super) const ITEM: Item = Item {
     parameters: &[],
     undone_by: (
         "ec2",
-        &["DisableSnapshotBlockPublicAccess", "EnableSnapshotBlockPublicAccess"],
+        &[
+            "DisableSnapshotBlockPublicAccess",
+            "EnableSnapshotBlockPublicAccess",
+        ],
     ),
 };
 
