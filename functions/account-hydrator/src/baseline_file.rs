@@ -11,8 +11,10 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use crate::{
-    baseline::{Baseline, InvalidMode, Mode, Rule, Section, Who},
-    items::{ITEMS, Item, item},
+    baseline::{Baseline, Rule, Section, Who},
+    item::Item,
+    items::{ITEMS, item},
+    mode::{InvalidMode, Mode},
     parameter::{Parameter, name_fault},
 };
 
@@ -194,9 +196,9 @@ fn item_of(text: &str) -> Result<&'static Item, String> {
 }
 
 fn parameter_of(item: &Item, text: &str) -> Result<Parameter, String> {
-    let named = item.parameters.iter().find(|it| it.name == Some(text));
+    let exact = item.parameters.iter().find(|it| it.name == Some(text));
     let any = || item.parameters.iter().find(|it| it.name.is_none());
-    match (named.or_else(any), name_fault(text)) {
+    match (exact.or_else(any), name_fault(text)) {
         (Some(parameter), Some(fault)) if parameter.name.is_none() => {
             Err(format!("{text:?} {fault}"))
         }

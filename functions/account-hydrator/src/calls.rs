@@ -1,4 +1,4 @@
-//! What the function calls; its role in `template.yaml` allows exactly this, besides what [`member`](crate::member) has.
+//! What the function calls; its role in `template.yaml` allows exactly this, besides what [its role in accounts](crate::member_policy) has.
 
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
@@ -56,7 +56,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::items::{ITEMS, Item, Place};
+    use crate::{
+        item::{Item, Place},
+        items::ITEMS,
+    };
 
     #[test]
     fn the_role_allows_what_the_function_calls_and_nothing_else() {

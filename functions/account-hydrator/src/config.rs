@@ -2,7 +2,7 @@
 
 use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
 
-use crate::baseline::Ceiling;
+use crate::mode::Ceiling;
 
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::baseline::InvalidCeiling;
+    use crate::mode::InvalidCeiling;
 
     #[test]
     fn what_is_wrong_is_named() {

@@ -22,9 +22,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     alerts::Drift,
-    baseline::{Baseline, Ceiling},
+    baseline::Baseline,
     gateway::members::Members,
-    items::{Place, item},
+    item::Place,
+    items::item,
+    mode::Ceiling,
     plan::{Account, Work, place_of, works},
     record::{ACCESS, Came, Entry, Look, Next, Record},
     starts::Undoing,

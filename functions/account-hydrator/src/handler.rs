@@ -24,12 +24,13 @@ use orgkeeper_shared::{
 
 use crate::{
     alerts::{self, Drift},
-    baseline::{Baseline, Ceiling},
+    baseline::Baseline,
     engine::{Pass, again},
     gateway::{
         baseline_table::{BaselineTable, TableError},
         members::Members,
     },
+    mode::Ceiling,
     plan::Account,
     record::{Record, State},
     starts::{Asked, Reason, Start, asked},

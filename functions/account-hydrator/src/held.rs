@@ -3,8 +3,8 @@
 use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass};
 use remediator::action::Plan;
 
-use crate::items::BY_POLICY;
-
+/// The value of `ManagedBy` in an answer where a policy of the organization sets what it has.
+const BY_POLICY: &str = "declarative-policy";
 /// Why nothing is changed where a declarative policy sets the value.
 pub const WHY: &str = "a declarative policy of the organization sets it";
 

@@ -2,9 +2,9 @@
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
-//! * [`items`]: the settings of the baseline, a file each; [`parameter`]: their parameters. An item is an action of the
-//!   remediator, or one in the same manner.
-//! * [`baseline`]: which item is in which mode where, read by [`baseline_file`]. [`active_baseline`]: the one in force.
+//! * [`item`]: what an item of the baseline is: an action of the remediator, or one in the same manner. [`items`]: all of
+//!   them, a file each. [`parameter`]: their parameters.
+//! * [`mode`]: what is done about an item. [`baseline`]: which item is in which mode where, read by [`baseline_file`]. [`active_baseline`]: the one in force.
 //! * [`starts`]: what a message or event starts.
 //! * [`plan`]: which items an account has, in which Regions.
 //! * [`record`]: what is known of an account, and what follows from a look at an item. [`held`]: what a policy of the
@@ -12,7 +12,7 @@
 //! * [`engine`]: one pass over an account: look, note, change.
 //! * [`alerts`]: the alerts that are published.
 //! * [`gateway`]: the calls for all items alike. [`handler`]: a batch in, what follows out. [`setup`]: the clients.
-//! * [`member`]: the role in accounts, and its policy. [`calls`]: what else it may call, as IAM names it.
+//! * [`role`]: the role in accounts; [`member_policy`]: its policy. [`calls`]: what else it may call, as IAM names it.
 
 pub mod active_baseline;
 pub mod alerts;
@@ -24,11 +24,14 @@ pub mod engine;
 pub mod gateway;
 pub mod handler;
 pub mod held;
+pub mod item;
 pub mod items;
-pub mod member;
+pub mod member_policy;
+pub mod mode;
 pub mod parameter;
 pub mod plan;
 pub mod record;
+pub mod role;
 pub mod setup;
 pub mod starts;
 

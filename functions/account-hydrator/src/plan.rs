@@ -12,8 +12,10 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    baseline::{Baseline, Ceiling, Mode},
-    items::{ITEMS, Item, Place},
+    baseline::Baseline,
+    item::{Item, Place},
+    items::ITEMS,
+    mode::{Ceiling, Mode},
 };
 
 /// An account, as far as its baseline depends on it.

@@ -11,7 +11,7 @@ use remediator::{action::Plan, runner::Planned};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{baseline::Mode, held, starts::Undoing};
+use crate::{held, mode::Mode, starts::Undoing};
 
 /// How long "not yet" is an answer: a fresh account gives it for minutes.
 pub const PATIENCE: SignedDuration = SignedDuration::from_hours(1);

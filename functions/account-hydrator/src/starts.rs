@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    items::{ITEMS, Place},
-    member::{ROLE, SESSION},
+    item::Place,
+    items::ITEMS,
+    role::{ROLE, SESSION},
 };
 
 /// Why an account is looked at.

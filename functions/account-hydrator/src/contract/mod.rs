@@ -428,8 +428,8 @@ async fn in_mode_check_nothing_is_written_and_a_change_is_only_reported() {
         assert_eq!(world.cloud.state(ACCOUNT), "READY");
         assert_eq!(writes(&world.cloud.take().0), BTreeMap::new());
         let alerts = world.cloud.alerts();
-        let would = alerts[0]["details"]["Would be set"].as_str().unwrap();
-        assert!(would.contains("ebs-encryption (17 Regions)"), "{would}");
+        let shown = alerts[0]["details"]["Would be set"].as_str().unwrap();
+        assert!(shown.contains("ebs-encryption (17 Regions)"), "{shown}");
         let event = undone(&world);
         world.send(&event);
         world.send(&event);

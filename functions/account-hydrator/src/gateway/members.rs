@@ -13,7 +13,7 @@ use orgkeeper_shared::{
 };
 use remediator::{permission::Permission, permissions, refusal::failed};
 
-use crate::member::{ROLE, SESSION};
+use crate::role::{ROLE, SESSION};
 
 /// Makes sessions.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
 use crate::{
-    baseline::Mode,
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
     parameter::{Kind, needed},
 };
 
@@ -119,7 +119,7 @@ impl Action for Alias {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     #[test]
     fn a_name_becomes_an_alias() {

@@ -13,9 +13,9 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
 use crate::{
-    baseline::Mode,
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
     parameter::{Kind, any},
 };
 
@@ -134,7 +134,7 @@ impl Action for Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     #[test]
     fn only_what_is_missing_is_set() {

@@ -19,8 +19,10 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "default-security-groups",
@@ -256,7 +258,7 @@ mod tests {
     use aws_sdk_ec2::types::{IpRange, UserIdGroupPair};
 
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     /// The group of a new VPC: everything from itself, and everything to everybody.
     fn fresh() -> SecurityGroup {

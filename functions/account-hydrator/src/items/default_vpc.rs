@@ -11,8 +11,10 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "default-vpc",
@@ -171,7 +173,7 @@ impl Action for DefaultVpc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     #[test]
     fn one_that_is_in_use_stays() {

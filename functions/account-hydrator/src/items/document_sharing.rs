@@ -1,7 +1,9 @@
 //! No document of Systems Manager can be made public.
 
-use super::{Does, Item, Place};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "ssm-document-sharing",

@@ -1,7 +1,9 @@
 //! New EBS volumes are encrypted.
 
-use super::{Does, Item, Place};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "ebs-encryption",

@@ -11,8 +11,11 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
-use crate::{baseline::Mode, held};
+use crate::{
+    held,
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "instance-metadata-defaults",
@@ -110,7 +113,7 @@ impl Action for MetadataDefaults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     #[test]
     fn tokens_are_required_and_a_chosen_limit_stays() {

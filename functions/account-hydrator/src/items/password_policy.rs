@@ -1,8 +1,8 @@
 //! The password policy of IAM users, as strict as CIS asks for.
 
-use super::{Does, Item, Place};
 use crate::{
-    baseline::Mode,
+    item::{Does, Item, Place},
+    mode::Mode,
     parameter::{Kind, Parameter, optional},
 };
 

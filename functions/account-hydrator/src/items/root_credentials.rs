@@ -13,8 +13,10 @@ use remediator::{
 };
 use root_credentials::handler::RootCredentials;
 
-use super::{Does, Item, Place};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "root-credentials",

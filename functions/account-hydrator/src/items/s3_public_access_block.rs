@@ -1,7 +1,9 @@
 //! The account's own block of public access to S3.
 
-use super::{Does, Item, Place};
-use crate::baseline::Mode;
+use crate::{
+    item::{Does, Item, Place},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "s3-public-access-block",

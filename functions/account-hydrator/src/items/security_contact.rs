@@ -1,8 +1,8 @@
 //! The account's contact for security matters. The management account writes it: a fresh account needs no role for it.
 
-use super::{Does, Item, Place};
 use crate::{
-    baseline::Mode,
+    item::{Does, Item, Place},
+    mode::Mode,
     parameter::{Kind, needed},
 };
 

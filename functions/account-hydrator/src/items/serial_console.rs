@@ -10,8 +10,11 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
-use crate::{baseline::Mode, held};
+use crate::{
+    held,
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "serial-console",

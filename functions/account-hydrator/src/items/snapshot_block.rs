@@ -11,8 +11,11 @@ use remediator::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Does, Item, Place, own_row};
-use crate::{baseline::Mode, held};
+use crate::{
+    held,
+    item::{Does, Item, Place, own_row},
+    mode::Mode,
+};
 
 pub(super) const ITEM: Item = Item {
     name: "snapshot-block",
@@ -109,7 +112,7 @@ impl Action for SnapshotBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::testing::order;
+    use crate::item::testing::order;
 
     #[test]
     fn all_sharing_is_blocked_unless_a_policy_decides() {

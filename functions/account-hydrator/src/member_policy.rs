@@ -1,19 +1,11 @@
-//! The role in member accounts, and the policy that it has: exactly what the items call.
+//! The policy of the role in member accounts: exactly what the items call.
 
 use std::collections::BTreeSet;
 
 use remediator::member_policy;
 use serde_json::Value;
 
-use crate::{
-    gateway::members::Members,
-    items::{ITEMS, Item},
-};
-
-/// The role in every member account (`infra/member-account.yaml`).
-pub const ROLE: &str = "OrgkeeperBaseline";
-/// The session's name in the trail of the member account.
-pub const SESSION: &str = "orgkeeper-hydrator";
+use crate::{gateway::members::Members, item::Item, items::ITEMS};
 
 /// Items that only the management account can carry out.
 const OF_PAYER: &[&str] = &["account-tags", "root-credentials"];
