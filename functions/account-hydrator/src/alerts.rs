@@ -128,7 +128,7 @@ pub fn failed(account: &Account, record: &Record, region: &str, now: Timestamp) 
     let details = vec![
         (
             WHAT_HAPPENED,
-            "A part of the baseline does not work in this account since an hour. It is tried again every 15 minutes."
+            "A part of the baseline has not worked in this account for an hour. It is tried again every 15 minutes."
                 .to_owned(),
         ),
         ("Not set", listed(record, open)),

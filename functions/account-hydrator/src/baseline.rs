@@ -1,5 +1,5 @@
-//! The baseline: which items an account has, and in which mode. Nearer units win. [`baseline_file`](crate::baseline_file)
-//! reads it.
+//! The baseline: which items an account has, and in which mode. Nearer units win.
+//! [`baseline_file`](crate::baseline_file) reads it.
 
 use std::collections::BTreeMap;
 

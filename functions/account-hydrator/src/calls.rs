@@ -1,4 +1,5 @@
-//! What the function calls; its role in `template.yaml` allows exactly this, besides what [its role in accounts](crate::member_policy) has.
+//! What the function calls; its role in `template.yaml` allows exactly this. What its role in accounts allows is in
+//! [`member_policy`](crate::member_policy).
 
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,

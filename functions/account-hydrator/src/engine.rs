@@ -93,7 +93,7 @@ impl Pass<'_> {
                     has_access = false;
                     let old = record.items.get(ACCESS);
                     let entry = Entry::failed(old, &error, self.time.now());
-                    // Access is never given up on, nor is its lack a policy's wish.
+                    // No policy of the organization wants an account to be out of reach.
                     let came = Came::NotYet;
                     record
                         .items

@@ -31,7 +31,7 @@ use crate::{
         members::Members,
     },
     mode::Ceiling,
-    plan::Account,
+    plan::{Account, has},
     record::{Record, State},
     starts::{Asked, Reason, Start, asked},
 };
@@ -239,16 +239,20 @@ impl Hydrator {
             Known::NotYet => return later(SOON),
             Known::None => return Ok(Done::Finished),
         };
+        let undone = start.undone.as_ref();
+        if undone.is_some_and(|undone| !has(&in_force.file, &account, &undone.item)) {
+            return Ok(Done::Finished);
+        }
         let by = format!("{message}#{}", time.began().as_millisecond());
         let claimed = self.table.claim(&account.id, &by, time.now(), time.end());
         let Some(mut record) = claimed.await? else {
-            // Whoever works on it may not know of this event yet.
+            // The invocation that works on it may not know of this event yet.
             return later(SOON);
         };
         let unit = account.path.to_string();
         // Nothing is known yet, or not of this unit: everything is looked at.
         let looked_at = !record.items.is_empty() && record.unit == unit;
-        let undone = start.undone.as_ref().filter(|_| looked_at);
+        let undone = undone.filter(|_| looked_at);
         record.begin(&unit, start.at.unwrap_or(time.began()).min(time.began()));
         if record.is_done(&unit, &in_force.version) && !start.reason.reads_again() {
             release(&mut record);

@@ -2,9 +2,10 @@
 //!
 //! Read it in this order:
 //! * [`config`]: what the template sets.
-//! * [`item`]: what an item of the baseline is: an action of the remediator, or one in the same manner. [`items`]: all of
-//!   them, a file each. [`parameter`]: their parameters.
-//! * [`mode`]: what is done about an item. [`baseline`]: which item is in which mode where, read by [`baseline_file`]. [`active_baseline`]: the one in force.
+//! * [`item`]: what an item of the baseline is: an action of the remediator, or one in the same manner. [`items`]: all
+//!   of them, a file each. [`parameter`]: their parameters.
+//! * [`mode`]: what is done about an item. [`baseline`]: which item is in which mode where, read by [`baseline_file`].
+//!   [`active_baseline`]: the one in force.
 //! * [`starts`]: what a message or event starts.
 //! * [`plan`]: which items an account has, in which Regions.
 //! * [`record`]: what is known of an account, and what follows from a look at an item. [`held`]: what a policy of the

@@ -121,6 +121,13 @@ pub fn works(
     once.chain(in_regions).collect()
 }
 
+/// Whether an account has an item at all: most calls that can undo one are about something else.
+#[must_use]
+pub fn has(baseline: &Baseline, account: &Account, name: &str) -> bool {
+    let item = ITEMS.iter().find(|item| item.name == name);
+    item.is_some_and(|item| baseline.resolved(item, &account.id, &account.path).mode != Mode::Off)
+}
+
 /// An account without an organization does for itself what else the management account does.
 #[must_use]
 pub fn place_of(item: &Item, account: &Account) -> Place {

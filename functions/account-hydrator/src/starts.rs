@@ -1,6 +1,6 @@
 //! What starts a hydration: messages and events, in one table.
 //!
-//! Any of them can be missing, come twice or too early: the account's record says what is left.
+//! Any of them can be missing, a duplicate or too early: the account's record says what is left.
 
 use jiff::Timestamp;
 use orgkeeper_shared::{

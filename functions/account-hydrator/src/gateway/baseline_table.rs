@@ -1,4 +1,4 @@
-//! The table `Baseline`: one record for each account, written by whoever has claimed it.
+//! The table `Baseline`: one record for each account, written by the invocation that has claimed it.
 
 use std::collections::HashMap;
 
