@@ -278,8 +278,8 @@ impl Look<'_> {
             }
             Plan::Needs(other) => known(for_reason(Came::LeftOut, format!("{other} comes first"))),
             Plan::Change(after) => match self.mode {
-                Mode::Keep => self.change(found.before, after),
-                Mode::Once if !was_right => self.change(found.before, after),
+                Mode::Keep => self.change(found.before, &after),
+                Mode::Once if !was_right => self.change(found.before, &after),
                 Mode::Off | Mode::Check | Mode::Once => {
                     let came = if was_right {
                         Came::Drifted
@@ -295,14 +295,14 @@ impl Look<'_> {
         }
     }
 
-    fn change(&self, before: Value, after: Value) -> Next {
+    fn change(&self, before: Value, after: &Value) -> Next {
         let first = self.old.and_then(|old| old.before.clone());
         let tried = self.old.filter(|old| !old.came.is_settled());
         let entry = Entry {
             since: tried.map_or(self.now.as_second(), |old| old.since),
             // What an undo restores is what people had, not what somebody made of the baseline.
             before: Some(first.unwrap_or_else(|| json(&before))),
-            after: Some(json(&after)),
+            after: Some(json(after)),
             ..Entry::new(Came::Setting, self.now)
         };
         Next::Change(entry, before)

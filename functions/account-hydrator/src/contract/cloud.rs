@@ -25,7 +25,7 @@ const DIRECTORY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/
 /// How long a call takes.
 const A_CALL: Duration = Duration::from_millis(10);
 /// How long a function may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// After what time the message of a function that was stopped is received again.
 const VISIBILITY: Duration = Duration::from_secs(361);
 
@@ -293,7 +293,7 @@ impl Cloud {
         if state.stop_at == Some(state.made.len()) {
             state.stop_at = None;
             self.stop.notify_one();
-            return Answer::ok(json!({})).after(Duration::from_secs(3_600));
+            return Answer::ok(json!({})).after(Duration::from_hours(1));
         }
         if let Some(fault) = &mut state.fault
             && let Some(answer) = fault(&made)
@@ -428,8 +428,8 @@ impl State {
 
     fn answer(&mut self, call: &Call, made: &Made) -> Answer {
         let operation = made.operation.as_str();
-        let regional = |name| (made.account.clone(), made.region.clone(), name);
-        let global = |name| (made.account.clone(), String::new(), name);
+        let regional = |name: &'static str| (made.account.clone(), made.region.clone(), name);
+        let global = |name: &'static str| (made.account.clone(), String::new(), name);
         let of_ec2 = |inner: String| {
             Answer::xml(
                 200,

@@ -197,7 +197,7 @@ async fn forty_accounts_at_once_with_every_fault() {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        (random >> 33) % of == 0
+        (random >> 33).is_multiple_of(of)
     };
     for account in &accounts {
         world.cloud.know(account, "Workloads", 0);
