@@ -115,6 +115,12 @@ pub const QUEUES: &[QueueRow] = &[
         "finding-archiver",
     ),
     row(
+        "baseline",
+        "BaselineQueue",
+        "BaselineDeadLetterQueue",
+        "account-hydrator",
+    ),
+    row(
         "rehearsals",
         "RehearsalsQueue",
         "RehearsalsDeadLetterQueue",

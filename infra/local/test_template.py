@@ -304,7 +304,8 @@ class Parameters(unittest.TestCase):
                 self.assertEqual(settings["capabilities"].split(), ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
 
 
-LEDGERS = ("Accounts", "VendingState", "Remediations", "AccountsBucket", "PlaybookBucket", "RehearsalsBucket")
+LEDGERS = (
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket")
 
 
 class Ledgers(unittest.TestCase):

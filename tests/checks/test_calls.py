@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # The files of one gateway, where it has several.
 ROOMS = ("shared/src/vending",)
-# It declares its calls by action and resource (functions/remediator/src/actions/), and a test of its own holds them.
-OWN_TABLES = "functions/remediator/src"
+# They declare their calls by action and resource (functions/remediator/src/actions/), and tests of their own hold them.
+OWN_TABLES = ("functions/remediator/src", "functions/account-hydrator/src/items")
 # It names actions that are denied, and calls none.
 DENIES = "functions/outage-rehearser/src/denial.rs"
 # An SDK client, however it is called, and the operation that is built with it.

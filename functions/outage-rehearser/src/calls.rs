@@ -5,7 +5,7 @@ use orgkeeper_shared::{
     calls::{Calls, calls},
     gateway::organizations::{LIST_ACCOUNTS, LIST_TAGS_OF_ANY},
     queue::Queue,
-    versioned_file::VersionedFile,
+    versioned_file::object::VersionedObject,
 };
 
 use crate::gateway::{
@@ -15,8 +15,8 @@ use crate::gateway::{
 /// Every call of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
     calls(Queue::RETURN, &["RehearsalsQueue"]),
-    calls(VersionedFile::READ, &["RehearsalsBucket/rehearsals.toml"]),
-    calls(VersionedFile::FIND, &["RehearsalsBucket"]),
+    calls(VersionedObject::READ, &["RehearsalsBucket/rehearsals.toml"]),
+    calls(VersionedObject::FIND, &["RehearsalsBucket"]),
     calls(Reports::CALLS, &["RehearsalsBucket/reports/*"]),
     calls(RehearsalTable::CALLS, &["Rehearsals"]),
     calls(RehearsalTable::READ, &["Rehearsals/index/ByKind"]),

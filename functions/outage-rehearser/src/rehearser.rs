@@ -8,7 +8,7 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     gateway::organizations::OrganizationAccount,
     ids::AccountId,
-    versioned_file::{Found, Version, VersionedFile},
+    versioned_file::object::{Found, Version, VersionedObject},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Rehearser {
     /// The file.
-    pub file: VersionedFile,
+    pub file: VersionedObject,
     /// What is known of each rehearsal.
     pub table: RehearsalTable,
     /// The policies, their schedules and the organization.

@@ -9,7 +9,7 @@ use orgkeeper_shared::{
     gateway::{organizations::Organizations, rates::QuotaShare},
     lambda::QueueFunction,
     queue::Queue,
-    versioned_file::VersionedFile,
+    versioned_file::object::VersionedObject,
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Rehearser> {
     let calls = CallCounter::default();
     let bucket = || config.bucket.clone();
     let rehearser = Rehearser {
-        file: VersionedFile::new(client!(aws_sdk_s3, sdk, calls), bucket(), KEY),
+        file: VersionedObject::new(client!(aws_sdk_s3, sdk, calls), bucket(), KEY),
         table: RehearsalTable::connect(sdk, &calls, &config.table),
         ending: ending(sdk, &calls, config.quota_percent),
         ends_by: EndsBy {

@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     calls::{Calls, calls},
     queue::Queue,
     remediation::table::RemediationTable,
-    versioned_file::VersionedFile,
+    versioned_file::object::VersionedObject,
 };
 
 use crate::gateway::executions::Executions;
@@ -26,7 +26,7 @@ pub const CALLS: &[Calls] = &[
     calls(Executions::CALLS, &["RemediationStateMachine"]),
     calls(DirectoryTable::READ, &["AccountDirectory"]),
     calls(RemediationTable::CALLS, &["Remediations"]),
-    calls(VersionedFile::READ, &["PlaybookBucket/playbook.toml"]),
-    calls(VersionedFile::FIND, &["PlaybookBucket"]),
+    calls(VersionedObject::READ, &["PlaybookBucket/playbook.toml"]),
+    calls(VersionedObject::FIND, &["PlaybookBucket"]),
     calls(AlertTopics::CALLS, &["ErrorTopic"]),
 ];

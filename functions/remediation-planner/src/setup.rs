@@ -10,13 +10,10 @@ use orgkeeper_shared::{
     lambda::QueueFunction,
     queue::Queue,
     remediation::table::RemediationTable,
-    versioned_file::VersionedFile,
 };
 
 use crate::{
-    active_playbook::{ActivePlaybook, KEY},
-    config::Config,
-    gateway::executions::Executions,
+    active_playbook::ActivePlaybook, config::Config, gateway::executions::Executions,
     handler::Planner,
 };
 
@@ -27,11 +24,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let topic = || config.error_topic.clone();
     let planner = Planner {
-        playbook: ActivePlaybook::new(VersionedFile::new(
+        playbook: ActivePlaybook::new(
             client!(aws_sdk_s3, sdk, calls),
             config.playbook_bucket.clone(),
-            KEY,
-        )),
+        ),
         ceiling: config.ceiling,
         protected: config.protected_accounts.clone(),
         directory: DirectoryTable::new(

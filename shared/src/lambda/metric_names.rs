@@ -2,6 +2,7 @@
 
 /// The metrics of each function.
 pub const METRICS: &[(&str, &[&str])] = &[
+    ("account-hydrator", &["AccountsHydrated"]),
     (
         "finding-enricher",
         &[

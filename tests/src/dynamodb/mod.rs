@@ -44,6 +44,9 @@ pub const REMEDIATIONS: &str = "Remediations";
 /// What is known of each rehearsal, and who was denied something in it.
 pub const REHEARSALS: &str = "Rehearsals";
 
+/// What is known of each account's baseline.
+pub const BASELINE: &str = "Baseline";
+
 /// The tables of `template.yaml`, and the attribute that is the key of each.
 const TABLES: [(&str, &str); 7] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
@@ -52,6 +55,7 @@ const TABLES: [(&str, &str); 7] = [
     (VENDING_STATE, "Id"),
     (ALERTS_SENT, "Id"),
     (REMEDIATIONS, "Key"),
+    (BASELINE, "AccountId"),
     (REHEARSALS, "Id"),
 ];
 

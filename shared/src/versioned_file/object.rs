@@ -1,13 +1,12 @@
-//! A file that people upload to a versioned bucket, and that stays in force until a better one is there.
+//! The object in a bucket that is the file.
 
+use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 use aws_sdk_s3::{
     Client,
     error::SdkError,
     operation::get_object::GetObjectOutput,
     primitives::{ByteStream, DateTime},
 };
-
-use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 
 /// What S3 answers if the object has not changed.
 const NOT_MODIFIED: u16 = 304;
@@ -19,15 +18,15 @@ const MOST_VERSIONS: i32 = 100;
 /// What the bucket has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// No file.
+    /// No such file.
     Nothing,
-    /// The version that was read before.
+    /// The file that was read before.
     Unchanged,
     /// A version of it.
     Version(Version),
 }
 
-/// A version of the file.
+/// A version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// Its id; in a bucket without versions its tag.
@@ -38,22 +37,22 @@ pub struct Version {
     pub text: Result<String, &'static str>,
 }
 
-/// A gateway to the file.
+/// A gateway to the object.
 #[derive(Debug)]
-pub struct VersionedFile {
+pub struct VersionedObject {
     client: Client,
     bucket: String,
     key: &'static str,
 }
 
-impl VersionedFile {
+impl VersionedObject {
     /// What reading the object calls.
     pub const READ: &[&str] = &["s3:GetObject", "s3:GetObjectVersion"];
     /// What listing its versions calls, on the bucket. Without `ListBucket` S3 answers "denied" for an object that does not
     /// exist.
     pub const FIND: &[&str] = &["s3:ListBucket", "s3:ListBucketVersions"];
 
-    /// A gateway over `client` to the object with this key.
+    /// A gateway over `client` to the object with this key in this bucket.
     #[must_use]
     pub fn new(client: Client, bucket: String, key: &'static str) -> Self {
         Self {
