@@ -4,10 +4,6 @@ use orgkeeper_shared::versioned_file::active::{self, ActiveFile, NoFile, Refused
 
 use crate::{playbook::Playbook, playbook_file::PlaybookError};
 
-use crate::{playbook::Playbook, playbook_file::PlaybookError};
-
-/// The key of the playbook in its bucket.
-pub const KEY: &str = "playbook.toml";
 /// The shipped playbook.
 pub const SHIPPED: &str = include_str!("../../../infra/playbook.toml");
 
