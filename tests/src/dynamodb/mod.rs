@@ -48,7 +48,7 @@ pub const REHEARSALS: &str = "Rehearsals";
 pub const BASELINE: &str = "Baseline";
 
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
