@@ -333,6 +333,16 @@ class Account(Case):
         principal = iam.get_role(RoleName="OrgkeeperOperator")["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
         self.assertEqual(principal, {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"})
 
+    def test_a_group_with_somebody_in_it_is_not_deleted(self):
+        self.deploy("member-account", member, OrganizationId=organization, PeopleRoles="on")
+        iam, stacks = cloud.client("iam", member), cloud.client("cloudformation", member)
+        iam.create_user(UserName="ana")
+        iam.add_user_to_group(GroupName="OrgkeeperDevelopers", UserName="ana")
+        with self.assertRaises(WaiterError):
+            self.delete(stacks, "orgkeeper-member-account")
+        iam.remove_user_from_group(GroupName="OrgkeeperDevelopers", UserName="ana")
+        iam.delete_user(UserName="ana")
+
     def test_a_boundary_binds_the_role(self):
         """As MiniStack evaluates it; tests/guardrails evaluates the boundary's every part."""
         self.deploy("member-account", OTHER_ACCOUNT, OrganizationId=organization, PeopleRoles="on")
