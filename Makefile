@@ -69,8 +69,8 @@ FORM_split := ORGKEEPER_FORM=split ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-spl
 FORM_topologies := ORGKEEPER_FORM=empty ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-topologies}
 
 .PHONY: emulators
-emulators: tools ## Fix every violation once on the local cloud, with the remediator alone
-	$(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package remediator --test emulators --success-output final
+emulators: tools ## Fix every violation once on the local cloud, with the functions alone that act
+	$(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package remediator --package root-credentials --test emulators --test root --success-output final
 
 .PHONY: test
 test: check local-tests flows ## Check everything
@@ -172,14 +172,9 @@ checkov: .venv/checkov/installed .venv/cloud/installed
 # ---------------------------------------------------------------- measuring
 
 .PHONY: bench
-bench: .venv/cloud/installed need-cargo ## Measure the release build, and write target/bench.json (the build takes about ten minutes)
-	cargo build --release $(FUNCTIONS:%=--package %)
-	cargo build --workspace --all-targets
-	@mkdir -p target/bench
-	@for name in $(FUNCTIONS); do \
-	  rm -rf target/bench/$$name && mkdir -p target/bench/$$name && cp target/release/$$name target/bench/$$name/bootstrap \
-	    && $(ZIP) target/bench/$$name || exit 1; done
-	target/debug/bench target/bench target/bench.json
+bench: .venv/cloud/installed compiled ## Measure what make build makes for this machine, and write target/bench.json (the build takes half an hour)
+	$(MAKE) build ARCH=$(ARCH_$(shell uname -m))
+	target/debug/bench target/lambda target/bench.json
 
 # A cloud of its own, which nobody has used: what was fixed before is no violation.
 .PHONY: cis
@@ -188,6 +183,9 @@ cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-carg
 
 # ---------------------------------------------------------------- AWS
 
+# As uname has it.
+ARCH_aarch64 := arm64
+ARCH_x86_64 := x86_64
 BUILD_FLAGS_arm64 := --arm64
 BUILD_FLAGS_x86_64 := --x86-64
 FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))

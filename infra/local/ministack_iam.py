@@ -46,6 +46,8 @@ FURTHER_RESOURCES = {
     "sso:CreateAccountAssignment": {"InstanceArn": "{}", "TargetId": "arn:aws:sso:::account/{}"},
     "sso:DescribePermissionSet": {"InstanceArn": "{}"},
     "organizations:MoveAccount": {"SourceParentId": None, "DestinationParentId": None},
+    "organizations:AttachPolicy": {"TargetId": None},
+    "organizations:DetachPolicy": {"TargetId": None},
     "identitystore:DescribeGroup": {"IdentityStoreId": "arn:aws:identitystore::{account}:identitystore/{}"},
     "identitystore:ListGroups": {"": "arn:aws:identitystore:::group/any"},
     "identitystore:GetUserId": {"": "arn:aws:identitystore:::user/any"},
@@ -482,12 +484,15 @@ def of_control_tower(given, _path, _place):
 
 
 def of_organizations(given, _path, place):
-    """An account, an organizational unit or the root."""
-    names = ("AccountId", "ChildId", "OrganizationalUnitId", "ParentId", "ResourceId")
+    """An account, an organizational unit, the root or a policy."""
+    names = ("AccountId", "ChildId", "OrganizationalUnitId", "ParentId", "ResourceId", "PolicyId", "TargetId")
     identifier = next((given[name] for name in names if given.get(name)), None)
     if identifier is None:
         return None
-    kind = {"r": "root", "ou": "ou"}.get(identifier.partition("-")[0], "account")
+    kind, _, rest = identifier.partition("-")
+    if kind == "p":
+        return place.of_organization("organizations", "policy", f"service_control_policy/p-{rest}")
+    kind = {"r": "root", "ou": "ou"}.get(kind, "account")
     return place.of_organization("organizations", kind, identifier)
 
 

@@ -38,6 +38,7 @@ import ministack_events
 import ministack_iam
 import ministack_resources
 import ministack_roles
+import ministack_organization
 import ministack_root
 import ministack_stacksets
 import ministack_users
@@ -1406,6 +1407,17 @@ PATCHES = (
             "services.s3.s3control_account_error(headers)",
             ACTION,
         ),
+    ),
+    Patch(
+        "tags-of-the-organization",
+        ministack_organization.know_tags_of_the_organization,
+        replaces=("services.tagging.resource_tags(arn)",),
+    ),
+    Patch(
+        "universal-targets",
+        ministack_organization.call_universal_targets,
+        replaces=("services.eventbridge._invoke_target(target, event, rule, view)",),
+        uses=("core.iam_evaluator._gather_role_policies(role_name, account_id)", "services.sqs._queue_by_arn(arn)"),
     ),
     Patch(
         "rules-of-other-buses",

@@ -98,11 +98,23 @@ def equal(wanted, found):
     return wanted == found
 
 
+def later(wanted, found):
+    """Whether a time is after the one of the policy; both are in UTC, and so their texts are in the order of time."""
+    return found > wanted
+
+
+def earlier(wanted, found):
+    """Whether a time is before the one of the policy."""
+    return found < wanted
+
+
 # Whether the operator is negated, and how it compares a value of the policy with one of the request.
 OPERATORS = {
     "ArnLike": (False, arn_fits),
     "ArnNotLike": (True, arn_fits),
     "Bool": (False, equal),
+    "DateGreaterThan": (False, later),
+    "DateLessThan": (False, earlier),
     "NumericLessThan": (False, less),
     "StringEquals": (False, equal),
     "StringNotEquals": (True, equal),

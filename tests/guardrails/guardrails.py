@@ -20,6 +20,7 @@ import tomllib
 from collections import Counter
 
 import parliament
+import rehearsals
 import yaml
 import people
 from evaluator import allows, denies, listed
@@ -241,10 +242,9 @@ def main():
     }
     systematic = {"requests for each action and each principal": expected(every())}
     missing = installed()
-    judges = {"evaluator.py": answers_here} | ({} if missing else {f"iam-simulate {VERSION}": Judge().answers})
     if missing:
         print(f"{missing}: what the policies allow and deny is evaluated by evaluator.py alone")
-    for judge, answers in judges.items():
+    for judge, answers in judges(missing).items():
         # The systematic ones are for the mutants: iam-simulate would take a minute for them.
         asked = groups | (systematic if judge == "evaluator.py" else {})
         answered = iter(answers(documents, [request(row) for group in asked.values() for row, _, _ in group]))
@@ -257,8 +257,18 @@ def main():
 
     of_roles = {"evaluator.py": answers_of_roles} | again(missing)
     faults += list(faults_of_roles(of_roles))
+
+    outages = [(row, row["answer"], row["says"]) for row in rehearsals.rows()]
+    asked = [rehearsals.requested(row) for row, _, _ in outages]
+    for judge, answers in judges(missing).items():
+        found = wrong(outages, answers(rehearsals.documents(), asked))
+        faults += found
+        print(f"{judge}: {len(outages)} requests about rehearsed outages: {len(found)} wrong")
+        print("".join(f"  {one}\n" for one in found[:20]), end="")
+
     print("Each statement, condition and value taken out in turn:")
     alive = survivors(documents, [request(row) for group in (groups | systematic).values() for row, _, _ in group])
+    alive += survivors(conditions_only(rehearsals.documents()), asked)
     print("".join(f"  nothing notices {one}\n" for one in alive), end="")
     return 1 if faults or alive else 0
 
@@ -266,6 +276,16 @@ def main():
 def again(missing):
     """The judge once more: each process answers once."""
     return {} if missing else {f"iam-simulate {VERSION}": Judge().answers}
+
+
+def judges(missing):
+    """Who answers: a process of iam-simulate answers once."""
+    return {"evaluator.py": answers_here} | again(missing)
+
+
+def conditions_only(documents):
+    """Without the list of global services: that it is the one of regions.json a unit test says."""
+    return {name: policy for name, policy in documents.items() if "NotAction" not in policy["Statement"][0]}
 
 
 def expected(made):

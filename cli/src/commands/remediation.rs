@@ -13,10 +13,10 @@ use orgkeeper_shared::{
         planning::PlanningTask,
         record::{Record, Status, asking::Judged},
     },
+    versioned_file::VersionedFile,
 };
 use remediation_planner::{
-    active_playbook::{ActivePlaybook, NoPlaybook},
-    gateway::playbook_object::PlaybookObject,
+    active_playbook::{ActivePlaybook, KEY, NoPlaybook},
     playbook::{Mode, Playbook},
 };
 use serde::Serialize;
@@ -256,7 +256,7 @@ async fn in_force(
     let bucket =
         bucket.ok_or_else(|| CommandError::Settings("it has no PLAYBOOK_BUCKET".to_owned()))?;
     let calls = CallCounter::default();
-    let object = PlaybookObject::new(client!(aws_sdk_s3, sdk, calls), bucket);
+    let object = VersionedFile::new(client!(aws_sdk_s3, sdk, calls), bucket, KEY);
     match ActivePlaybook::new(object).in_force(now).await {
         Ok(in_force) => Ok((in_force.playbook.as_ref().clone(), in_force.version)),
         Err(NoPlaybook::Call(error)) => Err(CommandError::Aws {

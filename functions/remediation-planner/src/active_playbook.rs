@@ -6,14 +6,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use orgkeeper_shared::aws_error::AwsCallError;
-
-use crate::{
-    gateway::playbook_object::{Found, PlaybookObject, Version},
-    playbook::Playbook,
-    playbook_file::PlaybookError,
+use orgkeeper_shared::{
+    aws_error::AwsCallError,
+    versioned_file::{Found, Version, VersionedFile},
 };
 
+use crate::{playbook::Playbook, playbook_file::PlaybookError};
+
+/// The key of the playbook in its bucket.
+pub const KEY: &str = "playbook.toml";
 /// The shipped playbook.
 pub const SHIPPED: &str = include_str!("../../../infra/playbook.toml");
 /// The version of the shipped playbook.
@@ -70,7 +71,7 @@ impl NoPlaybook {
 /// Keeps the playbook in force.
 #[derive(Debug)]
 pub struct ActivePlaybook {
-    object: PlaybookObject,
+    object: VersionedFile,
     current: Mutex<Option<Current>>,
 }
 
@@ -87,7 +88,7 @@ struct Current {
 impl ActivePlaybook {
     /// The playbook of this object. Makes no call.
     #[must_use]
-    pub fn new(object: PlaybookObject) -> Self {
+    pub fn new(object: VersionedFile) -> Self {
         Self {
             object,
             current: Mutex::default(),

@@ -824,22 +824,12 @@ mod tests {
             protected: &[],
         };
         for control in CONTROLS {
-            use orgkeeper_shared::remediation::control::Form;
-            let resource = match control.form {
-                Form::Account => "AWS::::Account:111122223333".to_owned(),
-                Form::Arn { service: "s3", .. } => "arn:aws:s3:::logs".to_owned(),
-                Form::Arn {
-                    service: "iam",
-                    kinds,
-                } => format!("arn:aws:iam::111122223333:{}x", kinds[0]),
-                Form::Arn { service, kinds } => {
-                    format!("arn:aws:{service}:eu-west-1:111122223333:{}x", kinds[0])
-                }
-            };
+            let form = control.form;
+            let resource = form.resources("aws", "eu-west-1", "111122223333", "x");
             let finding = Finding {
                 control_id: Some(control.id.to_owned()),
                 resources: vec![Resource {
-                    id: resource,
+                    id: resource[0].clone(),
                     ..Resource::default()
                 }],
                 ..security_hub_finding()

@@ -10,12 +10,13 @@ use orgkeeper_shared::{
     lambda::QueueFunction,
     queue::Queue,
     remediation::table::RemediationTable,
+    versioned_file::VersionedFile,
 };
 
 use crate::{
-    active_playbook::ActivePlaybook,
+    active_playbook::{ActivePlaybook, KEY},
     config::Config,
-    gateway::{executions::Executions, playbook_object::PlaybookObject},
+    gateway::executions::Executions,
     handler::Planner,
 };
 
@@ -26,9 +27,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let topic = || config.error_topic.clone();
     let planner = Planner {
-        playbook: ActivePlaybook::new(PlaybookObject::new(
+        playbook: ActivePlaybook::new(VersionedFile::new(
             client!(aws_sdk_s3, sdk, calls),
             config.playbook_bucket.clone(),
+            KEY,
         )),
         ceiling: config.ceiling,
         protected: config.protected_accounts.clone(),

@@ -6,8 +6,9 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use orgkeeper_shared::{
     aws::CallCounter,
-    lambda::{Error, Function, Invocation, NamedError, telemetry::Metrics},
+    lambda::{Error, Function, Invocation, NamedError},
     remediation::{
+        carried_out,
         control::control,
         order::{Order, Task},
         report::{Outcome, Report},
@@ -141,21 +142,7 @@ impl Function for Remediator {
         let began = invocation.now;
         let until = Instant::now() + invocation.time_to_work();
         let report = self.carry_out(&order, &calls, began, until).await;
-        let calls = calls.take();
-        Metrics::of(FUNCTION)
-            .calls(calls)
-            .write(began.as_millisecond());
-        match &report {
-            Ok(report) => tracing::info!(
-                control = order.control,
-                outcome = ?report.outcome,
-                aws.calls = calls.sent,
-                "order carried out"
-            ),
-            Err(error) => {
-                tracing::warn!(control = order.control, %error, aws.calls = calls.sent, "order failed");
-            }
-        }
+        carried_out::write(FUNCTION, &order, &report, &calls, began);
         Ok(report?)
     }
 }

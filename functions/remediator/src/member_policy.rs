@@ -128,20 +128,7 @@ fn declared(opt_in: bool) -> Vec<Declared> {
 fn of_form(form: Form, partition: &str, account: &str) -> Vec<String> {
     match form {
         Form::Account => vec!["*".to_owned()],
-        // A bucket's ARN has neither account nor Region.
-        Form::Arn { service: "s3", .. } => vec![format!("arn:{partition}:s3:::*")],
-        // One of IAM has no Region.
-        Form::Arn {
-            service: "iam",
-            kinds,
-        } => kinds
-            .iter()
-            .map(|kind| format!("arn:{partition}:iam::{account}:{kind}*"))
-            .collect(),
-        Form::Arn { service, kinds } => kinds
-            .iter()
-            .map(|kind| format!("arn:{partition}:{service}:*:{account}:{kind}*"))
-            .collect(),
+        Form::Arn { .. } => form.resources(partition, "*", account, "*"),
     }
 }
 
@@ -327,6 +314,13 @@ mod tests {
         "iam:DeleteAccountPasswordPolicy",
         "iam:UpdateAccountPasswordPolicy",
         "kms:CreateKey",
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
         "s3:PutAccountPublicAccessBlock",
     ];
 

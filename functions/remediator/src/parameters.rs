@@ -9,6 +9,12 @@ pub fn text<'a>(order: &'a Order, name: &str) -> Option<&'a str> {
     Some(value).filter(|value| !value.is_empty())
 }
 
+/// Another bucket for access logs than ours.
+#[must_use]
+pub fn log_bucket(order: &Order) -> Option<&str> {
+    text(order, "log_bucket")
+}
+
 /// The first value of a parameter, as a number.
 #[must_use]
 pub fn number(order: &Order, name: &str) -> Option<i32> {

@@ -53,7 +53,7 @@ pub fn policy_of<'a>(
 
 #[cfg(test)]
 mod tests {
-    use orgkeeper_shared::remediation::control::{CONTROLS, Form};
+    use orgkeeper_shared::remediation::control::CONTROLS;
 
     use super::*;
     use crate::actions::{self, testing::order};
@@ -94,24 +94,10 @@ mod tests {
             let Some(row) = actions::of(control.action) else {
                 continue;
             };
-            let resource = match control.form {
-                Form::Account => "AWS::::Account:111122223333".to_owned(),
-                Form::Arn { service: "s3", .. } => {
-                    format!("arn:aws:s3:::{:a<63}", "")
-                }
-                Form::Arn {
-                    service: "iam",
-                    kinds,
-                } => {
-                    let kind = kinds[0];
-                    format!("arn:aws:iam::111122223333:{kind}{:a<64}", "")
-                }
-                Form::Arn { service, kinds } => {
-                    let kind = kinds[0];
-                    format!("arn:aws:{service}:eu-west-1:111122223333:{kind}{:a<64}", "")
-                }
-            };
-            let target = order(control.id, &resource).target;
+            let name = "a".repeat(64);
+            let form = control.form;
+            let resources = form.resources("aws", "eu-west-1", "111122223333", &name);
+            let target = order(control.id, &resources[0]).target;
             for task in [Task::Fix, Task::Undo] {
                 let policy = session_policy(row, control.scope, task, &target).to_string();
                 assert!(policy.len() <= 2_048, "{}: {}", control.id, policy.len());

@@ -7,8 +7,9 @@ use orgkeeper_shared::{
     aws::CallCounter,
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
-    lambda::{Error, Function, Invocation, NamedError, telemetry::Metrics},
+    lambda::{Error, Function, Invocation, NamedError},
     remediation::{
+        carried_out,
         control::{ROOT_CREDENTIALS, control},
         order::{Order, Task, Undo},
         report::{Outcome, Report},
@@ -229,21 +230,7 @@ impl Function for RootCredentials {
                 message: "the invocation's time ran out".to_owned(),
             })
         });
-        let calls = calls.take();
-        Metrics::of(FUNCTION)
-            .calls(calls)
-            .write(invocation.now.as_millisecond());
-        match &report {
-            Ok(report) => tracing::info!(
-                control = order.control,
-                outcome = ?report.outcome,
-                aws.calls = calls.sent,
-                "order carried out"
-            ),
-            Err(error) => {
-                tracing::warn!(control = order.control, %error, aws.calls = calls.sent, "order failed");
-            }
-        }
+        carried_out::write(FUNCTION, &order, &report, &calls, invocation.now);
         Ok(report?)
     }
 }

@@ -98,6 +98,17 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "FindingsLookedAtAgain",
         ],
     ),
+    (
+        "outage-rehearser",
+        &[
+            "RehearsalsAttached",
+            "RehearsalsEnded",
+            "RehearsalsRefused",
+            "RehearsalsOverdue",
+            "ReportsPublished",
+            "DeniedCalls",
+        ],
+    ),
     // None but those of all functions.
     ("remediation-approver", &[]),
     ("remediation-proxy", &[]),

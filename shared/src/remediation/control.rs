@@ -26,6 +26,39 @@ pub enum Form {
     },
 }
 
+impl Form {
+    /// What identifies a resource of this form with this name, once for each kind: its ARN, or the account as a whole.
+    #[must_use]
+    pub fn resources(
+        self,
+        partition: &str,
+        region: &str,
+        account: &str,
+        name: &str,
+    ) -> Vec<String> {
+        let Self::Arn { service, kinds } = self else {
+            return vec![format!("AWS::::Account:{account}")];
+        };
+        let (has_account, has_region) = places_in_arn(service);
+        let account = if has_account { account } else { "" };
+        let region = if has_region { region } else { "" };
+        kinds
+            .iter()
+            .map(|kind| format!("arn:{partition}:{service}:{region}:{account}:{kind}{name}"))
+            .collect()
+    }
+}
+
+/// Whether the ARNs of a service have an account, and whether they have a Region.
+pub(super) fn places_in_arn(service: &str) -> (bool, bool) {
+    match service {
+        "s3" => (false, false),
+        "iam" => (true, false),
+        "apigateway" => (false, true),
+        _ => (true, true),
+    }
+}
+
 /// What the shipped playbook does about a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shipped {

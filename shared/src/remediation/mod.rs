@@ -11,10 +11,13 @@
 //!   `approval-links`).
 //! * [`difference`]: what was changed, in words (feature `enrichment`).
 //! * [`planning`]: what remediation-planner is asked for beside findings.
-//! * [`order`]: what the remediator is asked for, and [`report`]: what it answers.
+//! * [`order`]: what the remediator is asked for, and [`report`]: what it answers; `carried_out`: what is logged of it
+//!   (feature `lambda`).
 
 pub mod archive;
 pub mod breaker;
+#[cfg(feature = "lambda")]
+pub mod carried_out;
 #[cfg(feature = "remediation")]
 pub mod claims;
 pub mod control;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::control::{Control, Form};
+use super::control::{Control, Form, places_in_arn};
 use crate::ids::AccountId;
 
 /// Characters of an ARN (`arn:aws:iam::…:role/a+=,.@-_/b`); `*` and `$` stand for other things in a policy.
@@ -204,12 +204,7 @@ fn of_form(form: Form, account: &AccountId, region: &str, resource: &str) -> Res
     if !of_region.is_empty() && of_region != region {
         return Err(Mismatch::OtherRegion);
     }
-    let (has_account, has_region) = match service {
-        "s3" => return Ok(()),
-        "iam" => (true, false),
-        "apigateway" => (false, true),
-        _ => (true, true),
-    };
+    let (has_account, has_region) = places_in_arn(service);
     if of_account.is_empty() == has_account || of_region.is_empty() == has_region {
         return Err(Mismatch::Kind);
     }

@@ -8,11 +8,9 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::versioned_file::VersionedFile;
 use orgkeeper_tests::wire::{Answer, Call, Wire};
-use remediation_planner::{
-    active_playbook::{ActivePlaybook, InForce, NoPlaybook},
-    gateway::playbook_object::PlaybookObject,
-};
+use remediation_planner::active_playbook::{ActivePlaybook, InForce, KEY, NoPlaybook};
 
 const GOOD: &str = "[control]\n\"S3.8\" = { mode = \"off\" }\n";
 const BETTER: &str = "[control]\n\"S3.8\" = { mode = \"auto\" }\n";
@@ -98,7 +96,7 @@ async fn process(bucket: &Bucket) -> (Wire, ActivePlaybook) {
 
 async fn reader(wire: &Wire) -> ActivePlaybook {
     let client = aws_sdk_s3::Client::new(&wire.sdk_config().await);
-    ActivePlaybook::new(PlaybookObject::new(client, "playbooks".to_owned()))
+    ActivePlaybook::new(VersionedFile::new(client, "playbooks".to_owned(), KEY))
 }
 
 fn after(minutes: i64) -> Timestamp {

@@ -2,6 +2,7 @@
 //! and back. Each single fix is shown by the remediator's own tests (`functions/remediator/tests/emulators`).
 
 mod asking;
+mod root_credentials;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -5,10 +5,7 @@ use orgkeeper_shared::{aws_error::Service, remediation::order::Order};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    buckets::{OwnBucket, access_log_bucket, arn_of, require_tls},
-    s3::LOG_BUCKET,
-};
+use super::buckets::{OwnBucket, access_log_bucket, arn_of, require_tls};
 use crate::{
     action::{Action, Plan},
     action_row::Row,
@@ -84,7 +81,7 @@ impl Action for LoadBalancerLogs {
             return Plan::Compliant;
         }
         let target = &order.target;
-        let bucket = match parameters::text(order, LOG_BUCKET) {
+        let bucket = match parameters::log_bucket(order) {
             Some(theirs) => theirs.to_owned(),
             None => access_log_bucket(target, &target.region).name,
         };
@@ -107,7 +104,7 @@ impl Action for LoadBalancerLogs {
         if let Some(logs) = &after.access_logs {
             attributes.push(attribute(BUCKET, &logs.bucket));
             attributes.push(attribute(PREFIX, &logs.prefix));
-            if parameters::text(order, LOG_BUCKET).is_none() {
+            if parameters::log_bucket(order).is_none() {
                 let ours = access_log_bucket(&member.target, &member.target.region);
                 ours.complete(member, statements(member, &ours)).await?;
             }

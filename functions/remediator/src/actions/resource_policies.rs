@@ -448,7 +448,7 @@ fn administers(statement: &Statement, target: &Target) -> bool {
         })
 }
 
-/// Prowler's secretsmanager_not_publicly_accessible.
+/// Prowler's `secretsmanager_not_publicly_accessible`.
 struct SecretPolicy;
 
 impl Action for SecretPolicy {
@@ -500,7 +500,7 @@ impl Action for SecretPolicy {
     }
 }
 
-/// Prowler's eventbridge_bus_exposed.
+/// Prowler's `eventbridge_bus_exposed`.
 struct BusPolicy;
 
 impl Action for BusPolicy {

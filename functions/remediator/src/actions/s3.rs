@@ -393,9 +393,6 @@ struct LoggingState {
     log_bucket: Option<OwnBucket>,
 }
 
-/// The parameter that names another bucket for access logs.
-pub(super) const LOG_BUCKET: &str = "log_bucket";
-
 impl Action for AccessLogging {
     type State = LoggingState;
 
@@ -416,7 +413,7 @@ impl Action for AccessLogging {
             .unzip();
         let ours = access_log_bucket(target, &region);
         let needed = target_bucket.is_none()
-            && parameters::text(order, LOG_BUCKET).is_none()
+            && parameters::log_bucket(order).is_none()
             && ours.name != target.name();
         let log_bucket = needed.then_some(ours);
         Ok(LoggingState {
@@ -430,7 +427,7 @@ impl Action for AccessLogging {
     fn plan(&self, state: &LoggingState, order: &Order) -> Plan<LoggingState> {
         let bucket = order.target.name();
         let ours = state.log_bucket.as_ref().map(|it| it.name.as_str());
-        let log_bucket = parameters::text(order, LOG_BUCKET).or(ours);
+        let log_bucket = parameters::log_bucket(order).or(ours);
         if state.target_bucket.is_some() {
             return Plan::Compliant;
         }

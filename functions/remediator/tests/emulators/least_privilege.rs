@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use orgkeeper_shared::{
     aws::CallCounter,
     remediation::{
-        control::{CONTROLS, Control, Form, Scope},
+        control::{CONTROLS, Control, Scope},
         order::{Order, Task},
         report::Outcome,
     },
@@ -44,15 +44,14 @@ fn probes(place: &Place, name: &str) -> Result<Vec<Probe>> {
 }
 
 fn resource(control: &Control, place: &Place, name: &str) -> String {
-    match control.form {
-        Form::Account => place.as_resource(),
-        Form::Arn { service: "s3", .. } => format!("arn:aws:s3:::{name}"),
-        Form::Arn {
-            service: "iam",
-            kinds,
-        } => format!("arn:aws:iam::{}:{}{name}", place.account, kinds[0]),
-        Form::Arn { service, kinds } => place.arn(service, &format!("{}{name}", kinds[0])),
-    }
+    // A stage is named within its API.
+    let name = match control.action {
+        "rest-api-logs" => format!("{name}/stages/prod"),
+        _ => name.to_owned(),
+    };
+    let form = control.form;
+    let mut resources = form.resources("aws", place.region, place.account.as_str(), &name);
+    resources.remove(0)
 }
 
 /// Whether a permission's resource, which can end in `*`, has another one in it.

@@ -22,6 +22,7 @@ use remediator::cis_filters::FILTERS;
 
 /// What is checked here.
 const CHECKS: &[&str] = &[
+    include_str!("access_logs.rs"),
     include_str!("dynamodb.rs"),
     include_str!("ec2_settings.rs"),
     include_str!("encryption.rs"),

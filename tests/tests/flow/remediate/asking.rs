@@ -11,7 +11,7 @@ use super::*;
 /// How often a program that looks at links opens one.
 const OPENED_BY_SCANNERS: usize = 20;
 
-async fn remediation(sdk: &SdkConfig, arguments: &[&str]) -> Result<Run> {
+pub(super) async fn remediation(sdk: &SdkConfig, arguments: &[&str]) -> Result<Run> {
     let arguments = [&["remediation"], arguments].concat();
     let region = ["--region", REGION];
     let arguments = [&arguments[..], &region[..]].concat();
