@@ -1088,15 +1088,6 @@ PATCHES = (
         uses=("services.iam._roles", "services.iam._put_role_permissions_boundary(p)"),
     ),
     Patch(
-        "trails-of-the-organization",
-        ministack_resources.show_trails_of_the_organization,
-        replaces=(
-            "services.cloudtrail._find_visible_trail(raw)",
-            "services.cloudtrail._visible_trail_items(include_shadow_trails)",
-        ),
-        uses=("services.cloudtrail._trails",),
-    ),
-    Patch(
         "alarms-on-demand",
         ministack_events.evaluate_alarms_on_demand,
         replaces=(

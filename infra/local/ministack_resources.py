@@ -1,5 +1,5 @@
 """The resource types of infra/organization-baseline.yaml, infra/security-baseline.yaml and infra/member-account.yaml that
-MiniStack's CloudFormation does not know, and an organization's trail as its members see it.
+MiniStack's CloudFormation does not know, and the boundaries of roles, which it ignores.
 
 `ministack_patches.py` lists the patches. A resource is what a call of its service makes, in the account of the stack: moto
 has Organizations and GuardDuty, the front door Security Hub and Access Analyzer, MiniStack itself IAM and CloudTrail.
@@ -64,36 +64,6 @@ def keep_boundaries_of_roles(_settings):
         return name, attributes
 
     provisioners._RESOURCE_HANDLERS["AWS::IAM::Role"] = {**own, "create": create, "update": update}
-
-
-def show_trails_of_the_organization(settings):
-    """AWS shows the organization's trail to its members, who cannot change it.
-
-    MiniStack shows a trail to its own account only. The patch shows it.
-    """
-    visible_items, find_visible = cloudtrail._visible_trail_items, cloudtrail._find_visible_trail
-
-    def of_organization():
-        if get_account_id() == settings.management_account:
-            return []
-        return [(region, name, one) for (account, region, name), one in cloudtrail._trails.all_items()
-                if account == settings.management_account and one.get("IsOrganizationTrail")
-                and (one.get("IsMultiRegionTrail") or region == get_region())]
-
-    def visible_trail_items(*, include_shadow_trails=True):
-        shown = of_organization()
-        own = visible_items(include_shadow_trails=include_shadow_trails)
-        return own + [item for item in shown if include_shadow_trails or item[0] == get_region()]
-
-    def find_visible_trail(raw):
-        found = find_visible(raw)
-        if found[2] is None:
-            for region, name, one in of_organization():
-                if raw == one["TrailARN"]:
-                    return name, region, one
-        return found
-
-    cloudtrail._visible_trail_items, cloudtrail._find_visible_trail = visible_trail_items, find_visible_trail
 
 
 class Services:

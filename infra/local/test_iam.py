@@ -276,6 +276,7 @@ class OrganizationPolicies(Case):
         except ClientError:
             pass  # Another class of this file has it.
         root = cls.organizations.list_roots()["Roots"][0]["Id"]
+        cls.organizations.enable_policy_type(RootId=root, PolicyType="SERVICE_CONTROL_POLICY")
         tags = [{"Key": "rehearsal", "Value": "allowed"}]
         cls.units = [
             cls.organizations.create_organizational_unit(ParentId=root, Name=name, Tags=given)["OrganizationalUnit"]["Id"]
