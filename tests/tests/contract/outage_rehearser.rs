@@ -16,6 +16,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use orgkeeper_cli::outcome::Outcome;
 use orgkeeper_shared::lambda::Invocation;
 use orgkeeper_tests::{
     dynamodb::{DynamoDb, REHEARSALS},
@@ -24,6 +25,8 @@ use orgkeeper_tests::{
 };
 use outage_rehearser::{config::Config, setup};
 use serde_json::{Value, json};
+
+use crate::operator::{healthy, orgkeeper_on};
 
 const FILE: &str = include_str!("../../../events/outage-rehearser/rehearsals.toml");
 const DENIED: &str = include_str!("../../../events/outage-rehearser/denied-call.json");
@@ -977,4 +980,60 @@ async fn a_writer_that_is_slower_does_not_overwrite() {
     fixture.plans(-9).await;
     assert_eq!(fixture.state(), "ENDED");
     assert!(fixture.aws().is_clean());
+}
+
+#[tokio::test]
+async fn a_person_ends_it_though_the_function_is_broken() {
+    let fixture = fixture(Aws::default()).await;
+    fixture.plans(-10).await;
+    fixture.with(|call| match call.operation.as_str() {
+        "DescribeStacks" | "GetCallerIdentity" => Some(healthy(call)),
+        "ListStackResources" => Some(Answer::xml(
+            200,
+            "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries><member>\
+             <LogicalResourceId>Rehearsals</LogicalResourceId><PhysicalResourceId>Rehearsals</PhysicalResourceId>\
+             <ResourceType>AWS::DynamoDB::Table</ResourceType></member></StackResourceSummaries>\
+             </ListStackResourcesResult></ListStackResourcesResponse>",
+        )),
+        _ => None,
+    });
+    let run = async |arguments: &[&str]| {
+        let sdk = fixture.wire.sdk_config().await;
+        orgkeeper_on(sdk, arguments).await.unwrap()
+    };
+    let listed = run(&["rehearsal", "list"]).await;
+    assert_eq!(listed.outcome, Outcome::Found, "{}", listed.err);
+    assert!(
+        listed.out.contains("ATTACHED  dns#2026-12-01T10:00:00Z"),
+        "{}",
+        listed.out
+    );
+
+    let shown = run(&["rehearsal", "end", "dns"]).await;
+    assert_eq!(shown.outcome, Outcome::Found, "{}", shown.err);
+    assert!(
+        shown.out.contains("Nothing was done. Add --yes to end it."),
+        "{}",
+        shown.out
+    );
+    assert_eq!(fixture.aws().attached(), [UNIT]);
+
+    let ended = run(&["rehearsal", "end", ID, "--yes", "--output", "json"]).await;
+    assert_eq!(ended.outcome, Outcome::Done, "{}", ended.err);
+    let report = ended.json().unwrap();
+    assert_eq!(report["state"], "ENDED");
+    assert_eq!(report["done"], true);
+    assert!(fixture.aws().is_clean());
+    // The function attaches it no more.
+    fixture.plans(0).await;
+    assert!(fixture.aws().is_clean());
+    // Again it does no harm, and what nobody knows is a failure.
+    assert_eq!(
+        run(&["rehearsal", "end", ID, "--yes"]).await.outcome,
+        Outcome::Done
+    );
+    assert_eq!(
+        run(&["rehearsal", "end", "dns", "--yes"]).await.outcome,
+        Outcome::Failed
+    );
 }
