@@ -283,6 +283,21 @@ impl Cloud {
         record["Items"]["M"][key]["M"].clone()
     }
 
+    /// What is left in an account, and why.
+    pub(super) fn left(&self, account: &str) -> Vec<String> {
+        let record = self.tables.get(BASELINE, account).unwrap_or_default();
+        let items = record["Items"]["M"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        let open = items.into_iter().filter(|(_, entry)| {
+            let came = entry["M"]["Came"]["S"].as_str();
+            came.is_none_or(|came| ["NOT_YET", "SETTING", "FAILED"].contains(&came))
+        });
+        open.map(|(key, entry)| format!("{key}: {}", entry["M"]["Reason"]["S"]))
+            .collect()
+    }
+
     fn answer(&self, call: &Call) -> Answer {
         let mut made = made_by(call);
         let mut state = self.lock();
@@ -504,7 +519,7 @@ impl State {
             "GetLoginProfile" => Answer::query_error(404, "NoSuchEntity"),
             "GetPublicAccessBlock" => match self.settings.get(&global("s3")) {
                 Some(block) => Answer::xml(200, block),
-                None => Answer::xml_error(404, "NoSuchPublicAccessBlockConfiguration"),
+                None => Answer::query_error(404, "NoSuchPublicAccessBlockConfiguration"),
             },
             "PutPublicAccessBlock" => {
                 self.settings.insert(global("s3"), call.text.clone());

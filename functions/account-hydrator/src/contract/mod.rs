@@ -99,6 +99,7 @@ async fn ready(baseline: &str, mode: &str) -> World {
     let world = World::with(baseline, mode).await;
     world.send(&created());
     world.run_until(30).await;
+    assert_eq!(world.cloud.left(ACCOUNT), [""; 0]);
     assert_eq!(world.cloud.state(ACCOUNT), "READY");
     world.cloud.alerts();
     world.cloud.take();
@@ -111,6 +112,7 @@ async fn a_new_account_is_ready_within_thirty_seconds_in_250_calls() {
     world.cloud.role_after(ACCOUNT, 2);
     world.send(&created());
     world.run_until(30).await;
+    assert_eq!(world.cloud.left(ACCOUNT), [""; 0]);
     assert_eq!(world.cloud.state(ACCOUNT), "READY");
     is_set(&world, ACCOUNT);
     assert_eq!(world.cloud.changed_accounts().len(), 1);
@@ -342,7 +344,7 @@ async fn what_a_policy_decides_is_held_and_not_written() {
     }
     world.cloud.fault(|made| {
         (made.operation == "PutPublicAccessBlock").then(|| {
-            Answer::xml(403, "<Error><Code>AccessDenied</Code><Message>This is set by an organization policy</Message></Error>")
+            Answer::xml(403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>This is set by an organization policy</Message></Error></ErrorResponse>")
         })
     });
     world.send(&created());
