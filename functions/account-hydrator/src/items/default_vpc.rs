@@ -41,7 +41,7 @@ const ROW: Row = own_row!("default-vpc", DefaultVpc,
         "ec2:DeleteSubnet" on "arn:{partition}:ec2:{region}:{account}:subnet/*",
         "ec2:DeleteVpc" on "arn:{partition}:ec2:{region}:{account}:vpc/*",
     ],
-    undo: ["ec2:CreateDefaultVpc" on "arn:{partition}:ec2:{region}:{account}:vpc/*"]);
+    undo: ["ec2:CreateDefaultVpc" on "*"]);
 
 struct DefaultVpc;
 
