@@ -50,8 +50,10 @@ FLOWS := $(CLOUD) $(LOCAL)/cloud.py during $(NEXTEST) --package orgkeeper-tests 
 # The templates, once after each change.
 TEMPLATES := target/templates-checked
 CFN_LINT := .venv/sam/bin/cfn-lint
-# That of the budget apart: its type is missing in many Regions.
-LINTED := template.yaml $(filter-out %.asl.yaml infra/budget.yaml,$(wildcard infra/*.yaml))
+# Two apart: the type of the budget is missing in many Regions, one of Security Hub in one.
+APART := infra/budget.yaml infra/security-baseline.yaml
+LINTED := template.yaml $(filter-out %.asl.yaml $(APART),$(wildcard infra/*.yaml))
+WITHOUT_SECURITY_HUB := ap-southeast-6
 # The Regions of infra/regions.txt for which a condition of awk holds.
 regions_where = $$(awk '/^aws/ && ($(1)) { print $$2 }' infra/regions.txt)
 
@@ -109,8 +111,8 @@ local-tests: .venv/cloud/installed .venv/rust/installed need-cargo
 	$(CLOUD) -m unittest discover -s $(LOCAL)
 	PYTHONPATH=$(LOCAL) $(CLOUD) -m unittest discover -s infra/release
 
-$(TEMPLATES): $(LINTED) infra/budget.yaml infra/regions.txt | .venv/sam/installed
-	$(CFN_LINT) --regions $(call regions_where,seen[$$1]++ < 2) -- $(LINTED)
+$(TEMPLATES): $(LINTED) $(APART) infra/regions.txt | .venv/sam/installed
+	$(CFN_LINT) --regions $(call regions_where,seen[$$1]++ < 2) -- $(LINTED) infra/security-baseline.yaml
 	$(CFN_LINT) --regions $(call regions_where,$$3 == "budget") -- infra/budget.yaml
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(SAM) validate --lint --template-file template.yaml
 	@mkdir -p $(@D) && touch $@
@@ -119,6 +121,7 @@ $(TEMPLATES): $(LINTED) infra/budget.yaml infra/regions.txt | .venv/sam/installe
 .PHONY: regions
 regions: .venv/sam/installed ## Lint the templates for every Region of infra/regions.txt
 	echo $(call regions_where,1) | xargs -n 9 -P 2 sh -c 'echo "$$@" && $(CFN_LINT) --regions "$$@" -- $(LINTED)' cfn-lint
+	$(CFN_LINT) --regions $(call regions_where,$$2 != "$(WITHOUT_SECURITY_HUB)") -- infra/security-baseline.yaml
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
 # remediate flow: it would wait for the findings of the others to be observed, at the rates of Security Hub.

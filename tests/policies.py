@@ -46,6 +46,7 @@ PARAMETERS = {
 NOT_IN_THE_REFERENCE = "AWS publishes it for callers of Account Factory, its service authorization reference does not have it"
 RECORDER = "a recorder's ARN ends with an id that nobody knows before the call"
 # (what is found, the statement or action): why it is accepted.
+TARGETS = "a statement of its own for the targets, which are checked beside the policy: each with its tag"
 ACCEPTED = {
     ("UNKNOWN_ACTION", "sso:GetPeregrineStatus"): NOT_IN_THE_REFERENCE,
     ("UNKNOWN_ACTION", "sso:ProvisionApplicationInstanceForAWSAccount"): NOT_IN_THE_REFERENCE,
@@ -55,8 +56,11 @@ ACCEPTED = {
     ("RESOURCE_STAR", "s3:GetObject"): "the bucket of Account Factory's artifact is not documented; a condition keeps our own objects out",
     ("RESOURCE_MISMATCH", "dynamodb:ListStreams"): "the DynamoDB guide has it on the stream, in the policy for Lambda functions",
     ("RESOURCE_MISMATCH", "logs:DescribeLogGroups"): "it has log groups as resource type since parliament's data was made",
+    ("RESOURCE_MISMATCH", "organizations:AttachPolicy"): TARGETS,
+    ("RESOURCE_MISMATCH", "organizations:DetachPolicy"): TARGETS,
     ("RESOURCE_STAR", "config:DescribeConfigurationRecorderStatus"): RECORDER,
     ("INVALID_ARN", "Remediation"): "a policy that AWS manages has `aws` in place of an account",
+    ("MISMATCHED_TYPE_BUT_USABLE", "PeopleBoundary"): "one whole ARN is compared, without wildcards",
     ("MISMATCHED_TYPE_BUT_USABLE", "Remediation"): "one whole ARN is compared, without wildcards",
 }
 

@@ -11,11 +11,19 @@ pub enum Flow {
     Alert,
     /// Findings are fixed.
     Remediate,
+    /// Outages are rehearsed.
+    Rehearse,
 }
 
 impl Flow {
     /// All flows.
-    pub const ALL: [Self; 4] = [Self::Enrich, Self::Vend, Self::Alert, Self::Remediate];
+    pub const ALL: [Self; 5] = [
+        Self::Enrich,
+        Self::Vend,
+        Self::Alert,
+        Self::Remediate,
+        Self::Rehearse,
+    ];
 
     /// The parameter that switches it.
     #[must_use]
@@ -25,6 +33,7 @@ impl Flow {
             Self::Vend => "VendFlow",
             Self::Alert => "AlertFlow",
             Self::Remediate => "RemediateFlow",
+            Self::Rehearse => "RehearsalFlow",
         }
     }
 }
@@ -104,6 +113,18 @@ pub const QUEUES: &[QueueRow] = &[
         "ArchiveQueue",
         "ArchiveDeadLetterQueue",
         "finding-archiver",
+    ),
+    row(
+        "baseline",
+        "BaselineQueue",
+        "BaselineDeadLetterQueue",
+        "account-hydrator",
+    ),
+    row(
+        "rehearsals",
+        "RehearsalsQueue",
+        "RehearsalsDeadLetterQueue",
+        "outage-rehearser",
     ),
 ];
 

@@ -65,12 +65,13 @@ while True:
 
 
 class Cloud:
-    """A patched MiniStack on a free port, with moto behind it if needed, and clients for it."""
+    """A patched MiniStack on a free port, with moto behind it and a front door before it if needed, and clients for it."""
 
-    def __init__(self, with_moto=False):
+    def __init__(self, with_moto=False, front_door=ENDPOINT):
         self.directory = Path(tempfile.mkdtemp(prefix="ministack-patches-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.front_door = front_door
         self.moto = Moto() if with_moto else None
 
     def start(self):
@@ -78,7 +79,7 @@ class Cloud:
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, HERE / "ministack_launcher.py", str(self.port), self.directory,
-                 "--endpoint-url", ENDPOINT, *behind],
+                 "--endpoint-url", self.front_door, *behind],
                 stdout=log, stderr=log, start_new_session=True,
                 env={"PATH": os.environ["PATH"]},
             )

@@ -46,6 +46,8 @@ FURTHER_RESOURCES = {
     "sso:CreateAccountAssignment": {"InstanceArn": "{}", "TargetId": "arn:aws:sso:::account/{}"},
     "sso:DescribePermissionSet": {"InstanceArn": "{}"},
     "organizations:MoveAccount": {"SourceParentId": None, "DestinationParentId": None},
+    "organizations:AttachPolicy": {"TargetId": None},
+    "organizations:DetachPolicy": {"TargetId": None},
     "identitystore:DescribeGroup": {"IdentityStoreId": "arn:aws:identitystore::{account}:identitystore/{}"},
     "identitystore:ListGroups": {"": "arn:aws:identitystore:::group/any"},
     "identitystore:GetUserId": {"": "arn:aws:identitystore:::user/any"},
@@ -259,11 +261,11 @@ def json_members(body):
 
 
 def know_condition_keys(_settings):
-    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only, and calls
-    about provisioned products of Service Catalog the key servicecatalog:accountLevel, which is `self` for those of the
-    caller's account.
+    """AWS gives a call of IAM the condition key iam:PolicyARN, so that a role can be allowed one policy only, and
+    iam:PermissionsBoundary, the boundary that is set, or that the named role or user has; and calls about provisioned
+    products of Service Catalog the key servicecatalog:accountLevel, which is `self` for those of the caller's account.
 
-    MiniStack does not, so that such statements never apply. The patch adds both; here every product is of the account.
+    MiniStack does not, so that such statements never apply. The patch adds them; here every product is of the account.
     """
     context_of = iam_actions.request_tag_context
 
@@ -271,11 +273,23 @@ def know_condition_keys(_settings):
         keys = context_of(service, iam_action, body, params)
         if service == "iam" and params.get("PolicyArn"):
             keys = {**keys, "iam:PolicyARN": params["PolicyArn"][0]}
+        if service == "iam" and boundary_of(params):
+            keys = {**keys, "iam:PermissionsBoundary": boundary_of(params)}
         if iam_action in ACTIONS_ON_PROVISIONED_PRODUCTS:
             keys = {**keys, "servicecatalog:accountLevel": "self"}
         return keys
 
     iam_actions.request_tag_context = context
+
+
+def boundary_of(params):
+    """The permissions boundary that a call of IAM sets, or that the role or user has which it names."""
+    if params.get("PermissionsBoundary"):
+        return params["PermissionsBoundary"][0]
+    for name, store in (("RoleName", iam._roles), ("UserName", iam._users)):
+        if params.get(name):
+            return (store.get(params[name][0]) or {}).get("PermissionsBoundary")
+    return None
 
 
 def know_the_organization(settings):
@@ -470,12 +484,15 @@ def of_control_tower(given, _path, _place):
 
 
 def of_organizations(given, _path, place):
-    """An account, an organizational unit or the root."""
-    names = ("AccountId", "ChildId", "OrganizationalUnitId", "ParentId", "ResourceId")
+    """An account, an organizational unit, the root or a policy."""
+    names = ("AccountId", "ChildId", "OrganizationalUnitId", "ParentId", "ResourceId", "PolicyId", "TargetId")
     identifier = next((given[name] for name in names if given.get(name)), None)
     if identifier is None:
         return None
-    kind = {"r": "root", "ou": "ou"}.get(identifier.partition("-")[0], "account")
+    kind, _, rest = identifier.partition("-")
+    if kind == "p":
+        return place.of_organization("organizations", "policy", f"service_control_policy/p-{rest}")
+    kind = {"r": "root", "ou": "ou"}.get(kind, "account")
     return place.of_organization("organizations", kind, identifier)
 
 

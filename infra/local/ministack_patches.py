@@ -2,9 +2,9 @@
 
 MiniStack runs the template and the functions on this machine. Each function below corrects one difference; its
 docstring says what AWS does, what MiniStack does and what the patch changes. Those of IAM's checks are in
-`ministack_iam.py` and `ministack_roles.py`, those of IAM's data in `ministack_users.py`, and what moto answers in `passed_on.py`. `PATCHES` at
-the end lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares
-these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
+`ministack_iam.py` and `ministack_roles.py`, those of IAM's data in `ministack_users.py`, those of CloudFormation in
+`ministack_stacksets.py` and `ministack_resources.py`, and what moto answers in `passed_on.py`. `PATCHES` at the end
+lists them all with the private functions of MiniStack that each one replaces or calls. `apply_all` compares these with the installed MiniStack before it changes anything, so that another version fails at the start, by name,
 and not in a test.
 
 Import this module only after the environment is set: MiniStack reads its settings while it is imported.
@@ -36,7 +36,9 @@ from ministack.services import (
 
 import ministack_events
 import ministack_iam
+import ministack_resources
 import ministack_roles
+import ministack_organization
 import ministack_root
 import ministack_stacksets
 import ministack_users
@@ -1064,6 +1066,28 @@ PATCHES = (
         ),
     ),
     Patch(
+        "organization-resources",
+        ministack_resources.add_organization_resources,
+        replaces=("services.cloudformation.provisioners._RESOURCE_HANDLERS",),
+        uses=(
+            "services.cloudtrail._DISPATCH",
+            "services.iam._groups",
+            "services.iam._create_group(p)",
+            "services.iam._delete_group(p)",
+            "services.iam._delete_group_policy(p)",
+            "services.iam._put_group_policy(p)",
+            "services.iam.attach_managed_policy(entity, policy_arn)",
+            "services.iam.detach_managed_policy(entity, policy_arn)",
+            "services.s3._bucket_policies",
+        ),
+    ),
+    Patch(
+        "boundaries-of-roles",
+        ministack_resources.keep_boundaries_of_roles,
+        replaces=("services.cloudformation.provisioners._RESOURCE_HANDLERS",),
+        uses=("services.iam._roles", "services.iam._put_role_permissions_boundary(p)"),
+    ),
+    Patch(
         "alarms-on-demand",
         ministack_events.evaluate_alarms_on_demand,
         replaces=(
@@ -1300,6 +1324,7 @@ PATCHES = (
         "condition-keys",
         ministack_iam.know_condition_keys,
         replaces=("core.iam_actions.request_tag_context(service, iam_action, body, params)",),
+        uses=("services.iam._roles", "services.iam._users"),
     ),
     Patch(
         "organization",
@@ -1375,6 +1400,17 @@ PATCHES = (
         ),
     ),
     Patch(
+        "tags-of-the-organization",
+        ministack_organization.know_tags_of_the_organization,
+        replaces=("services.tagging.resource_tags(arn)",),
+    ),
+    Patch(
+        "universal-targets",
+        ministack_organization.call_universal_targets,
+        replaces=("services.eventbridge._invoke_target(target, event, rule, view)",),
+        uses=("core.iam_evaluator._gather_role_policies(role_name, account_id)", "services.sqs._queue_by_arn(arn)"),
+    ),
+    Patch(
         "rules-of-other-buses",
         ministack_events.name_rules_with_their_bus,
         replaces=("services.cloudformation.handlers._ACTION_HANDLERS",),
@@ -1406,6 +1442,12 @@ PATCHES = (
             "services.sts._gen_session_token()",
             "services.sts.register_session(access_key, session)",
         ),
+    ),
+    Patch(
+        "central-root-access",
+        ministack_root.switch_central_root_access,
+        replaces=(IAM_HANDLERS,),
+        uses=("services.iam._error(status, code, message, ns)",),
     ),
     Patch(
         "password-policy",

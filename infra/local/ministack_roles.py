@@ -120,15 +120,16 @@ def arn_of(action, name):
     return f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{name}"
 
 
-def may(role, action, resource):
-    """Whether a role's own policies allow a call."""
+def may(role, action, resource, keys=None):
+    """Whether a role's own policies allow a call, with these condition keys in lower case."""
     if not role:
         return True
     spec = parse_arn(role)
     name = role.rpartition("/")[2]
     context = iam_evaluator.EvalContext(
         principal_arn=f"arn:aws:sts::{spec.account_id}:assumed-role/{name}/service", principal_type="AssumedRole",
-        principal_account=spec.account_id, action=action, resource_arn=resource, region=get_region())
+        principal_account=spec.account_id, action=action, resource_arn=resource, region=get_region(),
+        service_context=keys or {})
     policies = iam_evaluator._gather_role_policies(name, spec.account_id)
     return iam_evaluator.evaluate(context, policies).decision == "Allow"
 

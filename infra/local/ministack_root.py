@@ -1,4 +1,5 @@
-"""The patch of MiniStack that has root users with credentials, and sessions as root of a member account.
+"""The patches of MiniStack that have root users with credentials, sessions as root of a member account, and the switches
+of central root access.
 
 `ministack_patches.py` lists the patches and explains their form.
 """
@@ -10,6 +11,8 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 from ministack.services import iam, sts
+
+from ministack_resources import Services
 
 CREATED = "2026-01-01T00:00:00Z"
 LONGEST_SESSION_SECONDS = 900
@@ -24,8 +27,17 @@ TASKS = {
         "DeactivateMFADevice", "DeleteAccessKey", "DeleteLoginProfile", "DeleteSigningCertificate"),
 }
 
+CREDENTIALS, SESSIONS = "RootCredentialsManagement", "RootSessions"
+# The switch of central root access that an operation changes, and to what.
+SWITCHES = {
+    f"{verb}Organizations{name}": (feature, verb == "Enable")
+    for verb in ("Enable", "Disable")
+    for name, feature in ((CREDENTIALS, CREDENTIALS), (SESSIONS, SESSIONS))}
+
 # The credentials of the root users, by account.
 roots = {}
+# What of central root access is on. The local organization begins with both.
+features = {CREDENTIALS, SESSIONS}
 
 
 def have_root_users(settings):
@@ -68,11 +80,50 @@ def have_root_users(settings):
     iam._IAM_HANDLERS["PlantRootCredentials"] = plant
 
 
+def switch_central_root_access(settings):
+    """AWS lets the management account switch central root access on and off, once IAM has trusted access; without root
+    sessions there is no AssumeRoot.
+
+    MiniStack does not know the calls. The patch adds them.
+    """
+    services = Services(settings)
+
+    def refusal(action):
+        if get_account_id() != settings.management_account:
+            code = "AccountNotManagementOrDelegatedAdministratorException" if action.startswith("List") else "CallerIsNotManagementAccountException"
+            return iam._error(400, code, "The account is not the management account of an organization.", ns="iam")
+        trusted = services.organizations().list_aws_service_access_for_organization()["EnabledServicePrincipals"]
+        if action.startswith("Enable") and "iam.amazonaws.com" not in [one["ServicePrincipal"] for one in trusted]:
+            return iam._error(409, "ServiceAccessNotEnabledException", "Trusted access is not enabled for IAM.", ns="iam")
+        return None
+
+    def shown(action):
+        organization = services.organizations().describe_organization()["Organization"]["Id"]
+        members = "".join(f"<member>{one}</member>" for one in sorted(features))
+        return result(action, f"<OrganizationId>{organization}</OrganizationId><EnabledFeatures>{members}</EnabledFeatures>")
+
+    def switching(action, feature, on):
+        def handler(_parameters):
+            refused = refusal(action)
+            if refused is None:
+                (features.add if on else features.discard)(feature)
+            return refused or shown(action)
+
+        return handler
+
+    def listed(_parameters):
+        return refusal("ListOrganizationsFeatures") or shown("ListOrganizationsFeatures")
+
+    iam._IAM_HANDLERS["ListOrganizationsFeatures"] = listed
+    for action, (feature, on) in SWITCHES.items():
+        iam._IAM_HANDLERS[action] = switching(action, feature, on)
+
+
 def assume_root(settings, parameters):
     """A session as root of a member account."""
     target, task = sts._p(parameters, "TargetPrincipal"), sts._p(parameters, "TaskPolicyArn.arn")
     seconds = int(sts._p(parameters, "DurationSeconds") or LONGEST_SESSION_SECONDS)
-    if get_account_id() != settings.management_account or target == settings.management_account:
+    if SESSIONS not in features or get_account_id() != settings.management_account or target == settings.management_account:
         message = f"User: {iam_evaluator.caller_arn()} is not authorized to perform: sts:AssumeRoot"
         return sts._error(403, "AccessDenied", message, ns="sts")
     if task.rpartition("/")[2] not in TASKS or not 0 < seconds <= LONGEST_SESSION_SECONDS:

@@ -2,11 +2,17 @@
 
 `ministack_patches.py` lists the patches. A stack set says what every account of its organizational units has; one thread
 compares that with what was deployed, every few seconds as AWS's automatic deployment does after an account has moved
-or was created, and makes, updates and deletes the stacks, each as the account's own call.
+or was created, and makes, updates and deletes the stacks, each as the account's own call. Each change of an instance is an
+event of the management account, as CloudFormation sends them.
+
+`Action=SetStackSetConduct&Seconds=30&FailingAccounts=222222222222,…`, which AWS does not have, says how long each instance
+takes from then on and in which accounts it fails; without both it is as at first.
 """
 
+import json
 import os
 import threading
+import time
 import uuid
 from xml.sax.saxutils import escape
 
@@ -16,10 +22,14 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners, stacks
 from ministack.services.cloudformation.engine import _parse_template
 
+import ministack_events
+
 INTERVAL_SECONDS = 3.0
 STACK_SECONDS = 60
 # What StackSets with service-managed permissions refuse.
 REFUSED_TYPE = "AWS::CloudFormation::Stack"
+STATUS_CHANGE = "CloudFormation StackSet StackInstance Status Change"
+RUNNING, SUCCEEDED, FAILED, SKIPPED = "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED_SUSPENDED_ACCOUNT"
 
 
 def add_stack_sets(settings):
@@ -32,6 +42,7 @@ def add_stack_sets(settings):
         "create": sets.create, "update": sets.update, "delete": sets.delete}
     handlers._ACTION_HANDLERS.update({
         "DescribeStackSet": sets.describe, "ListStackSets": sets.list, "ListStackInstances": sets.list_instances,
+        "DescribeStackInstance": sets.describe_instance, "SetStackSetConduct": sets.set_conduct,
         "ActivateOrganizationsAccess": sets.switch_access, "DeactivateOrganizationsAccess": sets.switch_access})
 
 
@@ -72,6 +83,7 @@ class StackSets:
         self.all = {}
         self.wake = threading.Event()
         self.started = False
+        self.seconds, self.failing = 0.0, frozenset()
 
     # ------------------------------------------------------------ the resource
 
@@ -146,11 +158,26 @@ class StackSets:
         if found is None:
             return not_found(parameters)
         members = "".join(
-            f"<member><StackSetId>{found.name}:{found.id}</StackSetId><Account>{account}</Account><Region>{region}</Region>"
-            f"<StackId>{instance.stack}</StackId><Status>{instance.status}</Status>"
-            f"<StatusReason>{escape(instance.reason)}</StatusReason></member>"
+            f"<member>{instance.summary(found, account, region)}</member>"
             for (account, region), instance in sorted(found.instances.items()))
         return answer("ListStackInstances", f"<Summaries>{members}</Summaries>")
+
+    def describe_instance(self, parameters):
+        """DescribeStackInstance."""
+        found = self.found(parameters)
+        if found is None:
+            return not_found(parameters)
+        account, region = (first(parameters, f"StackInstance{name}") for name in ("Account", "Region"))
+        instance = found.instances.get((account, region))
+        if instance is None:
+            return helpers._error("StackInstanceNotFoundException", f"Stack instance of {account} in {region} not found", 404)
+        return answer("DescribeStackInstance", f"<StackInstance>{instance.summary(found, account, region)}</StackInstance>")
+
+    def set_conduct(self, parameters):
+        """SetStackSetConduct."""
+        self.seconds = float(first(parameters, "Seconds") or 0)
+        self.failing = frozenset(one for one in first(parameters, "FailingAccounts").split(",") if one)
+        return answer("SetStackSetConduct", "")
 
     def switch_access(self, parameters):
         """ActivateOrganizationsAccess and DeactivateOrganizationsAccess: the local cloud deploys with and without it."""
@@ -191,17 +218,58 @@ class StackSets:
     def deploy(self, stack_set):
         """Makes, updates and deletes the stacks of one stack set."""
         wanted = set() if stack_set.deleted else self.wanted(stack_set)
+        suspended = self.suspended() if set(stack_set.instances) - wanted else set()
         for place in sorted(set(stack_set.instances) - wanted):
-            stack_set.instances.pop(place).delete(self.stacks(*place))
+            if place[0] in suspended:
+                self.skip(stack_set, place)
+                continue
+            instance = stack_set.instances.pop(place)
+            instance.delete(self.stacks(*place))
+            self.send(stack_set, place, instance, "DELETE", SUCCEEDED)
         for place in sorted(wanted):
             known = stack_set.instances.get(place)
             if known is None:
                 known = stack_set.instances[place] = Instance(f"StackSet-{stack_set.name}-{uuid.uuid4()}")
             if known.deployed != stack_set.settings:
-                known.deploy(self.stacks(*place), stack_set.settings)
+                self.bring_up_to_date(stack_set, place, known)
         stack_set.seen = True
+        # What a suspended account has is left there.
         if stack_set.deleted:
             self.all.pop(stack_set.name, None)
+
+    def bring_up_to_date(self, stack_set, place, instance):
+        """Makes or updates a stack, after the time that it takes."""
+        action = "CREATE" if instance.deployed is None else "UPDATE"
+        if instance.begun is None:
+            instance.begun, instance.detailed = time.monotonic(), RUNNING
+            self.send(stack_set, place, instance, action, RUNNING)
+        if time.monotonic() - instance.begun < self.seconds:
+            return
+        if place[0] in self.failing:
+            instance.status, instance.reason, instance.deployed = "OUTDATED", "as configured", stack_set.settings
+        else:
+            instance.deploy(self.stacks(*place), stack_set.settings)
+        instance.begun = None
+        instance.detailed = SUCCEEDED if instance.status == "CURRENT" else FAILED
+        self.send(stack_set, place, instance, action, instance.detailed)
+
+    def skip(self, stack_set, place):
+        """Leaves the stack of a suspended account as it is."""
+        instance = stack_set.instances[place]
+        if instance.detailed != SKIPPED:
+            instance.detailed = SKIPPED
+            self.send(stack_set, place, instance, "UPDATE", SKIPPED)
+
+    def send(self, stack_set, place, instance, action, detailed):
+        """Sends the event about an instance: to the account of the stack set, though it is about another's stack."""
+        detail = {
+            "stack-set-arn": f"arn:aws:cloudformation:{stack_set.region}:{self.settings.management_account}:stackset/"
+                             f"{stack_set.name}:{stack_set.id}",
+            "stack-id": instance.arn(*place), "action": action,
+            "status-details": {"status": instance.status, "status-reason": instance.reason, "detailed-status": detailed}}
+        ministack_events.send_service_events({"Entries": [{
+            "Source": "aws.cloudformation", "DetailType": STATUS_CHANGE, "Detail": json.dumps(detail),
+            "Account": self.settings.management_account, "Region": stack_set.region}]})
 
     def wanted(self, stack_set):
         """The accounts and Regions that have a stack; never the management account."""
@@ -222,6 +290,11 @@ class StackSets:
             for page in organizations.get_paginator("list_organizational_units_for_parent").paginate(ParentId=unit):
                 units += [one["Id"] for one in page["OrganizationalUnits"]]
         return found - {self.settings.management_account}
+
+    def suspended(self):
+        """The accounts that are suspended."""
+        pages = self.organizations().get_paginator("list_accounts").paginate()
+        return {one["Id"] for page in pages for one in page["Accounts"] if one["Status"] == "SUSPENDED"}
 
     def stacks(self, account, region):
         """A client of an account's own, for its stacks."""
@@ -258,16 +331,29 @@ class Instance:
     """One stack of a stack set."""
 
     def __init__(self, stack):
-        self.stack, self.deployed = stack, None
-        self.status, self.reason = "OUTDATED", ""
+        self.stack, self.deployed, self.begun = stack, None, None
+        self.status, self.reason, self.detailed = "OUTDATED", "", "PENDING"
+        self.id = None
+
+    def arn(self, account, region):
+        """The id of the stack; CloudFormation gives it one before the stack exists."""
+        return self.id or f"arn:aws:cloudformation:{region}:{account}:stack/{self.stack}/{self.stack[-36:]}"
+
+    def summary(self, stack_set, account, region):
+        """The members that every answer about it has."""
+        return (f"<StackSetId>{stack_set.name}:{stack_set.id}</StackSetId><Account>{account}</Account><Region>{region}</Region>"
+                f"<StackId>{self.arn(account, region)}</StackId><Status>{self.status}</Status>"
+                f"<StatusReason>{escape(self.reason)}</StatusReason>"
+                f"<StackInstanceStatus><DetailedStatus>{self.detailed}</DetailedStatus></StackInstanceStatus>")
 
     def deploy(self, client, settings):
         """Makes the stack, or updates it."""
         call = client.create_stack if self.deployed is None else client.update_stack
         done = "stack_create_complete" if self.deployed is None else "stack_update_complete"
         try:
-            call(StackName=self.stack, TemplateBody=settings["body"], Capabilities=settings["capabilities"],
+            made = call(StackName=self.stack, TemplateBody=settings["body"], Capabilities=settings["capabilities"],
                  Parameters=[{name: str(value) for name, value in one.items()} for one in settings["parameters"]])
+            self.id = made["StackId"]
             client.get_waiter(done).wait(
                 StackName=self.stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": STACK_SECONDS * 10})
             self.status, self.reason = "CURRENT", ""

@@ -1,7 +1,8 @@
 """Starts moto's server, patched, in the foreground: `moto_launcher.py --host HOST --port PORT`.
 
 Each patch corrects one difference from AWS that affects orgkeeper; its docstring says what AWS does, what moto does and
-what the patch changes. With another version of moto the launcher fails.
+what the patch changes. Those of the organization's policies are in `moto_organization.py`, those of an account's settings
+in `moto_settings.py`. With another version of moto the launcher fails.
 """
 
 import sys
@@ -13,6 +14,9 @@ from moto.core.responses import ActionResult
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.organizations.models import FakeDelegatedAdministrator
 from moto.ssoadmin import models
+
+import moto_organization
+import moto_settings
 
 MOTO_VERSION = "5.2.5"
 
@@ -26,6 +30,13 @@ def main():
     find_shared_snapshots()
     share_snapshots_in_both_forms()
     delegate_security_hub()
+    moto_organization.trust_more_services()
+    moto_organization.know_newer_policy_types()
+    moto_organization.refuse_invalid_policies()
+    moto_organization.describe_effective_policies()
+    moto_settings.have_account_settings()
+    moto_settings.keep_public_buckets_blocked()
+    moto_settings.have_opt_in_regions()
     server.main()
 
 

@@ -100,6 +100,8 @@ PERMISSION_SETS = {
 # The groups and permission sets that the stack assigns in each new account.
 NEW_ACCOUNT_ACCESS = (("platform-engineers", "AdministratorAccess"),)
 
+# Types of policies that are on, as docs/guardrails.md switches them on.
+POLICY_TYPES = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 # Services that may work in the whole organization, as the flows need it.
 TRUSTED_SERVICES = (
     "account.amazonaws.com",
@@ -144,6 +146,8 @@ class Builder:
         self.seed()
         organization = self.organizations.create_organization(FeatureSet="ALL")["Organization"]
         units = self.create_units()
+        for kind in POLICY_TYPES:
+            self.organizations.enable_policy_type(RootId=units["Root"], PolicyType=kind)
         accounts = {account.name: self.create_account(account, units) for account in ACCOUNTS}
         self.create_contacts(None, MANAGEMENT_CONTACTS)
         self.set_up_services()

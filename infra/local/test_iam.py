@@ -265,6 +265,70 @@ class Organization(Case):
         self.denied(caller.assume, role=cloud.role(self.name, "999999999999", trust=everybody))
 
 
+class OrganizationPolicies(Case):
+    """Policies of the organization: whose tags IAM sees, and schedules that detach them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.organizations = cloud.moto.client("organizations")
+        try:
+            cls.organizations.create_organization(FeatureSet="ALL")
+        except ClientError:
+            pass  # Another class of this file has it.
+        root = cls.organizations.list_roots()["Roots"][0]["Id"]
+        cls.organizations.enable_policy_type(RootId=root, PolicyType="SERVICE_CONTROL_POLICY")
+        tags = [{"Key": "rehearsal", "Value": "allowed"}]
+        cls.units = [
+            cls.organizations.create_organizational_unit(ParentId=root, Name=name, Tags=given)["OrganizationalUnit"]["Id"]
+            for name, given in (("Allowed", tags), ("Other", []))]
+
+    def policy(self, name, tags=()):
+        given = [{"Key": key, "Value": "any"} for key in tags]
+        made = self.organizations.create_policy(
+            Name=f"{self.name}-{name}", Description="any", Type="SERVICE_CONTROL_POLICY", Content="{}", Tags=given)
+        return made["Policy"]["PolicySummary"]["Id"]
+
+    def test_a_policy_is_attached_by_its_tag_to_a_target_by_its_tag(self):
+        session = self.root.assume(cloud.role(
+            self.name, ACCOUNT,
+            allow("organizations:AttachPolicy", "arn:aws:organizations::*:policy/o-*/service_control_policy/p-*",
+                  Condition={"StringLike": {"aws:ResourceTag/own": "*"}}),
+            allow("organizations:AttachPolicy", "arn:aws:organizations::*:ou/o-*/ou-*",
+                  Condition={"StringEquals": {"aws:ResourceTag/rehearsal": "allowed"}}),
+            trust=trust(f"arn:aws:iam::{ACCOUNT}:root")))
+        own, other = self.policy("own", ["own"]), self.policy("other")
+        target = {"X-Amz-Target": "AWSOrganizationsV20161128.AttachPolicy"}
+        for policy_id, unit, allowed in ((own, 0, True), (own, 1, False), (other, 0, False)):
+            body = {"PolicyId": policy_id, "TargetId": self.units[unit]}
+            status, _headers, _body = session.ask("organizations", "/", body, **target)
+            self.assertEqual(status == 200, allowed, body)
+
+    def test_a_schedule_detaches_a_policy_if_its_role_may(self):
+        detach = allow("organizations:DetachPolicy", [
+            "arn:aws:organizations::*:policy/o-*/service_control_policy/p-*", "arn:aws:organizations::*:ou/o-*/ou-*"])
+        url, queue = cloud.queue(self.name)
+        for name, own, left in (("may", [detach], []), ("may-not", [], [self.units[0]])):
+            with self.subTest(name):
+                policy_id = self.policy(name)
+                self.organizations.attach_policy(PolicyId=policy_id, TargetId=self.units[0])
+                role = cloud.role(f"{self.name}-{name}"[-60:], ACCOUNT, *own)
+                given = {"PolicyId": policy_id, "TargetId": self.units[0]}
+                cloud.client("scheduler").create_schedule(
+                    Name=policy_id, ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 1)),
+                    FlexibleTimeWindow={"Mode": "OFF"}, ActionAfterCompletion="DELETE",
+                    Target={"Arn": "arn:aws:scheduler:::aws-sdk:organizations:detachPolicy", "RoleArn": role,
+                            "Input": json.dumps(given), "DeadLetterConfig": {"Arn": queue}})
+                deadline = time.monotonic() + 8
+                if left:
+                    self.assertEqual(json.loads(cloud.messages(url, seconds=8)[0]["Body"]), given)
+                while time.monotonic() < deadline:
+                    targets = self.organizations.list_targets_for_policy(PolicyId=policy_id)["Targets"]
+                    if [one["TargetId"] for one in targets] == left:
+                        break
+                    time.sleep(0.2)
+                self.assertEqual([one["TargetId"] for one in targets], left)
+
+
 class FrontDoorServices(Case):
     """What the front door answers itself, after it has asked who calls."""
 

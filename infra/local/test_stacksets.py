@@ -2,6 +2,7 @@
 
 import json
 import unittest
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError, WaiterError
 
@@ -92,6 +93,52 @@ class StackSets(unittest.TestCase):
         self.assertIn(self.name, [one["StackSetName"] for one in self.stacks.list_stack_sets()["Summaries"]])
         self.stacks.delete_stack(StackName=self.name)
         self.has(later, [])
+
+    def test_each_change_of_an_instance_is_an_event(self):
+        url, arn = cloud.queue(f"{self.name}-events")
+        cloud.rule(self.name, {"source": ["aws.cloudformation"], "detail": {"stack-set-arn": [{"wildcard": f"*:stackset/{self.name}:*"}]}},
+                   Arn=arn)
+        self.conduct(Seconds=1, FailingAccounts=members[0])
+        self.addCleanup(self.conduct)
+        accounts = cloud.moto.client("organizations").list_accounts()["Accounts"]
+        there = [one["Id"] for one in accounts if one["Status"] == "ACTIVE" and one["Id"] != ACCOUNT]
+        self.deploy(self.resource(root))
+        # Two Regions, each with a beginning and an end.
+        seen = [json.loads(one["Body"]) for one in cloud.messages(url, count=4 * len(there), seconds=SECONDS)]
+        self.assertEqual({one["account"] for one in seen}, {ACCOUNT})
+        self.assertEqual({one["detail-type"] for one in seen}, {"CloudFormation StackSet StackInstance Status Change"})
+        ended = {}
+        for one in seen:
+            detail = one["detail"]["status-details"]
+            account = one["detail"]["stack-id"].split(":")[4]
+            ended.setdefault((account, detail["detailed-status"]), set()).add(detail["status"])
+        self.assertEqual(ended, {
+            **{(account, "RUNNING"): {"OUTDATED"} for account in there}, (members[0], "FAILED"): {"OUTDATED"},
+            **{(account, "SUCCEEDED"): {"CURRENT"} for account in there if account != members[0]}})
+        found = self.stacks.describe_stack_instance(
+            StackSetName=self.name, StackInstanceAccount=members[0], StackInstanceRegion="us-east-1")["StackInstance"]
+        self.assertEqual((found["Status"], found["StatusReason"]), ("OUTDATED", "as configured"))
+        self.assertEqual(found["StackInstanceStatus"]["DetailedStatus"], "FAILED")
+        self.stacks.delete_stack(StackName=self.name)
+
+    def conduct(self, **given):
+        """Says how long instances take, and where they fail."""
+        form = urlencode({"Action": "SetStackSetConduct", **given})
+        cloud.own_call("cloudformation", form, **{"Content-Type": "application/x-www-form-urlencoded"})
+
+    def test_what_a_suspended_account_has_is_left(self):
+        account = new_account("suspended", unit)
+        self.deploy(self.resource(unit))
+        self.has(account, [f"{self.name}-here"])
+        cloud.moto.client("organizations").close_account(AccountId=account)
+
+        def detailed():
+            listed = self.stacks.list_stack_instances(StackSetName=self.name)["Summaries"]
+            return {one["StackInstanceStatus"]["DetailedStatus"] for one in listed if one["Account"] == account}
+
+        wait_for(lambda: detailed() == {"SKIPPED_SUSPENDED_ACCOUNT"}, SECONDS, f"{detailed()}")
+        self.assertEqual(self.queues(account), [f"{self.name}-here"])
+        self.stacks.delete_stack(StackName=self.name)
 
     def test_a_unit_limits_it_and_a_change_follows(self):
         self.deploy(self.resource(unit))

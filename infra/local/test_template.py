@@ -88,7 +88,7 @@ class EveryQueueAndFunction(unittest.TestCase):
 
     def test_the_dashboard_is_json_for_every_set_of_flows(self):
         body = self.resources["Dashboard"]["Properties"]["DashboardBody"]
-        conditions = ("Enrich", "Directory", "Vend", "Alert", "Chat", "Remediate")
+        conditions = ("Enrich", "Directory", "Vend", "Alert", "Chat", "Remediate", "Rehearse")
         most = 0
         for bits in range(2 ** len(conditions)):
             on = {name for place, name in enumerate(conditions) if bits >> place & 1}
@@ -160,6 +160,7 @@ IDENTITY_CENTER = {"IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1
 ASSIGNMENTS = {"Assignments": "g-1=arn:aws:sso:::permissionSet/ssoins-1/ps-1,g-2=arn:aws:sso:::permissionSet/ssoins-1/ps-2"}
 ROUTES = {"RouteTopicArns": "arn:aws:sns:eu-west-1:111111111111:a,arn:aws:sns:eu-west-1:111111111111:b"}
 RULES = {"AlertRulesParameter": "/orgkeeper/alert-rules"}
+PROTECTED = {"RehearsalProtectedAccountIds": "222222222222"}
 
 # Environment of samconfig.toml, and parameters that make another documented set-up of it.
 WORKS = [
@@ -185,6 +186,7 @@ WORKS = [
     ("default", {"RootCredentials": "on"}),
     ("management", {}),
     ("management", {"RootCredentials": "on", "SecurityAccountId": "222222222222"}),
+    ("management", {"RehearsalFlow": "on", "RehearsalProtectedAccountIds": "222222222222,333333333333"}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
     ("service", {}),
     ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
@@ -213,8 +215,11 @@ REFUSED = [
     ("management", {"RemediationMode": "auto"}, "FixesNeedTheFlow", "fixes nothing"),
     ("management", {"RemediationMode": "ask"}, "FixesNeedTheFlow", "fixes nothing"),
     ("management", {"RootCredentials": "on"}, "RootCredentialsAreOrdered", "needs SecurityAccountId"),
-    *(("service", {flow: "on", "CriticalEmail": "on-call@example.com"}, "ServiceAccountOnlyActs", "Switch every flow off")
-      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow")),
+    *(("service", {flow: "on", "CriticalEmail": "on-call@example.com", **PROTECTED}, "ServiceAccountOnlyActs", "Switch every flow off")
+      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")),
+    ("security", {"RehearsalFlow": "on", **PROTECTED}, "RehearsalsOfTheOrganization", "for the management account"),
+    ("management", {"RehearsalFlow": "on"}, "RehearsalsOfTheOrganization", "Set RehearsalProtectedAccountIds"),
+    ("management", {"RehearsalFlow": "on", "AlertFlow": "off", "OrganizationId": "", **PROTECTED}, "RehearsalsOfTheOrganization", "no report"),
     ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
     ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "may be invoked from within it"),
 ]
@@ -299,7 +304,8 @@ class Parameters(unittest.TestCase):
                 self.assertEqual(settings["capabilities"].split(), ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
 
 
-LEDGERS = ("Accounts", "VendingState", "Remediations", "AccountsBucket", "PlaybookBucket")
+LEDGERS = (
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket")
 
 
 class Ledgers(unittest.TestCase):
@@ -330,7 +336,7 @@ class Ledgers(unittest.TestCase):
                     self.assertEqual(properties["DeletionProtectionEnabled"], {"Fn::If": ["ProtectTables", True, False]})
 
     def test_a_flow_that_is_switched_off_leaves_its_ledger_in_the_stack(self):
-        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow")
+        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")
         for values, ledgers in (
                 (dict.fromkeys(flows, "on"), True),
                 ({**dict.fromkeys(flows, "off"), "AlertFlow": "on"}, True),

@@ -55,6 +55,8 @@ pub enum Service {
     S3,
     /// Account-wide settings of Amazon S3.
     S3Control,
+    /// Amazon EventBridge Scheduler.
+    Scheduler,
     /// AWS Secrets Manager.
     SecretsManager,
     /// AWS Security Hub.
@@ -292,6 +294,43 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
         "ConstraintViolationException",
         SetUp,
     ),
+    // The type of policy is not enabled in the organization.
+    (
+        Service::Organizations,
+        "PolicyTypeNotEnabledException",
+        SetUp,
+    ),
+    (
+        Service::Organizations,
+        "PolicyTypeNotAvailableForOrganizationException",
+        SetUp,
+    ),
+    (
+        Service::Organizations,
+        "PolicyChangesInProgressException",
+        Conflict,
+    ),
+    // It was attached a moment ago, or is not detached everywhere yet.
+    (Service::Organizations, "PolicyInUseException", Conflict),
+    // What the call is to do was done before.
+    (
+        Service::Organizations,
+        "DuplicatePolicyException",
+        ConditionFailed,
+    ),
+    (
+        Service::Organizations,
+        "DuplicatePolicyAttachmentException",
+        ConditionFailed,
+    ),
+    (
+        Service::Organizations,
+        "PolicyNotAttachedException",
+        NotFound,
+    ),
+    (Service::Organizations, "PolicyNotFoundException", NotFound),
+    (Service::Scheduler, "ConflictException", ConditionFailed),
+    (Service::Scheduler, "ServiceQuotaExceededException", SetUp),
     (Service::SsoAdmin, "ServiceQuotaExceededException", SetUp),
 ];
 

@@ -13,6 +13,7 @@
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
 //! * [`rule_file`]: reading a file that people write (feature `rule-files`); [`pattern`]: patterns in it.
+//! * [`versioned_file`]: such a file in a bucket, and the one in force (feature `versioned-files`).
 //! * [`optimistic`]: writing a record that others write too.
 //! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
@@ -53,3 +54,5 @@ pub mod rule_file;
 pub mod security_hub;
 #[cfg(feature = "vending")]
 pub mod vending;
+#[cfg(feature = "versioned-files")]
+pub mod versioned_file;

@@ -1,4 +1,4 @@
-"""Whether a policy of ours denies a request: the part of IAM that these policies use, and nothing else.
+"""Whether policies of ours deny a request, or allow it: the part of IAM that these policies use, and nothing else.
 
 It answers where iam-simulate is not at hand, and for the mutants, of which there are many. Where iam-simulate is at hand, both have to
 give the same answers. What a policy uses beyond this part is an error, not a guess.
@@ -16,16 +16,36 @@ def denies(policy, request):
     return any(applies(statement, request, context) for statement in policy["Statement"])
 
 
+def allows(policies, request):
+    """Whether a statement of the policies allows the request of people.py, and none denies it."""
+    context = {key.lower(): value for key, value in request["context"].items()}
+    effects = {one["Effect"] for policy in policies for one in policy["Statement"] if applies(one, request, context)}
+    return effects == {"Allow"}
+
+
+def is_from(principal, caller):
+    """Whether a caller is one of a statement's principals: everybody, or those of an account."""
+    if principal == "*":
+        return True
+    return any(root.split(":")[4] == caller.split(":")[4] and root.endswith(":root") for root in listed(principal["AWS"]))
+
+
 def applies(statement, request, context):
     """Whether a statement is about the request."""
     return (
-        covers(statement, "Action", request["action"].lower(), str.lower)
-        and covers(statement, "Resource", request["resource"], str)
+        is_from(statement.get("Principal", "*"), request["principal"])
+        and (covers_all(statement) or covers(statement, "Resource", request["resource"], str))
+        and covers(statement, "Action", request["action"].lower(), str.lower)
         and all(
             holds(operator, context.get(key.lower()), [replaced(value, context) for value in listed(values)])
             for operator, keys in statement.get("Condition", {}).items() for key, values in keys.items()
         )
     )
+
+
+def covers_all(statement):
+    """Whether a statement has no resource, as one of a trust policy: it is about the role."""
+    return "Resource" not in statement and "NotResource" not in statement
 
 
 def covers(statement, element, asked, form):
@@ -68,9 +88,24 @@ def fits(pattern, text):
     return expression(pattern).fullmatch(text) is not None
 
 
+def less(wanted, found):
+    """Whether a number is less than that of the policy."""
+    return float(found) < float(wanted)
+
+
 def equal(wanted, found):
     """Whether a value is the one of the policy."""
     return wanted == found
+
+
+def later(wanted, found):
+    """Whether a time is after the one of the policy; both are in UTC, and so their texts are in the order of time."""
+    return found > wanted
+
+
+def earlier(wanted, found):
+    """Whether a time is before the one of the policy."""
+    return found < wanted
 
 
 # Whether the operator is negated, and how it compares a value of the policy with one of the request.
@@ -78,6 +113,9 @@ OPERATORS = {
     "ArnLike": (False, arn_fits),
     "ArnNotLike": (True, arn_fits),
     "Bool": (False, equal),
+    "DateGreaterThan": (False, later),
+    "DateLessThan": (False, earlier),
+    "NumericLessThan": (False, less),
     "StringEquals": (False, equal),
     "StringNotEquals": (True, equal),
     "StringNotLike": (True, fits),

@@ -5,8 +5,9 @@
 
 Their form is read here and by parliament. What they do is evaluated by evaluator.py, and by iam-simulate, which others wrote, where npm
 is at hand: for the rows of requests.toml, for generated requests (oracle.py says what they have to be answered), and for what the roles
-of infra/member-account.yaml may do, which no policy is to hinder. Then each part of each policy is taken out in turn: a row or a
-generated request has to be answered otherwise.
+of infra/member-account.yaml may do, which no policy is to hinder; and for the roles of that template, who may assume them and what
+those for people can do (people.py). Then each part of each policy is taken out in turn: a row or a generated request has to be
+answered otherwise.
 """
 
 import argparse
@@ -19,8 +20,10 @@ import tomllib
 from collections import Counter
 
 import parliament
+import rehearsals
 import yaml
-from evaluator import denies, listed
+import people
+from evaluator import allows, denies, listed
 from model import HERE, PARAMETERS, ROOT, policies, request, source
 from mutants import mutants
 from oracle import cases, every
@@ -141,7 +144,11 @@ def rows():
 def work_of_orgkeeper():
     """What the roles of infra/member-account.yaml are allowed, as rows: every action on a resource like that of its policy, far away."""
     template = yaml.load(MEMBER.read_text(encoding="utf-8"), Loader)
-    names = {logical: one["Properties"].get("RoleName") for logical, one in template["Resources"].items() if one["Type"] == "AWS::IAM::Role"}
+    resources = template["Resources"]
+    names = {logical: one["Properties"].get("RoleName") for logical, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
+    # A policy of its own is that of the role that has it, or that it names.
+    names |= {one["Ref"]: names[logical] for logical in [*names] for one in resources[logical]["Properties"].get("ManagedPolicyArns", []) if "Ref" in one}
+    names |= {logical: names[one["Properties"]["Roles"][0]["Ref"]] for logical, one in resources.items() if "Roles" in one["Properties"]}
     keepers = {"OrgkeeperAudit", "OrgkeeperBaseline", "OrgkeeperRemediation"}
     for logical, document in policies_of_roles(template):
         name = names.get(logical)
@@ -163,6 +170,37 @@ def wrong(asked, answered):
         f"{answer}, not {expected}"
         for (row, expected, says), answer in zip(asked, answered) if answer != expected
     ]
+
+
+def faults_of_roles(judges):
+    """Asks who may assume the roles of infra/member-account.yaml, and what those for people can do; yields wrong answers, and parts
+    of their policies that no request needs."""
+    documents, requests = people.documents(), list(people.cases())
+    for judge, answers in judges.items():
+        answered = answers(documents, requests)
+        found = [f"{one['says']}: {answer}, not {one['answer']}" for one, answer in zip(requests, answered) if answer != one["answer"]]
+        count = Counter(one["answer"] for one in requests)
+        print(f"{judge}: {len(requests)} requests about roles: {count['allowed']} to be allowed, {count['denied']} to be denied, {len(found)} wrong")
+        print("".join(f"  {one}\n" for one in found[:20]), end="")
+        yield from found
+    before, made = answers_of_roles(documents, requests), 0
+    for name in sorted(set(documents) - set(people.MANAGED)):
+        for words, mutant in mutants(with_names(documents[name])):
+            made += 1
+            if answers_of_roles({**documents, name: mutant}, requests) == before:
+                print(f"  nothing notices {name}: {words}")
+                yield f"nothing notices {name}: {words}"
+    print(f"{made} parts of the policies of roles taken out in turn")
+
+
+def answers_of_roles(documents, requests):
+    """What evaluator.py answers to the requests of people.py."""
+    return people.answers_here(documents, requests, allows)
+
+
+def with_names(policy):
+    """A policy whose statements have names, as mutants.py needs."""
+    return {**policy, "Statement": [{"Sid": f"Statement{at}", **one} for at, one in enumerate(policy["Statement"])]}
 
 
 def survivors(documents, requests):
@@ -204,10 +242,9 @@ def main():
     }
     systematic = {"requests for each action and each principal": expected(every())}
     missing = installed()
-    judges = {"evaluator.py": answers_here} | ({} if missing else {f"iam-simulate {VERSION}": Judge().answers})
     if missing:
         print(f"{missing}: what the policies allow and deny is evaluated by evaluator.py alone")
-    for judge, answers in judges.items():
+    for judge, answers in judges(missing).items():
         # The systematic ones are for the mutants: iam-simulate would take a minute for them.
         asked = groups | (systematic if judge == "evaluator.py" else {})
         answered = iter(answers(documents, [request(row) for group in asked.values() for row, _, _ in group]))
@@ -218,10 +255,37 @@ def main():
             print(f"{judge}: {len(group)} {words}: {count['allowed']} to be allowed, {count['denied']} to be denied, {len(found)} wrong")
             print("".join(f"  {one}\n" for one in found[:20]), end="")
 
+    of_roles = {"evaluator.py": answers_of_roles} | again(missing)
+    faults += list(faults_of_roles(of_roles))
+
+    outages = [(row, row["answer"], row["says"]) for row in rehearsals.rows()]
+    asked = [rehearsals.requested(row) for row, _, _ in outages]
+    for judge, answers in judges(missing).items():
+        found = wrong(outages, answers(rehearsals.documents(), asked))
+        faults += found
+        print(f"{judge}: {len(outages)} requests about rehearsed outages: {len(found)} wrong")
+        print("".join(f"  {one}\n" for one in found[:20]), end="")
+
     print("Each statement, condition and value taken out in turn:")
     alive = survivors(documents, [request(row) for group in (groups | systematic).values() for row, _, _ in group])
+    alive += survivors(conditions_only(rehearsals.documents()), asked)
     print("".join(f"  nothing notices {one}\n" for one in alive), end="")
     return 1 if faults or alive else 0
+
+
+def again(missing):
+    """The judge once more: each process answers once."""
+    return {} if missing else {f"iam-simulate {VERSION}": Judge().answers}
+
+
+def judges(missing):
+    """Who answers: a process of iam-simulate answers once."""
+    return {"evaluator.py": answers_here} | again(missing)
+
+
+def conditions_only(documents):
+    """Without the list of global services: that it is the one of regions.json a unit test says."""
+    return {name: policy for name, policy in documents.items() if "NotAction" not in policy["Statement"][0]}
 
 
 def expected(made):

@@ -18,6 +18,12 @@ function suffices(request) {
 function open(request) {
   return { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: '*', Action: request.action, Resource: request.resource }] }
 }
+
+// Those of people.py name the policies of the caller, the boundary, and the trust policy of the role that is wanted.
+function named(names, policies) {
+  return names.map((name) => ({ name, policy: policies[name] }))
+}
+
 const full = { name: 'FullAWSAccess', policy: everything }
 
 // What is attached to the account; the levels above have FullAWSAccess alone.
@@ -35,10 +41,11 @@ async function answer(request, policies) {
       resource: { resource: request.resource, accountId: request.owner },
       contextVariables: request.context
     },
-    identityPolicies: identity ? [{ name: 'everything', policy: everything }] : [],
+    identityPolicies: request.identity ? named(request.identity, policies) : identity ? [{ name: 'everything', policy: everything }] : [],
+    permissionBoundaryPolicies: request.boundary ? named(request.boundary, policies) : undefined,
     serviceControlPolicies: identity && request.scps ? levels(request.scps, policies, [full]) : [],
     resourceControlPolicies: request.rcps ? levels(request.rcps, policies, []) : [],
-    resourcePolicy: suffices(request) ? undefined : open(request)
+    resourcePolicy: request.trust ? policies[request.trust] : suffices(request) ? undefined : open(request)
   }
   // Some resources of AWS itself have ARNs that the service authorization reference does not have: they are not checked.
   if (request.unknown_arn && !simulation.resourcePolicy) {

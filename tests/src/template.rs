@@ -507,6 +507,7 @@ Resources:
             "template.yaml",
             "infra/alert-events.yaml",
             "infra/organization-events.yaml",
+            "infra/rehearsal-events.yaml",
             "infra/contact-role.yaml",
         ] {
             Template::load(path).unwrap();

@@ -417,6 +417,12 @@ fn rest_operation(service: &str, method: &Method, path: &str) -> String {
         ("GET", path) if service == "lambda" && path.ends_with("/configuration") => {
             "GetFunctionConfiguration"
         }
+        ("POST", path) if service == "scheduler" && path.starts_with("/schedules/") => {
+            "CreateSchedule"
+        }
+        ("DELETE", path) if service == "scheduler" && path.starts_with("/schedules/") => {
+            "DeleteSchedule"
+        }
         ("POST", "/get-landingzone") => "GetLandingZone",
         ("POST", "/list-landingzones") => "ListLandingZones",
         ("POST", "/list-baselines") => "ListBaselines",

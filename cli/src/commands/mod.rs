@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod alert;
 mod doctor;
 mod redrive;
+mod rehearsal;
 mod remediation;
 mod status;
 
@@ -26,6 +27,9 @@ pub(crate) enum Command {
     /// Fixes of findings: list them, answer requests, undo, and see what would be done.
     #[command(subcommand)]
     Remediation(remediation::Command),
+    /// Rehearsed outages: list them, and end one now.
+    #[command(subcommand)]
+    Rehearsal(rehearsal::Command),
     /// Check what the flows need, before and after a deployment, and say what to do.
     Doctor(doctor::Doctor),
     /// Show the state of the stack: queues, dead letters, alarms, accounts, directory.
@@ -40,6 +44,7 @@ impl Command {
             Self::Accounts(command) => command.run(context),
             Self::Alert(command) => command.run(context),
             Self::Remediation(command) => complete(command.run(context)),
+            Self::Rehearsal(command) => complete(command.run(context)),
             Self::Doctor(command) => complete(command.run(context)),
             Self::Status(command) => complete(command.run(context)),
             Self::Redrive(command) => complete(command.run(context)),

@@ -16,7 +16,6 @@ use orgkeeper_shared::{
 };
 use remediation_planner::{
     active_playbook::{ActivePlaybook, NoPlaybook},
-    gateway::playbook_object::PlaybookObject,
     playbook::{Mode, Playbook},
 };
 use serde::Serialize;
@@ -256,10 +255,10 @@ async fn in_force(
     let bucket =
         bucket.ok_or_else(|| CommandError::Settings("it has no PLAYBOOK_BUCKET".to_owned()))?;
     let calls = CallCounter::default();
-    let object = PlaybookObject::new(client!(aws_sdk_s3, sdk, calls), bucket);
-    match ActivePlaybook::new(object).in_force(now).await {
-        Ok(in_force) => Ok((in_force.playbook.as_ref().clone(), in_force.version)),
-        Err(NoPlaybook::Call(error)) => Err(CommandError::Aws {
+    let active = ActivePlaybook::new(client!(aws_sdk_s3, sdk, calls), bucket);
+    match active.in_force(now).await {
+        Ok(in_force) => Ok((in_force.file.as_ref().clone(), in_force.version.clone())),
+        Err(NoPlaybook::Call(_, error)) => Err(CommandError::Aws {
             what: "the playbook",
             said: error.to_string(),
         }),

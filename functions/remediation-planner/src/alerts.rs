@@ -17,7 +17,7 @@ const MOST_FAULTS: usize = 20;
 /// The alert about a playbook that is refused.
 #[must_use]
 pub fn playbook_refused(refused: &RefusedPlaybook, region: &str, now: Timestamp) -> Alert {
-    let faults = &refused.error.0;
+    let faults = &refused.faults;
     let mut listed: Vec<String> = faults.iter().take(MOST_FAULTS).cloned().collect();
     if faults.len() > MOST_FAULTS {
         listed.push(format!("{} more", faults.len() - MOST_FAULTS));

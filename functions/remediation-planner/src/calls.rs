@@ -6,9 +6,10 @@ use orgkeeper_shared::{
     calls::{Calls, calls},
     queue::Queue,
     remediation::table::RemediationTable,
+    versioned_file::object::VersionedObject,
 };
 
-use crate::gateway::{executions::Executions, playbook_object::PlaybookObject};
+use crate::gateway::executions::Executions;
 
 /// Every call of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
@@ -25,7 +26,7 @@ pub const CALLS: &[Calls] = &[
     calls(Executions::CALLS, &["RemediationStateMachine"]),
     calls(DirectoryTable::READ, &["AccountDirectory"]),
     calls(RemediationTable::CALLS, &["Remediations"]),
-    calls(PlaybookObject::READ, &["PlaybookBucket/playbook.toml"]),
-    calls(PlaybookObject::FIND, &["PlaybookBucket"]),
+    calls(VersionedObject::READ, &["PlaybookBucket/playbook.toml"]),
+    calls(VersionedObject::FIND, &["PlaybookBucket"]),
     calls(AlertTopics::CALLS, &["ErrorTopic"]),
 ];

@@ -158,7 +158,7 @@ impl Work for Planner {
         };
         self.report_playbook(&in_force, time).await;
         let rules = Rules {
-            playbook: &in_force.playbook,
+            playbook: &in_force.file,
             ceiling: self.ceiling,
             today: today(time.began()),
             now: time.began(),

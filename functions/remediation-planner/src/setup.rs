@@ -13,9 +13,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    active_playbook::ActivePlaybook,
-    config::Config,
-    gateway::{executions::Executions, playbook_object::PlaybookObject},
+    active_playbook::ActivePlaybook, config::Config, gateway::executions::Executions,
     handler::Planner,
 };
 
@@ -26,10 +24,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let topic = || config.error_topic.clone();
     let planner = Planner {
-        playbook: ActivePlaybook::new(PlaybookObject::new(
+        playbook: ActivePlaybook::new(
             client!(aws_sdk_s3, sdk, calls),
             config.playbook_bucket.clone(),
-        )),
+        ),
         ceiling: config.ceiling,
         protected: config.protected_accounts.clone(),
         directory: DirectoryTable::new(

@@ -57,6 +57,12 @@ pub trait Action {
         after: &Self::State,
     ) -> Result<(), CallFailed>;
 
+    /// Whether the answer of a successful [`apply`](Self::apply) says that the state is as it was to be. Who has many
+    /// settings to write (`account-hydrator`) does not read these back at once, but with its next look at all of them.
+    fn answer_confirms(&self) -> bool {
+        false
+    }
+
     /// A state as an undo compares it: without what AWS chooses anew when something is restored, such as its id.
     fn comparable(&self, state: Value) -> Value {
         state

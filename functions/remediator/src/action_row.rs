@@ -2,11 +2,11 @@
 
 use futures::future::LocalBoxFuture;
 use orgkeeper_shared::remediation::{
-    order::{Order, Task},
+    order::{Order, Task, Undo},
     report::Report,
 };
 
-use crate::{member::Member, permission::Permission, refusal::CallFailed};
+use crate::{member::Member, permission::Permission, refusal::CallFailed, runner::Planned};
 
 /// One action in the table of all actions.
 pub struct Row {
@@ -20,6 +20,14 @@ pub struct Row {
     pub undo: Undoing,
     /// Carries out an order.
     pub run: for<'a> fn(&'a Member, &'a Order) -> LocalBoxFuture<'a, Result<Report, CallFailed>>,
+    /// The first of two steps: reads and plans ([`runner::plan`](crate::runner::plan)).
+    pub plan: for<'a> fn(&'a Member, &'a Order) -> LocalBoxFuture<'a, Result<Planned, CallFailed>>,
+    /// The second: changes what was planned ([`runner::apply`](crate::runner::apply)).
+    pub apply: for<'a> fn(
+        &'a Member,
+        &'a Order,
+        &'a Undo,
+    ) -> LocalBoxFuture<'a, Result<Report, CallFailed>>,
     /// What follows from a kept state, if it is one.
     #[cfg(test)]
     pub(crate) probe:
@@ -94,6 +102,8 @@ macro_rules! row {
             writes: $crate::permissions![$($writes)*],
             undo: $undo,
             run: |member, order| Box::pin($crate::runner::run(&$action, member, order)),
+            plan: |member, order| Box::pin($crate::runner::plan(&$action, member, order)),
+            apply: |member, order, states| Box::pin($crate::runner::apply(&$action, member, order, states)),
             #[cfg(test)]
             probe: |state, order| $crate::runner::tests::probe(&$action, state, order),
         }

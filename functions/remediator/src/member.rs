@@ -4,7 +4,7 @@ use std::{any::Any, cell::RefCell, rc::Rc};
 
 use aws_config::{Region, SdkConfig, identity::IdentityCache, sts::AssumeRoleProvider};
 use jiff::Timestamp;
-use orgkeeper_shared::{aws::CallCounter, remediation::target::Target};
+use orgkeeper_shared::{aws::CallCounter, ids::AccountId, remediation::target::Target};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -28,6 +28,8 @@ pub struct Member {
     pub until: Instant,
     /// When the order began.
     pub now: Timestamp,
+    /// The account as calls of the management account name it; nothing in a session of the account itself.
+    pub named: Option<AccountId>,
     /// See [`once`](Self::once).
     found: RefCell<Option<Rc<dyn Any>>>,
 }
@@ -64,12 +66,24 @@ impl Member {
             ))
             .identity_cache(IdentityCache::lazy().build())
             .build();
+        Self::new(sdk, calls.clone(), target, (now, until))
+    }
+
+    /// An account in whose session the clients of `sdk` call.
+    #[must_use]
+    pub fn new(
+        sdk: SdkConfig,
+        calls: CallCounter,
+        target: Target,
+        (now, until): (Timestamp, Instant),
+    ) -> Self {
         Self {
             sdk,
-            calls: calls.clone(),
+            calls,
             target,
             until,
             now,
+            named: None,
             found: RefCell::default(),
         }
     }
@@ -83,6 +97,7 @@ impl Member {
             target,
             until: Instant::now() + std::time::Duration::from_mins(1),
             now: Timestamp::UNIX_EPOCH,
+            named: None,
             found: RefCell::default(),
         }
     }
@@ -100,6 +115,7 @@ impl Member {
             target: self.target.clone(),
             until: self.until,
             now: self.now,
+            named: self.named.clone(),
             found: self.found.clone(),
         }
     }

@@ -62,7 +62,10 @@ pub fn opt_in_policy(partition: &str, account: &str) -> Value {
     policy(declared(true), partition, account)
 }
 
-fn policy(declared: Vec<Declared>, partition: &str, account: &str) -> Value {
+/// The policy that allows these permissions on every resource of an account that an order can name; `account-hydrator`
+/// has one of its own.
+#[must_use]
+pub fn policy(declared: Vec<Declared>, partition: &str, account: &str) -> Value {
     let mut of_actions: BTreeMap<(&str, Conditions), BTreeSet<String>> = BTreeMap::new();
     for (permission, forms) in declared {
         let conditions = permission.only_if.iter();
@@ -106,7 +109,7 @@ fn policy(declared: Vec<Declared>, partition: &str, account: &str) -> Value {
 const RESOURCE: &str = "{resource}";
 
 /// A permission, with the forms of the resources that its orders are about.
-type Declared = (&'static Permission, BTreeSet<Form>);
+pub type Declared = (&'static Permission, BTreeSet<Form>);
 
 /// Every permission of the actions that accounts opt in to, or of the others.
 fn declared(opt_in: bool) -> Vec<Declared> {
@@ -236,7 +239,8 @@ mod tests {
         assert_eq!(policies.len(), 1);
         assert!(role["Properties"]["ManagedPolicyArns"].is_null());
         let of_applications = template.resource("RemediationOfApplications").unwrap();
-        assert!(of_applications["Condition"].is_null());
+        assert_eq!(role["Condition"], "WithRemediation");
+        assert_eq!(of_applications["Condition"], "WithRemediation");
         assert_eq!(
             of_applications["Properties"]["Roles"][0]["Ref"],
             "Remediation"

@@ -102,6 +102,63 @@ async fn steps<A: Action>(
     Ok(changed(read_back, Outcome::Fixed, &before, &after))
 }
 
+/// What an action found, and what follows from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// What there is.
+    pub before: Value,
+    /// What follows from it.
+    pub plan: Plan<Value>,
+}
+
+/// Reads and plans, and changes nothing: the first of two steps, for who keeps what was before in a record first.
+///
+/// # Errors
+/// If a call failed, for whatever reason.
+pub async fn plan<A: Action>(
+    action: &A,
+    member: &Member,
+    order: &Order,
+) -> Result<Planned, CallFailed> {
+    let before = action.read(member, order).await?;
+    let plan = match action.plan(&before, order) {
+        Plan::Change(after) => Plan::Change(json_of(&after)),
+        Plan::Compliant => Plan::Compliant,
+        Plan::NotApplicable(reason) => Plan::NotApplicable(reason),
+        Plan::Blocked(reason) => Plan::Blocked(reason),
+        Plan::Needs(control) => Plan::Needs(control),
+    };
+    let before = json_of(&before);
+    Ok(Planned { before, plan })
+}
+
+/// Changes what was [planned](plan), and reads it back unless the [answer says enough](Action::answer_confirms).
+///
+/// # Errors
+/// If a call that changes the resource failed, for whatever reason.
+pub async fn apply<A: Action>(
+    action: &A,
+    member: &Member,
+    order: &Order,
+    states: &Undo,
+) -> Result<Report, CallFailed> {
+    let (Some(before), Some(after)) = (kept::<A>(&states.before), kept::<A>(&states.after)) else {
+        return Ok(Report {
+            reason: Some(NOT_KEPT.to_owned()),
+            ..Report::of(Outcome::Refused)
+        });
+    };
+    action.apply(member, order, &before, &after).await?;
+    if action.answer_confirms() {
+        let confirmed = ReadBack::AsWanted(after.clone());
+        return Ok(changed(confirmed, Outcome::Fixed, &before, &after));
+    }
+    let is_fixed =
+        |state: &A::State| *state == after || action.plan(state, order) == Plan::Compliant;
+    let read_back = read_back(action, member, order, is_fixed).await;
+    Ok(changed(read_back, Outcome::Fixed, &before, &after))
+}
+
 /// Restores what was before a fix, if the resource is as the fix left it.
 async fn undo<A: Action>(
     action: &A,

@@ -129,8 +129,12 @@ impl RootCredentials {
         RootSession::begin(&self.sdk, calls, &order.target, task).await
     }
 
-    /// Takes the credentials that the control is about, or says which they are.
-    async fn take(&self, order: &Order, calls: &CallCounter) -> Result<Report, AwsCallError> {
+    /// Takes the credentials that the control is about, or says which they are. `account-hydrator`, which knows which
+    /// account is a member, calls this directly.
+    ///
+    /// # Errors
+    /// If a call failed, for whatever reason.
+    pub async fn take(&self, order: &Order, calls: &CallCounter) -> Result<Report, AwsCallError> {
         let audit = self.session(order, calls, RootTask::Audit).await?;
         let before = audit.read().await?;
         let after = before.left_by(&order.control);

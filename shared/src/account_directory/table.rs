@@ -46,6 +46,8 @@ impl DirectoryTable {
     pub const READ: &[&str] = &["dynamodb:BatchGetItem"];
     /// What keeping the table calls, beside [`Self::READ`].
     pub const KEEP: &[&str] = &["dynamodb:PutItem", "dynamodb:Scan", "dynamodb:UpdateItem"];
+    /// What [`all`](Self::all) calls.
+    pub const LIST: &[&str] = &["dynamodb:Scan"];
 
     /// A gateway over the table `name`.
     #[must_use]

@@ -106,6 +106,8 @@ pub enum CreationState {
 
 const ACCOUNTS: &str = "arn:${AWS::Partition}:organizations::*:account/o-*/*";
 const UNITS: &str = "arn:${AWS::Partition}:organizations::*:ou/o-*/ou-*";
+const POLICIES: &str =
+    "arn:${AWS::Partition}:organizations::*:policy/o-*/service_control_policy/p-*";
 const ROOTS: &str = "arn:${AWS::Partition}:organizations::*:root/o-*/r-*";
 
 /// What [`Organizations::account`] calls.
@@ -127,6 +129,11 @@ pub const LIST_UNITS: Calls = calls(
 pub const LIST_ROOTS: Calls = calls(&["organizations:ListRoots"], NO_RESOURCE);
 /// What [`Organizations::tags`] calls.
 pub const LIST_TAGS: Calls = calls(&["organizations:ListTagsForResource"], &[ACCOUNTS]);
+/// What [`Organizations::tags_of`] calls for an account, an organizational unit or a service control policy.
+pub const LIST_TAGS_OF_ANY: Calls = calls(
+    &["organizations:ListTagsForResource"],
+    &[ACCOUNTS, UNITS, POLICIES],
+);
 /// What [`Organizations::tag_account`] calls.
 pub const TAG_ACCOUNT: Calls = calls(&["organizations:TagResource"], &[ACCOUNTS]);
 /// What creating accounts calls, beside [`LIST_ACCOUNTS`].
@@ -423,6 +430,14 @@ impl Organizations {
     /// # Errors
     /// If a call fails: never a part of the tags.
     pub async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsCallError> {
+        self.tags_of(id.as_str()).await
+    }
+
+    /// All tags of the account, organizational unit or policy with this id.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of the tags.
+    pub async fn tags_of(&self, id: &str) -> Result<BTreeMap<String, String>, AwsCallError> {
         let mut tags = BTreeMap::new();
         let mut next_token = None;
         loop {
@@ -431,7 +446,7 @@ impl Organizations {
                 .call(&rates::LIST_TAGS_FOR_RESOURCE, async || {
                     self.client
                         .list_tags_for_resource()
-                        .resource_id(id.as_str())
+                        .resource_id(id)
                         .set_next_token(next_token.clone())
                         .send()
                         .await

@@ -58,6 +58,7 @@ pub const INVOCATIONS_AT_ONCE: &[(&str, u32)] = &[
     (FINDING_ARCHIVER, 2),
     (FINDING_ENRICHER, 2),
     (NEW_ACCOUNT_HANDLER, 2),
+    (OUTAGE_REHEARSER, 2),
 ];
 
 const CREATE_ACCOUNT_ASSIGNMENT: &str = "create-account-assignment";
@@ -66,6 +67,7 @@ const DIRECTORY_REFRESHER: &str = "directory-refresher";
 const FINDING_ARCHIVER: &str = "finding-archiver";
 const FINDING_ENRICHER: &str = "finding-enricher";
 const NEW_ACCOUNT_HANDLER: &str = "new-account-handler";
+const OUTAGE_REHEARSER: &str = "outage-rehearser";
 
 /// Every rate that a gateway keeps to.
 pub const RATES: &[&PublishedRate] = &[
@@ -96,7 +98,7 @@ pub const RATES: &[&PublishedRate] = &[
 #[rustfmt::skip]
 pub mod organizations {
     use super::{
-        CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, NEW_ACCOUNT_HANDLER, PublishedRate, rate,
+        CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, NEW_ACCOUNT_HANDLER, OUTAGE_REHEARSER, PublishedRate, rate,
     };
 
     const SERVICE: &str = "organizations";
@@ -108,7 +110,7 @@ pub mod organizations {
     pub(crate) const DESCRIBE_ORGANIZATIONAL_UNIT: PublishedRate =
         rate(SERVICE, "DescribeOrganizationalUnit", (2, 2), &[(CREATE_MANAGED_ACCOUNT, 40), (DIRECTORY_REFRESHER, 50)]);
     pub(crate) const LIST_ACCOUNTS: PublishedRate =
-        rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 40)]);
+        rate(SERVICE, "ListAccounts", (8, 12), &[(CREATE_MANAGED_ACCOUNT, 25), (DIRECTORY_REFRESHER, 20), (NEW_ACCOUNT_HANDLER, 30), (OUTAGE_REHEARSER, 15)]);
     pub(crate) const LIST_CREATE_ACCOUNT_STATUS: PublishedRate =
         rate(SERVICE, "ListCreateAccountStatus", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const LIST_ORGANIZATIONAL_UNITS_FOR_PARENT: PublishedRate =
@@ -118,7 +120,7 @@ pub mod organizations {
     pub(crate) const LIST_ROOTS: PublishedRate =
         rate(SERVICE, "ListRoots", (1, 2), &[(NEW_ACCOUNT_HANDLER, 80)]);
     pub(crate) const LIST_TAGS_FOR_RESOURCE: PublishedRate =
-        rate(SERVICE, "ListTagsForResource", (10, 15), &[(DIRECTORY_REFRESHER, 60)]);
+        rate(SERVICE, "ListTagsForResource", (10, 15), &[(DIRECTORY_REFRESHER, 60), (OUTAGE_REHEARSER, 20)]);
     pub(crate) const MOVE_ACCOUNT: PublishedRate =
         rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 90)]);
     pub(crate) const TAG_RESOURCE: PublishedRate =

@@ -2,6 +2,7 @@
 
 /// The metrics of each function.
 pub const METRICS: &[(&str, &[&str])] = &[
+    ("account-hydrator", &["AccountsHydrated"]),
     (
         "finding-enricher",
         &[
@@ -96,6 +97,17 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "ResultsRecorded",
             "AlertsPublished",
             "FindingsLookedAtAgain",
+        ],
+    ),
+    (
+        "outage-rehearser",
+        &[
+            "RehearsalsAttached",
+            "RehearsalsEnded",
+            "RehearsalsRefused",
+            "RehearsalsOverdue",
+            "ReportsPublished",
+            "DeniedCalls",
         ],
     ),
     // None but those of all functions.

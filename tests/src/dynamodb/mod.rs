@@ -41,15 +41,22 @@ pub const VENDING_STATE: &str = "VendingState";
 pub const ALERTS_SENT: &str = "AlertsSent";
 /// What is known of each control on each resource.
 pub const REMEDIATIONS: &str = "Remediations";
+/// What is known of each rehearsal, and who was denied something in it.
+pub const REHEARSALS: &str = "Rehearsals";
+
+/// What is known of each account's baseline.
+pub const BASELINE: &str = "Baseline";
 
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 8] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
     (VENDING_STATE, "Id"),
     (ALERTS_SENT, "Id"),
     (REMEDIATIONS, "Key"),
+    (BASELINE, "AccountId"),
+    (REHEARSALS, "Id"),
 ];
 
 /// An index of `template.yaml`, which has whole items.
@@ -62,7 +69,7 @@ struct Index {
     sort: (&'static str, &'static str),
 }
 
-const INDEXES: [Index; 3] = [
+const INDEXES: [Index; 4] = [
     Index {
         name: "ByStatus",
         table: ACCOUNTS,
@@ -80,6 +87,12 @@ const INDEXES: [Index; 3] = [
         table: REMEDIATIONS,
         partition: "Waiting",
         sort: ("WaitUntil", "N"),
+    },
+    Index {
+        name: "ByKind",
+        table: REHEARSALS,
+        partition: "Kind",
+        sort: ("Id", "S"),
     },
 ];
 

@@ -388,6 +388,23 @@ fn changes_of_the_organization_are_forwarded_to_the_directory() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn denied_calls_are_forwarded_and_delivered_and_no_others() -> Result<()> {
+    let target = json!({ "Ref": "TargetBusArn" });
+    let template = "infra/rehearsal-events.yaml";
+    let forwarding = rules(template, |arn| *arn == target, true, &BTreeMap::new())?;
+    let from_bus = rules_to("RehearsalsQueue")?;
+    for (name, event) in samples("outage-rehearser")? {
+        let mut allowed = event.clone();
+        allowed["detail"]["errorMessage"] = "no identity-based policy allows it".into();
+        for rules in [&forwarding, &from_bus] {
+            ensure!(is_delivered(rules, &event), "{name} is not delivered");
+            ensure!(!is_delivered(rules, &allowed), "{name}");
+        }
+    }
+    Ok(())
+}
+
 /// The flow test sends each sample several times: each has to be an event of its own, about an account of its own.
 #[test]
 fn events_of_a_sample_differ_by_their_ids_and_accounts() -> Result<()> {

@@ -15,6 +15,7 @@ mod finding_enricher;
 mod metrics;
 mod new_account_handler;
 mod operator;
+mod outage_rehearser;
 mod permissions;
 mod playbook;
 mod queue_loops;

@@ -9,10 +9,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_tests::wire::{Answer, Call, Wire};
-use remediation_planner::{
-    active_playbook::{ActivePlaybook, InForce, NoPlaybook},
-    gateway::playbook_object::PlaybookObject,
-};
+use remediation_planner::active_playbook::{ActivePlaybook, InForce, NoPlaybook};
 
 const GOOD: &str = "[control]\n\"S3.8\" = { mode = \"off\" }\n";
 const BETTER: &str = "[control]\n\"S3.8\" = { mode = \"auto\" }\n";
@@ -98,7 +95,7 @@ async fn process(bucket: &Bucket) -> (Wire, ActivePlaybook) {
 
 async fn reader(wire: &Wire) -> ActivePlaybook {
     let client = aws_sdk_s3::Client::new(&wire.sdk_config().await);
-    ActivePlaybook::new(PlaybookObject::new(client, "playbooks".to_owned()))
+    ActivePlaybook::new(client, "playbooks".to_owned())
 }
 
 fn after(minutes: i64) -> Timestamp {
@@ -107,13 +104,18 @@ fn after(minutes: i64) -> Timestamp {
 }
 
 async fn version(active: &ActivePlaybook, minutes: i64) -> String {
-    active.in_force(after(minutes)).await.unwrap().version
+    active
+        .in_force(after(minutes))
+        .await
+        .unwrap()
+        .version
+        .clone()
 }
 
 /// The version that is refused and what is wrong with it.
 fn refused(in_force: &InForce) -> Option<(String, Vec<String>)> {
     let refused = in_force.refused.as_ref()?;
-    Some((refused.version.clone(), refused.error.0.clone()))
+    Some((refused.version.clone(), refused.faults.clone()))
 }
 
 #[tokio::test]
@@ -155,7 +157,7 @@ async fn a_wrong_playbook_is_refused_and_the_last_good_one_stays() {
     for minutes in [5, 6, 10, 15] {
         let stays = active.in_force(after(minutes)).await.unwrap();
         assert_eq!(stays.version, "v1");
-        assert_eq!(stays.playbook, good.playbook);
+        assert_eq!(stays.file, good.file);
         let (version, problems) = refused(&stays).unwrap();
         assert_eq!(version, "v2");
         assert_eq!(problems.len(), 2);
@@ -212,7 +214,7 @@ async fn without_any_playbook_nothing_is_decided() {
             .await
             .unwrap();
         let error = reader(&wire).await.in_force(after(0)).await.unwrap_err();
-        assert!(matches!(error, NoPlaybook::Call(_)) && error.retryable());
+        assert!(matches!(error, NoPlaybook::Call(..)) && error.retryable());
         assert!(
             error.source().unwrap().to_string().contains("GetObject"),
             "{error:?}"

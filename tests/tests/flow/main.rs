@@ -5,6 +5,7 @@ mod directory;
 mod documents;
 mod enrich;
 mod operator;
+mod rehearse;
 mod remediate;
 mod split;
 mod topologies;

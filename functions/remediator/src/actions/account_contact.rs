@@ -59,12 +59,18 @@ fn contact(order: &Order) -> Option<Contact<'_>> {
     })
 }
 
+/// The account as the call names it: only the management account may.
+fn named(member: &Member) -> Option<String> {
+    member.named.as_ref().map(ToString::to_string)
+}
+
 impl Action for SecurityContact {
     type State = ContactState;
 
     async fn read(&self, member: &Member, _order: &Order) -> Result<ContactState, CallFailed> {
         let answer = member_client!(aws_sdk_account, member)
             .get_alternate_contact()
+            .set_account_id(named(member))
             .alternate_contact_type(AlternateContactType::Security)
             .send()
             .await
@@ -118,6 +124,7 @@ impl Action for SecurityContact {
         let Some(contact) = contact else {
             client
                 .delete_alternate_contact()
+                .set_account_id(named(member))
                 .alternate_contact_type(kind)
                 .send()
                 .await
@@ -126,6 +133,7 @@ impl Action for SecurityContact {
         };
         client
             .put_alternate_contact()
+            .set_account_id(named(member))
             .alternate_contact_type(kind)
             .name(contact.name)
             .title(contact.title)

@@ -171,6 +171,11 @@ impl Action for DefaultEncryption {
             .map_err(failed(Service::Ec2, "EnableEbsEncryptionByDefault"))?;
         Ok(())
     }
+
+    /// The answer has the new value.
+    fn answer_confirms(&self) -> bool {
+        true
+    }
 }
 
 /// EC2.8.

@@ -27,7 +27,7 @@ mod network;
 mod rds;
 mod resource_policies;
 mod s3;
-mod security_groups;
+pub mod security_groups;
 mod ssm;
 pub mod trail_bucket;
 mod trail_settings;

@@ -356,7 +356,8 @@ async fn authorize(
 }
 
 /// A rule as EC2 takes it.
-fn permission_of(rule: &Rule) -> IpPermission {
+#[must_use]
+pub fn permission_of(rule: &Rule) -> IpPermission {
     let description = rule.description.clone();
     let (from, to) = rule.range();
     let permission = IpPermission::builder()

@@ -165,6 +165,11 @@ impl Action for DocumentSharing {
             .map_err(failed(Service::Ssm, "UpdateServiceSetting"))?;
         Ok(())
     }
+
+    /// The setting is one value, which the call either sets or refuses.
+    fn answer_confirms(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

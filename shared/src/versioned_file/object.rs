@@ -1,18 +1,16 @@
-//! The object in a bucket that is the playbook.
+//! The object in a bucket that is the file.
 
+use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 use aws_sdk_s3::{
     Client,
     error::SdkError,
     operation::get_object::GetObjectOutput,
     primitives::{ByteStream, DateTime},
 };
-use orgkeeper_shared::aws_error::{AwsCallError, AwsErrorClass, Service};
 
-/// The key of the object.
-pub const KEY: &str = "playbook.toml";
 /// What S3 answers if the object has not changed.
 const NOT_MODIFIED: u16 = 304;
-/// Bytes that a playbook may have.
+/// Bytes that a file may have.
 const MOST_BYTES: i64 = 1_000_000;
 /// Earlier versions that are looked at.
 const MOST_VERSIONS: i32 = 100;
@@ -20,15 +18,15 @@ const MOST_VERSIONS: i32 = 100;
 /// What the bucket has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// No playbook.
+    /// No such file.
     Nothing,
-    /// The playbook that was read before.
+    /// The file that was read before.
     Unchanged,
     /// A version of it.
     Version(Version),
 }
 
-/// A version of the playbook.
+/// A version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// Its id; in a bucket without versions its tag.
@@ -41,25 +39,30 @@ pub struct Version {
 
 /// A gateway to the object.
 #[derive(Debug)]
-pub struct PlaybookObject {
+pub struct VersionedObject {
     client: Client,
     bucket: String,
+    key: &'static str,
 }
 
-impl PlaybookObject {
+impl VersionedObject {
     /// What reading the object calls.
     pub const READ: &[&str] = &["s3:GetObject", "s3:GetObjectVersion"];
     /// What listing its versions calls, on the bucket. Without `ListBucket` S3 answers "denied" for an object that does not
     /// exist.
     pub const FIND: &[&str] = &["s3:ListBucket", "s3:ListBucketVersions"];
 
-    /// A gateway over `client` to the playbook in this bucket.
+    /// A gateway over `client` to the object with this key in this bucket.
     #[must_use]
-    pub fn new(client: Client, bucket: String) -> Self {
-        Self { client, bucket }
+    pub fn new(client: Client, bucket: String, key: &'static str) -> Self {
+        Self {
+            client,
+            bucket,
+            key,
+        }
     }
 
-    /// The playbook as it is now, unless `known` is its tag.
+    /// The file as it is now, unless `known` is its tag.
     ///
     /// # Errors
     /// If the call fails for another reason than that there is none.
@@ -68,7 +71,7 @@ impl PlaybookObject {
             .client
             .get_object()
             .bucket(&self.bucket)
-            .key(KEY)
+            .key(self.key)
             .set_if_none_match(known.map(str::to_owned))
             .send()
             .await;
@@ -85,7 +88,7 @@ impl PlaybookObject {
         }
     }
 
-    /// The ids of the versions before the current one, the newest first, back to where the playbook was deleted.
+    /// The ids of the versions before the current one, the newest first, back to where the file was deleted.
     ///
     /// # Errors
     /// If the call fails.
@@ -94,7 +97,7 @@ impl PlaybookObject {
             .client
             .list_object_versions()
             .bucket(&self.bucket)
-            .prefix(KEY)
+            .prefix(self.key)
             .max_keys(MOST_VERSIONS)
             .send()
             .await
@@ -102,7 +105,7 @@ impl PlaybookObject {
         let deleted = answer
             .delete_markers()
             .iter()
-            .filter(|marker| marker.key() == Some(KEY))
+            .filter(|marker| marker.key() == Some(self.key))
             .filter_map(|marker| marker.last_modified().copied())
             .max_by_key(DateTime::as_nanos);
         let versions = answer.versions().iter().filter(|version| {
@@ -111,7 +114,7 @@ impl PlaybookObject {
                     .last_modified()
                     .is_some_and(|time| time.as_nanos() > deleted.as_nanos())
             });
-            version.key() == Some(KEY) && version.is_latest() != Some(true) && since
+            version.key() == Some(self.key) && version.is_latest() != Some(true) && since
         });
         Ok(versions
             .filter_map(|version| version.version_id().map(str::to_owned))
@@ -127,7 +130,7 @@ impl PlaybookObject {
             .client
             .get_object()
             .bucket(&self.bucket)
-            .key(KEY)
+            .key(self.key)
             .version_id(id)
             .send()
             .await;

@@ -1,0 +1,4 @@
+//! Whatever calls AWS for all items alike.
+
+pub mod baseline_table;
+pub mod members;
