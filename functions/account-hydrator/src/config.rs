@@ -15,6 +15,8 @@ pub struct Config {
     pub baseline_queue_url: String,
     /// `BASELINE_MODE`: the most that is done, `check` (the default) or `apply`.
     pub ceiling: Ceiling,
+    /// `QUOTA_PERCENT`: how much of its share of AWS's published rates it uses (default 100).
+    pub quota_percent: u32,
     /// `ACCOUNT_DIRECTORY_TABLE` and `DIRECTORY_QUEUE_URL`: the organization's accounts, and the queue of
     /// `directory-refresher`. Without them the function's own account is the only one.
     pub directory: Option<(String, String)>,
@@ -44,6 +46,7 @@ impl Config {
             baseline_bucket: read.required("BASELINE_BUCKET"),
             baseline_queue_url: read.required("BASELINE_QUEUE_URL"),
             ceiling: ceiling.unwrap_or_default(),
+            quota_percent: read.number("QUOTA_PERCENT", 100, ..),
             directory: table.zip(queue),
             info_topic: read.required("INFO_TOPIC_ARN"),
             error_topic: read.required("ERROR_TOPIC_ARN"),

@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     aws_error::AwsCallError,
+    gateway::rates::PublishedRate,
     lambda::Time,
     remediation::{
         order::{Task, Undo},
@@ -25,7 +26,10 @@ use crate::{
     baseline::Baseline,
     gateway::members::Members,
     item::Place,
-    items::item,
+    items::{
+        item,
+        of_payer::{self, OfPayer},
+    },
     mode::Ceiling,
     plan::{Account, Work, place_of, works},
     record::{ACCESS, Came, Entry, Look, Next, Record},
@@ -262,7 +266,11 @@ impl Pass<'_> {
         let order = work.order(&self.account.id, Task::Preview);
         // Applying needs the rest of the time.
         let until = Instant::now() + self.time_to_look();
-        let planned = timeout_at(until, (row.plan)(&member, &order)).await;
+        let planned = async {
+            self.wait(work, |(_, reading, _)| reading).await;
+            (row.plan)(&member, &order).await
+        };
+        let planned = timeout_at(until, planned).await;
         called(planned.unwrap_or_else(|_| Err(AwsCallError::timed_out("Look").into())))
     }
 
@@ -274,9 +282,21 @@ impl Pass<'_> {
         let work = &change.work;
         let (row, member) = self.prepared(work, session)?;
         let order = work.order(&self.account.id, Task::Fix);
-        let applied = (row.apply)(&member, &order, &change.states);
+        let applied = async {
+            self.wait(work, |(_, _, writing)| writing).await;
+            (row.apply)(&member, &order, &change.states).await
+        };
         let applied = timeout_at(self.time.deadline(), applied).await;
         called(applied.unwrap_or_else(|_| Err(AwsCallError::timed_out("Apply").into())))
+    }
+
+    /// Other functions of the management account need the same rates.
+    async fn wait(&self, work: &Work, rate: fn(&OfPayer) -> &'static PublishedRate) {
+        let of_item = |row: &&OfPayer| row.0 == work.item.name;
+        let row = of_payer::RATES.iter().find(of_item);
+        if let Some(row) = row.filter(|_| work.place == Place::Payer) {
+            self.members.paces.wait(rate(row)).await;
+        }
     }
 
     fn time_to_look(&self) -> Duration {

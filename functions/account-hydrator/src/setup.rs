@@ -7,6 +7,7 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
     aws::{CallCounter, client},
+    gateway::rates::QuotaShare,
     lambda::QueueFunction,
     queue::Queue,
     versioned_file::active::ActiveFile,
@@ -22,6 +23,7 @@ use crate::{
 #[must_use]
 pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Hydrator> {
     let calls = CallCounter::default();
+    let share = QuotaShare::of(env!("CARGO_PKG_NAME"), config.quota_percent);
     let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
     let directory = config
         .directory
@@ -36,7 +38,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Hydrator> {
             config.baseline_bucket.clone(),
         ),
         ceiling: config.ceiling,
-        members: Members::connect(sdk, &calls),
+        members: Members::connect(sdk, &calls, share),
         directory,
         table: BaselineTable::connect(sdk, &calls, &config.baseline_table),
         queue: queue(),

@@ -52,6 +52,7 @@ const fn rate(
 /// The most invocations at once of each function that keeps to a share (the template's `MaximumConcurrency`; a
 /// stream has one for its shard).
 pub const INVOCATIONS_AT_ONCE: &[(&str, u32)] = &[
+    (ACCOUNT_HYDRATOR, 4),
     (CREATE_ACCOUNT_ASSIGNMENT, 2),
     (CREATE_MANAGED_ACCOUNT, 3),
     (DIRECTORY_REFRESHER, 2),
@@ -61,6 +62,7 @@ pub const INVOCATIONS_AT_ONCE: &[(&str, u32)] = &[
     (OUTAGE_REHEARSER, 2),
 ];
 
+const ACCOUNT_HYDRATOR: &str = "account-hydrator";
 const CREATE_ACCOUNT_ASSIGNMENT: &str = "create-account-assignment";
 const CREATE_MANAGED_ACCOUNT: &str = "create-managed-account";
 const DIRECTORY_REFRESHER: &str = "directory-refresher";
@@ -98,7 +100,8 @@ pub const RATES: &[&PublishedRate] = &[
 #[rustfmt::skip]
 pub mod organizations {
     use super::{
-        CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, NEW_ACCOUNT_HANDLER, OUTAGE_REHEARSER, PublishedRate, rate,
+        ACCOUNT_HYDRATOR, CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, NEW_ACCOUNT_HANDLER, OUTAGE_REHEARSER, PublishedRate,
+        rate,
     };
 
     const SERVICE: &str = "organizations";
@@ -119,30 +122,43 @@ pub mod organizations {
         rate(SERVICE, "ListParents", (5, 8), &[(CREATE_MANAGED_ACCOUNT, 45), (DIRECTORY_REFRESHER, 30), (NEW_ACCOUNT_HANDLER, 15)]);
     pub(crate) const LIST_ROOTS: PublishedRate =
         rate(SERVICE, "ListRoots", (1, 2), &[(NEW_ACCOUNT_HANDLER, 80)]);
-    pub(crate) const LIST_TAGS_FOR_RESOURCE: PublishedRate =
-        rate(SERVICE, "ListTagsForResource", (10, 15), &[(DIRECTORY_REFRESHER, 60), (OUTAGE_REHEARSER, 20)]);
+    /// Each resource's tags.
+    pub const LIST_TAGS_FOR_RESOURCE: PublishedRate =
+        rate(SERVICE, "ListTagsForResource", (10, 15), &[(ACCOUNT_HYDRATOR, 20), (DIRECTORY_REFRESHER, 50), (OUTAGE_REHEARSER, 20)]);
     pub(crate) const MOVE_ACCOUNT: PublishedRate =
         rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 90)]);
-    pub(crate) const TAG_RESOURCE: PublishedRate =
-        rate(SERVICE, "TagResource", (4, 6), &[(CREATE_MANAGED_ACCOUNT, 75)]);
+    /// Tags of one resource.
+    pub const TAG_RESOURCE: PublishedRate =
+        rate(SERVICE, "TagResource", (4, 6), &[(ACCOUNT_HYDRATOR, 25), (CREATE_MANAGED_ACCOUNT, 60)]);
 }
 
 /// AWS Account Management ("Quotas for AWS Account Management").
 pub mod account {
-    use super::{CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, PublishedRate, rate};
+    use super::{
+        ACCOUNT_HYDRATOR, CREATE_MANAGED_ACCOUNT, DIRECTORY_REFRESHER, PublishedRate, rate,
+    };
 
     const SERVICE: &str = "account";
-    const SHARES: &[(&str, u32)] = &[(DIRECTORY_REFRESHER, 60)];
 
-    pub(crate) const GET_ALTERNATE_CONTACT: PublishedRate =
-        rate(SERVICE, "GetAlternateContact", (10, 15), SHARES);
-    pub(crate) const GET_CONTACT_INFORMATION: PublishedRate =
-        rate(SERVICE, "GetContactInformation", (10, 15), SHARES);
-    pub(crate) const PUT_ALTERNATE_CONTACT: PublishedRate = rate(
+    /// One contact of an account.
+    pub const GET_ALTERNATE_CONTACT: PublishedRate = rate(
+        SERVICE,
+        "GetAlternateContact",
+        (10, 15),
+        &[(ACCOUNT_HYDRATOR, 25), (DIRECTORY_REFRESHER, 60)],
+    );
+    pub(crate) const GET_CONTACT_INFORMATION: PublishedRate = rate(
+        SERVICE,
+        "GetContactInformation",
+        (10, 15),
+        &[(DIRECTORY_REFRESHER, 60)],
+    );
+    /// One contact of an account, written.
+    pub const PUT_ALTERNATE_CONTACT: PublishedRate = rate(
         SERVICE,
         "PutAlternateContact",
         (5, 8),
-        &[(CREATE_MANAGED_ACCOUNT, 60)],
+        &[(ACCOUNT_HYDRATOR, 25), (CREATE_MANAGED_ACCOUNT, 60)],
     );
 }
 
@@ -220,7 +236,7 @@ impl QuotaShare {
 
 /// A pace for each rate that a gateway's calls are subject to.
 #[derive(Debug)]
-pub(crate) struct Paces {
+pub struct Paces {
     share: QuotaShare,
     attempts: u32,
     by_bucket: Mutex<HashMap<&'static str, Arc<Pace>>>,
@@ -229,7 +245,7 @@ pub(crate) struct Paces {
 impl Paces {
     /// Keeps to this share of each published rate, and makes as many attempts as `retries` says.
     #[must_use]
-    pub(crate) fn new(share: QuotaShare, retries: Option<&RetryConfig>) -> Self {
+    pub fn new(share: QuotaShare, retries: Option<&RetryConfig>) -> Self {
         Self {
             share,
             attempts: retries.map_or(ATTEMPTS, RetryConfig::max_attempts),
@@ -262,6 +278,11 @@ impl Paces {
         }
         pace.wait().await;
         attempt().await
+    }
+
+    /// Waits until a call that counts against `rate` may be made.
+    pub async fn wait(&self, rate: &PublishedRate) {
+        self.pace(rate).wait().await;
     }
 
     fn pace(&self, rate: &PublishedRate) -> Arc<Pace> {

@@ -244,6 +244,7 @@ fn what_the_operator_looks_for_exists() -> Result<()> {
     }
     let template = Template::load("template.yaml")?;
     let forwarding = Template::load("infra/alert-events.yaml")?;
+    let members = Template::load("infra/member-account.yaml")?;
     let outputs: BTreeSet<&str> = template
         .names("Outputs")
         .chain(forwarding.names("Outputs"))
@@ -262,7 +263,9 @@ fn what_the_operator_looks_for_exists() -> Result<()> {
         {
             let known = outputs.contains(name)
                 || OF_EARLIER_RELEASES.contains(&name)
-                || template.names("Parameters").any(|other| other == name);
+                || [&template, &members]
+                    .iter()
+                    .any(|it| it.names("Parameters").any(|other| other == name));
             ensure!(
                 known || !is_output(name),
                 "the template has no output {name}"

@@ -569,7 +569,13 @@ fn the_default_bus_is_open_to_the_management_account_alone() -> Result<()> {
         open.push(id);
     }
     ensure!(
-        open == ["AlertsBusPolicy", "OrganizationEventsPolicy"],
+        open.iter().copied().collect::<BTreeSet<_>>()
+            == BTreeSet::from([
+                "AlertsBusPolicy",
+                "BaselineBusPolicy",
+                "OrganizationEventsPolicy",
+                "RehearsalsBusPolicy"
+            ]),
         "{open:?}"
     );
     Ok(())
@@ -614,7 +620,9 @@ fn the_templates_of_stack_sets_can_be_deployed_by_them() -> Result<()> {
         names
             == BTreeSet::from([
                 "orgkeeper-alert-events".into(),
-                "orgkeeper-member-account".into()
+                "orgkeeper-baseline-events".into(),
+                "orgkeeper-member-account".into(),
+                "orgkeeper-rehearsal-events".into()
             ]),
         "{names:?}"
     );

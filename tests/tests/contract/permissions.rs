@@ -159,7 +159,12 @@ fn each_function_and_state_machine_has_a_role_of_its_own() {
     }
     // Other roles of the stack are those of services that deliver to it.
     let with_rows = FUNCTIONS.map(|(name, _)| name);
-    let others = [STATE_MACHINE, "Remediator", "RootCredentialsRemover"];
+    let others = [
+        "AccountHydrator",
+        STATE_MACHINE,
+        "Remediator",
+        "RootCredentialsRemover",
+    ];
     let known: BTreeSet<&str> = with_rows.into_iter().chain(others).collect();
     assert_eq!(owners.into_keys().collect::<BTreeSet<_>>(), known);
 }

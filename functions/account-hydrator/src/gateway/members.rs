@@ -8,6 +8,7 @@ use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
+    gateway::rates::{Paces, QuotaShare},
     ids::AccountId,
     remediation::target::Target,
 };
@@ -22,6 +23,8 @@ pub struct Members {
     pub sdk: SdkConfig,
     /// Counts the calls, those of sessions included.
     pub calls: CallCounter,
+    /// The pace of what the function itself calls for accounts.
+    pub paces: Paces,
     client: aws_sdk_sts::Client,
 }
 
@@ -34,10 +37,11 @@ impl Members {
 
     /// A gateway whose sessions begin with these credentials.
     #[must_use]
-    pub fn connect(sdk: &SdkConfig, calls: &CallCounter) -> Self {
+    pub fn connect(sdk: &SdkConfig, calls: &CallCounter, share: QuotaShare) -> Self {
         Self {
             sdk: sdk.clone(),
             calls: calls.clone(),
+            paces: Paces::new(share, sdk.retry_config()),
             client: client!(aws_sdk_sts, sdk, calls),
         }
     }
