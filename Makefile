@@ -66,6 +66,7 @@ flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
 
 # The flow with several accounts needs a cloud that was deployed to them.
 FORM_split := ORGKEEPER_FORM=split ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-split}
+FORM_baseline := ORGKEEPER_FORM=baseline ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-baseline}
 FORM_topologies := ORGKEEPER_FORM=empty ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-topologies}
 
 .PHONY: emulators
@@ -125,7 +126,7 @@ regions: .venv/sam/installed ## Lint the templates for every Region of infra/reg
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
 # remediate flow: it would wait for the findings of the others to be observed, at the rates of Security Hub.
-LONG_FLOWS := directory remediate split topologies vend
+LONG_FLOWS := baseline directory remediate split topologies vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
@@ -138,7 +139,9 @@ flows-remediate: tools flows-directory
 	$(call long_cloud,remediate,40) $(FLOWS) 'test(/^remediate::/)'
 flows-split: tools flows-remediate
 	ORGKEEPER_FORM=split $(call long_cloud,split,50) $(FLOWS) 'test(/^split::/)'
-flows-topologies: tools flows-split
+flows-baseline: tools flows-split
+	ORGKEEPER_FORM=baseline $(call long_cloud,baseline,70) $(FLOWS) 'test(/^baseline::/)'
+flows-topologies: tools flows-baseline
 	ORGKEEPER_FORM=empty $(call long_cloud,topologies,60) $(FLOWS) 'test(/^topologies::/)'
 # After the others: a minute is the limit of forty rows, which a second cloud beside it takes from them.
 flows-vend: tools flows-short flows-topologies

@@ -12,6 +12,7 @@ outputs.json (the stack's outputs), organization.json (the organization's ids). 
 there, everything is delivered twice (ministack_patches.py).
 
 ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py);
+ORGKEEPER_FORM=baseline all flows to the management account, and what the baseline needs to all others;
 ORGKEEPER_FORM=empty deploys nothing.
 
 Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
@@ -67,7 +68,7 @@ OTHER_FOLDERS = ("bench", "clippy", "debug", "doc", "lambda", "nextest", "packag
 REGION = "us-east-1"
 MANAGEMENT_ACCOUNT = "111111111111"
 STACK = "orgkeeper"
-FORMS = ("one", "split", "empty")
+FORMS = ("one", *split.FORMS, "empty")
 # What every member account has.
 MEMBER_STACK = "orgkeeper-member"
 MEMBER_TEMPLATE = ROOT / "infra" / "member-account.yaml"
@@ -358,8 +359,8 @@ def create_organization(cloud):
 
 def deploy(cloud, steps):
     """Deploys the template with the real SAM CLI, and writes the outputs to outputs.json."""
-    if form() == "split":
-        deploy_split(cloud, steps)
+    if form() in split.FORMS:
+        deploy_form(cloud, steps)
         return
     if form() == "empty":
         write(cloud.state / "outputs.json", {})
@@ -377,17 +378,19 @@ def deploy(cloud, steps):
         write(cloud.state / "deployed.json", to_deploy)
 
 
-def deploy_split(cloud, steps):
+def deploy_form(cloud, steps):
     """Deploys to several accounts; writes the outputs of the management account to outputs.json, and all to split.json."""
     to_deploy = fingerprints(deployed_files())
     ids = read(cloud.state / "organization.json")
     webhook = prepare_alerts(cloud)
-    facts = split.facts_of(ids, MANAGEMENT_ACCOUNT, webhook)
-    hub = cloud.client("securityhub")
-    hub.disable_organization_admin_account(AdminAccountId=MANAGEMENT_ACCOUNT)
-    hub.enable_organization_admin_account(AdminAccountId=facts["security"])
+    facts = split.facts_of(ids, MANAGEMENT_ACCOUNT, webhook, parameter_overrides(cloud))
+    stacks = split.FORMS[form()]
+    if any(stack.part == "security" for stack in stacks):
+        hub = cloud.client("securityhub")
+        hub.disable_organization_admin_account(AdminAccountId=MANAGEMENT_ACCOUNT)
+        hub.enable_organization_admin_account(AdminAccountId=facts["security"])
     parts = {part: {"account": facts[part], "outputs": {}} for part in ("management", *split.PARTS)}
-    for stack in split.STACKS:
+    for stack in stacks:
         with steps.step(f"Deploy {stack.name}: {stack.part}, {stack.region}") as detail:
             run([SAM, "deploy", "--template-file", ROOT / stack.template, "--config-file", SAMCONFIG,
                  "--config-env", stack.environment or "local", "--stack-name", stack.name, "--region", stack.region,
@@ -397,10 +400,12 @@ def deploy_split(cloud, steps):
             if stack.name == STACK:
                 parts[stack.part]["outputs"] = outputs(cloud, facts[stack.part])
     with steps.step("Deploy to all other accounts") as detail:
-        missing = split.wait_for_stack_sets(cloud.client("cloudformation"), split.members(ids), detail)
+        missing = split.wait_for_stack_sets(form(), cloud.client("cloudformation"), split.members(ids), detail)
         if missing:
             raise Failed(f"{missing} (logs: {shown(cloud.logs)})")
     write(cloud.state / "outputs.json", parts["management"]["outputs"])
+    if form() == "baseline":
+        associate_portfolio(cloud)
     write(cloud.state / "split.json", {**parts, "other_region": split.OTHER_REGION})
     write(cloud.state / "deployed.json", to_deploy)
 

@@ -71,8 +71,18 @@ def with_values(part, params):
         return get_region() if part["Ref"] == "AWS::Region" else get_account_id()
     if "Fn::Split" in part:
         delimiter, text = part["Fn::Split"]
-        return str(params[text["Ref"]]["Value"] if isinstance(text, dict) else text).split(delimiter)
+        return text_of(text, params).split(delimiter)
     return {name: with_values(value, params) for name, value in part.items()}
+
+
+def text_of(part, params):
+    """The text that a part of a condition is: itself, a parameter's value, or several of them joined."""
+    if not isinstance(part, dict):
+        return str(part)
+    if "Fn::Join" in part:
+        delimiter, parts = part["Fn::Join"]
+        return delimiter.join(text_of(one, params) for one in parts)
+    return str(params[part["Ref"]]["Value"])
 
 
 class StackSets:

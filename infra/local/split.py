@@ -1,8 +1,9 @@
-"""The split form of the local cloud: orgkeeper in a management, a security and a service account.
+"""Forms of the local cloud in which the other accounts get what they have by stack sets.
 
-ORGKEEPER_FORM=split has `cloud.py up` deploy it, with the templates as they are written and samconfig.toml's environment of
-each account. `STACKS` has one row for each deployment, in an order in which nothing has to be deployed twice; the other
-accounts follow by the stack sets. `split.json` in the state folder says where everything is.
+ORGKEEPER_FORM=split has `cloud.py up` deploy orgkeeper to a management, a security and a service account; ORGKEEPER_FORM=baseline
+all flows to the management account, with the baseline flow. The templates are deployed as they are written, with samconfig.toml's
+environment of each account. `FORMS` has one row for each deployment, in an order in which nothing has to be deployed twice.
+`split.json` in the state folder says where everything is.
 """
 
 import time
@@ -14,12 +15,18 @@ import organization
 
 HOME = "us-east-1"
 OTHER_REGION = "eu-central-1"
-STACK_SETS = ("orgkeeper-alert-events", "orgkeeper-member-account")
 STACK_SET_SECONDS = 120
 FILL_IN = "FILL-IN"
 
-# The accounts of the example organization that have a part; the management account is none of its members.
+# The accounts of the example organization that can have a part; the management account is none of its members.
 PARTS = {"security": "security-tooling", "service": "shared-services"}
+
+# What a form deploys by stack sets, and in which Regions.
+STACK_SETS = {
+    "split": {"orgkeeper-alert-events": (HOME, OTHER_REGION), "orgkeeper-member-account": (HOME,)},
+    "baseline": {"orgkeeper-alert-events": (HOME, OTHER_REGION), "orgkeeper-baseline-events": (HOME, OTHER_REGION),
+                 "orgkeeper-member-account": (HOME,)},
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def common(facts):
     return {"Architecture": "x86_64", "OrganizationId": facts["organization"], "ErrorEmail": "platform@example.com"}
 
 
-STACKS = (
+SPLIT = (
     Stack("service", "orgkeeper", "template.yaml", environment="service", parameters=lambda facts: {
         **common(facts), "SecurityAccountId": facts["security"]}),
     Stack("security", "orgkeeper", "template.yaml", environment="security", parameters=lambda facts: {
@@ -63,11 +70,24 @@ STACKS = (
         "AlertsBusArn": alerts_bus(facts)}),
 )
 
+BASELINE = (
+    Stack("management", "orgkeeper", "template.yaml", environment="local", parameters=lambda facts: {
+        **facts["one"], "OrganizationId": facts["organization"], "BaselineFlow": "on", "BaselineMode": "apply"}),
+    Stack("management", "orgkeeper-forwarding", "infra/forwarding.yaml", parameters=lambda facts: {
+        "AlertsBusArn": alerts_bus(facts), "OrganizationalUnitIds": facts["root"], "Regions": f"{HOME},{OTHER_REGION}",
+        "BaselineBusArn": f"arn:aws:events:{HOME}:{facts['management']}:event-bus/orgkeeper-baseline",
+        "BaselineRoleArn": f"arn:aws:iam::{facts['management']}:role/orgkeeper-AccountHydrator",
+        "OrganizationId": facts["organization"]}),
+)
 
-def facts_of(ids, management, webhook):
-    """What the parameters are made of."""
+FORMS = {"split": SPLIT, "baseline": BASELINE}
+
+
+def facts_of(ids, management, webhook, one):
+    """What the parameters are made of; `one` are those of the form in which one account has everything."""
     accounts = {part: ids["accounts"][name] for part, name in PARTS.items()}
-    return {"management": management, "organization": ids["organization_id"], "root": ids["root_id"], "webhook": webhook, **accounts}
+    return {"management": management, "organization": ids["organization_id"], "root": ids["root_id"], "webhook": webhook,
+            "one": dict(parameter.split("=", 1) for parameter in one), **accounts}
 
 
 def overrides(samconfig, stack, facts):
@@ -84,20 +104,20 @@ def overrides(samconfig, stack, facts):
     return [f"{name}={value}" for name, value in found.items()]
 
 
-def instances(stacks):
+def instances(stacks, names):
     """The instances of the stack sets, as (stack set, account, Region, status)."""
     return [
         (name, one["Account"], one["Region"], one["Status"])
-        for name in STACK_SETS for one in stacks.list_stack_instances(StackSetName=name)["Summaries"]]
+        for name in names for one in stacks.list_stack_instances(StackSetName=name)["Summaries"]]
 
 
-def wait_for_stack_sets(stacks, accounts, shows):
+def wait_for_stack_sets(form, stacks, accounts, shows):
     """Waits until every other account has what the stack sets deploy; returns a sentence about what is missing."""
-    wanted = {("orgkeeper-alert-events", account, region) for account in accounts for region in (HOME, OTHER_REGION)}
-    wanted |= {("orgkeeper-member-account", account, HOME) for account in accounts}
+    sets = STACK_SETS[form]
+    wanted = {(name, account, region) for name, regions in sets.items() for account in accounts for region in regions}
     deadline = time.monotonic() + STACK_SET_SECONDS
     while True:
-        current = {one[:3] for one in instances(stacks) if one[3] == "CURRENT"}
+        current = {one[:3] for one in instances(stacks, sets) if one[3] == "CURRENT"}
         missing = wanted - current
         shows(f"stack sets: {len(current)} of {len(wanted)} stacks")
         if not missing or time.monotonic() > deadline:

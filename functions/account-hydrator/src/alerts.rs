@@ -14,6 +14,8 @@ use crate::{
     starts::Undoing,
 };
 
+/// The kind of the alert that an account is ready.
+pub const READY: &str = "baseline.ready";
 /// Faults, items or reasons that are listed; the rest is counted.
 const MOST: usize = 20;
 
@@ -106,7 +108,7 @@ pub fn ready(account: &Account, record: &Record, region: &str, now: Timestamp) -
     }
     let title = format!("Account {} is ready", name_of(account));
     let alert = alert(
-        "baseline.ready",
+        READY,
         Severity::Info,
         title,
         account,

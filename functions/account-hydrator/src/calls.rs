@@ -44,6 +44,9 @@ pub const IN_ORGANIZATION: &[Calls] = &[
     calls(of_payer::ROOT, &["arn:${AWS::Partition}:iam::*:root"]),
 ];
 
+/// Beside the vend flow: its requests wait for their account to be ready.
+pub const WITH_VEND_FLOW: &[Calls] = &[calls(Queue::SEND, &["AccountEventsQueue"])];
+
 /// Without an organization: the role in the function's own account.
 pub const ALONE: &[Calls] = &[calls(Members::CALLS, &["OwnBaselineRole"])];
 
@@ -65,12 +68,15 @@ mod tests {
     #[test]
     fn the_role_allows_what_the_function_calls_and_nothing_else() {
         let template = Template::load("template.yaml").unwrap();
-        for (alone, more) in [(false, IN_ORGANIZATION), (true, ALONE)] {
-            let granted = granted(
-                &template.decided(&[("BaselineAlone", alone)]),
-                "AccountHydrator",
-            );
-            let mut called = declared(CALLS.iter().chain(more));
+        for (alone, vends, more) in [
+            (false, false, IN_ORGANIZATION),
+            (true, false, ALONE),
+            (false, true, IN_ORGANIZATION),
+        ] {
+            let conditions = [("BaselineAlone", alone), ("Vend", vends)];
+            let granted = granted(&template.decided(&conditions), "AccountHydrator");
+            let vending = if vends { WITH_VEND_FLOW } else { &[] };
+            let mut called = declared(CALLS.iter().chain(more).chain(vending));
             called.extend(by_lambda(&template, "AccountHydrator"));
             let wrong = differences("AccountHydrator", &granted, &called);
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -20,6 +20,8 @@ pub struct Config {
     /// `ACCOUNT_DIRECTORY_TABLE` and `DIRECTORY_QUEUE_URL`: the organization's accounts, and the queue of
     /// `directory-refresher`. Without them the function's own account is the only one.
     pub directory: Option<(String, String)>,
+    /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of the vend flow, if the stack has it.
+    pub account_events_queue_url: Option<String>,
     /// `INFO_TOPIC_ARN`: the topic for accounts that are ready.
     pub info_topic: String,
     /// `ERROR_TOPIC_ARN`: the topic for those that are not.
@@ -47,6 +49,7 @@ impl Config {
             baseline_queue_url: read.required("BASELINE_QUEUE_URL"),
             ceiling: ceiling.unwrap_or_default(),
             quota_percent: read.number("QUOTA_PERCENT", 100, ..),
+            account_events_queue_url: read.optional("ACCOUNT_EVENTS_QUEUE_URL"),
             directory: table.zip(queue),
             info_topic: read.required("INFO_TOPIC_ARN"),
             error_topic: read.required("ERROR_TOPIC_ARN"),

@@ -19,6 +19,7 @@ use orgkeeper_shared::{
     ids::AccountId,
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     queue::{Failure, Postponed, Queue, Reason as FailureReason},
+    vending::task::AccountEventsTask,
     versioned_file::active::{ActiveFile, InForce, NoFile},
 };
 
@@ -99,6 +100,8 @@ pub struct Hydrator {
     pub queue: Queue,
     /// The queue that the function works on.
     pub queue_url: String,
+    /// The queue of the vend flow, if the stack has it: requests wait for their account to be ready.
+    pub account_events_queue_url: Option<String>,
     /// Where alerts are published.
     pub topics: AlertTopics,
     /// The version of the refused baseline that was reported.
@@ -257,6 +260,9 @@ impl Hydrator {
         if record.is_done(&unit, &in_force.version) && !start.reason.reads_again() {
             release(&mut record);
             self.table.write(&record, &by).await?;
+            if start.reason == Reason::Vended {
+                self.answer(&account.id).await?;
+            }
             return Ok(Done::Finished);
         }
         let pass = Pass {
@@ -348,8 +354,24 @@ impl Hydrator {
             let alert: Alert = serde_json::from_str(alert)?;
             let published = self.topics.publish(&alert).await;
             published.map_err(NotHydrated::Unsent)?;
+            if alert.kind == alerts::READY {
+                self.answer(account).await?;
+            }
         }
         Ok(self.table.published(account, owed).await?)
+    }
+
+    /// Says to the vend flow that an account is ready.
+    async fn answer(&self, account: &AccountId) -> Result<(), NotHydrated> {
+        let Some(queue) = &self.account_events_queue_url else {
+            return Ok(());
+        };
+        let task = AccountEventsTask::Ready {
+            account_id: account.clone(),
+        };
+        let body = serde_json::to_string(&task)?;
+        let sent = self.queue.send(queue, vec![(body, Duration::ZERO)]).await;
+        sent.map_err(NotHydrated::Unsent)
     }
 
     /// What is known of an account. One that the directory does not know yet is asked for.

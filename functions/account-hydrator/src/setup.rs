@@ -43,6 +43,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Hydrator> {
         table: BaselineTable::connect(sdk, &calls, &config.baseline_table),
         queue: queue(),
         queue_url: config.baseline_queue_url.clone(),
+        account_events_queue_url: config.account_events_queue_url.clone(),
         // It publishes nothing critical.
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),

@@ -30,6 +30,8 @@ pub enum Reason {
     Moved,
     /// Its stack of roles is there.
     RolesReady,
+    /// The request that it was created for has succeeded, and waits for the answer that it is ready.
+    Vended,
     /// Somebody made a call that can undo an item.
     Undone,
     /// The schedule: everything is read again.

@@ -48,6 +48,9 @@ pub const WITHOUT_CONTROL_TOWER: &[Calls] = &[
     organizations::MOVE_ACCOUNT,
 ];
 
+/// With the baseline flow: accounts are ready when that says so.
+pub const WITH_BASELINE_FLOW: &[Calls] = &[calls(Queue::SEND, &["BaselineQueue"])];
+
 /// What AWS calls with the permissions of who provisions an account; the function itself calls none of it.
 ///
 /// Sources: "Permissions required for accounts" and "How AWS Control Tower works with roles to create and manage accounts"

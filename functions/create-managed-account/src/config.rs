@@ -22,6 +22,8 @@ pub struct Config {
     pub account_creation: AccountCreation,
     /// `ACCOUNT_FACTORY_LAUNCH_PATH_ID`: the launch path of Account Factory, where there are several.
     pub launch_path: Option<String>,
+    /// `BASELINE_QUEUE_URL`: the queue of the baseline flow, if there is one: accounts are ready when that says so.
+    pub baseline_queue_url: Option<String>,
     /// `ROLE_ARN`: the function's own role, which alerts name.
     pub role: String,
     /// `ACCOUNT_EVENTS_QUEUE_URL`: the queue of events and of the function's own tasks.
@@ -54,6 +56,7 @@ impl Config {
             error_topic: read.required("ERROR_TOPIC_ARN"),
             account_creation: read.optional("ACCOUNT_CREATION").unwrap_or_default(),
             launch_path: read.optional("ACCOUNT_FACTORY_LAUNCH_PATH_ID"),
+            baseline_queue_url: read.optional("BASELINE_QUEUE_URL"),
             role: read
                 .optional("ROLE_ARN")
                 .unwrap_or_else(|| "of create-managed-account".to_owned()),

@@ -129,6 +129,9 @@ impl Pipeline {
         let all = requests.iter().copied();
         let assigning = all.filter(|request| request.status == Status::Assigning);
         self.send_assign_tasks(assigning).await?;
+        let all = requests.iter().copied();
+        let succeeded = all.filter(|it| it.status == Status::Succeeded && !it.is_ready());
+        self.ask_for_baselines(succeeded).await?;
         let files = changes.iter().flat_map(|change| &change.files);
         self.send_results_tasks(files, time.now()).await
     }
@@ -143,6 +146,10 @@ impl Pipeline {
             Message::OperationEnded(ended) => {
                 let ended = self.operation_ended(&ended, time.now()).await;
                 return ended.map(|()| None).map_err(EventError::Failed);
+            }
+            Message::Task(AccountEventsTask::Ready { account_id }) => {
+                let ready = self.account_ready(&account_id).await;
+                return ready.map(|()| None).map_err(EventError::Failed);
             }
             Message::Task(AccountEventsTask::Reconcile) => Lost::Maybe,
             Message::ChangesLost => Lost::Certainly,

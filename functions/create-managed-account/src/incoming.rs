@@ -94,7 +94,7 @@ pub fn changed(record: EventRecord) -> Change {
     ) else {
         return Change::default();
     };
-    let state = |request: &AccountRequest| (request.status, request.attempt);
+    let state = |request: &AccountRequest| (request.status, request.attempt, request.is_ready());
     if old.as_ref().map(state) == Some(state(&new)) {
         return Change::default();
     }
@@ -208,6 +208,8 @@ mod tests {
     #[test]
     fn only_a_change_of_state_is_one() {
         let nothing = json!({});
+        let mut ready = image("SUCCEEDED", 1);
+        ready["ErrorMsg"] = json!({ "S": "ready" });
         for (old, new, found) in [
             (nothing.clone(), image("VALID", 1), true),
             (image("PROVISIONING", 1), image("ASSIGNING", 1), true),
@@ -220,6 +222,8 @@ mod tests {
             // The former item was no request.
             (json!({ "Status": { "S": "?" } }), image("VALID", 1), true),
             (image("VALID", 1), image("VALID", 1), false),
+            (image("SUCCEEDED", 1), ready.clone(), true),
+            (ready.clone(), ready, false),
             (image("FAILED", 1), nothing.clone(), false),
             (nothing.clone(), image("DONE", 1), false),
             (nothing, json!({ "AccountEmail": { "S": "x" } }), false),

@@ -149,7 +149,7 @@ impl Pipeline {
         ended: &AccountRequest,
         now: Timestamp,
     ) -> Result<(), AwsCallError> {
-        match outcome_alert::alert(ended, &self.region, now) {
+        match outcome_alert::alert(ended, self.queues.baseline.is_some(), &self.region, now) {
             Some(alert) => self.publish_once(&told_id(ended), &alert, now).await,
             None => Ok(()),
         }
@@ -205,5 +205,6 @@ fn began(request: &AccountRequest) -> Option<Timestamp> {
 }
 
 fn told_id(request: &AccountRequest) -> String {
-    format!("told#{}", request.attempt_id())
+    let ready = if request.is_ready() { "#ready" } else { "" };
+    format!("told#{}{ready}", request.attempt_id())
 }

@@ -8,15 +8,26 @@ use orgkeeper_shared::{
     vending::request::{Access, AccountRequest, Status},
 };
 
-/// The alert about a request that has ended; `None` while it has not.
+/// The alert about a request that has ended; `None` while it has not. With a baseline an account is ready only when that
+/// says so, which is another alert.
 #[must_use]
-pub fn alert(request: &AccountRequest, region: &str, now: Timestamp) -> Option<Alert> {
+pub fn alert(
+    request: &AccountRequest,
+    baseline: bool,
+    region: &str,
+    now: Timestamp,
+) -> Option<Alert> {
     if request.withdrawn {
         // Who took the row back knows; the alert about the file counts it.
         return None;
     }
     let name = &request.account_name;
     let (severity, kind, title) = match (request.status, &request.account_id) {
+        (Status::Succeeded, _) if baseline && !request.is_ready() => (
+            Severity::Info,
+            "account.succeeded",
+            format!("Account {name} exists, and gets its baseline"),
+        ),
         (Status::Succeeded, _) => (
             Severity::Info,
             "account.succeeded",
@@ -113,7 +124,12 @@ fn about(
         link: request.account_id.as_ref().map(|account| {
             format!("https://console.aws.amazon.com/organizations/v2/home/accounts/{account}")
         }),
-        dedup_key: format!("{kind}#{}#{}", request.account_email, request.attempt),
+        dedup_key: format!(
+            "{kind}#{}#{}{}",
+            request.account_email,
+            request.attempt,
+            if request.is_ready() { "#ready" } else { "" }
+        ),
     }
 }
 
@@ -167,7 +183,7 @@ fn who(access: &[Access]) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use orgkeeper_shared::vending::request::Unit;
+    use orgkeeper_shared::vending::request::{READY, Unit};
 
     use super::*;
 
@@ -232,7 +248,24 @@ mod tests {
 
     fn published(request: &AccountRequest) -> Alert {
         let time = "2026-03-01T11:00:00Z".parse().unwrap();
-        alert(request, "eu-west-1", time).unwrap()
+        alert(request, false, "eu-west-1", time).unwrap()
+    }
+
+    #[test]
+    fn with_a_baseline_an_account_is_ready_when_that_is() {
+        let time = "2026-03-01T11:00:00Z".parse().unwrap();
+        let said = |request: &AccountRequest| {
+            let alert = alert(request, true, "eu-west-1", time).unwrap();
+            (alert.title, alert.dedup_key)
+        };
+        let exists = said(&succeeded());
+        let ready = said(&AccountRequest {
+            error_msg: Some(READY.to_owned()),
+            ..succeeded()
+        });
+        assert_eq!(exists.0, "Account payments exists, and gets its baseline");
+        assert_eq!(ready.0, "Account payments is ready");
+        assert_ne!(exists.1, ready.1);
     }
 
     #[test]
@@ -335,7 +368,7 @@ mod tests {
             ..failed(None, "taken back")
         };
         let now = "2026-03-01T12:10:00Z".parse().unwrap();
-        assert_eq!(alert(&request, "eu-west-1", now), None);
+        assert_eq!(alert(&request, false, "eu-west-1", now), None);
     }
 
     #[test]
@@ -345,7 +378,10 @@ mod tests {
                 status,
                 ..succeeded()
             };
-            assert_eq!(alert(&request, "eu-west-1", Timestamp::UNIX_EPOCH), None);
+            assert_eq!(
+                alert(&request, false, "eu-west-1", Timestamp::UNIX_EPOCH),
+                None
+            );
         }
     }
 

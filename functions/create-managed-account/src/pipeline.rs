@@ -79,6 +79,8 @@ pub struct Queues {
     pub assignments: String,
     /// Uploads, and results to write again.
     pub uploads: String,
+    /// Accounts whose baseline is asked for; without it they are ready without one.
+    pub baseline: Option<String>,
 }
 
 /// The pipeline from an accepted request to an account that exists.
@@ -280,22 +282,66 @@ impl Pipeline {
     }
 
     /// The requests that a lifecycle event can be about.
+    /// Asks for the baseline of these accounts, whose requests have succeeded: the answer is the task `ready`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn ask_for_baselines(
+        &self,
+        succeeded: impl Iterator<Item = &AccountRequest>,
+    ) -> Result<(), AwsCallError> {
+        let Some(queue) = &self.queues.baseline else {
+            return Ok(());
+        };
+        let accounts = succeeded.filter_map(|request| request.account_id.as_ref());
+        let messages: Vec<_> = accounts
+            .map(|account| json!({ "account": account, "reason": "vended" }).to_string())
+            .map(|body| (body, Duration::ZERO))
+            .collect();
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.queue.send(queue, messages).await
+    }
+
+    /// Says of the request of an account that the account has its baseline, if the request has succeeded.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn account_ready(&self, account: &AccountId) -> Result<(), PipelineError> {
+        for request in self.requests_for(account).await? {
+            // One that succeeds later asks again.
+            if request.status == Status::Succeeded {
+                self.ledger.mark_ready(&request).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The request with the e-mail address of an account.
+    async fn requests_for(
+        &self,
+        account: &AccountId,
+    ) -> Result<Vec<AccountRequest>, PipelineError> {
+        let email = match self.organizations.account(account).await {
+            Ok(account) => account.email.unwrap_or_default().to_lowercase(),
+            Err(error) if error.class() == AwsErrorClass::NotFound => {
+                tracing::warn!(%account, "the organization has no such account");
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found = self.ledger.read([email.as_str()]).await?;
+        Ok(found.into_values().collect())
+    }
+
     async fn requests_of(
         &self,
         ended: &OperationEnded,
     ) -> Result<Vec<AccountRequest>, PipelineError> {
         match (&ended.operation, &ended.account_id) {
             (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, Some(account)) => {
-                let email = match self.organizations.account(account).await {
-                    Ok(account) => account.email.unwrap_or_default().to_lowercase(),
-                    Err(error) if error.class() == AwsErrorClass::NotFound => {
-                        tracing::warn!(%account, "the organization has no such account");
-                        return Ok(Vec::new());
-                    }
-                    Err(error) => return Err(error.into()),
-                };
-                let found = self.ledger.read([email.as_str()]).await?;
-                Ok(found.into_values().collect())
+                self.requests_for(account).await
             }
             (Operation::CreateManagedAccount | Operation::UpdateManagedAccount, None) => {
                 let name = ended.account_name.as_deref().unwrap_or_default();

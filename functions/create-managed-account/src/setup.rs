@@ -72,6 +72,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Pipeline> {
             account_events: config.account_events_queue_url.clone(),
             assignments: config.assignments_queue_url.clone(),
             uploads: config.uploads_queue_url.clone(),
+            baseline: config.baseline_queue_url.clone(),
         },
         results_tasks: ResultsTasks::default(),
         operations_at_once: config.operations_at_once,

@@ -90,6 +90,12 @@ pub fn is_open(row: &Row) -> bool {
         .any(|status| row.get(Column::Status) == status.as_str())
 }
 
+/// Whether a row's request has succeeded, and the account was not known to have its baseline.
+#[must_use]
+pub fn may_become_ready(row: &Row) -> bool {
+    row.get(Column::Status) == Status::Succeeded.as_str() && row.get(Column::ErrorMsg).is_empty()
+}
+
 /// What the results of a file came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refreshed {
@@ -130,6 +136,12 @@ pub fn refresh<'r>(
                 Column::ErrorMsg,
                 &format!("another file has asked for it since{elsewhere}"),
             );
+        }
+    }
+    for row in results.rows.iter_mut().filter(|row| may_become_ready(row)) {
+        let request = request_of(&row.key());
+        if let Some(request) = request.filter(|it| it.is_ready() && it.is_of(file)) {
+            fill_in(row, request);
         }
     }
     Refreshed {

@@ -342,13 +342,16 @@ impl UploadProcessor {
             tracing::warn!(file.key = file.key, "its results were changed by hand");
             return Ok(());
         };
-        let open: Vec<String> = answers
-            .rows
-            .iter()
-            .filter(|row| results::is_open(row))
-            .map(Row::key)
-            .collect();
-        let requests = self.ledger.read(open.iter().map(String::as_str)).await?;
+        let keys_of = |is: fn(&Row) -> bool| {
+            let rows = answers.rows.iter().filter(|row| is(row));
+            rows.map(Row::key).collect::<Vec<String>>()
+        };
+        let mut wanted = keys_of(results::is_open);
+        if wanted.is_empty() {
+            // Each account is ready some time after its row has ended.
+            wanted = keys_of(results::may_become_ready);
+        }
+        let requests = self.ledger.read(wanted.iter().map(String::as_str)).await?;
         let waits = |request: &AccountRequest| {
             request.status == Status::Valid && request.waits_for.is_none()
         };

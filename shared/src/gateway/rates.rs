@@ -127,9 +127,9 @@ pub mod organizations {
         rate(SERVICE, "ListTagsForResource", (10, 15), &[(ACCOUNT_HYDRATOR, 20), (DIRECTORY_REFRESHER, 50), (OUTAGE_REHEARSER, 20)]);
     pub(crate) const MOVE_ACCOUNT: PublishedRate =
         rate(SERVICE, "MoveAccount", (2, 3), &[(CREATE_MANAGED_ACCOUNT, 90)]);
-    /// Tags of one resource.
+    /// Tags of one resource. `outage-rehearser` needs the permission to create a policy with tags, and hardly the rate.
     pub const TAG_RESOURCE: PublishedRate =
-        rate(SERVICE, "TagResource", (4, 6), &[(ACCOUNT_HYDRATOR, 25), (CREATE_MANAGED_ACCOUNT, 60)]);
+        rate(SERVICE, "TagResource", (4, 6), &[(ACCOUNT_HYDRATOR, 25), (CREATE_MANAGED_ACCOUNT, 60), (OUTAGE_REHEARSER, 5)]);
 }
 
 /// AWS Account Management ("Quotas for AWS Account Management").

@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::{
 use super::{
     expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
-    request::{AccountRequest, ExistingAccount, Status, Unit},
+    request::{AccountRequest, ExistingAccount, READY, Status, Unit},
 };
 use crate::{
     aws::CallCounter,
@@ -386,6 +386,29 @@ impl Ledger {
             );
         }
         Ok(self.transact(actions).await?.is_none())
+    }
+
+    /// Notes that the account of a request is as its baseline says. `false` if the request has changed meanwhile, or says
+    /// so already.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn mark_ready(&self, request: &AccountRequest) -> Result<bool, AwsCallError> {
+        let action = Expression::of(
+            "#Status = :succeeded AND #Attempt = :attempt \
+             AND (attribute_not_exists(#ErrorMsg) OR #ErrorMsg <> :ready)",
+        )
+        .values([
+            (":succeeded", text(Status::Succeeded.as_str())),
+            (":attempt", number(request.attempt)),
+            (":ready", text(READY)),
+        ])
+        .update(
+            &self.accounts,
+            account_key(&request.account_email),
+            "SET #ErrorMsg = :ready",
+        );
+        Ok(self.transact(vec![action]).await?.is_none())
     }
 
     /// The keys of the requests that hold an operation slot.

@@ -47,6 +47,9 @@ impl Status {
     }
 }
 
+/// What a request that has succeeded says in `ErrorMsg` once the account is as its baseline says.
+pub const READY: &str = "ready";
+
 /// A group or user of IAM Identity Center and the permission set that it gets on an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -171,7 +174,7 @@ pub struct AccountRequest {
     /// The account's id, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<AccountId>,
-    /// Why the request failed.
+    /// Why the request failed; [`READY`] of one that succeeded and whose account has its baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_msg: Option<String>,
     /// The organizational unit that `org_unit` means.
@@ -252,6 +255,12 @@ impl AccountRequest {
             )
         };
         asked_for(self) == asked_for(other)
+    }
+
+    /// Whether its account is as its baseline says.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.status == Status::Succeeded && self.error_msg.as_deref() == Some(READY)
     }
 
     /// The versions of the file with this key that wait for it.

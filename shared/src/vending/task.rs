@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::FileId;
+use crate::ids::AccountId;
 
 /// A task of the account events queue, which carries lifecycle events too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 pub enum AccountEventsTask {
     /// Give free slots to waiting requests.
@@ -16,6 +17,12 @@ pub enum AccountEventsTask {
     /// Ask AWS about operations that no event came of, look after every open request, and give free slots to waiting
     /// requests.
     Reconcile,
+    /// An account is as its baseline says: the request that it was created for says so.
+    Ready {
+        /// The account's id.
+        #[serde(rename = "accountId")]
+        account_id: AccountId,
+    },
 }
 
 /// A task of the uploads queue, which carries events of uploads too.
@@ -144,6 +151,14 @@ mod tests {
                 "../../../events/create-managed-account/reconcile.json"
             )),
             AccountEventsTask::Reconcile
+        );
+        assert_eq!(
+            round_trip::<AccountEventsTask>(include_str!(
+                "../../../events/create-managed-account/ready.json"
+            )),
+            AccountEventsTask::Ready {
+                account_id: "111122223333".parse().unwrap()
+            }
         );
     }
 

@@ -41,12 +41,13 @@ const CASES: [(&str, &[Case]); 2] = [
             (
                 &[("ByAccountFactory", true)],
                 &[
+                    create_managed_account::calls::WITH_BASELINE_FLOW,
                     create_managed_account::calls::WITH_ACCOUNT_FACTORY,
                     create_managed_account::calls::BY_ACCOUNT_FACTORY,
                 ],
             ),
             (
-                &[("ByAccountFactory", false)],
+                &[("ByAccountFactory", false), ("Baseline", false)],
                 &[create_managed_account::calls::WITHOUT_CONTROL_TOWER],
             ),
         ],

@@ -1,6 +1,7 @@
 //! Flow tests: the deployed stack on the local cloud, with faults switched on.
 
 mod alert;
+mod baseline;
 mod directory;
 mod documents;
 mod enrich;
