@@ -9,9 +9,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import cloud
+import organization
 
 
 def main():
@@ -44,7 +46,7 @@ class Account:
 
     def client(self, service, region=cloud.REGION):
         """A client of the account's own."""
-        return boto3.client(service, endpoint_url=self.url, region_name=region,
+        return boto3.client(service, endpoint_url=self.url, region_name=region, config=Config(inject_host_prefix=False),
                             aws_access_key_id=self.account, aws_secret_access_key="test")
 
     def regions(self):
@@ -59,9 +61,25 @@ class Account:
         passwords = unless("NoSuchEntity", iam.get_account_password_policy)
         block = unless("NoSuchPublicAccessBlockConfiguration", storage.get_public_access_block, AccountId=self.account)
         return {
+            **self.of_payer(),
             "s3-public-access-block": block and block["PublicAccessBlockConfiguration"],
             "password-policy": passwords and passwords["PasswordPolicy"],
             "account-alias": iam.list_account_aliases()["AccountAliases"],
+        }
+
+    def of_payer(self):
+        """What the management account has for it."""
+        payer = Account(organization.ACCESS_KEY)
+        contact = unless("ResourceNotFoundException", payer.client("account").get_alternate_contact,
+                         AccountId=self.account, AlternateContactType="SECURITY")
+        budget = unless("NotFoundException", payer.client("budgets").describe_budget,
+                        AccountId=payer.account, BudgetName=f"orgkeeper-{self.account}")
+        tags = payer.client("organizations").list_tags_for_resource(ResourceId=self.account)["Tags"]
+        return {
+            "security-contact": contact and contact["AlternateContact"]["EmailAddress"],
+            "budget": budget and {"amount": float(budget["Budget"]["BudgetLimit"]["Amount"]),
+                                  "of": budget["Budget"]["CostFilters"]},
+            "account-tags": {tag["Key"]: tag["Value"] for tag in tags},
         }
 
     def of_region(self, region):

@@ -15,6 +15,8 @@ pub enum Service {
     Account,
     /// Amazon API Gateway.
     ApiGateway,
+    /// AWS Budgets.
+    Budgets,
     /// AWS Control Tower.
     ControlTower,
     /// AWS CloudFormation.

@@ -41,6 +41,10 @@ pub const IN_ORGANIZATION: &[Calls] = &[
         of_payer::TAGS,
         &["arn:${AWS::Partition}:organizations::*:account/o-*/*"],
     ),
+    calls(
+        of_payer::BUDGETS,
+        &["arn:${AWS::Partition}:budgets::${AWS::AccountId}:budget/orgkeeper-*"],
+    ),
     calls(of_payer::ROOT, &["arn:${AWS::Partition}:iam::*:root"]),
 ];
 
@@ -90,7 +94,7 @@ mod tests {
             .flat_map(Item::permissions)
             .map(|permission| permission.action)
             .collect();
-        let services = ["account:", "organizations:", "sts:AssumeRoot"];
+        let services = ["account:", "budgets:", "organizations:", "sts:AssumeRoot"];
         let allowed = IN_ORGANIZATION.iter().flat_map(|calls| calls.actions);
         let allowed: BTreeSet<&str> = allowed
             .copied()

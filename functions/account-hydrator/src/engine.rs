@@ -322,7 +322,10 @@ impl Pass<'_> {
         let target = work.order(&self.account.id, Task::Preview).target;
         let times = (self.time.now(), self.time.deadline());
         let mut member = Member::new(sdk, self.members.calls.clone(), target, times);
-        member.named = is_payer.then(|| self.account.id.clone());
+        if is_payer {
+            member.named = Some(self.account.id.clone());
+            member.payer.clone_from(&self.time.invocation().account);
+        }
         Ok((row, member))
     }
 }

@@ -13,6 +13,8 @@ pub enum Kind {
     Email,
     /// A phone number.
     Phone,
+    /// The ARN of an SNS topic.
+    Topic,
     /// What an alias is made of.
     Alias,
 }
@@ -94,6 +96,14 @@ impl Parameter {
                     return None;
                 }
                 "is a phone number, +1 555 0100 say".to_owned()
+            }
+            Kind::Topic => {
+                let mut parts = value.split(':');
+                if parts.next() == Some("arn") && parts.nth(1) == Some("sns") && parts.count() == 3
+                {
+                    return None;
+                }
+                "is the ARN of an SNS topic".to_owned()
             }
             Kind::Alias => {
                 let plain = value.replace("{name}", "").replace("{account}", "");

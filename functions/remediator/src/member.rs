@@ -30,6 +30,8 @@ pub struct Member {
     pub now: Timestamp,
     /// The account as calls of the management account name it; nothing in a session of the account itself.
     pub named: Option<AccountId>,
+    /// The management account, where it calls for the account.
+    pub payer: Option<AccountId>,
     /// See [`once`](Self::once).
     found: RefCell<Option<Rc<dyn Any>>>,
 }
@@ -84,6 +86,7 @@ impl Member {
             until,
             now,
             named: None,
+            payer: None,
             found: RefCell::default(),
         }
     }
@@ -98,6 +101,7 @@ impl Member {
             until: Instant::now() + std::time::Duration::from_mins(1),
             now: Timestamp::UNIX_EPOCH,
             named: None,
+            payer: None,
             found: RefCell::default(),
         }
     }

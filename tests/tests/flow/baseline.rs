@@ -23,6 +23,7 @@ const BASELINE: &str = r#"
 security-contact = { mode = "check", parameters = { contact_name = "Security team", contact_title = "Security", contact_email = "security@example.com", contact_phone = "+1 555 0100" } }
 account-alias = { mode = "check", parameters = { alias = "orgkeeper-{account}" } }
 account-tags = { mode = "check", parameters = { cost-center = "{account}" } }
+budget = { mode = "check", parameters = { amount = 250, topic = "arn:aws:sns:us-east-1:111111111111:signals" } }
 
 [[unit]]
 ou = "Root/Sandbox"
@@ -230,6 +231,10 @@ fn is_hardened(settings: &Value, account: &str) -> Result<()> {
         once["account-alias"] == json!([format!("orgkeeper-{account}")]),
         "{once}"
     );
+    ensure!(once["security-contact"] == "security@example.com", "{once}");
+    ensure!(once["account-tags"]["cost-center"] == account, "{once}");
+    let budget = json!({ "amount": 250.0, "of": { "LinkedAccount": [account] } });
+    ensure!(once["budget"] == budget, "{once}");
     let regions = settings["regions"].as_object().context("no Regions")?;
     ensure!(regions.len() >= 17, "{} Regions", regions.len());
     for (name, region) in regions {

@@ -58,6 +58,7 @@ mode = "keep"
 security-contact = { parameters = { contact_name = "Sam", contact_title = "Security", contact_email = "s@example.com", contact_phone = "+1 555 0100" } }
 account-alias = { parameters = { alias = "acme-{name}" } }
 account-tags = { parameters = { org = "acme" } }
+budget = { parameters = { amount = 250, topic = "arn:aws:sns:us-east-1:111111111111:signals" } }
 "#;
 
 /// A setting of an account: its Region is empty if it is the account's own.
@@ -426,6 +427,7 @@ pub(super) fn is_write(operation: &str) -> bool {
         "UpdateServiceSetting",
         "UpdateAccountPasswordPolicy",
         "CreateAccountAlias",
+        "CreateBudget",
         "TagResource",
         "PutAlternateContact",
         "PutPublicAccessBlock",
@@ -558,6 +560,30 @@ impl State {
             "PutAlternateContact" => {
                 let setting = (of(&call.body["AccountId"]), String::new(), "contact");
                 self.settings.insert(setting, call.body.to_string());
+                Answer::ok(json!({}))
+            }
+            "DescribeBudget" => {
+                assert_eq!(call.body["AccountId"], MANAGEMENT);
+                let name = of(&call.body["BudgetName"]);
+                let account = name.trim_start_matches("orgkeeper-").to_owned();
+                match self.settings.get(&(account, String::new(), "budget")) {
+                    // AWS adds a decimal.
+                    Some(amount) => Answer::ok(json!({ "Budget": {
+                        "BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY",
+                        "BudgetLimit": { "Amount": format!("{amount}.0"), "Unit": "USD" },
+                    } })),
+                    None => Answer::error(400, "NotFoundException"),
+                }
+            }
+            "CreateBudget" => {
+                let budget = &call.body["Budget"];
+                let account = of(&budget["CostFilters"]["LinkedAccount"][0]);
+                assert_eq!(budget["BudgetName"], format!("orgkeeper-{account}"));
+                let notifications = &call.body["NotificationsWithSubscribers"];
+                assert_eq!(notifications.as_array().map(Vec::len), Some(3));
+                let setting = (account, String::new(), "budget");
+                self.settings
+                    .insert(setting, of(&budget["BudgetLimit"]["Amount"]));
                 Answer::ok(json!({}))
             }
             "ListTagsForResource" => {

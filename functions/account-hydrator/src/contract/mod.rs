@@ -86,7 +86,7 @@ fn is_set(world: &World, account: &str) {
             );
         }
     }
-    for name in ["s3", "passwords", "alias", "contact", "tags"] {
+    for name in ["s3", "passwords", "alias", "contact", "tags", "budget"] {
         assert!(
             world.cloud.get(account, "", name).is_some(),
             "{account} {name}"

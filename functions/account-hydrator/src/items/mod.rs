@@ -4,6 +4,7 @@ use crate::item::Item;
 
 mod account_alias;
 mod account_tags;
+mod budget;
 mod default_security_groups;
 mod default_vpc;
 mod document_sharing;
@@ -33,6 +34,7 @@ pub const ITEMS: &[Item] = &[
     security_contact::ITEM,
     account_alias::ITEM,
     account_tags::ITEM,
+    budget::ITEM,
     root_credentials::ITEM,
 ];
 

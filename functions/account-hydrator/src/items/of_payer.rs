@@ -25,6 +25,8 @@ pub const CONTACTS: &[&str] = &[
     "account:GetAlternateContact",
     "account:PutAlternateContact",
 ];
+/// The account's budget.
+pub const BUDGETS: &[&str] = &["budgets:ModifyBudget", "budgets:ViewBudget"];
 /// The account's tags.
 pub const TAGS: &[&str] = &[
     "organizations:ListTagsForResource",
