@@ -184,6 +184,10 @@ bench: .venv/cloud/installed compiled ## Measure what make build makes for this 
 cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## Fix what Prowler finds with CIS 3.0, 5.0 and 7.0 in a member account, and count (about ten minutes)
 	$(call long_cloud,cis,30) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/cis.py
 
+.PHONY: cis-baseline
+cis-baseline: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## What Prowler finds in an account without a baseline, and in one that is READY (five minutes)
+	ORGKEEPER_FORM=baseline $(call long_cloud,cis-baseline,80) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/cis_baseline.py
+
 # ---------------------------------------------------------------- AWS
 
 # As uname has it.

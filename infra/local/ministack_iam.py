@@ -84,19 +84,23 @@ RDS_RESOURCES = {
 # ---------------------------------------------------------------- what a call is checked for
 
 
-def name_batches_as_single_calls(_settings):
-    """AWS checks a batch call of SQS for the permission of the single call: SendMessage, DeleteMessage,
-    ChangeMessageVisibility.
+def name_actions(_settings):
+    """AWS checks a batch call of SQS for the permission of the single call (SendMessage, DeleteMessage,
+    ChangeMessageVisibility), and every call of Budgets for one of two permissions.
 
-    MiniStack asks for the name of the batch call, which is in no policy. The patch asks as AWS does.
+    MiniStack asks for the name of the call, which is in no policy. The patch asks as AWS does.
     """
     action_of = iam_actions.extract_iam_action
 
-    def single_action(service, *request):
+    def checked(service, *request):
         action = action_of(service, *request)
-        return action.removesuffix("Batch") if service == "sqs" and action else action
+        if service == "sqs" and action:
+            return action.removesuffix("Batch")
+        if service == "budgets" and action:
+            return "budgets:ViewBudget" if ":Describe" in action else "budgets:ModifyBudget"
+        return action
 
-    iam_actions.extract_iam_action = single_action
+    iam_actions.extract_iam_action = checked
 
 
 def let_anybody_call_open_urls(_settings):
@@ -154,7 +158,7 @@ def count_loopback_as_tls(_settings):
 def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
     images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
-    service-linked roles, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
+    service-linked roles, budgets, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
     bus that is described.
 
     MiniStack takes `*` for most, which no policy with ARNs allows, a parameter for a document, and a rule for a bus. The
@@ -173,6 +177,8 @@ def name_resources(_settings):
             named = ssm_resource(headers, body, place)
         elif service == "kms":
             named = kms_resource(body, place)
+        elif service == "budgets":
+            named = budget_resource(body)
         elif service == "logs":
             named = logs_resource(headers, body, place)
         elif service == "ecr":
@@ -241,6 +247,13 @@ def kms_resource(body, place):
         key = kms._resolve_key(given["KeyId"]) or {"KeyId": "none"}
         return "arn:aws:kms:{region}:{account}:key/{id}".format(id=key["KeyId"], **place)
     return None
+
+
+def budget_resource(body):
+    """The ARN of the budget that a call names."""
+    given = json_members(body)
+    named = given.get("BudgetName") or (given.get("Budget") or given.get("NewBudget") or {}).get("BudgetName", "*")
+    return f"arn:aws:budgets::{given.get('AccountId', '*')}:budget/{named}"
 
 
 def logs_resource(headers, body, place):

@@ -1304,7 +1304,7 @@ PATCHES = (
     ),
     Patch(
         "batch-permissions",
-        ministack_iam.name_batches_as_single_calls,
+        ministack_iam.name_actions,
         replaces=(ACTION,),
     ),
     Patch(

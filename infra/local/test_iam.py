@@ -488,6 +488,20 @@ class PassedOn(Case):
         session.client("iam").create_service_linked_role(AWSServiceName="config.amazonaws.com")
         self.denied(session.client("iam").create_service_linked_role, AWSServiceName="guardduty.amazonaws.com")
 
+    def test_budgets_have_two_permissions(self):
+        own = f"arn:aws:budgets::{OTHER_ACCOUNT}:budget/orgkeeper-*"
+        budget = {"BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": "5", "Unit": "USD"}}
+        mine, other = ({"AccountId": OTHER_ACCOUNT, "BudgetName": name} for name in ("orgkeeper-1", "other"))
+        self.member.client("budgets").create_budget(AccountId=OTHER_ACCOUNT, Budget={"BudgetName": "other", **budget})
+        budgets = self.session(allow("budgets:ModifyBudget", own)).client("budgets")
+        budgets.create_budget(AccountId=OTHER_ACCOUNT, Budget={"BudgetName": "orgkeeper-1", **budget})
+        self.denied(budgets.describe_budget, **mine)
+        self.denied(budgets.delete_budget, **other)
+        budgets = self.session(allow("budgets:ViewBudget", own)).client("budgets")
+        budgets.describe_budget(**mine)
+        self.denied(budgets.describe_budget, **other)
+        self.denied(budgets.delete_budget, **mine)
+
     def test_aliases_and_listed_log_groups(self):
         mine = self.member.client("kms").create_key()["KeyMetadata"]["Arn"]
         other = self.member.client("kms").create_key()["KeyMetadata"]["Arn"]

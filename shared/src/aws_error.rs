@@ -197,6 +197,10 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::Iam, "NoSuchEntity", NotFound),
     (Service::Iam, "ConcurrentModification", Conflict),
     (Service::Iam, "EntityTemporarilyUnmodifiable", Conflict),
+    (Service::Budgets, "NotFoundException", NotFound),
+    (Service::Budgets, "DuplicateRecordException", Conflict),
+    // "You've exceeded the notification or subscriber limit."
+    (Service::Budgets, "CreationLimitExceededException", SetUp),
     (Service::Kms, "NotFoundException", NotFound),
     (Service::Kms, "DependencyTimeoutException", ServiceFault),
     // Somebody else created the alias at the same time.

@@ -203,7 +203,8 @@ mod tests {
                 "s3-public-access-block",
                 "password-policy",
                 "security-contact",
-                "account-alias"
+                "account-alias",
+                "budget"
             ]
         );
         assert!(names(true).contains(&"root-credentials".to_owned()));

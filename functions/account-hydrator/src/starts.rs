@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     item::Place,
-    items::ITEMS,
+    items::{ITEMS, budget::BUDGETS},
     role::{ROLE, SESSION},
 };
 
@@ -253,17 +253,20 @@ fn undone(event: &Event) -> Option<Start> {
     }
     // What the management account does for a member names the member.
     let of_payer = [
+        "/requestParameters/budgetName",
+        "/requestParameters/newBudget/budgetName",
         "/requestParameters/accountId",
         "/requestParameters/resourceId",
     ];
     let of_member = ["/recipientAccountId", "/userIdentity/accountId"];
     let places = match item.place {
-        Place::Payer => [of_payer, of_member].concat(),
+        Place::Payer => [&of_payer[..], &of_member].concat(),
         Place::Account | Place::Region => of_member.to_vec(),
     };
-    let account = places
-        .into_iter()
-        .find_map(|place| text(place)?.parse().ok())?;
+    let account = places.into_iter().find_map(|place| {
+        let text = text(place)?;
+        text.strip_prefix(BUDGETS).unwrap_or(text).parse().ok()
+    })?;
     let region = (item.place == Place::Region)
         .then(|| text("/awsRegion").map(str::to_owned))
         .flatten();
@@ -378,10 +381,12 @@ mod tests {
     /// The names that rules deliver; what is done in the organization is done in the management account alone.
     #[test]
     fn the_rules_deliver_the_calls_that_can_undo_an_item() {
+        /// Services in which other accounts have nothing of the baseline.
+        const OF_MANAGEMENT: [&str; 2] = ["budgets", "organizations"];
         let calls = |with_organization: bool| -> BTreeSet<String> {
             let items = ITEMS
                 .iter()
-                .filter(|item| with_organization || item.undone_by.0 != "organizations");
+                .filter(|item| with_organization || !OF_MANAGEMENT.contains(&item.undone_by.0));
             items
                 .flat_map(|item| item.undone_by.1)
                 .map(|name| (*name).to_owned())
@@ -407,6 +412,22 @@ mod tests {
             &json!({ "recipientAccountId": "999988887777", "requestParameters": { "accountId": ID } }),
         );
         assert_eq!(start.unwrap().account.as_str(), ID);
+        let budget = format!("orgkeeper-{ID}");
+        for (call, parameters) in [
+            (
+                "DeleteBudget",
+                json!({ "accountId": "999988887777", "budgetName": budget }),
+            ),
+            (
+                "UpdateBudget",
+                json!({ "accountId": "999988887777", "newBudget": { "budgetName": budget } }),
+            ),
+        ] {
+            let more =
+                json!({ "recipientAccountId": "999988887777", "requestParameters": parameters });
+            let start = of_call("budgets", call, &more);
+            assert_eq!(start.unwrap().account.as_str(), ID);
+        }
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Member {
             until: self.until,
             now: self.now,
             named: self.named.clone(),
+            payer: self.payer.clone(),
             found: self.found.clone(),
         }
     }

@@ -1,7 +1,11 @@
 //! The baseline flow on the local cloud: accounts that come in each way, settings that somebody undoes, a move, and an account by
 //! itself. `ORGKEEPER_FORM=baseline` deploys it, with the stack sets of all other accounts.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -44,7 +48,7 @@ struct Baselines {
 }
 
 impl Baselines {
-    /// Attaches to the cloud and uploads the baseline; waits until all accounts were looked at.
+    /// Attaches to the cloud and uploads the baseline.
     async fn attach() -> Result<Self> {
         let cloud = LocalCloud::attach().await?;
         let baselines = Self {
@@ -54,10 +58,6 @@ impl Baselines {
         };
         baselines
             .upload("baseline.toml", "BaselineBucketName", BASELINE)
-            .await?;
-        baselines
-            .cloud
-            .until_empty("BaselineQueueUrl", PATIENCE)
             .await?;
         Ok(baselines)
     }
@@ -73,7 +73,7 @@ impl Baselines {
         Ok(())
     }
 
-    async fn record(&self, account: &str) -> Result<Value> {
+    async fn item(&self, account: &str) -> Result<HashMap<String, AttributeValue>> {
         let item = self
             .tables
             .get_item()
@@ -82,9 +82,21 @@ impl Baselines {
             .send()
             .await?
             .item;
-        let Some(item) = item else {
-            return Ok(Value::Null);
-        };
+        Ok(item.unwrap_or_default())
+    }
+
+    /// What came of an item of the baseline.
+    async fn came(&self, account: &str, key: &str) -> Result<Option<String>> {
+        let record = self.item(account).await?;
+        let items = record.get("Items").and_then(|items| items.as_m().ok());
+        let entry = items.and_then(|items| items.get(key)?.as_m().ok());
+        Ok(entry
+            .and_then(|entry| entry.get("Came")?.as_s().ok())
+            .cloned())
+    }
+
+    async fn record(&self, account: &str) -> Result<Value> {
+        let item = self.item(account).await?;
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
         let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()).cloned();
         Ok(json!({
@@ -376,9 +388,11 @@ async fn what_is_undone_is_put_back_or_reported_with_the_name() -> Result<()> {
         .switch_encryption(&checked, HOME, "enable")
         .await?;
     baselines.ask(&checked).await?;
+    let item = format!("ebs-encryption@{HOME}");
     baselines
-        .cloud
-        .until_empty("BaselineQueueUrl", PATIENCE)
+        .until("it is known to be right", async || {
+            Ok(baselines.came(&checked, &item).await?.as_deref() == Some("RIGHT"))
+        })
         .await?;
     baselines.undo(&checked, HOME).await?;
     baselines

@@ -51,6 +51,9 @@ const NOTIFICATIONS: [(NotificationType, f64); 3] = [
     (NotificationType::Forecasted, 100.0),
 ];
 
+/// How the names of these budgets begin; the account's id follows.
+pub const BUDGETS: &str = "orgkeeper-";
+
 struct MonthlyBudget;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +69,7 @@ fn holder(member: &Member) -> &AccountId {
 }
 
 fn name(member: &Member) -> String {
-    format!("orgkeeper-{}", member.target.account)
+    format!("{BUDGETS}{}", member.target.account)
 }
 
 /// An amount as people write it: AWS adds decimals.
@@ -85,6 +88,10 @@ fn budget(member: &Member, amount: &str) -> Result<Budget, CallFailed> {
         let account = vec![member.target.account.to_string()];
         HashMap::from([("LinkedAccount".to_owned(), account)])
     });
+    #[expect(
+        deprecated,
+        reason = "the newer expressions exclude the cost types that a budget has by default"
+    )]
     let budget = Budget::builder()
         .budget_name(name(member))
         .budget_type(BudgetType::Cost)
@@ -92,7 +99,7 @@ fn budget(member: &Member, amount: &str) -> Result<Budget, CallFailed> {
         .budget_limit(limit.map_err(incomplete(Service::Budgets, OPERATION))?)
         .set_cost_filters(filters)
         .build();
-    budget.map_err(incomplete(Service::Budgets, OPERATION))
+    Ok(budget.map_err(incomplete(Service::Budgets, OPERATION))?)
 }
 
 fn notification(
@@ -114,7 +121,7 @@ fn notification(
         .notification(notification.map_err(incomplete(Service::Budgets, OPERATION))?)
         .subscribers(subscriber.map_err(incomplete(Service::Budgets, OPERATION))?)
         .build();
-    both.map_err(incomplete(Service::Budgets, OPERATION))
+    Ok(both.map_err(incomplete(Service::Budgets, OPERATION))?)
 }
 
 impl Action for MonthlyBudget {
@@ -197,6 +204,11 @@ impl Action for MonthlyBudget {
             (None, None) => {}
         }
         Ok(())
+    }
+
+    /// The call either sets what it names or is refused.
+    fn answer_confirms(&self) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@ use crate::item::Item;
 
 mod account_alias;
 mod account_tags;
-mod budget;
+pub mod budget;
 mod default_security_groups;
 mod default_vpc;
 mod document_sharing;
