@@ -13,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import cloud
-import organization
 
 
 def main():
@@ -45,8 +44,8 @@ class Account:
         self.url = cloud.this_cloud().front_door.url
 
     def client(self, service, region=cloud.REGION):
-        """A client of the account's own."""
-        return boto3.client(service, endpoint_url=self.url, region_name=region, config=Config(inject_host_prefix=False),
+        """A client of the account's own. By a proxy, since s3control puts the account id before the host."""
+        return boto3.client(service, endpoint_url=self.url, region_name=region, config=Config(proxies={"http": self.url}),
                             aws_access_key_id=self.account, aws_secret_access_key="test")
 
     def regions(self):
@@ -69,9 +68,11 @@ class Account:
 
     def of_payer(self):
         """What the management account has for it."""
-        payer = Account(organization.ACCESS_KEY)
+        payer = Account(cloud.MANAGEMENT_ACCOUNT)
+        # AWS refuses the management account's own id.
+        member = {} if self.account == payer.account else {"AccountId": self.account}
         contact = unless("ResourceNotFoundException", payer.client("account").get_alternate_contact,
-                         AccountId=self.account, AlternateContactType="SECURITY")
+                         AlternateContactType="SECURITY", **member)
         budget = unless("NotFoundException", payer.client("budgets").describe_budget,
                         AccountId=payer.account, BudgetName=f"orgkeeper-{self.account}")
         tags = payer.client("organizations").list_tags_for_resource(ResourceId=self.account)["Tags"]

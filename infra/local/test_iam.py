@@ -493,13 +493,16 @@ class PassedOn(Case):
         budget = {"BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": "5", "Unit": "USD"}}
         mine, other = ({"AccountId": OTHER_ACCOUNT, "BudgetName": name} for name in ("orgkeeper-1", "other"))
         self.member.client("budgets").create_budget(AccountId=OTHER_ACCOUNT, Budget={"BudgetName": "other", **budget})
-        budgets = self.session(allow("budgets:ModifyBudget", own)).client("budgets")
+        both = self.session(allow("budgets:*", own))
+        role = f"arn:aws:iam::{OTHER_ACCOUNT}:role/{self.name}"
+        writer, reader = (self.root.assume(role, allow(f"budgets:{one}", "*")) for one in ("ModifyBudget", "ViewBudget"))
+        self.denied(both.client("budgets").describe_budget, **other)
+        budgets = writer.client("budgets")
         budgets.create_budget(AccountId=OTHER_ACCOUNT, Budget={"BudgetName": "orgkeeper-1", **budget})
         self.denied(budgets.describe_budget, **mine)
         self.denied(budgets.delete_budget, **other)
-        budgets = self.session(allow("budgets:ViewBudget", own)).client("budgets")
+        budgets = reader.client("budgets")
         budgets.describe_budget(**mine)
-        self.denied(budgets.describe_budget, **other)
         self.denied(budgets.delete_budget, **mine)
 
     def test_aliases_and_listed_log_groups(self):

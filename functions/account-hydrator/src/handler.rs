@@ -7,6 +7,7 @@ use std::{
 };
 
 use aws_lambda_events::sqs::SqsMessage;
+use jiff::Timestamp;
 use orgkeeper_shared::{
     account_directory::{
         entry::{AccountEntry, OuPath},
@@ -136,7 +137,13 @@ impl Work for Hydrator {
         messages: &'a [SqsMessage],
         time: &Time,
     ) -> Outcomes<'a, MessageError<NotHydrated>> {
-        let in_force = self.baseline.in_force(time.began()).await.map_err(Arc::new);
+        let bodies = messages
+            .iter()
+            .filter_map(|message| message.body.as_deref());
+        let all = bodies.filter_map(|body| asked(body).ok());
+        let uploaded_at = all.filter_map(|asked| asked.uploaded_at()).max();
+        let in_force = self.baseline.in_force_since(time.began(), uploaded_at);
+        let in_force = in_force.await.map_err(Arc::new);
         if let Ok(in_force) = &in_force {
             self.report(in_force, time).await;
         }
@@ -178,7 +185,7 @@ impl Hydrator {
         let id = message.message_id.as_deref().unwrap_or_default();
         let done = match asked {
             Asked::Nothing => Ok(Done::Finished),
-            Asked::All => self.start_all(time).await,
+            Asked::All(uploaded_at) => self.start_all(uploaded_at, time).await,
             Asked::Left => self.start_left().await,
             Asked::One(start) => self.hydrate(&start, id, in_force, time).await,
         };
@@ -186,7 +193,11 @@ impl Hydrator {
     }
 
     /// One message for each account.
-    async fn start_all(&self, time: &Time) -> Result<Done, NotHydrated> {
+    async fn start_all(
+        &self,
+        uploaded_at: Option<Timestamp>,
+        time: &Time,
+    ) -> Result<Done, NotHydrated> {
         let accounts = match &self.directory {
             None => time.invocation().account.clone().into_iter().collect(),
             Some(directory) => {
@@ -196,25 +207,28 @@ impl Hydrator {
                 members.map(|entry| entry.account_id).collect()
             }
         };
-        self.start_each(accounts, Reason::Schedule).await
+        self.start_each(accounts, Reason::Schedule, uploaded_at)
+            .await
     }
 
     /// One message for each account in which something is left.
     async fn start_left(&self) -> Result<Done, NotHydrated> {
         let accounts = self.table.left().await?;
-        self.start_each(accounts, Reason::Left).await
+        self.start_each(accounts, Reason::Left, None).await
     }
 
     async fn start_each(
         &self,
         accounts: Vec<AccountId>,
         reason: Reason,
+        uploaded_at: Option<Timestamp>,
     ) -> Result<Done, NotHydrated> {
         let bodies = accounts.into_iter().map(|account| {
             let start = Start {
                 account,
                 reason,
                 at: None,
+                uploaded_at,
                 undone: None,
             };
             Ok((serde_json::to_string(&start)?, Duration::ZERO))
@@ -252,6 +266,20 @@ impl Hydrator {
             // The invocation that works on it may not know of this event yet.
             return later(SOON);
         };
+        // Another invocation knows another baseline: the newer one counts.
+        let newer = if record.baseline.is_empty() || record.baseline == in_force.version {
+            None
+        } else {
+            let newer = self
+                .baseline
+                .in_force_since(time.began(), Some(time.began()));
+            Some(
+                newer
+                    .await
+                    .map_err(|error| NotHydrated::Baseline(Arc::new(error)))?,
+            )
+        };
+        let in_force = newer.as_deref().unwrap_or(in_force);
         let unit = account.path.to_string();
         // Nothing is known yet, or not of this unit: everything is looked at.
         let looked_at = !record.items.is_empty() && record.unit == unit;

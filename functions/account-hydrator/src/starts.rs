@@ -87,6 +87,9 @@ pub struct Start {
     /// When that happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// When somebody uploaded a baseline: one that was read before does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_at: Option<Timestamp>,
     /// What may have been undone; with it nothing else is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Undoing>,
@@ -101,12 +104,24 @@ fn by_message() -> Reason {
 pub enum Asked {
     /// One account.
     One(Start),
-    /// Each account of the organization.
-    All,
+    /// Each account of the organization; because somebody uploaded a baseline at this time.
+    All(Option<Timestamp>),
     /// Each account in which something is left.
     Left,
     /// Nothing: an event that is not about an account's baseline.
     Nothing,
+}
+
+impl Asked {
+    /// Since when the baseline has to have been read.
+    #[must_use]
+    pub fn uploaded_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::One(start) => start.uploaded_at,
+            Self::All(uploaded_at) => *uploaded_at,
+            Self::Left | Self::Nothing => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -141,7 +156,7 @@ struct Event {
 pub fn asked(body: &str) -> Result<Asked, serde_json::Error> {
     Ok(match serde_json::from_str(body)? {
         Message::Start(start) => Asked::One(start),
-        Message::Task { task: Task::All } => Asked::All,
+        Message::Task { task: Task::All } => Asked::All(None),
         Message::Task { task: Task::Left } => Asked::Left,
         Message::Event(event) => of_event(&event),
     })
@@ -161,8 +176,8 @@ const CALLS: &[(&str, &str, Reason)] = &[
 fn of_event(event: &Event) -> Asked {
     let start = match (event.source.as_str(), event.detail_type.as_str()) {
         // Somebody has uploaded a baseline.
-        ("aws.s3", OBJECT_CREATED) => return Asked::All,
-        _ if joined_somewhere(&event.detail) => return Asked::All,
+        ("aws.s3", OBJECT_CREATED) => return Asked::All(event.time),
+        _ if joined_somewhere(&event.detail) => return Asked::All(None),
         (_, STACK_INSTANCE) => stack_instance(event),
         _ => organization(event).or_else(|| undone(event)),
     };
@@ -184,6 +199,7 @@ fn start(account: AccountId, reason: Reason, event: &Event) -> Start {
         account,
         reason,
         at: at.and_then(|at| at.parse().ok()).or(event.time),
+        uploaded_at: None,
         undone: None,
     }
 }
@@ -357,7 +373,7 @@ mod tests {
             assert_eq!(start.undone.is_some(), reason == Reason::Undone);
         }
         let all = include_str!("../../../events/account-hydrator/all.json");
-        assert_eq!(asked(all).unwrap(), Asked::All);
+        assert_eq!(asked(all).unwrap(), Asked::All(None));
         let left = include_str!("../../../events/account-hydrator/left.json");
         assert_eq!(asked(left).unwrap(), Asked::Left);
     }

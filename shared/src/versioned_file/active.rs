@@ -110,8 +110,22 @@ impl<F: Written> ActiveFile<F> {
     /// # Errors
     /// If there is none: nothing is decided then.
     pub async fn in_force(&self, now: Timestamp) -> Result<Arc<InForce<F>>, NoFile> {
+        self.in_force_since(now, None).await
+    }
+
+    /// The file in force, read at `since` or later: somebody has uploaded one then.
+    ///
+    /// # Errors
+    /// If there is none, or if it cannot be read again although it is older than that.
+    pub async fn in_force_since(
+        &self,
+        now: Timestamp,
+        since: Option<Timestamp>,
+    ) -> Result<Arc<InForce<F>>, NoFile> {
+        let is_new = |known: &Current<F>| since.is_none_or(|since| known.read_at >= since);
         let known = self.lock().clone();
         if let Some(known) = &known
+            && is_new(known)
             && now.duration_since(known.tried_at) < MAX_AGE
             && now.duration_since(known.read_at) < LONGEST
         {
@@ -125,7 +139,7 @@ impl<F: Written> ActiveFile<F> {
                 read_at: now,
             },
             Err(error) => match known {
-                Some(known) if now.duration_since(known.read_at) < LONGEST => {
+                Some(known) if is_new(&known) && now.duration_since(known.read_at) < LONGEST => {
                     tracing::error!(
                         error = error.to_string(),
                         cause = std::error::Error::source(&error).map(ToString::to_string),

@@ -110,10 +110,11 @@ impl Baselines {
             .await
     }
 
-    /// Waits until an account is ready, and prints how long it took since it appeared.
-    async fn until_ready(&self, account: &str, how: &str) -> Result<()> {
+    /// Waits until an account is ready in its unit, and prints how long it took since it appeared.
+    async fn until_ready(&self, account: &str, unit: &str, how: &str) -> Result<()> {
         self.until(&format!("{account} ({how}) is READY"), async || {
-            Ok(self.record(account).await?["state"] == "READY")
+            let record = self.record(account).await?;
+            Ok(record["state"] == "READY" && record["unit"] == unit)
         })
         .await?;
         let record = self.record(account).await?;
@@ -281,7 +282,9 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
     let before = Baselines::settings(&other).await?;
 
     let created = baselines.create_account(Some(KEPT)).await?;
-    baselines.until_ready(&created, "CreateAccount").await?;
+    baselines
+        .until_ready(&created, KEPT, "CreateAccount")
+        .await?;
     is_hardened(&Baselines::settings(&created).await?, &created)?;
     ensure!(
         !baselines.mails(&created, "is ready")?.is_empty(),
@@ -304,7 +307,7 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
             Ok(!vended.is_empty())
         })
         .await?;
-    baselines.until_ready(&vended, "CSV").await?;
+    baselines.until_ready(&vended, KEPT, "CSV").await?;
     is_hardened(&Baselines::settings(&vended).await?, &vended)?;
     let storage = aws_sdk_s3::Client::new(&baselines.cloud.sdk);
     let bucket = baselines.cloud.output("AccountsBucketName")?;
@@ -337,7 +340,7 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
     let mut joined: Value = serde_json::from_str(&joined.replace("111122223333", &invited))?;
     joined["account"] = management.into();
     baselines.cloud.send_service_events(vec![joined]).await?;
-    baselines.until_ready(&invited, "invitation").await?;
+    baselines.until_ready(&invited, KEPT, "invitation").await?;
     is_hardened(&Baselines::settings(&invited).await?, &invited)?;
 
     ensure!(
@@ -351,7 +354,7 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
 async fn what_is_undone_is_put_back_or_reported_with_the_name() -> Result<()> {
     let baselines = Baselines::attach().await?;
     let kept = baselines.create_account(Some(KEPT)).await?;
-    baselines.until_ready(&kept, "CreateAccount").await?;
+    baselines.until_ready(&kept, KEPT, "CreateAccount").await?;
     for region in [HOME, OTHER_REGION] {
         let before = std::time::Instant::now();
         baselines.undo(&kept, region).await?;
@@ -413,7 +416,9 @@ async fn what_is_undone_is_put_back_or_reported_with_the_name() -> Result<()> {
 async fn an_account_that_is_moved_follows_its_new_unit() -> Result<()> {
     let baselines = Baselines::attach().await?;
     let account = baselines.create_account(Some(KEPT)).await?;
-    baselines.until_ready(&account, "CreateAccount").await?;
+    baselines
+        .until_ready(&account, KEPT, "CreateAccount")
+        .await?;
     let before = std::time::Instant::now();
     baselines.move_account(&account, STRICTER).await?;
     baselines
@@ -423,7 +428,7 @@ async fn an_account_that_is_moved_follows_its_new_unit() -> Result<()> {
         })
         .await?;
     println!("followed after {:?}", before.elapsed());
-    baselines.until_ready(&account, "move").await?;
+    baselines.until_ready(&account, STRICTER, "move").await?;
     baselines
         .move_account(&account, "Root/Workloads/Prod")
         .await?;
@@ -458,7 +463,7 @@ async fn one_account_has_its_own_baseline_without_an_organization() -> Result<()
         )
         .await?;
     baselines.ask(&own).await?;
-    let hardened = baselines.until_ready(&own, "own").await;
+    let hardened = baselines.until_ready(&own, "Root", "own").await;
     baselines
         .cloud
         .deploy("AccountBaseline=organization")

@@ -233,6 +233,11 @@ impl Cloud {
         state.stop_at = Some(state.made.len() + calls);
     }
 
+    /// Uploads a baseline.
+    pub(super) fn upload(&self, baseline: &str) {
+        baseline.clone_into(&mut self.lock().baseline);
+    }
+
     /// Sets a setting as a person does.
     pub(super) fn set(&self, account: &str, region: &str, name: &'static str, value: &str) {
         let setting = (account.to_owned(), region.to_owned(), name);

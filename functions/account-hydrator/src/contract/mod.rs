@@ -419,6 +419,20 @@ async fn what_is_put_back_by_a_function_that_is_stopped_is_still_reported() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_baseline_that_is_uploaded_is_in_force_at_once() {
+    let world = ready("[defaults]\nmode = \"check\"\n", "apply").await;
+    assert_eq!(world.cloud.get(ACCOUNT, "eu-west-1", "ebs"), None);
+    world.cloud.upload(KEEP);
+    // The function has read the other one less than a minute ago.
+    world.send(&json!({
+        "source": "aws.s3", "detail-type": "Object Created", "time": "2026-03-01T12:00:31Z",
+        "detail": { "object": { "key": "baseline.toml" } },
+    }));
+    world.run_until(60).await;
+    is_set(&world, ACCOUNT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_mode_check_nothing_is_written_and_a_change_is_only_reported() {
     for (baseline, mode) in [
         (KEEP, "check"),
