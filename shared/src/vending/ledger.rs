@@ -388,26 +388,22 @@ impl Ledger {
         Ok(self.transact(actions).await?.is_none())
     }
 
-    /// Notes that the account of a request is as its baseline says. `false` if the request has changed meanwhile, or says
-    /// so already.
+    /// Notes that the account of a request is as its baseline says. `false` if the request has changed meanwhile.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn mark_ready(&self, request: &AccountRequest) -> Result<bool, AwsCallError> {
-        let action = Expression::of(
-            "#Status = :succeeded AND #Attempt = :attempt \
-             AND (attribute_not_exists(#ErrorMsg) OR #ErrorMsg <> :ready)",
-        )
-        .values([
-            (":succeeded", text(Status::Succeeded.as_str())),
-            (":attempt", number(request.attempt)),
-            (":ready", text(READY)),
-        ])
-        .update(
-            &self.accounts,
-            account_key(&request.account_email),
-            "SET #ErrorMsg = :ready",
-        );
+        let action = Expression::of("#Status = :succeeded AND #Attempt = :attempt")
+            .values([
+                (":succeeded", text(Status::Succeeded.as_str())),
+                (":attempt", number(request.attempt)),
+                (":ready", text(READY)),
+            ])
+            .update(
+                &self.accounts,
+                account_key(&request.account_email),
+                "SET #ErrorMsg = :ready",
+            );
         Ok(self.transact(vec![action]).await?.is_none())
     }
 

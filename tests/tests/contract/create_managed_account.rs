@@ -37,6 +37,7 @@ const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
 const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
 const EVENTS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/account-events";
 const ASSIGNMENTS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/assignments";
+const BASELINES: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/baseline";
 const UPLOADS: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/uploads";
 const FACTORY: &str = "account-factory";
 const ORGANIZATIONS: &str = "organizations";
@@ -251,7 +252,11 @@ struct World {
     remaining: Duration,
 }
 
-async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
+async fn handler(
+    way: &'static str,
+    baselines: Option<&'static str>,
+    wire: &Wire,
+) -> StreamFunction<Pipeline> {
     let settings = |name: &str| {
         let value = match name {
             "ACCOUNTS_TABLE" => ACCOUNTS,
@@ -263,6 +268,7 @@ async fn handler(way: &'static str, wire: &Wire) -> StreamFunction<Pipeline> {
             "ASSIGNMENTS_QUEUE_URL" => ASSIGNMENTS,
             "UPLOADS_QUEUE_URL" => UPLOADS,
             "QUOTA_PERCENT" => "0",
+            "BASELINE_QUEUE_URL" => baselines?,
             _ => return None,
         };
         Some(value.to_owned())
@@ -316,7 +322,7 @@ async fn world_with(
     .unwrap();
     World {
         tables,
-        handler: handler(way, &wire).await,
+        handler: handler(way, None, &wire).await,
         wire,
         now: now(),
         remaining: Duration::from_mins(1),
@@ -1391,6 +1397,78 @@ async fn an_account_is_ready_once_however_often_its_change_is_delivered() {
     };
     assert_eq!(world.stream(&ends(&[taken_back])).await, None);
     assert_eq!(world.called("Publish"), 4);
+}
+
+fn with_its_baseline(name: &str) -> AccountRequest {
+    AccountRequest {
+        error_msg: Some("ready".to_owned()),
+        ..succeeded(name)
+    }
+}
+
+#[tokio::test]
+async fn with_a_baseline_an_account_is_ready_when_that_says_so() {
+    let mut world = plain(FACTORY, [succeeded("payments")]).await;
+    world.handler = handler(FACTORY, Some(BASELINES), &world.wire).await;
+    let change = ends(&[succeeded("payments")]);
+    assert_eq!(world.stream(&change).await, None);
+    let asked = json!({ "account": ACCOUNT, "reason": "vended" });
+    assert_eq!(world.sent(BASELINES), [(asked, 0)]);
+    let task = json!({ "task": "ready", "accountId": ACCOUNT });
+    assert!(!world.is_retried(&task).await);
+    assert_eq!(world.why("payments"), "ready");
+    let change = (
+        item(&succeeded("payments")),
+        item(&with_its_baseline("payments")),
+    );
+    assert_eq!(world.stream(&[change]).await, None);
+    let published = world.forms("Publish");
+    let subjects: Vec<&Value> = published.iter().map(|form| &form["Subject"]).collect();
+    assert_eq!(
+        subjects,
+        [
+            "Account payments exists, and gets its baseline",
+            "Account payments is ready"
+        ]
+    );
+    assert_eq!(world.sent(BASELINES).len(), 1);
+    // Both times the results say something else.
+    assert_eq!(world.sent(UPLOADS).len(), 2);
+}
+
+#[tokio::test]
+async fn only_a_request_that_has_succeeded_becomes_ready() {
+    let task = json!({ "task": "ready", "accountId": ACCOUNT });
+    for request in [
+        in_progress("payments", Some("rec-1")),
+        waiting("payments"),
+        failed("payments"),
+    ] {
+        let why = request.error_msg.clone().unwrap_or_default();
+        let world = plain(FACTORY, [request]).await;
+        assert!(!world.is_retried(&task).await);
+        assert_eq!(world.why("payments"), why);
+    }
+    // Somebody sends the row again at the same moment.
+    for (status, attempt) in [(Status::Failed, 1), (Status::Succeeded, 2)] {
+        let another = AccountRequest {
+            status,
+            attempt,
+            ..succeeded("payments")
+        };
+        let world = world_with(FACTORY, [succeeded("payments")], move |call, tables| {
+            if call.operation == "TransactWriteItems" {
+                tables.put(ACCOUNTS, &item(&another));
+            }
+            None
+        })
+        .await;
+        assert!(!world.is_retried(&task).await);
+        assert_eq!(world.why("payments"), "", "{status:?} {attempt}");
+    }
+    // An account that nobody asked for.
+    let world = plain(FACTORY, []).await;
+    assert!(!world.is_retried(&task).await);
 }
 
 #[tokio::test]

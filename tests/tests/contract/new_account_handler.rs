@@ -2065,6 +2065,20 @@ async fn the_results_are_written_again_at_the_end() {
     forget(&wire);
     done(&wire, &results_task("v1")).await;
     assert_eq!(wire.calls_of("PutObject").len(), 0);
+    // The account has its baseline some time later.
+    set(
+        &vending,
+        &new_email(0),
+        &json!({ "ErrorMsg": { "S": "ready" } }),
+    );
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(
+        column(&vending, RESULTS, "ErrorMsg"),
+        ["ready", "no room", &refused]
+    );
+    forget(&wire);
+    done(&wire, &results_task("v1")).await;
+    assert_eq!(wire.calls_of("PutObject").len(), 0);
 }
 
 #[tokio::test]
