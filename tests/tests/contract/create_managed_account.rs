@@ -1417,6 +1417,7 @@ async fn with_a_baseline_an_account_is_ready_when_that_says_so() {
     let task = json!({ "task": "ready", "accountId": ACCOUNT });
     assert!(!world.is_retried(&task).await);
     assert_eq!(world.why("payments"), "ready");
+    world.now += SignedDuration::from_secs(60);
     let change = (
         item(&succeeded("payments")),
         item(&with_its_baseline("payments")),

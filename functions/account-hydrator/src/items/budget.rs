@@ -44,7 +44,7 @@ const ROW: Row = own_row!("budget", MonthlyBudget,
     writes: ["budgets:ModifyBudget" on "arn:{partition}:budgets::{account}:budget/orgkeeper-*"],
     undo: ["budgets:ModifyBudget" on "arn:{partition}:budgets::{account}:budget/orgkeeper-*"]);
 
-/// When people hear of it: what was spent, and what will be at the end of the month, in percent.
+/// When people are notified: what was spent, and what will be at the end of the month, in percent.
 const NOTIFICATIONS: [(NotificationType, f64); 3] = [
     (NotificationType::Actual, 80.0),
     (NotificationType::Actual, 100.0),
