@@ -32,6 +32,9 @@ pub struct Drift {
     pub found: String,
 }
 
+/// What became of an item that a person wants to be as it was: its key in the record, and why it is not.
+pub type Restored = (String, Result<(), String>);
+
 fn alert(
     kind: &str,
     severity: Severity,
@@ -198,6 +201,66 @@ pub fn drift(account: &Account, drift: &Drift, region: &str, now: Timestamp) -> 
     Alert {
         actor: by.map(|by| by.by.clone()),
         dedup_key: format!("{}#{}#{now}", alert.dedup_key, drift.key),
+        ..alert
+    }
+}
+
+/// The alert that an item is as it was before the baseline set it, or why it is not.
+#[must_use]
+pub fn undone(
+    account: &Account,
+    item: &str,
+    restored: &[Restored],
+    region: &str,
+    now: Timestamp,
+) -> Alert {
+    let name = name_of(account);
+    let done = restored.iter().filter(|(_, result)| result.is_ok());
+    let done: Vec<&str> = done.map(|(key, _)| key.as_str()).collect();
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, result) in restored {
+        if let Err(reason) = result {
+            reasons.entry(reason).or_default().push(key);
+        }
+    }
+    let left = reasons
+        .iter()
+        .map(|(reason, keys)| format!("{}: {reason}", keys.join(", ")));
+    let left: Vec<String> = left.collect();
+    let (severity, title, words) = match (done.is_empty(), left.is_empty()) {
+        (false, true) => (
+            Severity::Info,
+            format!("{item} was undone in {name}"),
+            "The setting is as it was before the baseline set it.",
+        ),
+        (false, false) => (
+            Severity::Error,
+            format!("{item} was undone in a part of {name}"),
+            "A part of the setting is as it was before the baseline set it.",
+        ),
+        (true, _) => (
+            Severity::Error,
+            format!("{item} was not undone in {name}"),
+            "The setting stays as it is.",
+        ),
+    };
+    let mut details = vec![(WHAT_HAPPENED, words.to_owned())];
+    if !done.is_empty() {
+        details.push(("Undone", done.join(", ")));
+    }
+    if !left.is_empty() {
+        details.push(("Not undone", left.join("; ")));
+    }
+    let alert = alert(
+        "baseline.undone",
+        severity,
+        title,
+        account,
+        (region, now),
+        details,
+    );
+    Alert {
+        dedup_key: format!("{}#{item}#{now}", alert.dedup_key),
         ..alert
     }
 }

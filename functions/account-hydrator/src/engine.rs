@@ -13,7 +13,7 @@ use orgkeeper_shared::{
     gateway::rates::PublishedRate,
     lambda::Time,
     remediation::{
-        order::{Task, Undo},
+        order::{Order, Task, Undo},
         report::{Outcome, Report},
     },
 };
@@ -22,15 +22,15 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    alerts::Drift,
+    alerts::{Drift, Restored},
     baseline::Baseline,
     gateway::members::Members,
-    item::Place,
+    item::{Item, Place},
     items::{
         item,
         of_payer::{self, OfPayer},
     },
-    mode::Ceiling,
+    mode::{Ceiling, Mode},
     plan::{Account, Work, place_of, works},
     record::{ACCESS, Came, Entry, Look, Next, Record},
     starts::Undoing,
@@ -257,6 +257,93 @@ impl Pass<'_> {
         drifts
     }
 
+    /// Makes an item as it was before this function set it, wherever it is as this function left it. What cannot be
+    /// restored stays as it is, with the reason.
+    pub async fn undo(&self, record: &mut Record, name: &str) -> Vec<Restored> {
+        let none = |reason: String| vec![(name.to_owned(), Err(reason))];
+        let Some(item) = item(name) else {
+            return none("there is no such item".to_owned());
+        };
+        let set: Vec<(String, Undo)> = record
+            .items
+            .iter()
+            .filter_map(|it| states(item, it))
+            .collect();
+        if set.is_empty() {
+            return none(
+                "it was not set here, or what was before is not known any more".to_owned(),
+            );
+        }
+        let regions = set.iter().filter_map(|(key, _)| region_of(key));
+        let regions = regions.map(str::to_owned).collect();
+        let works = works(
+            self.baseline,
+            self.ceiling,
+            self.account,
+            self.members.home(),
+            &regions,
+        );
+        if works
+            .iter()
+            .any(|work| work.item.name == name && work.mode == Mode::Keep)
+        {
+            return none(
+                "its mode is keep, so that it would be set again: set it to check or once for this account first"
+                    .to_owned(),
+            );
+        }
+        let session = match place_of(item, self.account) {
+            Place::Payer => None,
+            Place::Account | Place::Region => match self.members.session(&self.account.id).await {
+                Ok(session) => Some(session),
+                Err(error) => return none(error.to_string()),
+            },
+        };
+        let restored = set.into_iter().map(async |(key, states)| {
+            let work = works.iter().find(|work| work.key() == key);
+            let restored = match work {
+                Some(work) => self.restored(work, session.as_ref(), states).await,
+                None => Err("it is switched off, or the Region is".to_owned()),
+            };
+            (key, restored)
+        });
+        let restored: Vec<Restored> = stream::iter(restored).buffered(AT_ONCE).collect().await;
+        for (key, _) in restored.iter().filter(|(_, restored)| restored.is_ok()) {
+            let reason = "it was undone, as a message asked for".to_owned();
+            record.items.insert(
+                key.clone(),
+                Entry::without_result(None, Came::Drifted, reason, self.time.now()),
+            );
+        }
+        restored
+    }
+
+    async fn restored(
+        &self,
+        work: &Work,
+        session: Option<&SdkConfig>,
+        states: Undo,
+    ) -> Result<(), String> {
+        let in_words = |error: AwsCallError| error.to_string();
+        let (row, member) = self.prepared(work, session).map_err(in_words)?;
+        if let remediator::action_row::Undoing::Not(reason) = row.undo {
+            return Err(reason.to_owned());
+        }
+        self.wait(work, |(_, _, writing)| writing).await;
+        let order = Order {
+            undo: Some(states),
+            ..work.order(&self.account.id, Task::Undo)
+        };
+        let report = timeout_at(self.time.deadline(), (row.run)(&member, &order)).await;
+        let report = called(report.unwrap_or_else(|_| Err(AwsCallError::timed_out("Undo").into())));
+        let report = report.map_err(in_words)?;
+        match report.outcome {
+            Outcome::Undone | Outcome::AlreadyUndone => Ok(()),
+            Outcome::Refused => Err("somebody has changed it since".to_owned()),
+            outcome => Err(report.reason.unwrap_or_else(|| outcome.word().to_owned())),
+        }
+    }
+
     async fn planned(
         &self,
         work: &Work,
@@ -328,6 +415,25 @@ impl Pass<'_> {
         }
         Ok((row, member))
     }
+}
+
+/// The states of an entry of this item that this function has set.
+fn states(item: &Item, (key, entry): (&String, &Entry)) -> Option<(String, Undo)> {
+    let name = key.split('@').next();
+    let json = |text: &Option<String>| serde_json::from_str(text.as_deref()?).ok();
+    if name != Some(item.name) || entry.came != Came::Set {
+        return None;
+    }
+    let states = Undo {
+        before: json(&entry.before)?,
+        after: json(&entry.after)?,
+    };
+    Some((key.clone(), states))
+}
+
+/// The Region of a key in the record, if its item is regional.
+fn region_of(key: &str) -> Option<&str> {
+    key.split_once('@').map(|(_, region)| region)
 }
 
 fn called<T>(result: Result<T, CallFailed>) -> Result<T, AwsCallError> {

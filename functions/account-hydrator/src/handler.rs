@@ -230,6 +230,7 @@ impl Hydrator {
                 at: None,
                 uploaded_at,
                 undone: None,
+                undo: None,
             };
             Ok((serde_json::to_string(&start)?, Duration::ZERO))
         });
@@ -285,7 +286,8 @@ impl Hydrator {
         let looked_at = !record.items.is_empty() && record.unit == unit;
         let undone = undone.filter(|_| looked_at);
         record.begin(&unit, start.at.unwrap_or(time.began()).min(time.began()));
-        if record.is_done(&unit, &in_force.version) && !start.reason.reads_again() {
+        let is_asked = start.reason.reads_again() || start.undo.is_some();
+        if record.is_done(&unit, &in_force.version) && !is_asked {
             release(&mut record);
             self.table.write(&record, &by).await?;
             if start.reason == Reason::Vended {
@@ -302,6 +304,18 @@ impl Hydrator {
             undone,
             time,
         };
+        if let Some(item) = &start.undo {
+            let restored = pass.undo(&mut record, item).await;
+            let alert = alerts::undone(&account, item, &restored, self.members.home(), time.now());
+            record.owed.push(serde_json::to_string(&alert)?);
+            let owed = self.conclude(&mut record, &account, &[], time)?;
+            release(&mut record);
+            if !self.table.write(&record, &by).await? {
+                return later(SOON);
+            }
+            self.publish(&account.id, &owed).await?;
+            return Ok(Done::Finished);
+        }
         let found = pass.look(&mut record).await;
         if !found.changes.is_empty() {
             record.state = State::Applying;

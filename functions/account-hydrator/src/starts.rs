@@ -93,13 +93,17 @@ pub struct Start {
     /// What may have been undone; with it nothing else is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Undoing>,
+    /// An item that a person wants to be as it was before this function set it; with it nothing else is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
 }
 
 fn by_message() -> Reason {
     Reason::Message
 }
 
-/// What a message asks for. As JSON: `{"account":"111122223333"}`, `{"task":"all"}`, `{"task":"left"}`.
+/// What a message asks for. As JSON: `{"account":"111122223333"}`, `{"account":"111122223333","undo":"ebs-encryption"}`,
+/// `{"task":"all"}`, `{"task":"left"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// One account.
@@ -201,6 +205,7 @@ fn start(account: AccountId, reason: Reason, event: &Event) -> Start {
         at: at.and_then(|at| at.parse().ok()).or(event.time),
         uploaded_at: None,
         undone: None,
+        undo: None,
     }
 }
 

@@ -396,6 +396,7 @@ const READS: &[Read] = &[
 /// Writes of EC2: operation, setting, its value then.
 const WRITES: &[(&str, &str, &str)] = &[
     ("EnableEbsEncryptionByDefault", "ebs", "true"),
+    ("DisableEbsEncryptionByDefault", "ebs", "false"),
     (
         "ModifyInstanceMetadataDefaults",
         "imds",

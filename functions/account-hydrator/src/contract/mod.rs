@@ -433,6 +433,60 @@ async fn a_baseline_that_is_uploaded_is_in_force_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_set_is_undone_on_request_where_nobody_has_changed_it_since() {
+    let world = ready(KEEP, "apply").await;
+    let undo = json!({ "account": ACCOUNT, "undo": "ebs-encryption" });
+    // It would be set again.
+    world.send(&undo);
+    world.run_until(40).await;
+    let alerts = world.cloud.alerts();
+    assert_eq!(kinds(&alerts), ["baseline.undone"]);
+    assert_eq!(alerts[0]["severity"], "error");
+    let reason = alerts[0]["details"]["Not undone"].as_str().unwrap();
+    assert!(reason.contains("keep"), "{reason}");
+    assert_eq!(writes(&world.cloud.take().0), BTreeMap::new());
+
+    world.cloud.upload(&KEEP.replace("\"keep\"", "\"once\""));
+    world.send(&json!({
+        "source": "aws.s3", "detail-type": "Object Created", "time": "2026-03-01T12:00:41Z",
+        "detail": { "object": { "key": "baseline.toml" } },
+    }));
+    world.run_until(80).await;
+    // Somebody has switched it off in one Region.
+    world.cloud.set(ACCOUNT, "eu-west-1", "ebs", "false");
+    world.cloud.take();
+    world.send(&undo);
+    world.send(&undo);
+    world.run_until(120).await;
+    for region in REGIONS {
+        let found = world.cloud.get(ACCOUNT, region, "ebs");
+        assert_eq!(found.as_deref(), Some("false"), "{region}");
+        let key = format!("ebs-encryption@{region}");
+        assert_eq!(world.cloud.entry(ACCOUNT, &key)["Came"]["S"], "DRIFTED");
+    }
+    let (made, _) = world.cloud.take();
+    assert_eq!(writes(&made).len(), REGIONS.len() - 1);
+    let alerts = world.cloud.alerts();
+    assert_eq!(alerts[0]["title"], "ebs-encryption was undone in payments");
+    // It stays so.
+    world.send(&json!({ "account": ACCOUNT }));
+    world.run_until(160).await;
+    assert_eq!(writes(&world.cloud.take().0), BTreeMap::new());
+    assert_eq!(
+        world.cloud.get(ACCOUNT, "eu-west-3", "ebs").as_deref(),
+        Some("false")
+    );
+    // What was never set cannot be undone.
+    world.send(&json!({ "account": ACCOUNT, "undo": "no-such-item" }));
+    world.run_until(200).await;
+    let alerts = world.cloud.alerts();
+    let reason = alerts.last().unwrap()["details"]["Not undone"]
+        .as_str()
+        .unwrap();
+    assert!(reason.contains("no such item"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_mode_check_nothing_is_written_and_a_change_is_only_reported() {
     for (baseline, mode) in [
         (KEEP, "check"),
