@@ -124,27 +124,30 @@ regions: .venv/sam/installed ## Lint the templates for every Region of infra/reg
 	echo $(call regions_where,1) | xargs -n 9 -P 2 sh -c 'echo "$$@" && $(CFN_LINT) --regions "$$@" -- $(LINTED)' cfn-lint
 	$(CFN_LINT) --regions $(call regions_where,$$2 != "$(WITHOUT_SECURITY_HUB)") -- infra/security-baseline.yaml
 
-# Flows mostly wait. So each of the longest has a local cloud of its own, beside the one for all others. So has the
-# remediate flow: it would wait for the findings of the others to be observed, at the rates of Security Hub.
-LONG_FLOWS := baseline directory remediate split topologies vend
+# Flows mostly wait. So each of the longest has a local cloud of its own, and with --jobs=3 three of them run at a time.
+LONG_FLOWS := alert baseline directory enrich remediate split topologies vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
 flows: $(LONG_FLOWS:%=flows-%) flows-short
-flows-short: tools
-	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
 flows-directory: tools
 	$(call long_cloud,directory,10) $(FLOWS) 'test(/^directory::/)'
-flows-remediate: tools flows-directory
+flows-topologies: tools flows-directory
+	ORGKEEPER_FORM=empty $(call long_cloud,topologies,60) $(FLOWS) 'test(/^topologies::/)'
+flows-enrich: tools
+	$(call long_cloud,enrich,30) $(FLOWS) 'test(/^enrich::/)'
+flows-remediate: tools flows-enrich
 	$(call long_cloud,remediate,40) $(FLOWS) 'test(/^remediate::/)'
 flows-split: tools flows-remediate
 	ORGKEEPER_FORM=split $(call long_cloud,split,50) $(FLOWS) 'test(/^split::/)'
-flows-baseline: tools flows-split
+flows-alert: tools
+	$(call long_cloud,alert,90) $(FLOWS) 'test(/^alert::/)'
+flows-short: tools flows-alert
+	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
+flows-baseline: tools flows-short
 	ORGKEEPER_FORM=baseline $(call long_cloud,baseline,70) $(FLOWS) 'test(/^baseline::/)'
-flows-topologies: tools flows-baseline
-	ORGKEEPER_FORM=empty $(call long_cloud,topologies,60) $(FLOWS) 'test(/^topologies::/)'
-# After the others: a minute is the limit of forty rows, which a second cloud beside it takes from them.
-flows-vend: tools flows-short flows-topologies
+# After the others: a minute is the limit of forty rows, which other clouds beside it take from them.
+flows-vend: tools flows-topologies flows-split flows-baseline
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak
