@@ -41,6 +41,15 @@ impl Counts {
         *self.of_mut(outcome) += 1;
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        for outcome in Outcome::ALL {
+            *self.of_mut(outcome) += others.of(outcome);
+        }
+        self
+    }
+
     /// The pairs that ended so.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
