@@ -188,6 +188,8 @@ WORKS = [
     ("management", {"RootCredentials": "on", "SecurityAccountId": "222222222222"}),
     ("management", {"RehearsalFlow": "on", "RehearsalProtectedAccountIds": "222222222222,333333333333"}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
+    ("security", {"PostureFlow": "on"}),
+    ("default", {"PostureFlow": "on", "OrganizationId": "none"}),
     ("service", {}),
     ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
 ]
@@ -216,10 +218,11 @@ REFUSED = [
     ("management", {"RemediationMode": "ask"}, "FixesNeedTheFlow", "fixes nothing"),
     ("management", {"RootCredentials": "on"}, "RootCredentialsAreOrdered", "needs SecurityAccountId"),
     *(("service", {flow: "on", "CriticalEmail": "on-call@example.com", **PROTECTED}, "ServiceAccountOnlyActs", "Switch every flow off")
-      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")),
+      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")),
     ("security", {"RehearsalFlow": "on", **PROTECTED}, "RehearsalsOfTheOrganization", "for the management account"),
     ("management", {"RehearsalFlow": "on"}, "RehearsalsOfTheOrganization", "Set RehearsalProtectedAccountIds"),
     ("management", {"RehearsalFlow": "on", "AlertFlow": "off", "OrganizationId": "", **PROTECTED}, "RehearsalsOfTheOrganization", "no report"),
+    ("default", {"PostureFlow": "on", "AlertFlow": "off", "OrganizationId": ""}, "PostureOfTheOrganization", "only the daily survey"),
     ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
     ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "may be invoked from within it"),
 ]
@@ -305,7 +308,8 @@ class Parameters(unittest.TestCase):
 
 
 LEDGERS = (
-    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket")
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket",
+    "Posture", "Exposure", "PostureBucket")
 
 
 class Ledgers(unittest.TestCase):
@@ -336,7 +340,7 @@ class Ledgers(unittest.TestCase):
                     self.assertEqual(properties["DeletionProtectionEnabled"], {"Fn::If": ["ProtectTables", True, False]})
 
     def test_a_flow_that_is_switched_off_leaves_its_ledger_in_the_stack(self):
-        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")
+        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")
         for values, ledgers in (
                 (dict.fromkeys(flows, "on"), True),
                 ({**dict.fromkeys(flows, "off"), "AlertFlow": "on"}, True),

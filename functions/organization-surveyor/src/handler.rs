@@ -1,7 +1,7 @@
 //! A batch of the survey queue: each message is some accounts to look at.
 //!
-//! What is written is what was seen: a function that is stopped in the middle, or a message that comes twice, changes
-//! nothing about that. What is left of a message goes on in a smaller one.
+//! What is written is what was seen: a function that is stopped in the middle, or a duplicate message, changes nothing
+//! about that. What is left of a message goes on in a smaller one.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -35,9 +35,8 @@ use tokio::time::timeout_at;
 use crate::{
     comparison::{Account, Compared},
     gateway::{
-        exposure_table::ExposureTable,
-        members::Members,
-        posture_table::{PostureTable, TableError},
+        batch::TableError, exposure_table::ExposureTable, members::Members,
+        posture_table::PostureTable,
     },
     look::{Look, Unread, look},
 };

@@ -23,3 +23,6 @@ pub mod ranges;
 pub mod role;
 pub mod routes;
 pub mod setup;
+
+#[cfg(test)]
+mod contract;

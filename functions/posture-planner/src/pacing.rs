@@ -53,7 +53,7 @@ pub fn follows(old: Option<&HintedLook>, pair: &Pair, by: &str, now: Timestamp) 
     let soon = now_ms.saturating_add(millis(AFTER));
     let look_at = match old {
         Some(old) if old.by == by && !old.sent => return Follows::Again(old.clone()),
-        // The message has led to a look that was sent: it comes a second time.
+        // The message has led to a look that was sent: it is a duplicate.
         Some(old) if old.by == by || old.look_at > now_ms => return Follows::Joined,
         Some(old) => soon.max(old.look_at.saturating_add(millis(BETWEEN))),
         None => soon,

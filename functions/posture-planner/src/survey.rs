@@ -17,7 +17,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
 /// For so long an account is looked at that has left the organization: an event that it left can be lost.
 const AFTER_LEAVING: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// The id of a survey that this message starts. Ids compare as their beginnings do, and a message that comes twice has one.
+/// The id of a survey that this message starts. Ids compare as their beginnings do, and a duplicate message has the same one.
 #[must_use]
 pub fn id(began: Timestamp, message_id: &str) -> String {
     let short: String = message_id

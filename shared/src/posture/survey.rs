@@ -8,12 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{pair::Outcome, task::Reason};
+use super::pair::Outcome;
 
 /// How the key of a summary begins.
 pub const KEY_PREFIX: &str = "survey#";
 /// The value of `Kind` of a summary: no other item of the table has this attribute.
 pub const KIND: &str = "survey";
+
+/// Why somebody looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The daily survey.
+    Schedule,
+    /// A call in that pair, or an event about that account.
+    Hint,
+    /// A new version of `posture.toml`.
+    Upload,
+    /// Somebody asked.
+    Request,
+}
 
 /// How many pairs ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,24 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::survey::Counts;
+pub use super::survey::Reason;
 use crate::ids::AccountId;
 
 /// The accounts of one task.
 pub const ACCOUNTS_PER_TASK: usize = 5;
-
-/// Why somebody looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The daily survey.
-    Schedule,
-    /// A call in that pair, or an event about that account.
-    Hint,
-    /// A new version of `posture.toml`.
-    Upload,
-    /// Somebody asked.
-    Request,
-}
 
 /// An account to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

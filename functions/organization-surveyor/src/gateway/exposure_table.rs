@@ -11,7 +11,7 @@ use orgkeeper_shared::{
     },
 };
 
-use super::posture_table::{TableError, write_items};
+use super::batch::{TableError, write_items};
 
 /// The table.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct ExposureTable {
 }
 
 impl ExposureTable {
-    /// What it calls.
-    pub const CALLS: &[&str] = &["dynamodb:BatchWriteItem", "dynamodb:Query"];
+    /// What it calls, beside [`WRITE`](super::batch::WRITE).
+    pub const READ: &[&str] = &["dynamodb:Query"];
 
     /// A gateway to the table with this name.
     #[must_use]

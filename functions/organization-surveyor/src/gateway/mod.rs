@@ -1,5 +1,6 @@
 //! Everything that touches an SDK type.
 
+pub mod batch;
 pub mod caller;
 pub mod exposure_table;
 pub mod members;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
+    types::{AttributeValue, KeysAndAttributes},
 };
 use jiff::Timestamp;
 use orgkeeper_shared::{
@@ -19,38 +19,14 @@ use orgkeeper_shared::{
     },
 };
 
+use super::batch::{Item, TableError, write_items};
+
 /// How the key of what is known of a whole account begins.
 const ACCOUNT: &str = "account#";
-/// Keys of a `BatchGetItem`, and requests of a `BatchWriteItem`.
+/// Keys of a `BatchGetItem`.
 const KEYS_PER_READ: usize = 100;
-const WRITES_PER_CALL: usize = 25;
 /// How often what DynamoDB left unprocessed is asked for again.
 const TRIES: usize = 5;
-
-/// An item of any table.
-type Item = HashMap<String, AttributeValue>;
-
-/// Why something was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// A call failed.
-    #[error("a table of the posture flow cannot be read or written")]
-    Call(#[from] AwsCallError),
-    /// An item is not of its form.
-    #[error("an item of the posture flow is not understood")]
-    Form(#[from] serde_dynamo::Error),
-}
-
-impl TableError {
-    /// Whether the same can succeed later.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Call(error) => error.retryable_or_denied(),
-            Self::Form(_) => false,
-        }
-    }
-}
 
 /// The table.
 #[derive(Debug)]
@@ -63,7 +39,6 @@ impl PostureTable {
     /// What it calls.
     pub const CALLS: &[&str] = &[
         "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
     ];
@@ -250,41 +225,4 @@ fn held(answer: Result<(), AwsCallError>) -> Result<bool, TableError> {
         Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Puts items, 25 a call, and those again that DynamoDB left unprocessed.
-pub(super) async fn write_items(
-    client: &Client,
-    table: &str,
-    items: Vec<Item>,
-) -> Result<(), TableError> {
-    const OPERATION: &str = "BatchWriteItem";
-    let requests = items.into_iter().map(|item| {
-        let put = PutRequest::builder().set_item(Some(item)).build();
-        put.map(|put| WriteRequest::builder().put_request(put).build())
-    });
-    let requests = requests.collect::<Result<Vec<_>, _>>();
-    let requests = requests.map_err(|_| AwsCallError::unfinished(OPERATION))?;
-    for chunk in requests.chunks(WRITES_PER_CALL) {
-        let mut left = chunk.to_vec();
-        for _ in 0..TRIES {
-            let answer = client
-                .batch_write_item()
-                .request_items(table, std::mem::take(&mut left))
-                .send()
-                .await
-                .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-            let rest = answer
-                .unprocessed_items
-                .and_then(|mut all| all.remove(table));
-            left = rest.unwrap_or_default();
-            if left.is_empty() {
-                break;
-            }
-        }
-        if !left.is_empty() {
-            return Err(AwsCallError::unfinished(OPERATION).into());
-        }
-    }
-    Ok(())
 }

@@ -71,17 +71,8 @@ impl PostureTable {
     /// # Errors
     /// If the call fails.
     pub async fn begin(&self, summary: &SurveySummary) -> Result<bool, TableError> {
-        let item: Item = serde_dynamo::to_item(summary)?;
-        let put = self.client.put_item().table_name(&self.name);
-        let answer = put
-            .set_item(Some(item))
-            // Parts that have ended already are not counted anew by a function that was stopped while it sent them.
-            .condition_expression("attribute_not_exists(#Pair)")
-            .expression_attribute_names("#Pair", KEY)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
-        if held(answer.map(drop))? {
+        // Parts that have ended already are not counted anew by a function that was stopped while it sent them.
+        if self.put(summary, None).await? {
             return Ok(true);
         }
         let sent = self.item(&summary.pair).await?;
@@ -125,19 +116,8 @@ impl PostureTable {
         look: &HintedLook,
         last: Option<&HintedLook>,
     ) -> Result<bool, TableError> {
-        let put = self.put(look)?;
-        let put = match last {
-            None => put
-                .condition_expression("attribute_not_exists(#Pair)")
-                .expression_attribute_names("#Pair", KEY),
-            Some(last) => put
-                .condition_expression("LookAt = :last")
-                .expression_attribute_values(":last", AttributeValue::N(last.look_at.to_string())),
-        };
-        let answer = put.send().await;
-        let answer =
-            answer.map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
-        held(answer.map(drop))
+        let last = last.map(|last| ("LookAt", AttributeValue::N(last.look_at.to_string())));
+        self.put(look, last).await
     }
 
     /// What was decided about versions of the file.
@@ -157,29 +137,31 @@ impl PostureTable {
         verdicts: &FileVerdicts,
         last: Option<&FileVerdicts>,
     ) -> Result<bool, TableError> {
-        let put = self.put(verdicts)?;
-        let put = match last.and_then(|last| last.newest.clone()) {
+        let last = last.and_then(|last| last.newest.clone());
+        let last = last.map(|last| ("Newest", AttributeValue::S(last)));
+        self.put(verdicts, last).await
+    }
+
+    /// Puts an item in place of the one that has this value, or of none: false if there is another one.
+    async fn put(
+        &self,
+        item: &impl Serialize,
+        last: Option<(&str, AttributeValue)>,
+    ) -> Result<bool, TableError> {
+        let item: Item = serde_dynamo::to_item(item)?;
+        let put = self.client.put_item().table_name(&self.name);
+        let put = match last {
             None => put
                 .condition_expression("attribute_not_exists(#Pair)")
                 .expression_attribute_names("#Pair", KEY),
-            Some(last) => put
-                .condition_expression("Newest = :last")
-                .expression_attribute_values(":last", AttributeValue::S(last)),
+            Some((name, value)) => put
+                .condition_expression(format!("{name} = :last"))
+                .expression_attribute_values(":last", value),
         };
-        let answer = put.send().await;
+        let answer = put.set_item(Some(item)).send().await;
         let answer =
             answer.map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
         held(answer.map(drop))
-    }
-
-    fn put(
-        &self,
-        item: &impl Serialize,
-    ) -> Result<aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder, TableError>
-    {
-        let item: Item = serde_dynamo::to_item(item)?;
-        let put = self.client.put_item().table_name(&self.name);
-        Ok(put.set_item(Some(item)))
     }
 
     async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, TableError> {
