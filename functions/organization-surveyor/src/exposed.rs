@@ -639,7 +639,7 @@ mod tests {
                             prefix_lists: vec!["pl-1".into()],
                             ..Rule::default()
                         }],
-                    )])
+                    )]);
                 },
                 Reachable::Unknown,
                 "prefix lists",

@@ -193,7 +193,12 @@ impl Surveyor {
             Err(error) => return Basis::NoVerdicts(Arc::new(error)),
         };
         let refused = verdicts.refused_versions();
-        match self.file.in_force_without(time.began(), &refused).await {
+        let newest = verdicts
+            .newest
+            .as_deref()
+            .filter(|newest| !refused.contains(*newest));
+        let in_force = self.file.in_force_without(time.began(), &refused, newest);
+        match in_force.await {
             Ok(in_force) => Basis::Ready(in_force),
             Err(error) => Basis::NoFile(Arc::new(error)),
         }

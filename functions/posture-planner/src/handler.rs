@@ -18,7 +18,7 @@ use orgkeeper_shared::{
     },
     queue::{Failure, Queue, Reason as FailureReason, since_sent},
     versioned_file::{
-        active::Written,
+        active::{SHIPPED_VERSION, Written},
         object::{Found, VersionedObject},
     },
 };
@@ -34,6 +34,9 @@ use crate::{
 const MESSAGES_AT_ONCE: usize = 10;
 /// How often an item is read again that another invocation was faster to write.
 const ATTEMPTS: u32 = 5;
+/// After what time an account is looked at that was created, closed, has joined or left: its role is there then, and the
+/// directory knows of it.
+const UNTIL_READY: Duration = Duration::from_mins(10);
 
 /// Why a message was not processed.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +127,7 @@ impl Work for Planner {
                 Err(_) => MessageError::OutOfTime,
             };
             failures.extend(of_pair.iter().map(|message| Failure {
-                message: *message,
+                message,
                 reason: reason.clone(),
             }));
         }
@@ -222,7 +225,11 @@ impl Planner {
         if !self.table.begin(&summary).await? {
             return Ok(Done::Nothing);
         }
-        let tasks = tasks.into_iter().map(|task| (task, Duration::ZERO));
+        let delay = match wanted.reason {
+            Reason::Hint => UNTIL_READY,
+            Reason::Schedule | Reason::Upload | Reason::Request => Duration::ZERO,
+        };
+        let tasks = tasks.into_iter().map(|task| (task, delay));
         self.send(tasks.collect()).await?;
         self.table.sent(&summary.pair).await?;
         tracing::info!(
@@ -239,23 +246,28 @@ impl Planner {
     async fn upload(&self, message: &SqsMessage, time: &Time) -> Result<Done, NotPlanned> {
         let entries = self.entries().await?;
         let found = self.file.read(None).await.map_err(NotPlanned::File)?;
-        if let Found::Version(version) = found {
-            let faults = match &version.text {
-                Ok(text) => match PostureFile::parse(text) {
-                    Ok(file) => file.faults_in(&entries),
-                    Err(faults) => faults,
-                },
-                Err(problem) => vec![(*problem).to_owned()],
-            };
-            self.decide(&version.id, &faults, time).await?;
-            if !faults.is_empty() {
-                tracing::error!(
-                    version = version.id,
-                    faults = faults.len(),
-                    "posture.toml is refused, the last good version stays in force"
-                );
-                return Ok(Done::Nothing);
+        let (version, faults) = match found {
+            Found::Version(version) => {
+                let faults = match &version.text {
+                    Ok(text) => match PostureFile::parse(text) {
+                        Ok(file) => file.faults_in(&entries),
+                        Err(faults) => faults,
+                    },
+                    Err(problem) => vec![(*problem).to_owned()],
+                };
+                (version.id, faults)
             }
+            // It was deleted since.
+            Found::Nothing | Found::Unchanged => (SHIPPED_VERSION.to_owned(), Vec::new()),
+        };
+        self.decide(&version, &faults, time).await?;
+        if !faults.is_empty() {
+            tracing::error!(
+                version,
+                faults = faults.len(),
+                "posture.toml is refused, the last good version stays in force"
+            );
+            return Ok(Done::Nothing);
         }
         let wanted = Wanted {
             reason: Reason::Upload,

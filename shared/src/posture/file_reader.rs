@@ -529,6 +529,7 @@ until = 2026-12-31
             "444455556666".parse().unwrap(),
         );
         let prod = path(&["Workloads", "Prod"]);
+        let workloads = path(&["Workloads"]);
         let of = |account| file.resolved(account, &prod);
         assert_eq!(of(&other).standards.len(), 2);
         assert_eq!(of(&here).standards.len(), 1);
@@ -546,7 +547,7 @@ until = 2026-12-31
             Expectation::Unexpected
         );
         assert_eq!(
-            expectation(&other, &path(&["Workloads"]), lb, &[tcp(443, 443)]),
+            expectation(&other, &workloads, lb, &[tcp(443, 443)]),
             Expectation::Unexpected
         );
         assert_eq!(

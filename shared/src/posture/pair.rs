@@ -202,12 +202,8 @@ mod tests {
             digest: None,
         };
         let item: serde_dynamo::Item = serde_dynamo::to_item(&record).unwrap();
-        assert_eq!(
-            item.get(KEY)
-                .and_then(|key| key.as_s().ok())
-                .map(String::as_str),
-            Some("111122223333#eu-west-1")
-        );
+        let key = serde_dynamo::AttributeValue::S("111122223333#eu-west-1".into());
+        assert_eq!(item.get(KEY), Some(&key));
         assert_eq!(
             serde_dynamo::from_item::<_, PairRecord>(item).unwrap(),
             record

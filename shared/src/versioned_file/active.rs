@@ -14,7 +14,7 @@ use super::object::{Found, Version, VersionedObject};
 use crate::aws_error::AwsCallError;
 
 /// The version of the shipped file.
-const SHIPPED_VERSION: &str = "shipped";
+pub const SHIPPED_VERSION: &str = "shipped";
 /// The age at which the file is read again.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 /// How long the last one counts if it cannot be read again: somebody may have exempted something since.
@@ -113,10 +113,11 @@ impl<F: Written> ActiveFile<F> {
     /// # Errors
     /// If there is none: nothing is decided then.
     pub async fn in_force(&self, now: Timestamp) -> Result<Arc<InForce<F>>, NoFile> {
-        self.in_force_without(now, &BTreeSet::new()).await
+        self.in_force_without(now, &BTreeSet::new(), None).await
     }
 
-    /// The same, where these versions are refused for a reason that is not in the file itself.
+    /// The same, where these versions are refused for a reason that is not in the file itself. It is read again if `newest`
+    /// is another version than the one in force: somebody knows of an upload.
     ///
     /// # Errors
     /// As [`in_force`](Self::in_force).
@@ -124,8 +125,10 @@ impl<F: Written> ActiveFile<F> {
         &self,
         now: Timestamp,
         refused: &BTreeSet<String>,
+        newest: Option<&str>,
     ) -> Result<Arc<InForce<F>>, NoFile> {
         let known = self.lock().clone();
+        let known = known.filter(|known| newest.is_none_or(|it| it == known.in_force.version));
         // What was in force until it was refused is no last good one.
         let known = known.filter(|known| !refused.contains(&known.in_force.version));
         if let Some(known) = &known

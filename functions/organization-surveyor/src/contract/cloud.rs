@@ -75,7 +75,6 @@ struct State {
     /// The function is stopped with this call.
     stop_at: Option<usize>,
     file: String,
-    timeout: Option<Duration>,
 }
 
 /// The simulated AWS.
@@ -159,7 +158,7 @@ impl World {
         let message = record(&format!("{receives}-{:?}", Instant::now()), &body, receives);
         let invocation = Invocation {
             now: at(self.cloud.began.elapsed()),
-            remaining: self.cloud.lock().timeout.unwrap_or(TIMEOUT),
+            remaining: TIMEOUT,
             account: "111111111111".parse().ok(),
         };
         let handled = tokio::select! {
@@ -228,11 +227,6 @@ impl Cloud {
         file.clone_into(&mut self.lock().file);
     }
 
-    /// How long an invocation may take from now on.
-    pub(super) fn timeout(&self, timeout: Duration) {
-        self.lock().timeout = Some(timeout);
-    }
-
     /// The calls since the last time.
     pub(super) fn take(&self) -> Vec<Made> {
         std::mem::take(&mut self.lock().made)
@@ -291,7 +285,7 @@ impl Cloud {
         if let Some(fault) = &mut state.fault
             && let Some(answer) = fault(&made)
         {
-            return answer.after(A_CALL);
+            return answer;
         }
         if let Some(answer) = self.tables.answer(call) {
             return answer.after(A_CALL);
