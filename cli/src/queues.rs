@@ -13,16 +13,19 @@ pub enum Flow {
     Remediate,
     /// Outages are rehearsed.
     Rehearse,
+    /// Accounts and Regions are surveyed.
+    Posture,
 }
 
 impl Flow {
     /// All flows.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Enrich,
         Self::Vend,
         Self::Alert,
         Self::Remediate,
         Self::Rehearse,
+        Self::Posture,
     ];
 
     /// The parameter that switches it.
@@ -34,6 +37,7 @@ impl Flow {
             Self::Alert => "AlertFlow",
             Self::Remediate => "RemediateFlow",
             Self::Rehearse => "RehearsalFlow",
+            Self::Posture => "PostureFlow",
         }
     }
 }
@@ -119,6 +123,18 @@ pub const QUEUES: &[QueueRow] = &[
         "BaselineQueue",
         "BaselineDeadLetterQueue",
         "account-hydrator",
+    ),
+    row(
+        "posture",
+        "PostureQueue",
+        "PostureDeadLetterQueue",
+        "posture-planner",
+    ),
+    row(
+        "survey",
+        "SurveyQueue",
+        "SurveyDeadLetterQueue",
+        "organization-surveyor",
     ),
     row(
         "rehearsals",

@@ -57,9 +57,11 @@ class EveryQueueAndFunction(unittest.TestCase):
         watched = {}
         for alarm in self.resources.values():
             metrics = alarm.get("Properties", {}).get("Metrics", [])
-            functions = [one["Fn::If"] for one in metrics if "Fn::If" in one]
+            functions = [one["Fn::If"][:2] for one in metrics if "Fn::If" in one]
+            # Of one flow alone the alarm itself has the condition.
+            functions += [(alarm.get("Condition"), one) for one in metrics if "MetricStat" in one]
             self.assertLessEqual(len(functions), 10)
-            for condition, metric, _none in functions:
+            for condition, metric in functions:
                 described = metric["MetricStat"]["Metric"]
                 self.assertEqual(described["MetricName"], "Throttles")
                 watched[described["Dimensions"][0]["Value"]["Ref"]] = condition
@@ -188,6 +190,8 @@ WORKS = [
     ("management", {"RootCredentials": "on", "SecurityAccountId": "222222222222"}),
     ("management", {"RehearsalFlow": "on", "RehearsalProtectedAccountIds": "222222222222,333333333333"}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
+    ("security", {"PostureFlow": "on"}),
+    ("default", {"PostureFlow": "on", "OrganizationId": "none"}),
     ("service", {}),
     ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
 ]
@@ -216,10 +220,11 @@ REFUSED = [
     ("management", {"RemediationMode": "ask"}, "FixesNeedTheFlow", "fixes nothing"),
     ("management", {"RootCredentials": "on"}, "RootCredentialsAreOrdered", "needs SecurityAccountId"),
     *(("service", {flow: "on", "CriticalEmail": "on-call@example.com", **PROTECTED}, "ServiceAccountOnlyActs", "Switch every flow off")
-      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")),
+      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")),
     ("security", {"RehearsalFlow": "on", **PROTECTED}, "RehearsalsOfTheOrganization", "for the management account"),
     ("management", {"RehearsalFlow": "on"}, "RehearsalsOfTheOrganization", "Set RehearsalProtectedAccountIds"),
     ("management", {"RehearsalFlow": "on", "AlertFlow": "off", "OrganizationId": "", **PROTECTED}, "RehearsalsOfTheOrganization", "no report"),
+    ("default", {"PostureFlow": "on", "AlertFlow": "off", "OrganizationId": ""}, "PostureOfTheOrganization", "only the daily survey"),
     ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
     ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "may be invoked from within it"),
 ]
@@ -305,7 +310,8 @@ class Parameters(unittest.TestCase):
 
 
 LEDGERS = (
-    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket")
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket",
+    "Posture", "Exposure", "PostureBucket")
 
 
 class Ledgers(unittest.TestCase):
@@ -336,7 +342,7 @@ class Ledgers(unittest.TestCase):
                     self.assertEqual(properties["DeletionProtectionEnabled"], {"Fn::If": ["ProtectTables", True, False]})
 
     def test_a_flow_that_is_switched_off_leaves_its_ledger_in_the_stack(self):
-        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")
+        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")
         for values, ledgers in (
                 (dict.fromkeys(flows, "on"), True),
                 ({**dict.fromkeys(flows, "off"), "AlertFlow": "on"}, True),

@@ -20,7 +20,8 @@ SAMCONFIG = Path(__file__).resolve().parents[2] / "samconfig.toml"
 SMALL_STACKS = (
     "orgkeeper-forwarding", "orgkeeper-alert-events", "orgkeeper-organization-events", "orgkeeper-contact-role", "orgkeeper-member-account",
     "orgkeeper-rehearsal-events", "orgkeeper-budget")
-STACK_SETS = ("orgkeeper-member-account", "orgkeeper-alert-events", "orgkeeper-rehearsal-events")
+STACK_SETS = (
+    "orgkeeper-member-account", "orgkeeper-alert-events", "orgkeeper-rehearsal-events", "orgkeeper-posture-events")
 # Where the organization's and the root users' events are, and so a stack that forwards them.
 GLOBAL_REGION = "us-east-1"
 

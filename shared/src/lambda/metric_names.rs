@@ -110,6 +110,14 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "DeniedCalls",
         ],
     ),
+    (
+        "organization-surveyor",
+        &["PairsSeen", "PairsNotSeen", "ExposuresWritten"],
+    ),
+    (
+        "posture-planner",
+        &["SurveysStarted", "PairsHinted", "HintsJoined"],
+    ),
     // None but those of all functions.
     ("remediation-approver", &[]),
     ("remediation-proxy", &[]),

@@ -3,7 +3,10 @@
 //! A wrong file never comes into force: the last good one stays, in a new process too, which finds it among the earlier
 //! versions. Without any in the bucket the shipped one is in force.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +14,7 @@ use super::object::{Found, Version, VersionedObject};
 use crate::aws_error::AwsCallError;
 
 /// The version of the shipped file.
-const SHIPPED_VERSION: &str = "shipped";
+pub const SHIPPED_VERSION: &str = "shipped";
 /// The age at which the file is read again.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 /// How long the last one counts if it cannot be read again: somebody may have exempted something since.
@@ -122,8 +125,35 @@ impl<F: Written> ActiveFile<F> {
         now: Timestamp,
         since: Option<Timestamp>,
     ) -> Result<Arc<InForce<F>>, NoFile> {
+        self.known_or_read(now, &BTreeSet::new(), None, since).await
+    }
+
+    /// The file in force, where these versions are refused for a reason that is not in the file itself. It is read again if
+    /// `newest` is another version than the one in force: somebody knows of an upload.
+    ///
+    /// # Errors
+    /// As [`in_force`](Self::in_force).
+    pub async fn in_force_without(
+        &self,
+        now: Timestamp,
+        refused: &BTreeSet<String>,
+        newest: Option<&str>,
+    ) -> Result<Arc<InForce<F>>, NoFile> {
+        self.known_or_read(now, refused, newest, None).await
+    }
+
+    async fn known_or_read(
+        &self,
+        now: Timestamp,
+        refused: &BTreeSet<String>,
+        newest: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<Arc<InForce<F>>, NoFile> {
         let is_new = |known: &Current<F>| since.is_none_or(|since| known.read_at >= since);
         let known = self.lock().clone();
+        let known = known.filter(|known| newest.is_none_or(|it| it == known.in_force.version));
+        // What was in force until it was refused is no last good one.
+        let known = known.filter(|known| !refused.contains(&known.in_force.version));
         if let Some(known) = &known
             && is_new(known)
             && now.duration_since(known.tried_at) < MAX_AGE
@@ -131,7 +161,7 @@ impl<F: Written> ActiveFile<F> {
         {
             return Ok(Arc::clone(&known.in_force));
         }
-        let read = match self.read(known.as_ref()).await {
+        let read = match self.read(known.as_ref(), refused).await {
             Ok((in_force, tag)) => Current {
                 in_force,
                 tag,
@@ -159,7 +189,11 @@ impl<F: Written> ActiveFile<F> {
     }
 
     /// The file in force as the bucket has it now, and the tag of its newest version.
-    async fn read(&self, known: Option<&Current<F>>) -> Result<Read<F>, NoFile> {
+    async fn read(
+        &self,
+        known: Option<&Current<F>>,
+        without: &BTreeSet<String>,
+    ) -> Result<Read<F>, NoFile> {
         let tag = known.and_then(|known| known.tag.as_deref());
         let version = match (self.object.read(tag).await.map_err(call::<F>)?, known) {
             (Found::Unchanged, Some(known)) => {
@@ -170,7 +204,7 @@ impl<F: Written> ActiveFile<F> {
             (Found::Version(version), _) => version,
         };
         let tag = Some(version.tag.clone());
-        let refused = match parse(&version) {
+        let refused = match allowed(&version, without) {
             Ok(file) => return Ok((in_force(file, version.id), tag)),
             Err(faults) => Some(Arc::new(RefusedFile {
                 version: version.id,
@@ -179,7 +213,7 @@ impl<F: Written> ActiveFile<F> {
         };
         let last = match known {
             Some(known) => Arc::clone(&known.in_force),
-            None => self.last_good().await?,
+            None => self.last_good(without).await?,
         };
         let in_force = InForce {
             file: Arc::clone(&last.file),
@@ -190,11 +224,11 @@ impl<F: Written> ActiveFile<F> {
     }
 
     /// The newest earlier version that is right, else the shipped one: it was in force before the first of them.
-    async fn last_good(&self) -> Result<Arc<InForce<F>>, NoFile> {
+    async fn last_good(&self, without: &BTreeSet<String>) -> Result<Arc<InForce<F>>, NoFile> {
         for id in self.object.earlier().await.map_err(call::<F>)? {
             let version = self.object.version(&id).await.map_err(call::<F>)?;
             if let Some(version) = version
-                && let Ok(file) = parse(&version)
+                && let Ok(file) = allowed(&version, without)
             {
                 return Ok(in_force(file, id));
             }
@@ -223,6 +257,14 @@ impl<F> Clone for Current<F> {
 
 fn call<F: Written>(error: AwsCallError) -> NoFile {
     NoFile::Call(F::KEY, Arc::new(error))
+}
+
+/// The file, unless its version is among those that are refused.
+fn allowed<F: Written>(version: &Version, without: &BTreeSet<String>) -> Result<F, Vec<String>> {
+    if without.contains(&version.id) {
+        return Err(vec!["it was refused when it was uploaded".to_owned()]);
+    }
+    parse(version)
 }
 
 fn parse<F: Written>(version: &Version) -> Result<F, Vec<String>> {

@@ -47,8 +47,14 @@ pub const REHEARSALS: &str = "Rehearsals";
 /// What is known of each account's baseline.
 pub const BASELINE: &str = "Baseline";
 
-/// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 8] = [
+/// Accounts and Regions as they were last seen, and surveys.
+pub const POSTURE: &str = "Posture";
+
+/// What faces the internet.
+pub const EXPOSURE: &str = "Exposure";
+
+/// The tables of `template.yaml`, and the attribute that is the (partition) key of each.
+const TABLES: [(&str, &str); 10] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
@@ -57,7 +63,14 @@ const TABLES: [(&str, &str); 8] = [
     (REMEDIATIONS, "Key"),
     (BASELINE, "AccountId"),
     (REHEARSALS, "Id"),
+    (POSTURE, "Pair"),
+    (EXPOSURE, "Pair"),
 ];
+
+/// The tables whose items have a sort key, too.
+const SORTED: [(&str, &str); 1] = [(EXPOSURE, "ExposureId")];
+/// What is between the two keys of an item here.
+const BETWEEN_KEYS: char = '\n';
 
 /// An index of `template.yaml`, which has whole items.
 struct Index {
@@ -115,6 +128,7 @@ const FIELDS: [(&str, &[&str]); 9] = [
     (
         "Query",
         &[
+            "ConsistentRead",
             "IndexName",
             "KeyConditionExpression",
             "ScanIndexForward",
@@ -531,10 +545,16 @@ impl Tables {
         let index = INDEXES.iter().find(|index| {
             request["IndexName"] == index.name && request["TableName"] == index.table
         });
-        let Some(index) = index else {
-            panic!("only an index of the template is queried here: {request}");
+        let table = text(&request["TableName"]);
+        let (partition, sort) = match (index, sort_key(table)) {
+            (Some(index), _) => {
+                let consistent = request["ConsistentRead"] == true;
+                assert!(!consistent, "an index has no consistent reads: {request}");
+                (index.partition, index.sort.0)
+            }
+            (None, Some(sort)) if request["IndexName"].is_null() => (key_name(table), sort),
+            _ => panic!("there is no such index, or nothing to query without one: {request}"),
         };
-        let (table, partition, (sort, _)) = (index.table, index.partition, index.sort);
         let mut placeholders = Placeholders::of(request);
         let keys = placeholders.condition("KeyConditionExpression");
         let filter = placeholders.condition("FilterExpression");
@@ -582,8 +602,12 @@ fn page(
     let first = if start.is_null() {
         0
     } else {
-        let name = key_name(table);
-        let place = items.iter().position(|item| item[name] == start[name]);
+        let names: Vec<&str> = [key_name(table)]
+            .into_iter()
+            .chain(sort_key(table))
+            .collect();
+        let is_start = |item: &Value| names.iter().all(|name| item[*name] == start[*name]);
+        let place = items.iter().position(is_start);
         place.map_or_else(
             || panic!("the start key is not that of an item: {start}"),
             |place| place + 1,
@@ -609,7 +633,8 @@ fn page(
     let mut answer = json!({ "Items": shown, "Count": shown.len(), "ScannedCount": read.len() });
     let more = first + read.len() < items.len() || read.len() == limit;
     if let Some(last) = read.last().filter(|_| more) {
-        let names = index.iter().copied().chain([key_name(table)]);
+        let own = [key_name(table)].into_iter().chain(sort_key(table));
+        let names = index.iter().copied().chain(own);
         let key: BTreeMap<&str, &Value> = names.map(|name| (name, &last[name])).collect();
         answer["LastEvaluatedKey"] = json!(key);
     }
@@ -691,6 +716,12 @@ fn key_name(table: &str) -> &'static str {
     found.map_or_else(|| panic!("there is no table {table}"), |(_, key)| key)
 }
 
+/// The sort key of a table, if it has one.
+fn sort_key(table: &str) -> Option<&'static str> {
+    let found = SORTED.iter().find(|(name, _)| *name == table);
+    found.map(|(_, key)| *key)
+}
+
 /// The key of an item.
 fn key_in(table: &str, item: &Value) -> String {
     let name = key_name(table);
@@ -700,14 +731,24 @@ fn key_in(table: &str, item: &Value) -> String {
         fits,
         "{name} is the key of {table} and takes 1 to 2,048 bytes: {item}"
     );
-    key.to_owned()
+    let Some(sort) = sort_key(table) else {
+        return key.to_owned();
+    };
+    let sorted = item[sort]["S"].as_str().unwrap_or_default();
+    let fits = (1..=1024).contains(&sorted.len());
+    assert!(
+        fits,
+        "{sort} is the sort key of {table} and takes 1 to 1,024 bytes: {item}"
+    );
+    format!("{key}{BETWEEN_KEYS}{sorted}")
 }
 
 /// The key in a field `Key`, which has nothing else.
 fn only_key(table: &str, key: &Value) -> String {
+    let attributes = 1 + usize::from(sort_key(table).is_some());
     assert!(
-        fields(key).len() == 1,
-        "a key of {table} has one attribute: {key}"
+        fields(key).len() == attributes,
+        "a key of {table} has so many attributes: {attributes}, not {key}"
     );
     key_in(table, key)
 }

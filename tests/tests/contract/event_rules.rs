@@ -334,12 +334,16 @@ fn the_rules_of_both_files_are_equal() -> Result<()> {
 
 #[test]
 fn every_sample_of_another_function_is_delivered_to_its_queue() -> Result<()> {
-    let bucket = BTreeMap::from([("AccountsBucket", "orgkeeper-accounts-111111111111")]);
+    let bucket = BTreeMap::from([
+        ("AccountsBucket", "orgkeeper-accounts-111111111111"),
+        ("PostureBucket", "orgkeeper-posture-111111111111"),
+    ]);
     for (function, queue) in [
         ("finding-enricher", "FindingsQueue"),
         ("directory-refresher", "DirectoryQueue"),
         ("new-account-handler", "UploadsQueue"),
         ("create-managed-account", "AccountEventsQueue"),
+        ("posture-planner", "PostureQueue"),
     ] {
         let arn = json!({ "Fn::GetAtt": [queue, "Arn"] });
         // With Control Tower, and without.
@@ -385,6 +389,35 @@ fn changes_of_the_organization_are_forwarded_to_the_directory() -> Result<()> {
     for (name, event) in samples("directory-refresher")? {
         ensure!(is_delivered(&forwarding, &event), "{name} is not forwarded");
     }
+    Ok(())
+}
+
+#[test]
+fn calls_that_can_expose_something_are_forwarded_and_delivered_and_no_others() -> Result<()> {
+    let target = json!({ "Ref": "TargetBusArn" });
+    let template = "infra/posture-events.yaml";
+    let forwarding = rules(template, |arn| *arn == target, true, &BTreeMap::new())?;
+    let from_bus: Rules = rules_to("PostureQueue")?
+        .into_iter()
+        .filter(|(_, rule)| rule["EventBusName"] == json!({ "Ref": "PostureBus" }))
+        .collect();
+    let event = &samples("posture-planner")?["instance-started"];
+    ensure!(is_delivered(&forwarding, event) && is_delivered(&from_bus, event));
+    for (name, value) in [
+        ("errorCode", "Client.UnauthorizedOperation"),
+        ("eventName", "DescribeInstances"),
+    ] {
+        let mut other = event.clone();
+        other["detail"][name] = value.into();
+        ensure!(!is_delivered(&forwarding, &other), "{name}");
+    }
+    let mut url = call("lambda", "CreateFunctionUrlConfig20211031");
+    ensure!(
+        is_delivered(&forwarding, &url),
+        "by the beginning of its name"
+    );
+    url["source"] = "aws.s3".into();
+    ensure!(!is_delivered(&forwarding, &url));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod operator;
 mod outage_rehearser;
 mod permissions;
 mod playbook;
+mod posture_planner;
 mod queue_loops;
 mod rates;
 mod redrive;

@@ -10,9 +10,9 @@ use orgkeeper_tests::{
 };
 use serde_json::json;
 
-/// The functions' rows. Those of `remediator` and `root-credentials` are compared in their own crates, which nothing else
+/// The functions' rows. Those of `organization-surveyor`, `remediator` and `root-credentials` are compared in their own crates, which nothing else
 /// may depend on.
-const FUNCTIONS: [(&str, &[Calls]); 12] = [
+const FUNCTIONS: [(&str, &[Calls]); 13] = [
     ("Alerter", alerter::calls::CALLS),
     (
         "CreateAccountAssignment",
@@ -24,6 +24,7 @@ const FUNCTIONS: [(&str, &[Calls]); 12] = [
     ("FindingEnricher", finding_enricher::calls::CALLS),
     ("NewAccountHandler", new_account_handler::calls::CALLS),
     ("OutageRehearser", outage_rehearser::calls::CALLS),
+    ("PosturePlanner", posture_planner::calls::CALLS),
     ("RemediationApprover", remediation_approver::calls::CALLS),
     ("RemediationPlanner", remediation_planner::calls::CALLS),
     ("RemediationProxy", remediation_proxy::calls::CALLS),
@@ -162,6 +163,7 @@ fn each_function_and_state_machine_has_a_role_of_its_own() {
     let with_rows = FUNCTIONS.map(|(name, _)| name);
     let others = [
         "AccountHydrator",
+        "OrganizationSurveyor",
         STATE_MACHINE,
         "Remediator",
         "RootCredentialsRemover",

@@ -1,0 +1,8 @@
+//! Everything that touches an SDK type.
+
+pub mod batch;
+pub mod caller;
+pub mod exposure_table;
+pub mod members;
+pub mod posture_table;
+pub mod reads;

@@ -1,0 +1,3 @@
+//! Everything that touches an SDK type.
+
+pub mod posture_table;

@@ -1,0 +1,346 @@
+//! A batch of the posture queue: each message is an event or a request.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_lambda_events::sqs::SqsMessage;
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{
+    account_directory::{entry::AccountEntry, table::DirectoryTable},
+    aws_error::AwsCallError,
+    lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
+    optimistic,
+    posture::{
+        file::PostureFile,
+        pair::Pair,
+        survey::Counts,
+        task::{AccountLook, Reason, SurveyTask},
+        verdict::FileVerdicts,
+    },
+    queue::{Failure, Queue, Reason as FailureReason, since_sent},
+    versioned_file::{
+        active::{SHIPPED_VERSION, Written},
+        object::{Found, VersionedObject},
+    },
+};
+
+use crate::{
+    gateway::posture_table::{PostureTable, TableError},
+    pacing::{Follows, HintedLook, follows},
+    starts::{Asked, Wanted, asked},
+    survey,
+};
+
+/// Messages that one invocation works on at the same time.
+const MESSAGES_AT_ONCE: usize = 10;
+/// How often an item is read again that another invocation was faster to write.
+const ATTEMPTS: u32 = 5;
+/// After what time an account is looked at that was created, closed, has joined or left: its role is there then, and the
+/// directory knows of it.
+const UNTIL_READY: Duration = Duration::from_mins(10);
+
+/// Why a message was not processed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPlanned {
+    /// The account directory cannot be read.
+    #[error("the account directory cannot be read")]
+    Directory(#[source] AwsCallError),
+    /// The uploaded file cannot be read.
+    #[error("posture.toml cannot be read")]
+    File(#[source] AwsCallError),
+    /// The table cannot be read or written.
+    #[error("it cannot be noted what is to be looked at")]
+    Table(#[from] TableError),
+    /// Tasks cannot be sent.
+    #[error("tasks cannot be sent")]
+    Unsent(#[source] AwsCallError),
+    /// A task cannot be written as JSON.
+    #[error("a task cannot be written")]
+    Unwritable(#[from] serde_json::Error),
+}
+
+impl From<AwsCallError> for NotPlanned {
+    fn from(error: AwsCallError) -> Self {
+        Self::Table(TableError::Call(error))
+    }
+}
+
+impl FailureReason for NotPlanned {
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Directory(error) | Self::File(error) | Self::Unsent(error) => {
+                error.retryable_or_denied()
+            }
+            Self::Table(error) => error.retryable(),
+            Self::Unwritable(_) => false,
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Started,
+    Nothing,
+}
+
+/// The function.
+#[derive(Debug)]
+pub struct Planner {
+    /// The file.
+    pub file: VersionedObject,
+    /// The organization's accounts.
+    pub directory: DirectoryTable,
+    /// Surveys, hints and verdicts.
+    pub table: PostureTable,
+    /// Sends tasks.
+    pub queue: Queue,
+    /// The queue of `organization-surveyor`.
+    pub survey_queue_url: String,
+}
+
+/// Why a message failed, which others of the batch may share.
+type Why = MessageError<Arc<NotPlanned>>;
+
+impl Work for Planner {
+    const FUNCTION: &'static str = "posture-planner";
+    type Reason = Why;
+
+    async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Why> {
+        let mut failures = Vec::new();
+        // Many hints are about the same pair: they are followed together, before anything else.
+        let mut hints: BTreeMap<Pair, Vec<&SqsMessage>> = BTreeMap::new();
+        for message in messages {
+            if let Ok(Asked::Hint(pair)) = read(message) {
+                hints.entry(pair).or_default().push(message);
+            }
+        }
+        let (mut hinted, mut joined) = (0, 0);
+        for (pair, of_pair) in &hints {
+            let result = tokio::time::timeout_at(time.deadline(), self.hint(pair, of_pair, time));
+            let reason = match result.await {
+                Ok(Ok(looks)) => {
+                    hinted += usize::from(looks);
+                    joined += of_pair.len() - usize::from(looks);
+                    continue;
+                }
+                Ok(Err(error)) => MessageError::Failed(Arc::new(error)),
+                Err(_) => MessageError::OutOfTime,
+            };
+            failures.extend(of_pair.iter().map(|message| Failure {
+                message,
+                reason: reason.clone(),
+            }));
+        }
+        let done = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
+            self.process(message, time)
+        });
+        let mut started = 0;
+        for (message, result) in done.await {
+            match result {
+                Ok(Done::Started) => started += 1,
+                Ok(Done::Nothing) => {}
+                Err(reason) => failures.push(Failure { message, reason }),
+            }
+        }
+        Outcomes::new(failures)
+            .count("SurveysStarted", started)
+            .count("PairsHinted", hinted)
+            .count("HintsJoined", joined)
+    }
+}
+
+impl Planner {
+    async fn process(&self, message: &SqsMessage, time: &Time) -> Result<Done, Why> {
+        let asked = read(message).map_err(|error| Malformed::json("event or request", &error))?;
+        let done = match asked {
+            // Followed already.
+            Asked::Hint(_) | Asked::Nothing => Ok(Done::Nothing),
+            Asked::Survey(wanted) => self.survey(&wanted, message, time).await,
+            Asked::Upload => self.upload(message, time).await,
+        };
+        done.map_err(|error| MessageError::Failed(Arc::new(error)))
+    }
+
+    /// Plans a look at a pair, unless one is to come: true if it does.
+    async fn hint(
+        &self,
+        pair: &Pair,
+        messages: &[&SqsMessage],
+        time: &Time,
+    ) -> Result<bool, NotPlanned> {
+        let ids = messages
+            .iter()
+            .filter_map(|message| message.message_id.as_deref());
+        let by = ids.min().unwrap_or_default();
+        let planned = optimistic::update("PutItem", ATTEMPTS, async || {
+            let last = self.table.look(pair).await?;
+            match follows(last.as_ref(), pair, by, time.now()) {
+                Follows::Joined => Ok::<_, NotPlanned>(Some(None)),
+                Follows::Again(look) => Ok(Some(Some(look))),
+                Follows::Look(look) => {
+                    let written = self.table.plan(&look, last.as_ref()).await?;
+                    Ok(written.then_some(Some(look)))
+                }
+            }
+        });
+        let Some(look) = planned.await? else {
+            return Ok(false);
+        };
+        self.send(vec![(of_hint(pair, &look), delay(&look, time.now()))])
+            .await?;
+        self.table.sent(&look.pair).await?;
+        Ok(true)
+    }
+
+    /// Sends the tasks of a survey.
+    async fn survey(
+        &self,
+        wanted: &Wanted,
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let entries = if wanted.accounts.is_empty() {
+            self.entries().await?
+        } else {
+            Vec::new()
+        };
+        self.begin(wanted, &entries, message, time).await
+    }
+
+    async fn begin(
+        &self,
+        wanted: &Wanted,
+        entries: &[AccountEntry],
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let began = sent_at(message, time.began());
+        let id = survey::id(began, message.message_id.as_deref().unwrap_or_default());
+        let accounts = survey::accounts(wanted, entries, time.began());
+        let tasks = survey::tasks(&id, wanted, &accounts);
+        if tasks.is_empty() {
+            return Ok(Done::Nothing);
+        }
+        let summary = survey::summary(&id, wanted, accounts.len(), tasks.len(), began);
+        if !self.table.begin(&summary).await? {
+            return Ok(Done::Nothing);
+        }
+        let delay = match wanted.reason {
+            Reason::Hint => UNTIL_READY,
+            Reason::Schedule | Reason::Upload | Reason::Request => Duration::ZERO,
+        };
+        let tasks = tasks.into_iter().map(|task| (task, delay));
+        self.send(tasks.collect()).await?;
+        self.table.sent(&summary.pair).await?;
+        tracing::info!(
+            survey.id = id,
+            reason = ?wanted.reason,
+            accounts = accounts.len(),
+            parts = summary.parts,
+            "survey started"
+        );
+        Ok(Done::Started)
+    }
+
+    /// Decides about the newest version of the file. With a right one everything is looked at again.
+    async fn upload(&self, message: &SqsMessage, time: &Time) -> Result<Done, NotPlanned> {
+        let entries = self.entries().await?;
+        let found = self.file.read(None).await.map_err(NotPlanned::File)?;
+        let (version, faults) = match found {
+            Found::Version(version) => {
+                let faults = match &version.text {
+                    Ok(text) => match PostureFile::parse(text) {
+                        Ok(file) => file.faults_in(&entries),
+                        Err(faults) => faults,
+                    },
+                    Err(problem) => vec![(*problem).to_owned()],
+                };
+                (version.id, faults)
+            }
+            // It was deleted since.
+            Found::Nothing | Found::Unchanged => (SHIPPED_VERSION.to_owned(), Vec::new()),
+        };
+        self.decide(&version, &faults, time).await?;
+        if !faults.is_empty() {
+            tracing::error!(
+                version,
+                faults = faults.len(),
+                "posture.toml is refused, the last good version stays in force"
+            );
+            return Ok(Done::Nothing);
+        }
+        let wanted = Wanted {
+            reason: Reason::Upload,
+            accounts: Vec::new(),
+            regions: None,
+        };
+        self.begin(&wanted, &entries, message, time).await
+    }
+
+    async fn decide(
+        &self,
+        version: &str,
+        faults: &[String],
+        time: &Time,
+    ) -> Result<(), NotPlanned> {
+        let decided = optimistic::update("PutItem", ATTEMPTS, async || {
+            let last: Option<FileVerdicts> = self.table.verdicts().await?;
+            let verdicts = last.clone().unwrap_or_default();
+            let known = verdicts
+                .refused
+                .get(version)
+                .map(|refusal| &refusal.faults[..]);
+            if verdicts.newest.as_deref() == Some(version) && known.unwrap_or_default() == faults {
+                return Ok::<_, NotPlanned>(Some(()));
+            }
+            let verdicts = verdicts.with(version, faults.to_vec(), time.now());
+            let written = self.table.decide(&verdicts, last.as_ref()).await?;
+            Ok(written.then_some(()))
+        });
+        decided.await
+    }
+
+    async fn entries(&self) -> Result<Vec<AccountEntry>, NotPlanned> {
+        self.directory.all().await.map_err(NotPlanned::Directory)
+    }
+
+    async fn send(&self, tasks: Vec<(SurveyTask, Duration)>) -> Result<(), NotPlanned> {
+        let bodies = tasks
+            .iter()
+            .map(|(task, delay)| Ok((serde_json::to_string(task)?, *delay)));
+        let bodies = bodies.collect::<Result<Vec<_>, serde_json::Error>>()?;
+        let sent = self.queue.send(&self.survey_queue_url, bodies).await;
+        sent.map_err(NotPlanned::Unsent)
+    }
+}
+
+fn read(message: &SqsMessage) -> Result<Asked, serde_json::Error> {
+    asked(message.body.as_deref().unwrap_or_default())
+}
+
+/// When a message was sent: the same, however often it comes.
+fn sent_at(message: &SqsMessage, now: Timestamp) -> Timestamp {
+    let since = SignedDuration::try_from(since_sent(message, now)).unwrap_or_default();
+    now.checked_sub(since).unwrap_or(now)
+}
+
+/// The task of a hinted look.
+fn of_hint(pair: &Pair, look: &HintedLook) -> SurveyTask {
+    SurveyTask {
+        survey_id: format!("hint-{}", look.look_at),
+        reason: Reason::Hint,
+        accounts: vec![AccountLook {
+            account: pair.account.clone(),
+            regions: Some([pair.region.clone()].into()),
+        }],
+        part: None,
+        failures: 0,
+        counted: Counts::default(),
+    }
+}
+
+/// How long a hinted look is still to wait. Whole seconds: SQS knows no parts, and none is left out.
+fn delay(look: &HintedLook, now: Timestamp) -> Duration {
+    let left = look.look_at.saturating_sub(now.as_millisecond()).max(0);
+    Duration::from_secs(u64::try_from(left).unwrap_or_default().div_ceil(1_000))
+}

@@ -1,0 +1,152 @@
+//! When a hinted pair is looked at: 20 seconds after the hint, and once a minute however many come. A hint that comes after
+//! a look is never lost: the next look follows.
+
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::posture::pair::Pair;
+use serde::{Deserialize, Serialize};
+
+/// After what time a hint is followed: what the call started is there then.
+pub const AFTER: SignedDuration = SignedDuration::from_secs(20);
+/// The time between two looks at a pair.
+pub const BETWEEN: SignedDuration = SignedDuration::from_secs(60);
+/// For so long the last look is remembered.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The key of the item about a pair's looks.
+#[must_use]
+pub fn key(pair: &Pair) -> String {
+    format!("hint#{pair}")
+}
+
+/// The look at a pair that hints have led to, an item of the table `Posture`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HintedLook {
+    /// The table's key.
+    pub pair: String,
+    /// When it is, in milliseconds since 1970.
+    pub look_at: i64,
+    /// The message that has led to it.
+    pub by: String,
+    /// Whether its task was sent.
+    #[serde(default)]
+    pub sent: bool,
+    /// When DynamoDB may delete it, in seconds since 1970.
+    pub expires_at: i64,
+}
+
+/// What follows from a hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// A look that is to come covers it.
+    Joined,
+    /// This look's task is to be sent: a function that was stopped has not sent it.
+    Again(HintedLook),
+    /// A new look.
+    Look(HintedLook),
+}
+
+/// What follows from a hint at a pair that came by the message `by`.
+#[must_use]
+pub fn follows(old: Option<&HintedLook>, pair: &Pair, by: &str, now: Timestamp) -> Follows {
+    let now_ms = now.as_millisecond();
+    let soon = now_ms.saturating_add(millis(AFTER));
+    let look_at = match old {
+        Some(old) if old.by == by && !old.sent => return Follows::Again(old.clone()),
+        // The message has led to a look that was sent: it is a duplicate.
+        Some(old) if old.by == by || old.look_at > now_ms => return Follows::Joined,
+        Some(old) => soon.max(old.look_at.saturating_add(millis(BETWEEN))),
+        None => soon,
+    };
+    let expires = now.as_second().saturating_add(KEPT.as_secs());
+    Follows::Look(HintedLook {
+        pair: key(pair),
+        look_at,
+        by: by.to_owned(),
+        sent: false,
+        expires_at: expires,
+    })
+}
+
+fn millis(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pair() -> Pair {
+        "111122223333#eu-west-1".parse().unwrap()
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + ms).unwrap()
+    }
+
+    fn sent(look: HintedLook) -> HintedLook {
+        HintedLook { sent: true, ..look }
+    }
+
+    #[test]
+    fn a_hint_is_followed_after_twenty_seconds_and_the_next_a_minute_later() {
+        let Follows::Look(first) = follows(None, &pair(), "a", at(0)) else {
+            panic!("a look")
+        };
+        assert_eq!(first.look_at - at(0).as_millisecond(), 20_000);
+        let first = sent(first);
+        assert_eq!(
+            follows(Some(&first), &pair(), "b", at(19_999)),
+            Follows::Joined
+        );
+        // It comes after the look: the next one is a minute after that.
+        let Follows::Look(second) = follows(Some(&first), &pair(), "c", at(20_000)) else {
+            panic!("a look")
+        };
+        assert_eq!(second.look_at - first.look_at, 60_000);
+        let Follows::Look(third) = follows(Some(&first), &pair(), "d", at(500_000)) else {
+            panic!("a look")
+        };
+        assert_eq!(third.look_at - at(500_000).as_millisecond(), 20_000);
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_leads_to_one_look() {
+        let Follows::Look(look) = follows(None, &pair(), "a", at(0)) else {
+            panic!("a look")
+        };
+        assert_eq!(
+            follows(Some(&look), &pair(), "a", at(5_000)),
+            Follows::Again(look.clone())
+        );
+        assert_eq!(
+            follows(Some(&sent(look)), &pair(), "a", at(90_000)),
+            Follows::Joined
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn looks_are_a_minute_apart_and_every_hint_has_one_after_it(
+            mut hints in prop::collection::vec(0_i64..600_000, 1..300)
+        ) {
+            hints.sort_unstable();
+            let mut looks: Vec<HintedLook> = Vec::new();
+            for (number, hint) in hints.iter().enumerate() {
+                if let Follows::Look(look) = follows(looks.last(), &pair(), &number.to_string(), at(*hint)) {
+                    looks.push(sent(look));
+                }
+            }
+            for two in looks.windows(2) {
+                prop_assert!(two[1].look_at - two[0].look_at >= 60_000);
+            }
+            for hint in &hints {
+                let hint = at(*hint).as_millisecond();
+                let next = looks.iter().map(|look| look.look_at).find(|look| *look > hint);
+                prop_assert!(next.is_some_and(|next| next - hint <= 80_000));
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The clients, created once before the first invocation.
+
+use aws_config::SdkConfig;
+use orgkeeper_shared::{
+    account_directory::table::DirectoryTable,
+    aws::{CallCounter, client},
+    lambda::QueueFunction,
+    posture::file::KEY,
+    queue::Queue,
+    versioned_file::object::VersionedObject,
+};
+
+use crate::{config::Config, gateway::posture_table::PostureTable, handler::Planner};
+
+/// The function. Makes no call.
+#[must_use]
+pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
+    let calls = CallCounter::default();
+    let queue = || Queue::new(client!(aws_sdk_sqs, sdk, calls));
+    let planner = Planner {
+        file: VersionedObject::new(
+            client!(aws_sdk_s3, sdk, calls),
+            config.posture_bucket.clone(),
+            KEY,
+        ),
+        directory: DirectoryTable::new(
+            client!(aws_sdk_dynamodb, sdk, calls),
+            config.directory_table.clone(),
+        ),
+        table: PostureTable::connect(sdk, &calls, &config.posture_table),
+        queue: queue(),
+        survey_queue_url: config.survey_queue_url.clone(),
+    };
+    QueueFunction::new(planner, queue(), calls)
+}

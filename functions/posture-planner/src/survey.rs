@@ -1,0 +1,153 @@
+//! A survey of many accounts, in parts of five.
+
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{
+    account_directory::entry::AccountEntry,
+    ids::AccountId,
+    posture::{
+        survey::{Counts, KIND, SurveySummary},
+        task::{ACCOUNTS_PER_TASK, AccountLook, SurveyTask},
+    },
+};
+
+use crate::starts::Wanted;
+
+/// For so long the summary of a survey is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
+/// For so long an account is looked at that has left the organization: an event that it left can be lost.
+const AFTER_LEAVING: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The id of a survey that this message starts. Ids compare as their beginnings do, and a duplicate message has the same one.
+#[must_use]
+pub fn id(began: Timestamp, message_id: &str) -> String {
+    let short: String = message_id
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(8)
+        .collect();
+    format!("{}-{short}", began.strftime("%Y-%m-%dT%H:%M:%SZ"))
+}
+
+/// The accounts to look at: those that were named, or all of the organization.
+#[must_use]
+pub fn accounts(wanted: &Wanted, entries: &[AccountEntry], now: Timestamp) -> Vec<AccountId> {
+    if !wanted.accounts.is_empty() {
+        let mut named = wanted.accounts.clone();
+        named.sort();
+        named.dedup();
+        return named;
+    }
+    let oldest = now.as_second().saturating_sub(AFTER_LEAVING.as_secs());
+    let members = entries.iter().filter(|entry| match entry.gone_since {
+        None => true,
+        // An account that was never a member has no name.
+        Some(since) => since >= oldest && !entry.name.is_empty(),
+    });
+    let mut ids: Vec<AccountId> = members.map(|entry| entry.account_id.clone()).collect();
+    ids.sort();
+    ids
+}
+
+/// The tasks of a survey, numbered from 1.
+#[must_use]
+pub fn tasks(id: &str, wanted: &Wanted, accounts: &[AccountId]) -> Vec<SurveyTask> {
+    let parts = accounts.chunks(ACCOUNTS_PER_TASK);
+    let tasks = (1_u64..).zip(parts).map(|(part, accounts)| SurveyTask {
+        survey_id: id.to_owned(),
+        reason: wanted.reason,
+        accounts: accounts
+            .iter()
+            .map(|account| AccountLook {
+                account: account.clone(),
+                regions: wanted.regions.clone(),
+            })
+            .collect(),
+        part: Some(part),
+        failures: 0,
+        counted: Counts::default(),
+    });
+    tasks.collect()
+}
+
+/// The summary of a survey that begins.
+#[must_use]
+pub fn summary(
+    id: &str,
+    wanted: &Wanted,
+    accounts: usize,
+    parts: usize,
+    began: Timestamp,
+) -> SurveySummary {
+    SurveySummary {
+        pair: SurveySummary::key(id),
+        kind: KIND.to_owned(),
+        survey_id: id.to_owned(),
+        reason: wanted.reason,
+        began_at: began,
+        accounts: accounts as u64,
+        parts: parts as u64,
+        ended: std::collections::BTreeSet::new(),
+        ended_at: None,
+        counts: Counts::default(),
+        expires_at: began.as_second().saturating_add(KEPT.as_secs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orgkeeper_shared::posture::task::Reason;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all() -> Wanted {
+        Wanted {
+            reason: Reason::Schedule,
+            accounts: vec![],
+            regions: None,
+        }
+    }
+
+    fn entry(id: &str, name: &str, gone_since: Option<i64>) -> AccountEntry {
+        serde_json::from_value(
+            serde_json::json!({ "AccountId": id, "Name": name, "OuPath": [],
+            "RefreshedAt": 0, "GoneSince": gone_since }),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn who_left_is_looked_at_for_a_month() {
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let days = |days: i64| Some(now.as_second() - days * 86_400);
+        let entries = [
+            entry("222222222222", "b", None),
+            entry("111111111111", "a", days(29)),
+            entry("333333333333", "c", days(31)),
+            entry("444444444444", "", days(1)),
+        ];
+        let found = accounts(&all(), &entries, now);
+        let ids: Vec<&str> = found.iter().map(AccountId::as_str).collect();
+        assert_eq!(ids, ["111111111111", "222222222222"]);
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_starts_one_survey() {
+        let began: Timestamp = "2026-06-01T01:02:03.456Z".parse().unwrap();
+        assert_eq!(id(began, "1f-2e#3d-4c5b"), "2026-06-01T01:02:03Z-1f2e3d4c");
+        assert!(id(began, "z") < id(began + SignedDuration::from_secs(1), "a"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_account_is_in_one_part(count in 0_usize..60) {
+            let ids: Vec<AccountId> = (0..count).map(|it| format!("{it:012}").parse().unwrap()).collect();
+            let tasks = tasks("s", &all(), &ids);
+            let found: Vec<AccountId> = tasks.iter().flat_map(|task| &task.accounts).map(|look| look.account.clone()).collect();
+            prop_assert_eq!(found, ids);
+            prop_assert_eq!(tasks.len(), count.div_ceil(ACCOUNTS_PER_TASK));
+            let numbers: Vec<u64> = tasks.iter().filter_map(|task| task.part).collect();
+            prop_assert_eq!(numbers, (1..=tasks.len() as u64).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! `posture.toml`: what the organization should be. [`file_reader`](super::file_reader) reads it.
+//!
+//! A scope is about a unit and all below it, or about one account. Of each key the nearest scope that has it counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+
+use super::exposure::{Expectation, Kind, Opening};
+use crate::{
+    account_directory::entry::{AccountEntry, OuPath},
+    ids::AccountId,
+    pattern::matches,
+};
+
+/// The key of the file in its bucket.
+pub const KEY: &str = "desired/posture.toml";
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PostureFile {
+    /// What is said about the organization as a whole.
+    pub organization: Organization,
+    /// The organization's security services, by name.
+    pub services: BTreeMap<String, ServiceSetting>,
+    /// What is said about units and accounts.
+    pub scopes: Vec<Scope>,
+    /// Exposures that somebody has accepted.
+    pub accepted: Vec<Accepted>,
+}
+
+/// What is said about the organization as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Organization {
+    /// The account that administers the security services: its name or id.
+    pub administrator: Option<String>,
+    /// The line of that.
+    pub administrator_line: usize,
+    /// The home Region of Security Hub.
+    pub home_region: Option<String>,
+    /// The Regions in use; with none all are. Elsewhere there is a survey all the same.
+    pub regions: BTreeSet<String>,
+    /// Whether an administrator, a standard or a hub may be ended.
+    pub allow_delete: bool,
+}
+
+/// Which existing and new accounts a service covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Members {
+    /// All of them.
+    #[default]
+    All,
+    /// New ones.
+    New,
+    /// None.
+    None,
+}
+
+/// What is said about a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceSetting {
+    /// Whether it is on.
+    pub on: bool,
+    /// For whom.
+    pub members: Members,
+}
+
+/// Whom a scope is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A unit by its id, and all below it.
+    UnitId(String),
+    /// A unit by its path of names (`Root/Workloads`), and all below it.
+    UnitPath(String),
+    /// One account.
+    Account(AccountId),
+}
+
+impl Target {
+    /// As the file has it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::UnitId(text) | Self::UnitPath(text) => text,
+            Self::Account(id) => id.as_str(),
+        }
+    }
+
+    /// How near it is to an account, if it is about it: a deeper unit is nearer, the account itself nearest.
+    fn nearness(&self, account: &AccountId, path: &OuPath) -> Option<usize> {
+        match self {
+            Self::Account(id) => (id == account).then_some(usize::MAX),
+            Self::UnitId(id) => {
+                let place = path.0.iter().position(|unit| unit.id == *id);
+                place.map(|place| place + 1)
+            }
+            Self::UnitPath(wanted) => (0..=path.0.len())
+                .find(|depth| OuPath(path.0[..*depth].to_vec()).to_string() == *wanted),
+        }
+    }
+}
+
+/// What may be reachable from the internet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The kind.
+    pub kind: Kind,
+    /// The ports; any port if none is named.
+    pub ports: BTreeSet<u16>,
+}
+
+/// What is said about a unit or an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Its line in the file.
+    pub line: usize,
+    /// Whom it is about.
+    pub target: Target,
+    /// The standards that are on.
+    pub standards: Option<BTreeSet<String>>,
+    /// Standards that are off, whatever a wider scope says.
+    pub standards_off: Option<BTreeSet<String>>,
+    /// The controls that are off, each with its reason.
+    pub controls_off: Option<BTreeMap<String, String>>,
+    /// The Regions that its standards and controls are about; all in use if it does not say.
+    pub regions: Option<BTreeSet<String>>,
+    /// What may be reachable.
+    pub internet: Option<Vec<Expected>>,
+}
+
+/// An exposure that somebody has accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its line in the file.
+    pub line: usize,
+    /// The account.
+    pub account: AccountId,
+    /// The Region, if only one is meant.
+    pub region: Option<String>,
+    /// The kind, if only one is meant.
+    pub kind: Option<Kind>,
+    /// A pattern that the resource, or the address or name, matches.
+    pub resource: String,
+    /// Why.
+    pub reason: String,
+    /// The last day.
+    pub until: Date,
+}
+
+/// What is asked about an exposure.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The account.
+    pub account: &'a AccountId,
+    /// Its units.
+    pub path: &'a OuPath,
+    /// The Region.
+    pub region: &'a str,
+    /// The kind.
+    pub kind: Kind,
+    /// The resource.
+    pub resource: &'a str,
+    /// The address or name.
+    pub address: &'a str,
+    /// What is open.
+    pub open: &'a [Opening],
+}
+
+/// What the scopes say about an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The standards that are on.
+    pub standards: BTreeSet<String>,
+    /// The controls that are off, each with its reason.
+    pub controls_off: BTreeMap<String, String>,
+    /// The Regions that both are about; all in use if there are none.
+    pub regions: BTreeSet<String>,
+}
+
+impl PostureFile {
+    /// The scopes about an account, the nearest first.
+    fn scopes_of(&self, account: &AccountId, path: &OuPath) -> Vec<&Scope> {
+        let mut scopes: Vec<(usize, &Scope)> = self
+            .scopes
+            .iter()
+            .filter_map(|scope| Some((scope.target.nearness(account, path)?, scope)))
+            .collect();
+        scopes.sort_by_key(|(nearness, _)| std::cmp::Reverse(*nearness));
+        scopes.into_iter().map(|(_, scope)| scope).collect()
+    }
+
+    /// The standards and controls of an account: of each key the nearest scope that has it.
+    #[must_use]
+    pub fn resolved(&self, account: &AccountId, path: &OuPath) -> Resolved {
+        let scopes = self.scopes_of(account, path);
+        let first = |of: fn(&Scope) -> Option<&BTreeSet<String>>| {
+            scopes.iter().find_map(|scope| of(scope)).cloned()
+        };
+        let mut standards = first(|scope| scope.standards.as_ref()).unwrap_or_default();
+        for off in first(|scope| scope.standards_off.as_ref()).unwrap_or_default() {
+            standards.remove(&off);
+        }
+        let controls = scopes.iter().find_map(|scope| scope.controls_off.clone());
+        Resolved {
+            standards,
+            controls_off: controls.unwrap_or_default(),
+            regions: first(|scope| scope.regions.as_ref()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether an exposure is expected or accepted. An acceptance counts until its last day is over, and what it says is
+    /// kept with the exposure, so that it can be seen to have expired.
+    #[must_use]
+    pub fn expectation(&self, asked: &Asked<'_>) -> Expectation {
+        let scopes = self.scopes_of(asked.account, asked.path);
+        let nearest = scopes
+            .into_iter()
+            .find_map(|scope| Some((scope, scope.internet.as_ref()?)));
+        if let Some((scope, expected)) = nearest
+            && expected.iter().any(|expected| expected.covers(asked))
+        {
+            return Expectation::Expected {
+                scope: scope.target.text().to_owned(),
+            };
+        }
+        let accepted = self
+            .accepted
+            .iter()
+            .filter(|accepted| accepted.covers(asked))
+            .max_by_key(|accepted| accepted.until);
+        accepted.map_or(Expectation::Unexpected, |accepted| Expectation::Accepted {
+            reason: accepted.reason.clone(),
+            until: accepted.until,
+        })
+    }
+
+    /// What is wrong with the file in this organization: a unit that does not exist, two units of one path, an account
+    /// or an administrator that does not exist. Each fault has its line.
+    #[must_use]
+    pub fn faults_in(&self, entries: &[AccountEntry]) -> Vec<String> {
+        let mut faults = Vec::new();
+        for scope in &self.scopes {
+            let line = scope.line;
+            if let Some(fault) = target_fault(&scope.target, entries) {
+                faults.push((line, fault));
+            }
+        }
+        for accepted in &self.accepted {
+            let target = Target::Account(accepted.account.clone());
+            if let Some(fault) = target_fault(&target, entries) {
+                faults.push((accepted.line, fault));
+            }
+        }
+        if let Some(name) = &self.organization.administrator {
+            let fits = |entry: &&AccountEntry| {
+                entry.gone_since.is_none()
+                    && (entry.name == *name || entry.account_id.as_str() == name)
+            };
+            let fault = match entries.iter().filter(fits).count() {
+                0 => Some(format!(
+                    "no account is named {name:?}: write the name or the id of one that is in the organization"
+                )),
+                1 => None,
+                count => Some(format!(
+                    "{count} accounts are named {name:?}: write the id of one of them"
+                )),
+            };
+            faults.extend(fault.map(|fault| (self.organization.administrator_line, fault)));
+        }
+        faults.sort();
+        let faults = faults.into_iter();
+        faults
+            .map(|(line, fault)| format!("line {line}: {fault}"))
+            .collect()
+    }
+}
+
+/// What is wrong with a target in this organization. The directory knows units that have an account.
+fn target_fault(target: &Target, entries: &[AccountEntry]) -> Option<String> {
+    let members = || entries.iter().filter(|entry| entry.gone_since.is_none());
+    match target {
+        Target::Account(id) => {
+            let known = members().any(|entry| entry.account_id == *id);
+            (!known)
+                .then(|| format!("account {id} is not in the organization: correct or remove it"))
+        }
+        Target::UnitId(id) => {
+            let known = members().any(|entry| entry.ou_path.0.iter().any(|unit| unit.id == *id));
+            (!known).then(|| {
+                format!("no account is below a unit with the id {id}: correct or remove it")
+            })
+        }
+        Target::UnitPath(path) if path == "Root" => None,
+        Target::UnitPath(path) => {
+            let mut ids = BTreeSet::new();
+            for entry in members() {
+                let units = &entry.ou_path.0;
+                let depth = (1..=units.len())
+                    .find(|depth| OuPath(units[..*depth].to_vec()).to_string() == *path);
+                ids.extend(
+                    depth
+                        .and_then(|depth| units.get(depth - 1))
+                        .map(|unit| &unit.id),
+                );
+            }
+            match ids.len() {
+                0 => Some(format!(
+                    "no account is below a unit {path}: correct the path, it begins with Root and has every unit on the way"
+                )),
+                1 => None,
+                _ => {
+                    let ids: Vec<&str> = ids.into_iter().map(String::as_str).collect();
+                    Some(format!(
+                        "several units have the path {path}: write the id of one of them, {}",
+                        ids.join(" or ")
+                    ))
+                }
+            }
+        }
+    }
+}
+
+impl Expected {
+    /// Whether it is of this kind, and nothing else is open but what is named.
+    fn covers(&self, asked: &Asked<'_>) -> bool {
+        self.kind == asked.kind
+            && (self.ports.is_empty() || asked.open.iter().all(|open| self.has_all_of(open)))
+    }
+
+    fn has_all_of(&self, open: &Opening) -> bool {
+        match open.protocol.as_str() {
+            // No port, and nothing that answers but the host itself.
+            "icmp" | "icmpv6" => true,
+            "tcp" | "udp" => {
+                let width = usize::from(open.to.saturating_sub(open.from)) + 1;
+                self.ports.range(open.from..=open.to.max(open.from)).count() == width
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Accepted {
+    fn covers(&self, asked: &Asked<'_>) -> bool {
+        self.account == *asked.account
+            && self.region.as_deref().is_none_or(|it| it == asked.region)
+            && self.kind.is_none_or(|kind| kind == asked.kind)
+            && [asked.resource, asked.address]
+                .iter()
+                .any(|text| matches(&self.resource, text))
+    }
+}
