@@ -607,6 +607,7 @@ fn the_default_bus_is_open_to_the_management_account_alone() -> Result<()> {
                 "AlertsBusPolicy",
                 "BaselineBusPolicy",
                 "OrganizationEventsPolicy",
+                "PostureBusPolicy",
                 "RehearsalsBusPolicy"
             ]),
         "{open:?}"
@@ -655,6 +656,7 @@ fn the_templates_of_stack_sets_can_be_deployed_by_them() -> Result<()> {
                 "orgkeeper-alert-events".into(),
                 "orgkeeper-baseline-events".into(),
                 "orgkeeper-member-account".into(),
+                "orgkeeper-posture-events".into(),
                 "orgkeeper-rehearsal-events".into()
             ]),
         "{names:?}"

@@ -53,7 +53,7 @@ pub(super) const OFF: [&str; 2] = ["af-south-1", "me-south-1"];
 /// A call that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Made {
-    /// The account whose session made it; the security account's is `test`.
+    /// The account whose session made it, or the security account itself.
     pub(super) account: String,
     pub(super) region: String,
     pub(super) operation: String,

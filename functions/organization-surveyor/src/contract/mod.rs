@@ -309,7 +309,7 @@ async fn a_third_of_all_calls_throttled_gives_the_same_tables() {
 #[tokio::test(start_paused = true)]
 async fn a_function_that_is_stopped_anywhere_gives_the_same_tables() {
     let expected = undisturbed().await;
-    for calls in [2, 5, 9, 20, 60, 100, 130, 150, 165, 170, 173, 176, 179] {
+    for calls in [5, 20, 100, 150, 165, 172, 176] {
         let world = World::with(FILE).await;
         estate(&world);
         begin(&world, "s1", 1);
@@ -328,9 +328,13 @@ async fn a_region_that_a_policy_denies_keeps_what_it_showed() {
     world.run().await;
     let before = world.cloud.tables.items(EXPOSURE);
     world.cloud.fault(|made| {
+        const WORDS: &str =
+            "You are not authorized: with an explicit deny in a service control policy";
         let denied_there = made.region == "eu-west-1" && in_member(made);
-        denied_there.then(|| {
-            denied("You are not authorized: with an explicit deny in a service control policy")
+        let as_json = json!({ "__type": "AccessDeniedException", "message": WORDS });
+        denied_there.then(|| match made.operation.as_str() {
+            "ListFunctions" => Answer::ok(as_json).with_status(403),
+            _ => denied(WORDS),
         })
     });
     world.send(&task("s2", &[ACCOUNT], None));
@@ -456,7 +460,10 @@ async fn what_an_invocation_does_not_reach_goes_on_in_a_smaller_task() {
         of_it.count()
     };
     assert_eq!(
-        (count("AssumeRole", "test"), count("DescribeRegions", OTHER)),
+        (
+            count("AssumeRole", "111111111111"),
+            count("DescribeRegions", OTHER)
+        ),
         (3, 1)
     );
     // Only the Region that was left is read again.
