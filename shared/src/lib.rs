@@ -19,6 +19,7 @@
 //! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
 //! * [`remediation`]: what the functions of the remediation flow say to each other; its table (feature `remediation`).
+//! * [`posture`]: what the functions of the posture flow say to each other, and its tables (feature `posture`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`gateway`], [`security_hub`], …) speak the domain; an SDK
@@ -45,6 +46,8 @@ pub mod lifecycle;
 pub mod optimistic;
 pub mod pace;
 pub mod pattern;
+#[cfg(feature = "posture")]
+pub mod posture;
 pub mod principal;
 #[cfg(feature = "queue")]
 pub mod queue;
