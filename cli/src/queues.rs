@@ -13,16 +13,19 @@ pub enum Flow {
     Remediate,
     /// Outages are rehearsed.
     Rehearse,
+    /// What faces the internet is found and reported.
+    Posture,
 }
 
 impl Flow {
     /// All flows.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Enrich,
         Self::Vend,
         Self::Alert,
         Self::Remediate,
         Self::Rehearse,
+        Self::Posture,
     ];
 
     /// The parameter that switches it.
@@ -34,6 +37,7 @@ impl Flow {
             Self::Alert => "AlertFlow",
             Self::Remediate => "RemediateFlow",
             Self::Rehearse => "RehearsalFlow",
+            Self::Posture => "PostureFlow",
         }
     }
 }
@@ -125,6 +129,12 @@ pub const QUEUES: &[QueueRow] = &[
         "RehearsalsQueue",
         "RehearsalsDeadLetterQueue",
         "outage-rehearser",
+    ),
+    row(
+        "reporter",
+        "ReporterQueue",
+        "ReporterDeadLetterQueue",
+        "posture-reporter",
     ),
 ];
 

@@ -216,7 +216,7 @@ REFUSED = [
     ("management", {"RemediationMode": "ask"}, "FixesNeedTheFlow", "fixes nothing"),
     ("management", {"RootCredentials": "on"}, "RootCredentialsAreOrdered", "needs SecurityAccountId"),
     *(("service", {flow: "on", "CriticalEmail": "on-call@example.com", **PROTECTED}, "ServiceAccountOnlyActs", "Switch every flow off")
-      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")),
+      for flow in ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")),
     ("security", {"RehearsalFlow": "on", **PROTECTED}, "RehearsalsOfTheOrganization", "for the management account"),
     ("management", {"RehearsalFlow": "on"}, "RehearsalsOfTheOrganization", "Set RehearsalProtectedAccountIds"),
     ("management", {"RehearsalFlow": "on", "AlertFlow": "off", "OrganizationId": "", **PROTECTED}, "RehearsalsOfTheOrganization", "no report"),
@@ -305,7 +305,7 @@ class Parameters(unittest.TestCase):
 
 
 LEDGERS = (
-    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket")
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket", "PostureBucket")
 
 
 class Ledgers(unittest.TestCase):
@@ -336,7 +336,7 @@ class Ledgers(unittest.TestCase):
                     self.assertEqual(properties["DeletionProtectionEnabled"], {"Fn::If": ["ProtectTables", True, False]})
 
     def test_a_flow_that_is_switched_off_leaves_its_ledger_in_the_stack(self):
-        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow")
+        flows = ("EnrichFlow", "VendFlow", "AlertFlow", "RemediateFlow", "RehearsalFlow", "PostureFlow")
         for values, ledgers in (
                 (dict.fromkeys(flows, "on"), True),
                 ({**dict.fromkeys(flows, "off"), "AlertFlow": "on"}, True),

@@ -57,10 +57,9 @@ pub fn read_json(response: &HttpResponse) -> Result<Value, OrchestratorError<Err
 pub fn read_xml(response: &HttpResponse) -> Result<Value, OrchestratorError<ErrorMetadata>> {
     let root = query::read(response)?;
     // `<DescribeXResponse><DescribeXResult>…`: what was asked for is in the result.
-    let result = root
-        .children()
-        .iter()
-        .find(|child| Some(child.name().trim_end_matches("Result")) == root.name().strip_suffix("Response"));
+    let result = root.children().iter().find(|child| {
+        Some(child.name().trim_end_matches("Result")) == root.name().strip_suffix("Response")
+    });
     let result = result.filter(|child| child.name().ends_with("Result"));
     Ok(value_of(result.unwrap_or(&root)))
 }
@@ -113,7 +112,9 @@ fn is_list(name: &str, child: &str) -> bool {
 /// The text at a path of names with dots; nothing if it is missing or empty.
 #[must_use]
 pub fn text_at<'a>(answer: &'a Value, path: &str) -> Option<&'a str> {
-    let found = path.split('.').try_fold(answer, |value, name| value.get(name))?;
+    let found = path
+        .split('.')
+        .try_fold(answer, |value, name| value.get(name))?;
     found.as_str().filter(|text| !text.is_empty())
 }
 
@@ -130,8 +131,14 @@ mod tests {
     #[test]
     fn lists_are_lists_however_many_elements_they_have() {
         for (xml, expected) in [
-            ("<R><set><item><a>1</a></item></set></R>", json!({ "set": [{ "a": "1" }] })),
-            ("<R><set><item>1</item><item>2</item></set></R>", json!({ "set": ["1", "2"] })),
+            (
+                "<R><set><item><a>1</a></item></set></R>",
+                json!({ "set": [{ "a": "1" }] }),
+            ),
+            (
+                "<R><set><item>1</item><item>2</item></set></R>",
+                json!({ "set": ["1", "2"] }),
+            ),
             ("<R><set/></R>", json!({ "set": null })),
             (
                 "<R><DBInstances><DBInstance><Id>x</Id><Endpoint><Port>1</Port></Endpoint></DBInstance></DBInstances></R>",
@@ -146,7 +153,10 @@ mod tests {
                 "<R><Status><StatusCode>x</StatusCode></Status><Address><AddressId>1</AddressId></Address></R>",
                 json!({ "Status": { "StatusCode": "x" }, "Address": { "AddressId": "1" } }),
             ),
-            ("<R><a>1</a><b>3</b><a>2</a></R>", json!({ "a": ["1", "2"], "b": "3" })),
+            (
+                "<R><a>1</a><b>3</b><a>2</a></R>",
+                json!({ "a": ["1", "2"], "b": "3" }),
+            ),
             ("<R><requestId>x</requestId></R>", Value::Null),
         ] {
             assert_eq!(json_of(xml), expected, "{xml}");

@@ -1,4 +1,4 @@
-//! The JMESPath expression that makes rows of an answer.
+//! The `JMESPath` expression that makes rows of an answer.
 
 use std::fmt;
 
@@ -70,7 +70,11 @@ mod tests {
             ("length(a)", vec![json!(2)]),
             ("c", vec![]),
         ] {
-            assert_eq!(Filter::parse(filter).unwrap().rows(&answer).unwrap(), rows, "{filter}");
+            assert_eq!(
+                Filter::parse(filter).unwrap().rows(&answer).unwrap(),
+                rows,
+                "{filter}"
+            );
         }
     }
 
@@ -82,7 +86,10 @@ mod tests {
             ("sizes(a)", "sizes"),
         ] {
             let refused = Filter::parse(filter).unwrap_err();
-            assert!(refused.contains(words) && !refused.contains('\n'), "{refused}");
+            assert!(
+                refused.contains(words) && !refused.contains('\n'),
+                "{refused}"
+            );
         }
         let filter = Filter::parse("length(a)").unwrap();
         assert!(filter.rows(&json!({ "a": 1 })).is_err());

@@ -131,20 +131,23 @@ fn read(check: &mut Check<'_>, document: &Document) -> Option<Question> {
         "service",
         call.service.as_ref(),
         |name| {
-            SweptService::named(name)
-                .ok_or_else(|| format!("{name:?} is no service that can be asked; these are: {}", service::names()))
+            SweptService::named(name).ok_or_else(|| {
+                format!(
+                    "{name:?} is no service that can be asked; these are: {}",
+                    service::names()
+                )
+            })
         },
     );
-    let operation = check.needed(
-        &document.call,
-        "[call]",
-        "operation",
-        call.operation.as_ref(),
-        |name| match service.and_then(|service| service.refusal(name)) {
+    if call.operation.is_none() {
+        check.refuse(&document.call, "[call] has an operation");
+    }
+    let operation = check.read(call.operation.as_ref(), |name| {
+        match service.and_then(|service| service.refusal(name)) {
             Some(refusal) => Err(refusal),
             None => filled(name),
-        },
-    );
+        }
+    });
     let parameters = call.parameters.as_ref().map(|parameters| {
         let read = json_of(&toml::Value::Table(parameters.as_ref().clone()));
         match read {
@@ -161,7 +164,9 @@ fn read(check: &mut Check<'_>, document: &Document) -> Option<Question> {
         "[rows]",
         "filter",
         document.rows.as_ref().filter.as_ref(),
-        |text| Filter::parse(text).map_err(|problem| format!("the filter is no JMESPath: {problem}")),
+        |text| {
+            Filter::parse(text).map_err(|problem| format!("the filter is no JMESPath: {problem}"))
+        },
     );
     let columns = columns(check, &document.rows.as_ref().columns);
     let scope = scope(check, &document.scope);
@@ -276,7 +281,8 @@ fn role_of(text: &str) -> Result<String, String> {
 /// The code of a Region.
 fn region_of(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('-').collect();
-    let lower = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let lower =
+        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match parts.as_slice() {
         [names @ .., last] if names.len() >= 2 && names.iter().all(lower) && number(last) => {
@@ -339,25 +345,68 @@ calls_per_second = 5.0
         assert_eq!(question.scope.role, "OrgkeeperAudit");
         assert_eq!(question.scope.except.len(), 1);
         assert!((question.per_second - 5.0).abs() < 0.001);
-        assert_eq!(question.next[0], ("nextToken".to_owned(), "NextToken".to_owned()));
+        assert_eq!(
+            question.next[0],
+            ("nextToken".to_owned(), "NextToken".to_owned())
+        );
     }
 
     #[test]
     fn each_fault_has_its_line_and_words() {
         for (from, to, expected) in [
-            ("\"ec2\"", "\"ec3\"", "line 3: \"ec3\" is no service that can be asked; these are: accessanalyzer, "),
-            ("DescribeInstances", "RunInstances", "line 4: RunInstances may change something"),
-            ("operation = \"DescribeInstances\"", "", "line 2: [call] has a operation"),
-            ("ipAddress}", "ipAddress", "line 8: the filter is no JMESPath: "),
-            ("\"id\", \"ip\"", "\"id\", \"id\"", "line 9: the column id is there twice"),
-            ("Root/Workloads/", "Workloads", "line 12: \"Workloads\" is no path of an organizational unit"),
-            ("111122223333", "12", "line 13: \"12\": an AWS account id has twelve digits"),
-            ("eu-central-1", "Frankfurt", "line 14: \"Frankfurt\" is no Region"),
+            (
+                "\"ec2\"",
+                "\"ec3\"",
+                "line 3: \"ec3\" is no service that can be asked; these are: accessanalyzer, ",
+            ),
+            (
+                "DescribeInstances",
+                "RunInstances",
+                "line 4: RunInstances may change something",
+            ),
+            (
+                "operation = \"DescribeInstances\"",
+                "",
+                "line 2: [call] has an operation",
+            ),
+            (
+                "ipAddress}",
+                "ipAddress",
+                "line 8: the filter is no JMESPath: ",
+            ),
+            (
+                "\"id\", \"ip\"",
+                "\"id\", \"id\"",
+                "line 9: the column id is there twice",
+            ),
+            (
+                "Root/Workloads/",
+                "Workloads",
+                "line 12: \"Workloads\" is no path of an organizational unit",
+            ),
+            (
+                "111122223333",
+                "12",
+                "line 13: \"12\": an AWS account id has twelve digits",
+            ),
+            (
+                "eu-central-1",
+                "Frankfurt",
+                "line 14: \"Frankfurt\" is no Region",
+            ),
             ("5.0", "0.0", "line 17: calls_per_second is more than 0"),
             ("5.0", "nan", "line 17: calls_per_second is more than 0"),
             ("[pace]", "[speed]", "line 16: unknown field `speed`"),
-            ("[where]", "[where]\nrole = \"a b\"", "line 12: \"a b\" is no name of a role"),
-            ("[where]", "[where]\naccounts = [\"111122223333\"]", "line 14: 111122223333 is in accounts too"),
+            (
+                "[where]",
+                "[where]\nrole = \"a b\"",
+                "line 12: \"a b\" is no name of a role",
+            ),
+            (
+                "[where]",
+                "[where]\naccounts = [\"111122223333\"]",
+                "line 14: 111122223333 is in accounts too",
+            ),
             ("1000", "nan", "line 5: a parameter is no number"),
         ] {
             let faults = parse(&GOOD.replacen(from, to, 1)).unwrap_err();

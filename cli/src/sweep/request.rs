@@ -65,10 +65,10 @@ fn flatten(name: &str, value: &Value, ec2: bool, fields: &mut Vec<(String, Strin
     match value {
         Value::Null => {}
         Value::Array(elements) => {
-            let last = name.rsplit('.').next().unwrap_or_default();
+            let own_name = name.rsplit('.').next().unwrap_or_default();
             let on_the_wire = name.contains('.') && !ec2;
-            let list = match last.strip_suffix('s') {
-                Some(_) if ec2 && !KEEP_THEIR_S.iter().any(|start| last.starts_with(start)) => {
+            let list = match own_name.strip_suffix('s') {
+                Some(_) if ec2 && !KEEP_THEIR_S.iter().any(|start| own_name.starts_with(start)) => {
                     name[..name.len() - 1].to_owned()
                 }
                 _ if ec2 || on_the_wire => name.to_owned(),
@@ -174,17 +174,23 @@ mod tests {
     fn json_names_the_operation_in_a_header() {
         let request = sent("ecs", "ListClusters", &json!({ "maxResults": 100 }));
         assert_eq!(request.body, r#"{"maxResults":100}"#);
-        assert!(
-            request
-                .headers
-                .contains(&("x-amz-target", "AmazonEC2ContainerServiceV20141113.ListClusters".to_owned()))
-        );
+        assert!(request.headers.contains(&(
+            "x-amz-target",
+            "AmazonEC2ContainerServiceV20141113.ListClusters".to_owned()
+        )));
     }
 
     #[test]
     fn rest_calls_have_a_path() {
-        let request = sent("lambda", "ListFunctions", &json!({ "MaxItems": 50, "Marker": "a b+c" }));
-        assert_eq!(request.path, "/2015-03-31/functions?Marker=a%20b%2Bc&MaxItems=50");
+        let request = sent(
+            "lambda",
+            "ListFunctions",
+            &json!({ "MaxItems": 50, "Marker": "a b+c" }),
+        );
+        assert_eq!(
+            request.path,
+            "/2015-03-31/functions?Marker=a%20b%2Bc&MaxItems=50"
+        );
         assert!(request.method == "GET" && request.body.is_empty());
         let request = sent("securityhub", "GetEnabledStandards", &json!({}));
         assert!(request.method == "POST" && request.body == "{}");

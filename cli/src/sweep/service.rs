@@ -160,7 +160,9 @@ impl SweptService {
             return Some(format!("{operation:?} is no name of an operation"));
         }
         if GIVES_SECRETS.contains(&operation) {
-            return Some(format!("{operation} gives a secret, and a sweep asks for none"));
+            return Some(format!(
+                "{operation} gives a secret, and a sweep asks for none"
+            ));
         }
         let operations = match self.protocol {
             Protocol::Query { .. } | Protocol::Ec2 { .. } | Protocol::Json { .. } => return None,
@@ -169,7 +171,10 @@ impl SweptService {
         let names: Vec<&str> = operations.iter().map(|known| known.name).collect();
         (!names.contains(&operation)).then(|| {
             let names = names.join(", ");
-            format!("{operation} of {} cannot be called; these can: {names}", self.name)
+            format!(
+                "{operation} of {} cannot be called; these can: {names}",
+                self.name
+            )
         })
     }
 }

@@ -46,9 +46,15 @@ pub const REHEARSALS: &str = "Rehearsals";
 
 /// What is known of each account's baseline.
 pub const BASELINE: &str = "Baseline";
+/// The last look at each account and Region, and the surveys.
+pub const POSTURE: &str = "Posture";
+/// What faces the internet.
+pub const EXPOSURE: &str = "Exposure";
+/// What people have to know of that, and whether it is published.
+pub const EXPOSURE_NOTICES: &str = "ExposureNotices";
 
 /// The tables of `template.yaml`, and the attribute that is the key of each.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 11] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
@@ -57,7 +63,15 @@ const TABLES: [(&str, &str); 8] = [
     (REMEDIATIONS, "Key"),
     (BASELINE, "AccountId"),
     (REHEARSALS, "Id"),
+    (POSTURE, "Pair"),
+    (EXPOSURE, "Pair"),
+    (EXPOSURE_NOTICES, "Pair"),
 ];
+
+/// The tables that have a sort key, a text, and its name.
+const SORT_KEYS: [(&str, &str); 2] = [(EXPOSURE, "ExposureId"), (EXPOSURE_NOTICES, "Event")];
+/// What separates both keys of an item in its key here.
+const KEY_SEPARATOR: &str = "|";
 
 /// An index of `template.yaml`, which has whole items.
 struct Index {
@@ -115,6 +129,7 @@ const FIELDS: [(&str, &[&str]); 9] = [
     (
         "Query",
         &[
+            "ConsistentRead",
             "IndexName",
             "KeyConditionExpression",
             "ScanIndexForward",
@@ -531,10 +546,18 @@ impl Tables {
         let index = INDEXES.iter().find(|index| {
             request["IndexName"] == index.name && request["TableName"] == index.table
         });
-        let Some(index) = index else {
-            panic!("only an index of the template is queried here: {request}");
+        let table = text(&request["TableName"]);
+        let (partition, sort) = match (index, sort_key(table)) {
+            (Some(index), _) => {
+                let consistent = request["ConsistentRead"] == true;
+                assert!(!consistent, "an index has no consistent reads: {request}");
+                (index.partition, index.sort.0)
+            }
+            (None, Some(sort)) if request["IndexName"].is_null() => (key_name(table), sort),
+            (None, _) => {
+                panic!("only an index or a table with a sort key is queried here: {request}")
+            }
         };
-        let (table, partition, (sort, _)) = (index.table, index.partition, index.sort);
         let mut placeholders = Placeholders::of(request);
         let keys = placeholders.condition("KeyConditionExpression");
         let filter = placeholders.condition("FilterExpression");
@@ -582,8 +605,8 @@ fn page(
     let first = if start.is_null() {
         0
     } else {
-        let name = key_name(table);
-        let place = items.iter().position(|item| item[name] == start[name]);
+        let key = key_in(table, start);
+        let place = items.iter().position(|item| key_in(table, item) == key);
         place.map_or_else(
             || panic!("the start key is not that of an item: {start}"),
             |place| place + 1,
@@ -610,6 +633,7 @@ fn page(
     let more = first + read.len() < items.len() || read.len() == limit;
     if let Some(last) = read.last().filter(|_| more) {
         let names = index.iter().copied().chain([key_name(table)]);
+        let names = names.chain(sort_key(table));
         let key: BTreeMap<&str, &Value> = names.map(|name| (name, &last[name])).collect();
         answer["LastEvaluatedKey"] = json!(key);
     }
@@ -691,23 +715,35 @@ fn key_name(table: &str) -> &'static str {
     found.map_or_else(|| panic!("there is no table {table}"), |(_, key)| key)
 }
 
-/// The key of an item.
+fn sort_key(table: &str) -> Option<&'static str> {
+    let found = SORT_KEYS.iter().find(|(name, _)| *name == table);
+    found.map(|(_, key)| *key)
+}
+
+/// The key of an item; of a table with a sort key both, separated by `|`.
 fn key_in(table: &str, item: &Value) -> String {
-    let name = key_name(table);
-    let key = item[name]["S"].as_str().unwrap_or_default();
-    let fits = (1..=2048).contains(&key.len());
-    assert!(
-        fits,
-        "{name} is the key of {table} and takes 1 to 2,048 bytes: {item}"
-    );
-    key.to_owned()
+    let part = |name: &str, most: usize| {
+        let key = item[name]["S"].as_str().unwrap_or_default();
+        let fits = (1..=most).contains(&key.len());
+        assert!(
+            fits,
+            "{name} is a key of {table} and takes 1 to {most} bytes: {item}"
+        );
+        key.to_owned()
+    };
+    let key = part(key_name(table), 2048);
+    match sort_key(table) {
+        Some(sort) => key + KEY_SEPARATOR + &part(sort, 1024),
+        None => key,
+    }
 }
 
 /// The key in a field `Key`, which has nothing else.
 fn only_key(table: &str, key: &Value) -> String {
+    let attributes = 1 + usize::from(sort_key(table).is_some());
     assert!(
-        fields(key).len() == 1,
-        "a key of {table} has one attribute: {key}"
+        fields(key).len() == attributes,
+        "a key of {table} has {attributes} attributes: {key}"
     );
     key_in(table, key)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 /// The functions' rows. Those of `remediator` and `root-credentials` are compared in their own crates, which nothing else
 /// may depend on.
-const FUNCTIONS: [(&str, &[Calls]); 12] = [
+const FUNCTIONS: [(&str, &[Calls]); 13] = [
     ("Alerter", alerter::calls::CALLS),
     (
         "CreateAccountAssignment",
@@ -24,6 +24,7 @@ const FUNCTIONS: [(&str, &[Calls]); 12] = [
     ("FindingEnricher", finding_enricher::calls::CALLS),
     ("NewAccountHandler", new_account_handler::calls::CALLS),
     ("OutageRehearser", outage_rehearser::calls::CALLS),
+    ("PostureReporter", posture_reporter::calls::CALLS),
     ("RemediationApprover", remediation_approver::calls::CALLS),
     ("RemediationPlanner", remediation_planner::calls::CALLS),
     ("RemediationProxy", remediation_proxy::calls::CALLS),
