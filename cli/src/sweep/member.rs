@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_config::{SdkConfig, retry::RetryConfig};
+use aws_config::{SdkConfig, identity::IdentityCache, retry::RetryConfig};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
@@ -95,6 +95,8 @@ pub async fn assume(
     Ok(sdk
         .to_builder()
         .credentials_provider(SharedCredentialsProvider::new(credentials))
+        // They are at hand: a cache would keep those of each account.
+        .identity_cache(IdentityCache::no_cache())
         .build())
 }
 

@@ -27,7 +27,8 @@ use crate::{
     level::Level,
     notice::{Happened, Notice, of_change, of_expired},
     report::{
-        ReportError, files,
+        error::ReportError,
+        files,
         snapshot::{KnownAccount, Snapshot, folder},
     },
     task::{AGAIN, HOLD, SURVEY_LIMIT, Task, is_quiet},

@@ -789,6 +789,36 @@ async fn an_acceptance_that_is_over_is_found_by_the_next_survey_once() {
 }
 
 #[tokio::test]
+async fn the_samples_are_understood() {
+    let world = World::new().await;
+    let event: Value = serde_json::from_str(include_str!(
+        "../../../events/posture-reporter/new-exposure.json"
+    ))
+    .unwrap();
+    world
+        .changes(at(0), event["Records"].as_array().unwrap())
+        .await;
+    let publish = include_str!("../../../events/posture-reporter/publish.json");
+    let report = include_str!("../../../events/posture-reporter/report.json");
+    let due = include_str!("../../../events/posture-reporter/survey-due.json");
+    surveyed(&world, SURVEY, 0);
+    for (place, body) in [publish, report, due].into_iter().enumerate() {
+        assert!(
+            world
+                .invoke(at(8_000), &[sqs::record(&place.to_string(), body, 1)])
+                .await
+                .is_empty(),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        world.titles(),
+        ["SSH of i-0abc in payments is open to the internet"]
+    );
+    assert_eq!(world.files.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_message_that_is_no_task_is_returned() {
     let world = World::new().await;
     for body in [

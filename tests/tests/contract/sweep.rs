@@ -180,10 +180,11 @@ async fn every_pair_is_accounted_for() -> Result<()> {
     )
     .await?;
     ensure!(run.outcome == Outcome::Found, "{}", run.err);
+    let by_pair = std::fs::read_to_string(&pairs)?;
     insta::with_settings!({ snapshot_path => "operator_texts", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("sweep_rows", run.out);
         insta::assert_snapshot!("sweep_progress", run.err);
-        insta::assert_snapshot!("sweep_pairs", std::fs::read_to_string(&pairs)?);
+        insta::assert_snapshot!("sweep_pairs", by_pair);
     });
     // The management account is the caller's own, and a suspended one is not asked.
     let assumed: BTreeSet<&str> = run

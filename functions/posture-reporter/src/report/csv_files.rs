@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use orgkeeper_shared::{ids::AccountId, posture::exposure::Expectation, spreadsheet::escaped};
 
 use super::{
-    ReportError,
+    error::ReportError,
     snapshot::{KnownAccount, Snapshot},
 };
 

@@ -9,7 +9,12 @@ use orgkeeper_shared::posture::{
     pair::Outcome,
 };
 
-use super::{LEFT_OUT, NOT_LOOKED_AT, ReportError, chart::Chart, snapshot::Snapshot};
+use super::{
+    chart::Chart,
+    error::ReportError,
+    left_out::{LEFT_OUT, NOT_LOOKED_AT},
+    snapshot::Snapshot,
+};
 use crate::administrative_ports::critical;
 
 /// Rows of a table; `exposure.csv` and `coverage.csv` have all.
