@@ -188,6 +188,8 @@ WORKS = [
     ("management", {"RootCredentials": "on", "SecurityAccountId": "222222222222"}),
     ("management", {"RehearsalFlow": "on", "RehearsalProtectedAccountIds": "222222222222,333333333333"}),
     ("management", {"AccountFactoryPortfolioId": "port-abc", **SECRET}),
+    ("security", {"PostureFlow": "on"}),
+    ("default", {"PostureFlow": "on", "OrganizationId": "none"}),
     ("service", {}),
     ("local", {**IDENTITY_CENTER, **ASSIGNMENTS}),
 ]
@@ -220,6 +222,7 @@ REFUSED = [
     ("security", {"RehearsalFlow": "on", **PROTECTED}, "RehearsalsOfTheOrganization", "for the management account"),
     ("management", {"RehearsalFlow": "on"}, "RehearsalsOfTheOrganization", "Set RehearsalProtectedAccountIds"),
     ("management", {"RehearsalFlow": "on", "AlertFlow": "off", "OrganizationId": "", **PROTECTED}, "RehearsalsOfTheOrganization", "no report"),
+    ("default", {"PostureFlow": "on", "AlertFlow": "off", "OrganizationId": ""}, "PostureOfTheOrganization", "only the daily survey"),
     ("service", {"ServiceAccountId": "333333333333"}, "ServiceAccountOnlyActs", "not both in one"),
     ("service", {"OrganizationId": "none"}, "ServiceAccountOnlyActs", "may be invoked from within it"),
 ]
@@ -305,7 +308,8 @@ class Parameters(unittest.TestCase):
 
 
 LEDGERS = (
-    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket", "PostureBucket")
+    "Accounts", "VendingState", "Remediations", "Baseline", "AccountsBucket", "PlaybookBucket", "BaselineBucket", "RehearsalsBucket",
+    "Posture", "Exposure", "PostureBucket")
 
 
 class Ledgers(unittest.TestCase):

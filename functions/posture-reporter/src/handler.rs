@@ -25,17 +25,9 @@ impl Work for Reporter {
     type Reason = NotReported;
 
     async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, NotReported> {
-        let results = each(
-            messages,
-            MESSAGES_AT_ONCE,
-            time.deadline(),
-            |message| async {
-                let task = task_in(message)?;
-                self.carry_out(&task, time)
-                    .await
-                    .map_err(MessageError::Failed)
-            },
-        );
+        let results = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
+            self.process(message, time)
+        });
         let (mut failures, mut postponed, mut all) = (Vec::new(), Vec::new(), Done::default());
         for (message, result) in results.await {
             match result {
@@ -89,6 +81,15 @@ impl StreamWork for Reporter {
                 first
             }
         }
+    }
+}
+
+impl Reporter {
+    async fn process(&self, message: &SqsMessage, time: &Time) -> Result<Done, NotReported> {
+        let task = task_in(message)?;
+        self.carry_out(&task, time)
+            .await
+            .map_err(MessageError::Failed)
     }
 }
 

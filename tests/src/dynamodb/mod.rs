@@ -46,14 +46,17 @@ pub const REHEARSALS: &str = "Rehearsals";
 
 /// What is known of each account's baseline.
 pub const BASELINE: &str = "Baseline";
-/// The last look at each account and Region, and the surveys.
+
+/// Accounts and Regions as they were last seen, and surveys.
 pub const POSTURE: &str = "Posture";
+
 /// What faces the internet.
 pub const EXPOSURE: &str = "Exposure";
+
 /// What people have to know of that, and whether it is published.
 pub const EXPOSURE_NOTICES: &str = "ExposureNotices";
 
-/// The tables of `template.yaml`, and the attribute that is the key of each.
+/// The tables of `template.yaml`, and the attribute that is the (partition) key of each.
 const TABLES: [(&str, &str); 11] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
@@ -68,10 +71,10 @@ const TABLES: [(&str, &str); 11] = [
     (EXPOSURE_NOTICES, "Pair"),
 ];
 
-/// The tables that have a sort key, a text, and its name.
-const SORT_KEYS: [(&str, &str); 2] = [(EXPOSURE, "ExposureId"), (EXPOSURE_NOTICES, "Event")];
-/// What separates both keys of an item in its key here.
-const KEY_SEPARATOR: &str = "|";
+/// The tables whose items have a sort key, too.
+const SORTED: [(&str, &str); 2] = [(EXPOSURE, "ExposureId"), (EXPOSURE_NOTICES, "Event")];
+/// What is between the two keys of an item here.
+const BETWEEN_KEYS: char = '\n';
 
 /// An index of `template.yaml`, which has whole items.
 struct Index {
@@ -554,9 +557,7 @@ impl Tables {
                 (index.partition, index.sort.0)
             }
             (None, Some(sort)) if request["IndexName"].is_null() => (key_name(table), sort),
-            (None, _) => {
-                panic!("only an index or a table with a sort key is queried here: {request}")
-            }
+            _ => panic!("there is no such index, or nothing to query without one: {request}"),
         };
         let mut placeholders = Placeholders::of(request);
         let keys = placeholders.condition("KeyConditionExpression");
@@ -605,8 +606,12 @@ fn page(
     let first = if start.is_null() {
         0
     } else {
-        let key = key_in(table, start);
-        let place = items.iter().position(|item| key_in(table, item) == key);
+        let names: Vec<&str> = [key_name(table)]
+            .into_iter()
+            .chain(sort_key(table))
+            .collect();
+        let is_start = |item: &Value| names.iter().all(|name| item[*name] == start[*name]);
+        let place = items.iter().position(is_start);
         place.map_or_else(
             || panic!("the start key is not that of an item: {start}"),
             |place| place + 1,
@@ -632,8 +637,8 @@ fn page(
     let mut answer = json!({ "Items": shown, "Count": shown.len(), "ScannedCount": read.len() });
     let more = first + read.len() < items.len() || read.len() == limit;
     if let Some(last) = read.last().filter(|_| more) {
-        let names = index.iter().copied().chain([key_name(table)]);
-        let names = names.chain(sort_key(table));
+        let own = [key_name(table)].into_iter().chain(sort_key(table));
+        let names = index.iter().copied().chain(own);
         let key: BTreeMap<&str, &Value> = names.map(|name| (name, &last[name])).collect();
         answer["LastEvaluatedKey"] = json!(key);
     }
@@ -715,27 +720,31 @@ fn key_name(table: &str) -> &'static str {
     found.map_or_else(|| panic!("there is no table {table}"), |(_, key)| key)
 }
 
+/// The sort key of a table, if it has one.
 fn sort_key(table: &str) -> Option<&'static str> {
-    let found = SORT_KEYS.iter().find(|(name, _)| *name == table);
+    let found = SORTED.iter().find(|(name, _)| *name == table);
     found.map(|(_, key)| *key)
 }
 
-/// The key of an item; of a table with a sort key both, separated by `|`.
+/// The key of an item.
 fn key_in(table: &str, item: &Value) -> String {
-    let part = |name: &str, most: usize| {
-        let key = item[name]["S"].as_str().unwrap_or_default();
-        let fits = (1..=most).contains(&key.len());
-        assert!(
-            fits,
-            "{name} is a key of {table} and takes 1 to {most} bytes: {item}"
-        );
-        key.to_owned()
+    let name = key_name(table);
+    let key = item[name]["S"].as_str().unwrap_or_default();
+    let fits = (1..=2048).contains(&key.len());
+    assert!(
+        fits,
+        "{name} is the key of {table} and takes 1 to 2,048 bytes: {item}"
+    );
+    let Some(sort) = sort_key(table) else {
+        return key.to_owned();
     };
-    let key = part(key_name(table), 2048);
-    match sort_key(table) {
-        Some(sort) => key + KEY_SEPARATOR + &part(sort, 1024),
-        None => key,
-    }
+    let sorted = item[sort]["S"].as_str().unwrap_or_default();
+    let fits = (1..=1024).contains(&sorted.len());
+    assert!(
+        fits,
+        "{sort} is the sort key of {table} and takes 1 to 1,024 bytes: {item}"
+    );
+    format!("{key}{BETWEEN_KEYS}{sorted}")
 }
 
 /// The key in a field `Key`, which has nothing else.
@@ -743,7 +752,7 @@ fn only_key(table: &str, key: &Value) -> String {
     let attributes = 1 + usize::from(sort_key(table).is_some());
     assert!(
         fields(key).len() == attributes,
-        "a key of {table} has {attributes} attributes: {key}"
+        "a key of {table} has so many attributes: {attributes}, not {key}"
     );
     key_in(table, key)
 }

@@ -547,7 +547,7 @@ async fn of_two_invocations_one_publishes() {
     assert_eq!(world.published().len(), 1);
     let left = world
         .tables
-        .get(EXPOSURE_NOTICES, &format!("{PAIR}|~publishing"));
+        .get(EXPOSURE_NOTICES, &format!("{PAIR}\n~publishing"));
     assert_eq!(left, None, "a claim is released");
 }
 
@@ -569,7 +569,7 @@ async fn a_claim_of_another_invocation_is_not_released() {
     world.until(at(10)).await;
     let claim = world
         .tables
-        .get(EXPOSURE_NOTICES, &format!("{PAIR}|~publishing"))
+        .get(EXPOSURE_NOTICES, &format!("{PAIR}\n~publishing"))
         .unwrap();
     assert_eq!(claim["Until"]["N"], "9999999999999");
 }

@@ -1,5 +1,9 @@
 //! `orgkeeper sweep`: one question, put to every account and Region.
-#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails in a helper fails the test"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
