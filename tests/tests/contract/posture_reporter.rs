@@ -119,7 +119,7 @@ fn survey(id: &str, ended: bool, role_missing: u64) -> SurveySummary {
 
 /// A value as an item of DynamoDB's JSON.
 fn item(value: &impl Serialize) -> Value {
-    typed(&serde_json::to_value(value).unwrap(), "")
+    typed(&serde_json::to_value(value).unwrap(), "")["M"].clone()
 }
 
 fn typed(value: &Value, name: &str) -> Value {
@@ -135,15 +135,9 @@ fn typed(value: &Value, name: &str) -> Value {
             json!({ "L": values.iter().map(|value| typed(value, "")).collect::<Vec<_>>() })
         }
         Value::Object(members) => {
-            let members: serde_json::Map<String, Value> = members
-                .iter()
-                .map(|(name, value)| (name.clone(), typed(value, name)))
-                .collect();
-            if name.is_empty() {
-                Value::Object(members)
-            } else {
-                json!({ "M": members })
-            }
+            let members = members.iter();
+            let members = members.map(|(name, value)| (name.clone(), typed(value, name)));
+            json!({ "M": members.collect::<serde_json::Map<String, Value>>() })
         }
     }
 }
@@ -262,10 +256,12 @@ impl World {
             for entry in call.body["Entries"].as_array().unwrap() {
                 let delay = entry["DelaySeconds"].as_i64().unwrap_or_default();
                 let body = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-                self.queue
-                    .lock()
-                    .unwrap()
-                    .push((now + SignedDuration::from_secs(delay), body));
+                let message = (now + SignedDuration::from_secs(delay), body);
+                let mut queue = self.queue.lock().unwrap();
+                // A duplicate of a message would be doubled by each of its receives.
+                if !queue.contains(&message) {
+                    queue.push(message);
+                }
             }
         }
         let failures = answer["batchItemFailures"].as_array().unwrap().iter();
