@@ -201,7 +201,8 @@ mod tests {
             exposures: 2,
             digest: None,
         };
-        let item: serde_dynamo::Item = serde_dynamo::to_item(&record).unwrap();
+        type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+        let item: Item = serde_dynamo::to_item(&record).unwrap();
         assert_eq!(
             item.get(KEY)
                 .and_then(|key| key.as_s().ok())
