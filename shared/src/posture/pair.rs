@@ -163,6 +163,8 @@ pub struct PairRecord {
 mod tests {
     use super::*;
 
+    type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+
     #[test]
     fn a_pair_is_an_account_and_a_region() {
         let pair: Pair = "111122223333#eu-west-1".parse().unwrap();
@@ -201,7 +203,6 @@ mod tests {
             exposures: 2,
             digest: None,
         };
-        type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
         let item: Item = serde_dynamo::to_item(&record).unwrap();
         assert_eq!(
             item.get(KEY)
