@@ -216,6 +216,8 @@ impl Reporter {
             Task::SurveyDue { survey_id, due } if *due > time.now() => {
                 let left = due.duration_since(time.now()).unsigned_abs();
                 tracing::debug!(survey.id = survey_id, "a survey is not due yet");
+                // A delay has whole seconds: one that is too short would come back at once.
+                let left = Duration::from_secs(left.as_secs() + 1);
                 Ok(Done::again(left.min(LONGEST_DELAY)))
             }
             Task::SurveyDue { survey_id, .. } => self.survey_due(survey_id, time).await,
