@@ -166,7 +166,12 @@ impl Around<'_> {
             let title = format!("{count} resources in {place} do not face the internet any more");
             let happened = format!("{count} exposures are gone or closed: {kinds}.");
             let details = vec![(WHAT_HAPPENED, happened), ("They are", list)];
-            return of_exposure("exposure.gone", Severity::Info, title, first, details);
+            let alert = of_exposure("exposure.gone", Severity::Info, title, first, details);
+            // It would lead to one of them.
+            return Alert {
+                link: None,
+                ..alert
+            };
         }
         let severe = notices
             .iter()
@@ -189,7 +194,11 @@ impl Around<'_> {
             ("Most severe first", list),
             (WHAT_TO_DO, to_do),
         ];
-        of_exposure("exposure.new", severity(exposure), title, first, details)
+        let alert = of_exposure("exposure.new", severity(exposure), title, first, details);
+        Alert {
+            link: None,
+            ..alert
+        }
     }
 
     fn about_surveys(
