@@ -8,6 +8,7 @@
 //! * [`alert_preview`]: what `alerter` and `slack-notifier` would do with an event. [`slack_text`]: a message to
 //!   Slack on a terminal.
 //! * [`remediation`]: what is known of each finding with a fix, what people answer, and what the planner would do.
+//! * [`sweep`]: a question of one's own, put to every account and Region.
 //! * [`aws`]: how AWS is called. [`stack`] and [`queues`]: the deployed stack. [`doctor`], [`status`], [`redrive`]: what
 //!   the commands of these names do.
 //!
@@ -28,6 +29,7 @@ pub mod remediation;
 pub mod slack_text;
 pub mod stack;
 pub mod status;
+pub mod sweep;
 
 use std::{
     ffi::OsString,

@@ -142,6 +142,12 @@ pub const QUEUES: &[QueueRow] = &[
         "RehearsalsDeadLetterQueue",
         "outage-rehearser",
     ),
+    row(
+        "reporter",
+        "ReporterQueue",
+        "ReporterDeadLetterQueue",
+        "posture-reporter",
+    ),
 ];
 
 const fn row(

@@ -77,6 +77,8 @@ pub enum Service {
     SsoAdmin,
     /// AWS STS.
     Sts,
+    /// Any other service: its codes mean what they mean everywhere.
+    Other,
 }
 
 /// Why a call failed.

@@ -12,6 +12,7 @@
 //! * [`security_hub`]: reading and updating findings (feature `security-hub`).
 //! * [`enrichment`]: what is written on a finding (feature `enrichment`).
 //! * [`alert`]: a message for people; [`alert_topics`]: where it is published (feature `alerts`).
+//! * [`spreadsheet`]: cells that no spreadsheet program calculates.
 //! * [`rule_file`]: reading a file that people write (feature `rule-files`); [`pattern`]: patterns in it.
 //! * [`versioned_file`]: such a file in a bucket, and the one in force (feature `versioned-files`).
 //! * [`optimistic`]: writing a record that others write too.
@@ -55,6 +56,7 @@ pub mod remediation;
 pub mod rule_file;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
+pub mod spreadsheet;
 #[cfg(feature = "vending")]
 pub mod vending;
 #[cfg(feature = "versioned-files")]

@@ -100,6 +100,18 @@ impl Element {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Its name, without a prefix.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The elements directly below.
+    #[must_use]
+    pub fn children(&self) -> &[Self] {
+        &self.children
+    }
+
     /// Its text.
     #[must_use]
     pub fn text(&self) -> &str {

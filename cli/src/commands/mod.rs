@@ -7,6 +7,7 @@ mod redrive;
 mod rehearsal;
 mod remediation;
 mod status;
+mod sweep;
 
 use clap::Subcommand;
 
@@ -36,6 +37,13 @@ pub(crate) enum Command {
     Status(status::Status),
     /// Send the messages of a dead-letter queue through their flow again. Without --yes it only shows them.
     Redrive(redrive::Redrive),
+    /// Put a question of your own to every account and Region: a call that reads, filtered into rows.
+    ///
+    /// It assumes the audit role (or another of the file) in each account, once, and calls one operation that begins
+    /// with Describe, List or Get in each of the account's own Regions. Rows go to standard output as CSV, or as JSON with
+    /// --output json; progress, and a summary of what could not be read, to standard error. Exit code 3: something could
+    /// not be read.
+    Sweep(sweep::Sweeping),
 }
 
 impl Command {
@@ -48,6 +56,7 @@ impl Command {
             Self::Doctor(command) => complete(command.run(context)),
             Self::Status(command) => complete(command.run(context)),
             Self::Redrive(command) => complete(command.run(context)),
+            Self::Sweep(command) => complete(command.run(context)),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+pub use orgkeeper_shared::spreadsheet::is_invisible;
+
 /// Invisible characters and unusual blanks that have a name of their own.
 const NAMES: [(char, &str); 14] = [
     ('\u{A0}', "a no-break space"),
@@ -28,17 +30,6 @@ const WINDOWS_1252: [char; 32] = [
 
 /// What a program puts where it cannot write or read a character.
 const REPLACEMENT: char = '\u{FFFD}';
-
-/// Whether nothing is seen of the character.
-#[must_use]
-pub fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{AD}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
-            | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}'
-            | '\u{FFA0}'
-    )
-}
 
 /// Whether it looks like a space and is another character.
 #[must_use]

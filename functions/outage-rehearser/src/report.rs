@@ -1,5 +1,7 @@
 //! The report of a rehearsal: which role called which denied action how often.
 
+use orgkeeper_shared::spreadsheet::escaped;
+
 use crate::record::Record;
 
 /// Calls of one caller that are counted one by one; beyond that there are "at least" so many.
@@ -112,15 +114,11 @@ fn count(calls: usize) -> String {
 
 /// A field that no spreadsheet takes for a formula; names of roles may have commas.
 fn field(text: &str) -> String {
-    let mark = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        "'"
-    } else {
-        ""
-    };
+    let text = escaped(text);
     if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{mark}{}\"", text.replace('"', "\"\""))
+        format!("\"{}\"", text.replace('"', "\"\""))
     } else {
-        format!("{mark}{text}")
+        text
     }
 }
 

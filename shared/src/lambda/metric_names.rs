@@ -100,6 +100,16 @@ pub const METRICS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "posture-reporter",
+        &[
+            "RecordsReturned",
+            "ExposuresNew",
+            "ExposuresGone",
+            "PostureReports",
+            "SurveysIncomplete",
+        ],
+    ),
+    (
         "outage-rehearser",
         &[
             "RehearsalsAttached",

@@ -53,8 +53,11 @@ pub const POSTURE: &str = "Posture";
 /// What faces the internet.
 pub const EXPOSURE: &str = "Exposure";
 
+/// What people have to know of that, and whether it is published.
+pub const EXPOSURE_NOTICES: &str = "ExposureNotices";
+
 /// The tables of `template.yaml`, and the attribute that is the (partition) key of each.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     (ACCOUNT_DIRECTORY, "AccountId"),
     (ORGANIZATIONAL_UNITS, "UnitId"),
     (ACCOUNTS, "AccountEmail"),
@@ -65,10 +68,11 @@ const TABLES: [(&str, &str); 10] = [
     (REHEARSALS, "Id"),
     (POSTURE, "Pair"),
     (EXPOSURE, "Pair"),
+    (EXPOSURE_NOTICES, "Pair"),
 ];
 
 /// The tables whose items have a sort key, too.
-const SORTED: [(&str, &str); 1] = [(EXPOSURE, "ExposureId")];
+const SORTED: [(&str, &str); 2] = [(EXPOSURE, "ExposureId"), (EXPOSURE_NOTICES, "Event")];
 /// What is between the two keys of an item here.
 const BETWEEN_KEYS: char = '\n';
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 /// The functions' rows. Those of `organization-surveyor`, `remediator` and `root-credentials` are compared in their own crates, which nothing else
 /// may depend on.
-const FUNCTIONS: [(&str, &[Calls]); 13] = [
+const FUNCTIONS: [(&str, &[Calls]); 14] = [
     ("Alerter", alerter::calls::CALLS),
     (
         "CreateAccountAssignment",
@@ -25,6 +25,7 @@ const FUNCTIONS: [(&str, &[Calls]); 13] = [
     ("NewAccountHandler", new_account_handler::calls::CALLS),
     ("OutageRehearser", outage_rehearser::calls::CALLS),
     ("PosturePlanner", posture_planner::calls::CALLS),
+    ("PostureReporter", posture_reporter::calls::CALLS),
     ("RemediationApprover", remediation_approver::calls::CALLS),
     ("RemediationPlanner", remediation_planner::calls::CALLS),
     ("RemediationProxy", remediation_proxy::calls::CALLS),

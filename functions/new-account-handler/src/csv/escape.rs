@@ -1,33 +1,9 @@
 //! What keeps a spreadsheet program from calculating a cell.
 
-use crate::characters::is_invisible;
+pub(super) use orgkeeper_shared::spreadsheet::{escaped, starts_formula, unescaped};
 
-/// With what a spreadsheet program begins to calculate; the last four are full width.
-pub(super) const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-
-/// Whether a spreadsheet program could take the cell for a formula, whatever blanks precede it.
-fn starts_formula(cell: &str) -> bool {
-    let blank = |character: char| {
-        character.is_whitespace() || character.is_control() || is_invisible(character)
-    };
-    let first = cell.chars().next();
-    first.is_some_and(char::is_control)
-        || cell.trim_start_matches(blank).starts_with(FORMULA_STARTS)
-}
-
-/// A cell with a mark before it, if a spreadsheet program could take it for a formula.
-pub(super) fn escaped(cell: &str) -> String {
-    let mark = if starts_formula(cell) { "'" } else { "" };
-    format!("{mark}{cell}")
-}
-
-/// A cell without the mark that [`escaped`] gives it.
-pub(super) fn unescaped(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if starts_formula(rest) => rest,
-        _ => cell,
-    }
-}
+#[cfg(test)]
+pub(super) use orgkeeper_shared::spreadsheet::FORMULA_STARTS;
 
 /// Lines that are no rows, with such marks in them.
 pub(super) fn harmless(text: &str, separator: char) -> String {

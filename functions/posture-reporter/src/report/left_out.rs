@@ -1,0 +1,27 @@
+//! What a report does not have, so that nobody takes its absence for safety.
+
+/// Files of a report that have no data yet, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "routes.csv",
+        "routes are read to decide what can be reached, and are not kept",
+    ),
+    (
+        "drift.csv",
+        "settings are not compared with posture.toml yet",
+    ),
+    (
+        "enrolment.csv",
+        "accounts outside Control Tower are not examined yet",
+    ),
+];
+
+/// What no survey looks at.
+pub const NOT_LOOKED_AT: &[&str] = &[
+    "Global Accelerator, CloudFront, API Gateway, App Runner and Lightsail: they have no interface in the account",
+    "OpenSearch, MSK and EKS endpoints, and Redshift, with public access",
+    "S3 buckets, snapshots and images that are shared with everybody",
+    "what is behind a load balancer, and which rules its listeners have",
+    "network ACLs and firewalls of a VPC or of an instance",
+    "what other accounts reach by peering, transit gateways, VPN or PrivateLink",
+];

@@ -1,0 +1,50 @@
+//! The files of a survey: what faces the internet, what was read, and one page about both.
+//!
+//! * [`snapshot`]: everything that they are written from. [`csv_files`]: the CSV files. [`page`]: the HTML page;
+//!   [`chart`]: its charts. [`left_out`]: what there is nothing about.
+
+pub mod chart;
+pub mod csv_files;
+pub mod error;
+pub mod left_out;
+pub mod page;
+pub mod snapshot;
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+/// A file of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name in the folder.
+    pub name: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// The files of a report. What has no data is left out, and the page says so.
+///
+/// # Errors
+/// If one cannot be written.
+pub fn files(snapshot: &snapshot::Snapshot) -> Result<Vec<File>, error::ReportError> {
+    const CSV: &str = "text/csv; charset=utf-8";
+    Ok(vec![
+        File {
+            name: "exposure.csv",
+            content_type: CSV,
+            body: csv_files::exposure(snapshot)?,
+        },
+        File {
+            name: "coverage.csv",
+            content_type: CSV,
+            body: csv_files::coverage(snapshot)?,
+        },
+        File {
+            name: "index.html",
+            content_type: "text/html; charset=utf-8",
+            body: page::page(snapshot)?.into_bytes(),
+        },
+    ])
+}
