@@ -41,12 +41,18 @@ class Failed(Exception):
 
 
 class Attributes(dict):
-    """Every attribute that a template may ask for."""
+    """Every attribute that a template may ask for. Functions read what an ARN of a role is made of."""
+
+    def __init__(self, kind, name):
+        super().__init__()
+        self.kind, self.name = kind, name
 
     def __contains__(self, name):
         return True
 
     def __getitem__(self, name):
+        if self.kind == "AWS::IAM::Role":
+            return f"arn:aws:iam::111111111111:role/{self.name}"
         return f"arn:aws:{name.lower()}:us-east-1:111111111111:{name}"
 
 
@@ -55,7 +61,7 @@ def environments(template):
     parameters = {name: {"Value": PARAMETERS.get(name, str(one.get("Default", ""))), "Type": one["Type"]} for name, one in template["Parameters"].items()}
     conditions = engine._evaluate_conditions(template, parameters)
     resources = {
-        name: {"PhysicalResourceId": REFS.get(one["Type"], "{}").format(name), "Attributes": Attributes()}
+        name: {"PhysicalResourceId": REFS.get(one["Type"], "{}").format(name), "Attributes": Attributes(one["Type"], name)}
         for name, one in template["Resources"].items()}
     found = {}
     for one in template["Resources"].values():

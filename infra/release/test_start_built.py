@@ -65,6 +65,7 @@ class Environments(unittest.TestCase):
 
     def test_each_function_has_those_of_the_template_with_values(self):
         found = start_built.environments(expand.expanded((ROOT / "template.yaml").read_text(encoding="utf-8")))
+        self.assertRegex(found["outage-rehearser"]["END_ROLE_ARN"], r"^arn:aws:iam::111111111111:role/\w+$")
         self.assertEqual(sorted(found), sorted(path.name for path in (ROOT / "functions").iterdir()))
         self.assertEqual(found["alerter"]["BURST_LIMIT"], "5")
         self.assertEqual(found["alerter"]["ALERTS_QUEUE_URL"], "https://sqs.us-east-1.amazonaws.com/111111111111/AlertsQueue")

@@ -1,7 +1,9 @@
 """Tests of uninstall.py on MiniStack, with stacks as docs/deploy.md makes them, and with a double of the stack sets."""
 
 import json
+import re
 import unittest
+from pathlib import Path
 from unittest import mock
 
 import boto3
@@ -27,6 +29,14 @@ STACK = {"Resources": {
     "Queue": {"Type": "AWS::SQS::Queue"},
 }}
 SMALL = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+
+
+class Names(unittest.TestCase):
+    """What is removed, against what docs/deploy.md has deployed."""
+
+    def test_every_stack_set_of_the_forwarding_goes(self):
+        forwarding = (Path(uninstall.__file__).parents[1] / "forwarding.yaml").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r"StackSetName: (\S+)", forwarding)), set(uninstall.STACK_SETS))
 
 
 def setUpModule():

@@ -19,18 +19,21 @@ SAMCONFIG = Path(__file__).resolve().parents[2] / "samconfig.toml"
 # By these names docs/deploy.md deploys the templates in infra/.
 SMALL_STACKS = (
     "orgkeeper-forwarding", "orgkeeper-alert-events", "orgkeeper-organization-events", "orgkeeper-contact-role", "orgkeeper-member-account",
-    "orgkeeper-rehearsal-events", "orgkeeper-budget")
+    "orgkeeper-rehearsal-events", "orgkeeper-baseline-events", "orgkeeper-posture-events", "orgkeeper-budget")
 STACK_SETS = (
-    "orgkeeper-member-account", "orgkeeper-alert-events", "orgkeeper-rehearsal-events", "orgkeeper-posture-events")
+    "orgkeeper-member-account", "orgkeeper-alert-events", "orgkeeper-rehearsal-events", "orgkeeper-baseline-events",
+    "orgkeeper-posture-events")
 # Where the organization's and the root users' events are, and so a stack that forwards them.
 GLOBAL_REGION = "us-east-1"
 
 RETAINED = ("Retain", "RetainExceptOnCreate")
 TABLE, BUCKET = "AWS::DynamoDB::Table", "AWS::S3::Bucket"
 KINDS = {TABLE: "table", BUCKET: "bucket"}
-# What no stack made.
+# What stays in any case.
 OTHERS = (
     "the parameters and secrets with the webhook's address and the alert rules, which you made",
+    "the stacks orgkeeper-policies, orgkeeper-organization-baseline and orgkeeper-security-baseline: without them the organization has"
+    " fewer fences and no trail of theirs (docs/baseline.md and docs/guardrails.md say how they are removed)",
     "the stack aws-sam-cli-managed-default, whose bucket has the uploaded code of every stack that the SAM CLI deploys",
 )
 PAUSE_SECONDS = 5

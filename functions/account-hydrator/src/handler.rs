@@ -287,10 +287,13 @@ impl Hydrator {
         let undone = undone.filter(|_| looked_at);
         record.begin(&unit, start.at.unwrap_or(time.began()).min(time.began()));
         let is_asked = start.reason.reads_again() || start.undo.is_some();
-        if record.is_done(&unit, &in_force.version) && !is_asked {
+        let is_done = record.is_done(&unit, &in_force.version);
+        let waits = start.reason == Reason::Vended;
+        // What is left in an account has its own messages, and is answered when it is ready.
+        if (is_done && !is_asked) || (waits && looked_at) {
             release(&mut record);
             self.table.write(&record, &by).await?;
-            if start.reason == Reason::Vended {
+            if waits && is_done {
                 self.answer(&account.id).await?;
             }
             return Ok(Done::Finished);

@@ -163,8 +163,6 @@ pub struct PairRecord {
 mod tests {
     use super::*;
 
-    type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
-
     #[test]
     fn a_pair_is_an_account_and_a_region() {
         let pair: Pair = "111122223333#eu-west-1".parse().unwrap();

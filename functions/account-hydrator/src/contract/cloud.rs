@@ -21,6 +21,7 @@ use crate::{config::Config, handler::Hydrator, setup};
 pub(super) const MANAGEMENT: &str = "111111111111";
 pub(super) const ACCOUNT: &str = "111122223333";
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/findings";
+const VEND_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/account-events";
 const DIRECTORY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/directory";
 /// How long a call takes.
 const A_CALL: Duration = Duration::from_millis(10);
@@ -83,6 +84,8 @@ struct State {
     /// The messages of the queue: when each is received, and how often it was.
     queue: Vec<(Instant, String, u32)>,
     published: Vec<Value>,
+    /// What was sent to the vend flow.
+    answers: Vec<Value>,
     /// When the role of an account is there.
     role_at: BTreeMap<String, Instant>,
     fault: Option<Fault>,
@@ -113,6 +116,15 @@ fn at(seconds: i64) -> Timestamp {
 impl World {
     /// An organization with one account in `Root/Workloads`, and this baseline.
     pub(super) async fn with(baseline: &str, mode: &str) -> Self {
+        Self::beside(baseline, mode, None).await
+    }
+
+    /// A world in which accounts are vended, too.
+    pub(super) async fn with_vend_flow(baseline: &str, mode: &str) -> Self {
+        Self::beside(baseline, mode, Some(VEND_QUEUE)).await
+    }
+
+    async fn beside(baseline: &str, mode: &str, vend_queue: Option<&str>) -> Self {
         let cloud = Arc::new(Cloud {
             tables: DynamoDb::new(),
             state: Mutex::new(State {
@@ -135,6 +147,7 @@ impl World {
                 "BASELINE_MODE" => mode,
                 "ACCOUNT_DIRECTORY_TABLE" => ACCOUNT_DIRECTORY,
                 "DIRECTORY_QUEUE_URL" => DIRECTORY_QUEUE,
+                "ACCOUNT_EVENTS_QUEUE_URL" => vend_queue?,
                 "INFO_TOPIC_ARN" => "arn:aws:sns:us-east-1:111111111111:info",
                 "ERROR_TOPIC_ARN" => "arn:aws:sns:us-east-1:111111111111:error",
                 _ => return None,
@@ -270,6 +283,11 @@ impl Cloud {
     /// The alerts that were published since the last time.
     pub(super) fn alerts(&self) -> Vec<Value> {
         std::mem::take(&mut self.lock().published)
+    }
+
+    /// What was sent to the vend flow since the last time.
+    pub(super) fn answers(&self) -> Vec<Value> {
+        std::mem::take(&mut self.lock().answers)
     }
 
     /// How many messages are in the queue.
@@ -609,8 +627,11 @@ impl State {
                 for entry in &entries {
                     let delay = entry["DelaySeconds"].as_u64().unwrap_or_default();
                     let due = Instant::now() + Duration::from_secs(delay);
+                    let body = of(&entry["MessageBody"]);
                     if call.body["QueueUrl"] == QUEUE {
-                        self.queue.push((due, of(&entry["MessageBody"]), 1));
+                        self.queue.push((due, body, 1));
+                    } else if call.body["QueueUrl"] == VEND_QUEUE {
+                        self.answers.push(serde_json::from_str(&body).unwrap());
                     }
                 }
                 let sent = entries.iter().map(

@@ -433,6 +433,28 @@ async fn a_baseline_that_is_uploaded_is_in_force_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_is_answered_when_its_account_is_ready_and_when_it_was_already() {
+    let world = World::with_vend_flow(KEEP, "apply").await;
+    let vended = json!({ "account": ACCOUNT, "reason": "vended" });
+    let ready = json!({ "task": "ready", "accountId": ACCOUNT });
+    world.cloud.role_after(ACCOUNT, 5);
+    world.send(&created());
+    world.run_until(2).await;
+    world.send(&vended);
+    world.run_until(4).await;
+    assert_eq!(world.cloud.answers(), [] as [Value; 0]);
+    world.run_until(60).await;
+    assert_eq!(world.cloud.answers(), std::slice::from_ref(&ready));
+    world.cloud.take();
+    world.send(&vended);
+    world.send(&vended);
+    world.run_until(90).await;
+    assert_eq!(world.cloud.answers(), [ready.clone(), ready]);
+    assert!(world.cloud.take().0.len() < 20, "nothing is read again");
+    assert_eq!(kinds(&world.cloud.alerts()), ["baseline.ready"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_set_is_undone_on_request_where_nobody_has_changed_it_since() {
     let world = ready(KEEP, "apply").await;
     let undo = json!({ "account": ACCOUNT, "undo": "ebs-encryption" });

@@ -49,7 +49,7 @@ const fn breakage(
 pub(super) const PRELUDE: &str = r#"
 aws() { .venv/docs/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text "$@"; }
 in_security() { AWS_ACCESS_KEY_ID=$SECURITY "$@"; }
-parameter() { .venv/cloud/bin/python infra/local/cloud.py set "$1"; }
+parameter() { .venv/cloud/bin/python infra/local/cloud.py set "$@"; }
 control() { curl --fail --silent --show-error "$AWS_ENDPOINT_URL/_orgkeeper/$1" "${@:2}"; }
 stack_sets() {
   aws cloudformation update-stack --stack-name operator-stack-sets --use-previous-template \
@@ -161,9 +161,10 @@ aws cloudformation create-stack --stack-name operator-small --template-body '{
     ),
     breakage(
         "contacts",
-        "parameter ManagementAccountId=222222222222",
+        // Outages are rehearsed in the management account only.
+        "parameter ManagementAccountId=222222222222 RehearsalFlow=off",
         "not 222222222222: contacts cannot be read",
-        Restore::By("parameter ManagementAccountId="),
+        Restore::By("parameter ManagementAccountId= RehearsalFlow=on"),
     ),
     breakage(
         "security-hub-administrator",
