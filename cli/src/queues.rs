@@ -137,6 +137,12 @@ pub const QUEUES: &[QueueRow] = &[
         "organization-surveyor",
     ),
     row(
+        "changes",
+        "ChangesQueue",
+        "ChangesDeadLetterQueue",
+        "posture-keeper",
+    ),
+    row(
         "rehearsals",
         "RehearsalsQueue",
         "RehearsalsDeadLetterQueue",

@@ -29,6 +29,8 @@ pub enum Service {
     CloudWatchLogs,
     /// AWS Config.
     Config,
+    /// Amazon Detective.
+    Detective,
     /// Amazon DynamoDB.
     DynamoDb,
     /// Amazon EC2.
@@ -43,12 +45,16 @@ pub enum Service {
     Iam,
     /// The identity store of IAM Identity Center.
     IdentityStore,
+    /// Amazon Inspector.
+    Inspector,
     /// AWS KMS.
     Kms,
     /// AWS Lambda.
     Lambda,
     /// Elastic Load Balancing.
     LoadBalancing,
+    /// Amazon Macie.
+    Macie,
     /// AWS Organizations.
     Organizations,
     /// Amazon RDS.
@@ -170,6 +176,32 @@ const CODES_OF_A_SERVICE: &[(Service, &str, AwsErrorClass)] = &[
     (Service::SecurityHub, "LimitExceededException", Throttled),
     (Service::SecurityHub, "InvalidAccessException", Denied),
     (Service::SecurityHub, "InternalException", ServiceFault),
+    // It exists already, or is being changed: it has to be read again.
+    (Service::SecurityHub, "ResourceConflictException", Conflict),
+    (
+        Service::AccessAnalyzer,
+        "ServiceQuotaExceededException",
+        SetUp,
+    ),
+    (Service::Detective, "ServiceQuotaExceededException", SetUp),
+    (Service::Inspector, "ServiceQuotaExceededException", SetUp),
+    (Service::Macie, "ServiceQuotaExceededException", SetUp),
+    (
+        Service::GuardDuty,
+        "InternalServerErrorException",
+        ServiceFault,
+    ),
+    // What the call is to do was done before.
+    (
+        Service::Organizations,
+        "AccountAlreadyRegisteredException",
+        ConditionFailed,
+    ),
+    (
+        Service::Organizations,
+        "AccountNotRegisteredException",
+        NotFound,
+    ),
     (
         Service::DynamoDb,
         "LimitExceededException",

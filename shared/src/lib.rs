@@ -20,6 +20,7 @@
 //! * [`vending`]: what is known of each account request (feature `vending`).
 //! * [`remediation`]: what the functions of the remediation flow say to each other; its table (feature `remediation`).
 //! * [`posture`]: what the functions of the posture flow say to each other, and its tables (feature `posture`).
+//! * [`signed`]: one signed request to a service without an SDK crate (feature `signed`).
 //! * [`queue`]: returning single messages of a batch, sending new ones (feature `queue`).
 //!
 //! Gateways ([`gateway`], [`security_hub`], …) speak the domain; an SDK
@@ -56,6 +57,8 @@ pub mod remediation;
 pub mod rule_file;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
+#[cfg(feature = "signed")]
+pub mod signed;
 pub mod spreadsheet;
 #[cfg(feature = "vending")]
 pub mod vending;

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The files of one gateway, where it has several.
 ROOMS = ("shared/src/vending",)
 # They declare their calls by action and resource (functions/remediator/src/actions/), and tests of their own hold them.
-OWN_TABLES = ("functions/remediator/src", "functions/account-hydrator/src/items")
+OWN_TABLES = ("functions/remediator/src", "functions/account-hydrator/src/items", "functions/posture-keeper/src/settings",
+              "functions/posture-keeper/src/operation.rs", "functions/posture-keeper/src/member_policy.rs")
 # It names actions that are denied, and calls none.
 DENIES = "functions/outage-rehearser/src/denial.rs"
 # An SDK client, however it is called, and the operation that is built with it.

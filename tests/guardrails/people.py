@@ -18,11 +18,13 @@ PARAMETERS = {
     "ServiceAccountId": SERVICE, "StackName": "orgkeeper", "OrganizationId": ORGANIZATION, "UserPolicies": "on",
     "BaselineRoleArn": f"arn:aws:iam::{SERVICE}:role/orgkeeper-AccountHydrator",
     "AuditRoleArn": f"arn:aws:iam::{SERVICE}:role/orgkeeper-OrganizationSurveyor",
+    "PostureRoleArn": f"arn:aws:iam::{SERVICE}:role/orgkeeper-PostureKeeper",
     "SupportRole": "on", "PeopleRoles": "on", "PeopleAccountId": "",
 }
 PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": HERE}
 # Logical name of a role: the one role that may assume it.
-TRUSTED = {"Remediation": "orgkeeper-Remediator", "Baseline": "orgkeeper-AccountHydrator", "Audit": "orgkeeper-OrganizationSurveyor"}
+TRUSTED = {"Remediation": "orgkeeper-Remediator", "Baseline": "orgkeeper-AccountHydrator", "Audit": "orgkeeper-OrganizationSurveyor",
+           "Posture": "orgkeeper-PostureKeeper"}
 PEOPLE = ("Support", "Administrator", "Operator", "Developer")
 BOUND = PEOPLE[1:]
 

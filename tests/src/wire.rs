@@ -37,6 +37,9 @@ use tokio::net::TcpListener;
 pub use crate::call::Call;
 use crate::{call::header_of, recorded::Recorder};
 
+/// The status of what is no answer.
+const NO_HOST: u16 = 0;
+
 /// What the wire answers.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -62,6 +65,12 @@ impl Answer {
             body: body.to_string(),
             delay: Duration::ZERO,
         }
+    }
+
+    /// No answer, in process: there is no such host.
+    #[must_use]
+    pub fn no_host() -> Self {
+        Self::xml(NO_HOST, "")
     }
 
     /// An AWS error with this code, as the JSON protocols carry it.
@@ -338,6 +347,9 @@ impl HttpConnector for InProcess {
             let body = body.bytes().unwrap_or_default();
             let answer = script(&call_of(&parts.method, &parts.uri, &parts.headers, body));
             tokio::time::sleep(answer.delay).await;
+            if answer.status == NO_HOST {
+                return Err(ConnectorError::io("there is no such host".into()));
+            }
             let status = answer
                 .status
                 .try_into()
@@ -347,6 +359,9 @@ impl HttpConnector for InProcess {
             headers.insert("content-type", "application/json");
             if let Some(code) = answer.error {
                 headers.insert("x-amzn-errortype", code);
+            }
+            for (name, value) in answer.headers {
+                headers.insert(name, value);
             }
             Ok(response)
         })

@@ -3,7 +3,6 @@
 //! * [`access`]: where the SDK's configuration comes from.
 //! * [`cloudformation`] and [`cloudwatch`] are gateways by [`query`], the protocol of both services, whose answers
 //!   are [`xml`]. The SDK's crate of the first takes minutes to compile, for three operations. [`sqs`]: depths of queues.
-//! * [`signed`]: one signed request, whatever the protocol.
 //! * [`failure`]: a failed call in words.
 
 pub mod access;
@@ -11,6 +10,5 @@ pub mod cloudformation;
 pub mod cloudwatch;
 pub mod failure;
 pub mod query;
-pub mod signed;
 pub mod sqs;
 pub mod xml;

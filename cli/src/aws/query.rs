@@ -3,12 +3,12 @@
 use aws_config::{SdkConfig, retry::RetryConfig};
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
 use aws_smithy_types::error::ErrorMetadata;
-use orgkeeper_shared::aws_error::{AwsCallError, Service};
-
-use super::{
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, Service},
     signed::{Destination, Request, domain, send},
-    xml::Element,
 };
+
+use super::xml::Element;
 
 /// A service that speaks the protocol.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,7 @@ pub async fn call(
         form_post(form),
         &retries,
         read,
+        None,
     )
     .await;
     answer.map_err(|error| AwsCallError::new(service.service, operation, &error))

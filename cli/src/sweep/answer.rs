@@ -13,43 +13,6 @@ const ELEMENTS: [&str; 3] = ["member", "item", "entry"];
 /// How the names of lists end whose elements have a name of their own.
 const LISTS: [&str; 3] = ["List", "Set", "s"];
 
-/// Reads an answer in JSON.
-///
-/// # Errors
-/// What the service refused, or an answer that is not JSON.
-pub fn read_json(response: &HttpResponse) -> Result<Value, OrchestratorError<ErrorMetadata>> {
-    let body = response.body().bytes().unwrap_or_default();
-    let answer: Result<Value, _> = if body.is_empty() {
-        Ok(Value::Object(Map::new()))
-    } else {
-        serde_json::from_slice(body)
-    };
-    if response.status().is_success() {
-        return answer.map_err(|_| OrchestratorError::other("the answer is not JSON"));
-    }
-    let answer = answer.unwrap_or_default();
-    let text = |names: [&str; 2]| {
-        names
-            .iter()
-            .find_map(|name| answer.get(*name)?.as_str().map(str::to_owned))
-    };
-    let code = response
-        .headers()
-        .get("x-amzn-errortype")
-        .map(str::to_owned)
-        .or_else(|| text(["__type", "code"]));
-    let mut error = ErrorMetadata::builder();
-    if let Some(code) = code {
-        // `namespace#Code:http://…` is the same as `Code`.
-        let code = code.split(':').next().unwrap_or_default();
-        error = error.code(code.rsplit('#').next().unwrap_or_default());
-    }
-    if let Some(message) = text(["message", "Message"]) {
-        error = error.message(message);
-    }
-    Err(OrchestratorError::operation(error.build()))
-}
-
 /// Reads an answer in XML.
 ///
 /// # Errors

@@ -8,17 +8,17 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     ids::AccountId,
     pace::Pace,
+    signed::{read_json, send},
 };
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    answer::{read_json, read_xml, text_at},
+    answer::{read_xml, text_at},
     question_file::Question,
     request::request,
     service::{Protocol, SweptService},
 };
-use crate::aws::signed::send;
 
 /// What a call is called in errors; its name is in the file.
 const CALL: &str = "the call";
@@ -240,6 +240,7 @@ impl<'s> Member<'s> {
             request,
             &no_retries,
             read,
+            None,
         )
         .await
         .map_err(|error| AwsCallError::new(service.errors(), CALL, &error))

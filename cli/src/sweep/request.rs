@@ -1,9 +1,10 @@
 //! A call as a request, in the protocol of its service.
 
+use orgkeeper_shared::signed::Request;
 use serde_json::{Map, Value};
 
 use super::service::{Protocol, SweptService};
-use crate::aws::{query::form_post, signed::Request};
+use crate::aws::query::form_post;
 
 /// The request of a call with these parameters. Nothing for an operation that is not in the service's list.
 #[must_use]

@@ -4,9 +4,10 @@
 //! `Describe`, `List` or `Get` reads. With the REST protocols method and path say it: there only the operations of a list
 //! can be called.
 
-use orgkeeper_shared::aws_error::Service;
-
-use crate::aws::signed::{Destination, domain};
+use orgkeeper_shared::{
+    aws_error::Service,
+    signed::{Destination, domain},
+};
 
 /// A service.
 #[derive(Clone, Copy, Debug)]

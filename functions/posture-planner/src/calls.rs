@@ -12,7 +12,7 @@ use crate::gateway::posture_table::PostureTable;
 /// Calls of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
     calls(Queue::RETURN, &["PostureQueue"]),
-    calls(Queue::SEND, &["SurveyQueue"]),
+    calls(Queue::SEND, &["SurveyQueue", "ChangesQueue"]),
     calls(PostureTable::CALLS, &["Posture"]),
     calls(DirectoryTable::LIST, &["AccountDirectory"]),
     calls(

@@ -13,6 +13,8 @@ pub struct Config {
     pub directory_table: String,
     /// `SURVEY_QUEUE_URL`: the queue of `organization-surveyor`.
     pub survey_queue_url: String,
+    /// `CHANGES_QUEUE_URL`: the queue of `posture-keeper`.
+    pub changes_queue_url: String,
 }
 
 impl Config {
@@ -27,6 +29,7 @@ impl Config {
             posture_bucket: read.required("POSTURE_BUCKET"),
             directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
             survey_queue_url: read.required("SURVEY_QUEUE_URL"),
+            changes_queue_url: read.required("CHANGES_QUEUE_URL"),
         })
     }
 }
@@ -43,6 +46,7 @@ mod tests {
             "POSTURE_BUCKET",
             "ACCOUNT_DIRECTORY_TABLE",
             "SURVEY_QUEUE_URL",
+            "CHANGES_QUEUE_URL",
         ] {
             assert!(error.contains(name), "{name}: {error}");
         }

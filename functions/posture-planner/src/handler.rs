@@ -7,27 +7,32 @@ use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::{entry::AccountEntry, table::DirectoryTable},
     aws_error::AwsCallError,
+    ids::AccountId,
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     optimistic,
     posture::{
         file::PostureFile,
+        keep::KeepTask,
         pair::Pair,
+        setting,
         survey::Counts,
         task::{AccountLook, Reason, SurveyTask},
         verdict::FileVerdicts,
     },
     queue::{Failure, Queue, Reason as FailureReason, since_sent},
     versioned_file::{
-        active::{SHIPPED_VERSION, Written},
+        active::{ActiveFile, InForce, NoFile, SHIPPED_VERSION, Written},
         object::{Found, VersionedObject},
     },
 };
 
 use crate::{
     gateway::posture_table::{PostureTable, TableError},
+    keep::{self, Basis},
     pacing::{Follows, HintedLook, follows},
-    starts::{Asked, Wanted, asked},
+    starts::{Asked, Undo, Wanted, asked},
     survey,
+    switched::Switched,
 };
 
 /// Messages that one invocation works on at the same time.
@@ -38,6 +43,9 @@ const ATTEMPTS: u32 = 5;
 /// directory knows of it.
 const UNTIL_READY: Duration = Duration::from_mins(10);
 
+/// After what time a setting is looked at that a call can have undone: it is in effect then.
+const AFTER_CALL: Duration = Duration::from_secs(5);
+
 /// Why a message was not processed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPlanned {
@@ -47,6 +55,9 @@ pub enum NotPlanned {
     /// The uploaded file cannot be read.
     #[error("posture.toml cannot be read")]
     File(#[source] AwsCallError),
+    /// It is not known which file is in force.
+    #[error("posture.toml cannot be read")]
+    InForce(#[source] NoFile),
     /// The table cannot be read or written.
     #[error("it cannot be noted what is to be looked at")]
     Table(#[from] TableError),
@@ -70,6 +81,7 @@ impl FailureReason for NotPlanned {
             Self::Directory(error) | Self::File(error) | Self::Unsent(error) => {
                 error.retryable_or_denied()
             }
+            Self::InForce(error) => error.retryable(),
             Self::Table(error) => error.retryable(),
             Self::Unwritable(_) => false,
         }
@@ -88,6 +100,8 @@ enum Done {
 pub struct Planner {
     /// The file.
     pub file: VersionedObject,
+    /// The file in force.
+    pub in_force: ActiveFile<PostureFile>,
     /// The organization's accounts.
     pub directory: DirectoryTable,
     /// Surveys, hints and verdicts.
@@ -96,6 +110,10 @@ pub struct Planner {
     pub queue: Queue,
     /// The queue of `organization-surveyor`.
     pub survey_queue_url: String,
+    /// The queue of `posture-keeper`.
+    pub changes_queue_url: String,
+    /// The Region of the stack.
+    pub here: String,
 }
 
 /// Why a message failed, which others of the batch may share.
@@ -155,7 +173,20 @@ impl Planner {
         let done = match asked {
             // Followed already.
             Asked::Hint(_) | Asked::Nothing => Ok(Done::Nothing),
-            Asked::Survey(wanted) => self.survey(&wanted, message, time).await,
+            Asked::Survey(wanted) => {
+                let done = self.survey(&wanted, message, time).await;
+                match (&done, wanted.reason) {
+                    // Its settings are to be as those of all others.
+                    (Ok(_), Reason::Hint) if !wanted.accounts.is_empty() => {
+                        self.keep(wanted.reason, &wanted.accounts, message, time)
+                            .await
+                    }
+                    _ => done,
+                }
+            }
+            Asked::Keep(reason, accounts) => self.keep(reason, &accounts, message, time).await,
+            Asked::Undo(undo) => self.undo(&undo, message, time).await,
+            Asked::Switched(switched) => self.switched(&switched, message, time).await,
             Asked::Upload => self.upload(message, time).await,
         };
         done.map_err(|error| MessageError::Failed(Arc::new(error)))
@@ -222,7 +253,7 @@ impl Planner {
             return Ok(Done::Nothing);
         }
         let summary = survey::summary(&id, wanted, accounts.len(), tasks.len(), began);
-        if !self.table.begin(&summary).await? {
+        if !self.table.begin(&summary.pair, &summary).await? {
             return Ok(Done::Nothing);
         }
         let delay = match wanted.reason {
@@ -246,19 +277,26 @@ impl Planner {
     async fn upload(&self, message: &SqsMessage, time: &Time) -> Result<Done, NotPlanned> {
         let entries = self.entries().await?;
         let found = self.file.read(None).await.map_err(NotPlanned::File)?;
-        let (version, faults) = match found {
+        let (version, file, faults) = match found {
             Found::Version(version) => {
-                let faults = match &version.text {
-                    Ok(text) => match PostureFile::parse(text) {
-                        Ok(file) => file.faults_in(&entries),
-                        Err(faults) => faults,
-                    },
-                    Err(problem) => vec![(*problem).to_owned()],
+                let file = match &version.text {
+                    Ok(text) => PostureFile::parse(text),
+                    Err(problem) => Err(vec![(*problem).to_owned()]),
                 };
-                (version.id, faults)
+                match file {
+                    Ok(file) => {
+                        let faults = file.faults_in(&entries);
+                        (version.id, file, faults)
+                    }
+                    Err(faults) => (version.id, PostureFile::default(), faults),
+                }
             }
             // It was deleted since.
-            Found::Nothing | Found::Unchanged => (SHIPPED_VERSION.to_owned(), Vec::new()),
+            Found::Nothing | Found::Unchanged => (
+                SHIPPED_VERSION.to_owned(),
+                PostureFile::default(),
+                Vec::new(),
+            ),
         };
         self.decide(&version, &faults, time).await?;
         if !faults.is_empty() {
@@ -274,7 +312,139 @@ impl Planner {
             accounts: Vec::new(),
             regions: None,
         };
-        self.begin(&wanted, &entries, message, time).await
+        self.begin(&wanted, &entries, message, time).await?;
+        let basis = Basis {
+            file: &file,
+            version: &version,
+            entries: &entries,
+            here: &self.here,
+        };
+        self.begin_run(basis, wanted.reason, &[], message, time)
+            .await?;
+        Ok(Done::Started)
+    }
+
+    /// Sends the tasks of a run over settings.
+    async fn keep(
+        &self,
+        reason: Reason,
+        accounts: &[AccountId],
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let in_force = self.file_in_force(time).await?;
+        let entries = self.entries().await?;
+        self.begin_run(
+            self.basis(&in_force, &entries),
+            reason,
+            accounts,
+            message,
+            time,
+        )
+        .await
+    }
+
+    async fn begin_run(
+        &self,
+        basis: Basis<'_>,
+        reason: Reason,
+        accounts: &[AccountId],
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let began = sent_at(message, time.began());
+        let run = survey::id(began, message.message_id.as_deref().unwrap_or_default());
+        let tasks = basis.tasks(&run, reason, accounts);
+        if tasks.is_empty() {
+            return Ok(Done::Nothing);
+        }
+        let summary = keep::summary(&run, basis.version, reason, tasks.len(), began);
+        if !self.table.begin(&summary.pair, &summary).await? {
+            return Ok(Done::Nothing);
+        }
+        let delay = match reason {
+            Reason::Hint => UNTIL_READY,
+            Reason::Schedule | Reason::Upload | Reason::Request => Duration::ZERO,
+        };
+        self.send_changes(&tasks, delay).await?;
+        self.table.sent(&summary.pair).await?;
+        tracing::info!(
+            run,
+            ?reason,
+            version = basis.version,
+            parts = tasks.len(),
+            "run over settings started"
+        );
+        Ok(Done::Started)
+    }
+
+    /// Sends tasks about what a call can have undone. A duplicate of one does no harm.
+    async fn switched(
+        &self,
+        switched: &Switched,
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let in_force = self.file_in_force(time).await?;
+        let basis = self.basis(&in_force, &[]);
+        let tasks = basis.after(&event_id(message), switched);
+        if tasks.is_empty() {
+            return Ok(Done::Nothing);
+        }
+        self.send_changes(&tasks, AFTER_CALL).await?;
+        Ok(Done::Started)
+    }
+
+    /// Sends the tasks that make a setting as it was before.
+    async fn undo(
+        &self,
+        undo: &Undo,
+        message: &SqsMessage,
+        time: &Time,
+    ) -> Result<Done, NotPlanned> {
+        let in_force = self.file_in_force(time).await?;
+        let entries = self.entries().await?;
+        let Some(row) = setting::named(&undo.setting) else {
+            return Ok(Done::Nothing);
+        };
+        let basis = self.basis(&in_force, &entries);
+        let regions = undo.regions.as_ref();
+        let tasks = basis.undo(&event_id(message), row, &undo.accounts, regions);
+        self.send_changes(&tasks, Duration::ZERO).await?;
+        Ok(Done::Started)
+    }
+
+    async fn file_in_force(&self, time: &Time) -> Result<Arc<InForce<PostureFile>>, NotPlanned> {
+        let verdicts = self.table.verdicts().await?.unwrap_or_default();
+        let refused = verdicts.refused_versions();
+        let newest = verdicts.newest.as_deref();
+        let newest = newest.filter(|newest| !refused.contains(*newest));
+        let in_force = self
+            .in_force
+            .in_force_without(time.began(), &refused, newest);
+        in_force.await.map_err(NotPlanned::InForce)
+    }
+
+    fn basis<'b>(
+        &'b self,
+        in_force: &'b InForce<PostureFile>,
+        entries: &'b [AccountEntry],
+    ) -> Basis<'b> {
+        Basis {
+            file: &in_force.file,
+            version: &in_force.version,
+            entries,
+            here: &self.here,
+        }
+    }
+
+    async fn send_changes(&self, tasks: &[KeepTask], delay: Duration) -> Result<(), NotPlanned> {
+        let bodies = tasks
+            .iter()
+            .map(|task| Ok((serde_json::to_string(task)?, delay)));
+        let bodies = bodies.collect::<Result<Vec<_>, serde_json::Error>>()?;
+        let sent = self.queue.send(&self.changes_queue_url, bodies).await;
+        sent.map_err(NotPlanned::Unsent)
     }
 
     async fn decide(
@@ -322,6 +492,12 @@ fn read(message: &SqsMessage) -> Result<Asked, serde_json::Error> {
 fn sent_at(message: &SqsMessage, now: Timestamp) -> Timestamp {
     let since = SignedDuration::try_from(since_sent(message, now)).unwrap_or_default();
     now.checked_sub(since).unwrap_or(now)
+}
+
+/// The id of what one message alone starts.
+fn event_id(message: &SqsMessage) -> String {
+    let id = message.message_id.as_deref().unwrap_or_default();
+    format!("event-{id}")
 }
 
 /// The task of a hinted look.

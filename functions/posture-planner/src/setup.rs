@@ -7,7 +7,7 @@ use orgkeeper_shared::{
     lambda::QueueFunction,
     posture::file::KEY,
     queue::Queue,
-    versioned_file::object::VersionedObject,
+    versioned_file::{active::ActiveFile, object::VersionedObject},
 };
 
 use crate::{config::Config, gateway::posture_table::PostureTable, handler::Planner};
@@ -23,6 +23,10 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
             config.posture_bucket.clone(),
             KEY,
         ),
+        in_force: ActiveFile::new(
+            client!(aws_sdk_s3, sdk, calls),
+            config.posture_bucket.clone(),
+        ),
         directory: DirectoryTable::new(
             client!(aws_sdk_dynamodb, sdk, calls),
             config.directory_table.clone(),
@@ -30,6 +34,8 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
         table: PostureTable::connect(sdk, &calls, &config.posture_table),
         queue: queue(),
         survey_queue_url: config.survey_queue_url.clone(),
+        changes_queue_url: config.changes_queue_url.clone(),
+        here: sdk.region().map(ToString::to_string).unwrap_or_default(),
     };
     QueueFunction::new(planner, queue(), calls)
 }

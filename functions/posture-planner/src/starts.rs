@@ -5,19 +5,28 @@ use std::collections::BTreeSet;
 use orgkeeper_shared::{
     ids::AccountId,
     lifecycle::{LifecycleEvent, Operation, Outcome},
-    posture::{pair::Pair, regions, task::Reason},
+    posture::{pair::Pair, regions, setting, task::Reason},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::hints::hinted;
+use crate::{
+    hints::hinted,
+    switched::{Switched, switched},
+};
 
 /// What a message asks for. As JSON: `{"task":"survey"}`, `{"task":"survey","accounts":["111122223333"],
-/// "regions":["eu-west-1"]}`.
+/// "regions":["eu-west-1"]}`, `{"task":"keep"}`, `{"task":"undo","setting":"macie-members","regions":["eu-west-1"]}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// A survey.
     Survey(Wanted),
+    /// A run over the settings of these accounts, or over all settings if none are named.
+    Keep(Reason, Vec<AccountId>),
+    /// A setting as it was before.
+    Undo(Undo),
+    /// A look at settings that a call can have undone.
+    Switched(Box<Switched>),
     /// A version of the file was uploaded.
     Upload,
     /// A look at a pair.
@@ -34,6 +43,19 @@ pub struct Wanted {
     /// The accounts; all of the organization if none are named.
     pub accounts: Vec<AccountId>,
     /// The Regions; all of each account if none are named.
+    pub regions: Option<BTreeSet<String>>,
+}
+
+/// Which setting is to be as it was before, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// Its name.
+    pub setting: String,
+    /// The accounts, of a setting that each account has; all of them if none are named.
+    #[serde(default)]
+    pub accounts: Vec<AccountId>,
+    /// The Regions; all in use if none are named.
     pub regions: Option<BTreeSet<String>>,
 }
 
@@ -58,6 +80,12 @@ enum Task {
         regions: Option<BTreeSet<String>>,
         reason: Option<Reason>,
     },
+    Keep {
+        #[serde(default)]
+        accounts: Vec<AccountId>,
+        reason: Option<Reason>,
+    },
+    Undo(Undo),
 }
 
 #[derive(Deserialize)]
@@ -92,6 +120,15 @@ pub fn asked(body: &str) -> Result<Asked, serde_json::Error> {
                 regions,
             })
         }
+        Message::Task(Task::Keep { accounts, reason }) => {
+            Asked::Keep(reason.unwrap_or(Reason::Request), accounts)
+        }
+        Message::Task(Task::Undo(undo)) => {
+            if setting::named(&undo.setting).is_none() {
+                return Err(serde::de::Error::custom("there is no such setting"));
+            }
+            Asked::Undo(undo)
+        }
         Message::Event(event) => of_event(&event),
     })
 }
@@ -106,6 +143,9 @@ fn of_event(event: &Event) -> Asked {
             accounts,
             regions: None,
         });
+    }
+    if let Some(switched) = switched(&event.detail) {
+        return Asked::Switched(Box::new(switched));
     }
     hinted(&event.detail).map_or(Asked::Nothing, Asked::Hint)
 }
@@ -167,6 +207,21 @@ mod tests {
         ] {
             assert_eq!(asked(text).unwrap(), expected);
         }
+        let keep = include_str!("../../../events/posture-planner/keep.json");
+        assert_eq!(
+            asked(keep).unwrap(),
+            Asked::Keep(Reason::Schedule, Vec::new())
+        );
+        let switched = include_str!("../../../events/posture-planner/control-switched.json");
+        let Asked::Switched(switched) = asked(switched).unwrap() else {
+            panic!("a call that undoes a setting")
+        };
+        assert_eq!(switched.controls.len(), 1);
+        let undo = include_str!("../../../events/posture-planner/undo.json");
+        let Asked::Undo(undo) = asked(undo).unwrap() else {
+            panic!("a way back")
+        };
+        assert_eq!(undo.setting, "macie-members");
         let request = include_str!("../../../events/posture-planner/request.json");
         let Asked::Survey(wanted) = asked(request).unwrap() else {
             panic!("a survey")
@@ -196,6 +251,8 @@ mod tests {
             r#"{"task":"survey","regions":["eu-west-9"]}"#,
             r#"{"task":"survey","regions":[]}"#,
             r#"{"task":"survey","accounts":["1"]}"#,
+            r#"{"task":"undo","setting":"coffee"}"#,
+            r#"{"task":"keep","more":1}"#,
         ] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }

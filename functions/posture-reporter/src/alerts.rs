@@ -97,7 +97,7 @@ impl Around<'_> {
                 "posture.toml does not expect {} any more, and it faces the internet: {reach}.",
                 lower_first(&what)
             ),
-            (Happened::New | Happened::Gone, _) => {
+            (Happened::New | Happened::Gone | Happened::Drifted, _) => {
                 format!("{what} faces the internet since {since}: {reach}.")
             }
         };
@@ -388,7 +388,7 @@ fn time_of(notice: &Notice, exposure: &Exposure) -> Timestamp {
         Happened::New => exposure.first_seen,
         Happened::Gone => exposure.gone_at.unwrap_or(exposure.last_change),
         Happened::Opened => exposure.last_change,
-        Happened::Expired => {
+        Happened::Expired | Happened::Drifted => {
             Timestamp::from_millisecond(notice.noted_at).unwrap_or(exposure.last_change)
         }
     }

@@ -17,7 +17,10 @@ pub const CALLS: &[Calls] = &[
     calls(PostureTables::READ_SURVEYS, &["Posture"]),
     calls(PostureTables::LIST, &["Posture", "Exposure"]),
     calls(DirectoryTable::LIST, &["AccountDirectory"]),
-    calls(Reports::CALLS, &["PostureBucket/reports/*"]),
+    calls(
+        Reports::CALLS,
+        &["PostureBucket/plans/*", "PostureBucket/reports/*"],
+    ),
     calls(
         AlertTopics::CALLS,
         &["InfoTopic", "ErrorTopic", "CriticalTopic"],

@@ -36,6 +36,7 @@ impl Work for Reporter {
                     all.gone += done.gone;
                     all.reports += done.reports;
                     all.incomplete += done.incomplete;
+                    all.drifts += done.drifts;
                     postponed.extend(done.again.map(|delay| Postponed {
                         message,
                         body: Cow::Borrowed(message.body.as_deref().unwrap_or_default()),
@@ -50,6 +51,7 @@ impl Work for Reporter {
             ("ExposuresGone", all.gone),
             ("PostureReports", all.reports),
             ("SurveysIncomplete", all.incomplete),
+            ("SettingsDrifted", all.drifts),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -5,6 +5,7 @@
 //! * [`notice`]: what people have to know of a change of the table `Exposure`. [`administrative_ports`]: which of them are
 //!   critical.
 //! * [`task`]: the messages of its queue, and when a notice is published: many in one pair are one alert.
+//! * [`drift`]: the alert about a setting that somebody has changed.
 //! * [`level`]: when a survey that could not read everything is worth an alert.
 //! * [`alerts`]: the alerts.
 //! * [`report`]: the files of a survey, and the page.
@@ -16,6 +17,7 @@ pub mod administrative_ports;
 pub mod alerts;
 pub mod calls;
 pub mod config;
+pub mod drift;
 pub mod gateway;
 pub mod handler;
 pub mod level;

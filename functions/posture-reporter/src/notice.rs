@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use orgkeeper_shared::posture::{
     exposure::{Expectation, Exposure, Opening, Reachable},
     pair::Pair,
+    setting_record::Drift,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ pub enum Happened {
     Expired,
     /// It is gone, or cannot be reached any more.
     Gone,
+    /// A setting was as the file says, and somebody has changed it.
+    Drifted,
 }
 
 impl Happened {
@@ -30,8 +33,22 @@ impl Happened {
             Self::Opened => "opened",
             Self::Expired => "expired",
             Self::Gone => "gone",
+            Self::Drifted => "drifted",
         }
     }
+}
+
+/// A setting that has drifted, as a notice has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DriftedSetting {
+    /// Its name.
+    pub setting: String,
+    /// Why it is not put back, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The drift.
+    pub drift: Drift,
 }
 
 /// Something that people have to know, as an item of the table of notices.
@@ -47,6 +64,9 @@ pub struct Notice {
     /// To what, as it was then. Nothing once it is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
+    /// Which setting has drifted, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setting: Option<DriftedSetting>,
     /// When it was noted, in milliseconds since 1970.
     pub noted_at: i64,
     /// When it was published, in milliseconds since 1970.
@@ -72,16 +92,35 @@ impl Notice {
     fn of(happened: Happened, exposure: &Exposure, change: &str, now: Timestamp) -> Self {
         let days = match happened {
             Happened::Expired => DAYS_EXPIRED,
-            Happened::New | Happened::Opened | Happened::Gone => DAYS,
+            Happened::New | Happened::Opened | Happened::Gone | Happened::Drifted => DAYS,
         };
         Self {
             pair: exposure.pair.clone(),
             event: format!("{}#{}#{change}", happened.word(), exposure.exposure_id),
             happened,
             exposure: Some(exposure.clone()),
+            setting: None,
             noted_at: now.as_millisecond(),
             published_at: None,
             expires_at: now.as_second() + days * SECONDS_PER_DAY,
+        }
+    }
+}
+
+impl Notice {
+    /// Of a setting that has drifted; `change` is the same for the same drift.
+    #[must_use]
+    pub fn of_setting(pair: Pair, change: &str, setting: DriftedSetting, now: Timestamp) -> Self {
+        let happened = Happened::Drifted;
+        Self {
+            pair,
+            event: format!("{}#{change}", happened.word()),
+            happened,
+            exposure: None,
+            setting: Some(setting),
+            noted_at: now.as_millisecond(),
+            published_at: None,
+            expires_at: now.as_second() + DAYS * SECONDS_PER_DAY,
         }
     }
 }

@@ -10,8 +10,10 @@ use orgkeeper_shared::{
     lambda::Time,
     posture::{
         exposure::{Exposure, SORT_KEY},
+        keep::{self, KeepSummary},
         pair::{KEY, Pair, PairRecord},
-        survey::{KEY_PREFIX, SurveySummary},
+        setting_record::{self, SettingRecord},
+        survey::{self, Reason as Why, SurveySummary},
     },
     queue::{Queue, Reason},
 };
@@ -19,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     alerts::{Around, of_notices},
+    drift,
     gateway::{
         notices::{Claimed, NoticesTable},
         reports::Reports,
@@ -28,7 +31,7 @@ use crate::{
     notice::{Happened, Notice, of_change, of_expired},
     report::{
         error::ReportError,
-        files,
+        files, settings_csv,
         snapshot::{KnownAccount, Snapshot, folder},
     },
     task::{AGAIN, HOLD, SURVEY_LIMIT, Task, is_quiet},
@@ -94,6 +97,8 @@ pub struct Done {
     pub reports: usize,
     /// Surveys that were published as incomplete or late.
     pub incomplete: usize,
+    /// Settings that were published as drifted.
+    pub drifts: usize,
 }
 
 impl Done {
@@ -127,7 +132,7 @@ pub fn followed(records: Vec<EventRecord>, time: &Time) -> Followed {
         }
         let key = serde_dynamo::from_item::<_, BTreeMap<String, String>>(change.keys);
         let key = key.unwrap_or_default();
-        let is_survey = key.get(KEY).is_some_and(|key| key.starts_with(KEY_PREFIX));
+        let begins = |prefix: &str| key.get(KEY).is_some_and(|key| key.starts_with(prefix));
         if key.contains_key(SORT_KEY) {
             let Some(new) = item::<Exposure>(change.new_image) else {
                 continue;
@@ -135,7 +140,21 @@ pub fn followed(records: Vec<EventRecord>, time: &Time) -> Followed {
             let old = (!change.old_image.is_empty()).then(|| item::<Exposure>(change.old_image));
             let notice = of_change(old.flatten().as_ref(), &new, time.now());
             followed.notices.extend(notice);
-        } else if is_survey {
+        } else if begins(setting_record::KEY_PREFIX) {
+            let Some(new) = item::<SettingRecord>(change.new_image) else {
+                continue;
+            };
+            let old =
+                (!change.old_image.is_empty()).then(|| item::<SettingRecord>(change.old_image));
+            let notice = drift::of_change(old.flatten().as_ref(), &new, time.now());
+            followed.notices.extend(notice);
+        } else if begins(keep::KEY_PREFIX) {
+            let Some(new) = item::<KeepSummary>(change.new_image) else {
+                continue;
+            };
+            let old = (!change.old_image.is_empty()).then(|| item::<KeepSummary>(change.old_image));
+            followed.tasks.extend(of_run(old.flatten().as_ref(), &new));
+        } else if begins(survey::KEY_PREFIX) {
             let Some(new) = item::<SurveySummary>(change.new_image) else {
                 continue;
             };
@@ -151,6 +170,16 @@ pub fn followed(records: Vec<EventRecord>, time: &Time) -> Followed {
     let publishing: Vec<(Task, Duration)> = publishing.collect();
     followed.tasks.extend(publishing);
     followed
+}
+
+/// What follows from a change of a run: the plan of an uploaded file, once each setting was looked at.
+fn of_run(old: Option<&KeepSummary>, new: &KeepSummary) -> Option<(Task, Duration)> {
+    let is_planned = matches!(new.reason, Why::Upload | Why::Request);
+    let had_ended = old.is_some_and(KeepSummary::has_ended);
+    (is_planned && new.has_ended() && !had_ended).then(|| {
+        let run = new.run.clone();
+        (Task::Plan { run }, HOLD)
+    })
 }
 
 /// A task that publishes what is noted about a pair, once its look is over.
@@ -213,6 +242,7 @@ impl Reporter {
         match task {
             Task::Publish { pair } => self.publish(pair, time).await,
             Task::Report { survey_id } => self.report(survey_id, time).await,
+            Task::Plan { run } => self.plan(run).await,
             Task::SurveyDue { survey_id, due } if *due > time.now() => {
                 let left = due.duration_since(time.now()).unsigned_abs();
                 tracing::debug!(survey.id = survey_id, "a survey is not due yet");
@@ -245,6 +275,10 @@ impl Reporter {
         self.claimed(&what, time, async || {
             // Another invocation may have published them meanwhile.
             let notices = self.notices.unpublished(pair).await?;
+            let (drifted, notices): (Vec<Notice>, Vec<Notice>) = notices
+                .into_iter()
+                .partition(|notice| notice.happened == Happened::Drifted);
+            self.publish_drifts(&drifted, time).await?;
             let (gone, new): (Vec<Notice>, Vec<Notice>) = notices
                 .into_iter()
                 .partition(|notice| notice.happened == Happened::Gone);
@@ -259,10 +293,43 @@ impl Reporter {
             Ok(Done {
                 new: new.len(),
                 gone: gone.len(),
+                drifts: drifted.len(),
                 ..Done::default()
             })
         })
         .await
+    }
+
+    async fn publish_drifts(&self, drifted: &[Notice], time: &Time) -> Result<(), ReporterError> {
+        if drifted.is_empty() {
+            return Ok(());
+        }
+        let accounts = self.known_accounts().await;
+        for notice in drifted {
+            if let Some(alert) = drift::alert(notice, &accounts, self.reports.bucket()) {
+                self.topics.publish(&alert).await?;
+            }
+        }
+        let marked = self.notices.mark(drifted, time.now().as_millisecond());
+        Ok(marked.await?)
+    }
+
+    /// Writes the plan of a version of `posture.toml`.
+    async fn plan(&self, run: &str) -> Result<Done, ReporterError> {
+        let Some(summary) = self.tables.run(run).await? else {
+            tracing::warn!(run, "the run is not in the table any more");
+            return Ok(Done::default());
+        };
+        let settings = self.tables.settings().await?;
+        let accounts = self.known_accounts().await;
+        let plan = settings_csv::plan(&settings, &summary.version, &accounts)?;
+        let key = format!("plans/{}.csv", summary.version);
+        let written = self.reports.write(&key, "text/csv; charset=utf-8", plan);
+        written.await?;
+        Ok(Done {
+            reports: 1,
+            ..Done::default()
+        })
     }
 
     /// Does something that no other invocation does meanwhile; if one does, it has to wait.
@@ -304,7 +371,8 @@ impl Reporter {
             everything.exposures,
             accounts,
             time.now(),
-        );
+        )
+        .with_settings(self.tables.settings().await?);
         for file in files(&snapshot)? {
             let key = format!("{}{}", snapshot.folder(), file.name);
             self.reports
@@ -441,5 +509,26 @@ mod tests {
         );
         assert_eq!(of_survey(Some(&ended), &ended), None);
         assert_eq!(of_survey(Some(&began), &began), None);
+    }
+
+    #[test]
+    fn the_plan_of_an_upload_is_written_when_its_run_has_ended() {
+        let run = |reason, ended: &[u64]| KeepSummary {
+            pair: KeepSummary::key("r"),
+            run: "r".into(),
+            version: "v1".into(),
+            reason,
+            began_at: jiff::Timestamp::UNIX_EPOCH,
+            parts: 2,
+            ended: ended.iter().copied().collect(),
+            ended_at: None,
+            expires_at: 0,
+        };
+        let (one, both) = (run(Why::Upload, &[1]), run(Why::Upload, &[1, 2]));
+        let plan = Task::Plan { run: "r".into() };
+        assert_eq!(of_run(Some(&one), &both).map(|(task, _)| task), Some(plan));
+        assert_eq!(of_run(None, &one), None);
+        assert_eq!(of_run(Some(&both), &both), None);
+        assert_eq!(of_run(None, &run(Why::Schedule, &[1, 2])), None);
     }
 }

@@ -1,6 +1,13 @@
 //! Samples for the tests of this crate.
 
-use orgkeeper_shared::posture::exposure::{Expectation, Exposure, Kind, Opening, Owner, Reachable};
+use jiff::Timestamp;
+use orgkeeper_shared::{
+    ids::AccountId,
+    posture::{
+        exposure::{Expectation, Exposure, Kind, Opening, Owner, Reachable},
+        setting_record::{Call, ChangedBy, Difference, Drift, SettingRecord, State, key},
+    },
+};
 
 /// An instance that everybody reaches by SSH.
 pub(crate) fn exposure(resource: &str) -> Exposure {
@@ -29,5 +36,55 @@ pub(crate) fn exposure(resource: &str) -> Exposure {
         gone_at: None,
         stale: false,
         expires_at: None,
+    }
+}
+
+/// A setting that differs; it was in place, unless it has never drifted.
+pub(crate) fn setting(drifted: Option<bool>) -> SettingRecord {
+    let account: AccountId = "222222222222".parse().unwrap();
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let call = |to: &str| Call {
+        service: "guardduty".into(),
+        operation: "UpdateOrganizationConfiguration".into(),
+        parameters: format!(r#"{{"autoEnableOrganizationMembers":"{to}","detectorId":"d"}}"#),
+    };
+    SettingRecord {
+        pair: key("guardduty-members", &account, "eu-west-1"),
+        setting: "guardduty-members".into(),
+        service: "guardduty".into(),
+        account,
+        region: "eu-west-1".into(),
+        state: State::Differs,
+        reason: None,
+        differences: vec![Difference {
+            what: "automatic enabling".into(),
+            is: "NEW".into(),
+            should_be: "ALL".into(),
+            call: Some(call("ALL")),
+            undo: Some(call("NEW")),
+            ends: false,
+            later: None,
+            refused: None,
+        }],
+        left_out: 0,
+        applied: vec![],
+        before: None,
+        version: "v1".into(),
+        since: at,
+        looked_at: at,
+        drift: drifted.map(|put_back| Drift {
+            at,
+            what: vec!["automatic enabling: NEW, should be ALL".into()],
+            put_back,
+            by: Some(ChangedBy {
+                who: "arn:aws:sts::222222222222:assumed-role/Developer/anna".into(),
+                call: "UpdateOrganizationConfiguration".into(),
+                at,
+            }),
+        }),
+        watched: std::collections::BTreeSet::new(),
+        claimed_until: None,
+        revision: 1,
+        expires_at: 0,
     }
 }

@@ -37,6 +37,11 @@ pub enum Task {
         /// The survey.
         survey_id: String,
     },
+    /// Write the plan of a version of `posture.toml`: the run over its settings has ended.
+    Plan {
+        /// The run.
+        run: String,
+    },
     /// Look whether a survey has ended.
     SurveyDue {
         /// The survey.

@@ -107,7 +107,12 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "ExposuresGone",
             "PostureReports",
             "SurveysIncomplete",
+            "SettingsDrifted",
         ],
+    ),
+    (
+        "posture-keeper",
+        &["SettingsInPlace", "SettingsDiffering", "SettingsBlocked"],
     ),
     (
         "outage-rehearser",

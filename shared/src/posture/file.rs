@@ -87,9 +87,9 @@ impl Target {
     }
 
     /// How near it is to an account, if it is about it: a deeper unit is nearer, the account itself nearest.
-    fn nearness(&self, account: &AccountId, path: &OuPath) -> Option<usize> {
+    fn nearness(&self, account: Option<&AccountId>, path: &OuPath) -> Option<usize> {
         match self {
-            Self::Account(id) => (id == account).then_some(usize::MAX),
+            Self::Account(id) => (Some(id) == account).then_some(usize::MAX),
             Self::UnitId(id) => {
                 let place = path.0.iter().position(|unit| unit.id == *id);
                 place.map(|place| place + 1)
@@ -178,8 +178,8 @@ pub struct Resolved {
 }
 
 impl PostureFile {
-    /// The scopes about an account, the nearest first.
-    fn scopes_of(&self, account: &AccountId, path: &OuPath) -> Vec<&Scope> {
+    /// The scopes about an account or a unit, the nearest first.
+    fn scopes_of(&self, account: Option<&AccountId>, path: &OuPath) -> Vec<&Scope> {
         let mut scopes: Vec<(usize, &Scope)> = self
             .scopes
             .iter()
@@ -192,27 +192,43 @@ impl PostureFile {
     /// The standards and controls of an account: of each key the nearest scope that has it.
     #[must_use]
     pub fn resolved(&self, account: &AccountId, path: &OuPath) -> Resolved {
+        resolved_by(&self.scopes_of(Some(account), path))
+    }
+
+    /// What the scopes say about the standards of a unit and all below it, or of an account in it; nothing if none of them
+    /// speaks of standards or controls.
+    #[must_use]
+    pub fn standards_at(&self, account: Option<&AccountId>, path: &OuPath) -> Option<Resolved> {
         let scopes = self.scopes_of(account, path);
-        let first = |of: fn(&Scope) -> Option<&BTreeSet<String>>| {
-            scopes.iter().find_map(|scope| of(scope)).cloned()
-        };
-        let mut standards = first(|scope| scope.standards.as_ref()).unwrap_or_default();
-        for off in first(|scope| scope.standards_off.as_ref()).unwrap_or_default() {
-            standards.remove(&off);
-        }
-        let controls = scopes.iter().find_map(|scope| scope.controls_off.clone());
-        Resolved {
-            standards,
-            controls_off: controls.unwrap_or_default(),
-            regions: first(|scope| scope.regions.as_ref()).unwrap_or_default(),
-        }
+        let speaks = scopes.iter().any(|scope| scope.is_about_standards());
+        speaks.then(|| resolved_by(&scopes))
+    }
+
+    /// Whether a scope speaks of standards or controls.
+    #[must_use]
+    pub fn keeps_standards(&self) -> bool {
+        self.scopes.iter().any(Scope::is_about_standards)
+    }
+
+    /// Whether a scope speaks of them in all Regions: Security Hub keeps them there by itself.
+    #[must_use]
+    pub fn keeps_standards_centrally(&self) -> bool {
+        let mut scopes = self.scopes.iter();
+        scopes.any(|scope| scope.is_about_standards() && scope.regions.is_none())
+    }
+
+    /// Whether a scope speaks of them in some Regions alone, which central configuration cannot.
+    #[must_use]
+    pub fn keeps_standards_locally(&self) -> bool {
+        let mut scopes = self.scopes.iter();
+        scopes.any(|scope| scope.regions.is_some()) && self.keeps_standards()
     }
 
     /// Whether an exposure is expected or accepted. An acceptance counts until its last day is over, and what it says is
     /// kept with the exposure, so that it can be seen to have expired.
     #[must_use]
     pub fn expectation(&self, asked: &Asked<'_>) -> Expectation {
-        let scopes = self.scopes_of(asked.account, asked.path);
+        let scopes = self.scopes_of(Some(asked.account), asked.path);
         let nearest = scopes
             .into_iter()
             .find_map(|scope| Some((scope, scope.internet.as_ref()?)));
@@ -275,6 +291,23 @@ impl PostureFile {
     }
 }
 
+/// Of each key the nearest scope that has it.
+fn resolved_by(scopes: &[&Scope]) -> Resolved {
+    let first = |of: fn(&Scope) -> Option<&BTreeSet<String>>| {
+        scopes.iter().find_map(|scope| of(scope)).cloned()
+    };
+    let mut standards = first(|scope| scope.standards.as_ref()).unwrap_or_default();
+    for off in first(|scope| scope.standards_off.as_ref()).unwrap_or_default() {
+        standards.remove(&off);
+    }
+    let controls = scopes.iter().find_map(|scope| scope.controls_off.clone());
+    Resolved {
+        standards,
+        controls_off: controls.unwrap_or_default(),
+        regions: first(|scope| scope.regions.as_ref()).unwrap_or_default(),
+    }
+}
+
 /// What is wrong with a target in this organization. The directory knows units that have an account.
 fn target_fault(target: &Target, entries: &[AccountEntry]) -> Option<String> {
     let members = || entries.iter().filter(|entry| entry.gone_since.is_none());
@@ -317,6 +350,14 @@ fn target_fault(target: &Target, entries: &[AccountEntry]) -> Option<String> {
                 }
             }
         }
+    }
+}
+
+impl Scope {
+    /// Whether it speaks of standards or controls.
+    #[must_use]
+    pub fn is_about_standards(&self) -> bool {
+        self.standards.is_some() || self.standards_off.is_some() || self.controls_off.is_some()
     }
 }
 

@@ -7,13 +7,18 @@
 //! * [`survey`]: the summary of one survey, in the table `Posture`: when it has ended, and how its pairs ended.
 //! * [`task`]: the messages of the survey queue.
 //! * [`file`]: `posture.toml`, and what it says about an account or an exposure; [`file_reader`] reads it.
+//! * [`setting`]: the settings that are kept; [`setting_record`]: what is known of one in an account and Region. [`keep`]: the
+//!   messages of the changes queue, and the summary of a run over all settings.
 //! * [`regions`]: the Regions that AWS has.
 
 pub mod exposure;
 pub mod file;
 pub mod file_reader;
+pub mod keep;
 pub mod pair;
 pub mod regions;
+pub mod setting;
+pub mod setting_record;
 pub mod survey;
 pub mod task;
 pub mod verdict;

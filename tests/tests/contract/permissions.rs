@@ -10,7 +10,7 @@ use orgkeeper_tests::{
 };
 use serde_json::json;
 
-/// The functions' rows. Those of `organization-surveyor`, `remediator` and `root-credentials` are compared in their own crates, which nothing else
+/// The functions' rows. Those of `organization-surveyor`, `posture-keeper`, `remediator` and `root-credentials` are compared in their own crates, which nothing else
 /// may depend on.
 const FUNCTIONS: [(&str, &[Calls]); 14] = [
     ("Alerter", alerter::calls::CALLS),
@@ -165,6 +165,7 @@ fn each_function_and_state_machine_has_a_role_of_its_own() {
     let others = [
         "AccountHydrator",
         "OrganizationSurveyor",
+        "PostureKeeper",
         STATE_MACHINE,
         "Remediator",
         "RootCredentialsRemover",

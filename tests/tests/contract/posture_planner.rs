@@ -26,6 +26,7 @@ use posture_planner::{config::Config, handler::Planner, hints::HINTS, setup};
 use serde_json::{Value, json};
 
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/survey";
+const CHANGES: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/changes";
 const FILE: &str = include_str!("../../../events/posture-planner/posture.toml");
 const SCHEDULE: &str = include_str!("../../../events/posture-planner/schedule.json");
 const JOINED: &str = include_str!("../../../events/posture-planner/joined.json");
@@ -90,6 +91,7 @@ impl World {
                 "POSTURE_BUCKET" => "posture",
                 "ACCOUNT_DIRECTORY_TABLE" => ACCOUNT_DIRECTORY,
                 "SURVEY_QUEUE_URL" => QUEUE,
+                "CHANGES_QUEUE_URL" => CHANGES,
                 _ => return None,
             };
             Some(value.to_owned())

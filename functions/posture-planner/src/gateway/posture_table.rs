@@ -9,7 +9,6 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     posture::{
         pair::{KEY, Pair},
-        survey::SurveySummary,
         verdict::{self, FileVerdicts},
     },
 };
@@ -66,20 +65,20 @@ impl PostureTable {
         }
     }
 
-    /// Notes that a survey begins: false if its tasks were sent already.
+    /// Notes that a survey or a run begins, by its summary: false if its tasks were sent already.
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn begin(&self, summary: &SurveySummary) -> Result<bool, TableError> {
+    pub async fn begin(&self, key: &str, summary: &impl Serialize) -> Result<bool, TableError> {
         // Parts that have ended already are not counted anew by a function that was stopped while it sent them.
         if self.put(summary, None).await? {
             return Ok(true);
         }
-        let sent = self.item(&summary.pair).await?;
+        let sent = self.item(key).await?;
         Ok(sent.is_none_or(|item| !item.contains_key("Sent")))
     }
 
-    /// Notes that all tasks of a survey were sent.
+    /// Notes that all tasks of a survey or a run were sent.
     ///
     /// # Errors
     /// If the call fails: they may be sent again.

@@ -11,7 +11,9 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, Service},
     posture::{
         exposure::Exposure,
+        keep::KeepSummary,
         pair::{KEY, PairRecord},
+        setting_record::{self, SettingRecord},
         survey::SurveySummary,
     },
 };
@@ -37,7 +39,7 @@ pub struct Everything {
 }
 
 impl PostureTables {
-    /// What reading a survey calls.
+    /// What reading a survey or a run calls.
     pub const READ_SURVEYS: &[&str] = &["dynamodb:GetItem"];
     /// What reading everything calls.
     pub const LIST: &[&str] = &["dynamodb:Scan"];
@@ -57,18 +59,42 @@ impl PostureTables {
     /// # Errors
     /// If the call fails, or the item cannot be read.
     pub async fn survey(&self, id: &str) -> Result<Option<SurveySummary>, AwsCallError> {
+        self.item(SurveySummary::key(id)).await
+    }
+
+    async fn item<T: DeserializeOwned>(&self, key: String) -> Result<Option<T>, AwsCallError> {
         const OPERATION: &str = "GetItem";
         let answer = self
             .client
             .get_item()
             .table_name(&self.posture)
-            .key(KEY, AttributeValue::S(SurveySummary::key(id)))
+            .key(KEY, AttributeValue::S(key))
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-        let survey = answer.item.map(serde_dynamo::from_item).transpose();
-        survey.map_err(|error| unreadable(OPERATION, error))
+        let item = answer.item.map(serde_dynamo::from_item).transpose();
+        item.map_err(|error| unreadable(OPERATION, error))
+    }
+
+    /// A run over settings; nothing if the table does not have it any more.
+    ///
+    /// # Errors
+    /// If the call fails, or the item cannot be read.
+    pub async fn run(&self, run: &str) -> Result<Option<KeepSummary>, AwsCallError> {
+        self.item(KeepSummary::key(run)).await
+    }
+
+    /// What is known of all settings.
+    ///
+    /// # Errors
+    /// If a call fails, or an item cannot be read.
+    pub async fn settings(&self) -> Result<Vec<SettingRecord>, AwsCallError> {
+        let settings = |item: &Item| {
+            let key = item.get(KEY).and_then(|key| key.as_s().ok());
+            key.is_some_and(|key| key.starts_with(setting_record::KEY_PREFIX))
+        };
+        self.scan(&self.posture, settings).await
     }
 
     /// All pairs and exposures.

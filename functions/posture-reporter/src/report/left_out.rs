@@ -7,10 +7,6 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "routes are read to decide what can be reached, and are not kept",
     ),
     (
-        "drift.csv",
-        "settings are not compared with posture.toml yet",
-    ),
-    (
         "enrolment.csv",
         "accounts outside Control Tower are not examined yet",
     ),

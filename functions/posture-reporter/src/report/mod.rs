@@ -1,6 +1,6 @@
 //! The files of a survey: what faces the internet, what was read, and one page about both.
 //!
-//! * [`snapshot`]: everything that they are written from. [`csv_files`]: the CSV files. [`page`]: the HTML page;
+//! * [`snapshot`]: everything that they are written from. [`csv_files`], [`settings_csv`]: the CSV files. [`page`]: the HTML page;
 //!   [`chart`]: its charts. [`left_out`]: what there is nothing about.
 
 pub mod chart;
@@ -8,6 +8,7 @@ pub mod csv_files;
 pub mod error;
 pub mod left_out;
 pub mod page;
+pub mod settings_csv;
 pub mod snapshot;
 
 #[cfg(test)]
@@ -40,6 +41,11 @@ pub fn files(snapshot: &snapshot::Snapshot) -> Result<Vec<File>, error::ReportEr
             name: "coverage.csv",
             content_type: CSV,
             body: csv_files::coverage(snapshot)?,
+        },
+        File {
+            name: "drift.csv",
+            content_type: CSV,
+            body: settings_csv::drift(&snapshot.settings, &snapshot.accounts, snapshot.now)?,
         },
         File {
             name: "index.html",

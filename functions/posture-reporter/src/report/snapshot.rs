@@ -8,6 +8,7 @@ use orgkeeper_shared::{
     posture::{
         exposure::{Exposure, Reachable},
         pair::{Outcome, PairRecord},
+        setting_record::SettingRecord,
         survey::SurveySummary,
     },
 };
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub exposures: Vec<Exposure>,
     /// The accounts.
     pub accounts: BTreeMap<AccountId, KnownAccount>,
+    /// The settings of accounts and Regions.
+    pub settings: Vec<SettingRecord>,
     /// The time.
     pub now: Timestamp,
 }
@@ -57,8 +60,15 @@ impl Snapshot {
             pairs,
             exposures,
             accounts,
+            settings: Vec::new(),
             now,
         }
+    }
+
+    /// The same with what is known of settings.
+    #[must_use]
+    pub fn with_settings(self, settings: Vec<SettingRecord>) -> Self {
+        Self { settings, ..self }
     }
 
     /// The day that the survey is about.

@@ -1,4 +1,4 @@
-//! One signed request to a service of AWS, with retries and time limits as the SDK has them.
+//! One signed request to a service of AWS, with retries and time limits as the SDK has them: for what has no SDK crate here.
 
 use std::borrow::Cow;
 
@@ -24,6 +24,9 @@ use aws_smithy_runtime_api::client::{
     runtime_plugin::StaticRuntimePlugin,
 };
 use aws_smithy_types::{body::SdkBody, config_bag::Layer, error::ErrorMetadata};
+use serde_json::{Map, Value};
+
+use crate::aws::CallCounter;
 
 /// Where a request goes, and how it is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub struct Request {
     pub body: String,
 }
 
-/// Sends a request; `read` understands the answer.
+/// Sends a request; `read` understands the answer, and `calls` counts it.
 ///
 /// # Errors
 /// If the call fails.
@@ -60,6 +63,7 @@ pub async fn send<T: std::fmt::Debug + Send + Sync + 'static>(
     request: Request,
     retries: &RetryConfig,
     read: fn(&HttpResponse) -> Result<T, OrchestratorError<ErrorMetadata>>,
+    calls: Option<&CallCounter>,
 ) -> Result<T, SdkError<ErrorMetadata, HttpResponse>> {
     let url = match sdk.endpoint_url() {
         Some(url) => url.to_owned(),
@@ -74,6 +78,9 @@ pub async fn send<T: std::fmt::Debug + Send + Sync + 'static>(
         .retry_classifier(AwsErrorCodeClassifier::<ErrorMetadata>::new())
         .standard_retry(retries)
         .runtime_plugin(signing(sdk, destination));
+    if let Some(calls) = calls {
+        builder = builder.interceptor(calls.clone());
+    }
     if let Some(client) = sdk.http_client() {
         builder = builder.http_client(client);
     }
@@ -131,4 +138,41 @@ pub fn domain(region: &str) -> &'static str {
     } else {
         "amazonaws.com"
     }
+}
+
+/// Reads an answer in JSON.
+///
+/// # Errors
+/// What the service refused, or an answer that is not JSON.
+pub fn read_json(response: &HttpResponse) -> Result<Value, OrchestratorError<ErrorMetadata>> {
+    let body = response.body().bytes().unwrap_or_default();
+    let answer: Result<Value, _> = if body.is_empty() {
+        Ok(Value::Object(Map::new()))
+    } else {
+        serde_json::from_slice(body)
+    };
+    if response.status().is_success() {
+        return answer.map_err(|_| OrchestratorError::other("the answer is not JSON"));
+    }
+    let answer = answer.unwrap_or_default();
+    let text = |names: [&str; 2]| {
+        names
+            .iter()
+            .find_map(|name| answer.get(*name)?.as_str().map(str::to_owned))
+    };
+    let code = response
+        .headers()
+        .get("x-amzn-errortype")
+        .map(str::to_owned)
+        .or_else(|| text(["__type", "code"]));
+    let mut error = ErrorMetadata::builder();
+    if let Some(code) = code {
+        // `namespace#Code:http://…` is the same as `Code`.
+        let code = code.split(':').next().unwrap_or_default();
+        error = error.code(code.rsplit('#').next().unwrap_or_default());
+    }
+    if let Some(message) = text(["message", "Message"]) {
+        error = error.message(message);
+    }
+    Err(OrchestratorError::operation(error.build()))
 }

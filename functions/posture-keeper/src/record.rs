@@ -1,0 +1,346 @@
+//! What a look says, and what of it the record keeps.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, AwsErrorClass},
+    ids::AccountId,
+    posture::{
+        setting::SettingRow,
+        setting_record::{ChangedBy, Difference, Drift, SettingRecord, State, key},
+    },
+};
+use serde_json::Value;
+
+use crate::{difference::has_unknown, mode::Mode};
+
+/// Differences that a record has at most.
+const MOST_DIFFERENCES: usize = 400;
+/// Characters of what was there before.
+const LONGEST_BEFORE: usize = 60_000;
+/// For so long a record is kept that nobody looks at: the file does not speak of it any more.
+const KEPT: SignedDuration = SignedDuration::from_hours(8 * 24);
+/// After that a record is written again although nothing is new.
+const FRESH: SignedDuration = SignedDuration::from_hours(20);
+/// Why a call is not made that ends something.
+pub const NEEDS_ALLOW_DELETE: &str =
+    "it ends an administrator, a standard or a hub: that needs allow_delete = true";
+
+/// How it is, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The state.
+    pub state: State,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+impl Verdict {
+    /// In this state for that reason.
+    #[must_use]
+    pub fn new(state: State, reason: impl Into<String>) -> Self {
+        Self {
+            state,
+            reason: Some(reason.into()),
+        }
+    }
+
+    /// Of a call that failed and is not made again now.
+    #[must_use]
+    pub fn of_error(error: &AwsCallError) -> Self {
+        let state = match error.class() {
+            AwsErrorClass::Denied | AwsErrorClass::SetUp => State::Blocked,
+            AwsErrorClass::Throttled
+            | AwsErrorClass::TimedOut
+            | AwsErrorClass::Unreachable
+            | AwsErrorClass::ServiceFault
+            | AwsErrorClass::Conflict
+            | AwsErrorClass::ConditionFailed
+            | AwsErrorClass::NotFound
+            | AwsErrorClass::Refused => State::Failed,
+        };
+        Self::new(state, error.to_string())
+    }
+}
+
+/// The same differences, where what may not be ended says so.
+#[must_use]
+pub fn allowed(differences: Vec<Difference>, allow_delete: bool) -> Vec<Difference> {
+    let refuse = |mut difference: Difference| {
+        if difference.ends && !allow_delete && difference.refused.is_none() {
+            difference.refused = Some(NEEDS_ALLOW_DELETE.to_owned());
+        }
+        difference
+    };
+    differences.into_iter().map(refuse).collect()
+}
+
+/// Whether `apply` makes its call, sooner or later.
+#[must_use]
+pub fn is_to_be_closed(difference: &Difference) -> bool {
+    difference.call.is_some() && difference.refused.is_none()
+}
+
+/// Whether its call can be made now.
+#[must_use]
+pub fn can_be_closed(difference: &Difference) -> bool {
+    let known = difference.call.as_ref().is_some_and(|call| {
+        let parameters: Value = serde_json::from_str(&call.parameters).unwrap_or_default();
+        !has_unknown(&parameters)
+    });
+    is_to_be_closed(difference) && difference.later.is_none() && known
+}
+
+/// How it is with these differences, after everything was done that could be.
+#[must_use]
+pub fn verdict(mode: Mode, differences: &[Difference], after: Option<&str>) -> Verdict {
+    let first = |of: fn(&Difference) -> Option<&String>| differences.iter().find_map(of).cloned();
+    let refused = first(|it| it.refused.as_ref());
+    let later = first(|it| it.later.as_ref());
+    if differences.is_empty() {
+        return Verdict {
+            state: State::InPlace,
+            reason: None,
+        };
+    }
+    let is_open = differences.iter().any(is_to_be_closed);
+    match mode {
+        Mode::Observe if is_open => Verdict {
+            state: State::Differs,
+            reason: refused,
+        },
+        Mode::Apply if is_open => {
+            let after = after.map(|name| format!("{name} comes first"));
+            let asynchronous = || Some("it is not in effect yet".to_owned());
+            Verdict {
+                state: State::Waiting,
+                reason: after.or(later).or_else(asynchronous),
+            }
+        }
+        // What a person has to do counts more than what comes by itself.
+        Mode::Observe | Mode::Apply => match (refused, later) {
+            (Some(reason), _) => Verdict::new(State::Blocked, reason),
+            (None, Some(reason)) => Verdict::new(State::Waiting, reason),
+            (None, None) => Verdict {
+                state: State::Differs,
+                reason: None,
+            },
+        },
+    }
+}
+
+/// A look that is over.
+#[derive(Clone, Debug)]
+pub struct Looked<'a> {
+    /// The setting.
+    pub row: &'static SettingRow,
+    /// The account.
+    pub account: &'a AccountId,
+    /// The Region, as the record names it.
+    pub region: &'a str,
+    /// The version of the file.
+    pub version: &'a str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What differs.
+    pub differences: &'a [Difference],
+    /// What was changed now.
+    pub applied: &'a [Difference],
+    /// What was there before that.
+    pub before: Option<String>,
+    /// What has drifted, if it has.
+    pub drift: Option<Drift>,
+    /// Controls that somebody has switched.
+    pub watched: BTreeSet<String>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Looked<'_> {
+    /// The record that follows.
+    #[must_use]
+    pub fn record(self, old: Option<&SettingRecord>) -> SettingRecord {
+        let of_version = old.filter(|old| old.version == self.version);
+        let mut applied: Vec<Difference> = of_version
+            .map(|old| old.applied.clone())
+            .unwrap_or_default();
+        applied.extend(self.applied.iter().cloned());
+        applied.truncate(MOST_DIFFERENCES);
+        let left_out = self.differences.len().saturating_sub(MOST_DIFFERENCES);
+        let shown = self.differences.iter().take(MOST_DIFFERENCES).cloned();
+        let stays = old.is_some_and(|old| old.state == self.verdict.state);
+        let since = old.filter(|_| stays).map(|old| old.since);
+        let known = old.and_then(|old| old.before.clone());
+        SettingRecord {
+            pair: key(self.row.name, self.account, self.region),
+            setting: self.row.name.to_owned(),
+            service: self.row.service.to_owned(),
+            account: self.account.clone(),
+            region: self.region.to_owned(),
+            state: self.verdict.state,
+            reason: self.verdict.reason,
+            differences: shown.collect(),
+            left_out: left_out as u64,
+            applied,
+            before: known.or(self.before),
+            version: self.version.to_owned(),
+            since: since.unwrap_or(self.now),
+            looked_at: self.now,
+            drift: self.drift.or_else(|| old.and_then(|old| old.drift.clone())),
+            watched: self.watched,
+            claimed_until: None,
+            revision: old.map_or(0, |old| old.revision) + 1,
+            expires_at: self.now.as_second().saturating_add(KEPT.as_secs()),
+        }
+    }
+}
+
+/// Whether a record says nothing that is not known.
+#[must_use]
+pub fn says_the_same(old: &SettingRecord, new: &SettingRecord) -> bool {
+    let fresh = new.looked_at.duration_since(old.looked_at) < FRESH;
+    let as_old = SettingRecord {
+        looked_at: old.looked_at,
+        revision: old.revision,
+        expires_at: old.expires_at,
+        ..new.clone()
+    };
+    fresh && as_old == *old
+}
+
+/// What has drifted: a setting that was in place for this version of the file, and is not.
+#[must_use]
+pub fn drift(
+    old: Option<&SettingRecord>,
+    version: &str,
+    differences: &[Difference],
+    by: Option<&ChangedBy>,
+    now: Timestamp,
+) -> Option<Drift> {
+    let was = old.filter(|old| old.state == State::InPlace && old.version == version);
+    if was.is_none() || differences.is_empty() {
+        return None;
+    }
+    let what = differences.iter().take(12);
+    let what = what.map(|it| format!("{}: {}, should be {}", it.what, it.is, it.should_be));
+    Some(Drift {
+        at: now,
+        what: what.collect(),
+        put_back: false,
+        by: by.cloned(),
+    })
+}
+
+/// What was seen, as a record keeps it.
+#[must_use]
+pub fn kept(seen: &Value) -> Option<String> {
+    let mut seen = seen.clone();
+    if let Some(object) = seen.as_object_mut() {
+        object.remove(crate::settings::security_hub_standards::NOT_KEPT);
+    }
+    let text = seen.to_string();
+    (text.len() <= LONGEST_BEFORE).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use orgkeeper_shared::posture::setting;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        difference::{Closed, differs},
+        operation::MACIE_ENABLE,
+    };
+
+    fn open() -> Difference {
+        differs("Macie", "off", "ENABLED").by(&MACIE_ENABLE, &json!({ "status": "ENABLED" }))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn looked<'a>(differences: &'a [Difference], account: &'a AccountId, now: i64) -> Looked<'a> {
+        Looked {
+            row: setting::named("macie-members").unwrap(),
+            account,
+            region: "eu-west-1",
+            version: "v1",
+            verdict: verdict(Mode::Observe, differences, None),
+            differences,
+            applied: &[],
+            before: None,
+            drift: None,
+            watched: BTreeSet::new(),
+            now: at(now),
+        }
+    }
+
+    #[test]
+    fn a_state_follows_from_what_is_left() {
+        let state = |mode, differences: &[Difference]| verdict(mode, differences, None).state;
+        let both = [Mode::Observe, Mode::Apply];
+        assert!(both.iter().all(|mode| state(*mode, &[]) == State::InPlace));
+        assert_eq!(state(Mode::Observe, &[open()]), State::Differs);
+        assert_eq!(state(Mode::Apply, &[open()]), State::Waiting);
+        let ends = allowed(vec![open().ending(true)], false);
+        assert_eq!(ends[0].refused.as_deref(), Some(NEEDS_ALLOW_DELETE));
+        assert!(
+            both.iter()
+                .all(|mode| state(*mode, &ends) == State::Blocked)
+        );
+        let may_end = allowed(vec![open().ending(true)], true);
+        assert!(can_be_closed(&may_end[0]));
+        let pending = [differs("x", "PENDING", "SUCCESS").later("y")];
+        assert!(
+            both.iter()
+                .all(|mode| state(*mode, &pending) == State::Waiting)
+        );
+        let unknown = open().by(&MACIE_ENABLE, &json!({ "status": "{graph}" }));
+        assert!(is_to_be_closed(&unknown) && !can_be_closed(&unknown));
+    }
+
+    #[test]
+    fn only_what_was_in_place_for_this_version_drifts() {
+        let account = "111122223333".parse().unwrap();
+        let in_place = looked(&[], &account, 0).record(None);
+        let differences = [open()];
+        let of = |old: Option<&SettingRecord>, version, differences: &[Difference]| {
+            drift(old, version, differences, None, at(9))
+        };
+        let drifted = of(Some(&in_place), "v1", &differences).unwrap();
+        assert_eq!(drifted.what, ["Macie: off, should be ENABLED"]);
+        assert_eq!(of(Some(&in_place), "v2", &differences), None);
+        assert_eq!(of(Some(&in_place), "v1", &[]), None);
+        assert_eq!(of(None, "v1", &differences), None);
+        let differed = looked(&differences, &account, 0).record(None);
+        assert_eq!(of(Some(&differed), "v1", &differences), None);
+    }
+
+    #[test]
+    fn a_record_is_written_if_it_says_something_new_or_is_old() {
+        let account = "111122223333".parse().unwrap();
+        let first = looked(&[], &account, 0).record(None);
+        assert_eq!((first.revision, first.since), (1, at(0)));
+        let second = looked(&[], &account, 60).record(Some(&first));
+        assert!(says_the_same(&first, &second));
+        assert_eq!((second.revision, second.since), (2, at(0)));
+        let later = looked(&[], &account, 80_000).record(Some(&first));
+        assert!(!says_the_same(&first, &later));
+        let differences = [open()];
+        let differs = looked(&differences, &account, 60).record(Some(&first));
+        assert!(!says_the_same(&first, &differs));
+        assert_eq!(differs.since, at(60));
+    }
+
+    #[test]
+    fn a_record_has_a_largest_size() {
+        let account = "111122223333".parse().unwrap();
+        let many = vec![open(); 500];
+        let record = looked(&many, &account, 0).record(None);
+        assert_eq!((record.differences.len(), record.left_out), (400, 100));
+        assert_eq!(kept(&json!("x".repeat(70_000))), None);
+    }
+}
