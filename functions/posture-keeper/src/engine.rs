@@ -34,6 +34,7 @@ use crate::{
     mode::Mode,
     operation::{self, LIST_ACCOUNTS, Operation},
     record::{Looked, Verdict, allowed, can_be_closed, drift, kept, says_the_same, verdict},
+    service,
     setting::Setting,
     undone::{has_left_something, is_end},
     wanted::{Organization, Wanted},
@@ -261,7 +262,13 @@ impl Run<'_> {
         if self.task.undo {
             return one.undo(watched.clone()).await;
         }
-        match self.first_of(spot, records) {
+        // What is off needs nothing before it ends.
+        let first = if look.wanted.is_on() {
+            self.first_of(spot, records)
+        } else {
+            First::There
+        };
+        match first {
             First::Unknown => Ok(Kept::Soon),
             First::NotOffered => {
                 let reason = "the service is not in this Region";
@@ -320,13 +327,19 @@ impl<'a> One<'a, '_> {
         watched: BTreeSet<String>,
     ) -> Result<Kept, TableError> {
         let run = self.run;
-        let seen = if after.is_some() {
-            Value::Null
+        // What comes first is not there: so is nothing of this. In a Region that may not have the service it is asked all the same.
+        let read = if after.is_some() && self.is_listed() {
+            Ok(Value::Null)
         } else {
-            match (self.setting.read)(&self.look).await {
-                Ok(seen) => seen,
-                Err(error) => return self.unread(&error, watched).await,
+            (self.setting.read)(&self.look).await
+        };
+        let seen = match read {
+            Ok(_) if after.is_some() => Value::Null,
+            Err(error) if after.is_some() && error.class() != AwsErrorClass::Unreachable => {
+                Value::Null
             }
+            Ok(seen) => seen,
+            Err(error) => return self.unread(&error, watched).await,
         };
         let differences = self.differences(&seen);
         let version = &run.in_force.version;
@@ -396,6 +409,13 @@ impl<'a> One<'a, '_> {
         })
     }
 
+    /// Whether the service should be in this Region.
+    fn is_listed(&self) -> bool {
+        let service = service::of(self.run.row.service);
+        let region = self.look.wanted.region;
+        service.is_none_or(|service| service.is_listed_in(region))
+    }
+
     /// What could not be read.
     async fn unread(
         &self,
@@ -403,12 +423,8 @@ impl<'a> One<'a, '_> {
         watched: BTreeSet<String>,
     ) -> Result<Kept, TableError> {
         let run = self.run;
-        let region = self.look.wanted.region;
-        let operations = self.setting.operations;
-        let named = operations.iter().find(|it| it.name == error.operation());
-        let is_listed = named.is_none_or(|it| it.service.is_listed_in(region));
         let (verdict, again) = match error.class() {
-            AwsErrorClass::Unreachable if !is_listed => (
+            AwsErrorClass::Unreachable if !self.is_listed() => (
                 Verdict::new(State::NotOffered, "the service is not in this Region"),
                 false,
             ),

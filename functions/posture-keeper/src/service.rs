@@ -163,6 +163,21 @@ impl Service {
     }
 }
 
+/// The service that `posture.toml` calls so.
+#[must_use]
+pub fn of(name: &str) -> Option<&'static Service> {
+    Some(match name {
+        "access-analyzer" => &ACCESS_ANALYZER,
+        "detective" => &DETECTIVE,
+        "devops-guru" => &DEVOPS_GURU,
+        "guardduty" => &GUARDDUTY,
+        "inspector" => &INSPECTOR,
+        "macie" => &MACIE,
+        "security-hub" => &SECURITY_HUB,
+        _ => return None,
+    })
+}
+
 /// The Region that Organizations answers in.
 #[must_use]
 pub fn region_of_organizations(here: &str) -> &'static str {
@@ -190,6 +205,14 @@ mod tests {
             let here = here.filter(|region| service.is_listed_in(region));
             assert_eq!(here.count(), offered, "{}", service.name);
         }
+    }
+
+    #[test]
+    fn each_service_of_the_settings_is_known() {
+        for row in orgkeeper_shared::posture::setting::SETTINGS {
+            assert!(of(row.service).is_some(), "{}", row.service);
+        }
+        assert!(of("coffee").is_none());
     }
 
     #[test]

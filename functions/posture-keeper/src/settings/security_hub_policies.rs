@@ -306,6 +306,7 @@ target = "Root/Workloads/Prod"
 standards = ["pci-dss/v/4.0.1"]
 [[scope]]
 target = "111122223333"
+standards = ["pci-dss/v/4.0.1"]
 regions = ["eu-west-1"]
 "#;
 

@@ -62,21 +62,15 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     const WHAT: &str = "trusted access";
     let is_on = seen["on"] == true;
     let principal = json!({ "ServicePrincipal": principal(wanted.row.service) });
-    match (wanted.is_on(), is_on) {
-        (true, false) => vec![
-            differs(WHAT, "off", "on")
-                .by(&ENABLE_SERVICE_ACCESS, &principal)
-                .undone_by(&DISABLE_SERVICE_ACCESS, &principal),
-        ],
-        // It ends what the administrator does in all accounts.
-        (false, true) => vec![
-            differs(WHAT, "on", "off")
-                .by(&DISABLE_SERVICE_ACCESS, &principal)
-                .undone_by(&ENABLE_SERVICE_ACCESS, &principal)
-                .ending(true),
-        ],
-        (true, true) | (false, false) => Vec::new(),
+    // A service that is off keeps it: it does nothing by itself, and its administrator has to end first.
+    if !wanted.is_on() || is_on {
+        return Vec::new();
     }
+    vec![
+        differs(WHAT, "off", "on")
+            .by(&ENABLE_SERVICE_ACCESS, &principal)
+            .undone_by(&DISABLE_SERVICE_ACCESS, &principal),
+    ]
 }
 
 #[cfg(test)]
@@ -85,7 +79,7 @@ mod tests {
     use crate::settings::tests::{MANAGEMENT, calls, differences};
 
     #[test]
-    fn a_service_is_let_in_and_ended_only_where_that_is_allowed() {
+    fn a_service_is_let_in_and_stays_so() {
         let place = (MANAGEMENT, "eu-central-1");
         let on = "[services]\ninspector = { on = true }";
         let of = |file, seen: &Value| differences("inspector-trusted-access", file, place, seen);
@@ -95,15 +89,8 @@ mod tests {
             calls(&enables),
             [r#"EnableAWSServiceAccess {"ServicePrincipal":"inspector2.amazonaws.com"}"#]
         );
-        assert!(!enables[0].ends);
-        let ends = of(
-            "[services]\ninspector = { on = false }",
-            &json!({ "on": true }),
-        );
-        assert_eq!(
-            ends[0].call.as_ref().unwrap().operation,
-            "DisableAWSServiceAccess"
-        );
-        assert!(ends[0].ends);
+        assert!(!enables[0].ends && enables[0].undo.is_some());
+        let off = "[services]\ninspector = { on = false }";
+        assert!(of(off, &json!({ "on": true })).is_empty());
     }
 }
