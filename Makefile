@@ -67,6 +67,7 @@ flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
 # The flow with several accounts needs a cloud that was deployed to them.
 FORM_split := ORGKEEPER_FORM=split ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-split}
 FORM_baseline := ORGKEEPER_FORM=baseline ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-baseline}
+FORM_posture := ORGKEEPER_FORM=posture ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-posture}
 FORM_topologies := ORGKEEPER_FORM=empty ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-topologies}
 
 .PHONY: emulators
@@ -125,7 +126,7 @@ regions: .venv/sam/installed ## Lint the templates for every Region of infra/reg
 	$(CFN_LINT) --regions $(call regions_where,$$2 != "$(WITHOUT_SECURITY_HUB)") -- infra/security-baseline.yaml
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, and with --jobs=3 three of them run at a time.
-LONG_FLOWS := alert baseline directory enrich remediate split topologies vend
+LONG_FLOWS := alert baseline directory enrich posture remediate split topologies vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
@@ -146,8 +147,10 @@ flows-short: tools flows-alert
 	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
 flows-baseline: tools flows-short
 	ORGKEEPER_FORM=baseline $(call long_cloud,baseline,70) $(FLOWS) 'test(/^baseline::/)'
+flows-posture: tools flows-split
+	ORGKEEPER_FORM=posture $(call long_cloud,posture,80) $(FLOWS) 'test(/^posture::/)'
 # After the others: a minute is the limit of forty rows, which other clouds beside it take from them.
-flows-vend: tools flows-topologies flows-split flows-baseline
+flows-vend: tools flows-topologies flows-posture flows-baseline
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak

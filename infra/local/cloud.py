@@ -12,7 +12,8 @@ outputs.json (the stack's outputs), organization.json (the organization's ids). 
 there, everything is delivered twice (ministack_patches.py).
 
 ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py);
-ORGKEEPER_FORM=baseline all flows to the management account, and what the baseline needs to all others;
+ORGKEEPER_FORM=baseline all flows to the management account, and what the baseline needs to all others; ORGKEEPER_FORM=posture the
+same with the posture flow;
 ORGKEEPER_FORM=empty deploys nothing.
 
 Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::alarms;
 use crate::clock;
 use crate::credentials;
-use crate::faults::Definition;
+use crate::faults::{Called, Definition};
 use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
 use crate::service_events;
@@ -291,7 +291,11 @@ async fn post_slack(
 }
 
 async fn receive(services: &Services, channel: &str, body: &[u8]) -> Response {
-    if let Some(refusal) = services.apply_faults(SLACK_POST).await {
+    let posted = Called {
+        operation: SLACK_POST,
+        region: None,
+    };
+    if let Some(refusal) = services.apply_faults(posted).await {
         let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let seconds = (status == StatusCode::TOO_MANY_REQUESTS).then_some(1);
         return slack_answer(status, refusal.message, seconds);

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 
 use crate::backend::{MOTO_ACCOUNT, Unreachable};
 use crate::callers::Caller;
+use crate::faults::Called;
 use crate::operation::Operation;
 use crate::problem::respond;
 use crate::reply::{success, text_answer};
@@ -102,7 +103,12 @@ impl Services {
         if let Some(refusal) = self.quotas.refusal(name, access_key, Instant::now()) {
             return refusal.response(&call.operation);
         }
-        if let Some(refusal) = self.apply_faults(name).await {
+        let region = call.scope.as_ref().map(|scope| scope.region.as_str());
+        let called = Called {
+            operation: name,
+            region,
+        };
+        if let Some(refusal) = self.apply_faults(called).await {
             return refusal.response(&call.operation);
         }
         match self.route(call).await {
