@@ -194,6 +194,10 @@ cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-carg
 cis-baseline: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## What Prowler finds in an account without a baseline, and in one that is READY (five minutes)
 	ORGKEEPER_FORM=baseline $(call long_cloud,cis-baseline,80) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/cis_baseline.py
 
+.PHONY: posture-prowler
+posture-prowler: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## Whether Prowler finds what the posture flow says faces the internet (five minutes)
+	ORGKEEPER_FORM=posture $(call long_cloud,posture-prowler,100) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/posture_prowler.py
+
 # ---------------------------------------------------------------- AWS
 
 # As uname has it.

@@ -61,7 +61,7 @@ class Place:
 
     def __init__(self, account, region):
         self.client = lambda service: account_settings.Account(account).client(service, region)
-        self.ec2, self.account, self.region = self.client("ec2"), account, region
+        self.ec2, self.region = self.client("ec2"), region
         images = self.ec2.describe_images(Owners=["amazon"])["Images"]
         self.image = images[0]["ImageId"] if images else "ami-12c6146b"
         self.networks = 0
@@ -168,10 +168,13 @@ class Place:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as files:
             files.writestr("index.py", "def handler(event, context):\n    return 'hello'\n")
+        trust = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+        role = self.client("iam").create_role(RoleName="hello", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
         functions = self.client("lambda")
         functions.create_function(
             FunctionName="hello", Runtime="python3.13", Handler="index.handler", Code={"ZipFile": archive.getvalue()},
-            Role=f"arn:aws:iam::{self.account}:role/hello")
+            Role=role)
         functions.create_function_url_config(FunctionName="hello", AuthType="NONE")
 
 

@@ -44,6 +44,9 @@ pub enum NotPlanned {
     /// The account directory cannot be read.
     #[error("the account directory cannot be read")]
     Directory(#[source] AwsCallError),
+    /// The directory has no account: it has never been filled, and says nothing about what exists.
+    #[error("the account directory is empty: send {{\"task\":\"refresh-all\"}} to DirectoryQueue")]
+    EmptyDirectory,
     /// The uploaded file cannot be read.
     #[error("posture.toml cannot be read")]
     File(#[source] AwsCallError),
@@ -71,6 +74,7 @@ impl FailureReason for NotPlanned {
                 error.retryable_or_denied()
             }
             Self::Table(error) => error.retryable(),
+            Self::EmptyDirectory => true,
             Self::Unwritable(_) => false,
         }
     }
@@ -301,7 +305,11 @@ impl Planner {
     }
 
     async fn entries(&self) -> Result<Vec<AccountEntry>, NotPlanned> {
-        self.directory.all().await.map_err(NotPlanned::Directory)
+        let entries = self.directory.all().await.map_err(NotPlanned::Directory)?;
+        if entries.is_empty() {
+            return Err(NotPlanned::EmptyDirectory);
+        }
+        Ok(entries)
     }
 
     async fn send(&self, tasks: Vec<(SurveyTask, Duration)>) -> Result<(), NotPlanned> {

@@ -57,6 +57,13 @@ impl Posture {
     async fn attach() -> Result<Self> {
         let cloud = LocalCloud::attach().await?;
         let bus = cloud.default_bus()?;
+        aws_sdk_sqs::Client::new(&cloud.sdk)
+            .send_message()
+            .queue_url(cloud.output("DirectoryQueueUrl")?)
+            .message_body(r#"{"task":"refresh-all"}"#)
+            .send()
+            .await?;
+        cloud.until_empty("DirectoryQueueUrl", PATIENCE).await?;
         let management = bus.split(':').nth(4).context("an ARN of a bus")?;
         Ok(Self {
             tables: aws_sdk_dynamodb::Client::new(&cloud.sdk),
