@@ -7,13 +7,14 @@
 * `hub`, `standards`, `central`, `aggregators` – Security Hub: subscriptions, standards with their controls, central configuration,
   linked Regions;
 * `insights` – DevOps Guru: what an account has covered, and insights that a test opens and closes;
+* `analyzers` – IAM Access Analyzer;
 * `recorder` – the aggregator of AWS Config as a second source about network interfaces;
 * `network` – what moto's EC2 answers differently from AWS.
 
 `controls.toml` and `regions.toml` are the data: which control there is in which Region, which service in which.
 """
 
-from posture import aggregators, central, insights, network, principals, recorder, wire  # noqa: F401
+from posture import aggregators, analyzers, central, insights, network, principals, recorder, wire  # noqa: F401
 
 
 def stand_in():

@@ -193,6 +193,10 @@ def disable_administrator(service, call):
     account = place.administrator
     if service.name == "detective":
         graphs.pop((account, call.region), None)
+    if service.name == "securityhub" and account == call.account and not hub.conduct["ended"]:
+        # It was that everywhere, without having been made it.
+        hub.conduct["ended"] = True
+        forget_hub()
     places[service.name, call.region] = Place(details=hub.nothing() if service.name == "securityhub" else {})
     if not any(one.administrator for (name, _), one in places.items() if name == service.name):
         principals.end_delegation(backend, account, service.principal)

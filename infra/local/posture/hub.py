@@ -18,7 +18,8 @@ PRODUCTS = ("aws/config", "aws/guardduty")
 # By account and Region: since when, or None for one that was disabled. What is not here is as at first.
 subscriptions = {}
 started = time.time()
-conduct = {"at_first": ON}
+# `ended`: the management account is not the administrator any more.
+conduct = {"at_first": ON, "ended": False}
 # What the other modules do when a hub is switched on or off; `central` says whether a policy rules an account.
 followers = {"on": [], "off": [], "ruled": []}
 
@@ -32,7 +33,7 @@ def begin(place):
     """The administrator and what new accounts get, as at first."""
     place.details = nothing()
     backend = directory.organization()
-    if conduct["at_first"] == ON and backend is not None:
+    if conduct["at_first"] == ON and not conduct["ended"] and backend is not None:
         place.administrator, place.automatic = backend.org.master_account_id, "NEW"
         place.details["standards"] = DEFAULT
 
@@ -123,13 +124,13 @@ def set_conduct(value):
 def report():
     """What is set, and who is not as at first."""
     changed = {f"{account}/{region}": ON if moment else OFF for (account, region), moment in subscriptions.items()}
-    return {**conduct, "accounts": changed}
+    return {"at_first": conduct["at_first"], "accounts": changed}
 
 
 def forget():
     """Everything as at first."""
     subscriptions.clear()
-    conduct["at_first"] = ON
+    conduct.update(at_first=ON, ended=False)
     for follower in followers.get("forget", []):
         follower()
 
