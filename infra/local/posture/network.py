@@ -30,6 +30,7 @@ PAGED = (
 )
 BALANCER, NAT = "amazon-elb", "AIDANATGATEWAY"
 MODES = ("off", "block-bidirectional", "block-ingress")
+ARN_PARTS = {"network": "net", "gateway": "gwy"}
 OPT_IN = {True: "opted-in", False: "not-opted-in"}
 
 # By account and Region.
@@ -146,16 +147,19 @@ def have_interfaces_of_load_balancers():
         with_interfaces(backend, described)
 
 
-def describe_modern(balancer):
-    """Kind, description, subnets, groups and scheme of an application, network or gateway load balancer."""
-    balancer.state = "active"
+def describe_modern(backend, balancer):
+    """Kind, description, subnets, groups and scheme of an application, network or gateway load balancer; its ARN names its type."""
+    balancer.state, plain = "active", balancer.arn
+    balancer.arn = plain.replace(":loadbalancer/app/", f":loadbalancer/{ARN_PARTS.get(balancer.type, 'app')}/")
+    backend.load_balancers[balancer.arn] = backend.load_balancers.pop(plain)
+    backend.tagging_service.tag_resource(balancer.arn, backend.tagging_service.list_tags_for_resource(plain)["Tags"])
     kinds = {"network": "network_load_balancer", "gateway": "gateway_load_balancer"}
     groups = balancer.security_groups or []
     return (kinds.get(balancer.type, "interface"), f"ELB {balancer.arn.partition(':loadbalancer/')[2]}",
             [subnet.id for subnet in balancer.subnets], groups, balancer.scheme)
 
 
-def describe_classic(balancer):
+def describe_classic(_backend, balancer):
     """The same of a classic load balancer."""
     return "interface", f"ELB {balancer.name}", balancer.subnets or [], balancer.security_groups or [], balancer.scheme
 
@@ -166,7 +170,7 @@ def with_interfaces(backend, described):
 
     def create_with_interfaces(self, *given, **more):
         balancer = create(self, *given, **more)
-        kind, description, places, groups, scheme = described(balancer)
+        kind, description, places, groups, scheme = described(self, balancer)
         network = ec2_backends[self.account_id][self.region_name]
         balancer.interfaces = []
         for subnet in places:

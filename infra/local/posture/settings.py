@@ -15,6 +15,7 @@ REGIONS = tomllib.loads((HERE / "regions.toml").read_text(encoding="utf-8"))
 parts = {}
 # Services that a test takes out of Regions, or brings back: service -> list of Regions, or None for those of the data.
 not_offered = {}
+regions = {"refuse_off": False}
 
 
 def part(name, report, set_to, reset):
@@ -82,4 +83,12 @@ def numbers(name, values, at_first, report=None):
     return values
 
 
+def set_regions(value):
+    """{"refuse_off": true}: calls in a Region that their account has not switched on are refused, as on AWS."""
+    if set(value) != {"refuse_off"} or not isinstance(value["refuse_off"], bool):
+        raise ValueError('set regions to {"refuse_off": true}')
+    regions.update(value)
+
+
+part("regions", lambda: dict(regions), set_regions, lambda: regions.update(refuse_off=False))
 part("not_offered", lambda: not_offered, set_not_offered, not_offered.clear)

@@ -8,6 +8,7 @@ import base64
 import datetime
 import json
 import re
+import socket
 import threading
 import traceback
 from functools import cache
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, unquote
 import botocore.session
 from moto.moto_server import werkzeug_app
 
+import moto_settings
 from posture import directory, settings
 
 SCOPE = re.compile(r"Credential=([^/,]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
@@ -96,8 +98,11 @@ def stand_in():
         key, region, service = found.groups()
         account = environ.get("HTTP_X_MOTO_ACCOUNT_ID") or key
         if not settings.offered(service, region):
-            # The server closes the connection without an answer.
+            # Nothing is answered.
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError(f"{service} has no host in {region}")
+        if settings.regions["refuse_off"] and directory.is_account(account) and not moto_settings.is_on(account, region):
+            return respond(start_response, *refusal_of_region(service))
         with one_at_a_time:
             if service in before and directory.is_account(account):
                 before[service](region)
@@ -115,6 +120,17 @@ def respond(start_response, status, headers, body):
     start_response(f"{status} {'OK' if status < 400 else 'Refused'}", [
         ("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers.items()])
     return [body]
+
+
+def refusal_of_region(service):
+    """The refusal of a call in a Region that its account does not have."""
+    if service == "ec2":
+        words = "AWS was not able to validate the provided access credentials"
+        text = f"<Response><Errors><Error><Code>AuthFailure</Code><Message>{words}</Message></Error></Errors><RequestID>local</RequestID></Response>"
+        return 401, {}, text.encode()
+    words = "The security token included in the request is invalid."
+    body = {"__type": "UnrecognizedClientException", "message": words}
+    return 403, {"x-amzn-ErrorType": "UnrecognizedClientException"}, json.dumps(body).encode()
 
 
 def body_of(environ):
