@@ -24,7 +24,6 @@ MEMBERSHIP_SECONDS = 5.0
 
 # The services that the front door answers itself: name in the credential scope -> botocore's names of its API.
 FRONT_DOOR_SERVICES = {
-    "access-analyzer": "accessanalyzer",
     "account": "account",
     "controltower": "controltower",
     "organizations": "organizations",
@@ -32,7 +31,6 @@ FRONT_DOOR_SERVICES = {
     "servicecatalog": "servicecatalog",
     "sso": "sso-admin",
 }
-CALLER_HEADER = "x-orgkeeper-caller"
 
 # The actions of Service Catalog with condition keys for the owner ("Actions, resources, and condition keys for AWS Service
 # Catalog"), of those that are called here.
@@ -157,7 +155,7 @@ def count_loopback_as_tls(_settings):
 
 def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
-    images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
+    images (without an account), snapshots of databases, documents, service settings, repositories, detectors, behavior graphs,
     service-linked roles, budgets, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
     bus that is described.
 
@@ -189,6 +187,8 @@ def name_resources(_settings):
             named = bus if bus.startswith("arn:") else "arn:aws:events:{region}:{account}:event-bus/{id}".format(id=bus, **place)
         elif service == "guardduty" and path.startswith("/detector/"):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
+        elif service == "detective":
+            named = json_members(body).get("GraphArn")
         elif service == "iam":
             named = user_or_group(query_params, place) or by_parameter(IAM_RESOURCES, query_params, place)
         elif service == "identitystore":
@@ -407,7 +407,7 @@ def say_who_calls(settings):
     """
 
     async def answer_with_caller(_method, _path, _headers, _body, _query_params):
-        return 200, {CALLER_HEADER: iam_evaluator.caller_arn()}, b""
+        return 200, {passed_on.CALLER_HEADER: iam_evaluator.caller_arn()}, b""
 
     for service, model in FRONT_DOOR_SERVICES.items():
         passed_on.register(service, model)
@@ -416,7 +416,7 @@ def say_who_calls(settings):
     resource_of = iam_actions.extract_resource_arn
 
     def resource(service, method, path, headers, body, query_params, region, account_id):
-        if service not in FRONT_DOOR_SERVICES:
+        if service not in FRONT_DOOR_RESOURCES:
             return resource_of(service, method, path, headers, body, query_params, region, account_id)
         place = Place(region, account_id, settings.management_account, membership)
         return FRONT_DOOR_RESOURCES[service](json_members(body), path, place) or "*"
@@ -527,6 +527,7 @@ def of_identity_center(given, _path, _place):
     return given.get("PermissionSetArn") or given.get("InstanceArn")
 
 
+# Those of Access Analyzer and of most of Security Hub are in moto.
 FRONT_DOOR_RESOURCES = {
     "access-analyzer": of_access_analyzer,
     "account": of_account,

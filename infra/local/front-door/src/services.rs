@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use crate::access_analyzer::AccessAnalyzer;
 use crate::account::AccountManagement;
 use crate::account_factory::{AccountFactory, Tools};
 use crate::assignments::Assignments;
@@ -43,7 +42,6 @@ pub(crate) struct Services {
     pub(crate) account_management: AccountManagement,
     pub(crate) account_factory: Arc<AccountFactory>,
     pub(crate) control_tower: ControlTower,
-    pub(crate) access_analyzer: AccessAnalyzer,
     pub(crate) security_hub: SecurityHub,
     pub(crate) trail: Arc<Trail>,
 }
@@ -91,7 +89,6 @@ impl Services {
             organizations,
             trail,
             vending,
-            access_analyzer: AccessAnalyzer::default(),
             faults: Faults::default(),
             quotas: Quotas::default(),
             calls: Calls::default(),
