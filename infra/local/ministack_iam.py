@@ -77,6 +77,7 @@ RDS_RESOURCES = {
     "DBSnapshotIdentifier": "arn:aws:rds:{region}:{account}:snapshot:{id}",
     "DBClusterSnapshotIdentifier": "arn:aws:rds:{region}:{account}:cluster-snapshot:{id}",
 }
+RDS_LISTS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
 
 # ---------------------------------------------------------------- what a call is checked for
@@ -84,7 +85,7 @@ RDS_RESOURCES = {
 
 def name_actions(_settings):
     """AWS checks a batch call of SQS for the permission of the single call (SendMessage, DeleteMessage,
-    ChangeMessageVisibility), and every call of Budgets for one of two permissions.
+    ChangeMessageVisibility), every call of Budgets for one of two permissions, and the list of a function's URLs for its own.
 
     MiniStack asks for the name of the call, which is in no policy. The patch asks as AWS does.
     """
@@ -96,6 +97,8 @@ def name_actions(_settings):
             return action.removesuffix("Batch")
         if service == "budgets" and action:
             return "budgets:ViewBudget" if ":Describe" in action else "budgets:ModifyBudget"
+        if service == "lambda" and request[1].rstrip("/").endswith("/urls"):
+            return "lambda:ListFunctionUrlConfigs"
         return action
 
     iam_actions.extract_iam_action = checked
@@ -170,7 +173,7 @@ def name_resources(_settings):
         if service == "ec2":
             named = by_parameter(EC2_RESOURCES, query_params, place)
         elif service == "rds":
-            named = by_parameter(RDS_RESOURCES, query_params, place)
+            named = by_parameter(RDS_RESOURCES, query_params, place) or rds_list(query_params, place)
         elif service == "ssm":
             named = ssm_resource(headers, body, place)
         elif service == "kms":
@@ -206,6 +209,14 @@ def user_or_group(parameters, place):
         path = parameters.get("Path", ["/"])[0]
         return (iam._groups.get(group) or {}).get("Arn") or f"arn:aws:iam::{place['account']}:group{path}{group}"
     return user and (iam._users.get(user) or {}).get("Arn")
+
+
+def rds_list(query_params, place):
+    """What a list is checked on: RDS has no permission without a resource."""
+    if by_parameter({"DBInstanceIdentifier": "{id}", "DBClusterIdentifier": "{id}"}, query_params, place):
+        return None
+    kind = RDS_LISTS.get(iam_actions._query_param(query_params, "Action"))
+    return kind and "arn:aws:rds:{region}:{account}:{kind}:*".format(kind=kind, **place)
 
 
 def by_parameter(forms, parameters, place):

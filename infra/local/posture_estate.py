@@ -11,6 +11,7 @@ import json
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import account_settings
 import cloud
@@ -52,8 +53,12 @@ def seed(ids):
 
 
 def start(_ids, *places):
-    """Starts an instance in each place; returns its public addresses by place."""
-    return {place: Place(*place.split("#")).public() for place in places}
+    """Starts an instance in each place; returns its public address and when it was started, by place."""
+    started = {}
+    for place in places:
+        began = datetime.now(UTC).isoformat()
+        started[place] = [Place(*place.split("#")).public(), began]
+    return started
 
 
 class Place:
@@ -207,17 +212,20 @@ def exposed(account, region):
     for one in interfaces:
         addresses = {private["Association"]["PublicIp"] for private in one["PrivateIpAddresses"] if "Association" in private}
         addresses |= {one["Association"]["PublicIp"]} if "Association" in one else set()
-        kind = "interface" if one["InterfaceType"] != "natGateway" else "nat-gateway"
+        kind = "nat-gateway" if one["InterfaceType"] in ("natGateway", "nat_gateway") else "interface"
         kind = "instance" if one.get("Attachment", {}).get("InstanceId") else kind
-        rows += [(kind, address) for address in addresses]
+        # A load balancer has its row by its name.
+        rows += [(kind, address) for address in addresses if not one["Description"].startswith("ELB ")]
         if "v6" in ways.get(one["SubnetId"], ()):
             rows += [("ipv6", address["Ipv6Address"]) for address in one["Ipv6Addresses"]]
+            addresses |= {address["Ipv6Address"] for address in one["Ipv6Addresses"]}
         if addresses:
             in_use.add(one["SubnetId"])
     # Where nothing has an interface, a subnet exposes nothing yet, and nobody looks.
     if interfaces:
+        rows += [("route", f"{destination} {target}") for table in tables for destination, target in ways_out(table)]
         rows += [("public-subnet", subnet["CidrBlock"]) for subnet in subnets
-                 if "v4" in ways[subnet["SubnetId"]] and subnet["SubnetId"] not in in_use]
+                 if ways[subnet["SubnetId"]] and subnet["SubnetId"] not in in_use]
     rows += [("idle-address", address["PublicIp"]) for address in ec2.describe_addresses()["Addresses"]
              if not address.get("AssociationId") and not address.get("InstanceId")]
     rows += [("load-balancer", one["DNSName"]) for one in client("elbv2").describe_load_balancers()["LoadBalancers"]
@@ -239,6 +247,16 @@ def table_of(subnet, tables):
     own = [table for table in tables if has(table, SubnetId=subnet["SubnetId"])]
     main = [table for table in tables if table["VpcId"] == subnet["VpcId"] and has(table, Main=True)]
     return (own or main or [{"Routes": []}])[0]
+
+
+def ways_out(table):
+    """The routes of a table that leave for the internet: destination and target."""
+    targets = ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId")
+    for route in table["Routes"]:
+        destination = route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock")
+        target = next((route[name] for name in targets if route.get(name)), "local")
+        if destination in (ANYWHERE, ANYWHERE_V6) and target != "local":
+            yield destination, target
 
 
 def leads_out(table, family):

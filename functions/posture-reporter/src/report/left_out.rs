@@ -3,10 +3,6 @@
 /// Files of a report that have no data yet, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
     (
-        "routes.csv",
-        "routes are read to decide what can be reached, and are not kept",
-    ),
-    (
         "drift.csv",
         "settings are not compared with posture.toml yet",
     ),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use orgkeeper_shared::{
     ids::AccountId,
     posture::{
-        exposure::{Exposure, Reachable},
+        exposure::{Exposure, Kind, Reachable},
         pair::{Outcome, PairRecord},
         survey::SurveySummary,
     },
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub pairs: Vec<PairRecord>,
     /// What faces the internet, in order.
     pub exposures: Vec<Exposure>,
+    /// The routes to the internet, in order.
+    pub routes: Vec<Exposure>,
     /// The accounts.
     pub accounts: BTreeMap<AccountId, KnownAccount>,
     /// The time.
@@ -52,10 +54,14 @@ impl Snapshot {
         exposures.sort_by(|one, other| {
             (&one.pair, &one.exposure_id).cmp(&(&other.pair, &other.exposure_id))
         });
+        let (routes, exposures) = exposures
+            .into_iter()
+            .partition(|exposure| exposure.kind == Kind::Route);
         Self {
             survey,
             pairs,
             exposures,
+            routes,
             accounts,
             now,
         }

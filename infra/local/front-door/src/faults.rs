@@ -376,7 +376,10 @@ mod tests {
         let rule =
             json!({"operation": UPDATE, "error": "ConcurrentUpdateError", "scope": "finding"});
         let (faults, now) = rules(&[rule]);
-        assert_eq!(faults.apply(at_home(UPDATE), now, || 0.0), Effect::default());
+        assert_eq!(
+            faults.apply(at_home(UPDATE), now, || 0.0),
+            Effect::default()
+        );
         let refusal = faults.apply_to_finding(UPDATE, now, || 0.0).unwrap();
         assert_eq!(refusal.code, "ConcurrentUpdateError");
     }
