@@ -185,6 +185,11 @@ bench: .venv/cloud/installed compiled ## Measure what make build makes for this 
 	$(MAKE) build ARCH=$(ARCH_$(shell uname -m))
 	target/debug/bench target/lambda target/bench.json
 
+.PHONY: bench-survey
+bench-survey: .venv/cloud/installed compiled ## Measure a survey of 500 accounts in 17 Regions beside a serial script (builds one function)
+	$(MAKE) build ARCH=$(ARCH_$(shell uname -m)) FUNCTIONS=organization-surveyor
+	target/debug/bench survey target/lambda
+
 # A cloud of its own, which nobody has used: what was fixed before is no violation.
 .PHONY: cis
 cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## Fix what Prowler finds with CIS 3.0, 5.0 and 7.0 in a member account, and count (about ten minutes)

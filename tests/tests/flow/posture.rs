@@ -65,10 +65,17 @@ impl Posture {
             .message_body(r#"{"task":"refresh-all"}"#)
             .send()
             .await?;
-        cloud.until_empty("DirectoryQueueUrl", PATIENCE).await?;
+        let tables = aws_sdk_dynamodb::Client::new(&cloud.sdk);
+        let directory = cloud.output("AccountDirectoryTableName")?;
+        eventually("the account directory is filled", PATIENCE, async || {
+            let known = tables.scan().table_name(directory).send().await?;
+            // The management account is one more.
+            Ok(known.count() as usize > cloud.accounts.len())
+        })
+        .await?;
         let management = bus.split(':').nth(4).context("an ARN of a bus")?;
         Ok(Self {
-            tables: aws_sdk_dynamodb::Client::new(&cloud.sdk),
+            tables,
             management: management.to_owned(),
             cloud,
         })
