@@ -36,7 +36,7 @@ def setUpModule():
     while "AccountId" not in made:
         made = organizations.describe_create_account_status(CreateAccountRequestId=made["Id"])["CreateAccountStatus"]
     member = made["AccountId"]
-    wait_for(lambda: member in [one["Id"] for one in organizations.list_accounts()["Accounts"]], 5, "no account was made")
+    wait_for(lambda: member in [one["Id"] for one in organizations.list_accounts()["Accounts"]], 5, "the account was not created")
 
 
 def tearDownModule():

@@ -142,6 +142,11 @@ class Interfaces(Case):
         self.refused("InvalidParameterValue", net.ec2.modify_vpc_block_public_access_options, InternetGatewayBlockMode="most")
 
 
+class Images(Case):
+    def test_there_are_a_few(self):
+        self.assertEqual(len(here.client("ec2", here.one).describe_images(Owners=["amazon"])["Images"]), 3)
+
+
 class Regions(Case):
     def test_ec2_and_account_management_agree(self):
         for account in (here.one, here.two):

@@ -220,7 +220,7 @@ for _service in SERVICES.values():
 
 
 def settle(service, region):
-    """Makes accounts members that have come since, if new accounts get the service; ends the membership of those that left."""
+    """Adds members that have come since, if new accounts get the service; ends the membership of those that left."""
     place = places[service, region]
     if place.administrator is None:
         return
@@ -258,7 +258,7 @@ def automatic(service, region, kind):
 
 
 def create_members(call, accounts):
-    """Makes accounts of the organization members; returns those that were, and the reasons of the others."""
+    """Adds accounts of the organization as members; returns those that were added, and the reasons of the others."""
     place, unprocessed, made = of_administrator(call), {}, []
     present = directory.members()
     for account in accounts:
