@@ -1,16 +1,20 @@
 """The stand-ins of `posture/` behind MiniStack, which checks the caller and sends the events of changing calls."""
 
 import json
+import re
 import unittest
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import boto3
 from botocore.exceptions import ClientError
 
 from emulators import ACCOUNT, OTHER_ACCOUNT, REGION, Cloud
+from posture import wire
 
 PCI = f"arn:aws:securityhub:{REGION}::standards/pci-dss/v/4.0.1"
+OPERATIONS = Path(__file__).parent / "front-door" / "src" / "posture_operations.rs"
 API_CALL = "AWS API Call via CloudTrail"
 
 
@@ -128,6 +132,15 @@ class Routing(unittest.TestCase):
             urllib.request.urlopen(request, timeout=5)
         self.assertEqual((caught.exception.code, caught.exception.headers["x-orgkeeper-no-host"]), (502, "true"))
         caught.exception.close()
+
+
+class Names(unittest.TestCase):
+    def test_the_front_door_names_each_operation_of_the_stand_ins(self):
+        rows = set(re.findall(r'\("([\w-]+)", "([A-Z]+)", "([^"]+)", "(\w+)"\)', OPERATIONS.read_text(encoding="utf-8")))
+        for service, operation in wire.answers:
+            http = wire.model_of(service).operation_model(operation).http
+            path = re.sub(r"\{\w+\+?\}", "{}", http["requestUri"].partition("?")[0])
+            self.assertIn((service, http["method"], path, operation), rows)
 
 
 if __name__ == "__main__":

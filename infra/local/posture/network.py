@@ -300,7 +300,8 @@ def options(response):
     """The options as EC2 shows them."""
     mode, owner = mode_of(response.current_account, response.region)
     return ActionResult({"VpcBlockPublicAccessOptions": {
-        "AwsAccountId": response.current_account, "AwsRegion": response.region, "State": "update-complete" if mode != "off" else "default-state",
+        "AwsAccountId": response.current_account, "AwsRegion": response.region,
+        "State": "update-complete" if mode != "off" else "default-state",
         "InternetGatewayBlockMode": mode, "ManagedBy": owner, "ExclusionsAllowed": "allowed", "Reason": ""}})
 
 

@@ -126,7 +126,8 @@ def refusal_of_region(service):
     """The refusal of a call in a Region that its account does not have."""
     if service == "ec2":
         words = "AWS was not able to validate the provided access credentials"
-        text = f"<Response><Errors><Error><Code>AuthFailure</Code><Message>{words}</Message></Error></Errors><RequestID>local</RequestID></Response>"
+        error = f"<Error><Code>AuthFailure</Code><Message>{words}</Message></Error>"
+        text = f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>"
         return 401, {}, text.encode()
     words = "The security token included in the request is invalid."
     body = {"__type": "UnrecognizedClientException", "message": words}
