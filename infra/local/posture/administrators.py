@@ -152,7 +152,7 @@ def of_management(call):
     """Refuses a call of another account than the management account; returns moto's organization."""
     backend = directory.backend_of(call.account)
     if backend is None or backend.org.master_account_id != call.account:
-        raise Refused(SERVICES[call.service].denied, f"Account {call.account} is not the management account of an organization.")
+        raise Refused(SERVICES[call.service].denied, f"Account {call.account} is not the management account of an organization")
     return backend
 
 
@@ -160,8 +160,7 @@ def of_administrator(call):
     """Refuses a call of another account than the administrator; returns the place."""
     place = place_of(call)
     if place.administrator != call.account:
-        raise Refused(SERVICES[call.service].denied,
-                      f"Account {call.account} is not the delegated administrator of the organization for this service.")
+        raise Refused(SERVICES[call.service].denied, f"Account {call.account} is not an administrator for this organization")
     return place
 
 

@@ -197,11 +197,12 @@ def checked(call, content):
     """The content of a policy, if it is complete and names what exists."""
     wanted = content.get("SecurityHub", {})
     on, configuration = wanted.get("ServiceEnabled"), wanted.get("SecurityControlsConfiguration", {})
-    arns = wanted.get("EnabledStandardIdentifiers", [])
+    arns = wanted.get("EnabledStandardIdentifiers")
     lists = [name for name in ("EnabledSecurityControlIdentifiers", "DisabledSecurityControlIdentifiers") if name in configuration]
     if on is None:
         raise Refused("InvalidInputException", "ServiceEnabled is required")
-    if on and (not arns or not lists):
+    # A list may be empty, but not be absent.
+    if on and (arns is None or not lists):
         raise Refused("InvalidInputException",
                       "Enabled standards and security control configurations must be configured if Security Hub is enabled")
     if not on and (arns or configuration):
@@ -209,7 +210,7 @@ def checked(call, content):
                       "Enabled standards and security control configurations cannot be configured if Security Hub is disabled")
     if len(lists) > 1:
         raise Refused("InvalidInputException", "Either enabled or disabled security controls can be configured, not both")
-    unknown = [arn for arn in arns if standards.name_of(arn, call.region) is None]
+    unknown = [arn for arn in arns or [] if standards.name_of(arn, call.region) is None]
     unknown += [control for name in lists for control in configuration[name] if control not in standards.CONTROLS]
     if unknown:
         raise Refused("InvalidInputException", f"Invalid identifier: {unknown[0]}")

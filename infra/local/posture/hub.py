@@ -72,7 +72,8 @@ def refuse_if_ruled(call):
     """Refuses what a configuration policy decides."""
     if any(ruled(call.account, call.region) for ruled in followers["ruled"]):
         raise Refused("AccessDeniedException",
-                      "The account is centrally managed: a configuration policy of the delegated administrator decides about it.")
+                      "This account is currently associated with a central configuration policy, so only the administrator can access"
+                      " this operation.")
 
 
 @answering("securityhub", "EnableSecurityHub")
