@@ -176,6 +176,17 @@ class Regions(Case):
         self.refused("UnrecognizedClientException", here.client("securityhub", here.one, "il-central-1").describe_hub)
         here.client("ec2", here.one).describe_vpcs()
 
+    def test_a_test_can_have_regions_denied(self):
+        self.addCleanup(here.control, "DELETE", "/regions")
+        here.control("POST", "/regions", {"denied": [f"{here.one}/eu-west-3"]})
+        for service, call, code in (("ec2", "describe_vpcs", "UnauthorizedOperation"), ("elbv2", "describe_load_balancers", "AccessDenied"),
+                                    ("securityhub", "describe_hub", "AccessDeniedException"),
+                                    ("config", "describe_configuration_recorders", "AccessDeniedException")):
+            message = self.refused(code, getattr(here.client(service, here.one, "eu-west-3"), call))
+            self.assertIn("with an explicit deny in a service control policy", message)
+            getattr(here.client(service, here.two, "eu-west-3"), call)()
+            getattr(here.client(service, here.one, OTHER_REGION), call)()
+
 
 class Recorder(Case):
     def setUp(self):
