@@ -92,6 +92,8 @@ class Interfaces(Case):
         self.assertTrue(all("Association" not in one for one in by_kind["ELB app/inside"]))
         states = net.balancers.describe_load_balancers(LoadBalancerArns=list(arns.values()))["LoadBalancers"]
         self.assertEqual({one["State"]["Code"] for one in states}, {"active"})
+        attributes = net.balancers.describe_load_balancer_attributes(LoadBalancerArn=arns["application"])["Attributes"]
+        self.assertIn({"Key": "access_logs.s3.enabled", "Value": "false"}, attributes)
         net.balancers.delete_load_balancer(LoadBalancerArn=arns["application"])
         self.assertEqual(net.interfaces(Filters=[{"Name": "description", "Values": ["ELB app/web-*"]}]), [])
         classic = here.client("elb", here.one)

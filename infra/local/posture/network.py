@@ -143,7 +143,7 @@ def have_interfaces_of_load_balancers():
     """On AWS a load balancer has an interface in each of its subnets, with a public address if it faces the internet, and is
     active soon.
 
-    moto has no interfaces, and leaves it in the state provisioning. The patch adds them, and sets the state.
+    moto has no interfaces, leaves it in the state provisioning, and does not say whether it writes access logs. The patch adds these.
     """
     for backend, described in ((ELBv2Backend, describe_modern), (ELBBackend, describe_classic)):
         with_interfaces(backend, described)
@@ -152,6 +152,7 @@ def have_interfaces_of_load_balancers():
 def describe_modern(backend, balancer):
     """Kind, description, subnets, groups and scheme of an application, network or gateway load balancer; its ARN names its type."""
     balancer.state, plain = "active", balancer.arn
+    balancer.attrs.setdefault("access_logs.s3.enabled", "false")
     balancer.arn = plain.replace(":loadbalancer/app/", f":loadbalancer/{ARN_PARTS.get(balancer.type, 'app')}/")
     backend.load_balancers[balancer.arn] = backend.load_balancers.pop(plain)
     backend.tagging_service.tag_resource(balancer.arn, backend.tagging_service.list_tags_for_resource(plain)["Tags"])
