@@ -17,6 +17,7 @@ parts = {}
 not_offered = {}
 AT_FIRST = {"refuse_off": False, "denied": []}
 regions = dict(AT_FIRST)
+trail = {"every_call": False}
 
 
 def part(name, report, set_to, reset):
@@ -94,4 +95,12 @@ def set_regions(value):
 
 
 part("regions", lambda: dict(regions), set_regions, lambda: regions.update(AT_FIRST))
+def set_trail(value):
+    """{"every_call": true}: CloudTrail's events of EC2, load balancers, databases, GuardDuty, AWS Config and Access Analyzer, too."""
+    if set(value) != {"every_call"} or not isinstance(value["every_call"], bool):
+        raise ValueError('set trail to {"every_call": true}')
+    trail.update(value)
+
+
+part("trail", lambda: dict(trail), set_trail, lambda: trail.update(every_call=False))
 part("not_offered", lambda: not_offered, set_not_offered, not_offered.clear)

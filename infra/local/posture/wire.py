@@ -28,6 +28,7 @@ MODELS = {"access-analyzer": "accessanalyzer"}
 ALWAYS = {"AccessDeniedException": 403, "NotImplemented": 501, "ThrottlingException": 429, "TooManyRequestsException": 429}
 CONTROL_PATH = "/_orgkeeper/posture"
 DEFAULT_PAGE = 50
+TRAIL = ("x-orgkeeper-trail", "on")
 XML = {"Content-Type": "text/xml"}
 
 # By service and operation.
@@ -109,12 +110,23 @@ def stand_in():
             if service in before and directory.is_account(account):
                 before[service](region)
             called = matching(service, environ)
+        if settings.trail["every_call"]:
+            start_response = adding_header(start_response)
         if called is None:
             return dispatch(self, environ, start_response)
         operation, labels = called
         return respond(start_response, *answer(service, operation, account, region, labels, environ))
 
     werkzeug_app.DomainDispatcherApplication.__call__ = answer_or_dispatch
+
+
+def adding_header(start_response):
+    """Says in an answer that the call has an event."""
+
+    def start(status, headers, *more):
+        return start_response(status, [*headers, TRAIL], *more)
+
+    return start
 
 
 def respond(start_response, status, headers, body):
