@@ -552,8 +552,9 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    others = (local / f"{script}.py" for script in ("passed_on", "moto_launcher", "organization"))
-    return [front_door_binary(), *sorted(local.glob("ministack_*.py")), *others]
+    others = (local / f"{script}.py" for script in ("passed_on", "organization"))
+    patches = (found for name in ("ministack_*.py", "moto_*.py", "posture/*") for found in sorted(local.glob(name)) if found.is_file())
+    return [front_door_binary(), *patches, *others]
 
 
 def fingerprints(files):

@@ -1,5 +1,7 @@
 """The events that CloudTrail sends to EventBridge about changing calls that moto answers: each on the default bus of the account
-and Region of the call. AWS does so while a trail is logging; here one always is.
+and Region of the call. AWS does so while a trail is logging; here one always is for the services of ALWAYS. Calls of the others,
+which most tests make only to prepare something, have events while `/_orgkeeper/posture/trail` says `{"every_call": true}`: moto's answers then
+have a header.
 
 What the front door answers itself has its events there (`trail.rs`).
 """
@@ -16,8 +18,10 @@ from ministack.services import eventbridge
 import ministack_events
 
 API_CALL = "AWS API Call via CloudTrail"
+ALWAYS = ("detective", "devops-guru", "inspector2", "macie2", "securityhub")
 # Services of which every call that changes something is an event.
-EVERY_CHANGE = ("access-analyzer", "config", "detective", "devops-guru", "guardduty", "inspector2", "macie2", "securityhub")
+EVERY_CHANGE = (*ALWAYS, "access-analyzer", "config", "guardduty")
+TRAIL_HEADER = "x-orgkeeper-trail"
 READS = re.compile("^(BatchGet|Describe|Get|List|Search|Select)")
 # Services of which these calls are: those that can expose something.
 SOME = {
@@ -43,7 +47,8 @@ def is_change(service, operation):
 def record(service, operation, headers, parameters, body, answer):
     """Sends the event of a call that succeeded and changes something."""
     status, returned, _content = answer
-    if status >= 400 or not is_change(service, operation):
+    wanted = service in ALWAYS or any(name.lower() == TRAIL_HEADER for name in returned)
+    if status >= 400 or not wanted or not is_change(service, operation):
         return
     detail = {
         "eventVersion": "1.08", "userIdentity": identity(), "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -176,9 +176,18 @@ class GuardDuty(Settled):
         self.assertEqual((found["AutoEnableOrganizationMembers"], found["Features"][0]["Name"]), ("ALL", "S3_DATA_EVENTS"))
         self.assertLessEqual({here.one: "Enabled", here.two: "Enabled", ACCOUNT: "Enabled"}.items(), self.members().items())
         self.assertEqual(len(here.client("guardduty", here.one).list_detectors()["DetectorIds"]), 1)
+        def features(account):
+            client = here.client("guardduty", account)
+            found = client.get_detector(DetectorId=client.list_detectors()["DetectorIds"][0])
+            return {one["Name"]: one["Status"] for one in found["Features"]}
+
+        self.assertEqual(features(here.one), {"S3_DATA_EVENTS": "ENABLED"})
         later = here.new_account("later-all")
         self.assertEqual(len(here.client("guardduty", later).list_detectors()["DetectorIds"]), 1)
         self.assertEqual(self.members()[later], "Enabled")
+        self.assertEqual(features(later), {"S3_DATA_EVENTS": "ENABLED"})
+        self.client.update_member_detectors(AccountIds=[here.one], Features=[{"Name": "S3_DATA_EVENTS", "Status": "DISABLED"}], **self.detector)
+        self.assertEqual(features(here.one), {"S3_DATA_EVENTS": "DISABLED"})
         self.refused("BadRequestException", self.client.delete_members, AccountIds=[later], **self.detector)
 
     def test_new_accounts_only(self):

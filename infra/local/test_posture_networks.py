@@ -92,6 +92,8 @@ class Interfaces(Case):
         self.assertTrue(all("Association" not in one for one in by_kind["ELB app/inside"]))
         states = net.balancers.describe_load_balancers(LoadBalancerArns=list(arns.values()))["LoadBalancers"]
         self.assertEqual({one["State"]["Code"] for one in states}, {"active"})
+        attributes = net.balancers.describe_load_balancer_attributes(LoadBalancerArn=arns["application"])["Attributes"]
+        self.assertIn({"Key": "access_logs.s3.enabled", "Value": "false"}, attributes)
         net.balancers.delete_load_balancer(LoadBalancerArn=arns["application"])
         self.assertEqual(net.interfaces(Filters=[{"Name": "description", "Values": ["ELB app/web-*"]}]), [])
         classic = here.client("elb", here.one)
@@ -142,6 +144,11 @@ class Interfaces(Case):
         self.refused("InvalidParameterValue", net.ec2.modify_vpc_block_public_access_options, InternetGatewayBlockMode="most")
 
 
+class Images(Case):
+    def test_there_are_a_few(self):
+        self.assertEqual(len(here.client("ec2", here.one).describe_images(Owners=["amazon"])["Images"]), 3)
+
+
 class Regions(Case):
     def test_ec2_and_account_management_agree(self):
         for account in (here.one, here.two):
@@ -170,6 +177,17 @@ class Regions(Case):
         self.refused("AuthFailure", off.describe_vpcs)
         self.refused("UnrecognizedClientException", here.client("securityhub", here.one, "il-central-1").describe_hub)
         here.client("ec2", here.one).describe_vpcs()
+
+    def test_a_test_can_have_regions_denied(self):
+        self.addCleanup(here.control, "DELETE", "/regions")
+        here.control("POST", "/regions", {"denied": [f"{here.one}/eu-west-3"]})
+        for service, call, code in (("ec2", "describe_vpcs", "UnauthorizedOperation"), ("elbv2", "describe_load_balancers", "AccessDenied"),
+                                    ("securityhub", "describe_hub", "AccessDeniedException"),
+                                    ("config", "describe_configuration_recorders", "AccessDeniedException")):
+            message = self.refused(code, getattr(here.client(service, here.one, "eu-west-3"), call))
+            self.assertIn("with an explicit deny in a service control policy", message)
+            getattr(here.client(service, here.two, "eu-west-3"), call)()
+            getattr(here.client(service, here.one, OTHER_REGION), call)()
 
 
 class Recorder(Case):

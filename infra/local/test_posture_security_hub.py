@@ -196,6 +196,7 @@ class Central(FromNothing):
     def policy(self, name="one", standards=(PCI,), off=("CloudTrail.2",), **more):
         content = {"ServiceEnabled": True, "EnabledStandardIdentifiers": [arn(one) for one in standards],
                    "SecurityControlsConfiguration": {"DisabledSecurityControlIdentifiers": list(off)}, **more}
+        content = {name: value for name, value in content.items() if value is not None}
         return self.client.create_configuration_policy(Name=name, ConfigurationPolicy={"SecurityHub": content})["Id"]
 
     def unit(self, name, parent=None):
@@ -247,9 +248,11 @@ class Central(FromNothing):
 
     def test_policies_are_complete(self):
         self.central()
-        message = self.refused("InvalidInputException", self.policy, standards=())
+        message = self.refused("InvalidInputException", self.policy, EnabledStandardIdentifiers=None)
         self.assertTrue(message.startswith("Enabled standards and security control configurations must be configured"), message)
         self.refused("InvalidInputException", self.policy, SecurityControlsConfiguration={})
+        empty = self.policy("empty", standards=(), off=())
+        self.client.delete_configuration_policy(Identifier=empty)
         self.refused("InvalidInputException", self.policy, SecurityControlsConfiguration={
             "EnabledSecurityControlIdentifiers": ["EC2.8"], "DisabledSecurityControlIdentifiers": ["EC2.9"]})
         self.refused("InvalidInputException", self.policy, off=("Toaster.1",))

@@ -3,7 +3,7 @@
 * `wire` – reads a call by botocore's model of its service, finds what answers it, and writes the answer by the same model;
 * `directory` – the organization as moto has it; `settings` – what tests set and read under `/_orgkeeper/posture`;
 * `principals` – trusted access and delegated administrators, as Organizations refuses and accepts them;
-* `administrators` – one table of the services that an account administers for the others;
+* `administrators` – one table of the services that an account administers for the others; `members` – each service's own calls;
 * `hub`, `standards`, `central`, `aggregators` – Security Hub: subscriptions, standards with their controls, central configuration,
   linked Regions;
 * `insights` – DevOps Guru: what an account has covered, and insights that a test opens and closes;
@@ -14,7 +14,7 @@
 `controls.toml` and `regions.toml` are the data: which control there is in which Region, which service in which.
 """
 
-from posture import aggregators, analyzers, central, insights, network, principals, recorder, wire  # noqa: F401
+from posture import aggregators, analyzers, central, insights, members, network, principals, recorder, wire  # noqa: F401
 
 
 def stand_in():

@@ -22,7 +22,8 @@ class Aggregator:
 
     def shown(self):
         """As Security Hub shows it."""
-        return {"FindingAggregatorArn": self.arn, "FindingAggregationRegion": self.home, "RegionLinkingMode": self.mode, "Regions": self.regions}
+        return {"FindingAggregatorArn": self.arn, "FindingAggregationRegion": self.home, "RegionLinkingMode": self.mode,
+                "Regions": self.regions}
 
     def linked(self, account):
         """The Regions that are linked to the home."""
@@ -58,6 +59,7 @@ def named(call):
 
 @answering("securityhub", "CreateFindingAggregator")
 def create(call):
+    """CreateFindingAggregator."""
     hub.subscribed(call.account, call.region)
     if call.account in aggregators:
         raise Refused("LimitExceededException", "The account has a finding aggregator already")
@@ -69,11 +71,13 @@ def create(call):
 
 @answering("securityhub", "GetFindingAggregator")
 def get(call):
+    """GetFindingAggregator."""
     return named(call).shown()
 
 
 @answering("securityhub", "ListFindingAggregators")
 def list_all(call):
+    """ListFindingAggregators."""
     hub.subscribed(call.account, call.region)
     own = aggregators.get(call.account)
     return {"FindingAggregators": [{"FindingAggregatorArn": own.arn}] if own else []}
@@ -81,6 +85,7 @@ def list_all(call):
 
 @answering("securityhub", "UpdateFindingAggregator")
 def update(call):
+    """UpdateFindingAggregator."""
     own = named(call)
     own.mode, own.regions = links(call)
     return own.shown()
@@ -88,6 +93,7 @@ def update(call):
 
 @answering("securityhub", "DeleteFindingAggregator")
 def delete(call):
+    """DeleteFindingAggregator."""
     aggregators.pop(named(call) and call.account)
 
 

@@ -48,6 +48,7 @@ def may_administer(account):
 
 @answering(SERVICE, "CreateAnalyzer")
 def create(call):
+    """CreateAnalyzer."""
     key, kind = (call.account, call.region, call.get("analyzerName")), call.get("type")
     if kind.startswith("ORGANIZATION"):
         if not may_administer(call.account):
@@ -56,23 +57,27 @@ def create(call):
         if not directory.trusts(PRINCIPAL):
             directory.organization().enable_aws_service_access(ServicePrincipal=PRINCIPAL)
     if key in analyzers:
-        raise Refused("ConflictException", f"An analyzer with the name {key[2]} already exists", resourceId=arn(key), resourceType="ANALYZER")
+        raise Refused("ConflictException", f"An analyzer with the name {key[2]} already exists", resourceId=arn(key),
+                      resourceType="ANALYZER")
     analyzers[key] = {"type": kind, "since": time.time(), "tags": call.get("tags", {})}
     return {"arn": arn(key)}
 
 
 @answering(SERVICE, "GetAnalyzer")
 def get(call):
+    """GetAnalyzer."""
     return {"analyzer": shown(named(call))}
 
 
 @answering(SERVICE, "DeleteAnalyzer")
 def delete(call):
+    """DeleteAnalyzer."""
     analyzers.pop(named(call))
 
 
 @answering(SERVICE, "ListAnalyzers")
 def list_all(call):
+    """ListAnalyzers."""
     kind = call.get("type")
     listed = [shown(key) for key, one in analyzers.items()
               if key[:2] == (call.account, call.region) and kind in (None, one["type"])]
@@ -81,11 +86,13 @@ def list_all(call):
 
 @answering(SERVICE, "ListFindings", "ListFindingsV2")
 def findings(_call):
+    """ListFindings and ListFindingsV2."""
     return {"findings": []}
 
 
 @answering(SERVICE, "ListTagsForResource")
 def tags(_call):
+    """ListTagsForResource."""
     return {"tags": {}}
 
 

@@ -140,6 +140,7 @@ def is_off(control, configuration):
 
 @answering("securityhub", "DescribeOrganizationConfiguration")
 def describe(call):
+    """DescribeOrganizationConfiguration."""
     hub.subscribed(call.account, call.region)
     place = administrators.of_administrator(call)
     waiting = time.time() - place.details["since"] < conduct["pending_seconds"]
@@ -150,6 +151,7 @@ def describe(call):
 
 @answering("securityhub", "UpdateOrganizationConfiguration")
 def update(call):
+    """UpdateOrganizationConfiguration."""
     hub.subscribed(call.account, call.region)
     place = administrators.of_administrator(call)
     automatic, kind = call.get("AutoEnable"), call.get("OrganizationConfiguration", {}).get("ConfigurationType")
@@ -195,11 +197,12 @@ def checked(call, content):
     """The content of a policy, if it is complete and names what exists."""
     wanted = content.get("SecurityHub", {})
     on, configuration = wanted.get("ServiceEnabled"), wanted.get("SecurityControlsConfiguration", {})
-    arns = wanted.get("EnabledStandardIdentifiers", [])
+    arns = wanted.get("EnabledStandardIdentifiers")
     lists = [name for name in ("EnabledSecurityControlIdentifiers", "DisabledSecurityControlIdentifiers") if name in configuration]
     if on is None:
         raise Refused("InvalidInputException", "ServiceEnabled is required")
-    if on and (not arns or not lists):
+    # A list may be empty, but not be absent.
+    if on and (arns is None or not lists):
         raise Refused("InvalidInputException",
                       "Enabled standards and security control configurations must be configured if Security Hub is enabled")
     if not on and (arns or configuration):
@@ -207,7 +210,7 @@ def checked(call, content):
                       "Enabled standards and security control configurations cannot be configured if Security Hub is disabled")
     if len(lists) > 1:
         raise Refused("InvalidInputException", "Either enabled or disabled security controls can be configured, not both")
-    unknown = [arn for arn in arns if standards.name_of(arn, call.region) is None]
+    unknown = [arn for arn in arns or [] if standards.name_of(arn, call.region) is None]
     unknown += [control for name in lists for control in configuration[name] if control not in standards.CONTROLS]
     if unknown:
         raise Refused("InvalidInputException", f"Invalid identifier: {unknown[0]}")
@@ -231,6 +234,7 @@ def refuse_same_name(name, own=None):
 
 @answering("securityhub", "CreateConfigurationPolicy")
 def create_policy(call):
+    """CreateConfigurationPolicy."""
     of_central(call)
     content = checked(call, call.get("ConfigurationPolicy"))
     refuse_same_name(call.get("Name"))
@@ -244,6 +248,7 @@ def create_policy(call):
 
 @answering("securityhub", "UpdateConfigurationPolicy")
 def update_policy(call):
+    """UpdateConfigurationPolicy."""
     of_central(call)
     policy = policy_of(call.get("Identifier"))
     if call.get("ConfigurationPolicy") is not None:
@@ -256,12 +261,14 @@ def update_policy(call):
 
 @answering("securityhub", "GetConfigurationPolicy")
 def get_policy(call):
+    """GetConfigurationPolicy."""
     of_central(call)
     return policy_of(call.get("Identifier")).shown()
 
 
 @answering("securityhub", "ListConfigurationPolicies")
 def list_policies(call):
+    """ListConfigurationPolicies."""
     of_central(call)
     return call.page([{
         "Id": one.id, "Arn": one.arn, "Name": one.name, "Description": one.description, "UpdatedAt": one.updated,
@@ -270,6 +277,7 @@ def list_policies(call):
 
 @answering("securityhub", "DeleteConfigurationPolicy")
 def delete_policy(call):
+    """DeleteConfigurationPolicy."""
     of_central(call)
     policy = policy_of(call.get("Identifier"))
     if policy.id in associations.values():
@@ -310,6 +318,7 @@ def association(target):
 
 @answering("securityhub", "StartConfigurationPolicyAssociation")
 def associate(call):
+    """StartConfigurationPolicyAssociation."""
     of_central(call)
     target, policy = target_of(call.get("Target")), call.get("ConfigurationPolicyIdentifier")
     policy = policy if policy == SELF_MANAGED else policy_of(policy).id
@@ -330,6 +339,7 @@ def retry(target, changed):
 
 @answering("securityhub", "StartConfigurationPolicyDisassociation")
 def disassociate(call):
+    """StartConfigurationPolicyDisassociation."""
     of_central(call)
     target, policy = target_of(call.get("Target", {})), call.get("ConfigurationPolicyIdentifier")
     policy = policy if policy == SELF_MANAGED else policy_of(policy).id
@@ -341,12 +351,14 @@ def disassociate(call):
 
 @answering("securityhub", "GetConfigurationPolicyAssociation")
 def get_association(call):
+    """GetConfigurationPolicyAssociation."""
     of_central(call)
     return association(target_of(call.get("Target")))
 
 
 @answering("securityhub", "BatchGetConfigurationPolicyAssociations")
 def get_associations(call):
+    """BatchGetConfigurationPolicyAssociations."""
     of_central(call)
     found, unprocessed = [], []
     for one in call.get("ConfigurationPolicyAssociationIdentifiers"):
@@ -360,6 +372,7 @@ def get_associations(call):
 
 @answering("securityhub", "ListConfigurationPolicyAssociations")
 def list_associations(call):
+    """ListConfigurationPolicyAssociations."""
     of_central(call)
     wanted = call.get("Filters", {})
     listed = [association(target) for target in directory.targets()]

@@ -72,11 +72,13 @@ def refuse_if_ruled(call):
     """Refuses what a configuration policy decides."""
     if any(ruled(call.account, call.region) for ruled in followers["ruled"]):
         raise Refused("AccessDeniedException",
-                      "The account is centrally managed: a configuration policy of the delegated administrator decides about it.")
+                      "This account is currently associated with a central configuration policy, so only the administrator can access"
+                      " this operation.")
 
 
 @answering("securityhub", "EnableSecurityHub")
 def enable(call):
+    """EnableSecurityHub."""
     refuse_if_ruled(call)
     if subscriptions.get((call.account, call.region)) or (conduct["at_first"] == OFF and since(call.account, call.region)):
         raise Refused("ResourceConflictException", "Account is already subscribed to Security Hub")
@@ -87,6 +89,7 @@ def enable(call):
 
 @answering("securityhub", "DisableSecurityHub")
 def disable(call):
+    """DisableSecurityHub."""
     refuse_if_ruled(call)
     subscribed(call.account, call.region)
     switch_off(call.account, call.region)
@@ -94,6 +97,7 @@ def disable(call):
 
 @answering("securityhub", "DescribeHub")
 def describe(call):
+    """DescribeHub."""
     moment = subscribed(call.account, call.region)
     return {
         "HubArn": f"arn:aws:securityhub:{call.region}:{call.account}:hub/default",
@@ -103,6 +107,7 @@ def describe(call):
 
 @answering("securityhub", "ListEnabledProductsForImport")
 def products(call):
+    """ListEnabledProductsForImport."""
     subscribed(call.account, call.region)
     arn = f"arn:aws:securityhub:{call.region}:{call.account}:product-subscription"
     return {"ProductSubscriptions": [f"{arn}/{name}" for name in PRODUCTS]}
@@ -110,6 +115,7 @@ def products(call):
 
 @answering("securityhub", "ListTagsForResource")
 def tags(_call):
+    """ListTagsForResource."""
     return {"Tags": {}}
 
 

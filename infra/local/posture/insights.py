@@ -1,7 +1,7 @@
 """DevOps Guru: what each account has covered in a Region, and insights of the organization, which a test opens and closes.
 
-`POST /_orgkeeper/posture/insights` with `{"open": [{"account": "222222222222", "region": "us-east-1", "name": "latency", "severity": "HIGH",
-"type": "REACTIVE"}]}` opens, `{"close": ["<id>"]}` closes; the answer lists all with their ids.
+`POST /_orgkeeper/posture/insights` with `{"open": [{"account": "222222222222", "region": "us-east-1", "name": "latency",
+"severity": "HIGH", "type": "REACTIVE"}]}` opens, `{"close": ["<id>"]}` closes; the answer lists all with their ids.
 """
 
 import time
@@ -53,6 +53,7 @@ def update_collection(call):
 
 @answering(SERVICE, "GetResourceCollection")
 def get_collection(call):
+    """GetResourceCollection."""
     have, kind = covered(call), call.get("ResourceCollectionType")
     if not have["stacks" if kind == STACKS else "tags"]:
         raise Refused("ResourceNotFoundException", "There is no resource collection of this type.", ResourceId=kind,
@@ -116,11 +117,13 @@ def shown(one, of_all):
     span = {"StartTime": one["start"], "EndTime": one["end"]}
     more = {"AccountId": one["account"], "OrganizationalUnitId": directory.targets().get(one["account"])} if of_all else {}
     return {"Id": one["id"], "Name": one["name"], "Severity": one["severity"], "Status": one["status"], "InsightTimeRange": span,
-            "ResourceCollection": {"CloudFormation": {"StackNames": one["stacks"]}}, "ServiceCollection": {"ServiceNames": one["services"]}, **more}
+            "ResourceCollection": {"CloudFormation": {"StackNames": one["stacks"]}},
+            "ServiceCollection": {"ServiceNames": one["services"]}, **more}
 
 
 @answering(SERVICE, "ListOrganizationInsights", "ListInsights")
 def list_insights(call):
+    """ListOrganizationInsights and ListInsights."""
     everywhere = call.operation == "ListOrganizationInsights"
     own = [one for one in insights if (one["account"], one["region"]) == (call.account, call.region)]
     kind, listed = chosen(call, of_organization(call) if everywhere else own)
@@ -129,6 +132,7 @@ def list_insights(call):
 
 @answering(SERVICE, "DescribeInsight")
 def describe(call):
+    """DescribeInsight."""
     account = call.get("AccountId") or call.account
     if account != call.account:
         registered_at(call)
@@ -149,16 +153,20 @@ def open_counts(listed):
 
 @answering(SERVICE, "DescribeOrganizationHealth")
 def organization_health(call):
+    """DescribeOrganizationHealth."""
     return open_counts(of_organization(call))
 
 
 @answering(SERVICE, "DescribeAccountHealth")
 def account_health(call):
-    return {**open_counts([one for one in insights if (one["account"], one["region"]) == (call.account, call.region)]), "AnalyzedResourceCount": 0}
+    """DescribeAccountHealth."""
+    own = [one for one in insights if (one["account"], one["region"]) == (call.account, call.region)]
+    return {**open_counts(own), "AnalyzedResourceCount": 0}
 
 
 @answering(SERVICE, "DescribeOrganizationOverview")
 def overview(call):
+    """DescribeOrganizationOverview."""
     since, until = seconds(call.get("FromTime"), 0), seconds(call.get("ToTime"), float("inf"))
     listed = [one for one in of_organization(call) if since <= one["start"] <= until]
     return {LISTS[kind]: sum(one["type"] == kind for one in listed) for kind in LISTS}

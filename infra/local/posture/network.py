@@ -1,7 +1,7 @@
 """What moto's EC2 and load balancers answer differently from AWS, where a survey of networks sees it."""
 
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import ec2_backends, elastic_network_interfaces, nat_gateways, route_tables, subnets
+from moto.ec2.models import amis, ec2_backends, elastic_network_interfaces, nat_gateways, route_tables, subnets
 from moto.ec2.responses.availability_zones_and_regions import AvailabilityZonesAndRegions
 from moto.ec2.responses.egress_only_internet_gateways import EgressOnlyInternetGateway
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
@@ -30,6 +30,7 @@ PAGED = (
 )
 BALANCER, NAT = "amazon-elb", "AIDANATGATEWAY"
 MODES = ("off", "block-bidirectional", "block-ingress")
+IMAGES = 3
 ARN_PARTS = {"network": "net", "gateway": "gwy"}
 OPT_IN = {True: "opted-in", False: "not-opted-in"}
 
@@ -47,6 +48,7 @@ def correct():
     lose_routes()
     list_regions_of_account()
     block_public_access()
+    load_few_images()
 
 
 def in_pages(describe, member, least, most):
@@ -141,7 +143,7 @@ def have_interfaces_of_load_balancers():
     """On AWS a load balancer has an interface in each of its subnets, with a public address if it faces the internet, and is
     active soon.
 
-    moto has no interfaces, and leaves it in the state provisioning. The patch adds them, and sets the state.
+    moto has no interfaces, leaves it in the state provisioning, and does not say whether it writes access logs. The patch adds these.
     """
     for backend, described in ((ELBv2Backend, describe_modern), (ELBBackend, describe_classic)):
         with_interfaces(backend, described)
@@ -150,6 +152,7 @@ def have_interfaces_of_load_balancers():
 def describe_modern(backend, balancer):
     """Kind, description, subnets, groups and scheme of an application, network or gateway load balancer; its ARN names its type."""
     balancer.state, plain = "active", balancer.arn
+    balancer.attrs.setdefault("access_logs.s3.enabled", "false")
     balancer.arn = plain.replace(":loadbalancer/app/", f":loadbalancer/{ARN_PARTS.get(balancer.type, 'app')}/")
     backend.load_balancers[balancer.arn] = backend.load_balancers.pop(plain)
     backend.tagging_service.tag_resource(balancer.arn, backend.tagging_service.list_tags_for_resource(plain)["Tags"])
@@ -236,6 +239,22 @@ def list_regions_of_account():
     AvailabilityZonesAndRegions.describe_regions = describe_regions
 
 
+def load_few_images():
+    """AWS has public images.
+
+    moto loads a thousand of them, with their snapshots, for each account and Region: 70 ms and 5 MB, with 221 pairs of both. The patch
+    loads three.
+    """
+
+    def load(self):
+        for image in amis.AMIS[:IMAGES]:
+            if isinstance(image.get("creation_date"), str):
+                image["creation_date"] = amis.parse_timestamp(image["creation_date"])
+            self.amis[image["ami_id"]] = amis.Ami(self, **{**image, "owner_alias": "amazon"})
+
+    amis.AmiBackend._load_amis = load
+
+
 # ---------------------------------------------------------------- VPC Block Public Access
 
 
@@ -282,7 +301,8 @@ def options(response):
     """The options as EC2 shows them."""
     mode, owner = mode_of(response.current_account, response.region)
     return ActionResult({"VpcBlockPublicAccessOptions": {
-        "AwsAccountId": response.current_account, "AwsRegion": response.region, "State": "update-complete" if mode != "off" else "default-state",
+        "AwsAccountId": response.current_account, "AwsRegion": response.region,
+        "State": "update-complete" if mode != "off" else "default-state",
         "InternetGatewayBlockMode": mode, "ManagedBy": owner, "ExclusionsAllowed": "allowed", "Reason": ""}})
 
 

@@ -19,7 +19,8 @@ from posture import directory, settings, wire
 PRINCIPALS = ("config.amazonaws.com", "config-multiaccountsetup.amazonaws.com")
 QUERY = re.compile(
     r"\s*SELECT\s+(?P<fields>[\w.,\s]+?)\s+WHERE\s+resourceType\s*=\s*'(?P<type>[\w:]+)'(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-CONDITION = re.compile(r"\s*AND\s+(?P<field>[\w.]+)\s*(?:=\s*'(?P<value>[^']*)'|LIKE\s*'(?P<like>[^']*)'|(?P<set>IS\s+NOT\s+NULL))", re.IGNORECASE)
+CONDITION = re.compile(
+    r"\s*AND\s+(?P<field>[\w.]+)\s*(?:=\s*'(?P<value>[^']*)'|LIKE\s*'(?P<like>[^']*)'|(?P<set>IS\s+NOT\s+NULL))", re.IGNORECASE)
 TYPE = "AWS::EC2::NetworkInterface"
 FIELDS = ("accountId", "awsRegion", "resourceId", "resourceType", "arn", "availabilityZone", "resourceName", "tags")
 MOST, BY_DEFAULT = 100, 25

@@ -15,7 +15,9 @@ REGIONS = tomllib.loads((HERE / "regions.toml").read_text(encoding="utf-8"))
 parts = {}
 # Services that a test takes out of Regions, or brings back: service -> list of Regions, or None for those of the data.
 not_offered = {}
-regions = {"refuse_off": False}
+AT_FIRST = {"refuse_off": False, "denied": []}
+regions = dict(AT_FIRST)
+trail = {"every_call": False}
 
 
 def part(name, report, set_to, reset):
@@ -84,11 +86,21 @@ def numbers(name, values, at_first, report=None):
 
 
 def set_regions(value):
-    """{"refuse_off": true}: calls in a Region that their account has not switched on are refused, as on AWS."""
-    if set(value) != {"refuse_off"} or not isinstance(value["refuse_off"], bool):
-        raise ValueError('set regions to {"refuse_off": true}')
-    regions.update(value)
+    """{"refuse_off": true}: calls in a Region that their account has not switched on are refused, as on AWS; {"denied":
+    ["222222222222/eu-west-3"]}: a service control policy denies all calls of an account in a Region."""
+    wanted = {**AT_FIRST, **value}
+    if set(value) - set(AT_FIRST) or not isinstance(wanted["refuse_off"], bool) or not isinstance(wanted["denied"], list):
+        raise ValueError('set regions to {"refuse_off": true, "denied": ["222222222222/eu-west-3"]}')
+    regions.update(wanted)
 
 
-part("regions", lambda: dict(regions), set_regions, lambda: regions.update(refuse_off=False))
+part("regions", lambda: dict(regions), set_regions, lambda: regions.update(AT_FIRST))
+def set_trail(value):
+    """{"every_call": true}: CloudTrail's events of EC2, load balancers, databases, GuardDuty, AWS Config and Access Analyzer, too."""
+    if set(value) != {"every_call"} or not isinstance(value["every_call"], bool):
+        raise ValueError('set trail to {"every_call": true}')
+    trail.update(value)
+
+
+part("trail", lambda: dict(trail), set_trail, lambda: trail.update(every_call=False))
 part("not_offered", lambda: not_offered, set_not_offered, not_offered.clear)

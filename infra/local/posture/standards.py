@@ -130,6 +130,7 @@ def controls_of(name):
 
 @answering("securityhub", "DescribeStandards")
 def describe(call):
+    """DescribeStandards."""
     hub.subscribed(call.account, call.region)
     return call.page([{
         "StandardsArn": arn_of(name, call.region), "Name": one["name"], "Description": one["name"],
@@ -139,6 +140,7 @@ def describe(call):
 
 @answering("securityhub", "GetEnabledStandards")
 def get_enabled(call):
+    """GetEnabledStandards."""
     hub.subscribed(call.account, call.region)
     wanted = call.get("StandardsSubscriptionArns")
     found = [subscription(call, name, one) for name, one in of_place(call.account, call.region).items()]
@@ -147,6 +149,7 @@ def get_enabled(call):
 
 @answering("securityhub", "BatchEnableStandards")
 def enable(call):
+    """BatchEnableStandards."""
     hub.subscribed(call.account, call.region)
     hub.refuse_if_ruled(call)
     have, answer, wanted = of_place(call.account, call.region), [], []
@@ -164,6 +167,7 @@ def enable(call):
 
 @answering("securityhub", "BatchDisableStandards")
 def disable(call):
+    """BatchDisableStandards."""
     hub.subscribed(call.account, call.region)
     hub.refuse_if_ruled(call)
     have = of_place(call.account, call.region)
@@ -189,6 +193,7 @@ def definition(control, region):
 
 @answering("securityhub", "ListSecurityControlDefinitions")
 def definitions(call):
+    """ListSecurityControlDefinitions."""
     hub.subscribed(call.account, call.region)
     arn, listed = call.get("StandardsArn"), list(CONTROLS.values())
     if arn is not None:
@@ -201,6 +206,7 @@ def definitions(call):
 
 @answering("securityhub", "GetSecurityControlDefinition")
 def one_definition(call):
+    """GetSecurityControlDefinition."""
     hub.subscribed(call.account, call.region)
     control = CONTROLS.get(call.get("SecurityControlId"))
     if control is None:
@@ -210,6 +216,7 @@ def one_definition(call):
 
 @answering("securityhub", "BatchGetSecurityControls")
 def get_controls(call):
+    """BatchGetSecurityControls."""
     hub.subscribed(call.account, call.region)
     found, unprocessed, have = [], [], of_place(call.account, call.region)
     for name in call.get("SecurityControlIds"):
@@ -256,6 +263,7 @@ def problem(call, pair):
 
 @answering("securityhub", "BatchGetStandardsControlAssociations")
 def get_associations(call):
+    """BatchGetStandardsControlAssociations."""
     hub.subscribed(call.account, call.region)
     pairs, found, unprocessed = limited(call.get("StandardsControlAssociationIds")), [], []
     for pair in pairs:
@@ -270,6 +278,7 @@ def get_associations(call):
 
 @answering("securityhub", "ListStandardsControlAssociations")
 def list_associations(call):
+    """ListStandardsControlAssociations."""
     hub.subscribed(call.account, call.region)
     control = CONTROLS.get(call.get("SecurityControlId"))
     if control is None:
@@ -281,6 +290,7 @@ def list_associations(call):
 
 @answering("securityhub", "BatchUpdateStandardsControlAssociations")
 def update_associations(call):
+    """BatchUpdateStandardsControlAssociations."""
     hub.subscribed(call.account, call.region)
     unprocessed = []
     for update in limited(call.get("StandardsControlAssociationUpdates")):

@@ -28,6 +28,8 @@ MODELS = {"access-analyzer": "accessanalyzer"}
 ALWAYS = {"AccessDeniedException": 403, "NotImplemented": 501, "ThrottlingException": 429, "TooManyRequestsException": 429}
 CONTROL_PATH = "/_orgkeeper/posture"
 DEFAULT_PAGE = 50
+TRAIL = ("x-orgkeeper-trail", "on")
+XML = {"Content-Type": "text/xml"}
 
 # By service and operation.
 answers = {}
@@ -101,12 +103,15 @@ def stand_in():
             # Nothing is answered.
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError(f"{service} has no host in {region}")
-        if settings.regions["refuse_off"] and directory.is_account(account) and not moto_settings.is_on(account, region):
-            return respond(start_response, *refusal_of_region(service))
+        refused = refused_place(account, region)
+        if refused:
+            return respond(start_response, *refusal_of_place(service, environ, refused))
         with one_at_a_time:
             if service in before and directory.is_account(account):
                 before[service](region)
             called = matching(service, environ)
+        if settings.trail["every_call"]:
+            start_response = adding_header(start_response)
         if called is None:
             return dispatch(self, environ, start_response)
         operation, labels = called
@@ -115,22 +120,47 @@ def stand_in():
     werkzeug_app.DomainDispatcherApplication.__call__ = answer_or_dispatch
 
 
+def adding_header(start_response):
+    """Says in an answer that the call has an event."""
+
+    def start(status, headers, *more):
+        return start_response(status, [*headers, TRAIL], *more)
+
+    return start
+
+
 def respond(start_response, status, headers, body):
     """Sends an answer by WSGI."""
-    start_response(f"{status} {'OK' if status < 400 else 'Refused'}", [
-        ("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers.items()])
+    all_headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    start_response(f"{status} {'OK' if status < 400 else 'Refused'}", list(all_headers.items()))
     return [body]
 
 
-def refusal_of_region(service):
-    """The refusal of a call in a Region that its account does not have."""
+def refused_place(account, region):
+    """Why all calls of an account in a Region are refused: codes of EC2, of the query protocol and of JSON, and the words; None if
+    they are not."""
+    if settings.regions["refuse_off"] and not moto_settings.is_on(account, region):
+        return ("AuthFailure", "AWS was not able to validate the provided access credentials"), (
+            "InvalidClientTokenId", "The security token included in the request is invalid."), (
+            "UnrecognizedClientException", "The security token included in the request is invalid.")
+    if f"{account}/{region}" in settings.regions["denied"]:
+        words = f"User: arn:aws:iam::{account}:root is not authorized to perform this call with an explicit deny in a service control policy"
+        return ("UnauthorizedOperation", f"You are not authorized to perform this operation. {words}"), (
+            "AccessDenied", words), ("AccessDeniedException", words)
+    return None
+
+
+def refusal_of_place(service, environ, refused):
+    """The refusal of a call in such a Region, in the protocol of the call."""
+    of_ec2, of_query, of_json = refused
     if service == "ec2":
-        words = "AWS was not able to validate the provided access credentials"
-        text = f"<Response><Errors><Error><Code>AuthFailure</Code><Message>{words}</Message></Error></Errors><RequestID>local</RequestID></Response>"
-        return 401, {}, text.encode()
-    words = "The security token included in the request is invalid."
-    body = {"__type": "UnrecognizedClientException", "message": words}
-    return 403, {"x-amzn-ErrorType": "UnrecognizedClientException"}, json.dumps(body).encode()
+        error = f"<Error><Code>{of_ec2[0]}</Code><Message>{of_ec2[1]}</Message></Error>"
+        return 403, XML, f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>".encode()
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        error = f"<Error><Type>Sender</Type><Code>{of_query[0]}</Code><Message>{of_query[1]}</Message></Error>"
+        return 403, XML, f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>".encode()
+    body = {"__type": of_json[0], "message": of_json[1]}
+    return 403, {"x-amzn-ErrorType": of_json[0]}, json.dumps(body).encode()
 
 
 def body_of(environ):
