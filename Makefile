@@ -67,6 +67,7 @@ flow: need-flow tools ## Run one flow on the local cloud (FLOW=vend)
 # The flow with several accounts needs a cloud that was deployed to them.
 FORM_split := ORGKEEPER_FORM=split ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-split}
 FORM_baseline := ORGKEEPER_FORM=baseline ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-baseline}
+FORM_posture := ORGKEEPER_FORM=posture ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-posture}
 FORM_topologies := ORGKEEPER_FORM=empty ORGKEEPER_INSTANCE=$${ORGKEEPER_INSTANCE:-topologies}
 
 .PHONY: emulators
@@ -125,7 +126,7 @@ regions: .venv/sam/installed ## Lint the templates for every Region of infra/reg
 	$(CFN_LINT) --regions $(call regions_where,$$2 != "$(WITHOUT_SECURITY_HUB)") -- infra/security-baseline.yaml
 
 # Flows mostly wait. So each of the longest has a local cloud of its own, and with --jobs=3 three of them run at a time.
-LONG_FLOWS := alert baseline directory enrich remediate split topologies vend
+LONG_FLOWS := alert baseline directory enrich posture remediate split topologies vend
 long_cloud = ORGKEEPER_INSTANCE=$(1) ORGKEEPER_PORT=$(shell expr $${ORGKEEPER_PORT:-4566} + $(2))
 
 .PHONY: flows flows-short $(LONG_FLOWS:%=flows-%)
@@ -146,8 +147,10 @@ flows-short: tools flows-alert
 	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
 flows-baseline: tools flows-short
 	ORGKEEPER_FORM=baseline $(call long_cloud,baseline,70) $(FLOWS) 'test(/^baseline::/)'
+flows-posture: tools flows-split
+	ORGKEEPER_FORM=posture $(call long_cloud,posture,80) $(FLOWS) 'test(/^posture::/)'
 # After the others: a minute is the limit of forty rows, which other clouds beside it take from them.
-flows-vend: tools flows-topologies flows-split flows-baseline
+flows-vend: tools flows-topologies flows-posture flows-baseline
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak
@@ -182,6 +185,11 @@ bench: .venv/cloud/installed compiled ## Measure what make build makes for this 
 	$(MAKE) build ARCH=$(ARCH_$(shell uname -m))
 	target/debug/bench target/lambda target/bench.json
 
+.PHONY: bench-survey
+bench-survey: .venv/cloud/installed compiled ## Measure a survey of 500 accounts in 17 Regions beside a serial script (builds one function)
+	$(MAKE) build ARCH=$(ARCH_$(shell uname -m)) FUNCTIONS=organization-surveyor
+	target/debug/bench survey target/lambda
+
 # A cloud of its own, which nobody has used: what was fixed before is no violation.
 .PHONY: cis
 cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## Fix what Prowler finds with CIS 3.0, 5.0 and 7.0 in a member account, and count (about ten minutes)
@@ -190,6 +198,10 @@ cis: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-carg
 .PHONY: cis-baseline
 cis-baseline: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## What Prowler finds in an account without a baseline, and in one that is READY (five minutes)
 	ORGKEEPER_FORM=baseline $(call long_cloud,cis-baseline,80) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/cis_baseline.py
+
+.PHONY: posture-prowler
+posture-prowler: .venv/cloud/installed .venv/sam/installed .venv/prowler/installed need-cargo ## Whether Prowler finds what the posture flow says faces the internet (five minutes)
+	ORGKEEPER_FORM=posture $(call long_cloud,posture-prowler,100) $(CLOUD) $(LOCAL)/cloud.py during $(CLOUD) $(LOCAL)/posture_prowler.py
 
 # ---------------------------------------------------------------- AWS
 

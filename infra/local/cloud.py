@@ -12,7 +12,8 @@ outputs.json (the stack's outputs), organization.json (the organization's ids). 
 there, everything is delivered twice (ministack_patches.py).
 
 ORGKEEPER_FORM=split deploys to a management, a security and a service account, and to all others (split.py);
-ORGKEEPER_FORM=baseline all flows to the management account, and what the baseline needs to all others;
+ORGKEEPER_FORM=baseline all flows to the management account, and what the baseline needs to all others; ORGKEEPER_FORM=posture the
+same with the posture flow;
 ORGKEEPER_FORM=empty deploys nothing.
 
 Several local clouds run side by side: each has its own ORGKEEPER_PORT and its own ORGKEEPER_INSTANCE, a name that
@@ -551,8 +552,9 @@ def deployed_files():
 def server_files():
     """The files that the servers are started from."""
     local = ROOT / "infra" / "local"
-    others = (local / f"{script}.py" for script in ("passed_on", "moto_launcher", "organization"))
-    return [front_door_binary(), *sorted(local.glob("ministack_*.py")), *others]
+    others = (local / f"{script}.py" for script in ("passed_on", "organization"))
+    patches = (found for name in ("ministack_*.py", "moto_*.py", "posture/*") for found in sorted(local.glob(name)) if found.is_file())
+    return [front_door_binary(), *patches, *others]
 
 
 def fingerprints(files):

@@ -224,10 +224,10 @@ class Moto:
         self.process.kill()
         self.process.wait()
 
-    def client(self, service, account=ACCOUNT, region=REGION):
+    def client(self, service, account=ACCOUNT, region=REGION, **more):
         client = boto3.client(
             service, endpoint_url=self.url, region_name=region,
-            aws_access_key_id=account, aws_secret_access_key="test")
+            aws_access_key_id=account, aws_secret_access_key="test", **more)
         # As MiniStack and the front door say whose call it is.
         client.meta.events.register(
             "before-call", lambda params, **_: params["headers"].update({"x-moto-account-id": account}))

@@ -24,7 +24,6 @@ MEMBERSHIP_SECONDS = 5.0
 
 # The services that the front door answers itself: name in the credential scope -> botocore's names of its API.
 FRONT_DOOR_SERVICES = {
-    "access-analyzer": "accessanalyzer",
     "account": "account",
     "controltower": "controltower",
     "organizations": "organizations",
@@ -32,7 +31,6 @@ FRONT_DOOR_SERVICES = {
     "servicecatalog": "servicecatalog",
     "sso": "sso-admin",
 }
-CALLER_HEADER = "x-orgkeeper-caller"
 
 # The actions of Service Catalog with condition keys for the owner ("Actions, resources, and condition keys for AWS Service
 # Catalog"), of those that are called here.
@@ -79,6 +77,7 @@ RDS_RESOURCES = {
     "DBSnapshotIdentifier": "arn:aws:rds:{region}:{account}:snapshot:{id}",
     "DBClusterSnapshotIdentifier": "arn:aws:rds:{region}:{account}:cluster-snapshot:{id}",
 }
+RDS_LISTS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
 
 # ---------------------------------------------------------------- what a call is checked for
@@ -86,7 +85,7 @@ RDS_RESOURCES = {
 
 def name_actions(_settings):
     """AWS checks a batch call of SQS for the permission of the single call (SendMessage, DeleteMessage,
-    ChangeMessageVisibility), and every call of Budgets for one of two permissions.
+    ChangeMessageVisibility), every call of Budgets for one of two permissions, and the list of a function's URLs for its own.
 
     MiniStack asks for the name of the call, which is in no policy. The patch asks as AWS does.
     """
@@ -98,6 +97,8 @@ def name_actions(_settings):
             return action.removesuffix("Batch")
         if service == "budgets" and action:
             return "budgets:ViewBudget" if ":Describe" in action else "budgets:ModifyBudget"
+        if service == "lambda" and request[1].rstrip("/").endswith("/urls"):
+            return "lambda:ListFunctionUrlConfigs"
         return action
 
     iam_actions.extract_iam_action = checked
@@ -157,7 +158,7 @@ def count_loopback_as_tls(_settings):
 
 def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
-    images (without an account), snapshots of databases, documents, service settings, repositories, detectors,
+    images (without an account), snapshots of databases, documents, service settings, repositories, detectors, behavior graphs,
     service-linked roles, budgets, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
     bus that is described.
 
@@ -172,7 +173,7 @@ def name_resources(_settings):
         if service == "ec2":
             named = by_parameter(EC2_RESOURCES, query_params, place)
         elif service == "rds":
-            named = by_parameter(RDS_RESOURCES, query_params, place)
+            named = by_parameter(RDS_RESOURCES, query_params, place) or rds_list(query_params, place)
         elif service == "ssm":
             named = ssm_resource(headers, body, place)
         elif service == "kms":
@@ -189,6 +190,8 @@ def name_resources(_settings):
             named = bus if bus.startswith("arn:") else "arn:aws:events:{region}:{account}:event-bus/{id}".format(id=bus, **place)
         elif service == "guardduty" and path.startswith("/detector/"):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
+        elif service == "detective":
+            named = json_members(body).get("GraphArn")
         elif service == "iam":
             named = user_or_group(query_params, place) or by_parameter(IAM_RESOURCES, query_params, place)
         elif service == "identitystore":
@@ -206,6 +209,14 @@ def user_or_group(parameters, place):
         path = parameters.get("Path", ["/"])[0]
         return (iam._groups.get(group) or {}).get("Arn") or f"arn:aws:iam::{place['account']}:group{path}{group}"
     return user and (iam._users.get(user) or {}).get("Arn")
+
+
+def rds_list(query_params, place):
+    """What a list is checked on: RDS has no permission without a resource."""
+    if by_parameter({"DBInstanceIdentifier": "{id}", "DBClusterIdentifier": "{id}"}, query_params, place):
+        return None
+    kind = RDS_LISTS.get(iam_actions._query_param(query_params, "Action"))
+    return kind and "arn:aws:rds:{region}:{account}:{kind}:*".format(kind=kind, **place)
 
 
 def by_parameter(forms, parameters, place):
@@ -407,7 +418,7 @@ def say_who_calls(settings):
     """
 
     async def answer_with_caller(_method, _path, _headers, _body, _query_params):
-        return 200, {CALLER_HEADER: iam_evaluator.caller_arn()}, b""
+        return 200, {passed_on.CALLER_HEADER: iam_evaluator.caller_arn()}, b""
 
     for service, model in FRONT_DOOR_SERVICES.items():
         passed_on.register(service, model)
@@ -416,7 +427,7 @@ def say_who_calls(settings):
     resource_of = iam_actions.extract_resource_arn
 
     def resource(service, method, path, headers, body, query_params, region, account_id):
-        if service not in FRONT_DOOR_SERVICES:
+        if service not in FRONT_DOOR_RESOURCES:
             return resource_of(service, method, path, headers, body, query_params, region, account_id)
         place = Place(region, account_id, settings.management_account, membership)
         return FRONT_DOOR_RESOURCES[service](json_members(body), path, place) or "*"
@@ -527,6 +538,7 @@ def of_identity_center(given, _path, _place):
     return given.get("PermissionSetArn") or given.get("InstanceArn")
 
 
+# Those of Access Analyzer and of most of Security Hub are in moto.
 FRONT_DOOR_RESOURCES = {
     "access-analyzer": of_access_analyzer,
     "account": of_account,

@@ -1397,6 +1397,8 @@ PATCHES = (
             "app._get_module(name)",
             "services.s3.s3control_account_error(headers)",
             ACTION,
+            CALLER,
+            "services.eventbridge._ensure_default_bus()",
         ),
     ),
     Patch(

@@ -2,7 +2,7 @@
 
 Each patch corrects one difference from AWS that affects orgkeeper; its docstring says what AWS does, what moto does and
 what the patch changes. Those of the organization's policies are in `moto_organization.py`, those of an account's settings
-in `moto_settings.py`. With another version of moto the launcher fails.
+in `moto_settings.py`, and the stand-ins of the organization's security services in `posture/`. With another version of moto the launcher fails.
 """
 
 import sys
@@ -12,11 +12,11 @@ from importlib.metadata import version
 from moto import server
 from moto.core.responses import ActionResult
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
-from moto.organizations.models import FakeDelegatedAdministrator
 from moto.ssoadmin import models
 
 import moto_organization
 import moto_settings
+import posture
 
 MOTO_VERSION = "5.2.5"
 
@@ -29,7 +29,6 @@ def main():
     assign_once()
     find_shared_snapshots()
     share_snapshots_in_both_forms()
-    delegate_security_hub()
     moto_organization.trust_more_services()
     moto_organization.know_newer_policy_types()
     moto_organization.refuse_invalid_policies()
@@ -37,6 +36,7 @@ def main():
     moto_settings.have_account_settings()
     moto_settings.keep_public_buckets_blocked()
     moto_settings.have_opt_in_regions()
+    posture.stand_in()
     server.main()
 
 
@@ -121,14 +121,6 @@ def share_snapshots_in_both_forms():
         return answer
 
     ElasticBlockStore.modify_snapshot_attribute = modify_in_both_forms
-
-
-def delegate_security_hub():
-    """AWS has delegated administrators of Security Hub, too.
-
-    moto does not know the service's principal. The patch adds it.
-    """
-    FakeDelegatedAdministrator.SUPPORTED_SERVICES.append("securityhub.amazonaws.com")
 
 
 if __name__ == "__main__":

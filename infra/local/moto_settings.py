@@ -221,6 +221,11 @@ def state_of(account, region):
     return "ENABLED" if on else "DISABLED"
 
 
+def is_on(account, region):
+    """Whether an account has a Region, without a read of its state."""
+    return region in DEFAULT_REGIONS or regions[account].get(region) == (True, 0)
+
+
 def list_regions(self):
     """ListRegions, in pages."""
     account, wanted = self._get_account_id(), self._get_param("RegionOptStatusContains") or []

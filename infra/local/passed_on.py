@@ -9,19 +9,29 @@ import re
 from urllib.parse import quote, urlencode, urlsplit
 
 from ministack import app
-from ministack.core import iam_actions, router
+from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_account_id
+
+import ministack_trail
 
 # The services, and the operations of each.
 EVERY = re.compile("")
 PASSED_ON = {
+    "access-analyzer": EVERY,
     "budgets": EVERY,
     "config": EVERY,
+    "detective": EVERY,
+    "devops-guru": EVERY,
     "ec2": EVERY,
+    "elasticloadbalancing": EVERY,
     "guardduty": EVERY,
     "iam": re.compile("ServerCertificate"),
     "identitystore": EVERY,
+    "inspector2": EVERY,
+    "macie2": EVERY,
     "rds": EVERY,
+    # The front door has the findings, moto the rest.
+    "securityhub": re.compile("^securityhub:(?!(BatchImportFindings|BatchUpdateFindings|GetFindings|UpdateFindings)$)"),
     "ssm": re.compile("Document"),
 }
 ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
@@ -31,6 +41,11 @@ ACCOUNT_BLOCK_ACTIONS = {
     "DELETE": "s3:PutAccountPublicAccessBlock",
 }
 SECONDS = 60
+# The headers by which an answer says who called, and that a Region lacks the service: its host has no name there.
+CALLER_HEADER = "x-orgkeeper-caller"
+NO_HOST_HEADER = "x-orgkeeper-no-host"
+# Names of the credential scope -> botocore's names of the API.
+MODELS = {"access-analyzer": "accessanalyzer"}
 
 # Headers of a single connection, and of a body that was decoded on the way.
 NOT_SENT = ("accept-encoding", "connection", "content-encoding", "content-length", "expect", "transfer-encoding")
@@ -39,14 +54,15 @@ NOT_RETURNED = ("connection", "content-length", "date", "server", "transfer-enco
 
 def pass_on_to_moto(settings):
     """AWS closes one range of a security group and keeps the others, knows the state of databases, has GuardDuty and
-    Identity Center, a public access block for whole accounts, shared documents and server certificates.
+    Identity Center, a public access block for whole accounts, shared documents and server certificates, interfaces of load balancers,
+    and the services that an account administers for the organization.
 
     MiniStack lacks these or loses part of them; moto has them. The patch passes the calls on to moto, with the
     caller's account, after MiniStack has checked the caller.
     """
     for service, operations in PASSED_ON.items():
         if service not in app.SERVICE_HANDLERS:
-            register(service, service)
+            register(service, MODELS.get(service, service))
         app.SERVICE_HANDLERS[service] = passing_on(service, operations, app.SERVICE_HANDLERS.get(service), settings)
     control = app._handle_s3_control_request
 
@@ -76,9 +92,11 @@ def passing_on(service, operations, otherwise, settings):
     async def handler(method, path, headers, body, query_params):
         parameters = app._routing_params(method, path, headers, body, query_params)
         action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or ""
-        if otherwise is None or operations.search(action):
-            return await pass_on(settings, method, path, headers, body, query_params)
-        return await otherwise(method, path, headers, body, query_params)
+        if otherwise is not None and not operations.search(action):
+            return await otherwise(method, path, headers, body, query_params)
+        status, returned, answer = await pass_on(settings, method, path, headers, body, query_params)
+        ministack_trail.record(service, action.partition(":")[2], headers, parameters, body, (status, returned, answer))
+        return status, {**returned, CALLER_HEADER: iam_evaluator.caller_arn()}, answer
 
     return handler
 
@@ -99,6 +117,8 @@ def send(moto_url, account, method, target, headers, body):
         answer = connection.getresponse()
         returned = {name: value for name, value in answer.getheaders() if name.lower() not in NOT_RETURNED}
         return answer.status, returned, answer.read()
+    except (http.client.RemoteDisconnected, ConnectionResetError):
+        return 502, {NO_HOST_HEADER: "true"}, b""
     finally:
         connection.close()
 

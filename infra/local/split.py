@@ -1,7 +1,7 @@
 """Forms of the local cloud in which the other accounts get what they have by stack sets.
 
 ORGKEEPER_FORM=split has `cloud.py up` deploy orgkeeper to a management, a security and a service account; ORGKEEPER_FORM=baseline
-all flows to the management account, with the baseline flow. The templates are deployed as they are written, with samconfig.toml's
+all flows to the management account, with the baseline flow; ORGKEEPER_FORM=posture the same with the posture flow. The templates are deployed as they are written, with samconfig.toml's
 environment of each account. `FORMS` has one row for each deployment, in an order in which nothing has to be deployed twice.
 `split.json` in the state folder says where everything is.
 """
@@ -26,6 +26,8 @@ STACK_SETS = {
     "split": {"orgkeeper-alert-events": (HOME, OTHER_REGION), "orgkeeper-member-account": (HOME,)},
     "baseline": {"orgkeeper-alert-events": (HOME, OTHER_REGION), "orgkeeper-baseline-events": (HOME, OTHER_REGION),
                  "orgkeeper-member-account": (HOME,)},
+    "posture": {"orgkeeper-alert-events": (HOME, OTHER_REGION), "orgkeeper-posture-events": (HOME, OTHER_REGION),
+                "orgkeeper-member-account": (HOME,)},
 }
 
 
@@ -45,6 +47,11 @@ class Stack:
 def alerts_bus(facts):
     """The bus that other accounts forward to."""
     return f"arn:aws:events:{HOME}:{facts['management']}:event-bus/orgkeeper-alerts"
+
+
+def surveyor(facts):
+    """The role that reads what accounts expose."""
+    return f"arn:aws:iam::{facts['management']}:role/orgkeeper-OrganizationSurveyor"
 
 
 def common(facts):
@@ -80,7 +87,19 @@ BASELINE = (
         "OrganizationId": facts["organization"]}),
 )
 
-FORMS = {"split": SPLIT, "baseline": BASELINE}
+POSTURE = (
+    Stack("management", "orgkeeper", "template.yaml", environment="local", parameters=lambda facts: {
+        **facts["one"], "OrganizationId": facts["organization"], "PostureFlow": "on"}),
+    Stack("management", "orgkeeper-forwarding", "infra/forwarding.yaml", parameters=lambda facts: {
+        "AlertsBusArn": alerts_bus(facts), "OrganizationalUnitIds": facts["root"], "Regions": f"{HOME},{OTHER_REGION}",
+        "PostureBusArn": f"arn:aws:events:{HOME}:{facts['management']}:event-bus/orgkeeper-posture",
+        "AuditRoleArn": surveyor(facts), "OrganizationId": facts["organization"]}),
+    # No stack set reaches the management account.
+    Stack("management", "orgkeeper-member-account", "infra/member-account.yaml", parameters=lambda facts: {
+        "AuditRoleArn": surveyor(facts), "OrganizationId": facts["organization"]}),
+)
+
+FORMS = {"split": SPLIT, "baseline": BASELINE, "posture": POSTURE}
 
 
 def facts_of(ids, management, webhook, one):

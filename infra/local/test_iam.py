@@ -362,10 +362,9 @@ class FrontDoorServices(Case):
     def test_the_access_analyzer_is_checked(self):
         analyzer = f"arn:aws:access-analyzer:{REGION}:{OTHER_ACCOUNT}:analyzer/mine"
         session = self.session(allow("access-analyzer:GetAnalyzer", analyzer))
+        cloud.client("accessanalyzer", OTHER_ACCOUNT).create_analyzer(analyzerName="mine", type="ACCOUNT")
         client = session.client("accessanalyzer")
-        client.meta.events.register("after-call.accessanalyzer", lambda parsed, **_: parsed.clear())
-        client.get_analyzer(analyzerName="mine")
-        client = session.client("accessanalyzer")
+        self.assertEqual(client.get_analyzer(analyzerName="mine")["analyzer"]["arn"], analyzer)
         self.denied(client.get_analyzer, analyzerName="other")
         self.denied(client.list_analyzers)
 

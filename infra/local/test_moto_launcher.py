@@ -39,19 +39,6 @@ class IdentityCenter(unittest.TestCase):
         self.assertEqual(len(found["AccountAssignments"]), 1)
 
 
-class DelegatedAdministrators(unittest.TestCase):
-    """Accounts that administer a service for the organization."""
-
-    def test_security_hub_has_one(self):
-        organizations = moto.client("organizations")
-        organizations.create_organization(FeatureSet="ALL")
-        created = organizations.create_account(AccountName="security", Email="security@example.com")
-        account, service = created["CreateAccountStatus"]["AccountId"], "securityhub.amazonaws.com"
-        organizations.register_delegated_administrator(AccountId=account, ServicePrincipal=service)
-        found = organizations.list_delegated_administrators(ServicePrincipal=service)["DelegatedAdministrators"]
-        self.assertEqual([one["Id"] for one in found], [account])
-
-
 class Snapshots(unittest.TestCase):
     """Snapshots of volumes, and who may restore them."""
 

@@ -76,6 +76,7 @@ class Services(Case):
         trusted = organizations.list_aws_service_access_for_organization()["EnabledServicePrincipals"]
         self.assertIn("iam.amazonaws.com", [one["ServicePrincipal"] for one in trusted])
         for service in ("iam.amazonaws.com", "member.org.stacksets.cloudformation.amazonaws.com"):
+            organizations.enable_aws_service_access(ServicePrincipal=service)
             organizations.register_delegated_administrator(AccountId=other, ServicePrincipal=service)
             found = organizations.list_delegated_administrators(ServicePrincipal=service)["DelegatedAdministrators"]
             self.assertEqual([one["Id"] for one in found], [other])

@@ -352,15 +352,25 @@ impl LocalCloud {
     /// # Errors
     /// If the deployment fails.
     pub async fn deploy(&self, parameter: &str) -> Result<()> {
+        let arguments = ["infra/local/cloud.py", "set", parameter];
+        self.python(&arguments).await.map(drop)
+    }
+
+    /// What a program of the local cloud prints; `arguments` are those of Python, in the project's folder.
+    ///
+    /// # Errors
+    /// If it fails: with what it wrote about that.
+    pub async fn python(&self, arguments: &[&str]) -> Result<String> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let done = tokio::process::Command::new(root.join(".venv/cloud/bin/python"))
-            .arg(root.join("infra/local/cloud.py"))
-            .args(["set", parameter])
+            .args(arguments)
+            .current_dir(root)
             .output()
             .await?;
-        let output = String::from_utf8_lossy(&done.stdout);
-        ensure!(done.status.success(), "cloud.py set: {output}");
-        Ok(())
+        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "{arguments:?}: {printed}{said}");
+        Ok(printed)
     }
 
     /// Kills every process of these functions on this local cloud; returns the number of processes.

@@ -33,7 +33,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(kind: Kind, resource: &str, address: &str, verdict: Verdict) -> Self {
+    pub(crate) fn new(kind: Kind, resource: &str, address: &str, verdict: Verdict) -> Self {
         Self {
             id: format!("{}#{resource}#{address}", kind.word()),
             kind,
@@ -48,13 +48,14 @@ impl Found {
 
 /// Whether something is reachable, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
+pub(crate) struct Verdict {
     reachable: Reachable,
     reason: String,
     open: Vec<Opening>,
 }
 
-fn no(reason: impl Into<String>) -> Verdict {
+/// Nobody outside can connect, for this reason.
+pub(crate) fn no(reason: impl Into<String>) -> Verdict {
     Verdict {
         reachable: Reachable::No,
         reason: reason.into(),
@@ -430,6 +431,12 @@ fn merged(open: Vec<Opening>) -> Vec<Opening> {
 
 /// Subnets that route to an internet gateway and have no public address in them yet.
 fn public_subnets(network: &Network, found: &mut Vec<Found>) {
+    let with_ipv6: BTreeSet<&str> = network
+        .interfaces
+        .iter()
+        .filter(|interface| !interface.ipv6.is_empty())
+        .map(|interface| interface.subnet.as_str())
+        .collect();
     for (id, subnet) in &network.subnets {
         let foreign = subnet
             .owner
@@ -439,7 +446,9 @@ fn public_subnets(network: &Network, found: &mut Vec<Found>) {
             continue;
         }
         let routed = |family| matches!(way(network, id, &subnet.vpc, family), Way::Internet { .. });
-        if !routed(Family::V4) && !routed(Family::V6) {
+        let (v4, v6) = (routed(Family::V4), routed(Family::V6));
+        let has_one = v6 && with_ipv6.contains(id.as_str());
+        if has_one || !(v4 || v6) {
             continue;
         }
         let reason = if subnet.gives_addresses {
@@ -862,6 +871,18 @@ mod tests {
         );
         network.tables[0].routes = vec![route("0.0.0.0/0", "nat-1")];
         assert_eq!(of_network(&network), []);
+    }
+
+    #[test]
+    fn a_subnet_with_an_ipv6_address_that_is_reached_is_no_empty_one() {
+        let mut network = public();
+        network.interfaces[0].addresses.clear();
+        network.interfaces[0].ipv6 = vec!["2001:db8::5".into()];
+        network.subnets_in_use.clear();
+        network.tables[0].routes.push(route("::/0", "igw-1"));
+        assert_eq!(one(&network).kind, Kind::Ipv6);
+        network.tables[0].routes = vec![route("0.0.0.0/0", "igw-1")];
+        assert_eq!(one(&network).kind, Kind::PublicSubnet);
     }
 
     #[test]

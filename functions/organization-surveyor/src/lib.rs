@@ -4,7 +4,8 @@
 //! Read it in this order:
 //! * [`config`]: what the template sets.
 //! * [`network`]: what is read of a Region, as plain values. [`ranges`], [`routes`], [`openings`]: which addresses are
-//!   public, where a subnet's traffic goes, what security groups open. [`exposed`]: what follows from them.
+//!   public, where a subnet's traffic goes, what security groups open. [`exposed`]: what follows from them. [`ways_out`]: the routes to the
+//!   internet.
 //! * [`look`]: one look at a Region: which calls, and how it ended.
 //! * [`comparison`]: what a look changes in the tables.
 //! * [`gateway`]: the calls. [`handler`]: a batch in, what is left out. [`setup`]: the clients.
@@ -23,6 +24,7 @@ pub mod ranges;
 pub mod role;
 pub mod routes;
 pub mod setup;
+pub mod ways_out;
 
 #[cfg(test)]
 mod contract;

@@ -10,6 +10,7 @@ use crate::{
     exposed::{Found, of_databases, of_network, of_urls},
     gateway::reads::{Interfaces, Reads},
     network::Network,
+    ways_out::of_routes,
 };
 
 /// The most characters of a reason that are kept: EC2's denials carry a long code.
@@ -53,7 +54,8 @@ impl Source {
             | Kind::LoadBalancer
             | Kind::NatGateway
             | Kind::IdleAddress
-            | Kind::PublicSubnet => Self::Network,
+            | Kind::PublicSubnet
+            | Kind::Route => Self::Network,
             Kind::Database => Self::Databases,
             Kind::FunctionUrl => Self::Functions,
         }
@@ -182,6 +184,7 @@ pub async fn look(reads: &Reads<'_>) -> Look {
     match Box::pin(network).await {
         Ok((network, databases)) => {
             look.found.extend(of_network(&network));
+            look.found.extend(of_routes(&network));
             match databases {
                 None => {}
                 Some(Ok(databases)) => look.found.extend(of_databases(&network, &databases)),

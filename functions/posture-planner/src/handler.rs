@@ -52,6 +52,9 @@ pub enum NotPlanned {
     /// The account directory cannot be read.
     #[error("the account directory cannot be read")]
     Directory(#[source] AwsCallError),
+    /// The directory has no account: it has never been filled, and says nothing about what exists.
+    #[error("the account directory is empty: send {{\"task\":\"refresh-all\"}} to DirectoryQueue")]
+    EmptyDirectory,
     /// The uploaded file cannot be read.
     #[error("posture.toml cannot be read")]
     File(#[source] AwsCallError),
@@ -83,6 +86,7 @@ impl FailureReason for NotPlanned {
             }
             Self::InForce(error) => error.retryable(),
             Self::Table(error) => error.retryable(),
+            Self::EmptyDirectory => true,
             Self::Unwritable(_) => false,
         }
     }
@@ -471,7 +475,11 @@ impl Planner {
     }
 
     async fn entries(&self) -> Result<Vec<AccountEntry>, NotPlanned> {
-        self.directory.all().await.map_err(NotPlanned::Directory)
+        let entries = self.directory.all().await.map_err(NotPlanned::Directory)?;
+        if entries.is_empty() {
+            return Err(NotPlanned::EmptyDirectory);
+        }
+        Ok(entries)
     }
 
     async fn send(&self, tasks: Vec<(SurveyTask, Duration)>) -> Result<(), NotPlanned> {

@@ -121,7 +121,8 @@ impl Around<'_> {
             | Kind::Ipv6
             | Kind::NatGateway
             | Kind::IdleAddress
-            | Kind::PublicSubnet => {
+            | Kind::PublicSubnet
+            | Kind::Route => {
                 "take the address ranges above out of its security group, or its public address away"
             }
         };
@@ -461,6 +462,7 @@ fn described(exposure: &Exposure) -> String {
         Kind::Database => "Database",
         Kind::FunctionUrl => "The function URL of",
         Kind::PublicSubnet => "Subnet",
+        Kind::Route => "Route",
     };
     format!(
         "{kind} {} at {}",

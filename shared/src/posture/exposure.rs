@@ -32,11 +32,13 @@ pub enum Kind {
     FunctionUrl,
     /// A subnet that routes to an internet gateway and has no public address in it yet.
     PublicSubnet,
+    /// A route to public addresses: a way, not an address.
+    Route,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Instance,
         Self::Interface,
         Self::Ipv6,
@@ -46,6 +48,7 @@ impl Kind {
         Self::Database,
         Self::FunctionUrl,
         Self::PublicSubnet,
+        Self::Route,
     ];
 
     /// As a word: in tables, reports and `posture.toml`.
@@ -61,6 +64,7 @@ impl Kind {
             Self::Database => "database",
             Self::FunctionUrl => "function-url",
             Self::PublicSubnet => "public-subnet",
+            Self::Route => "route",
         }
     }
 
@@ -74,7 +78,7 @@ impl Kind {
             | Self::LoadBalancer
             | Self::Database
             | Self::FunctionUrl => true,
-            Self::NatGateway | Self::IdleAddress | Self::PublicSubnet => false,
+            Self::NatGateway | Self::IdleAddress | Self::PublicSubnet | Self::Route => false,
         }
     }
 }

@@ -1084,7 +1084,12 @@ async fn of_two_hundred_tasks_some_are_finished_and_each_kind_has_its_turn() {
     let written: BTreeSet<String> = wire
         .calls_of("PutItem")
         .iter()
-        .map(|call| call.body["Item"]["AccountId"]["S"].as_str().unwrap().to_owned())
+        .map(|call| {
+            call.body["Item"]["AccountId"]["S"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     assert!((3..45).contains(&written.len()), "{written:?}");
     let left: BTreeSet<String> = continued(&wire)

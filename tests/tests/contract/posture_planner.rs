@@ -51,6 +51,19 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        let world = Self::without_accounts().await;
+        for number in 1..=12 {
+            world.know(
+                &format!("{:012}", 111_122_223_321_i64 + number),
+                "payments",
+                &["Workloads", "Prod"],
+            );
+        }
+        world.know("999900001111", "security-tooling", &[]);
+        world
+    }
+
+    async fn without_accounts() -> Self {
         let tables = Arc::new(DynamoDb::new());
         let unsent = Arc::new(AtomicUsize::new(0));
         let file = Arc::new(Mutex::new((FILE.to_owned(), "v1".to_owned())));
@@ -98,23 +111,14 @@ impl World {
         };
         let config = Config::from_env(&lookup).unwrap();
         let function = setup::function(&config, &wire.sdk_config().await);
-        let world = Self {
+        Self {
             tables,
             wire,
             function,
             unsent,
             file,
             faster,
-        };
-        for number in 1..=12 {
-            world.know(
-                &format!("{:012}", 111_122_223_321_i64 + number),
-                "payments",
-                &["Workloads", "Prod"],
-            );
         }
-        world.know("999900001111", "security-tooling", &[]);
-        world
     }
 
     fn know(&self, account: &str, name: &str, units: &[&str]) {
@@ -378,4 +382,17 @@ fn the_rules_deliver_the_calls_that_are_hints() {
         let sources: BTreeSet<String> = serde_json::from_value(pattern["source"].clone()).unwrap();
         assert_eq!(sources, services);
     }
+}
+
+#[tokio::test]
+async fn before_the_directory_is_filled_nothing_is_refused_and_nothing_lost() {
+    let world = World::without_accounts().await;
+    let messages = [("m1", UPLOADED), ("m2", SCHEDULE)];
+    assert_eq!(world.receive(0, &messages).await, ["m1", "m2"]);
+    assert!(world.tables.items(POSTURE).is_empty());
+    assert!(world.sent().is_empty());
+    world.know("999900001111", "security-tooling", &["Workloads", "Prod"]);
+    world.know("111122223333", "payments", &["Workloads", "Prod"]);
+    assert!(world.receive(60, &messages).await.is_empty());
+    assert!(!world.sent().is_empty());
 }

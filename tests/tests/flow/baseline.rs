@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -175,16 +174,9 @@ impl Baselines {
     }
 
     /// The settings of an account, as another program reads them.
-    async fn settings(account: &str) -> Result<Value> {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let done = tokio::process::Command::new(root.join(".venv/cloud/bin/python"))
-            .arg(root.join("infra/local/account_settings.py"))
-            .arg(account)
-            .output()
-            .await?;
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        ensure!(done.status.success(), "account_settings.py: {said}");
-        Ok(serde_json::from_slice(&done.stdout)?)
+    async fn settings(&self, account: &str) -> Result<Value> {
+        let arguments = ["infra/local/account_settings.py", account];
+        Ok(serde_json::from_str(&self.cloud.python(&arguments).await?)?)
     }
 
     /// Somebody switches default encryption off, in one Region of an account; the trail of the account says so.
@@ -202,15 +194,7 @@ impl Baselines {
             "import sys; sys.path.insert(0, 'infra/local'); from account_settings import Account; \
              Account('{account}').client('ec2', '{region}').{switch}_ebs_encryption_by_default()"
         );
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let done = tokio::process::Command::new(root.join(".venv/cloud/bin/python"))
-            .args(["-c", &code])
-            .current_dir(root)
-            .output()
-            .await?;
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        ensure!(done.status.success(), "{said}");
-        Ok(())
+        self.cloud.python(&["-c", &code]).await.map(drop)
     }
 
     /// The mails about an account whose first line has these words.
@@ -279,13 +263,13 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
         .get(CHECKED)
         .context(CHECKED)?
         .clone();
-    let before = Baselines::settings(&other).await?;
+    let before = baselines.settings(&other).await?;
 
     let created = baselines.create_account(Some(KEPT)).await?;
     baselines
         .until_ready(&created, KEPT, "CreateAccount")
         .await?;
-    is_hardened(&Baselines::settings(&created).await?, &created)?;
+    is_hardened(&baselines.settings(&created).await?, &created)?;
     ensure!(
         !baselines.mails(&created, "is ready")?.is_empty(),
         "no message"
@@ -308,7 +292,7 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
         })
         .await?;
     baselines.until_ready(&vended, KEPT, "CSV").await?;
-    is_hardened(&Baselines::settings(&vended).await?, &vended)?;
+    is_hardened(&baselines.settings(&vended).await?, &vended)?;
     let storage = aws_sdk_s3::Client::new(&baselines.cloud.sdk);
     let bucket = baselines.cloud.output("AccountsBucketName")?;
     baselines
@@ -341,10 +325,10 @@ async fn an_account_is_ready_however_it_came() -> Result<()> {
     joined["account"] = management.into();
     baselines.cloud.send_service_events(vec![joined]).await?;
     baselines.until_ready(&invited, KEPT, "invitation").await?;
-    is_hardened(&Baselines::settings(&invited).await?, &invited)?;
+    is_hardened(&baselines.settings(&invited).await?, &invited)?;
 
     ensure!(
-        Baselines::settings(&other).await? == before,
+        baselines.settings(&other).await? == before,
         "another account was changed"
     );
     Ok(())
@@ -362,7 +346,7 @@ async fn what_is_undone_is_put_back_or_reported_with_the_name() -> Result<()> {
             .until(
                 &format!("default encryption of {region} is on again"),
                 async || {
-                    let settings = Baselines::settings(&kept).await?;
+                    let settings = baselines.settings(&kept).await?;
                     Ok(settings["regions"][region]["ebs-encryption"] == true)
                 },
             )
@@ -404,7 +388,7 @@ async fn what_is_undone_is_put_back_or_reported_with_the_name() -> Result<()> {
             Ok(mails.iter().any(|mail| mail.text.contains("eve")))
         })
         .await?;
-    let settings = Baselines::settings(&checked).await?;
+    let settings = baselines.settings(&checked).await?;
     ensure!(
         settings["regions"][HOME]["ebs-encryption"] == false,
         "it was put back"
@@ -423,7 +407,7 @@ async fn an_account_that_is_moved_follows_its_new_unit() -> Result<()> {
     baselines.move_account(&account, STRICTER).await?;
     baselines
         .until("the password policy is the new unit's", async || {
-            let settings = Baselines::settings(&account).await?;
+            let settings = baselines.settings(&account).await?;
             Ok(settings["account"]["password-policy"]["MinimumPasswordLength"] == 20)
         })
         .await?;
@@ -469,7 +453,7 @@ async fn one_account_has_its_own_baseline_without_an_organization() -> Result<()
         .deploy("AccountBaseline=organization")
         .await?;
     hardened?;
-    let settings = Baselines::settings(&own).await?;
+    let settings = baselines.settings(&own).await?;
     ensure!(
         settings["regions"][HOME]["snapshot-block"] == "block-all-sharing",
         "{settings}"

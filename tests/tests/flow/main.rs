@@ -6,6 +6,7 @@ mod directory;
 mod documents;
 mod enrich;
 mod operator;
+mod posture;
 mod rehearse;
 mod remediate;
 mod split;

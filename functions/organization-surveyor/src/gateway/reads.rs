@@ -136,14 +136,11 @@ impl<'c> Reads<'c> {
             answer.map_err(|error| ec2_error("DescribeAddresses", &error))
         };
         let addresses = self.caller.call(read).await?.addresses.unwrap_or_default();
+        let used = |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty());
         let idle = addresses.into_iter().filter(|address| {
-            address.association_id.is_none()
-                && address.network_interface_id.is_none()
-                && address
-                    .instance_id
-                    .as_deref()
-                    .unwrap_or_default()
-                    .is_empty()
+            !used(&address.association_id)
+                && !used(&address.network_interface_id)
+                && !used(&address.instance_id)
         });
         let idle = idle.filter_map(|address| {
             let public = address.public_ip?;

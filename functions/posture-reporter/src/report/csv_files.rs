@@ -28,6 +28,20 @@ pub const EXPOSURE: &[&str] = &[
     "LastChange",
     "Stale",
 ];
+/// The columns of `routes.csv`. New ones come last.
+pub const ROUTES: &[&str] = &[
+    "AccountId",
+    "AccountName",
+    "Unit",
+    "Region",
+    "RouteTable",
+    "Destination",
+    "Target",
+    "Way",
+    "FirstSeen",
+    "LastChange",
+    "Stale",
+];
 /// The columns of `coverage.csv`. New ones come last.
 pub const COVERAGE: &[&str] = &[
     "AccountId",
@@ -78,6 +92,33 @@ pub fn exposure(snapshot: &Snapshot) -> Result<Vec<u8>, ReportError> {
         ]
     });
     written(EXPOSURE, rows)
+}
+
+/// The ways between the accounts and the internet.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn routes(snapshot: &Snapshot) -> Result<Vec<u8>, ReportError> {
+    let mut known = Accounts::of(snapshot);
+    let rows = snapshot.routes.iter().map(|route| {
+        let account = known.get(&route.pair.account);
+        let address = route.address.split_once(' ');
+        let (destination, target) = address.unwrap_or((&route.address, ""));
+        vec![
+            route.pair.account.to_string(),
+            account.name,
+            account.unit,
+            route.pair.region.clone(),
+            route.resource.clone(),
+            destination.to_owned(),
+            target.to_owned(),
+            route.reason.clone(),
+            route.first_seen.to_string(),
+            route.last_change.to_string(),
+            yes_or_no(route.stale),
+        ]
+    });
+    written(ROUTES, rows)
 }
 
 /// What was read.
@@ -158,6 +199,7 @@ mod tests {
     fn the_files_have_their_columns() {
         let files = [
             text(exposure(&snapshot()).unwrap()),
+            text(routes(&snapshot()).unwrap()),
             text(coverage(&snapshot()).unwrap()),
         ];
         insta::assert_snapshot!("csv", files.join("\n"));

@@ -38,6 +38,11 @@ pub fn files(snapshot: &snapshot::Snapshot) -> Result<Vec<File>, error::ReportEr
             body: csv_files::exposure(snapshot)?,
         },
         File {
+            name: "routes.csv",
+            content_type: CSV,
+            body: csv_files::routes(snapshot)?,
+        },
+        File {
             name: "coverage.csv",
             content_type: CSV,
             body: csv_files::coverage(snapshot)?,

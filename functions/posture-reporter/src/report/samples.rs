@@ -111,6 +111,13 @@ pub(crate) fn snapshot() -> Snapshot {
     idle.reachable = Reachable::No;
     idle.reason = "nothing uses it".into();
     idle.open.clear();
+    let mut route = exposure("rtb-1");
+    route.exposure_id = "route#rtb-1#0.0.0.0/0 nat-1".into();
+    route.kind = Kind::Route;
+    route.address = "0.0.0.0/0 nat-1".into();
+    route.reachable = Reachable::No;
+    route.reason = "a NAT gateway: out only; the table of 2 subnets in vpc-1".into();
+    route.open.clear();
     let account = |name: &str, unit: &str| KnownAccount {
         name: name.into(),
         unit: unit.into(),
@@ -118,7 +125,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot::new(
         survey(),
         pairs(),
-        vec![shop, exposure("i-0abc"), test, idle],
+        vec![shop, exposure("i-0abc"), test, idle, route],
         BTreeMap::from([
             (
                 "222222222222".parse().unwrap(),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use orgkeeper_shared::{
     ids::AccountId,
     posture::{
-        exposure::{Exposure, Reachable},
+        exposure::{Exposure, Kind, Reachable},
         pair::{Outcome, PairRecord},
         setting_record::SettingRecord,
         survey::SurveySummary,
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub pairs: Vec<PairRecord>,
     /// What faces the internet, in order.
     pub exposures: Vec<Exposure>,
+    /// The routes to the internet, in order.
+    pub routes: Vec<Exposure>,
     /// The accounts.
     pub accounts: BTreeMap<AccountId, KnownAccount>,
     /// The settings of accounts and Regions.
@@ -55,10 +57,14 @@ impl Snapshot {
         exposures.sort_by(|one, other| {
             (&one.pair, &one.exposure_id).cmp(&(&other.pair, &other.exposure_id))
         });
+        let (routes, exposures) = exposures
+            .into_iter()
+            .partition(|exposure| exposure.kind == Kind::Route);
         Self {
             survey,
             pairs,
             exposures,
+            routes,
             accounts,
             settings: Vec::new(),
             now,

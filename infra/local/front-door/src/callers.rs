@@ -67,7 +67,7 @@ impl Callers {
 }
 
 /// The caller that `MiniStack` names.
-fn named(headers: &HeaderMap) -> Option<Caller> {
+pub(crate) fn named(headers: &HeaderMap) -> Option<Caller> {
     let arn = headers.get(CALLER)?.to_str().ok()?.to_owned();
     let account = arn.split(':').nth(4).filter(|it| is_account_id(it))?;
     let account = account.to_owned();

@@ -5,16 +5,17 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use crate::alarms;
 use crate::clock;
 use crate::credentials;
-use crate::faults::Definition;
+use crate::faults::{Called, Definition};
 use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
 use crate::service_events;
@@ -77,6 +78,8 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
                 .delete(reset_slack_answers),
         )
         .route("/_orgkeeper/slack/{channel}", post(post_slack))
+        .route("/_orgkeeper/posture", any(posture))
+        .route("/_orgkeeper/posture/{part}", any(posture))
         .route("/_orgkeeper/{*rest}", get(unknown).post(unknown))
 }
 
@@ -291,7 +294,11 @@ async fn post_slack(
 }
 
 async fn receive(services: &Services, channel: &str, body: &[u8]) -> Response {
-    if let Some(refusal) = services.apply_faults(SLACK_POST).await {
+    let posted = Called {
+        operation: SLACK_POST,
+        region: None,
+    };
+    if let Some(refusal) = services.apply_faults(posted).await {
         let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let seconds = (status == StatusCode::TOO_MANY_REQUESTS).then_some(1);
         return slack_answer(status, refusal.message, seconds);
@@ -316,9 +323,20 @@ fn slack_answer(status: StatusCode, word: String, retry_after: Option<u64>) -> R
     response
 }
 
+/// The stand-ins of the organization's security services are in moto.
+async fn posture(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return text_answer(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let answer = services.moto.forward(&parts, body).await;
+    answer.unwrap_or_else(|unreachable| unreachable.response())
+}
+
 async fn unknown(Path(rest): Path<String>) -> Response {
     let error = format!(
-        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, events, alarms, credentials, account-factory, assignments, organization, slack and slack-answers"
+        "there is no /_orgkeeper/{rest}; there are health, faults, quotas, calls, clock, events, alarms, credentials, account-factory, assignments, organization, posture, slack and slack-answers"
     );
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }

@@ -1,6 +1,5 @@
 //! The front door as a library, so that tests can start one on a port of their own. `main.rs` has the map.
 
-mod access_analyzer;
 mod account;
 mod account_factory;
 mod alarms;
@@ -19,6 +18,7 @@ mod lock;
 mod operation;
 mod organizations;
 mod pages;
+mod posture_operations;
 mod problem;
 mod queue_clock;
 mod quotas;

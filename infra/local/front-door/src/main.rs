@@ -2,7 +2,7 @@
 //!
 //! Read the modules in this order:
 //! * `router` – reads a call, counts it, applies the fault rules and passes it on; `services` – what it passes it to;
-//! * `scope`, `operation` – service, Region, account and operation of a request;
+//! * `scope`, `operation`, `posture_operations` – service, Region, account and operation of a request;
 //! * `backend` – the HTTP client for `MiniStack` and moto; `reply` – answers and errors in each AWS protocol;
 //! * `callers` – who calls, and whether `MiniStack` allows it; `roles` – roles that the front door creates;
 //! * `organizations`, `account` – what moto lacks of both services;
@@ -10,9 +10,8 @@
 //! * `controltower` – which organizational units are registered; `assignments` – asynchronous account assignments;
 //! * `trail` – the events that `CloudTrail` sends of changes; `bus` – sends events to EventBridge; `delivery` – loses or
 //!   duplicates some of them;
-//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`; `hub` – what an
-//!   account has switched on;
-//! * `access_analyzer` – the analyzers of each account and Region;
+//! * `securityhub` – a store of findings: `limits`, `finding`, `update`, `filters`, `store`, `events`; the rest of Security Hub
+//!   and the services that an account administers for the organization are in moto (`infra/local/posture/`);
 //! * `faults`, `quotas`, `calls`, `slack`, `vending`, `queue_clock`, `alarms`, `service_events`, `credentials`, `control` – what tests set and read under
 //!   `/_orgkeeper`;
 //! * `problem`, `pages` – errors and pagination of the front door's own services;

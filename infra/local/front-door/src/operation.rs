@@ -3,6 +3,7 @@
 
 use http::{HeaderMap, Method, Uri, header::CONTENT_TYPE};
 
+use crate::posture_operations::OPERATIONS;
 use crate::scope::Scope;
 
 /// The protocols of AWS whose errors differ.
@@ -25,16 +26,8 @@ pub(crate) struct Operation {
     pub(crate) protocol: Protocol,
 }
 
-/// REST-JSON operations with a known name: service, method, path, operation. A path that ends with `/` is followed by a
-/// name.
+/// REST-JSON operations with a known name: service, method, path, operation.
 const REST_JSON: &[(&str, &str, &str, &str)] = &[
-    ("access-analyzer", "DELETE", "/analyzer/", "DeleteAnalyzer"),
-    ("access-analyzer", "GET", "/analyzer", "ListAnalyzers"),
-    ("access-analyzer", "GET", "/analyzer/", "GetAnalyzer"),
-    ("access-analyzer", "GET", "/tags/", "ListTagsForResource"),
-    ("access-analyzer", "POST", "/finding", "ListFindings"),
-    ("access-analyzer", "POST", "/findingv2", "ListFindingsV2"),
-    ("access-analyzer", "PUT", "/analyzer", "CreateAnalyzer"),
     (
         "account",
         "POST",
@@ -108,121 +101,6 @@ const REST_JSON: &[(&str, &str, &str, &str)] = &[
         "/list-landingzones",
         "ListLandingZones",
     ),
-    ("securityhub", "DELETE", "/accounts", "DisableSecurityHub"),
-    ("securityhub", "GET", "/accounts", "DescribeHub"),
-    (
-        "securityhub",
-        "DELETE",
-        "/findingAggregator/delete/",
-        "DeleteFindingAggregator",
-    ),
-    (
-        "securityhub",
-        "GET",
-        "/findingAggregator/get/",
-        "GetFindingAggregator",
-    ),
-    (
-        "securityhub",
-        "GET",
-        "/findingAggregator/list",
-        "ListFindingAggregators",
-    ),
-    (
-        "securityhub",
-        "PATCH",
-        "/findingAggregator/update",
-        "UpdateFindingAggregator",
-    ),
-    (
-        "securityhub",
-        "POST",
-        "/findingAggregator/create",
-        "CreateFindingAggregator",
-    ),
-    (
-        "securityhub",
-        "GET",
-        "/organization/admin",
-        "ListOrganizationAdminAccounts",
-    ),
-    (
-        "securityhub",
-        "POST",
-        "/organization/admin/disable",
-        "DisableOrganizationAdminAccount",
-    ),
-    (
-        "securityhub",
-        "POST",
-        "/organization/admin/enable",
-        "EnableOrganizationAdminAccount",
-    ),
-    (
-        "securityhub",
-        "GET",
-        "/organization/configuration",
-        "DescribeOrganizationConfiguration",
-    ),
-    (
-        "securityhub",
-        "GET",
-        "/productSubscriptions",
-        "ListEnabledProductsForImport",
-    ),
-    ("securityhub", "GET", "/tags/", "ListTagsForResource"),
-    (
-        "securityhub",
-        "PATCH",
-        "/accounts",
-        "UpdateSecurityHubConfiguration",
-    ),
-    ("securityhub", "PATCH", "/findings", "UpdateFindings"),
-    (
-        "securityhub",
-        "PATCH",
-        "/findings/batchupdate",
-        "BatchUpdateFindings",
-    ),
-    (
-        "securityhub",
-        "PATCH",
-        "/findingsv2/batchupdatev2",
-        "BatchUpdateFindingsV2",
-    ),
-    ("securityhub", "POST", "/accounts", "EnableSecurityHub"),
-    (
-        "securityhub",
-        "POST",
-        "/findingHistory/get",
-        "GetFindingHistory",
-    ),
-    ("securityhub", "POST", "/findings", "GetFindings"),
-    (
-        "securityhub",
-        "POST",
-        "/findings/import",
-        "BatchImportFindings",
-    ),
-    ("securityhub", "POST", "/findingsv2", "GetFindingsV2"),
-    (
-        "securityhub",
-        "POST",
-        "/organization/admin/enable",
-        "EnableOrganizationAdminAccount",
-    ),
-    (
-        "securityhub",
-        "POST",
-        "/standards/get",
-        "GetEnabledStandards",
-    ),
-    (
-        "securityhub",
-        "POST",
-        "/standards/register",
-        "BatchEnableStandards",
-    ),
 ];
 
 /// Services whose REST errors are XML.
@@ -253,9 +131,10 @@ impl Operation {
             };
             return Self::new(service, &name, protocol);
         }
-        let known = REST_JSON.iter().find(|(owner, verb, at, _)| {
-            *owner == service && *verb == method.as_str() && is_at(path, at)
-        });
+        let known = REST_JSON
+            .iter()
+            .chain(OPERATIONS)
+            .find(|it| it.0 == service && it.1 == method.as_str() && is_at(path, it.2));
         let protocol = if REST_XML.contains(&service) {
             Protocol::RestXml
         } else {
@@ -279,13 +158,12 @@ impl Operation {
     }
 }
 
-/// Whether a path is the one in the table, or the one in the table and a name.
+/// Whether a path is the one in the table, with any name for each `{}`.
 fn is_at(path: &str, at: &str) -> bool {
-    match path.strip_prefix(at) {
-        Some("") => !at.ends_with('/'),
-        Some(_) => at.ends_with('/'),
-        None => false,
-    }
+    let (parts, wanted) = (path.split('/'), at.split('/'));
+    let same =
+        |(part, wanted): (&str, &str)| wanted == part || (wanted == "{}" && !part.is_empty());
+    parts.clone().count() == wanted.clone().count() && parts.zip(wanted).all(same)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full, Limited};
 
 use crate::backend::{MOTO_ACCOUNT, Unreachable};
-use crate::callers::Caller;
+use crate::callers::{self, Caller};
+use crate::faults::Called;
 use crate::operation::Operation;
 use crate::problem::respond;
 use crate::reply::{success, text_answer};
@@ -21,12 +22,11 @@ use crate::securityhub;
 use crate::services::Services;
 use crate::settings::Settings;
 use crate::trail;
-use crate::{access_analyzer, clock, control};
+use crate::{clock, control};
 
 /// What answers the calls of a service.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
-    AccessAnalyzer,
     AccountFactory,
     AccountManagement,
     Assignments,
@@ -37,7 +37,6 @@ enum Handler {
 
 /// Services by their name in the credential scope; `MiniStack` answers all others, or passes them on to moto.
 const HANDLERS: &[(&str, Handler)] = &[
-    ("access-analyzer", Handler::AccessAnalyzer),
     ("account", Handler::AccountManagement),
     ("controltower", Handler::ControlTower),
     ("organizations", Handler::Organizations),
@@ -45,6 +44,9 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("servicecatalog", Handler::AccountFactory),
     ("sso", Handler::Assignments),
 ];
+
+/// The header by which `MiniStack` says that no host of the service has a name in the Region.
+const NO_HOST: &str = "x-orgkeeper-no-host";
 
 /// A request that has been read.
 struct Call {
@@ -96,13 +98,27 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
     response
 }
 
+/// The answer, or one that breaks off before its first byte: then the connection is closed without an answer.
+fn unless_without_host(response: Response) -> Response {
+    if response.headers().contains_key(NO_HOST) {
+        let too_long = Full::new(Bytes::from_static(b"--"));
+        return Response::new(Body::new(Limited::new(too_long, 1)));
+    }
+    response
+}
+
 impl Services {
     async fn answer(&self, call: Call, name: &str) -> Response {
         let access_key = call.scope.as_ref().map(|scope| scope.access_key.as_str());
         if let Some(refusal) = self.quotas.refusal(name, access_key, Instant::now()) {
             return refusal.response(&call.operation);
         }
-        if let Some(refusal) = self.apply_faults(name).await {
+        let region = call.scope.as_ref().map(|scope| scope.region.as_str());
+        let called = Called {
+            operation: name,
+            region,
+        };
+        if let Some(refusal) = self.apply_faults(called).await {
             return refusal.response(&call.operation);
         }
         match self.route(call).await {
@@ -114,8 +130,12 @@ impl Services {
     async fn route(&self, mut call: Call) -> Result<Response, Unreachable> {
         let service = call.operation.service.as_str();
         let Some((_, handler)) = HANDLERS.iter().find(|it| it.0 == service) else {
-            return self.ministack.forward(&call.parts, call.body).await;
+            let response = self.ministack.forward(&call.parts, call.body).await?;
+            return Ok(unless_without_host(response));
         };
+        if matches!(handler, Handler::SecurityHub) && !securityhub::has(&call.operation.name) {
+            return self.pass_on_security_hub(&call).await;
+        }
         let access_key = call.scope.as_ref().map(|it| it.access_key.as_str());
         let checked = self.callers.check(access_key, &call.parts, &call.body);
         let caller = match checked.await? {
@@ -136,17 +156,6 @@ impl Services {
             .map_or(&self.settings.region, |it| &it.region);
         let input = body.clone();
         let response = match handler {
-            Handler::AccessAnalyzer => {
-                let request = access_analyzer::Request {
-                    operation: &operation.name,
-                    account: &caller.account,
-                    region,
-                    uri: &parts.uri,
-                    body: &body,
-                };
-                let answer = self.access_analyzer.answer(&request, clock::now());
-                respond(&operation, answer)?
-            }
             Handler::Organizations => self.organizations.answer(&operation, &parts, body).await?,
             Handler::AccountManagement => {
                 let contacts = &self.account_management;
@@ -167,10 +176,7 @@ impl Services {
                 let assignments = &self.assignments;
                 assignments.answer(&operation, region, &parts, body).await?
             }
-            Handler::SecurityHub => {
-                let path = parts.uri.path();
-                self.security_hub(&operation, &caller, (region, path), &body)
-            }
+            Handler::SecurityHub => self.security_hub(&operation, &caller, region, &body),
         };
         let Some(change) = trail::change(&operation) else {
             return Ok(response);
@@ -186,11 +192,26 @@ impl Services {
         Ok(answer.into_response())
     }
 
+    /// Lets moto answer, and notes what decides who sees which findings.
+    async fn pass_on_security_hub(&self, call: &Call) -> Result<Response, Unreachable> {
+        let answer = self
+            .ministack
+            .forward_and_read(&call.parts, call.body.clone());
+        let answer = answer.await?;
+        if answer.status == StatusCode::OK
+            && let Some(caller) = callers::named(&answer.headers)
+        {
+            let name = &call.operation.name;
+            self.security_hub.note(name, &caller.account, &call.body);
+        }
+        Ok(unless_without_host(answer.into_response()))
+    }
+
     fn security_hub(
         &self,
         operation: &Operation,
         caller: &Caller,
-        (region, path): (&str, &str),
+        region: &str,
         body: &[u8],
     ) -> Response {
         let name = operation.full_name();
@@ -198,7 +219,6 @@ impl Services {
             operation: &operation.name,
             account: &caller.account,
             region,
-            path,
             body,
         };
         let fault = || {

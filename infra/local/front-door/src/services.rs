@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use crate::access_analyzer::AccessAnalyzer;
 use crate::account::AccountManagement;
 use crate::account_factory::{AccountFactory, Tools};
 use crate::assignments::Assignments;
@@ -16,7 +15,7 @@ use crate::calls::Calls;
 use crate::clock;
 use crate::controltower::ControlTower;
 use crate::delivery::Delivery;
-use crate::faults::Faults;
+use crate::faults::{Called, Faults};
 use crate::organizations::Organizations;
 use crate::quotas::Quotas;
 use crate::reply::Refusal;
@@ -43,7 +42,6 @@ pub(crate) struct Services {
     pub(crate) account_management: AccountManagement,
     pub(crate) account_factory: Arc<AccountFactory>,
     pub(crate) control_tower: ControlTower,
-    pub(crate) access_analyzer: AccessAnalyzer,
     pub(crate) security_hub: SecurityHub,
     pub(crate) trail: Arc<Trail>,
 }
@@ -91,7 +89,6 @@ impl Services {
             organizations,
             trail,
             vending,
-            access_analyzer: AccessAnalyzer::default(),
             faults: Faults::default(),
             quotas: Quotas::default(),
             calls: Calls::default(),
@@ -120,8 +117,8 @@ impl Services {
     }
 
     /// Waits as long as the fault rules say, and returns their error.
-    pub(crate) async fn apply_faults(&self, operation: &str) -> Option<Refusal> {
-        let effect = self.faults.apply(operation, Instant::now(), rand::random);
+    pub(crate) async fn apply_faults(&self, called: Called<'_>) -> Option<Refusal> {
+        let effect = self.faults.apply(called, Instant::now(), rand::random);
         if !effect.delay.is_zero() {
             tokio::time::sleep(effect.delay).await;
         }

@@ -86,6 +86,10 @@ const CHANGES: &[Change] = &[
     organizations("TagResource"),
     organizations("UntagResource"),
     organizations("RemoveAccountFromOrganization"),
+    organizations("EnableAWSServiceAccess"),
+    organizations("DisableAWSServiceAccess"),
+    organizations("RegisterDelegatedAdministrator"),
+    organizations("DeregisterDelegatedAdministrator"),
     Change {
         request: Shown::AllBut(&["accountName", "email"]),
         response: requested_account,

@@ -2,7 +2,7 @@
 //!
 //! Release binaries run under a Lambda Runtime API, with the memory, timeouts, batch sizes and variables of
 //! `template.yaml`; every AWS call is answered after 10 ms. Measured are the enrich flow ([`enrich`]), a file of 1,000
-//! accounts, 100 alerts published, and posted to Slack ([`alerts`]), and the remediate flow ([`remediate`]); without a
+//! accounts, 100 alerts published, and posted to Slack ([`alerts`]), the remediate flow ([`remediate`]), and a survey of 500 accounts ([`survey`]); without a
 //! pace, and the first two also at the template's settings, that is at the functions' shares of the published rates.
 //! What would take too long at these is simulated in virtual time. Prints tables beside the figures published for the
 //! peers and writes `target/bench.json`. Exit code 1 if a figure is over its bound.
@@ -12,6 +12,7 @@ mod enrich;
 mod figure;
 mod remediate;
 mod run;
+mod survey;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -19,7 +20,6 @@ use anyhow::{Context as _, Result, ensure};
 use orgkeeper_tests::{
     dynamodb,
     sqs::record,
-    template::Template,
     vending::{self, Vending},
     wire::Wire,
 };
@@ -32,6 +32,8 @@ use crate::{
 
 /// The argument with which only the simulation runs.
 const SIMULATE: &str = "simulate";
+/// The argument with which only the survey is measured.
+const SURVEY: &str = "survey";
 
 /// Rows of the uploaded file.
 const ROWS: usize = 1_000;
@@ -46,13 +48,17 @@ async fn main() -> Result<()> {
         println!("{}", serde_json::to_string(&enrich::simulated()?)?);
         return Ok(());
     }
+    if let [only, built] = &arguments[..]
+        && only == SURVEY
+    {
+        let figures = survey::surveyor(&Build::of(built)?).await?;
+        print("organization-surveyor", &figures);
+        return within_bounds(&figures.iter().collect::<Vec<_>>());
+    }
     let [built, report] = &arguments[..] else {
         anyhow::bail!("usage: bench FOLDER REPORT (make bench passes both)");
     };
-    let built = &Build {
-        folder: built.clone(),
-        template: Template::load("template.yaml")?,
-    };
+    let built = &Build::of(built)?;
     let tables = BTreeMap::from([
         ("finding-enricher", enrich::finding_enricher(built).await?),
         (
@@ -66,6 +72,7 @@ async fn main() -> Result<()> {
         ("remediation-proxy", remediate::proxy(built).await?),
         ("remediator", remediate::remediator(built).await?),
         ("finding-archiver", remediate::archiver(built).await?),
+        ("organization-surveyor", survey::surveyor(built).await?),
     ]);
     eprintln!("simulation");
     let simulated = simulated()?;
@@ -78,10 +85,15 @@ async fn main() -> Result<()> {
         json!({ "aws_call_ms": 10, "runs": RUNS, "functions": tables, "simulated": simulated });
     std::fs::write(report, serde_json::to_string_pretty(&json)?)
         .with_context(|| format!("{} cannot be written", report.display()))?;
-    let over: Vec<&str> = tables
-        .values()
-        .flatten()
-        .chain(&simulated)
+    let all: Vec<&Figure> = tables.values().flatten().chain(&simulated).collect();
+    within_bounds(&all)
+}
+
+/// # Errors
+/// If a figure is over its bound.
+fn within_bounds(figures: &[&Figure]) -> Result<()> {
+    let over: Vec<&str> = figures
+        .iter()
         .filter(|figure| figure.bound.is_some_and(|bound| figure.measured > bound))
         .map(|figure| figure.name.as_str())
         .collect();

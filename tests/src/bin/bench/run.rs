@@ -1,6 +1,9 @@
 //! Starts the functions as they were built, with the variables that the template gives them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use orgkeeper_tests::{
@@ -39,6 +42,14 @@ pub(crate) struct Binary {
 }
 
 impl Build {
+    /// What is in this folder.
+    pub(crate) fn of(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            template: Template::load("template.yaml")?,
+        })
+    }
+
     /// The function of that folder in `functions/` and that logical id in the template.
     pub(crate) fn function(&self, name: &str, logical_id: &str) -> Result<Binary> {
         let zip = self.folder.join(format!("{name}.zip"));

@@ -1,17 +1,15 @@
 //! Security Hub's findings. The administrator, at first the management account, reads, updates and, as a convenience of
 //! the local cloud, imports the findings of all accounts; a member only its own.
 
-mod aggregator;
 mod events;
 mod filters;
 mod finding;
-mod hub;
 mod limits;
 mod request;
 mod store;
 mod update;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -22,18 +20,22 @@ use crate::clock;
 use crate::lock::lock;
 use crate::reply::Refusal;
 use crate::service_events::Entry;
-use aggregator::Aggregators;
 use filters::Query;
 use finding::{Finding, Key};
 pub(crate) use request::Request;
 use store::Store;
 
-/// An account is subscribed until it disables Security Hub, so that no script must enable it first; a
-/// script that does gets AWS's answer.
-#[derive(Debug, Clone)]
-enum Subscription {
-    Enabled(Timestamp),
-    Disabled,
+/// The operations that are answered here; moto answers all others.
+const OPERATIONS: &[&str] = &[
+    "BatchImportFindings",
+    "BatchUpdateFindings",
+    "GetFindings",
+    "UpdateFindings",
+];
+
+/// Whether an operation is answered here.
+pub(crate) fn has(operation: &str) -> bool {
+    OPERATIONS.contains(&operation)
 }
 
 /// Security Hub of the whole organization, in one Region.
@@ -41,11 +43,10 @@ enum Subscription {
 pub(crate) struct SecurityHub {
     management: String,
     administrator: Mutex<Option<String>>,
-    aggregators: Aggregators,
-    opened: Timestamp,
     bus: Bus,
     store: Mutex<Store>,
-    subscriptions: Mutex<HashMap<String, Subscription>>,
+    /// The accounts that have disabled Security Hub.
+    disabled: Mutex<HashSet<String>>,
 }
 
 impl SecurityHub {
@@ -53,11 +54,9 @@ impl SecurityHub {
         Self {
             management: management.to_owned(),
             administrator: Mutex::new(Some(management.to_owned())),
-            aggregators: Aggregators::default(),
-            opened: clock::now(),
             bus,
             store: Mutex::default(),
-            subscriptions: Mutex::default(),
+            disabled: Mutex::default(),
         }
     }
 
@@ -68,39 +67,17 @@ impl SecurityHub {
         fault: impl FnMut() -> Option<Refusal>,
     ) -> Result<Value, Refusal> {
         let now = clock::now();
-        let subscription = lock(&self.subscriptions).get(request.account).cloned();
-        if request.operation == "EnableSecurityHub" {
-            return self.enable(request, subscription.as_ref(), now);
-        }
-        if let Some(answer) = self.administrator_of_organization(request) {
-            return answer;
-        }
-        if let Some(Subscription::Disabled) = subscription {
+        if lock(&self.disabled).contains(request.account) {
             let message = format!(
                 "Account {} is not subscribed to AWS Security Hub",
                 request.account
             );
             return Err(Refusal::new("InvalidAccessException", message));
         }
-        if let Some(answer) = self.aggregators.answer(request) {
-            return answer;
-        }
         match request.operation {
             "BatchImportFindings" => self.import(request, fault, now),
             "BatchUpdateFindings" => self.update(request, fault, now),
             "GetFindings" => self.get(request, now),
-            "DescribeHub" => Ok(self.describe(request, subscription.as_ref())),
-            "GetEnabledStandards" => Ok(hub::standards(request)),
-            "ListEnabledProductsForImport" => Ok(hub::products(request)),
-            "ListTagsForResource" => Ok(json!({"Tags": {}})),
-            "DescribeOrganizationConfiguration" => {
-                hub::configuration(request, self.administers(request.account))
-            }
-            "DisableSecurityHub" => {
-                let account = request.account.to_owned();
-                lock(&self.subscriptions).insert(account, Subscription::Disabled);
-                Ok(json!({}))
-            }
             other => Err(Refusal {
                 status: Some(http::StatusCode::NOT_IMPLEMENTED),
                 ..Refusal::new(
@@ -111,26 +88,21 @@ impl SecurityHub {
         }
     }
 
-    /// Answers an operation on the administrator, for which the management account needs no subscription; `None` for any
-    /// other.
-    fn administrator_of_organization(
-        &self,
-        request: &Request<'_>,
-    ) -> Option<Result<Value, Refusal>> {
-        let mut administrator = lock(&self.administrator);
-        let current = administrator.as_deref();
-        Some(match request.operation {
-            "ListOrganizationAdminAccounts" => {
-                hub::administrators(request, &self.management, current)
+    /// Notes an operation that moto has answered: who administers, and who has disabled Security Hub.
+    pub(crate) fn note(&self, operation: &str, account: &str, body: &[u8]) {
+        let input: Value = serde_json::from_slice(body).unwrap_or_default();
+        let named = input["AdminAccountId"].as_str().map(str::to_owned);
+        match operation {
+            "EnableOrganizationAdminAccount" => *lock(&self.administrator) = named,
+            "DisableOrganizationAdminAccount" => *lock(&self.administrator) = None,
+            "EnableSecurityHub" => {
+                lock(&self.disabled).remove(account);
             }
-            "EnableOrganizationAdminAccount" | "DisableOrganizationAdminAccount" => {
-                hub::changed_administrator(request, &self.management, current).map(|changed| {
-                    *administrator = changed;
-                    json!({})
-                })
+            "DisableSecurityHub" => {
+                lock(&self.disabled).insert(account.to_owned());
             }
-            _ => return None,
-        })
+            _ => {}
+        }
     }
 
     /// Imports the findings of `Imported` events that somebody sends in its name.
@@ -144,38 +116,6 @@ impl SecurityHub {
                 store.import(key, finding, now);
             }
         }
-    }
-
-    fn enable(
-        &self,
-        request: &Request<'_>,
-        subscription: Option<&Subscription>,
-        now: Timestamp,
-    ) -> Result<Value, Refusal> {
-        if let Some(Subscription::Enabled(_)) = subscription {
-            let message = "Account is already subscribed to Security Hub";
-            return Err(Refusal::new("ResourceConflictException", message));
-        }
-        let account = request.account.to_owned();
-        lock(&self.subscriptions).insert(account, Subscription::Enabled(now));
-        Ok(json!({}))
-    }
-
-    fn describe(&self, request: &Request<'_>, subscription: Option<&Subscription>) -> Value {
-        let since = match subscription {
-            Some(Subscription::Enabled(since)) => *since,
-            Some(Subscription::Disabled) | None => self.opened,
-        };
-        let arn = format!(
-            "arn:aws:securityhub:{}:{}:hub/default",
-            request.region, request.account
-        );
-        json!({
-            "HubArn": arn,
-            "SubscribedAt": finding::time(since),
-            "AutoEnableControls": true,
-            "ControlFindingGenerator": "SECURITY_CONTROL",
-        })
     }
 
     fn import(

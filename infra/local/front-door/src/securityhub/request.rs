@@ -6,6 +6,5 @@ pub(crate) struct Request<'a> {
     pub(crate) operation: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
-    pub(crate) path: &'a str,
     pub(crate) body: &'a [u8],
 }
