@@ -321,7 +321,7 @@ regions = ["eu-west-1"]
     }
 
     #[test]
-    fn a_new_account_is_taken_in_where_the_file_says_so() {
+    fn a_new_account_is_covered_where_the_file_says_so() {
         let tasks = tasks(&["000000000008"]);
         let names = names(&tasks);
         assert!(names.contains(&("devops-guru-coverage", 1, 3)), "{names:?}");

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A drift that is older is no news: its record was written for another reason.
-const NEWS: SignedDuration = SignedDuration::from_hours(24);
+const RECENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What people have to know of a change of a record. Nothing while it is being changed: what comes of that is written a moment
 /// later.
@@ -26,7 +26,7 @@ pub fn of_change(
     now: Timestamp,
 ) -> Option<Notice> {
     let drift = new.drift.as_ref()?;
-    if new.claimed_until.is_some() || now.duration_since(drift.at) > NEWS {
+    if new.claimed_until.is_some() || now.duration_since(drift.at) > RECENT {
         return None;
     }
     let was_claimed = old.is_some_and(|old| old.claimed_until.is_some());

@@ -22,7 +22,7 @@ use orgkeeper_tests::{
     template::Template,
     wire::{Answer, Wire},
 };
-use posture_planner::{config::Config, handler::Planner, hints::HINTS, setup};
+use posture_planner::{config::Config, handler::Planner, hints::HINTS, setup, switched::SWITCHES};
 use serde_json::{Value, json};
 
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/survey";
@@ -31,6 +31,7 @@ const FILE: &str = include_str!("../../../events/posture-planner/posture.toml");
 const SCHEDULE: &str = include_str!("../../../events/posture-planner/schedule.json");
 const JOINED: &str = include_str!("../../../events/posture-planner/joined.json");
 const UPLOADED: &str = include_str!("../../../events/posture-planner/uploaded.json");
+const SWITCHED: &str = include_str!("../../../events/posture-planner/control-switched.json");
 const STARTED: &str = include_str!("../../../events/posture-planner/instance-started.json");
 
 fn at(seconds: i64) -> Timestamp {
@@ -148,6 +149,11 @@ impl World {
     /// The tasks that were sent, each with its delay.
     fn sent(&self) -> Vec<(Value, i64)> {
         sqs::sent(&self.wire, QUEUE)
+    }
+
+    /// The tasks about settings that were sent: each setting with its delay.
+    fn settings(&self) -> Vec<(Value, i64)> {
+        sqs::sent(&self.wire, CHANGES)
     }
 
     fn upload(&self, text: &str, version: &str) {
@@ -395,4 +401,122 @@ async fn before_the_directory_is_filled_nothing_is_refused_and_nothing_lost() {
     world.know("111122223333", "payments", &["Workloads", "Prod"]);
     assert!(world.receive(60, &messages).await.is_empty());
     assert!(!world.sent().is_empty());
+}
+
+/// A unit whose accounts keep their standards in one Region by themselves.
+const LOCAL: &str = r#"
+[organization]
+regions = ["eu-west-1", "us-east-1"]
+[[scope]]
+target = "Root/Workloads"
+standards = ["pci-dss/v/4.0.1"]
+controls_off = { "S3.1" = "public site" }
+regions = ["eu-west-1"]
+"#;
+
+#[tokio::test]
+async fn an_upload_starts_a_run_over_its_settings_once() {
+    let world = World::start().await;
+    for _ in 0..2 {
+        assert_eq!(world.receive(0, &[("a", UPLOADED)]).await, [""; 0]);
+    }
+    let sent = world.settings();
+    let names: BTreeSet<&str> = sent
+        .iter()
+        .map(|(task, _)| task["setting"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        BTreeSet::from([
+            "guardduty-administrator",
+            "guardduty-members",
+            "guardduty-trusted-access",
+            "security-hub-administrator",
+            "security-hub-aggregator",
+            "security-hub-central",
+            "security-hub-policies",
+            "security-hub-trusted-access",
+        ])
+    );
+    assert_eq!(sent.len(), 8);
+    assert!(sent.iter().all(|(task, delay)| {
+        task["version"] == "v1" && task["reason"] == "upload" && *delay == 0
+    }));
+    let run = format!("keep#{}", sent[0].0["run"].as_str().unwrap());
+    let summary = world.tables.get(POSTURE, &run).unwrap();
+    assert_eq!(summary["Parts"]["N"], "8");
+    assert_eq!(summary["Version"]["S"], "v1");
+    // The schedule does the same, of the file in force.
+    let keep = include_str!("../../../events/posture-planner/keep.json");
+    world.receive(60, &[("b", keep)]).await;
+    assert_eq!(world.settings().len(), 16);
+}
+
+#[tokio::test]
+async fn a_control_that_somebody_switches_is_looked_at_in_seconds() {
+    let world = World::start().await;
+    world.upload(LOCAL, "v1");
+    assert_eq!(world.receive(0, &[("a", SWITCHED)]).await, [""; 0]);
+    let sent = world.settings();
+    assert_eq!(sent.len(), 1);
+    let (task, delay) = &sent[0];
+    assert_eq!(
+        (&task["setting"], *delay),
+        (&json!("security-hub-standards"), 5)
+    );
+    assert_eq!(
+        task["places"],
+        json!([{ "account": "111122223333", "regions": ["eu-west-1"] }])
+    );
+    assert_eq!(task["controls"], json!(["S3.1"]));
+    let who = task["changedBy"]["Who"].as_str().unwrap();
+    assert!(who.ends_with("/anna"), "{who}");
+    // Its own call is not answered.
+    let own = SWITCHED.replace(
+        "\"userName\": \"Developer\"",
+        "\"userName\": \"OrgkeeperPosture\"",
+    );
+    assert_ne!(own, SWITCHED);
+    assert_eq!(world.receive(1, &[("b", &own)]).await, [""; 0]);
+    assert_eq!(world.settings().len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_account_and_a_request_for_the_way_back_start_what_they_are_about() {
+    let world = World::start().await;
+    world.upload(LOCAL, "v1");
+    world.receive(0, &[("a", JOINED)]).await;
+    let sent = world.settings();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].0["places"][0]["account"], "111122223333");
+    assert_eq!(sent[0].1, 600);
+    let undo = r#"{"task":"undo","setting":"security-hub-standards","accounts":["111122223333"],"regions":["eu-west-1"]}"#;
+    world.receive(1, &[("b", undo)]).await;
+    let sent = world.settings();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1].0["undo"], true);
+}
+
+/// The rules of the stack's own account and of the others, and the calls in the code.
+#[test]
+fn the_rules_deliver_the_calls_that_undo_a_setting() {
+    let names: BTreeSet<String> = SWITCHES
+        .iter()
+        .flat_map(|row| row.names)
+        .map(|name| (*name).to_owned())
+        .collect();
+    let services: BTreeSet<String> = SWITCHES
+        .iter()
+        .map(|row| format!("{}.amazonaws.com", row.service))
+        .collect();
+    for template in ["template.yaml", "infra/posture-events.yaml"] {
+        let template = Template::load(template).unwrap();
+        let rule = template.resource("PostureSwitchRule").unwrap();
+        let detail = &rule["Properties"]["EventPattern"]["detail"];
+        let listed = |name: &str| -> BTreeSet<String> {
+            serde_json::from_value(detail[name].clone()).unwrap()
+        };
+        assert_eq!(listed("eventName"), names);
+        assert_eq!(listed("eventSource"), services);
+    }
 }

@@ -20,7 +20,11 @@ use orgkeeper_shared::{
     lambda::Invocation,
     posture::{
         exposure::{Expectation, Exposure, Kind, Opening, Owner, Reachable},
+        keep::KeepSummary,
         pair::{Outcome, PairRecord},
+        setting_record::{
+            Call as RecordedCall, ChangedBy, Difference, Drift, SettingRecord, State, key,
+        },
         survey::{Counts, KIND, SurveySummary},
         task::Reason,
     },
@@ -834,4 +838,156 @@ async fn a_message_that_is_no_task_is_returned() {
             .await
             .is_empty()
     );
+}
+
+/// What GuardDuty enables by itself: in place, or as somebody has set it.
+fn setting(region: &str, drift: Option<Drift>, state: State) -> SettingRecord {
+    let account = "222222222222".parse().unwrap();
+    let difference = Difference {
+        what: "automatic enabling".into(),
+        is: "=NEW".into(),
+        should_be: "ALL".into(),
+        call: Some(RecordedCall {
+            service: "guardduty".into(),
+            operation: "UpdateOrganizationConfiguration".into(),
+            parameters: r#"{"autoEnableOrganizationMembers":"ALL","detectorId":"d"}"#.into(),
+        }),
+        undo: None,
+        ends: false,
+        later: None,
+        refused: None,
+    };
+    SettingRecord {
+        pair: key("guardduty-members", &account, region),
+        setting: "guardduty-members".into(),
+        service: "guardduty".into(),
+        account,
+        region: region.into(),
+        state,
+        reason: None,
+        differences: Vec::from_iter((state != State::InPlace).then_some(difference)),
+        left_out: 0,
+        applied: Vec::new(),
+        before: None,
+        version: "v1".into(),
+        since: at(0),
+        looked_at: at(0),
+        drift,
+        watched: std::collections::BTreeSet::new(),
+        claimed_until: None,
+        revision: 1,
+        expires_at: 0,
+    }
+}
+
+fn drift(put_back: bool) -> Drift {
+    Drift {
+        at: at(0),
+        what: vec!["automatic enabling: NEW, should be ALL".into()],
+        put_back,
+        by: Some(ChangedBy {
+            who: "arn:aws:sts::222222222222:assumed-role/Developer/anna".into(),
+            call: "UpdateOrganizationConfiguration".into(),
+            at: at(-20),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_somebody_has_changed_is_published_once_with_who_did_it() {
+    let world = World::new().await;
+    let in_place = setting("eu-west-1", None, State::InPlace);
+    let differs = setting("eu-west-1", Some(drift(false)), State::Differs);
+    world
+        .changes(
+            at(0),
+            &[record(Some(item(&in_place)), Some(item(&differs)))],
+        )
+        .await;
+    world.until(at(12)).await;
+    let published = world.published();
+    assert_eq!(published.len(), 1);
+    let (topic, alert) = &published[0];
+    assert_eq!(
+        (topic.as_str(), &alert["kind"]),
+        (ERROR, &json!("posture.drift"))
+    );
+    assert!(alert["actor"].as_str().unwrap().ends_with("/anna"));
+    // It is put back: while that is done nothing is said, and then it is.
+    let mut claimed = differs.clone();
+    claimed.claimed_until = Some(at(60).as_millisecond());
+    let back = setting("eu-west-1", Some(drift(true)), State::InPlace);
+    world
+        .changes(
+            at(20),
+            &[record(Some(item(&differs)), Some(item(&claimed)))],
+        )
+        .await;
+    world
+        .changes(at(21), &[record(Some(item(&claimed)), Some(item(&back)))])
+        .await;
+    world.until(at(40)).await;
+    let published = world.published();
+    assert_eq!(published.len(), 2, "{:?}", world.titles());
+    assert_eq!(published[1].0, INFO);
+    // A later look at it is no news.
+    let mut later = back.clone();
+    later.revision = 9;
+    world
+        .changes(at(50), &[record(Some(item(&back)), Some(item(&later)))])
+        .await;
+    world.until(at(70)).await;
+    assert_eq!(world.published().len(), 2);
+}
+
+#[tokio::test]
+async fn the_plan_of_an_upload_is_written_when_every_setting_was_looked_at() {
+    let world = World::new().await;
+    for record in [
+        setting("eu-west-1", None, State::Differs),
+        setting("us-east-1", None, State::InPlace),
+        SettingRecord {
+            version: "v0".into(),
+            ..setting("sa-east-1", None, State::Differs)
+        },
+    ] {
+        world.tables.put(POSTURE, &item(&record));
+    }
+    let run = |ended: &[u64]| KeepSummary {
+        pair: KeepSummary::key("r1"),
+        run: "r1".into(),
+        version: "v1".into(),
+        reason: Reason::Upload,
+        began_at: at(0),
+        parts: 2,
+        ended: ended.iter().copied().collect(),
+        ended_at: None,
+        expires_at: 0,
+    };
+    world.tables.put(POSTURE, &item(&run(&[1, 2])));
+    world
+        .changes(
+            at(5),
+            &[record(Some(item(&run(&[]))), Some(item(&run(&[1]))))],
+        )
+        .await;
+    world.until(at(30)).await;
+    assert!(world.files.lock().unwrap().is_empty());
+    world
+        .changes(
+            at(31),
+            &[record(Some(item(&run(&[1]))), Some(item(&run(&[1, 2]))))],
+        )
+        .await;
+    world.until(at(60)).await;
+    let files = world.files.lock().unwrap().clone();
+    let plan = files.iter().find(|(key, _)| key.ends_with("plans/v1.csv"));
+    let (_, plan) = plan.unwrap();
+    assert_eq!(plan.lines().count(), 2, "{plan}");
+    for words in [
+        "guardduty-members,guardduty,222222222222,",
+        ",eu-west-1,DIFFERS,automatic enabling,'=NEW,ALL,guardduty UpdateOrganizationConfiguration,",
+    ] {
+        assert!(plan.contains(words), "{plan}");
+    }
 }

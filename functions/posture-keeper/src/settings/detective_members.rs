@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn new_and_existing_accounts_are_taken_in() {
+    fn new_and_existing_accounts_become_members() {
         let seen = json!({ "graph": "g", "automatic": false, "members": [{ "account": MANAGEMENT, "status": "ENABLED" }] });
         let found = of("all", &seen);
         assert_eq!(

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn existing_accounts_are_taken_in_by_the_switch() {
+    fn existing_accounts_are_members_by_the_switch() {
         for (members, value) in [("all", "ALL"), ("new", "NEW")] {
             let seen = json!({ "detector": "d", "automatic": "NONE" });
             let expected = format!(

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn new_and_existing_accounts_are_taken_in() {
+    fn new_and_existing_accounts_become_members() {
         let found = of(&json!({ "status": null }));
         assert_eq!(
             calls(&found),
