@@ -290,6 +290,20 @@ impl LocalCloud {
         Ok(text)
     }
 
+    /// Sets how a part of the security services' stand-ins behaves, as the front door documents it.
+    ///
+    /// # Errors
+    /// If the front door refuses it.
+    pub async fn set_stand_in(&self, part: &str, settings: Value) -> Result<()> {
+        self.control(
+            reqwest::Method::POST,
+            &format!("posture/{part}"),
+            Some(settings),
+        )
+        .await
+        .map(drop)
+    }
+
     /// Sets how Account Factory behaves, as the front door documents it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::alarms;
 use crate::clock;
 use crate::credentials;
-use crate::faults::{Called, Definition};
+use crate::faults::Definition;
 use crate::queue_clock;
 use crate::reply::{json_answer, text_answer};
 use crate::service_events;
@@ -294,11 +294,7 @@ async fn post_slack(
 }
 
 async fn receive(services: &Services, channel: &str, body: &[u8]) -> Response {
-    let posted = Called {
-        operation: SLACK_POST,
-        region: None,
-    };
-    if let Some(refusal) = services.apply_faults(posted).await {
+    if let Some(refusal) = services.apply_faults(SLACK_POST).await {
         let status = refusal.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         let seconds = (status == StatusCode::TOO_MANY_REQUESTS).then_some(1);
         return slack_answer(status, refusal.message, seconds);

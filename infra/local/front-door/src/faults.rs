@@ -34,8 +34,6 @@ pub(crate) struct Definition {
     #[serde(default = "call")]
     scope: String,
     delay_ms: Option<u64>,
-    /// Only calls in this Region, as a policy of the organization can deny them.
-    region: Option<String>,
 }
 
 fn all() -> f64 {
@@ -52,13 +50,6 @@ struct Rule {
     definition: Definition,
     until: Option<Instant>,
     hits: u64,
-}
-
-/// What is called, and where.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Called<'a> {
-    pub(crate) operation: &'a str,
-    pub(crate) region: Option<&'a str>,
 }
 
 /// The effect of the rules on one call.
@@ -173,12 +164,9 @@ impl Rule {
         self.left() == Some(0) || self.until.is_some_and(|until| until <= now)
     }
 
-    fn hit(&mut self, scope: &str, called: Called<'_>, now: Instant, draw: f64) -> bool {
-        let Called { operation, region } = called;
-        let wanted = self.definition.region.as_deref();
+    fn hit(&mut self, scope: &str, operation: &str, now: Instant, draw: f64) -> bool {
         let hit = self.definition.scope == scope
             && !self.spent(now)
-            && wanted.is_none_or(|wanted| region == Some(wanted))
             && self.definition.names(operation)
             && draw < self.definition.share;
         self.hits += u64::from(hit);
@@ -199,7 +187,6 @@ impl Rule {
             "share": definition.share,
             "scope": definition.scope,
             "delay_ms": definition.delay_ms,
-            "region": definition.region,
             "hits": self.hits,
             "times_left": self.left(),
             "seconds_left": seconds_left,
@@ -256,13 +243,13 @@ impl Faults {
     /// The effect on a call: the sum of the delays, and the first error. `draw` returns a number from 0 to 1.
     pub(crate) fn apply(
         &self,
-        called: Called<'_>,
+        operation: &str,
         now: Instant,
         mut draw: impl FnMut() -> f64,
     ) -> Effect {
         let mut effect = Effect::default();
         for rule in &mut lock(&self.rules).1 {
-            if rule.hit("call", called, now, draw()) {
+            if rule.hit("call", operation, now, draw()) {
                 effect.delay += Duration::from_millis(rule.definition.delay_ms.unwrap_or(0));
                 effect.refusal = rule.definition.refusal();
             }
@@ -281,14 +268,10 @@ impl Faults {
         mut draw: impl FnMut() -> f64,
     ) -> Option<Refusal> {
         let mut rules = lock(&self.rules);
-        let called = Called {
-            operation,
-            region: None,
-        };
         let rule = rules
             .1
             .iter_mut()
-            .find_map(|rule| rule.hit("finding", called, now, draw()).then_some(rule))?;
+            .find_map(|rule| rule.hit("finding", operation, now, draw()).then_some(rule))?;
         rule.definition.refusal()
     }
 }
@@ -307,16 +290,9 @@ mod tests {
         (faults, now)
     }
 
-    fn at_home(operation: &str) -> Called<'_> {
-        Called {
-            operation,
-            region: Some("us-east-1"),
-        }
-    }
-
     fn code(faults: &Faults, operation: &str, now: Instant, draw: f64) -> Option<String> {
         faults
-            .apply(at_home(operation), now, || draw)
+            .apply(operation, now, || draw)
             .refusal
             .map(|it| it.code)
     }
@@ -350,21 +326,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_can_be_about_one_region() {
-        for (region, hit) in [("us-east-1", true), ("sa-east-1", false)] {
-            let (faults, now) = rules(&[json!({"operation": "*", "error": "X", "region": region})]);
-            assert_eq!(code(&faults, UPDATE, now, 0.0).is_some(), hit, "{region}");
-        }
-    }
-
-    #[test]
     fn delays_add_up_and_the_first_error_wins() {
         let (faults, now) = rules(&[
             json!({"operation": "*", "delay_ms": 10}),
             json!({"operation": UPDATE, "error": "X", "delay_ms": 5, "status": 503}),
             json!({"operation": UPDATE, "error": "Y", "delay_ms": 100}),
         ]);
-        let effect = faults.apply(at_home(UPDATE), now, || 0.0);
+        let effect = faults.apply(UPDATE, now, || 0.0);
         assert_eq!(effect.delay, Duration::from_millis(15));
         let refusal = effect.refusal.unwrap();
         assert_eq!(refusal.code, "X");
@@ -376,10 +344,7 @@ mod tests {
         let rule =
             json!({"operation": UPDATE, "error": "ConcurrentUpdateError", "scope": "finding"});
         let (faults, now) = rules(&[rule]);
-        assert_eq!(
-            faults.apply(at_home(UPDATE), now, || 0.0),
-            Effect::default()
-        );
+        assert_eq!(faults.apply(UPDATE, now, || 0.0), Effect::default());
         let refusal = faults.apply_to_finding(UPDATE, now, || 0.0).unwrap();
         assert_eq!(refusal.code, "ConcurrentUpdateError");
     }

@@ -13,7 +13,6 @@ use http_body_util::{BodyExt, Full, Limited};
 
 use crate::backend::{MOTO_ACCOUNT, Unreachable};
 use crate::callers::{self, Caller};
-use crate::faults::Called;
 use crate::operation::Operation;
 use crate::problem::respond;
 use crate::reply::{success, text_answer};
@@ -113,12 +112,7 @@ impl Services {
         if let Some(refusal) = self.quotas.refusal(name, access_key, Instant::now()) {
             return refusal.response(&call.operation);
         }
-        let region = call.scope.as_ref().map(|scope| scope.region.as_str());
-        let called = Called {
-            operation: name,
-            region,
-        };
-        if let Some(refusal) = self.apply_faults(called).await {
+        if let Some(refusal) = self.apply_faults(name).await {
             return refusal.response(&call.operation);
         }
         match self.route(call).await {

@@ -15,7 +15,7 @@ use crate::calls::Calls;
 use crate::clock;
 use crate::controltower::ControlTower;
 use crate::delivery::Delivery;
-use crate::faults::{Called, Faults};
+use crate::faults::Faults;
 use crate::organizations::Organizations;
 use crate::quotas::Quotas;
 use crate::reply::Refusal;
@@ -117,8 +117,8 @@ impl Services {
     }
 
     /// Waits as long as the fault rules say, and returns their error.
-    pub(crate) async fn apply_faults(&self, called: Called<'_>) -> Option<Refusal> {
-        let effect = self.faults.apply(called, Instant::now(), rand::random);
+    pub(crate) async fn apply_faults(&self, operation: &str) -> Option<Refusal> {
+        let effect = self.faults.apply(operation, Instant::now(), rand::random);
         if !effect.delay.is_zero() {
             tokio::time::sleep(effect.delay).await;
         }

@@ -70,7 +70,10 @@ pub(crate) async fn surveyor(built: &Build) -> Result<Vec<Figure>> {
     let took = began.elapsed();
     let ended = tables.get(POSTURE, "survey#bench").context("no survey")?;
     let pairs = ACCOUNTS * REGIONS.len();
-    ensure!(ended["Seen"]["N"] == pairs.to_string(), "{ended}");
+    ensure!(
+        ended["Seen"]["N"].as_str() == Some(&*pairs.to_string()),
+        "{ended}"
+    );
     let in_members = wire
         .calls()
         .iter()
