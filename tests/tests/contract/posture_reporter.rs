@@ -653,7 +653,14 @@ async fn the_end_of_a_survey_gives_reports_and_says_what_could_not_be_read() {
         .keys()
         .map(|key| key.rsplit('/').next().unwrap())
         .collect();
-    assert_eq!(names, ["coverage.csv", "exposure.csv", "index.html"]);
+    let expected = [
+        "coverage.csv",
+        "drift.csv",
+        "exposure.csv",
+        "index.html",
+        "routes.csv",
+    ];
+    assert_eq!(names, expected);
     let of = |name: &str| {
         files
             .iter()
@@ -720,7 +727,7 @@ async fn a_report_without_the_directory_has_no_names() {
     world.changes(at(20), &[ended(SURVEY, 0)]).await;
     world.until(at(60)).await;
     let files = world.files.lock().unwrap();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 5);
     assert!(
         files
             .values()
@@ -801,8 +808,9 @@ async fn the_samples_are_understood() {
     let publish = include_str!("../../../events/posture-reporter/publish.json");
     let report = include_str!("../../../events/posture-reporter/report.json");
     let due = include_str!("../../../events/posture-reporter/survey-due.json");
+    let plan = include_str!("../../../events/posture-reporter/plan.json");
     surveyed(&world, SURVEY, 0);
-    for (place, body) in [publish, report, due].into_iter().enumerate() {
+    for (place, body) in [publish, report, due, plan].into_iter().enumerate() {
         assert!(
             world
                 .invoke(at(8_000), &[sqs::record(&place.to_string(), body, 1)])
@@ -815,7 +823,7 @@ async fn the_samples_are_understood() {
         world.titles(),
         ["SSH of i-0abc in payments is open to the internet"]
     );
-    assert_eq!(world.files.lock().unwrap().len(), 3);
+    assert_eq!(world.files.lock().unwrap().len(), 5);
 }
 
 #[tokio::test]
