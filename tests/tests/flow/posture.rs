@@ -26,7 +26,8 @@ const WITH_TIMEOUTS: Duration = Duration::from_mins(40);
 const SURVEY: Duration = Duration::from_secs(30);
 /// How long it may take until a new address is in Slack.
 const POSTED: Duration = Duration::from_mins(1);
-const QUEUES: [&str; 3] = ["PostureQueueUrl", "SurveyQueueUrl", "ReporterQueueUrl"];
+/// Without that of the reporter, in which a survey is watched for hours.
+const QUEUES: [&str; 2] = ["PostureQueueUrl", "SurveyQueueUrl"];
 /// A Region that a policy of the organization denies, and an account without the role.
 const DENIED: &str = "sa-east-1";
 const DENIED_ACCOUNTS: [&str; 2] = ["webshop-dev", "network"];
