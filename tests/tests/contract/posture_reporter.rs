@@ -649,7 +649,10 @@ async fn the_end_of_a_survey_gives_reports_and_says_what_could_not_be_read() {
         .keys()
         .map(|key| key.rsplit('/').next().unwrap())
         .collect();
-    assert_eq!(names, ["coverage.csv", "exposure.csv", "index.html"]);
+    assert_eq!(
+        names,
+        ["coverage.csv", "exposure.csv", "index.html", "routes.csv"]
+    );
     let of = |name: &str| {
         files
             .iter()
@@ -716,7 +719,7 @@ async fn a_report_without_the_directory_has_no_names() {
     world.changes(at(20), &[ended(SURVEY, 0)]).await;
     world.until(at(60)).await;
     let files = world.files.lock().unwrap();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     assert!(
         files
             .values()
@@ -811,7 +814,7 @@ async fn the_samples_are_understood() {
         world.titles(),
         ["SSH of i-0abc in payments is open to the internet"]
     );
-    assert_eq!(world.files.lock().unwrap().len(), 3);
+    assert_eq!(world.files.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]
