@@ -147,10 +147,10 @@ flows-short: tools flows-alert
 	$(FLOWS) 'not ($(foreach flow,$(LONG_FLOWS),test(/^$(flow)::/) or) none())'
 flows-baseline: tools flows-short
 	ORGKEEPER_FORM=baseline $(call long_cloud,baseline,70) $(FLOWS) 'test(/^baseline::/)'
-flows-posture: tools flows-split
+flows-posture: tools flows-topologies
 	ORGKEEPER_FORM=posture $(call long_cloud,posture,80) $(FLOWS) 'test(/^posture::/)'
 # After the others: a minute is the limit of forty rows, which other clouds beside it take from them.
-flows-vend: tools flows-topologies flows-posture flows-baseline
+flows-vend: tools flows-posture flows-split flows-baseline
 	$(call long_cloud,vend,20) $(FLOWS) 'test(/^vend::/)'
 
 .PHONY: soak

@@ -175,6 +175,12 @@ def enable_administrator(service, call):
     if elsewhere:
         code = "ConflictException" if service.name == "inspector2" else service.invalid
         raise Refused(code, f"Account {', '.join(elsewhere)} is the delegated administrator already: it has to be the same in all Regions.")
+    if service.name == "securityhub" and account == call.account and hub.conduct["ended"]:
+        # It is that everywhere again, as at first.
+        hub.conduct["ended"] = False
+        for key in [key for key, one in places.items() if key[0] == service.name and one.administrator is None]:
+            del places[key]
+        place = place_of(call)
     if place.administrator is None:
         place.administrator, place.since, place.known = account, time.time(), set(directory.members())
         principals.delegate(backend, account, service.principal)

@@ -69,7 +69,7 @@ class Call:
 
 
 def read_token(token):
-    """The place in a list that a token stands for."""
+    """The place in a list that a token names."""
     return int(base64.urlsafe_b64decode(token.encode())) if token else 0
 
 

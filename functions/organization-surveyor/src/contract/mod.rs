@@ -221,6 +221,8 @@ async fn everything_that_is_exposed_is_shown_and_nothing_else() {
             "yes",
         ),
         ("public-subnet#subnet-2#10.0.1.0/24", "no"),
+        ("route#rtb-1#0.0.0.0/0 igw-1", "no"),
+        ("route#rtb-1#::/0 igw-1", "no"),
     ];
     let expected = expected.map(|(id, reachable)| (id.to_owned(), reachable.to_owned()));
     assert_eq!(shown, expected);
@@ -350,8 +352,8 @@ async fn a_region_that_a_policy_denies_keeps_what_it_showed() {
         .into_iter()
         .map(|(.., stale)| stale)
         .collect();
-    assert_eq!(stale.iter().filter(|stale| **stale).count(), 7);
-    assert_eq!(stale.len(), 8);
+    assert_eq!(stale.iter().filter(|stale| **stale).count(), 9);
+    assert_eq!(stale.len(), 10);
     // When it can be read again, nothing is new, and nothing was gone.
     world.cloud.fault(|_| None);
     world.send(&task("s3", &[ACCOUNT], None));
@@ -391,7 +393,7 @@ async fn a_missing_role_and_a_suspended_account_are_outcomes() {
         1,
         "a suspended account is not called, a denial is not repeated"
     );
-    assert_eq!(ids(&world).len(), 8);
+    assert_eq!(ids(&world).len(), 10);
     assert!(world.cloud.shown().iter().all(|(.., stale)| *stale));
     let summary = world.cloud.tables.get(POSTURE, "survey#s2").unwrap();
     assert_eq!(
@@ -411,7 +413,7 @@ async fn a_service_that_is_denied_does_not_hide_the_others() {
     world.send(&task("s1", &[ACCOUNT], None));
     world.run().await;
     assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "ROLE_MISSING");
-    assert_eq!(ids(&world).len(), 7);
+    assert_eq!(ids(&world).len(), 9);
 }
 
 #[tokio::test(start_paused = true)]

@@ -264,7 +264,6 @@ in_security aws cloudformation delete-stack --stack-name operator-security
 in_security aws events remove-permission --remove-all-permissions
 in_security aws cloudtrail delete-trail --name organization
 in_security aws securityhub delete-finding-aggregator --finding-aggregator-arn "$(in_security aggregator)"
-aws organizations deregister-delegated-administrator --account-id "$SECURITY" --service-principal securityhub.amazonaws.com
 aws securityhub disable-organization-admin-account --admin-account-id "$SECURITY"
 aws securityhub enable-organization-admin-account --admin-account-id 111111111111
 "#,
@@ -276,7 +275,6 @@ in_security aws cloudtrail create-trail --name organization --s3-bucket-name "tr
 in_security aws cloudtrail start-logging --name organization
 aws securityhub disable-organization-admin-account --admin-account-id 111111111111
 aws securityhub enable-organization-admin-account --admin-account-id "$SECURITY"
-aws organizations register-delegated-administrator --account-id "$SECURITY" --service-principal securityhub.amazonaws.com
 in_security aws securityhub create-finding-aggregator --region-linking-mode ALL_REGIONS
 in_security aws cloudformation create-stack --stack-name operator-security --template-body '{
   "Parameters": {
