@@ -46,6 +46,9 @@ def items(here, table):
 
 def survey(here, detail):
     """Asks for a survey, and waits until one that began afterwards has ended."""
+    here.client("sqs").send_message(QueueUrl=cloud.outputs(here)["DirectoryQueueUrl"], MessageBody='{"task":"refresh-all"}')
+    while not items(here, "AccountDirectoryTableName"):
+        time.sleep(1)
     known = {item["Pair"]["S"] for item in items(here, "PostureTableName")}
     here.client("sqs").send_message(QueueUrl=cloud.outputs(here)["PostureQueueUrl"], MessageBody='{"task":"survey"}')
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -54,6 +54,11 @@ def surveyor(facts):
     return f"arn:aws:iam::{facts['management']}:role/orgkeeper-OrganizationSurveyor"
 
 
+def keeper(facts):
+    """The role that keeps settings."""
+    return f"arn:aws:iam::{facts['management']}:role/orgkeeper-PostureKeeper"
+
+
 def common(facts):
     """What every account of the stack says."""
     return {"Architecture": "x86_64", "OrganizationId": facts["organization"], "ErrorEmail": "platform@example.com"}
@@ -93,10 +98,10 @@ POSTURE = (
     Stack("management", "orgkeeper-forwarding", "infra/forwarding.yaml", parameters=lambda facts: {
         "AlertsBusArn": alerts_bus(facts), "OrganizationalUnitIds": facts["root"], "Regions": f"{HOME},{OTHER_REGION}",
         "PostureBusArn": f"arn:aws:events:{HOME}:{facts['management']}:event-bus/orgkeeper-posture",
-        "AuditRoleArn": surveyor(facts), "OrganizationId": facts["organization"]}),
+        "AuditRoleArn": surveyor(facts), "PostureRoleArn": keeper(facts), "OrganizationId": facts["organization"]}),
     # No stack set reaches the management account.
     Stack("management", "orgkeeper-member-account", "infra/member-account.yaml", parameters=lambda facts: {
-        "AuditRoleArn": surveyor(facts), "OrganizationId": facts["organization"]}),
+        "AuditRoleArn": surveyor(facts), "PostureRoleArn": keeper(facts), "OrganizationId": facts["organization"]}),
 )
 
 FORMS = {"split": SPLIT, "baseline": BASELINE, "posture": POSTURE}

@@ -60,7 +60,12 @@ impl Verdict {
             | AwsErrorClass::NotFound
             | AwsErrorClass::Refused => State::Failed,
         };
-        Self::new(state, error.to_string())
+        // What exactly was refused, AWS says in its message alone: which control does not exist, for example.
+        let reason = match error.class() {
+            AwsErrorClass::Refused => format!("{error}: {}", error.in_words()),
+            _ => error.to_string(),
+        };
+        Self::new(state, reason)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The posture flow on the local cloud: a survey beside a plain script's listing, hints until Slack, and faults.
 //! `ORGKEEPER_FORM=posture` deploys it, with the stack sets of all other accounts.
 
+mod keeping;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
