@@ -97,6 +97,9 @@ def name_actions(_settings):
             return action.removesuffix("Batch")
         if service == "budgets" and action:
             return "budgets:ViewBudget" if ":Describe" in action else "budgets:ModifyBudget"
+        if action == "detective:ListOrganizationAdminAccounts":
+            # The action is in the singular ("Actions, resources, and condition keys for Amazon Detective").
+            return action.removesuffix("s")
         if service == "lambda" and request[1].rstrip("/").endswith("/urls"):
             return "lambda:ListFunctionUrlConfigs"
         return action

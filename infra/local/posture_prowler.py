@@ -74,6 +74,9 @@ def scan(here, name, account, steps):
         "--no-banner", "--no-color", "--ignore-exit-code-3"]
     with steps.step(f"Prowler: {name}") as detail:
         cloud.run(command, here.logs / f"prowler-{name}.log", detail, cis.environment(here, account))
+    if not (folder / f"{name}.csv").exists():
+        # It has found none of these resources.
+        return []
     with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
         return [(row["CHECK_ID"], row["REGION"], row["RESOURCE_UID"]) for row in csv.DictReader(file, delimiter=";")
                 if row["STATUS"] == "FAIL"]

@@ -117,8 +117,9 @@ operations! {
     /// What GuardDuty is to enable by itself.
     GUARDDUTY_UPDATE_CONFIGURATION = GUARDDUTY Change "guardduty:UpdateOrganizationConfiguration" POST "/detector/{detectorId}/admin";
 
-    /// Detective's administrator.
-    DETECTIVE_LIST_ADMINISTRATORS = DETECTIVE Read "detective:ListOrganizationAdminAccounts" POST "/orgs/adminAccountslist";
+    /// Detective's administrator. Its action has another name than the operation ("Actions, resources, and condition keys for
+    /// Amazon Detective").
+    DETECTIVE_LIST_ADMINISTRATORS = DETECTIVE Read "detective:ListOrganizationAdminAccount" POST "/orgs/adminAccountslist";
     /// Detective's administrator, set.
     DETECTIVE_ENABLE_ADMINISTRATOR = DETECTIVE Change "detective:EnableOrganizationAdminAccount" POST "/orgs/enableAdminAccount";
     /// Detective's administrator, ended: its graph is deleted.
