@@ -77,6 +77,11 @@ RDS_RESOURCES = {
     "DBSnapshotIdentifier": "arn:aws:rds:{region}:{account}:snapshot:{id}",
     "DBClusterSnapshotIdentifier": "arn:aws:rds:{region}:{account}:cluster-snapshot:{id}",
 }
+# Services of which one type of resource is in our policies: what a call is checked on.
+ANY_OF = {
+    "access-analyzer": "arn:aws:access-analyzer:{region}:{account}:analyzer/any",
+    "macie2": "arn:aws:macie2:{region}:{account}:member/any",
+}
 RDS_LISTS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
 
@@ -195,6 +200,8 @@ def name_resources(_settings):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
         elif service == "detective":
             named = json_members(body).get("GraphArn")
+        elif service in ANY_OF:
+            named = ANY_OF[service].format(**place)
         elif service == "iam":
             named = user_or_group(query_params, place) or by_parameter(IAM_RESOURCES, query_params, place)
         elif service == "identitystore":
@@ -524,10 +531,12 @@ def of_organizations(given, _path, place):
 
 
 def of_security_hub(given, path, place):
-    """The product that imports, or the hub."""
+    """The product that imports, a policy or an aggregator, or else the hub."""
     if path.startswith("/findings/import"):
         return next((finding.get("ProductArn") for finding in given.get("Findings") or []), None)
-    return f"arn:aws:securityhub:{place.region}:{place.account}:hub/default"
+    kinds = {"/configurationPolicy/": "configuration-policy", "/findingAggregator/": "finding-aggregator"}
+    kind = next((kind for beginning, kind in kinds.items() if path.startswith(beginning)), None)
+    return f"arn:aws:securityhub:{place.region}:{place.account}:{f'{kind}/any' if kind else 'hub/default'}"
 
 
 def of_service_catalog(given, _path, place):

@@ -20,6 +20,56 @@ pub const SERVICES: &[&str] = &[
     "securityhub.amazonaws.com",
 ];
 
+/// What is allowed on resources of one type only: the end of their ARN, and the actions. The others have no type of resource in
+/// AWS's reference, or more than one call needs.
+const ON_RESOURCES: &[(&str, &[&str])] = &[
+    (
+        "access-analyzer:*:${AWS::AccountId}:analyzer/*",
+        &[
+            "access-analyzer:CreateAnalyzer",
+            "access-analyzer:DeleteAnalyzer",
+        ],
+    ),
+    (
+        "detective:*:${AWS::AccountId}:graph:*",
+        &[
+            "detective:CreateMembers",
+            "detective:DescribeOrganizationConfiguration",
+            "detective:ListMembers",
+            "detective:StartMonitoringMember",
+            "detective:UpdateOrganizationConfiguration",
+        ],
+    ),
+    (
+        "macie2:*:${AWS::AccountId}:member/*",
+        &["macie2:CreateMember"],
+    ),
+    (
+        "organizations::${AWS::AccountId}:account/o-*/*",
+        &[
+            "organizations:DeregisterDelegatedAdministrator",
+            "organizations:DescribeAccount",
+            "organizations:RegisterDelegatedAdministrator",
+        ],
+    ),
+    (
+        "securityhub:*:${AWS::AccountId}:configuration-policy/*",
+        &[
+            "securityhub:DeleteConfigurationPolicy",
+            "securityhub:GetConfigurationPolicy",
+            "securityhub:UpdateConfigurationPolicy",
+        ],
+    ),
+    (
+        "securityhub:*:${AWS::AccountId}:finding-aggregator/*",
+        &[
+            "securityhub:DeleteFindingAggregator",
+            "securityhub:GetFindingAggregator",
+            "securityhub:UpdateFindingAggregator",
+        ],
+    ),
+];
+
 /// The statements.
 #[must_use]
 pub fn policy() -> Value {
@@ -28,12 +78,25 @@ pub fn policy() -> Value {
     let needed = ALL.iter().flat_map(|setting| setting.needs).copied();
     let mut actions: BTreeSet<&str> = called.chain(needed).collect();
     actions.remove(SERVICE_LINKED_ROLES);
-    json!([
-        { "Effect": "Allow", "Action": actions, "Resource": "*" },
-        { "Effect": "Allow", "Action": SERVICE_LINKED_ROLES,
-            "Resource": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*",
-            "Condition": { "StringEquals": { "iam:AWSServiceName": SERVICES } } },
-    ])
+    let mut statements = Vec::new();
+    for (resource, allowed) in ON_RESOURCES {
+        let allowed = allowed.iter().filter(|action| actions.remove(**action));
+        let allowed: Vec<&str> = allowed.copied().collect();
+        let action = match &allowed[..] {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        let resource = format!("arn:${{AWS::Partition}}:{resource}");
+        statements.push(json!({ "Effect": "Allow", "Action": action, "Resource": resource }));
+    }
+    statements.insert(
+        0,
+        json!({ "Effect": "Allow", "Action": actions, "Resource": "*" }),
+    );
+    statements.push(json!({ "Effect": "Allow", "Action": SERVICE_LINKED_ROLES,
+        "Resource": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*",
+        "Condition": { "StringEquals": { "iam:AWSServiceName": SERVICES } } }));
+    statements.into()
 }
 
 #[cfg(test)]
