@@ -22,6 +22,8 @@ CHECKS = {
     "ec2_elastic_ip_unassigned": ("idle-address", "Resource"),
     "elbv2_internet_facing": ("load-balancer", "Resource"),
 }
+# What Prowler says of a load balancer whose groups let everybody in at some ports only: it passes, and faces the internet.
+FACING = "has an internet facing scheme"
 
 
 def main():
@@ -47,7 +49,8 @@ def items(here, table):
 def survey(here, detail):
     """Asks for a survey, and waits until one that began afterwards has ended."""
     here.client("sqs").send_message(QueueUrl=cloud.outputs(here)["DirectoryQueueUrl"], MessageBody='{"task":"refresh-all"}')
-    while not items(here, "AccountDirectoryTableName"):
+    # With the management account, which organization.json leaves out.
+    while len(items(here, "AccountDirectoryTableName")) <= len(cloud.read(here.state / "organization.json")["accounts"]):
         time.sleep(1)
     known = {item["Pair"]["S"] for item in items(here, "PostureTableName")}
     here.client("sqs").send_message(QueueUrl=cloud.outputs(here)["PostureQueueUrl"], MessageBody='{"task":"survey"}')
@@ -63,7 +66,7 @@ def survey(here, detail):
 
 
 def scan(here, name, account, steps):
-    """Prowler's findings that are FAIL: check, Region and resource."""
+    """What Prowler finds: check, Region and resource."""
     folder = here.state / "posture-prowler" / name
     # Prowler appends to the files of an earlier run.
     shutil.rmtree(folder, ignore_errors=True)
@@ -79,7 +82,7 @@ def scan(here, name, account, steps):
         return []
     with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
         return [(row["CHECK_ID"], row["REGION"], row["RESOURCE_UID"]) for row in csv.DictReader(file, delimiter=";")
-                if row["STATUS"] == "FAIL"]
+                if row["STATUS"] == "FAIL" or FACING in row["STATUS_EXTENDED"]]
 
 
 def show(exposures, found, ids):
