@@ -36,6 +36,8 @@ impl Work for Reporter {
                     all.gone += done.gone;
                     all.reports += done.reports;
                     all.incomplete += done.incomplete;
+                    all.insights += done.insights;
+                    all.insights_unread += done.insights_unread;
                     postponed.extend(done.again.map(|delay| Postponed {
                         message,
                         body: Cow::Borrowed(message.body.as_deref().unwrap_or_default()),
@@ -50,6 +52,8 @@ impl Work for Reporter {
             ("ExposuresGone", all.gone),
             ("PostureReports", all.reports),
             ("SurveysIncomplete", all.incomplete),
+            ("InsightsNew", all.insights),
+            ("InsightRegionsUnread", all.insights_unread),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -10,16 +10,20 @@ use orgkeeper_shared::{
     lambda::Time,
     posture::{
         exposure::{Exposure, SORT_KEY},
+        file::PostureFile,
         pair::{KEY, Pair, PairRecord},
         survey::{KEY_PREFIX, SurveySummary},
     },
     queue::{Queue, Reason},
+    versioned_file::active::{ActiveFile, NoFile},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
     alerts::{Around, of_notices},
     gateway::{
+        config_aggregator::ConfigAggregator,
+        insights::Insights,
         notices::{Claimed, NoticesTable},
         reports::Reports,
         tables::PostureTables,
@@ -48,6 +52,12 @@ pub struct Reporter {
     pub directory: DirectoryTable,
     /// The reports.
     pub reports: Reports,
+    /// What is wanted.
+    pub file: ActiveFile<PostureFile>,
+    /// Insights of the organization.
+    pub devops_guru: Insights,
+    /// The second source.
+    pub config: ConfigAggregator,
     /// Where alerts are published.
     pub topics: AlertTopics,
     /// A gateway for its own tasks.
@@ -67,6 +77,9 @@ pub enum ReporterError {
     /// A report could not be written.
     #[error("a report could not be written")]
     Report(#[from] ReportError),
+    /// It is not known which file is in force.
+    #[error("posture.toml cannot be read")]
+    File(#[from] NoFile),
     /// A task could not be written.
     #[error("a task could not be written as JSON")]
     Task(#[from] serde_json::Error),
@@ -76,6 +89,7 @@ impl Reason for ReporterError {
     fn retryable(&self) -> bool {
         match self {
             Self::Call(error) => error.retryable_or_denied(),
+            Self::File(error) => error.retryable(),
             Self::Report(_) | Self::Task(_) => false,
         }
     }
@@ -94,6 +108,10 @@ pub struct Done {
     pub reports: usize,
     /// Surveys that were published as incomplete or late.
     pub incomplete: usize,
+    /// Insights that were published.
+    pub insights: usize,
+    /// Regions whose insights could not be listed.
+    pub insights_unread: usize,
 }
 
 impl Done {
@@ -220,6 +238,7 @@ impl Reporter {
                 let left = Duration::from_secs(left.as_secs() + 1);
                 Ok(Done::again(left.min(LONGEST_DELAY)))
             }
+            Task::Insights => self.insights(time).await,
             Task::SurveyDue { survey_id, .. } => self.survey_due(survey_id, time).await,
         }
     }
@@ -266,7 +285,7 @@ impl Reporter {
     }
 
     /// Does something that no other invocation does meanwhile; if one does, it has to wait.
-    async fn claimed(
+    pub(crate) async fn claimed(
         &self,
         what: &Claimed,
         time: &Time,
@@ -304,7 +323,9 @@ impl Reporter {
             everything.exposures,
             accounts,
             time.now(),
-        );
+        )
+        .with_second_source(self.config.ask().await)
+        .with_enrolment(self.tables.enrolment().await?);
         for file in files(&snapshot)? {
             let key = format!("{}{}", snapshot.folder(), file.name);
             self.reports
@@ -387,7 +408,9 @@ impl Reporter {
     }
 
     /// Names and units of accounts. They are a comfort: a report without them is better than none.
-    async fn known_accounts(&self) -> BTreeMap<orgkeeper_shared::ids::AccountId, KnownAccount> {
+    pub(crate) async fn known_accounts(
+        &self,
+    ) -> BTreeMap<orgkeeper_shared::ids::AccountId, KnownAccount> {
         match self.directory.all().await {
             Ok(entries) => {
                 let entries = entries

@@ -37,6 +37,8 @@ pub enum Task {
         /// The survey.
         survey_id: String,
     },
+    /// List the insights of DevOps Guru.
+    Insights,
     /// Look whether a survey has ended.
     SurveyDue {
         /// The survey.

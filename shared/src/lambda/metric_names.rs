@@ -107,6 +107,8 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "ExposuresGone",
             "PostureReports",
             "SurveysIncomplete",
+            "InsightsNew",
+            "InsightRegionsUnread",
         ],
     ),
     (

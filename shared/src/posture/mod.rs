@@ -7,8 +7,10 @@
 //! * [`survey`]: the summary of one survey, in the table `Posture`: when it has ended, and how its pairs ended.
 //! * [`task`]: the messages of the survey queue.
 //! * [`file`]: `posture.toml`, and what it says about an account or an exposure; [`file_reader`] reads it.
+//! * [`enrolment`]: the accounts that are not under Control Tower, in the table `Posture`.
 //! * [`regions`]: the Regions that AWS has.
 
+pub mod enrolment;
 pub mod exposure;
 pub mod file;
 pub mod file_reader;

@@ -34,6 +34,10 @@ use posture_reporter::{config::Config, setup};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+mod enrolment;
+mod insights;
+mod second_source;
+
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/reporter";
 const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
 const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
@@ -46,8 +50,9 @@ fn at(seconds: i64) -> Timestamp {
     SURVEY.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
 
-fn config() -> Config {
-    let settings = BTreeMap::from([
+/// The settings, with more of them.
+fn config(more: &[(&'static str, &'static str)]) -> Config {
+    let mut settings = BTreeMap::from([
         ("EXPOSURE_TABLE", EXPOSURE),
         ("POSTURE_TABLE", POSTURE),
         ("EXPOSURE_NOTICES_TABLE", EXPOSURE_NOTICES),
@@ -58,6 +63,7 @@ fn config() -> Config {
         ("ERROR_TOPIC_ARN", ERROR),
         ("CRITICAL_TOPIC_ARN", CRITICAL),
     ]);
+    settings.extend(more.iter().copied());
     Config::from_env(&|name| settings.get(name).map(|value| (*value).to_owned())).unwrap()
 }
 
@@ -177,6 +183,8 @@ struct World {
     tables: Arc<DynamoDb>,
     files: Arc<Mutex<BTreeMap<String, String>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    /// Settings beside those of all tests.
+    settings: Vec<(&'static str, &'static str)>,
     /// Messages, each with the time at which it is received.
     queue: Mutex<Vec<(Timestamp, Value)>>,
 }
@@ -197,6 +205,11 @@ impl World {
                     return answer;
                 }
                 match call.operation.as_str() {
+                    "GetObject" if call.uri.contains("versions") => {
+                        Answer::xml(200, "<ListVersionsResult/>")
+                    }
+                    // Nobody has uploaded a file.
+                    "GetObject" => Answer::xml_error(404, "NoSuchKey"),
                     "PutObject" => {
                         let key = call.uri.split('?').next().unwrap().to_owned();
                         files.lock().unwrap().insert(key, call.text.clone());
@@ -222,6 +235,7 @@ impl World {
             tables,
             files,
             fault,
+            settings: Vec::new(),
             queue: Mutex::default(),
         }
     }
@@ -237,7 +251,7 @@ impl World {
     /// A new process gets these records; gives what is returned. What it sends is in the queue.
     async fn invoke(&self, now: Timestamp, records: &[Value]) -> Vec<String> {
         let calls = self.wire.calls_of("SendMessageBatch").len();
-        let function = setup::function(&config(), &self.wire.sdk_config().await);
+        let function = setup::function(&config(&self.settings), &self.wire.sdk_config().await);
         let invocation = Invocation {
             now,
             remaining: Duration::from_mins(5),
@@ -649,7 +663,10 @@ async fn the_end_of_a_survey_gives_reports_and_says_what_could_not_be_read() {
         .keys()
         .map(|key| key.rsplit('/').next().unwrap())
         .collect();
-    assert_eq!(names, ["coverage.csv", "exposure.csv", "index.html"]);
+    assert_eq!(
+        names,
+        ["coverage.csv", "exposure.csv", "index.html", "routes.csv"]
+    );
     let of = |name: &str| {
         files
             .iter()
@@ -716,7 +733,7 @@ async fn a_report_without_the_directory_has_no_names() {
     world.changes(at(20), &[ended(SURVEY, 0)]).await;
     world.until(at(60)).await;
     let files = world.files.lock().unwrap();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     assert!(
         files
             .values()
@@ -797,8 +814,9 @@ async fn the_samples_are_understood() {
     let publish = include_str!("../../../events/posture-reporter/publish.json");
     let report = include_str!("../../../events/posture-reporter/report.json");
     let due = include_str!("../../../events/posture-reporter/survey-due.json");
+    let insights = include_str!("../../../events/posture-reporter/insights.json");
     surveyed(&world, SURVEY, 0);
-    for (place, body) in [publish, report, due].into_iter().enumerate() {
+    for (place, body) in [publish, report, due, insights].into_iter().enumerate() {
         assert!(
             world
                 .invoke(at(8_000), &[sqs::record(&place.to_string(), body, 1)])
@@ -811,7 +829,7 @@ async fn the_samples_are_understood() {
         world.titles(),
         ["SSH of i-0abc in payments is open to the internet"]
     );
-    assert_eq!(world.files.lock().unwrap().len(), 3);
+    assert_eq!(world.files.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]

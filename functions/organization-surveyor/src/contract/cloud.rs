@@ -27,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_mins(3);
 /// After what time the message of a function that was stopped is received again.
 const VISIBILITY: Duration = Duration::from_secs(1_081);
 
+/// The management account.
+pub(super) const MANAGEMENT: &str = "999999999999";
+
 /// 17 Regions, as an account has them from the start.
 pub(super) const REGIONS: [&str; 17] = [
     "us-east-1",
@@ -118,6 +121,7 @@ impl World {
                 "EXPOSURE_TABLE" => EXPOSURE,
                 "POSTURE_BUCKET" => "posture",
                 "ACCOUNT_DIRECTORY_TABLE" => ACCOUNT_DIRECTORY,
+                "MANAGEMENT_ACCOUNT_ID" => MANAGEMENT,
                 _ => return None,
             };
             Some(value.to_owned())
@@ -387,6 +391,33 @@ impl State {
                 let list = list();
                 let list = if list.is_empty() { "{}" } else { &list };
                 Answer::ok(serde_json::from_str(list).unwrap())
+            }
+            "GetRole" => match list().as_str() {
+                "" => Answer::query_error(404, "NoSuchEntity"),
+                role => Answer::xml(
+                    200,
+                    &format!(
+                        "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{role}</RoleName><RoleId>A</RoleId>\
+                         <Arn>arn:aws:iam::{}:role/{role}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>\
+                         </GetRoleResult></GetRoleResponse>",
+                        made.account
+                    ),
+                ),
+            },
+            "ListEnabledBaselines"
+            | "ListAccounts"
+            | "DescribeConfigurationRecorders"
+            | "DescribeDeliveryChannels" => {
+                // Pages of lists in JSON, one a line.
+                let list = list();
+                let token = ["nextToken", "NextToken"].map(|name| call.body[name].as_str());
+                let page = token
+                    .iter()
+                    .flatten()
+                    .next()
+                    .map_or(0, |page| page.parse().unwrap());
+                let text = list.lines().nth(page).unwrap_or("{}");
+                Answer::ok(serde_json::from_str(text).unwrap())
             }
             "GetObject" => Answer::xml(200, &self.file),
             "ListObjectVersions" => Answer::xml(200, "<ListVersionsResult/>"),

@@ -9,13 +9,18 @@ use aws_sdk_dynamodb::{
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
+    ids::AccountId,
     posture::{
+        enrolment::{EnrolmentSummary, KEY_PREFIX},
         exposure::Exposure,
         pair::{KEY, PairRecord},
         survey::SurveySummary,
+        verdict::{self, FileVerdicts},
     },
 };
 use serde::de::DeserializeOwned;
+
+use crate::report::enrolment_csv::Enrolment;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -57,18 +62,52 @@ impl PostureTables {
     /// # Errors
     /// If the call fails, or the item cannot be read.
     pub async fn survey(&self, id: &str) -> Result<Option<SurveySummary>, AwsCallError> {
+        self.item(SurveySummary::key(id)).await
+    }
+
+    async fn item<T: DeserializeOwned>(&self, key: String) -> Result<Option<T>, AwsCallError> {
         const OPERATION: &str = "GetItem";
         let answer = self
             .client
             .get_item()
             .table_name(&self.posture)
-            .key(KEY, AttributeValue::S(SurveySummary::key(id)))
+            .key(KEY, AttributeValue::S(key))
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-        let survey = answer.item.map(serde_dynamo::from_item).transpose();
-        survey.map_err(|error| unreadable(OPERATION, error))
+        let item = answer.item.map(serde_dynamo::from_item).transpose();
+        item.map_err(|error| unreadable(OPERATION, error))
+    }
+
+    /// What was decided about versions of the file.
+    ///
+    /// # Errors
+    /// If the call fails, or the item cannot be read.
+    pub async fn verdicts(&self) -> Result<FileVerdicts, AwsCallError> {
+        let verdicts = self.item(verdict::KEY.to_owned()).await?;
+        Ok(verdicts.unwrap_or_default())
+    }
+
+    /// What was found out about accounts outside Control Tower.
+    ///
+    /// # Errors
+    /// If a call fails, or an item cannot be read.
+    pub async fn enrolment(&self) -> Result<Enrolment, AwsCallError> {
+        let summary = self
+            .item::<EnrolmentSummary>(EnrolmentSummary::key())
+            .await?;
+        let records = if summary.is_some() {
+            let accounts = |item: &Item| {
+                let key = item.get(KEY).and_then(|key| key.as_s().ok());
+                let id = key.and_then(|key| key.strip_prefix(KEY_PREFIX));
+                id.is_some_and(|id| id.parse::<AccountId>().is_ok())
+            };
+            self.scan(&self.posture, accounts).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Enrolment::of(summary, records))
     }
 
     /// All pairs and exposures.

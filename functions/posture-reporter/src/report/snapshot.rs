@@ -7,11 +7,13 @@ use orgkeeper_shared::{
     ids::AccountId,
     posture::{
         exposure::{Exposure, Kind, Reachable},
-        pair::{Outcome, PairRecord},
+        pair::{Outcome, Pair, PairRecord},
         survey::SurveySummary,
     },
 };
 
+use super::enrolment_csv::Enrolment;
+use super::recording::{Gap, SecondSource, gaps};
 use crate::notice::day;
 
 /// An account, as far as the directory knows it.
@@ -36,6 +38,10 @@ pub struct Snapshot {
     pub routes: Vec<Exposure>,
     /// The accounts.
     pub accounts: BTreeMap<AccountId, KnownAccount>,
+    /// What a second source has recorded.
+    pub second_source: SecondSource,
+    /// The accounts outside Control Tower.
+    pub enrolment: Enrolment,
     /// The time.
     pub now: Timestamp,
 }
@@ -63,7 +69,32 @@ impl Snapshot {
             exposures,
             routes,
             accounts,
+            second_source: SecondSource::Off,
+            enrolment: Enrolment::default(),
             now,
+        }
+    }
+
+    /// The same with what a second source has recorded.
+    #[must_use]
+    pub fn with_second_source(mut self, second_source: SecondSource) -> Self {
+        self.second_source = second_source;
+        self
+    }
+
+    /// The same with the accounts outside Control Tower.
+    #[must_use]
+    pub fn with_enrolment(mut self, enrolment: Enrolment) -> Self {
+        self.enrolment = enrolment;
+        self
+    }
+
+    /// What the second source lacks, for each pair in which there is something to record; nothing if it was not asked.
+    #[must_use]
+    pub fn recording_gaps(&self) -> BTreeMap<&Pair, Gap<'_>> {
+        match &self.second_source {
+            SecondSource::Off | SecondSource::Unasked { .. } => BTreeMap::new(),
+            SecondSource::Asked(recorded) => gaps(recorded, &self.pairs, &self.exposures),
         }
     }
 
