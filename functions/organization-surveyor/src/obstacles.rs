@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_account_shows_the_role_and_aws_config() {
         let free = [seen("eu-west-1", Ok(false), Ok(false))];
-        assert_eq!(inside(&Ok(true), &free), [String::new(); 0]);
+        assert_eq!(inside(&Ok(true), &free), [""; 0]);
         let regions = [
             seen("eu-west-1", Ok(true), Ok(true)),
             seen("eu-west-2", Ok(true), Ok(false)),

@@ -6,7 +6,7 @@ use orgkeeper_shared::lambda::Time;
 
 use crate::{
     gateway::notices::Claimed,
-    insight::{changes, regions},
+    insight::{KnownInsight, changes, regions},
     insight_alert::alert,
     reporter::{Done, Reporter, ReporterError},
 };
@@ -48,7 +48,7 @@ impl Reporter {
             }
             let known = self.notices.insights().await?;
             let changes = changes(known, &answers, time.now());
-            let severe = changes.iter().any(|known| known.is_to_be_published());
+            let severe = changes.iter().any(KnownInsight::is_to_be_published);
             let accounts = if severe {
                 self.known_accounts().await
             } else {

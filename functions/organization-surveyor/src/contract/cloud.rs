@@ -392,33 +392,11 @@ impl State {
                 let list = if list.is_empty() { "{}" } else { &list };
                 Answer::ok(serde_json::from_str(list).unwrap())
             }
-            "GetRole" => match list().as_str() {
-                "" => Answer::query_error(404, "NoSuchEntity"),
-                role => Answer::xml(
-                    200,
-                    &format!(
-                        "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{role}</RoleName><RoleId>A</RoleId>\
-                         <Arn>arn:aws:iam::{}:role/{role}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>\
-                         </GetRoleResult></GetRoleResponse>",
-                        made.account
-                    ),
-                ),
-            },
-            "ListEnabledBaselines"
+            "GetRole"
+            | "ListEnabledBaselines"
             | "ListAccounts"
             | "DescribeConfigurationRecorders"
-            | "DescribeDeliveryChannels" => {
-                // Pages of lists in JSON, one a line.
-                let list = list();
-                let token = ["nextToken", "NextToken"].map(|name| call.body[name].as_str());
-                let page = token
-                    .iter()
-                    .flatten()
-                    .next()
-                    .map_or(0, |page| page.parse().unwrap());
-                let text = list.lines().nth(page).unwrap_or("{}");
-                Answer::ok(serde_json::from_str(text).unwrap())
-            }
+            | "DescribeDeliveryChannels" => of_enrolment(call, made, &list()),
             "GetObject" => Answer::xml(200, &self.file),
             "ListObjectVersions" => Answer::xml(200, "<ListVersionsResult/>"),
             "SendMessageBatch" => {
@@ -439,4 +417,27 @@ impl State {
             other => panic!("{other} {}", call.uri),
         }
     }
+}
+
+/// What an account or the organization answers about enrolment: the name of a role, or pages in JSON, one a line.
+fn of_enrolment(call: &Call, made: &Made, list: &str) -> Answer {
+    if made.operation != "GetRole" {
+        let token = ["nextToken", "NextToken"].map(|name| call.body[name].as_str());
+        let page = token.iter().flatten().next();
+        let page = page.map_or(0, |page| page.parse().unwrap());
+        let text = list.lines().nth(page).unwrap_or("{}");
+        return Answer::ok(serde_json::from_str(text).unwrap());
+    }
+    if list.is_empty() {
+        return Answer::query_error(404, "NoSuchEntity");
+    }
+    Answer::xml(
+        200,
+        &format!(
+            "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{list}</RoleName><RoleId>A</RoleId>\
+             <Arn>arn:aws:iam::{}:role/{list}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>\
+             </GetRoleResult></GetRoleResponse>",
+            made.account
+        ),
+    )
 }

@@ -132,7 +132,7 @@ async fn what_is_in_the_way_is_written_down_and_who_is_enrolled_is_not_called() 
         (summary(&world).survey_id.as_str(), summary(&world).unknown),
         ("s-1", None)
     );
-    assert_eq!(obstacles(&world, READY), [String::new(); 0]);
+    assert_eq!(obstacles(&world, READY), [""; 0]);
     assert_eq!(
         obstacles(&world, BLOCKED),
         [
@@ -270,7 +270,7 @@ async fn what_there_is_no_time_for_goes_on_in_another_message() {
     });
     world.send(&enrolment("s-1"));
     world.run().await;
-    assert_eq!(obstacles(&world, READY), [String::new(); 0]);
+    assert_eq!(obstacles(&world, READY), [""; 0]);
     let made = world.cloud.take();
     let sent = made
         .iter()

@@ -213,7 +213,7 @@ mod tests {
             r#"{"accountId":"x","awsRegion":"y","configuration":{"association":{"publicIp":"203.0.113.5"}}}"#,
             r#"{"accountId":"222222222222","awsRegion":"eu-west-1","configuration":{"association":null}}"#,
         ] {
-            assert_eq!(of(row), [String::new(); 0], "{row}");
+            assert_eq!(of(row), [""; 0], "{row}");
         }
     }
 }

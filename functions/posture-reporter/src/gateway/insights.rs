@@ -9,8 +9,9 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_devopsguru::{
     Client,
     types::{
-        InsightSeverity, InsightTimeRange, InsightType, ListInsightsOngoingStatusFilter,
-        ListInsightsStatusFilter, ResourceCollection, ServiceCollection,
+        CloudFormationCollection, InsightSeverity, InsightTimeRange, InsightType,
+        ListInsightsOngoingStatusFilter, ListInsightsStatusFilter, ResourceCollection,
+        ServiceCollection,
     },
 };
 use jiff::Timestamp;
@@ -137,7 +138,9 @@ struct Said {
 fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> Option<Insight> {
     let began = said.range.map(|range| range.start_time);
     let stacks = said.resources.as_ref().and_then(|it| it.cloud_formation());
-    let stacks = stacks.into_iter().flat_map(|it| it.stack_names());
+    let stacks = stacks
+        .into_iter()
+        .flat_map(CloudFormationCollection::stack_names);
     let stacks = stacks.map(|stack| format!("stack {stack}"));
     let tags = said.resources.iter().flat_map(ResourceCollection::tags);
     let tags = tags.map(|tag| {

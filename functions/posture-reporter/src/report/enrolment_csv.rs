@@ -150,7 +150,7 @@ mod tests {
             .collect();
         assert_eq!(
             starts,
-            ["AccountName", "\"#1", "'=cmd()", "shop", "# \"a", "# old"]
+            ["AccountName", "\"#1\"", "'=cmd()", "shop", "# \"a", "# old"]
         );
         insta::assert_snapshot!("enrolment", text);
     }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(of("s", None).counts(), Some((5, 3)));
         assert_eq!(of("later", None).counts(), Some((0, 0)));
         let header = enrolment(&of("later", None)).unwrap().unwrap();
-        assert_eq!(header.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(String::from_utf8(header).unwrap().lines().count(), 1);
         let unknown = of("s", Some("denied"));
         assert_eq!(unknown.left_out(), Some("denied"));
         assert_eq!(enrolment(&unknown).unwrap(), None);

@@ -47,7 +47,7 @@ fn record_of(pair: &str) -> PairRecord {
 }
 
 impl World {
-    async fn report(&self) -> BTreeMap<String, String> {
+    pub(super) async fn report(&self) -> BTreeMap<String, String> {
         self.changes(at(20), &[ended(SURVEY, 0)]).await;
         self.until(at(60)).await;
         let files = self.files.lock().unwrap().clone().into_iter();
@@ -95,7 +95,7 @@ async fn all_pages_are_read_and_what_the_aggregator_lacks_is_a_gap() {
     );
     // The other account's interface has the same address.
     assert!(
-        coverage.contains(",no,2,no,1,=cmd() at 203.0.113.5\n"),
+        coverage.contains(",no,2,no,1,'=cmd() at 203.0.113.5\n"),
         "{coverage}"
     );
     let page = &files["index.html"];
