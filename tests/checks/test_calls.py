@@ -20,7 +20,7 @@ OWN_TABLES = ("functions/remediator/src", "functions/account-hydrator/src/items"
 DENIES = "functions/outage-rehearser/src/denial.rs"
 # An SDK client, however it is called, and the operation that is built with it.
 OPERATION = re.compile(r"\b(?:client|secrets_manager|ssm)\s*\.\s*([a-z_0-9]+)\(\)")
-ACTION = re.compile(r'"((?:account|controltower|dynamodb|ec2|elasticloadbalancing|iam|identitystore|lambda|organizations|rds|s3|scheduler'
+ACTION = re.compile(r'"((?:account|config|controltower|devops-guru|dynamodb|ec2|elasticloadbalancing|iam|identitystore|lambda|organizations|rds|s3|scheduler'
                     r'|secretsmanager|securityhub|servicecatalog|sns|sqs|ssm|sso|states|sts):[A-Z]\w+)"')
 # IAM has other names for these operations, or asks for the permissions of their parts.
 ACTIONS = {

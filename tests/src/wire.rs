@@ -441,6 +441,7 @@ fn rest_operation(service: &str, method: &Method, path: &str) -> String {
         ("POST", "/get-landingzone") => "GetLandingZone",
         ("POST", "/list-landingzones") => "ListLandingZones",
         ("POST", "/list-baselines") => "ListBaselines",
+        ("POST", "/organization/insights") => "ListOrganizationInsights",
         ("POST", "/list-enabled-baselines") => "ListEnabledBaselines",
         ("PATCH", "/findings/batchupdate") => "BatchUpdateFindings",
         ("POST", "/findings") => "GetFindings",

@@ -42,7 +42,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::gateway::reads::Reads;
+    use crate::gateway::{management::Management, readiness::Readiness, reads::Reads};
 
     #[test]
     fn the_role_allows_what_the_function_calls_and_nothing_else() {
@@ -75,7 +75,13 @@ mod tests {
                 ),
             }
         }
-        for action in Reads::CALLS.iter().chain(Members::LOOK) {
+        let called = [
+            Reads::CALLS,
+            Members::LOOK,
+            Management::CALLS,
+            Readiness::CALLS,
+        ];
+        for action in called.into_iter().flatten() {
             assert!(allowed.contains(*action), "{action}");
         }
     }

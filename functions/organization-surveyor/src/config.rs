@@ -1,6 +1,9 @@
 //! The settings that the template passes.
 
-use orgkeeper_shared::lambda::settings::{ConfigError, Lookup, Variables};
+use orgkeeper_shared::{
+    ids::AccountId,
+    lambda::settings::{ConfigError, Lookup, Variables},
+};
 
 /// The function's settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct Config {
     pub exposure_table: String,
     /// `POSTURE_BUCKET`: the bucket that may hold `desired/posture.toml`.
     pub posture_bucket: String,
+    /// `MANAGEMENT_ACCOUNT_ID`: the account that knows which accounts are under Control Tower.
+    pub management_account: Option<AccountId>,
     /// `ACCOUNT_DIRECTORY_TABLE`: the organization's accounts.
     pub directory_table: String,
 }
@@ -26,6 +31,7 @@ impl Config {
             posture_table: read.required("POSTURE_TABLE"),
             exposure_table: read.required("EXPOSURE_TABLE"),
             posture_bucket: read.required("POSTURE_BUCKET"),
+            management_account: read.optional("MANAGEMENT_ACCOUNT_ID"),
             directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
         })
     }

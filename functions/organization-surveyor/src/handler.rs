@@ -34,6 +34,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     comparison::{Account, Compared},
+    enrolment::Enrolments,
     gateway::{
         batch::TableError, exposure_table::ExposureTable, members::Members,
         posture_table::PostureTable,
@@ -134,6 +135,8 @@ pub struct Surveyor {
     pub posture: PostureTable,
     /// What is exposed.
     pub exposures: ExposureTable,
+    /// The account that knows which accounts are under Control Tower.
+    pub management: Option<AccountId>,
 }
 
 /// What a look at an account needs.
@@ -221,8 +224,64 @@ impl Surveyor {
         let in_force = in_force.map_err(MessageError::Failed)?;
         let id = message.message_id.as_deref().unwrap_or_default();
         let by = format!("{id}#{}", time.began().as_millisecond());
-        let done = self.survey(&task, &in_force.file, &by, time).await;
+        let done = if task.enrolment {
+            self.enrolment(&task, &in_force.file, time).await
+        } else {
+            self.survey(&task, &in_force.file, &by, time).await
+        };
         done.map_err(MessageError::Failed)
+    }
+
+    /// Examines accounts that are not under Control Tower.
+    async fn enrolment(
+        &self,
+        task: &SurveyTask,
+        file: &PostureFile,
+        time: &Time,
+    ) -> Result<Done, NotSurveyed> {
+        let enrolments = Enrolments {
+            members: &self.members,
+            table: &self.posture,
+            directory: &self.directory,
+            management: self.management.as_ref(),
+            survey_id: &task.survey_id,
+            regions: &file.organization.regions,
+        };
+        let accounts = if task.accounts.is_empty() {
+            enrolments.begin(time).await?
+        } else {
+            let named = task.accounts.iter();
+            named.map(|look| look.account.clone()).collect()
+        };
+        let left = enrolments.examine(&accounts, time).await?;
+        tracing::info!(
+            survey.id = task.survey_id,
+            accounts = accounts.len() - left.len(),
+            accounts.left = left.len(),
+            "accounts outside Control Tower examined"
+        );
+        if left.is_empty() {
+            if let Some(part) = task.part {
+                let counted = &task.counted;
+                let ended = self
+                    .posture
+                    .end_part(&task.survey_id, part, counted, time.now());
+                ended.await?;
+            }
+            return Ok(Done::default());
+        }
+        let left = left.into_iter().map(|account| AccountLook {
+            account,
+            regions: None,
+        });
+        let rest = SurveyTask {
+            accounts: left.collect(),
+            ..task.clone()
+        };
+        Ok(Done {
+            left: Some((serde_json::to_string(&rest)?, Duration::ZERO)),
+            ..Done::default()
+        })
     }
 
     async fn survey(

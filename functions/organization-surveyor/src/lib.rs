@@ -7,6 +7,7 @@
 //!   public, where a subnet's traffic goes, what security groups open. [`exposed`]: what follows from them. [`ways_out`]: the routes to the
 //!   internet.
 //! * [`look`]: one look at a Region: which calls, and how it ended.
+//! * [`enrolment`]: accounts that are not under Control Tower. [`obstacles`]: what is in the way of their enrolment.
 //! * [`comparison`]: what a look changes in the tables.
 //! * [`gateway`]: the calls. [`handler`]: a batch in, what is left out. [`setup`]: the clients.
 //! * [`role`]: the role in accounts. [`calls`]: what else it may call, as IAM names it.
@@ -14,11 +15,13 @@
 pub mod calls;
 pub mod comparison;
 pub mod config;
+pub mod enrolment;
 pub mod exposed;
 pub mod gateway;
 pub mod handler;
 pub mod look;
 pub mod network;
+pub mod obstacles;
 pub mod openings;
 pub mod ranges;
 pub mod role;

@@ -30,6 +30,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Surveyor> {
             config.directory_table.clone(),
         ),
         posture: PostureTable::connect(sdk, &calls, &config.posture_table),
+        management: config.management_account.clone(),
         exposures: ExposureTable::connect(sdk, &calls, &config.exposure_table),
     };
     let queue = Queue::new(client!(aws_sdk_sqs, sdk, calls));

@@ -519,6 +519,7 @@ fn of_hint(pair: &Pair, look: &HintedLook) -> SurveyTask {
         }],
         part: None,
         failures: 0,
+        enrolment: false,
         counted: Counts::default(),
     }
 }

@@ -6,7 +6,7 @@ use orgkeeper_shared::{
     ids::AccountId,
     posture::{
         survey::{Counts, KIND, SurveySummary},
-        task::{ACCOUNTS_PER_TASK, AccountLook, SurveyTask},
+        task::{ACCOUNTS_PER_TASK, AccountLook, Reason, SurveyTask},
     },
 };
 
@@ -64,9 +64,31 @@ pub fn tasks(id: &str, wanted: &Wanted, accounts: &[AccountId]) -> Vec<SurveyTas
             .collect(),
         part: Some(part),
         failures: 0,
+        enrolment: false,
         counted: Counts::default(),
     });
-    tasks.collect()
+    let mut tasks: Vec<SurveyTask> = tasks.collect();
+    let part = tasks.len() as u64 + 1;
+    tasks.extend(of_enrolment(id, wanted, part).filter(|_| part > 1));
+    tasks
+}
+
+/// The part of a survey that examines accounts outside Control Tower: one of a survey of everything, by schedule or request.
+fn of_enrolment(id: &str, wanted: &Wanted, part: u64) -> Option<SurveyTask> {
+    let is_asked_for = match wanted.reason {
+        Reason::Schedule | Reason::Request => true,
+        Reason::Hint | Reason::Upload => false,
+    };
+    let of_everything = wanted.accounts.is_empty() && wanted.regions.is_none();
+    (is_asked_for && of_everything).then(|| SurveyTask {
+        survey_id: id.to_owned(),
+        reason: wanted.reason,
+        accounts: Vec::new(),
+        part: Some(part),
+        failures: 0,
+        enrolment: true,
+        counted: Counts::default(),
+    })
 }
 
 /// The summary of a survey that begins.
@@ -95,7 +117,6 @@ pub fn summary(
 
 #[cfg(test)]
 mod tests {
-    use orgkeeper_shared::posture::task::Reason;
     use proptest::prelude::*;
 
     use super::*;
@@ -138,11 +159,42 @@ mod tests {
         assert!(id(began, "z") < id(began + SignedDuration::from_secs(1), "a"));
     }
 
+    #[test]
+    fn only_a_survey_of_everything_examines_accounts_outside_control_tower() {
+        let ids: Vec<AccountId> = vec!["111111111111".parse().unwrap()];
+        let regions: std::collections::BTreeSet<String> = ["eu-west-1".to_owned()].into();
+        for (reason, accounts, regions, expected) in [
+            (Reason::Schedule, vec![], None, 1),
+            (Reason::Request, vec![], None, 1),
+            (Reason::Upload, vec![], None, 0),
+            (Reason::Hint, vec![], None, 0),
+            (Reason::Request, ids.clone(), None, 0),
+            (Reason::Schedule, vec![], Some(regions), 0),
+        ] {
+            let wanted = Wanted {
+                reason,
+                accounts,
+                regions,
+            };
+            let tasks = tasks("s", &wanted, &ids);
+            let examining = tasks.iter().filter(|task| task.enrolment);
+            assert_eq!(examining.count(), expected, "{wanted:?}");
+            assert_eq!(tasks.len(), 1 + expected);
+            assert!(
+                tasks
+                    .iter()
+                    .all(|task| task.enrolment == task.accounts.is_empty())
+            );
+        }
+        assert!(tasks("s", &all(), &[]).is_empty());
+    }
+
     proptest! {
         #[test]
         fn every_account_is_in_one_part(count in 0_usize..60) {
             let ids: Vec<AccountId> = (0..count).map(|it| format!("{it:012}").parse().unwrap()).collect();
-            let tasks = tasks("s", &all(), &ids);
+            let upload = Wanted { reason: Reason::Upload, ..all() };
+            let tasks = tasks("s", &upload, &ids);
             let found: Vec<AccountId> = tasks.iter().flat_map(|task| &task.accounts).map(|look| look.account.clone()).collect();
             prop_assert_eq!(found, ids);
             prop_assert_eq!(tasks.len(), count.div_ceil(ACCOUNTS_PER_TASK));

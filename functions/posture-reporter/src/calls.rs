@@ -3,11 +3,15 @@
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     alert_topics::AlertTopics,
-    calls::{Calls, calls},
+    calls::{Calls, NO_RESOURCE, calls},
     queue::Queue,
+    versioned_file::object::VersionedObject,
 };
 
-use crate::gateway::{notices::NoticesTable, reports::Reports, tables::PostureTables};
+use crate::gateway::{
+    config_aggregator::ConfigAggregator, insights::Insights, notices::NoticesTable,
+    reports::Reports, tables::PostureTables,
+};
 
 /// Every call of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
@@ -20,6 +24,16 @@ pub const CALLS: &[Calls] = &[
     calls(
         Reports::CALLS,
         &["PostureBucket/plans/*", "PostureBucket/reports/*"],
+    ),
+    calls(
+        VersionedObject::READ,
+        &["PostureBucket/desired/posture.toml"],
+    ),
+    calls(VersionedObject::FIND, &["PostureBucket"]),
+    calls(Insights::CALLS, NO_RESOURCE),
+    calls(
+        ConfigAggregator::CALLS,
+        &["arn:${AWS::Partition}:config:${AWS::Region}:${AWS::AccountId}:config-aggregator/*"],
     ),
     calls(
         AlertTopics::CALLS,

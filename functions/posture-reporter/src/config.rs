@@ -13,6 +13,8 @@ pub struct Config {
     pub notices_table: String,
     /// `ACCOUNT_DIRECTORY_TABLE`: names and units of accounts.
     pub directory_table: String,
+    /// `CONFIG_AGGREGATOR`: the name of the aggregator of AWS Config, if there is one.
+    pub config_aggregator: Option<String>,
     /// `POSTURE_BUCKET`: the bucket of the reports.
     pub bucket: String,
     /// `REPORTER_QUEUE_URL`: its own queue.
@@ -37,6 +39,7 @@ impl Config {
             posture_table: read.required("POSTURE_TABLE"),
             notices_table: read.required("EXPOSURE_NOTICES_TABLE"),
             directory_table: read.required("ACCOUNT_DIRECTORY_TABLE"),
+            config_aggregator: read.optional("CONFIG_AGGREGATOR"),
             bucket: read.required("POSTURE_BUCKET"),
             queue_url: read.required("REPORTER_QUEUE_URL"),
             info_topic: read.required("INFO_TOPIC_ARN"),

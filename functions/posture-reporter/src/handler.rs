@@ -37,6 +37,8 @@ impl Work for Reporter {
                     all.reports += done.reports;
                     all.incomplete += done.incomplete;
                     all.drifts += done.drifts;
+                    all.insights += done.insights;
+                    all.insights_unread += done.insights_unread;
                     postponed.extend(done.again.map(|delay| Postponed {
                         message,
                         body: Cow::Borrowed(message.body.as_deref().unwrap_or_default()),
@@ -52,6 +54,8 @@ impl Work for Reporter {
             ("PostureReports", all.reports),
             ("SurveysIncomplete", all.incomplete),
             ("SettingsDrifted", all.drifts),
+            ("InsightsNew", all.insights),
+            ("InsightRegionsUnread", all.insights_unread),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -8,6 +8,7 @@
 //! * [`drift`]: the alert about a setting that somebody has changed.
 //! * [`level`]: when a survey that could not read everything is worth an alert.
 //! * [`alerts`]: the alerts.
+//! * [`insight`]: insights of DevOps Guru. [`insight_alert`]: the alert about one. [`reporting_insights`]: the task.
 //! * [`report`]: the files of a survey, and the page.
 //! * [`gateway`]: the calls to AWS. [`reporter`]: what follows from a change or task. [`handler`]: a batch in, what follows
 //!   out.
@@ -20,10 +21,13 @@ pub mod config;
 pub mod drift;
 pub mod gateway;
 pub mod handler;
+pub mod insight;
+pub mod insight_alert;
 pub mod level;
 pub mod notice;
 pub mod report;
 pub mod reporter;
+pub mod reporting_insights;
 pub mod setup;
 pub mod task;
 

@@ -10,12 +10,14 @@ use orgkeeper_shared::{
     lambda::Time,
     posture::{
         exposure::{Exposure, SORT_KEY},
+        file::PostureFile,
         keep::{self, KeepSummary},
         pair::{KEY, Pair, PairRecord},
         setting_record::{self, SettingRecord},
         survey::{self, Reason as Why, SurveySummary},
     },
     queue::{Queue, Reason},
+    versioned_file::active::{ActiveFile, NoFile},
 };
 use serde::de::DeserializeOwned;
 
@@ -23,6 +25,8 @@ use crate::{
     alerts::{Around, of_notices},
     drift,
     gateway::{
+        config_aggregator::ConfigAggregator,
+        insights::Insights,
         notices::{Claimed, NoticesTable},
         reports::Reports,
         tables::PostureTables,
@@ -51,6 +55,12 @@ pub struct Reporter {
     pub directory: DirectoryTable,
     /// The reports.
     pub reports: Reports,
+    /// What is wanted.
+    pub file: ActiveFile<PostureFile>,
+    /// Insights of the organization.
+    pub devops_guru: Insights,
+    /// The second source.
+    pub config: ConfigAggregator,
     /// Where alerts are published.
     pub topics: AlertTopics,
     /// A gateway for its own tasks.
@@ -70,6 +80,9 @@ pub enum ReporterError {
     /// A report could not be written.
     #[error("a report could not be written")]
     Report(#[from] ReportError),
+    /// It is not known which file is in force.
+    #[error("posture.toml cannot be read")]
+    File(#[from] NoFile),
     /// A task could not be written.
     #[error("a task could not be written as JSON")]
     Task(#[from] serde_json::Error),
@@ -79,6 +92,7 @@ impl Reason for ReporterError {
     fn retryable(&self) -> bool {
         match self {
             Self::Call(error) => error.retryable_or_denied(),
+            Self::File(error) => error.retryable(),
             Self::Report(_) | Self::Task(_) => false,
         }
     }
@@ -99,6 +113,10 @@ pub struct Done {
     pub incomplete: usize,
     /// Settings that were published as drifted.
     pub drifts: usize,
+    /// Insights that were published.
+    pub insights: usize,
+    /// Regions whose insights could not be listed.
+    pub insights_unread: usize,
 }
 
 impl Done {
@@ -250,6 +268,7 @@ impl Reporter {
                 let left = Duration::from_secs(left.as_secs() + 1);
                 Ok(Done::again(left.min(LONGEST_DELAY)))
             }
+            Task::Insights => self.insights(time).await,
             Task::SurveyDue { survey_id, .. } => self.survey_due(survey_id, time).await,
         }
     }
@@ -333,7 +352,7 @@ impl Reporter {
     }
 
     /// Does something that no other invocation does meanwhile; if one does, it has to wait.
-    async fn claimed(
+    pub(crate) async fn claimed(
         &self,
         what: &Claimed,
         time: &Time,
@@ -372,7 +391,9 @@ impl Reporter {
             accounts,
             time.now(),
         )
-        .with_settings(self.tables.settings().await?);
+        .with_settings(self.tables.settings().await?)
+        .with_second_source(self.config.ask().await)
+        .with_enrolment(self.tables.enrolment().await?);
         for file in files(&snapshot)? {
             let key = format!("{}{}", snapshot.folder(), file.name);
             self.reports
@@ -455,7 +476,9 @@ impl Reporter {
     }
 
     /// Names and units of accounts. They are a comfort: a report without them is better than none.
-    async fn known_accounts(&self) -> BTreeMap<orgkeeper_shared::ids::AccountId, KnownAccount> {
+    pub(crate) async fn known_accounts(
+        &self,
+    ) -> BTreeMap<orgkeeper_shared::ids::AccountId, KnownAccount> {
         match self.directory.all().await {
             Ok(entries) => {
                 let entries = entries

@@ -9,6 +9,8 @@ use orgkeeper_shared::{
     },
 };
 
+use crate::insight::{Insight, InsightKind};
+
 /// An instance that everybody reaches by SSH.
 pub(crate) fn exposure(resource: &str) -> Exposure {
     let time = "2026-11-27T02:14:00Z".parse().unwrap();
@@ -86,5 +88,20 @@ pub(crate) fn setting(drifted: Option<bool>) -> SettingRecord {
         claimed_until: None,
         revision: 1,
         expires_at: 0,
+    }
+}
+
+/// An insight about the payments account.
+pub(crate) fn insight(id: &str, high: bool) -> Insight {
+    Insight {
+        region: "eu-west-1".into(),
+        id: id.into(),
+        kind: InsightKind::Reactive,
+        account: "222222222222".parse().ok(),
+        name: "ApplicationELB RequestCount anomalous in stack shop".into(),
+        high,
+        began_at: "2026-11-27T02:10:00Z".parse().ok(),
+        resources: vec!["stack shop".into(), "tag Devops-guru-app: shop".into()],
+        services: vec!["APPLICATION_ELB".into()],
     }
 }

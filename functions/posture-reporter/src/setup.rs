@@ -7,11 +7,15 @@ use orgkeeper_shared::{
     aws::{CallCounter, client},
     lambda::{QueueFunction, stream::StreamFunction},
     queue::Queue,
+    versioned_file::active::ActiveFile,
 };
 
 use crate::{
     config::Config,
-    gateway::{notices::NoticesTable, reports::Reports, tables::PostureTables},
+    gateway::{
+        config_aggregator::ConfigAggregator, insights::Insights, notices::NoticesTable,
+        reports::Reports, tables::PostureTables,
+    },
     reporter::Reporter,
 };
 
@@ -27,6 +31,12 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> StreamFunction<Reporter> {
             config.directory_table.clone(),
         ),
         reports: Reports::new(client!(aws_sdk_s3, sdk, calls), config.bucket.clone()),
+        file: ActiveFile::new(client!(aws_sdk_s3, sdk, calls), config.bucket.clone()),
+        devops_guru: Insights::connect(sdk, &calls),
+        config: ConfigAggregator::new(
+            client!(aws_sdk_config, sdk, calls),
+            config.config_aggregator.clone(),
+        ),
         topics: AlertTopics::new(
             client!(aws_sdk_sns, sdk, calls),
             config.info_topic.clone(),

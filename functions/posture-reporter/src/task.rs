@@ -42,6 +42,8 @@ pub enum Task {
         /// The run.
         run: String,
     },
+    /// List the insights of DevOps Guru.
+    Insights,
     /// Look whether a survey has ended.
     SurveyDue {
         /// The survey.

@@ -108,6 +108,8 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "PostureReports",
             "SurveysIncomplete",
             "SettingsDrifted",
+            "InsightsNew",
+            "InsightRegionsUnread",
         ],
     ),
     (

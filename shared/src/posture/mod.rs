@@ -9,8 +9,10 @@
 //! * [`file`]: `posture.toml`, and what it says about an account or an exposure; [`file_reader`] reads it.
 //! * [`setting`]: the settings that are kept; [`setting_record`]: what is known of one in an account and Region. [`keep`]: the
 //!   messages of the changes queue, and the summary of a run over all settings.
+//! * [`enrolment`]: the accounts that are not under Control Tower, in the table `Posture`.
 //! * [`regions`]: the Regions that AWS has.
 
+pub mod enrolment;
 pub mod exposure;
 pub mod file;
 pub mod file_reader;

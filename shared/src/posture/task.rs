@@ -38,6 +38,10 @@ pub struct SurveyTask {
     /// How often something of it did not work.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
+    /// Examine accounts that are not under Control Tower, in place of a look at what faces the internet. Without accounts
+    /// it is to be found out which they are.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub enrolment: bool,
     /// Pairs of this part that have an outcome already, where the rest of a part goes on in a new message.
     #[serde(default, skip_serializing_if = "is_none_counted")]
     pub counted: Counts,
@@ -49,6 +53,14 @@ pub struct SurveyTask {
 )]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_none_counted(counts: &Counts) -> bool {
@@ -70,6 +82,7 @@ mod tests {
             }],
             part: Some(1),
             failures: 0,
+            enrolment: false,
             counted: Counts::default(),
         };
         let json = serde_json::to_string(&task).unwrap();

@@ -182,7 +182,9 @@ async fn the_schedule_starts_a_survey_of_every_account_in_tasks_of_five() {
         .iter()
         .map(|(task, _)| task["accounts"].as_array().unwrap().len())
         .collect();
-    assert_eq!(accounts, [5, 5, 3]);
+    // The last one examines accounts outside Control Tower.
+    assert_eq!(accounts, [5, 5, 3, 0]);
+    assert_eq!(sent[3].0["enrolment"], true);
     let ids: BTreeSet<&str> = sent
         .iter()
         .flat_map(|(task, _)| task["accounts"].as_array().unwrap())
@@ -196,12 +198,12 @@ async fn the_schedule_starts_a_survey_of_every_account_in_tasks_of_five() {
     let summary = summary(&world);
     assert_eq!(
         (&summary["Parts"]["N"], &summary["Accounts"]["N"]),
-        (&json!("3"), &json!("13"))
+        (&json!("4"), &json!("13"))
     );
     assert_eq!(summary["SurveyId"]["S"], sent[0].0["surveyId"]);
     // The message comes a second time.
     world.receive(0, &[("a", SCHEDULE)]).await;
-    assert_eq!(world.sent().len(), 3);
+    assert_eq!(world.sent().len(), 4);
 }
 
 #[tokio::test]
@@ -211,8 +213,8 @@ async fn a_survey_whose_tasks_were_not_sent_is_sent_again() {
     assert_eq!(world.receive(0, &[("a", SCHEDULE)]).await, ["a"]);
     assert_eq!(world.receive(0, &[("a", SCHEDULE)]).await, [""; 0]);
     // The failed call carried them, too.
-    assert_eq!(world.sent().len(), 6);
-    assert_eq!(summary(&world)["Parts"]["N"], "3");
+    assert_eq!(world.sent().len(), 8);
+    assert_eq!(summary(&world)["Parts"]["N"], "4");
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ use posture_reporter::{config::Config, setup};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+mod enrolment;
+mod insights;
+mod second_source;
+
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111111111111/reporter";
 const INFO: &str = "arn:aws:sns:us-east-1:111111111111:info";
 const ERROR: &str = "arn:aws:sns:us-east-1:111111111111:error";
@@ -50,8 +54,9 @@ fn at(seconds: i64) -> Timestamp {
     SURVEY.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
 
-fn config() -> Config {
-    let settings = BTreeMap::from([
+/// The settings, with more of them.
+fn config(more: &[(&'static str, &'static str)]) -> Config {
+    let mut settings = BTreeMap::from([
         ("EXPOSURE_TABLE", EXPOSURE),
         ("POSTURE_TABLE", POSTURE),
         ("EXPOSURE_NOTICES_TABLE", EXPOSURE_NOTICES),
@@ -62,6 +67,7 @@ fn config() -> Config {
         ("ERROR_TOPIC_ARN", ERROR),
         ("CRITICAL_TOPIC_ARN", CRITICAL),
     ]);
+    settings.extend(more.iter().copied());
     Config::from_env(&|name| settings.get(name).map(|value| (*value).to_owned())).unwrap()
 }
 
@@ -181,6 +187,8 @@ struct World {
     tables: Arc<DynamoDb>,
     files: Arc<Mutex<BTreeMap<String, String>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    /// Settings beside those of all tests.
+    settings: Vec<(&'static str, &'static str)>,
     /// Messages, each with the time at which it is received.
     queue: Mutex<Vec<(Timestamp, Value)>>,
 }
@@ -201,6 +209,11 @@ impl World {
                     return answer;
                 }
                 match call.operation.as_str() {
+                    "GetObject" if call.uri.contains("versions") => {
+                        Answer::xml(200, "<ListVersionsResult/>")
+                    }
+                    // Nobody has uploaded a file.
+                    "GetObject" => Answer::xml_error(404, "NoSuchKey"),
                     "PutObject" => {
                         let key = call.uri.split('?').next().unwrap().to_owned();
                         files.lock().unwrap().insert(key, call.text.clone());
@@ -226,6 +239,7 @@ impl World {
             tables,
             files,
             fault,
+            settings: Vec::new(),
             queue: Mutex::default(),
         }
     }
@@ -241,7 +255,7 @@ impl World {
     /// A new process gets these records; gives what is returned. What it sends is in the queue.
     async fn invoke(&self, now: Timestamp, records: &[Value]) -> Vec<String> {
         let calls = self.wire.calls_of("SendMessageBatch").len();
-        let function = setup::function(&config(), &self.wire.sdk_config().await);
+        let function = setup::function(&config(&self.settings), &self.wire.sdk_config().await);
         let invocation = Invocation {
             now,
             remaining: Duration::from_mins(5),
@@ -809,8 +823,12 @@ async fn the_samples_are_understood() {
     let report = include_str!("../../../events/posture-reporter/report.json");
     let due = include_str!("../../../events/posture-reporter/survey-due.json");
     let plan = include_str!("../../../events/posture-reporter/plan.json");
+    let insights = include_str!("../../../events/posture-reporter/insights.json");
     surveyed(&world, SURVEY, 0);
-    for (place, body) in [publish, report, due, plan].into_iter().enumerate() {
+    for (place, body) in [publish, report, due, plan, insights]
+        .into_iter()
+        .enumerate()
+    {
         assert!(
             world
                 .invoke(at(8_000), &[sqs::record(&place.to_string(), body, 1)])

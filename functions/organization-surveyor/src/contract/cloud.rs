@@ -27,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_mins(3);
 /// After what time the message of a function that was stopped is received again.
 const VISIBILITY: Duration = Duration::from_secs(1_081);
 
+/// The management account.
+pub(super) const MANAGEMENT: &str = "999999999999";
+
 /// 17 Regions, as an account has them from the start.
 pub(super) const REGIONS: [&str; 17] = [
     "us-east-1",
@@ -118,6 +121,7 @@ impl World {
                 "EXPOSURE_TABLE" => EXPOSURE,
                 "POSTURE_BUCKET" => "posture",
                 "ACCOUNT_DIRECTORY_TABLE" => ACCOUNT_DIRECTORY,
+                "MANAGEMENT_ACCOUNT_ID" => MANAGEMENT,
                 _ => return None,
             };
             Some(value.to_owned())
@@ -388,6 +392,11 @@ impl State {
                 let list = if list.is_empty() { "{}" } else { &list };
                 Answer::ok(serde_json::from_str(list).unwrap())
             }
+            "GetRole"
+            | "ListEnabledBaselines"
+            | "ListAccounts"
+            | "DescribeConfigurationRecorders"
+            | "DescribeDeliveryChannels" => of_enrolment(call, made, &list()),
             "GetObject" => Answer::xml(200, &self.file),
             "ListObjectVersions" => Answer::xml(200, "<ListVersionsResult/>"),
             "SendMessageBatch" => {
@@ -408,4 +417,27 @@ impl State {
             other => panic!("{other} {}", call.uri),
         }
     }
+}
+
+/// What an account or the organization answers about enrolment: the name of a role, or pages in JSON, one a line.
+fn of_enrolment(call: &Call, made: &Made, list: &str) -> Answer {
+    if made.operation != "GetRole" {
+        let token = ["nextToken", "NextToken"].map(|name| call.body[name].as_str());
+        let page = token.iter().flatten().next();
+        let page = page.map_or(0, |page| page.parse().unwrap());
+        let text = list.lines().nth(page).unwrap_or("{}");
+        return Answer::ok(serde_json::from_str(text).unwrap());
+    }
+    if list.is_empty() {
+        return Answer::query_error(404, "NoSuchEntity");
+    }
+    Answer::xml(
+        200,
+        &format!(
+            "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{list}</RoleName><RoleId>A</RoleId>\
+             <Arn>arn:aws:iam::{}:role/{list}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>\
+             </GetRoleResult></GetRoleResponse>",
+            made.account
+        ),
+    )
 }

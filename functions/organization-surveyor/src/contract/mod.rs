@@ -2,6 +2,7 @@
 //! time, and for a large organization.
 
 mod cloud;
+mod enrolment;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

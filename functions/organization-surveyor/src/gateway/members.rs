@@ -12,7 +12,7 @@ use orgkeeper_shared::{
     ids::AccountId,
 };
 
-use super::{caller::Caller, reads::Reads};
+use super::{caller::Caller, management::Management, readiness::Readiness, reads::Reads};
 use crate::role::{ROLE, SESSION};
 
 /// A Region as an account has it.
@@ -124,6 +124,18 @@ impl Session<'_> {
             })
         });
         Ok(regions.collect())
+    }
+
+    /// The reads of the management account.
+    #[must_use]
+    pub fn management(&self) -> Management<'_> {
+        Management::new(&self.sdk, &self.members.calls, &self.members.caller)
+    }
+
+    /// The reads of what prevents the account's enrolment.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness<'_> {
+        Readiness::new(&self.sdk, &self.members.calls, &self.members.caller)
     }
 
     /// The reads of one Region.

@@ -13,11 +13,13 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
     posture::{
+        enrolment::{EnrolmentRecord, EnrolmentSummary},
         pair::{KEY, Pair, PairRecord},
         survey::{Counts, SurveySummary},
         verdict::{self, FileVerdicts},
     },
 };
+use serde::de::DeserializeOwned;
 
 use super::batch::{Item, TableError, write_items};
 
@@ -126,13 +128,46 @@ impl PostureTable {
         &self,
         pairs: &BTreeSet<Pair>,
     ) -> Result<HashMap<Pair, PairRecord>, TableError> {
+        let keys = pairs.iter().map(Pair::to_string).collect();
+        let found = self.items::<PairRecord>(keys).await?.into_iter();
+        Ok(found.map(|record| (record.pair.clone(), record)).collect())
+    }
+
+    /// The accounts of these that are not under Control Tower.
+    ///
+    /// # Errors
+    /// If a call fails, or a record is of another form.
+    pub async fn enrolments(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+    ) -> Result<Vec<EnrolmentRecord>, TableError> {
+        let keys = accounts.iter().map(EnrolmentRecord::key).collect();
+        self.items(keys).await
+    }
+
+    /// Writes what is known of Control Tower, accounts first.
+    ///
+    /// # Errors
+    /// If a call fails: some may be written then.
+    pub async fn write_enrolments(
+        &self,
+        records: &[EnrolmentRecord],
+        summary: Option<&EnrolmentSummary>,
+    ) -> Result<(), TableError> {
+        let items = records.iter().map(serde_dynamo::to_item);
+        let items = items.collect::<Result<Vec<Item>, _>>()?;
+        write_items(&self.client, &self.name, items).await?;
+        let summary = summary.map(serde_dynamo::to_item).transpose()?;
+        write_items(&self.client, &self.name, summary.into_iter().collect()).await
+    }
+
+    /// The items with these keys, as far as there are any.
+    async fn items<T: DeserializeOwned>(&self, keys: Vec<String>) -> Result<Vec<T>, TableError> {
         const OPERATION: &str = "BatchGetItem";
-        let pairs: Vec<&Pair> = pairs.iter().collect();
-        let mut found = HashMap::new();
-        for chunk in pairs.chunks(KEYS_PER_READ) {
-            let key = |pair: &&Pair| {
-                HashMap::from([(KEY.to_owned(), AttributeValue::S(pair.to_string()))])
-            };
+        let mut found = Vec::new();
+        for chunk in keys.chunks(KEYS_PER_READ) {
+            let key =
+                |key: &String| HashMap::from([(KEY.to_owned(), AttributeValue::S(key.clone()))]);
             let mut keys: Vec<Item> = chunk.iter().map(key).collect();
             for _ in 0..TRIES {
                 let asked = KeysAndAttributes::builder()
@@ -150,8 +185,7 @@ impl PostureTable {
                     .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
                 let of_table = answer.responses.and_then(|mut all| all.remove(&self.name));
                 for item in of_table.unwrap_or_default() {
-                    let record: PairRecord = serde_dynamo::from_item(item)?;
-                    found.insert(record.pair.clone(), record);
+                    found.push(serde_dynamo::from_item(item)?);
                 }
                 let rest = answer
                     .unprocessed_keys

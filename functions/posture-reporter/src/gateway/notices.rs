@@ -13,9 +13,14 @@ use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     posture::pair::Pair,
 };
+use serde::de::DeserializeOwned;
 
 use super::tables::unreadable;
-use crate::{level::Level, notice::Notice};
+use crate::{
+    insight::{self, KnownInsight},
+    level::Level,
+    notice::Notice,
+};
 
 /// The sort key.
 const EVENT: &str = "Event";
@@ -46,6 +51,8 @@ pub enum Claimed {
     Pair(Pair),
     /// What is about surveys.
     Surveys,
+    /// Insights of DevOps Guru.
+    Insights,
 }
 
 impl Claimed {
@@ -53,6 +60,7 @@ impl Claimed {
         match self {
             Self::Pair(pair) => pair.to_string(),
             Self::Surveys => SURVEYS.to_owned(),
+            Self::Insights => insight::KEY.to_owned(),
         }
     }
 }
@@ -113,19 +121,54 @@ impl NoticesTable {
     /// # Errors
     /// If a call fails, or an item cannot be read.
     pub async fn unpublished(&self, pair: &Pair) -> Result<Vec<Notice>, AwsCallError> {
+        const UNPUBLISHED: &str = "attribute_not_exists(PublishedAt) AND attribute_exists(NotedAt)";
+        self.under(&pair.to_string(), UNPUBLISHED).await
+    }
+
+    /// What is known of insights.
+    ///
+    /// # Errors
+    /// If a call fails, or an item cannot be read.
+    pub async fn insights(&self) -> Result<Vec<KnownInsight>, AwsCallError> {
+        // The claim is no insight.
+        self.under(insight::KEY, "attribute_exists(FoundAt)").await
+    }
+
+    /// Writes what is known of an insight; only who has claimed [`Claimed::Insights`] does.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn store_insight(&self, known: &KnownInsight) -> Result<(), AwsCallError> {
+        const OPERATION: &str = "PutItem";
+        let item: Item =
+            serde_dynamo::to_item(known).map_err(|error| unreadable(OPERATION, error))?;
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))
+    }
+
+    /// The items under a partition key for which a filter holds.
+    async fn under<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        filter: &str,
+    ) -> Result<Vec<T>, AwsCallError> {
         const OPERATION: &str = "Query";
-        let (mut notices, mut from) = (Vec::new(), None);
+        let (mut found, mut from) = (Vec::new(), None);
         loop {
             let page = self
                 .client
                 .query()
                 .table_name(&self.name)
                 .key_condition_expression("#Pair = :pair")
-                .filter_expression(
-                    "attribute_not_exists(PublishedAt) AND attribute_exists(NotedAt)",
-                )
+                .filter_expression(filter)
                 .expression_attribute_names("#Pair", PAIR)
-                .expression_attribute_values(":pair", text(&pair.to_string()))
+                .expression_attribute_values(":pair", text(key))
                 .consistent_read(true)
                 .set_exclusive_start_key(from)
                 .send()
@@ -134,13 +177,13 @@ impl NoticesTable {
                     AwsCallError::new::<QueryError>(Service::DynamoDb, OPERATION, &error)
                 })?;
             for item in page.items.unwrap_or_default() {
-                notices.push(
+                found.push(
                     serde_dynamo::from_item(item).map_err(|error| unreadable(OPERATION, error))?,
                 );
             }
             from = page.last_evaluated_key.filter(|key| !key.is_empty());
             if from.is_none() {
-                return Ok(notices);
+                return Ok(found);
             }
         }
     }

@@ -9,15 +9,20 @@ use aws_sdk_dynamodb::{
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
+    ids::AccountId,
     posture::{
+        enrolment::{EnrolmentSummary, KEY_PREFIX},
         exposure::Exposure,
         keep::KeepSummary,
         pair::{KEY, PairRecord},
         setting_record::{self, SettingRecord},
         survey::SurveySummary,
+        verdict::{self, FileVerdicts},
     },
 };
 use serde::de::DeserializeOwned;
+
+use crate::report::enrolment_csv::Enrolment;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -95,6 +100,36 @@ impl PostureTables {
             key.is_some_and(|key| key.starts_with(setting_record::KEY_PREFIX))
         };
         self.scan(&self.posture, settings).await
+    }
+
+    /// What was decided about versions of the file.
+    ///
+    /// # Errors
+    /// If the call fails, or the item cannot be read.
+    pub async fn verdicts(&self) -> Result<FileVerdicts, AwsCallError> {
+        let verdicts = self.item(verdict::KEY.to_owned()).await?;
+        Ok(verdicts.unwrap_or_default())
+    }
+
+    /// What was found out about accounts outside Control Tower.
+    ///
+    /// # Errors
+    /// If a call fails, or an item cannot be read.
+    pub async fn enrolment(&self) -> Result<Enrolment, AwsCallError> {
+        let summary = self
+            .item::<EnrolmentSummary>(EnrolmentSummary::key())
+            .await?;
+        let records = if summary.is_some() {
+            let accounts = |item: &Item| {
+                let key = item.get(KEY).and_then(|key| key.as_s().ok());
+                let id = key.and_then(|key| key.strip_prefix(KEY_PREFIX));
+                id.is_some_and(|id| id.parse::<AccountId>().is_ok())
+            };
+            self.scan(&self.posture, accounts).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Enrolment::of(summary, records))
     }
 
     /// All pairs and exposures.

@@ -54,6 +54,9 @@ pub const COVERAGE: &[&str] = &[
     "SeenAt",
     "Stale",
     "Exposures",
+    "RecordedByConfig",
+    "NotRecorded",
+    "NotRecordedResources",
 ];
 
 /// What faces the internet.
@@ -127,9 +130,18 @@ pub fn routes(snapshot: &Snapshot) -> Result<Vec<u8>, ReportError> {
 /// If it cannot be written.
 pub fn coverage(snapshot: &Snapshot) -> Result<Vec<u8>, ReportError> {
     let mut known = Accounts::of(snapshot);
+    let gaps = snapshot.recording_gaps();
     let rows = snapshot.pairs.iter().map(|record| {
         let account = known.get(&record.pair.account);
-        vec![
+        // Empty where there is no second source, or nothing to record.
+        let recorded = gaps.get(&record.pair).map_or_else(Default::default, |gap| {
+            [
+                yes_or_no(gap.lacks.is_empty()),
+                gap.lacks.len().to_string(),
+                gap.in_words(),
+            ]
+        });
+        let row = [
             record.pair.account.to_string(),
             account.name,
             account.unit,
@@ -143,7 +155,8 @@ pub fn coverage(snapshot: &Snapshot) -> Result<Vec<u8>, ReportError> {
                 .unwrap_or_default(),
             yes_or_no(record.stale),
             record.exposures.to_string(),
-        ]
+        ];
+        row.into_iter().chain(recorded).collect()
     });
     written(COVERAGE, rows)
 }
@@ -203,6 +216,17 @@ mod tests {
             text(coverage(&snapshot()).unwrap()),
         ];
         insta::assert_snapshot!("csv", files.join("\n"));
+    }
+
+    #[test]
+    fn the_coverage_says_what_aws_config_lacks() {
+        let snapshot = crate::report::samples::with_second_source(snapshot());
+        let text = text(coverage(&snapshot).unwrap());
+        let has_end = |end: &str| text.lines().any(|line| line.ends_with(end));
+        assert!(has_end(",no,0,no,1,i-0abc at 203.0.113.5"), "{text}");
+        // Nothing there has a public address.
+        assert!(has_end(",no,0,,,"), "{text}");
+        insta::assert_snapshot!("coverage-with-config", text);
     }
 
     #[test]

@@ -1,11 +1,5 @@
 //! What a report does not have, so that nobody takes its absence for safety.
 
-/// Files of a report that have no data yet, and why.
-pub const LEFT_OUT: &[(&str, &str)] = &[(
-    "enrolment.csv",
-    "accounts outside Control Tower are not examined yet",
-)];
-
 /// What no survey looks at.
 pub const NOT_LOOKED_AT: &[&str] = &[
     "Global Accelerator, CloudFront, API Gateway, App Runner and Lightsail: they have no interface in the account",

@@ -1,13 +1,16 @@
 //! The files of a survey: what faces the internet, what was read, and one page about both.
 //!
-//! * [`snapshot`]: everything that they are written from. [`csv_files`], [`settings_csv`]: the CSV files. [`page`]: the HTML page;
-//!   [`chart`]: its charts. [`left_out`]: what there is nothing about.
+//! * [`snapshot`]: everything that they are written from. [`csv_files`], [`settings_csv`]: the CSV files; [`enrolment_csv`]: that of
+//!   the accounts outside Control Tower. [`page`]: the HTML page; [`chart`]: its charts. [`recording`]: what a second source
+//!   lacks. [`left_out`]: what there is nothing about.
 
 pub mod chart;
 pub mod csv_files;
+pub mod enrolment_csv;
 pub mod error;
 pub mod left_out;
 pub mod page;
+pub mod recording;
 pub mod settings_csv;
 pub mod snapshot;
 
@@ -31,7 +34,7 @@ pub struct File {
 /// If one cannot be written.
 pub fn files(snapshot: &snapshot::Snapshot) -> Result<Vec<File>, error::ReportError> {
     const CSV: &str = "text/csv; charset=utf-8";
-    Ok(vec![
+    let mut files = vec![
         File {
             name: "exposure.csv",
             content_type: CSV,
@@ -57,5 +60,12 @@ pub fn files(snapshot: &snapshot::Snapshot) -> Result<Vec<File>, error::ReportEr
             content_type: "text/html; charset=utf-8",
             body: page::page(snapshot)?.into_bytes(),
         },
-    ])
+    ];
+    let enrolment = enrolment_csv::enrolment(&snapshot.enrolment)?;
+    files.extend(enrolment.map(|body| File {
+        name: "enrolment.csv",
+        content_type: CSV,
+        body,
+    }));
+    Ok(files)
 }

@@ -12,7 +12,8 @@ use orgkeeper_shared::posture::{
 use super::{
     chart::Chart,
     error::ReportError,
-    left_out::{LEFT_OUT, NOT_LOOKED_AT},
+    left_out::NOT_LOOKED_AT,
+    recording::{Gap, PoorSource, SecondSource},
     snapshot::Snapshot,
 };
 use crate::administrative_ports::critical;
@@ -42,7 +43,10 @@ struct Page<'s> {
     new: Rows,
     unread: Vec<UnreadRow>,
     unread_more: usize,
-    left_out: &'s [(&'s str, &'s str)],
+    second_source: Option<SecondRows>,
+    /// Accounts outside Control Tower, and how many of them nothing is in the way of.
+    enrolment: Option<(usize, usize)>,
+    no_enrolment: Option<&'s str>,
     not_looked_at: &'s [&'s str],
 }
 
@@ -71,6 +75,28 @@ struct UnreadRow {
     outcome: &'static str,
     reason: String,
     seen: String,
+}
+
+/// What AWS Config lacks.
+struct SecondRows {
+    aggregator: String,
+    /// Why it could not be asked.
+    unasked: Option<String>,
+    recorded: usize,
+    lacking: usize,
+    gaps: Vec<GapRow>,
+    gaps_more: usize,
+    sources: Vec<PoorSource>,
+    sources_more: usize,
+    sources_unasked: Option<String>,
+}
+
+struct GapRow {
+    account: String,
+    unit: String,
+    region: String,
+    count: usize,
+    resources: String,
 }
 
 /// The page.
@@ -145,7 +171,9 @@ pub fn page(snapshot: &Snapshot) -> Result<String, ReportError> {
         new: rows(snapshot.new_since_yesterday(), &mut names),
         unread_more: snapshot.unread().count().saturating_sub(unread.len()),
         unread,
-        left_out: LEFT_OUT,
+        second_source: second_rows(snapshot, &mut names),
+        enrolment: snapshot.enrolment.counts(),
+        no_enrolment: snapshot.enrolment.left_out(),
         not_looked_at: NOT_LOOKED_AT,
     };
     Ok(page.render()?)
@@ -205,6 +233,55 @@ fn rows<'e>(exposures: impl Iterator<Item = &'e Exposure>, names: &mut Names<'_>
     }
 }
 
+fn second_rows(snapshot: &Snapshot, names: &mut Names<'_>) -> Option<SecondRows> {
+    let mut rows = SecondRows {
+        aggregator: String::new(),
+        unasked: None,
+        recorded: 0,
+        lacking: 0,
+        gaps: Vec::new(),
+        gaps_more: 0,
+        sources: Vec::new(),
+        sources_more: 0,
+        sources_unasked: None,
+    };
+    match &snapshot.second_source {
+        SecondSource::Off => return None,
+        SecondSource::Unasked { aggregator, reason } => {
+            rows.aggregator.clone_from(aggregator);
+            rows.unasked = Some(reason.clone());
+        }
+        SecondSource::Asked(recorded) => {
+            rows.aggregator.clone_from(&recorded.aggregator);
+            rows.recorded = recorded.addresses.len();
+            match &recorded.sources {
+                Ok(sources) => {
+                    rows.sources = sources.iter().take(ROWS).cloned().collect();
+                    rows.sources_more = sources.len() - rows.sources.len();
+                }
+                Err(reason) => rows.sources_unasked = Some(reason.clone()),
+            }
+        }
+    }
+    let gaps = snapshot.recording_gaps();
+    let gaps = gaps.iter().filter(|(_, gap)| !gap.lacks.is_empty());
+    let gaps: Vec<(_, &Gap<'_>)> = gaps.collect();
+    rows.lacking = gaps.iter().map(|(_, gap)| gap.lacks.len()).sum();
+    let shown = gaps.iter().take(ROWS).map(|(pair, gap)| {
+        let (account, unit) = names.account(&pair.account);
+        GapRow {
+            account,
+            unit,
+            region: pair.region.clone(),
+            count: gap.lacks.len(),
+            resources: gap.in_words(),
+        }
+    });
+    rows.gaps = shown.collect();
+    rows.gaps_more = gaps.len() - rows.gaps.len();
+    Some(rows)
+}
+
 fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
@@ -212,11 +289,69 @@ fn minute(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{report::samples::snapshot, samples::exposure};
+    use crate::{
+        report::{
+            enrolment_csv::Enrolment,
+            samples::{self, snapshot},
+        },
+        samples::exposure,
+    };
 
     #[test]
     fn the_page_says_what_there_is_and_what_is_not_looked_at() {
         insta::assert_snapshot!("page", page(&snapshot()).unwrap());
+    }
+
+    #[test]
+    fn what_aws_config_lacks_is_a_section() {
+        let text = page(&samples::with_second_source(snapshot())).unwrap();
+        let section = section(&text);
+        assert!(section.contains("1 public address that the survey saw is not recorded"));
+        insta::assert_snapshot!("second-source", section);
+    }
+
+    #[test]
+    fn the_page_says_why_aws_config_could_not_be_asked() {
+        let unasked = SecondSource::Unasked {
+            aggregator: "organization".into(),
+            reason: "SelectAggregateResourceConfig failed (Denied): <b>".into(),
+        };
+        let text = page(&snapshot().with_second_source(unasked)).unwrap();
+        let section = section(&text);
+        assert!(
+            section.contains(
+                "could not be asked: SelectAggregateResourceConfig failed (Denied): &#60;b&#62;"
+            ),
+            "{section}"
+        );
+        assert!(!section.contains("<table>"), "{section}");
+        // Without an aggregator there is none.
+        let text = page(&snapshot()).unwrap();
+        assert!(!text.contains("AWS Config"), "{text}");
+    }
+
+    /// The part about the second source.
+    fn section(page: &str) -> &str {
+        let from = page.find("<h2>Not recorded by AWS Config").unwrap();
+        let to = page.find("<h2>Not looked at").unwrap();
+        &page[from..to]
+    }
+
+    #[test]
+    fn the_page_counts_accounts_outside_control_tower_or_says_why_not() {
+        let text = page(&snapshot().with_enrolment(samples::enrolment())).unwrap();
+        assert!(
+            text.contains("<p>5 accounts, of which 3 can be enrolled"),
+            "{text}"
+        );
+        assert!(!text.contains("<li>enrolment.csv"), "{text}");
+        let unknown = Enrolment::Unknown("denied <b>".into());
+        let text = page(&snapshot().with_enrolment(unknown)).unwrap();
+        assert!(
+            text.contains("<li>enrolment.csv: denied &#60;b&#62;</li>"),
+            "{text}"
+        );
+        assert!(!text.contains("Outside Control Tower"), "{text}");
     }
 
     #[test]

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orgkeeper_shared::posture::{
+    enrolment::{EnrolmentRecord, EnrolmentSummary},
     exposure::{Expectation, Kind, Reachable},
     pair::{Outcome, PairRecord},
     survey::{Counts, KIND, SurveySummary},
     task::Reason,
 };
 
-use super::snapshot::{KnownAccount, Snapshot};
+use super::{
+    enrolment_csv::Enrolment,
+    recording::{PoorSource, Recorded, SecondSource},
+    snapshot::{KnownAccount, Snapshot},
+};
 use crate::samples::exposure;
 
 /// A survey of three accounts.
@@ -138,4 +143,65 @@ pub(crate) fn snapshot() -> Snapshot {
         ]),
         time("2026-11-27T02:30:00Z"),
     )
+}
+
+/// A report with an aggregator that lacks one of two addresses.
+pub(crate) fn with_second_source(mut snapshot: Snapshot) -> Snapshot {
+    let mut other = exposure("i-0recorded");
+    other.exposure_id = "instance#i-0recorded#203.0.113.6".into();
+    other.address = "203.0.113.6".into();
+    other.first_seen = time("2026-01-05T02:00:10Z");
+    snapshot.exposures.push(other);
+    let source = |id: &str, region: &str, status: &str, error: &str| PoorSource {
+        id: id.into(),
+        region: region.into(),
+        status: status.into(),
+        error: error.into(),
+    };
+    snapshot.with_second_source(SecondSource::Asked(Recorded {
+        aggregator: "organization".into(),
+        addresses: [(
+            "222222222222#eu-west-1".parse().unwrap(),
+            "203.0.113.6".to_owned(),
+        )]
+        .into(),
+        sources: Ok(vec![
+            source("222222222222", "us-east-1", "FAILED", "ResourceNotFound"),
+            source("444444444444", "eu-west-1", "OUTDATED", ""),
+        ]),
+    }))
+}
+
+/// Accounts that are not under Control Tower: three that nothing is in the way of, and two others.
+pub(crate) fn enrolment() -> Enrolment {
+    let record = |name: &str, account: &str, outside: &[&str], looked_at: Option<Timestamp>| {
+        let account = account.parse().unwrap();
+        EnrolmentRecord {
+            pair: EnrolmentRecord::key(&account),
+            account,
+            name: name.into(),
+            email: "aws+lab@example.com".into(),
+            unit: "Dev (ou-ab12-cdefgh34)".into(),
+            outside: outside.iter().map(|&it| it.to_owned()).collect(),
+            inside: Vec::new(),
+            looked_at,
+            survey_id: "s".into(),
+            expires_at: 0,
+        }
+    };
+    let looked_at = Some(time("2026-11-27T02:00:10Z"));
+    let records = vec![
+        record(
+            "old",
+            "222222222222",
+            &["it is in the root\nname a unit"],
+            looked_at,
+        ),
+        record("shop", "333333333333", &[], looked_at),
+        record("a, b", "444444444444", &[], None),
+        record("=cmd()", "555555555555", &[], looked_at),
+        record("#1", "666666666666", &[], looked_at),
+    ];
+    let summary = EnrolmentSummary::new("s", time("2026-11-27T02:00:00Z"), None);
+    Enrolment::of(Some(summary), records)
 }

@@ -7,12 +7,14 @@ use orgkeeper_shared::{
     ids::AccountId,
     posture::{
         exposure::{Exposure, Kind, Reachable},
-        pair::{Outcome, PairRecord},
+        pair::{Outcome, Pair, PairRecord},
         setting_record::SettingRecord,
         survey::SurveySummary,
     },
 };
 
+use super::enrolment_csv::Enrolment;
+use super::recording::{Gap, SecondSource, gaps};
 use crate::notice::day;
 
 /// An account, as far as the directory knows it.
@@ -39,6 +41,10 @@ pub struct Snapshot {
     pub accounts: BTreeMap<AccountId, KnownAccount>,
     /// The settings of accounts and Regions.
     pub settings: Vec<SettingRecord>,
+    /// What a second source has recorded.
+    pub second_source: SecondSource,
+    /// The accounts outside Control Tower.
+    pub enrolment: Enrolment,
     /// The time.
     pub now: Timestamp,
 }
@@ -67,6 +73,8 @@ impl Snapshot {
             routes,
             accounts,
             settings: Vec::new(),
+            second_source: SecondSource::Off,
+            enrolment: Enrolment::default(),
             now,
         }
     }
@@ -75,6 +83,30 @@ impl Snapshot {
     #[must_use]
     pub fn with_settings(self, settings: Vec<SettingRecord>) -> Self {
         Self { settings, ..self }
+    }
+
+    /// The same with what a second source has recorded.
+    #[must_use]
+    pub fn with_second_source(self, second_source: SecondSource) -> Self {
+        Self {
+            second_source,
+            ..self
+        }
+    }
+
+    /// The same with the accounts outside Control Tower.
+    #[must_use]
+    pub fn with_enrolment(self, enrolment: Enrolment) -> Self {
+        Self { enrolment, ..self }
+    }
+
+    /// What the second source lacks, for each pair in which there is something to record; nothing if it was not asked.
+    #[must_use]
+    pub fn recording_gaps(&self) -> BTreeMap<&Pair, Gap<'_>> {
+        match &self.second_source {
+            SecondSource::Off | SecondSource::Unasked { .. } => BTreeMap::new(),
+            SecondSource::Asked(recorded) => gaps(recorded, &self.pairs, &self.exposures),
+        }
     }
 
     /// The day that the survey is about.

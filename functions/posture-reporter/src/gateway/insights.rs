@@ -1,0 +1,168 @@
+//! Amazon DevOps Guru: the insights of the organization, Region by Region.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_devopsguru::{
+    Client,
+    types::{
+        CloudFormationCollection, InsightSeverity, InsightTimeRange, InsightType,
+        ListInsightsOngoingStatusFilter, ListInsightsStatusFilter, ResourceCollection,
+        ServiceCollection,
+    },
+};
+use jiff::Timestamp;
+use orgkeeper_shared::{
+    aws::{CallCounter, client},
+    aws_error::{AwsCallError, Service},
+};
+
+use crate::insight::{Insight, InsightKind};
+
+/// Insights of a page (`ListOrganizationInsights`: 100 at most).
+const PAGE: i32 = 100;
+
+/// A gateway to all Regions.
+#[derive(Debug)]
+pub struct Insights {
+    sdk: SdkConfig,
+    calls: CallCounter,
+    /// A client for each Region that was asked: each has its own connections.
+    clients: Mutex<BTreeMap<String, Client>>,
+}
+
+impl Insights {
+    /// What it calls. The action has no resource type.
+    pub const CALLS: &[&str] = &["devops-guru:ListOrganizationInsights"];
+
+    /// A gateway. Makes no AWS call.
+    #[must_use]
+    pub fn connect(sdk: &SdkConfig, calls: &CallCounter) -> Self {
+        Self {
+            sdk: sdk.clone(),
+            calls: calls.clone(),
+            clients: Mutex::default(),
+        }
+    }
+
+    fn client(&self, region: &str) -> Client {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = clients.entry(region.to_owned()).or_insert_with(|| {
+            let sdk = self.sdk.to_builder().region(Region::new(region.to_owned()));
+            client!(aws_sdk_devopsguru, &sdk.build(), self.calls)
+        });
+        made.clone()
+    }
+
+    /// The insights that are ongoing in a Region.
+    ///
+    /// # Errors
+    /// If a call fails: never a part of them, or the rest would be closed.
+    pub async fn ongoing(&self, region: &str) -> Result<Vec<Insight>, AwsCallError> {
+        const OPERATION: &str = "ListOrganizationInsights";
+        let client = self.client(region);
+        let mut all = Vec::new();
+        for kind in InsightKind::ALL {
+            let ongoing = ListInsightsOngoingStatusFilter::builder()
+                .r#type(match kind {
+                    InsightKind::Reactive => InsightType::Reactive,
+                    InsightKind::Proactive => InsightType::Proactive,
+                })
+                .build()
+                .map_err(|_| AwsCallError::unfinished(OPERATION))?;
+            let filter = ListInsightsStatusFilter::builder().ongoing(ongoing).build();
+            let mut token = None;
+            loop {
+                let page = client
+                    .list_organization_insights()
+                    .status_filter(filter.clone())
+                    .max_results(PAGE)
+                    .set_next_token(token)
+                    .send()
+                    .await
+                    .map_err(|error| AwsCallError::new(Service::Other, OPERATION, &error))?;
+                for it in page.reactive_insights.unwrap_or_default() {
+                    all.extend(insight(
+                        region,
+                        InsightKind::Reactive,
+                        it.id,
+                        Said {
+                            account: it.account_id,
+                            name: it.name,
+                            severity: it.severity,
+                            range: it.insight_time_range,
+                            resources: it.resource_collection,
+                            services: it.service_collection,
+                        },
+                    ));
+                }
+                for it in page.proactive_insights.unwrap_or_default() {
+                    all.extend(insight(
+                        region,
+                        InsightKind::Proactive,
+                        it.id,
+                        Said {
+                            account: it.account_id,
+                            name: it.name,
+                            severity: it.severity,
+                            range: it.insight_time_range,
+                            resources: it.resource_collection,
+                            services: it.service_collection,
+                        },
+                    ));
+                }
+                token = page.next_token.filter(|token| !token.is_empty());
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What both kinds say.
+struct Said {
+    account: Option<String>,
+    name: Option<String>,
+    severity: Option<InsightSeverity>,
+    range: Option<InsightTimeRange>,
+    resources: Option<ResourceCollection>,
+    services: Option<ServiceCollection>,
+}
+
+/// An insight as plain values; nothing of one without an id.
+fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> Option<Insight> {
+    let began = said.range.map(|range| range.start_time);
+    let stacks = said.resources.as_ref().and_then(|it| it.cloud_formation());
+    let stacks = stacks
+        .into_iter()
+        .flat_map(CloudFormationCollection::stack_names);
+    let stacks = stacks.map(|stack| format!("stack {stack}"));
+    let tags = said.resources.iter().flat_map(ResourceCollection::tags);
+    let tags = tags.map(|tag| {
+        let values = tag.tag_values().join(", ");
+        format!("tag {}: {values}", tag.app_boundary_key())
+    });
+    let services = said
+        .services
+        .unwrap_or_else(|| ServiceCollection::builder().build());
+    let services = services.service_names().iter();
+    let insight = Insight {
+        region: region.to_owned(),
+        id: id?,
+        kind,
+        account: said.account.and_then(|account| account.parse().ok()),
+        name: said.name.unwrap_or_default(),
+        high: said.severity == Some(InsightSeverity::High),
+        began_at: began.and_then(|began| Timestamp::from_second(began.secs()).ok()),
+        resources: stacks.chain(tags).collect(),
+        services: services
+            .map(|service| service.as_str().to_owned())
+            .collect(),
+    };
+    Some(insight.short())
+}

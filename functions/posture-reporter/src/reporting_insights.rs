@@ -1,0 +1,72 @@
+//! The task that lists the insights of Amazon DevOps Guru: what is new and severe is published once.
+
+use std::collections::BTreeMap;
+
+use orgkeeper_shared::lambda::Time;
+
+use crate::{
+    gateway::notices::Claimed,
+    insight::{KnownInsight, changes, regions},
+    insight_alert::alert,
+    reporter::{Done, Reporter, ReporterError},
+};
+
+/// The service as `posture.toml` names it.
+const SERVICE: &str = "devops-guru";
+
+impl Reporter {
+    /// Lists the insights that are ongoing, writes down what has changed, and publishes what is new and severe. A Region that
+    /// gives no answer is asked the next time.
+    ///
+    /// # Errors
+    /// If it is not known whether this is wanted, or a table or an alert cannot be written.
+    pub(crate) async fn insights(&self, time: &Time) -> Result<Done, ReporterError> {
+        let verdicts = self.tables.verdicts().await?;
+        let refused = verdicts.refused_versions();
+        let newest = verdicts.newest.as_deref();
+        let newest = newest.filter(|newest| !refused.contains(*newest));
+        let began = time.began();
+        let file = self.file.in_force_without(began, &refused, newest).await?;
+        let file = &file.file;
+        let setting = file.services.get(SERVICE);
+        if !setting.is_some_and(|setting| setting.on) {
+            return Ok(Done::default());
+        }
+        self.claimed(&Claimed::Insights, time, async || {
+            let mut answers = BTreeMap::new();
+            let mut done = Done::default();
+            for region in regions(&file.organization.regions, &self.region) {
+                match self.devops_guru.ongoing(region).await {
+                    Ok(insights) => {
+                        answers.insert(region.to_owned(), insights);
+                    }
+                    Err(error) => {
+                        tracing::warn!(region, %error, "insights cannot be listed, the next time is in 15 minutes");
+                        done.insights_unread += 1;
+                    }
+                }
+            }
+            let known = self.notices.insights().await?;
+            let changes = changes(known, &answers, time.now());
+            let severe = changes.iter().any(KnownInsight::is_to_be_published);
+            let accounts = if severe {
+                self.known_accounts().await
+            } else {
+                BTreeMap::new()
+            };
+            for mut known in changes {
+                if known.is_to_be_published() {
+                    let account = known.insight.account.as_ref();
+                    let account = account.and_then(|account| accounts.get(account));
+                    let alert = alert(&known.insight, account, time.now());
+                    self.topics.publish(&alert).await?;
+                    known.published_at = Some(time.now().as_millisecond());
+                    done.insights += 1;
+                }
+                self.notices.store_insight(&known).await?;
+            }
+            Ok(done)
+        })
+        .await
+    }
+}
