@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = ["cargo", "test", "--workspace", "--test", "contract"]
+COMMAND = ["cargo", "test", "--workspace", "--lib", "--test", "contract"]
 
 
 def failed_tests(modules: list[str], more: dict[str, str]) -> list[str]:

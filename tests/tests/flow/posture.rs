@@ -2,6 +2,7 @@
 //! `ORGKEEPER_FORM=posture` deploys it, with the stack sets of all other accounts.
 
 mod keeping;
+mod other_sources;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -344,11 +344,11 @@ mod tests {
             text.contains("<p>5 accounts, of which 3 can be enrolled"),
             "{text}"
         );
-        assert!(!text.contains("<li>enrolment.csv"), "{text}");
+        assert!(!text.contains("no enrolment.csv"), "{text}");
         let unknown = Enrolment::Unknown("denied <b>".into());
         let text = page(&snapshot().with_enrolment(unknown)).unwrap();
         assert!(
-            text.contains("<li>enrolment.csv: denied &#60;b&#62;</li>"),
+            text.contains("<p>There is no enrolment.csv: denied &#60;b&#62;</p>"),
             "{text}"
         );
         assert!(!text.contains("Outside Control Tower"), "{text}");

@@ -97,7 +97,7 @@ async fn without_control_tower_there_is_no_file_and_the_page_says_why() {
     let denied = "not known: what is under Control Tower: ListEnabledBaselines failed (Denied)";
     let files = files(&EnrolmentSummary::new(SURVEY, at(5), Some(denied.into()))).await;
     assert!(!files.contains_key("enrolment.csv"));
-    let line = format!("<li>enrolment.csv: {denied}</li>");
+    let line = format!("<p>There is no enrolment.csv: {denied}</p>");
     assert!(
         files["index.html"].contains(&line),
         "{}",

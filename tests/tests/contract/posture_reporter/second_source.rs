@@ -130,7 +130,7 @@ async fn an_aggregator_that_cannot_be_asked_stops_no_report() {
             _ => None,
         });
         let files = world.report().await;
-        assert_eq!(files.len(), 4);
+        assert_eq!(files.len(), 5);
         assert!(
             files["index.html"].contains(words),
             "{}",

@@ -7,7 +7,7 @@ use orgkeeper_shared::posture::{keep::KeepSummary, setting_record::SettingRecord
 use orgkeeper_tests::local_cloud::eventually;
 use serde_json::json;
 
-use super::{OTHER_REGION, PATIENCE, POSTED, Posture};
+use super::{HOME, OTHER_REGION, PATIENCE, POSTED, Posture};
 
 const ADMINISTRATOR: &str = "security-tooling";
 /// Two settings of Security Hub: for all accounts, and for those of a unit.
@@ -56,7 +56,83 @@ const CHANGING: [&str; 16] = [
     "securityhub.StartConfigurationPolicyAssociation",
 ];
 
+/// A change by hand.
+struct ByHand {
+    service: &'static str,
+    region: &'static str,
+    /// Statements with a client `it` of the administrator: what they find first, then what changes it, or prints it.
+    find: &'static str,
+    change: &'static str,
+    show: &'static str,
+    /// What is shown before, and has to be again.
+    right: &'static str,
+    /// Words of the message.
+    words: &'static str,
+}
+
+const BY_HAND: &[ByHand] = &[
+    ByHand {
+        service: "guardduty",
+        region: OTHER_REGION,
+        find: "detector = it.list_detectors()['DetectorIds'][0]",
+        change: "it.update_organization_configuration(DetectorId=detector, AutoEnableOrganizationMembers='NONE')",
+        show: "print(it.describe_organization_configuration(DetectorId=detector)['AutoEnableOrganizationMembers'])",
+        right: "ALL",
+        words: "GuardDuty",
+    },
+    // One of three controls of a unit is on again.
+    ByHand {
+        service: "securityhub",
+        region: HOME,
+        find: "read = [it.get_configuration_policy(Identifier=one['Id']) for one in \
+               it.list_configuration_policies()['ConfigurationPolicySummaries']]; \
+               off = lambda one: one['ConfigurationPolicy']['SecurityHub']['SecurityControlsConfiguration']['DisabledSecurityControlIdentifiers']; \
+               policy = max(read, key=lambda one: len(off(one)))",
+        change: "off(policy).remove('EC2.7'); \
+                 it.update_configuration_policy(Identifier=policy['Id'], ConfigurationPolicy=policy['ConfigurationPolicy'])",
+        show: "print(*sorted(off(policy)))",
+        right: "CloudTrail.5 EC2.7 S3.1",
+        words: "Security Hub",
+    },
+];
+
 impl Posture {
+    /// Changes something by hand, and waits until it is as it was, and somebody was named for it.
+    async fn put_back(&self, by_hand: &ByHand) -> Result<()> {
+        let ByHand {
+            service,
+            region,
+            find,
+            words,
+            ..
+        } = by_hand;
+        self.cloud.clear_slack().await?;
+        let administrator = &self.cloud.accounts[ADMINISTRATOR];
+        let run = async |statement: &str| {
+            let code = format!(
+                "import sys; sys.path.insert(0, 'infra/local'); from account_settings import Account; \
+                 it = Account('{administrator}').client('{service}', '{region}'); {find}; {statement}"
+            );
+            self.cloud.python(&["-c", &code]).await
+        };
+        let shown = run(by_hand.show).await?;
+        ensure!(shown.trim() == by_hand.right, "{service}: {shown}");
+        run(by_hand.change).await?;
+        let before = Instant::now();
+        eventually("it is as it was", POSTED, async || {
+            Ok(run(by_hand.show).await?.trim() == by_hand.right)
+        })
+        .await?;
+        println!(
+            "{service} changed by hand: as it was after {:.1?}",
+            before.elapsed()
+        );
+        eventually("somebody is named", POSTED, async || {
+            Ok(!self.posts(words).await?.is_empty())
+        })
+        .await
+    }
+
     async fn settings(&self) -> Result<Vec<SettingRecord>> {
         self.items("PostureTableName").await
     }
@@ -162,37 +238,9 @@ async fn settings_are_observed_then_applied_and_kept() -> Result<()> {
     let made = posture.changing_calls().await?;
     ensure!(made == 0, "the second run made {made} changing calls");
 
-    // Somebody switches it off by hand: it is on again, and the message says who it was.
-    posture.cloud.clear_slack().await?;
-    let administrator = &posture.cloud.accounts[ADMINISTRATOR];
-    let code = |then: &str| {
-        format!(
-            "import sys; sys.path.insert(0, 'infra/local'); from account_settings import Account; \
-             it = Account('{administrator}').client('guardduty', '{OTHER_REGION}'); \
-             detector = it.list_detectors()['DetectorIds'][0]; {then}"
-        )
-    };
-    let off = code(
-        "it.update_organization_configuration(DetectorId=detector, AutoEnableOrganizationMembers='NONE')",
-    );
-    let show = code(
-        "print(it.describe_organization_configuration(DetectorId=detector)['AutoEnableOrganizationMembers'])",
-    );
-    posture.cloud.python(&["-c", &off]).await?;
-    let before = Instant::now();
-    eventually("it is on again", POSTED, async || {
-        let shown = posture.cloud.python(&["-c", &show]).await?;
-        Ok(shown.trim() == "ALL")
-    })
-    .await?;
-    println!(
-        "switched off by hand: on again after {:.1?}",
-        before.elapsed()
-    );
-    eventually("somebody is named", POSTED, async || {
-        let posts = posture.posts("uardDuty").await?;
-        Ok(!posts.is_empty())
-    })
-    .await?;
+    // Somebody changes it by hand: it is as it was again, and the message says who did it.
+    for by_hand in BY_HAND {
+        posture.put_back(by_hand).await?;
+    }
     posture.cloud.deploy("PostureMode=observe").await
 }
