@@ -15,6 +15,7 @@
 //! * [`spreadsheet`]: cells that no spreadsheet program calculates.
 //! * [`rule_file`]: reading a file that people write (feature `rule-files`); [`pattern`]: patterns in it.
 //! * [`versioned_file`]: such a file in a bucket, and the one in force (feature `versioned-files`).
+//! * [`items`]: reading and writing many items of a table (feature `items`).
 //! * [`optimistic`]: writing a record that others write too.
 //! * [`idempotency`]: idempotency records (feature `idempotency`).
 //! * [`vending`]: what is known of each account request (feature `vending`).
@@ -41,6 +42,8 @@ pub mod gateway;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
 pub mod ids;
+#[cfg(feature = "items")]
+pub mod items;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod lifecycle;

@@ -9,7 +9,7 @@ use orgkeeper_shared::{
 };
 
 use crate::gateway::{
-    batch, exposure_table::ExposureTable, members::Members, posture_table::PostureTable,
+    exposure_table::ExposureTable, members::Members, posture_table::PostureTable,
 };
 
 /// Calls of the function, and with which resources of the template.
@@ -17,8 +17,7 @@ pub const CALLS: &[Calls] = &[
     calls(Queue::RETURN, &["SurveyQueue"]),
     calls(Queue::SEND, &["SurveyQueue"]),
     calls(PostureTable::CALLS, &["Posture"]),
-    calls(ExposureTable::READ, &["Exposure"]),
-    calls(batch::WRITE, &["Posture", "Exposure"]),
+    calls(ExposureTable::CALLS, &["Exposure"]),
     calls(DirectoryTable::READ, &["AccountDirectory"]),
     calls(
         VersionedObject::READ,

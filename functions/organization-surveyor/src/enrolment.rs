@@ -13,6 +13,7 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     aws_error::AwsCallError,
     ids::AccountId,
+    items::TableError,
     lambda::Time,
     posture::enrolment::{EnrolmentRecord, EnrolmentSummary, expires_at},
 };
@@ -20,7 +21,6 @@ use tokio::time::timeout_at;
 
 use crate::{
     gateway::{
-        batch::TableError,
         members::{Members, Session},
         posture_table::PostureTable,
     },

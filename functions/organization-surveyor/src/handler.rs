@@ -18,6 +18,7 @@ use orgkeeper_shared::{
     },
     aws_error::AwsCallError,
     ids::AccountId,
+    items::TableError,
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     posture::{
         exposure::Exposure,
@@ -35,10 +36,7 @@ use tokio::time::timeout_at;
 use crate::{
     comparison::{Account, Compared},
     enrolment::Enrolments,
-    gateway::{
-        batch::TableError, exposure_table::ExposureTable, members::Members,
-        posture_table::PostureTable,
-    },
+    gateway::{exposure_table::ExposureTable, members::Members, posture_table::PostureTable},
     look::{Look, Unread, look},
 };
 

@@ -12,6 +12,7 @@ use orgkeeper_shared::posture::file::PostureFile;
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
+    items::TableError,
     lambda::Time,
     posture::{
         keep::KeepTask,
@@ -25,11 +26,7 @@ use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     difference::{emails_in, has_unknown, with_emails},
-    gateway::{
-        caller::NONE,
-        members::Sessions,
-        posture_table::{PostureTable, TableError},
-    },
+    gateway::{caller::NONE, members::Sessions, posture_table::PostureTable},
     look::{Look, ReadOnce},
     mode::Mode,
     operation::{self, LIST_ACCOUNTS, Operation},

@@ -12,6 +12,7 @@ use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
     aws_error::AwsCallError,
     ids::AccountId,
+    items::TableError,
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     posture::{
         file::PostureFile,
@@ -28,7 +29,7 @@ use crate::{
     engine::{Kept, Run, Spot},
     gateway::{
         members::{Members, Sessions},
-        posture_table::{PostureTable, TableError},
+        posture_table::PostureTable,
     },
     look::ReadOnce,
     mode::Mode,

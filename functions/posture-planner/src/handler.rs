@@ -8,6 +8,7 @@ use orgkeeper_shared::{
     account_directory::{entry::AccountEntry, table::DirectoryTable},
     aws_error::AwsCallError,
     ids::AccountId,
+    items::TableError,
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     optimistic,
     posture::{
@@ -27,7 +28,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    gateway::posture_table::{PostureTable, TableError},
+    gateway::posture_table::PostureTable,
     keep::{self, Basis},
     pacing::{Follows, HintedLook, follows},
     starts::{Asked, Undo, Wanted, asked},

@@ -15,8 +15,9 @@ use aws_sdk_dynamodb::{
 
 use super::entry::AccountEntry;
 use crate::{
-    aws_error::{AwsCallError, AwsErrorClass, Service},
+    aws_error::{AwsCallError, Service},
     ids::AccountId,
+    items::{Item, held},
 };
 
 /// Keys that one `BatchGetItem` takes (its API reference).
@@ -28,8 +29,6 @@ const TRIES: usize = 3;
 const CLAIMED_FOR: Duration = Duration::from_mins(5);
 /// The table's key.
 const KEY: &str = "AccountId";
-
-type Item = HashMap<String, AttributeValue>;
 
 /// What the table knows of an account, or why that could not be read.
 pub type Stored = Result<AccountEntry, Arc<AwsCallError>>;
@@ -188,7 +187,7 @@ impl DirectoryTable {
             .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":needed", number(needed_since))
             .expression_attribute_values(":expired", number(expired));
-        held(update.send().await.map(drop))
+        updated(update.send().await)
     }
 
     /// Gives a claim back, so that the re-enrichment can be retried at once.
@@ -203,7 +202,7 @@ impl DirectoryTable {
             .set_key(Some(key(account)))
             .update_expression("REMOVE ReEnrichBegan")
             .condition_expression("attribute_exists(AccountId)");
-        held(update.send().await.map(drop)).map(drop)
+        updated(update.send().await).map(drop)
     }
 
     /// Notes that the findings of an account were re-enriched, which began at `began` (seconds since 1970).
@@ -223,7 +222,7 @@ impl DirectoryTable {
                 "attribute_exists(AccountId) AND (attribute_not_exists(ReEnrichSince) OR ReEnrichSince < :began)",
             )
             .expression_attribute_values(":began", AttributeValue::N(began.to_string()));
-        held(update.send().await.map(drop)).map(drop)
+        updated(update.send().await).map(drop)
     }
 
     /// Every entry of the table.
@@ -257,15 +256,8 @@ impl DirectoryTable {
 }
 
 /// Whether the condition of an update held.
-fn held(answer: Result<(), SdkError<UpdateItemError>>) -> Result<bool, AwsCallError> {
-    let Err(error) = answer else {
-        return Ok(true);
-    };
-    let error = AwsCallError::new(Service::DynamoDb, "UpdateItem", &error);
-    match error.class() {
-        AwsErrorClass::ConditionFailed => Ok(false),
-        _ => Err(error),
-    }
+fn updated<T>(answer: Result<T, SdkError<UpdateItemError>>) -> Result<bool, AwsCallError> {
+    held(answer.map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error)))
 }
 
 fn key(account: &AccountId) -> Item {

@@ -21,6 +21,7 @@ use super::entry::{OrganizationalUnit, OuPath};
 use crate::{
     aws_error::{AwsCallError, AwsErrorClass, Service},
     gateway::organizations::{Organizations, OuId},
+    items::Item,
 };
 
 /// Keys that one `BatchGetItem` takes (its API reference).
@@ -34,8 +35,6 @@ const NAME: &str = "Name";
 const READ_AT: &str = "ReadAt";
 /// Of a unit whose children are being listed: the token of the next page.
 const NEXT_TOKEN: &str = "NextToken";
-
-type Item = HashMap<String, AttributeValue>;
 
 /// How long a process believes what it has read in the table: another one may have stored a new name.
 const BELIEVED: Duration = Duration::from_mins(1);

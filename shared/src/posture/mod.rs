@@ -1,5 +1,6 @@
 //! What the functions of the posture flow say to each other, and what their tables hold.
 //!
+//! * [`items`]: the items of the table `Posture`, read and written.
 //! * [`verdict`]: what was decided about versions of the file that were uploaded.
 //! * [`pair`]: one account in one Region, and what the last look at it gave: the table `Posture`.
 //! * [`exposure`]: what faces the internet in a pair: the table `Exposure`; [`change`](exposure::change) says what a
@@ -16,6 +17,7 @@ pub mod enrolment;
 pub mod exposure;
 pub mod file;
 pub mod file_reader;
+pub mod items;
 pub mod keep;
 pub mod pair;
 pub mod regions;

@@ -3,8 +3,6 @@
 //! Every change reads the record, computes the next one ([`record`](super::record)), and writes it under the condition
 //! that nobody else wrote in between: of two invocations at the same time one is first, and the other sees what it did.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
@@ -30,6 +28,7 @@ use crate::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
+    items::Item,
     optimistic,
 };
 
@@ -41,8 +40,6 @@ const SUPPRESSED_UNTIL: &str = "SuppressedUntil";
 const WAITING_UNTIL: &str = "WaitingUntil";
 /// How often a change is attempted again if another writer was faster.
 const ATTEMPTS: u32 = 10;
-
-type Item = HashMap<String, AttributeValue>;
 
 /// A suppression whose last day is over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

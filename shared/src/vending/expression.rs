@@ -14,8 +14,7 @@ use aws_smithy_runtime_api::client::{
     retries::classifiers::{ClassifyRetry, RetryAction},
 };
 
-/// An item of a table, or its key.
-pub(super) type Item = HashMap<String, AttributeValue>;
+use crate::items::Item;
 
 /// A condition and its values; `#Name` in an expression stands for the attribute `Name`.
 pub(super) struct Expression {

@@ -10,13 +10,11 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, TransactWriteItem,
-    },
+    types::{AttributeValue, CancellationReason, ReturnValue, TransactWriteItem},
 };
 
 use super::{
-    expression::{Collisions, Expression, Item, failed, names, number, set, set_of, text},
+    expression::{Collisions, Expression, failed, names, number, set, set_of, text},
     file::{FileId, FileProgress},
     request::{AccountRequest, ExistingAccount, READY, Status, Unit},
 };
@@ -24,12 +22,9 @@ use crate::{
     aws::CallCounter,
     aws_error::{AwsCallError, Service},
     ids::AccountId,
+    items::{Item, read_items},
 };
 
-/// Keys that one `BatchGetItem` takes (its API reference).
-const KEYS_PER_READ: usize = 100;
-/// How often keys that DynamoDB left unprocessed are asked for again.
-const TRIES: usize = 3;
 /// A fault of the set-up that stays is published again after so long: a day, in milliseconds.
 const FAULT_TOLD_AGAIN_MS: i64 = 86_400_000;
 /// The same fault is published again after so long if it was over in between: an hour, in milliseconds.
@@ -131,7 +126,7 @@ impl Ledger {
     ) -> Result<HashMap<String, AccountRequest>, AwsCallError> {
         let keys: BTreeSet<&str> = emails.into_iter().collect();
         let keys: Vec<Item> = keys.into_iter().map(account_key).collect();
-        let items = self.read_all(&self.accounts, keys).await?;
+        let items = read_items(&self.client, &self.accounts, keys).await?;
         Ok(items
             .into_iter()
             .filter_map(readable)
@@ -486,7 +481,7 @@ impl Ledger {
             .into_iter()
             .map(|file| state_key(&file_key(file)))
             .collect();
-        let items = self.read_all(&self.state, keys).await?;
+        let items = read_items(&self.client, &self.state, keys).await?;
         Ok(items
             .iter()
             .filter_map(|item| Some((file_of(item)?, progress_of(Some(item)))))
@@ -503,7 +498,7 @@ impl Ledger {
     ) -> Result<HashMap<String, String>, AwsCallError> {
         let ids: BTreeSet<String> = names.into_iter().map(name_key).collect();
         let keys = ids.iter().map(|id| state_key(id)).collect();
-        let items = self.read_all(&self.state, keys).await?;
+        let items = read_items(&self.client, &self.state, keys).await?;
         let holders = items.iter().filter_map(|item| {
             let name = item.get("Id")?.as_s().ok()?.strip_prefix(NAME)?;
             let holder = item.get("AccountEmail")?.as_s().ok()?;
@@ -630,7 +625,7 @@ impl Ledger {
     }
 
     async fn list(&self, id: &str) -> Result<BTreeSet<String>, AwsCallError> {
-        let items = self.read_all(&self.state, vec![state_key(id)]).await?;
+        let items = read_items(&self.client, &self.state, vec![state_key(id)]).await?;
         Ok(items
             .into_iter()
             .next()
@@ -639,54 +634,6 @@ impl Ledger {
             .unwrap_or_default()
             .into_iter()
             .collect())
-    }
-
-    pub(super) async fn read_all(
-        &self,
-        table: &str,
-        keys: Vec<Item>,
-    ) -> Result<Vec<Item>, AwsCallError> {
-        const OPERATION: &str = "BatchGetItem";
-        let mut items = Vec::new();
-        for chunk in keys.chunks(KEYS_PER_READ) {
-            let mut left = chunk.to_vec();
-            for _ in 0..TRIES {
-                let request = KeysAndAttributes::builder()
-                    .set_keys(Some(std::mem::take(&mut left)))
-                    .consistent_read(true)
-                    .build()
-                    .map_err(SdkError::construction_failure);
-                let answer = match request {
-                    Ok(request) => {
-                        self.client
-                            .batch_get_item()
-                            .request_items(table, request)
-                            .send()
-                            .await
-                    }
-                    Err(error) => Err(error),
-                }
-                .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-                items.extend(
-                    answer
-                        .responses
-                        .and_then(|mut of_tables| of_tables.remove(table))
-                        .unwrap_or_default(),
-                );
-                left = answer
-                    .unprocessed_keys
-                    .and_then(|mut of_tables| of_tables.remove(table))
-                    .map(|rest| rest.keys)
-                    .unwrap_or_default();
-                if left.is_empty() {
-                    break;
-                }
-            }
-            if !left.is_empty() {
-                return Err(AwsCallError::unfinished(OPERATION));
-            }
-        }
-        Ok(items)
     }
 }
 

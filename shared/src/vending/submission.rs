@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 
 use super::{
-    expression::{Expression, Item, failed, number, set, set_of, text},
+    expression::{Expression, failed, number, set, set_of, text},
     file::FileId,
     ledger::{Ledger, Outcome, account_key, file_key, name_key, no_item, state_key},
     request::{AccountRequest, Status},
 };
-use crate::aws_error::AwsCallError;
+use crate::{aws_error::AwsCallError, items::Item};
 
 /// Actions that one `TransactWriteItems` takes (its API reference).
 const ACTIONS_PER_TRANSACTION: usize = 100;

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    expression::{Expression, Item, names, number, text},
+    expression::{Expression, names, number, text},
     file::FileId,
     ledger::{BY_STATUS, Ledger, account_key, file_key, file_of, name_key, readable, state_key},
     request::{AccountRequest, Status},
 };
-use crate::aws_error::{AwsCallError, Service};
+use crate::{
+    aws_error::{AwsCallError, Service},
+    items::{Item, read_items},
+};
 
 impl Ledger {
     /// What [`Self::forget`] calls beside what it shares with others, on `VendingState`.
@@ -154,7 +157,7 @@ impl Ledger {
     pub async fn not_done(&self, ids: &[String]) -> Result<BTreeSet<String>, AwsCallError> {
         let mut left: BTreeSet<String> = ids.iter().cloned().collect();
         let keys = left.iter().map(|id| state_key(id)).collect();
-        for item in self.read_all(&self.state, keys).await? {
+        for item in read_items(&self.client, &self.state, keys).await? {
             let value = |name| item.get(name).and_then(|value| value.as_s().ok());
             if let (Some(id), Some(state)) = (value("Id"), value("State"))
                 && state == "done"

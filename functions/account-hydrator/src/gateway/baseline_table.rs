@@ -1,7 +1,5 @@
 //! The table `Baseline`: one record for each account, written by the invocation that has claimed it.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
@@ -12,33 +10,12 @@ use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, AwsErrorClass, Service},
     ids::AccountId,
+    items::{Item, TableError, held},
 };
 
 use crate::record::Record;
 
 const KEY: &str = "AccountId";
-
-/// Why a record was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// A call failed.
-    #[error("the record of the baseline cannot be read or written")]
-    Call(#[from] AwsCallError),
-    /// It is not of this form.
-    #[error("the record of the baseline is not understood")]
-    Form(#[from] serde_dynamo::Error),
-}
-
-impl TableError {
-    /// Whether the same can succeed later.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Call(error) => error.retryable_or_denied(),
-            Self::Form(_) => false,
-        }
-    }
-}
 
 /// The table.
 #[derive(Debug)]
@@ -101,7 +78,7 @@ impl BaselineTable {
     /// # Errors
     /// If the call fails.
     pub async fn write(&self, record: &Record, by: &str) -> Result<bool, TableError> {
-        let item: HashMap<String, AttributeValue> = serde_dynamo::to_item(record)?;
+        let item: Item = serde_dynamo::to_item(record)?;
         let answer = self
             .client
             .put_item()
@@ -112,11 +89,7 @@ impl BaselineTable {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
-        match answer {
-            Ok(_) => Ok(true),
-            Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(held(answer)?)
     }
 
     /// Notes that these alerts were published.
@@ -136,12 +109,9 @@ impl BaselineTable {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error));
-        match answer {
-            Ok(_) => Ok(()),
-            // Another invocation owes something else meanwhile.
-            Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Another invocation may owe something else meanwhile.
+        held(answer)?;
+        Ok(())
     }
 
     /// The accounts in which something is left.

@@ -5,13 +5,12 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
+    items::{TableError, write_items},
     posture::{
         exposure::Exposure,
         pair::{KEY, Pair},
     },
 };
-
-use super::batch::{TableError, write_items};
 
 /// The table.
 #[derive(Debug)]
@@ -21,8 +20,8 @@ pub struct ExposureTable {
 }
 
 impl ExposureTable {
-    /// What it calls, beside [`WRITE`](super::batch::WRITE).
-    pub const READ: &[&str] = &["dynamodb:Query"];
+    /// What it calls.
+    pub const CALLS: &[&str] = &["dynamodb:BatchWriteItem", "dynamodb:Query"];
 
     /// A gateway to the table with this name.
     #[must_use]
@@ -70,6 +69,6 @@ impl ExposureTable {
     pub async fn write(&self, exposures: &[Exposure]) -> Result<(), TableError> {
         let items = exposures.iter().map(serde_dynamo::to_item);
         let items = items.collect::<Result<Vec<_>, _>>()?;
-        write_items(&self.client, &self.name, items).await
+        Ok(write_items(&self.client, &self.name, items).await?)
     }
 }

@@ -1,6 +1,5 @@
 //! Everything that touches an SDK type.
 
-pub mod batch;
 pub mod caller;
 pub mod exposure_table;
 pub mod management;

@@ -3,44 +3,36 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::{
-    Client,
-    types::{AttributeValue, KeysAndAttributes},
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use orgkeeper_shared::{
-    aws::{CallCounter, client},
-    aws_error::{AwsCallError, AwsErrorClass, Service},
+    aws::CallCounter,
+    aws_error::{AwsCallError, Service},
     ids::AccountId,
+    items::{TableError, held},
     posture::{
         enrolment::{EnrolmentRecord, EnrolmentSummary},
+        items::PostureItems,
         pair::{KEY, Pair, PairRecord},
         survey::{Counts, SurveySummary},
-        verdict::{self, FileVerdicts},
+        verdict::FileVerdicts,
     },
 };
-use serde::de::DeserializeOwned;
-
-use super::batch::{Item, TableError, write_items};
 
 /// How the key of what is known of a whole account begins.
 const ACCOUNT: &str = "account#";
-/// Keys of a `BatchGetItem`.
-const KEYS_PER_READ: usize = 100;
-/// How often what DynamoDB left unprocessed is asked for again.
-const TRIES: usize = 5;
 
 /// The table.
 #[derive(Debug)]
 pub struct PostureTable {
-    client: Client,
-    name: String,
+    items: PostureItems,
 }
 
 impl PostureTable {
     /// What it calls.
     pub const CALLS: &[&str] = &[
         "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
     ];
@@ -49,8 +41,7 @@ impl PostureTable {
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, name: &str) -> Self {
         Self {
-            client: client!(aws_sdk_dynamodb, sdk, calls),
-            name: name.to_owned(),
+            items: PostureItems::connect(sdk, calls, name),
         }
     }
 
@@ -59,18 +50,7 @@ impl PostureTable {
     /// # Errors
     /// If the call fails, or the item is of another form.
     pub async fn verdicts(&self) -> Result<FileVerdicts, TableError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(KEY, AttributeValue::S(verdict::KEY.to_owned()))
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, "GetItem", &error))?;
-        match answer.item {
-            Some(item) => Ok(serde_dynamo::from_item(item)?),
-            None => Ok(FileVerdicts::default()),
-        }
+        self.items.verdicts().await
     }
 
     /// Claims an account for one invocation: false if another one looks at it. So the tables of an account have one writer.
@@ -86,9 +66,10 @@ impl PostureTable {
     ) -> Result<bool, TableError> {
         let number = |time: Timestamp| AttributeValue::N(time.as_millisecond().to_string());
         let answer = self
+            .items
             .client
             .update_item()
-            .table_name(&self.name)
+            .table_name(&self.items.name)
             .key(KEY, AttributeValue::S(format!("{ACCOUNT}{account}")))
             .update_expression("SET ClaimedBy = :by, ClaimedUntil = :until")
             .condition_expression("attribute_not_exists(ClaimedUntil) OR ClaimedUntil <= :now")
@@ -98,7 +79,7 @@ impl PostureTable {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error));
-        held(answer.map(drop))
+        Ok(held(answer)?)
     }
 
     /// Gives a claim back.
@@ -107,9 +88,10 @@ impl PostureTable {
     /// If the call fails: the claim ends by itself then.
     pub async fn release(&self, account: &AccountId, by: &str) -> Result<(), TableError> {
         let answer = self
+            .items
             .client
             .update_item()
-            .table_name(&self.name)
+            .table_name(&self.items.name)
             .key(KEY, AttributeValue::S(format!("{ACCOUNT}{account}")))
             .update_expression("REMOVE ClaimedBy, ClaimedUntil")
             .condition_expression("ClaimedBy = :by")
@@ -117,7 +99,8 @@ impl PostureTable {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error));
-        held(answer.map(drop)).map(drop)
+        held(answer)?;
+        Ok(())
     }
 
     /// The records of these pairs, as far as there are any.
@@ -128,9 +111,23 @@ impl PostureTable {
         &self,
         pairs: &BTreeSet<Pair>,
     ) -> Result<HashMap<Pair, PairRecord>, TableError> {
-        let keys = pairs.iter().map(Pair::to_string).collect();
-        let found = self.items::<PairRecord>(keys).await?.into_iter();
-        Ok(found.map(|record| (record.pair.clone(), record)).collect())
+        // The claim of this account may have followed another one a moment ago, so they are read consistently.
+        let records: Vec<PairRecord> = self
+            .items
+            .read_all(pairs.iter().map(Pair::to_string))
+            .await?;
+        let records = records.into_iter();
+        Ok(records
+            .map(|record| (record.pair.clone(), record))
+            .collect())
+    }
+
+    /// Writes records of an account that is claimed.
+    ///
+    /// # Errors
+    /// If a call fails: some may be written then.
+    pub async fn write(&self, records: &[PairRecord]) -> Result<(), TableError> {
+        self.items.write_all(records).await
     }
 
     /// The accounts of these that are not under Control Tower.
@@ -141,8 +138,9 @@ impl PostureTable {
         &self,
         accounts: &BTreeSet<AccountId>,
     ) -> Result<Vec<EnrolmentRecord>, TableError> {
-        let keys = accounts.iter().map(EnrolmentRecord::key).collect();
-        self.items(keys).await
+        self.items
+            .read_all(accounts.iter().map(EnrolmentRecord::key))
+            .await
     }
 
     /// Writes what is known of Control Tower, accounts first.
@@ -154,62 +152,8 @@ impl PostureTable {
         records: &[EnrolmentRecord],
         summary: Option<&EnrolmentSummary>,
     ) -> Result<(), TableError> {
-        let items = records.iter().map(serde_dynamo::to_item);
-        let items = items.collect::<Result<Vec<Item>, _>>()?;
-        write_items(&self.client, &self.name, items).await?;
-        let summary = summary.map(serde_dynamo::to_item).transpose()?;
-        write_items(&self.client, &self.name, summary.into_iter().collect()).await
-    }
-
-    /// The items with these keys, as far as there are any.
-    async fn items<T: DeserializeOwned>(&self, keys: Vec<String>) -> Result<Vec<T>, TableError> {
-        const OPERATION: &str = "BatchGetItem";
-        let mut found = Vec::new();
-        for chunk in keys.chunks(KEYS_PER_READ) {
-            let key =
-                |key: &String| HashMap::from([(KEY.to_owned(), AttributeValue::S(key.clone()))]);
-            let mut keys: Vec<Item> = chunk.iter().map(key).collect();
-            for _ in 0..TRIES {
-                let asked = KeysAndAttributes::builder()
-                    .set_keys(Some(std::mem::take(&mut keys)))
-                    // The claim of this account may have followed another one a moment ago.
-                    .consistent_read(true)
-                    .build()
-                    .map_err(|_| AwsCallError::unfinished(OPERATION))?;
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.name, asked)
-                    .send()
-                    .await
-                    .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))?;
-                let of_table = answer.responses.and_then(|mut all| all.remove(&self.name));
-                for item in of_table.unwrap_or_default() {
-                    found.push(serde_dynamo::from_item(item)?);
-                }
-                let rest = answer
-                    .unprocessed_keys
-                    .and_then(|mut all| all.remove(&self.name));
-                keys = rest.map(|rest| rest.keys).unwrap_or_default();
-                if keys.is_empty() {
-                    break;
-                }
-            }
-            if !keys.is_empty() {
-                return Err(AwsCallError::unfinished(OPERATION).into());
-            }
-        }
-        Ok(found)
-    }
-
-    /// Writes records of an account that is claimed.
-    ///
-    /// # Errors
-    /// If a call fails: some may be written then.
-    pub async fn write(&self, records: &[PairRecord]) -> Result<(), TableError> {
-        let items = records.iter().map(serde_dynamo::to_item);
-        let items = items.collect::<Result<Vec<Item>, _>>()?;
-        write_items(&self.client, &self.name, items).await
+        self.items.write_all(records).await?;
+        self.items.write_all(summary.as_slice()).await
     }
 
     /// Notes that a part of a survey has ended: once, however often it is noted. A survey that is not known has no summary.
@@ -223,40 +167,8 @@ impl PostureTable {
         counts: &Counts,
         now: Timestamp,
     ) -> Result<(), TableError> {
-        let number = |number: u64| AttributeValue::N(number.to_string());
-        let counts = counts.by_attribute();
-        let counts: Vec<(&str, u64)> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
-        let added: Vec<String> = counts
-            .iter()
-            .map(|(name, _)| format!(", {name} :{name}"))
-            .collect();
-        let added = added.concat();
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key(KEY, AttributeValue::S(SurveySummary::key(survey_id)))
-            .update_expression(format!("SET EndedAt = :now ADD Ended :parts{added}"))
-            .condition_expression("attribute_exists(#Pair) AND NOT contains(Ended, :part)")
-            .expression_attribute_names("#Pair", KEY)
-            .expression_attribute_values(":part", number(part))
-            .expression_attribute_values(":parts", AttributeValue::Ns(vec![part.to_string()]))
-            .expression_attribute_values(":now", AttributeValue::S(now.to_string()));
-        for (name, count) in counts {
-            update = update.expression_attribute_values(format!(":{name}"), number(count));
-        }
-        let answer = update.send().await;
-        let answer =
-            answer.map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error));
-        held(answer.map(drop)).map(drop)
-    }
-}
-
-/// Whether a condition held.
-fn held(answer: Result<(), AwsCallError>) -> Result<bool, TableError> {
-    match answer {
-        Ok(()) => Ok(true),
-        Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(false),
-        Err(error) => Err(error.into()),
+        let counts: Vec<(&str, u64)> = counts.by_attribute().into_iter().collect();
+        let key = SurveySummary::key(survey_id);
+        self.items.end_part(&key, part, &counts, now).await
     }
 }

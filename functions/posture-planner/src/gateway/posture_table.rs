@@ -1,51 +1,33 @@
 //! The table `Posture`: surveys that begin, looks that hints have led to, and what was decided about uploaded files.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use orgkeeper_shared::{
-    aws::{CallCounter, client},
-    aws_error::{AwsCallError, AwsErrorClass, Service},
+    aws::CallCounter,
+    aws_error::{AwsCallError, Service},
+    items::{TableError, held},
     posture::{
+        items::PostureItems,
         pair::{KEY, Pair},
         verdict::{self, FileVerdicts},
     },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::pacing::{self, HintedLook};
 
-/// An item of the table.
-type Item = HashMap<String, AttributeValue>;
-
-/// Why something was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// A call failed.
-    #[error("the table of the posture flow cannot be read or written")]
-    Call(#[from] AwsCallError),
-    /// An item is not of its form.
-    #[error("an item of the posture flow is not understood")]
-    Form(#[from] serde_dynamo::Error),
-}
-
-impl TableError {
-    /// Whether the same can succeed later.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Call(error) => error.retryable_or_denied(),
-            Self::Form(_) => false,
-        }
-    }
+/// Of a survey or a run that has begun: whether all its tasks were sent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Begun {
+    #[serde(default)]
+    sent: bool,
 }
 
 /// The table.
 #[derive(Debug)]
 pub struct PostureTable {
-    client: Client,
-    name: String,
+    items: PostureItems,
 }
 
 impl PostureTable {
@@ -60,8 +42,7 @@ impl PostureTable {
     #[must_use]
     pub fn connect(sdk: &SdkConfig, calls: &CallCounter, name: &str) -> Self {
         Self {
-            client: client!(aws_sdk_dynamodb, sdk, calls),
-            name: name.to_owned(),
+            items: PostureItems::connect(sdk, calls, name),
         }
     }
 
@@ -71,11 +52,11 @@ impl PostureTable {
     /// If the call fails.
     pub async fn begin(&self, key: &str, summary: &impl Serialize) -> Result<bool, TableError> {
         // Parts that have ended already are not counted anew by a function that was stopped while it sent them.
-        if self.put(summary, None).await? {
+        if self.items.replace(summary, None).await? {
             return Ok(true);
         }
-        let sent = self.item(key).await?;
-        Ok(sent.is_none_or(|item| !item.contains_key("Sent")))
+        let begun: Option<Begun> = self.items.read(key).await?;
+        Ok(begun.is_none_or(|begun| !begun.sent))
     }
 
     /// Notes that all tasks of a survey or a run were sent.
@@ -84,9 +65,10 @@ impl PostureTable {
     /// If the call fails: they may be sent again.
     pub async fn sent(&self, key: &str) -> Result<(), TableError> {
         let answer = self
+            .items
             .client
             .update_item()
-            .table_name(&self.name)
+            .table_name(&self.items.name)
             .key(KEY, AttributeValue::S(key.to_owned()))
             .update_expression("SET Sent = :yes")
             .condition_expression("attribute_exists(#Pair)")
@@ -95,7 +77,8 @@ impl PostureTable {
             .send()
             .await
             .map_err(|error| AwsCallError::new(Service::DynamoDb, "UpdateItem", &error));
-        held(answer.map(drop)).map(drop)
+        held(answer)?;
+        Ok(())
     }
 
     /// The look at a pair that hints have led to.
@@ -103,7 +86,7 @@ impl PostureTable {
     /// # Errors
     /// If the call fails, or the item is of another form.
     pub async fn look(&self, pair: &Pair) -> Result<Option<HintedLook>, TableError> {
-        self.read(&pacing::key(pair)).await
+        self.items.read(&pacing::key(pair)).await
     }
 
     /// Writes a look in place of the last one: false if another invocation was faster.
@@ -116,7 +99,7 @@ impl PostureTable {
         last: Option<&HintedLook>,
     ) -> Result<bool, TableError> {
         let last = last.map(|last| ("LookAt", AttributeValue::N(last.look_at.to_string())));
-        self.put(look, last).await
+        self.items.replace(look, last).await
     }
 
     /// What was decided about versions of the file.
@@ -124,7 +107,7 @@ impl PostureTable {
     /// # Errors
     /// If the call fails, or the item is of another form.
     pub async fn verdicts(&self) -> Result<Option<FileVerdicts>, TableError> {
-        self.read(verdict::KEY).await
+        self.items.read(verdict::KEY).await
     }
 
     /// Writes what was decided in place of the last: false if another invocation was faster.
@@ -138,57 +121,6 @@ impl PostureTable {
     ) -> Result<bool, TableError> {
         let last = last.and_then(|last| last.newest.clone());
         let last = last.map(|last| ("Newest", AttributeValue::S(last)));
-        self.put(verdicts, last).await
-    }
-
-    /// Puts an item in place of the one that has this value, or of none: false if there is another one.
-    async fn put(
-        &self,
-        item: &impl Serialize,
-        last: Option<(&str, AttributeValue)>,
-    ) -> Result<bool, TableError> {
-        let item: Item = serde_dynamo::to_item(item)?;
-        let put = self.client.put_item().table_name(&self.name);
-        let put = match last {
-            None => put
-                .condition_expression("attribute_not_exists(#Pair)")
-                .expression_attribute_names("#Pair", KEY),
-            Some((name, value)) => put
-                .condition_expression(format!("{name} = :last"))
-                .expression_attribute_values(":last", value),
-        };
-        let answer = put.set_item(Some(item)).send().await;
-        let answer =
-            answer.map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
-        held(answer.map(drop))
-    }
-
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, TableError> {
-        match self.item(key).await? {
-            Some(item) => Ok(Some(serde_dynamo::from_item(item)?)),
-            None => Ok(None),
-        }
-    }
-
-    async fn item(&self, key: &str) -> Result<Option<Item>, TableError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(KEY, AttributeValue::S(key.to_owned()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, "GetItem", &error))?;
-        Ok(answer.item)
-    }
-}
-
-/// Whether a condition held.
-fn held(answer: Result<(), AwsCallError>) -> Result<bool, TableError> {
-    match answer {
-        Ok(()) => Ok(true),
-        Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(false),
-        Err(error) => Err(error.into()),
+        self.items.replace(verdicts, last).await
     }
 }
