@@ -168,7 +168,7 @@ def name_resources(_settings):
     """AWS names the resource that a call is about: network ACL, transit gateway, what a flow log is for, snapshots and
     images (without an account), snapshots of databases, documents, service settings, repositories, detectors, behavior graphs,
     service-linked roles, budgets, the key that an alias leads to, log groups that are listed, groups of an identity store, the event
-    bus that is described.
+    bus that is described, aggregators of AWS Config (by their name: the id is moto's).
 
     MiniStack takes `*` for most, which no policy with ARNs allows, a parameter for a document, and a rule for a bus. The
     patch names them.
@@ -196,6 +196,9 @@ def name_resources(_settings):
         elif service == "events" and headers.get("x-amz-target", "").endswith(".DescribeEventBus"):
             bus = json_members(body).get("Name") or "default"
             named = bus if bus.startswith("arn:") else "arn:aws:events:{region}:{account}:event-bus/{id}".format(id=bus, **place)
+        elif service == "config" and "ConfigurationAggregatorName" in json_members(body):
+            name = json_members(body)["ConfigurationAggregatorName"]
+            named = "arn:aws:config:{region}:{account}:config-aggregator/{id}".format(id=name, **place)
         elif service == "guardduty" and path.startswith("/detector/"):
             named = "arn:aws:guardduty:{region}:{account}:detector/{id}".format(id=path.split("/")[2], **place)
         elif service == "detective":

@@ -13,15 +13,17 @@ use crate::ids::AccountId;
 /// Names everything that is wrong, with its line, in the order of lines.
 pub fn parse<D: DeserializeOwned, R>(
     text: &str,
-    read: impl FnOnce(&mut Check<'_>, &D) -> R,
+    read: impl FnOnce(&mut Check, &D) -> R,
 ) -> Result<R, Vec<String>> {
     let document: D = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(text, span.start));
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
         let problem = error.message().lines().collect::<Vec<_>>().join(" ");
         vec![format!("line {line}: {problem}")]
     })?;
+    let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
     let mut check = Check {
-        text,
+        breaks: breaks.map(|(place, _)| place).collect(),
         problems: Vec::new(),
     };
     let read = read(&mut check, &document);
@@ -37,22 +39,19 @@ pub fn parse<D: DeserializeOwned, R>(
         .collect())
 }
 
-fn line_of(text: &str, place: usize) -> usize {
-    let before = text.as_bytes().iter().take(place);
-    before.filter(|byte| **byte == b'\n').count() + 1
-}
-
 /// Checks what the TOML parser does not know.
 #[derive(Debug)]
-pub struct Check<'t> {
-    text: &'t str,
+pub struct Check {
+    /// Where the text has the ends of its lines.
+    breaks: Vec<usize>,
     problems: Vec<(usize, String)>,
 }
 
-impl Check<'_> {
+impl Check {
     /// The line of a value.
     pub fn line<T>(&self, value: &Spanned<T>) -> usize {
-        line_of(self.text, value.span().start)
+        let start = value.span().start;
+        self.breaks.partition_point(|place| *place < start) + 1
     }
 
     /// Notes a problem at the line of a value.

@@ -123,7 +123,7 @@ pub fn parse(text: &str) -> Result<Question, Vec<String>> {
     question.ok_or_else(|| vec!["line 1: the file asks nothing".to_owned()])
 }
 
-fn read(check: &mut Check<'_>, document: &Document) -> Option<Question> {
+fn read(check: &mut Check, document: &Document) -> Option<Question> {
     let call = document.call.as_ref();
     let service = check.needed(
         &document.call,
@@ -195,7 +195,7 @@ fn read(check: &mut Check<'_>, document: &Document) -> Option<Question> {
     })
 }
 
-fn columns(check: &mut Check<'_>, columns: &[Spanned<String>]) -> Vec<String> {
+fn columns(check: &mut Check, columns: &[Spanned<String>]) -> Vec<String> {
     let mut names = Vec::new();
     for column in columns {
         let name = column.as_ref();
@@ -209,7 +209,7 @@ fn columns(check: &mut Check<'_>, columns: &[Spanned<String>]) -> Vec<String> {
     names
 }
 
-fn scope(check: &mut Check<'_>, scope: &ScopeTable) -> Scope {
+fn scope(check: &mut Check, scope: &ScopeTable) -> Scope {
     let role = check.read(scope.role.as_ref(), role_of);
     let accounts = accounts(check, &scope.accounts);
     let except = accounts_but(check, &scope.except, &accounts);
@@ -230,7 +230,7 @@ fn scope(check: &mut Check<'_>, scope: &ScopeTable) -> Scope {
     }
 }
 
-fn accounts(check: &mut Check<'_>, ids: &[Spanned<String>]) -> BTreeSet<AccountId> {
+fn accounts(check: &mut Check, ids: &[Spanned<String>]) -> BTreeSet<AccountId> {
     let ids = ids.iter();
     ids.filter_map(|id| check.read(Some(id), account_of))
         .collect()
@@ -238,7 +238,7 @@ fn accounts(check: &mut Check<'_>, ids: &[Spanned<String>]) -> BTreeSet<AccountI
 
 /// Accounts that are left out; one that is asked for too is a fault.
 fn accounts_but(
-    check: &mut Check<'_>,
+    check: &mut Check,
     ids: &[Spanned<String>],
     wanted: &BTreeSet<AccountId>,
 ) -> BTreeSet<AccountId> {
@@ -253,7 +253,7 @@ fn accounts_but(
     .collect()
 }
 
-fn per_second(check: &mut Check<'_>, value: Option<&Spanned<f64>>) -> f64 {
+fn per_second(check: &mut Check, value: Option<&Spanned<f64>>) -> f64 {
     let Some(value) = value else {
         return PER_SECOND;
     };

@@ -68,7 +68,7 @@ struct RawUnit {
     item: BTreeMap<Spanned<String>, RawItem>,
 }
 
-fn baseline(check: &mut Check<'_>, document: &Document) -> Baseline {
+fn baseline(check: &mut Check, document: &Document) -> Baseline {
     let mode = check.read(document.defaults.mode.as_ref(), mode_of);
     let items = items(check, &document.item);
     let mut sections: Vec<Section> = Vec::new();
@@ -95,7 +95,7 @@ fn baseline(check: &mut Check<'_>, document: &Document) -> Baseline {
 }
 
 /// What is switched on without what it needs, in the place that switches it on. A value may come from a wider place.
-fn missing_parameters(check: &mut Check<'_>, document: &Document, baseline: &Baseline) {
+fn missing_parameters(check: &mut Check, document: &Document, baseline: &Baseline) {
     let of_units = document.unit.iter().flat_map(|unit| &unit.as_ref().item);
     let raw = document.item.iter().chain(of_units);
     for (name, raw) in raw {
@@ -128,7 +128,7 @@ fn missing_parameters(check: &mut Check<'_>, document: &Document, baseline: &Bas
     }
 }
 
-fn section(check: &mut Check<'_>, row: &Spanned<RawUnit>) -> Option<Section> {
+fn section(check: &mut Check, row: &Spanned<RawUnit>) -> Option<Section> {
     let raw = row.as_ref();
     if raw.account.is_some() == raw.ou.is_some() {
         check.refuse(row, "a unit has either an ou or an account");
@@ -149,7 +149,7 @@ fn section(check: &mut Check<'_>, row: &Spanned<RawUnit>) -> Option<Section> {
 }
 
 fn items(
-    check: &mut Check<'_>,
+    check: &mut Check,
     raw: &BTreeMap<Spanned<String>, RawItem>,
 ) -> BTreeMap<&'static str, Rule> {
     let mut items = BTreeMap::new();
@@ -166,7 +166,7 @@ fn items(
     items
 }
 
-fn parameters(check: &mut Check<'_>, item: &Item, raw: &RawItem) -> Parameters {
+fn parameters(check: &mut Check, item: &Item, raw: &RawItem) -> Parameters {
     let mut parameters = Parameters::new();
     for (name, value) in &raw.parameters {
         let parameter = check.read(Some(name), |name| parameter_of(item, name));

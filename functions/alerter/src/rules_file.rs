@@ -73,7 +73,7 @@ struct RawTopics {
     critical: Option<Spanned<String>>,
 }
 
-fn rules(check: &mut Check<'_>, document: &Document) -> Rules {
+fn rules(check: &mut Check, document: &Document) -> Rules {
     let mut rules = Rules::default();
     for (kind, severity) in &document.severity {
         let kind = check.read(Some(kind), kind_of);
@@ -100,7 +100,7 @@ fn rules(check: &mut Check<'_>, document: &Document) -> Rules {
     rules
 }
 
-fn silence(check: &mut Check<'_>, silence: &Spanned<RawSilence>) -> Option<Silence> {
+fn silence(check: &mut Check, silence: &Spanned<RawSilence>) -> Option<Silence> {
     let raw = silence.as_ref();
     let given = [&raw.kind, &raw.account, &raw.ou, &raw.principal];
     if given.iter().all(|given| given.is_none()) {
@@ -122,7 +122,7 @@ fn silence(check: &mut Check<'_>, silence: &Spanned<RawSilence>) -> Option<Silen
     })
 }
 
-fn route(check: &mut Check<'_>, route: &Spanned<RawRoute>, known: &[String]) -> Option<Route> {
+fn route(check: &mut Check, route: &Spanned<RawRoute>, known: &[String]) -> Option<Route> {
     let raw = route.as_ref();
     let name = check.needed(route, "a route", "name", raw.name.as_ref(), |name| {
         if known.iter().any(|known| known == name) {

@@ -45,53 +45,63 @@ pub struct Enrolments<'a> {
     pub survey_id: &'a str,
     /// The Regions in use; all that an account has if there are none.
     pub regions: &'a BTreeSet<String>,
+    /// Whether this is the last attempt: what cannot be found out then is written down as not known.
+    pub last: bool,
 }
 
 impl Enrolments<'_> {
     /// Finds out which accounts are not under Control Tower, and writes them down: those that are to be examined. None if that
-    /// cannot be found out, which is written down, too.
+    /// cannot be found out, which is written down, too; nothing if another attempt may.
     ///
     /// # Errors
     /// If a table cannot be read or written.
-    pub async fn begin(&self, time: &Time) -> Result<BTreeSet<AccountId>, TableError> {
+    pub async fn begin(&self, time: &Time) -> Result<Option<BTreeSet<AccountId>>, TableError> {
         let now = time.now();
         let unknown = |reason: String| EnrolmentSummary::new(self.survey_id, now, Some(reason));
         let Some(management) = self.management else {
-            let summary = unknown("not known: which account is the management account".to_owned());
-            self.table.write_enrolments(&[], Some(&summary)).await?;
-            return Ok(BTreeSet::new());
+            let reason = "not known: which account is the management account".to_owned();
+            return self.none(unknown(reason)).await;
         };
         let organization = Box::pin(self.organization(management));
         let read = timeout_at(time.start_until(), organization).await;
         let (enabled, members) = match read {
+            Err(_) if !self.last => return Ok(None),
             Err(_) => {
-                let summary = unknown("the management account gave no answer in time".to_owned());
-                self.table.write_enrolments(&[], Some(&summary)).await?;
-                return Ok(BTreeSet::new());
+                let reason = "the management account gave no answer in time".to_owned();
+                return self.none(unknown(reason)).await;
             }
+            Ok(Err(error)) if error.retryable_or_denied() && !self.last => return Ok(None),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "it is not known which accounts are under Control Tower");
-                let summary = unknown(not_known("what is under Control Tower", &error.to_string()));
-                self.table.write_enrolments(&[], Some(&summary)).await?;
-                return Ok(BTreeSet::new());
+                let reason = not_known("what is under Control Tower", &error.to_string());
+                return self.none(unknown(reason)).await;
             }
             Ok(Ok(read)) => read,
         };
         if enabled.accounts.is_empty() && enabled.units.is_empty() {
             let reason = format!(
-                "Control Tower has no enabled baseline in {}: it is not there, or has another home Region",
+                "Control Tower has no enabled baseline in {} of account {management}: it is not there, has another home Region, or \
+                 ManagementAccountId is not the management account",
                 self.members.home()
             );
-            let summary = unknown(reason);
-            self.table.write_enrolments(&[], Some(&summary)).await?;
-            return Ok(BTreeSet::new());
+            return self.none(unknown(reason)).await;
         }
         let records = self.outside(members, &enabled, now).await;
         let summary = EnrolmentSummary::new(self.survey_id, now, None);
         self.table
             .write_enrolments(&records, Some(&summary))
             .await?;
-        Ok(records.into_iter().map(|record| record.account).collect())
+        let accounts = records.into_iter().map(|record| record.account);
+        Ok(Some(accounts.collect()))
+    }
+
+    /// Writes down that it is not known.
+    async fn none(
+        &self,
+        summary: EnrolmentSummary,
+    ) -> Result<Option<BTreeSet<AccountId>>, TableError> {
+        self.table.write_enrolments(&[], Some(&summary)).await?;
+        Ok(Some(BTreeSet::new()))
     }
 
     async fn organization(

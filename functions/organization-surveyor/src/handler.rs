@@ -244,9 +244,21 @@ impl Surveyor {
             management: self.management.as_ref(),
             survey_id: &task.survey_id,
             regions: &file.organization.regions,
+            last: task.failures >= MOST_FAILURES,
         };
         let accounts = if task.accounts.is_empty() {
-            enrolments.begin(time).await?
+            let Some(accounts) = enrolments.begin(time).await? else {
+                let again = SurveyTask {
+                    failures: task.failures + 1,
+                    ..task.clone()
+                };
+                let delay = LATER * again.failures;
+                return Ok(Done {
+                    left: Some((serde_json::to_string(&again)?, delay)),
+                    ..Done::default()
+                });
+            };
+            accounts
         } else {
             let named = task.accounts.iter();
             named.map(|look| look.account.clone()).collect()

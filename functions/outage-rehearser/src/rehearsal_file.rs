@@ -49,7 +49,7 @@ struct RawRehearsal {
     exempt_role: Option<Spanned<String>>,
 }
 
-fn rehearsals(check: &mut Check<'_>, document: &Document) -> Vec<Rehearsal> {
+fn rehearsals(check: &mut Check, document: &Document) -> Vec<Rehearsal> {
     let mut lines: HashMap<String, usize> = HashMap::new();
     let mut read = Vec::new();
     for row in &document.rehearsal {
@@ -66,7 +66,7 @@ fn rehearsals(check: &mut Check<'_>, document: &Document) -> Vec<Rehearsal> {
     read
 }
 
-fn rehearsal(check: &mut Check<'_>, row: &Spanned<RawRehearsal>) -> Option<Rehearsal> {
+fn rehearsal(check: &mut Check, row: &Spanned<RawRehearsal>) -> Option<Rehearsal> {
     let (raw, what) = (row.as_ref(), "a rehearsal");
     let name = check.needed(row, what, "name", raw.name.as_ref(), name_of);
     let target = check.needed(row, what, "target", raw.target.as_ref(), target_of);
@@ -89,7 +89,7 @@ fn rehearsal(check: &mut Check<'_>, row: &Spanned<RawRehearsal>) -> Option<Rehea
     })
 }
 
-fn denial(check: &mut Check<'_>, row: &Spanned<RawRehearsal>) -> Option<Denial> {
+fn denial(check: &mut Check, row: &Spanned<RawRehearsal>) -> Option<Denial> {
     let raw = row.as_ref();
     let region = check.read(raw.region.as_ref(), region_of);
     match (&raw.deny, &raw.region) {
@@ -115,7 +115,7 @@ fn denial(check: &mut Check<'_>, row: &Spanned<RawRehearsal>) -> Option<Denial> 
 
 /// A time with its offset, to the second.
 fn time(
-    check: &mut Check<'_>,
+    check: &mut Check,
     row: &Spanned<RawRehearsal>,
     name: &str,
     value: Option<&Spanned<Value>>,

@@ -2,12 +2,12 @@
 
 use orgkeeper_shared::{
     account_directory::table::DirectoryTable,
-    calls::{Calls, calls},
+    calls::{Calls, NO_RESOURCE, calls},
     queue::Queue,
     versioned_file::object::VersionedObject,
 };
 
-use crate::gateway::posture_table::PostureTable;
+use crate::gateway::{controls::Controls, posture_table::PostureTable};
 
 /// Calls of the function, and with which resources of the template.
 pub const CALLS: &[Calls] = &[
@@ -20,4 +20,5 @@ pub const CALLS: &[Calls] = &[
         &["PostureBucket/desired/posture.toml"],
     ),
     calls(VersionedObject::FIND, &["PostureBucket"]),
+    calls(Controls::CALLS, NO_RESOURCE),
 ];

@@ -1,6 +1,10 @@
 //! A batch of the posture queue: each message is an event or a request.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::{SignedDuration, Timestamp};
@@ -12,13 +16,13 @@ use orgkeeper_shared::{
     lambda::{Malformed, MessageError, Outcomes, Time, Work, each},
     optimistic,
     posture::{
-        file::PostureFile,
+        file::{Actual, PostureFile},
         keep::KeepTask,
         pair::Pair,
         setting,
         survey::Counts,
         task::{AccountLook, Reason, SurveyTask},
-        verdict::FileVerdicts,
+        verdict::{FileVerdicts, remembered},
     },
     queue::{Failure, Queue, Reason as FailureReason, since_sent},
     versioned_file::{
@@ -28,7 +32,7 @@ use orgkeeper_shared::{
 };
 
 use crate::{
-    gateway::posture_table::PostureTable,
+    gateway::{controls::Controls, posture_table::PostureTable},
     keep::{self, Basis},
     pacing::{Follows, HintedLook, follows},
     starts::{Asked, Undo, Wanted, asked},
@@ -111,6 +115,8 @@ pub struct Planner {
     pub directory: DirectoryTable,
     /// Surveys, hints and verdicts.
     pub table: PostureTable,
+    /// The controls of Security Hub.
+    pub controls: Controls,
     /// Sends tasks.
     pub queue: Queue,
     /// The queue of `organization-surveyor`.
@@ -290,7 +296,12 @@ impl Planner {
                 };
                 match file {
                     Ok(file) => {
-                        let faults = file.faults_in(&entries);
+                        let controls = self.controls(&file).await;
+                        let faults = file.faults_in(Actual {
+                            entries: &entries,
+                            here: &self.here,
+                            controls: controls.as_ref(),
+                        });
                         (version.id, file, faults)
                     }
                     Err(faults) => (version.id, PostureFile::default(), faults),
@@ -327,6 +338,18 @@ impl Planner {
         self.begin_run(basis, wanted.reason, &[], message, time)
             .await?;
         Ok(Done::Started)
+    }
+
+    /// The controls that Security Hub has, if the file names some. Without an answer no name is wrong: the record of the setting
+    /// says later what is.
+    async fn controls(&self, file: &PostureFile) -> Option<BTreeSet<String>> {
+        file.controls().next()?;
+        let controls = self.controls.all().await;
+        controls
+            .inspect_err(|error| {
+                tracing::warn!(%error, "whether the controls of posture.toml exist is not known");
+            })
+            .ok()
     }
 
     /// Sends the tasks of a run over settings.
@@ -458,6 +481,7 @@ impl Planner {
         faults: &[String],
         time: &Time,
     ) -> Result<(), NotPlanned> {
+        let faults = &remembered(faults.to_vec())[..];
         let decided = optimistic::update("PutItem", ATTEMPTS, async || {
             let last: Option<FileVerdicts> = self.table.verdicts().await?;
             let verdicts = last.clone().unwrap_or_default();

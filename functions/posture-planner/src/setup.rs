@@ -10,7 +10,11 @@ use orgkeeper_shared::{
     versioned_file::{active::ActiveFile, object::VersionedObject},
 };
 
-use crate::{config::Config, gateway::posture_table::PostureTable, handler::Planner};
+use crate::{
+    config::Config,
+    gateway::{controls::Controls, posture_table::PostureTable},
+    handler::Planner,
+};
 
 /// The function. Makes no call.
 #[must_use]
@@ -32,6 +36,7 @@ pub fn function(config: &Config, sdk: &SdkConfig) -> QueueFunction<Planner> {
             config.directory_table.clone(),
         ),
         table: PostureTable::connect(sdk, &calls, &config.posture_table),
+        controls: Controls::connect(sdk, &calls),
         queue: queue(),
         survey_queue_url: config.survey_queue_url.clone(),
         changes_queue_url: config.changes_queue_url.clone(),

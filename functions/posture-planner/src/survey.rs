@@ -79,8 +79,7 @@ fn of_enrolment(id: &str, wanted: &Wanted, part: u64) -> Option<SurveyTask> {
         Reason::Schedule | Reason::Request => true,
         Reason::Hint | Reason::Upload => false,
     };
-    let of_everything = wanted.accounts.is_empty() && wanted.regions.is_none();
-    (is_asked_for && of_everything).then(|| SurveyTask {
+    (is_asked_for && is_of_everything(wanted)).then(|| SurveyTask {
         survey_id: id.to_owned(),
         reason: wanted.reason,
         accounts: Vec::new(),
@@ -89,6 +88,10 @@ fn of_enrolment(id: &str, wanted: &Wanted, part: u64) -> Option<SurveyTask> {
         enrolment: true,
         counted: Counts::default(),
     })
+}
+
+fn is_of_everything(wanted: &Wanted) -> bool {
+    wanted.accounts.is_empty() && wanted.regions.is_none()
 }
 
 /// The summary of a survey that begins.
@@ -106,6 +109,7 @@ pub fn summary(
         survey_id: id.to_owned(),
         reason: wanted.reason,
         began_at: began,
+        is_partial: !is_of_everything(wanted),
         accounts: accounts as u64,
         parts: parts as u64,
         ended: std::collections::BTreeSet::new(),

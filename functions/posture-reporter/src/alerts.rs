@@ -268,6 +268,35 @@ impl Around<'_> {
         )
     }
 
+    /// The alert about a version of `posture.toml` that is refused; without the faults if they are not known any more.
+    #[must_use]
+    pub fn refused(self, version: &str, faults: &[String]) -> Alert {
+        let mut details = vec![(
+            WHAT_HAPPENED,
+            "The newest version of posture.toml is wrong, and not in force. The last good one is."
+                .to_owned(),
+        )];
+        if !faults.is_empty() {
+            let lines: Vec<String> = faults.iter().map(|fault| one_line(fault)).collect();
+            details.push(("Faults", lines.join("\n")));
+        }
+        details.push(("Version", one_line(version)));
+        details.push((
+            WHAT_TO_DO,
+            format!(
+                "Correct these lines of desired/posture.toml (bucket {}) and upload it again.",
+                self.bucket
+            ),
+        ));
+        self.about_surveys(
+            "posture.file-refused",
+            Severity::Error,
+            "posture.toml is refused".to_owned(),
+            details,
+            version,
+        )
+    }
+
     /// The alert about a survey that has not ended.
     #[must_use]
     pub fn late(self, survey: &SurveySummary) -> Alert {

@@ -35,16 +35,10 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Names of resources that are kept.
 const RESOURCES: usize = 20;
 
-/// The Regions to ask: those in use, or the one of the stack, as far as they offer DevOps Guru.
-#[must_use]
-pub fn regions<'r>(in_use: &'r BTreeSet<String>, here: &'r str) -> Vec<&'r str> {
-    let all: Vec<&str> = if in_use.is_empty() {
-        vec![here]
-    } else {
-        in_use.iter().map(String::as_str).collect()
-    };
-    let offered = all.into_iter();
-    offered.filter(|region| REGIONS.contains(region)).collect()
+/// Of the Regions in use, those that offer DevOps Guru.
+pub fn offered(in_use: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    let in_use = in_use.iter().map(String::as_str);
+    in_use.filter(|region| REGIONS.contains(region))
 }
 
 /// What an insight says.
@@ -71,7 +65,7 @@ impl InsightKind {
     }
 }
 
-/// An insight that is ongoing.
+/// An insight that is ongoing, or began lately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Insight {
@@ -91,6 +85,9 @@ pub struct Insight {
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,
+    /// When it ended; nothing while it is ongoing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     /// Stacks and tags that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
@@ -143,10 +140,10 @@ impl KnownInsight {
         Self {
             pair: KEY.to_owned(),
             event: insight.event(),
+            closed_at: insight.ended_at.map(Timestamp::as_millisecond),
             insight,
             found_at: now.as_millisecond(),
             published_at: None,
-            closed_at: None,
             expires_at: expiry(now),
         }
     }
@@ -154,7 +151,7 @@ impl KnownInsight {
     /// Whether people have to know of it: once.
     #[must_use]
     pub fn is_to_be_published(&self) -> bool {
-        self.insight.high && self.published_at.is_none() && self.closed_at.is_none()
+        self.insight.high && self.published_at.is_none()
     }
 }
 
@@ -162,8 +159,8 @@ fn expiry(now: Timestamp) -> i64 {
     now.as_second().saturating_add(KEPT_DAYS * SECONDS_PER_DAY)
 }
 
-/// What is to be written, given what is known and what is ongoing in the Regions that gave an answer. Of another Region
-/// nothing is known: nothing there is closed.
+/// What is to be written, given what is known, and what is ongoing or began lately in the Regions that gave an answer. Of
+/// another Region nothing is known: nothing there is closed.
 #[must_use]
 pub fn changes(
     known: Vec<KnownInsight>,
@@ -183,7 +180,7 @@ pub fn changes(
         let renewed = now.as_second() + RENEWED_DAYS * SECONDS_PER_DAY >= old.expires_at;
         let new = KnownInsight {
             insight: insight.clone(),
-            closed_at: None,
+            closed_at: insight.ended_at.map(Timestamp::as_millisecond),
             expires_at: if renewed { expiry(now) } else { old.expires_at },
             ..old.clone()
         };
@@ -222,11 +219,25 @@ mod tests {
 
     #[test]
     fn the_regions_in_use_are_asked_as_far_as_they_have_the_service() {
-        let none = BTreeSet::new();
-        assert_eq!(regions(&none, "eu-west-1"), ["eu-west-1"]);
-        assert_eq!(regions(&none, "ap-northeast-3"), [""; 0]);
         let used = ["ap-northeast-3", "eu-central-2", "us-east-1"].map(str::to_owned);
-        assert_eq!(regions(&used.into(), "eu-west-1"), ["us-east-1"]);
+        assert_eq!(offered(&used.into()).collect::<Vec<_>>(), ["us-east-1"]);
+    }
+
+    #[test]
+    fn one_that_began_and_ended_between_two_lists_is_published_once() {
+        let ended = Insight {
+            ended_at: Some(at(0)),
+            ..insight("a", true)
+        };
+        let found = changes(Vec::new(), &in_region(std::slice::from_ref(&ended)), at(1));
+        assert!(found[0].is_to_be_published());
+        assert_eq!(found[0].closed_at, Some(at(0).as_millisecond()));
+        let known = published(found[0].clone());
+        assert_eq!(
+            changes(vec![known.clone()], &in_region(&[ended]), at(1)),
+            []
+        );
+        assert_eq!(changes(vec![known], &in_region(&[]), at(3)), []);
     }
 
     #[test]

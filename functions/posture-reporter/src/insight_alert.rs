@@ -50,8 +50,10 @@ pub fn alert(insight: &Insight, known: Option<&KnownAccount>, now: Timestamp) ->
         }
     }
     if let Some(began) = insight.began_at {
-        let began = began.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        details.push(("Began", began));
+        details.push(("Began", minute(began)));
+    }
+    if let Some(ended) = insight.ended_at {
+        details.push(("Ended", minute(ended)));
     }
     details.push((
         "Insight",
@@ -76,6 +78,10 @@ pub fn alert(insight: &Insight, known: Option<&KnownAccount>, now: Timestamp) ->
         link: link(insight),
         dedup_key: format!("insight.new#{}", insight.event()),
     }
+}
+
+fn minute(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// The insight in the console. DevOps Guru is in the partition `aws` alone.

@@ -25,6 +25,9 @@ pub struct Level {
     /// The last survey about which an alert said that it is late.
     #[serde(default)]
     pub late_survey: String,
+    /// The last version of `posture.toml` about which an alert said that it is refused.
+    #[serde(default)]
+    pub refused_version: String,
 }
 
 impl Level {
@@ -43,6 +46,7 @@ impl Level {
             role_missing,
             failed,
             late_survey: self.late_survey.clone(),
+            refused_version: self.refused_version.clone(),
         }
     }
 

@@ -15,6 +15,7 @@ use orgkeeper_shared::{
         pair::{KEY, Pair, PairRecord},
         setting_record::{self, SettingRecord},
         survey::{self, Reason as Why, SurveySummary},
+        verdict::{self, FileVerdicts},
     },
     queue::{Queue, Reason},
     versioned_file::active::{ActiveFile, NoFile},
@@ -172,6 +173,11 @@ pub fn followed(records: Vec<EventRecord>, time: &Time) -> Followed {
             };
             let old = (!change.old_image.is_empty()).then(|| item::<KeepSummary>(change.old_image));
             followed.tasks.extend(of_run(old.flatten().as_ref(), &new));
+        } else if key.get(KEY).is_some_and(|key| key == verdict::KEY) {
+            let Some(new) = item::<FileVerdicts>(change.new_image) else {
+                continue;
+            };
+            followed.tasks.extend(of_verdicts(&new));
         } else if begins(survey::KEY_PREFIX) {
             let Some(new) = item::<SurveySummary>(change.new_image) else {
                 continue;
@@ -200,6 +206,16 @@ fn of_run(old: Option<&KeepSummary>, new: &KeepSummary) -> Option<(Task, Duratio
     })
 }
 
+/// What follows from what was decided about versions of the file: people have to know that the newest is refused.
+fn of_verdicts(new: &FileVerdicts) -> Option<(Task, Duration)> {
+    let newest = new.newest.as_ref()?;
+    let is_refused = new.refused.contains_key(newest);
+    is_refused.then(|| {
+        let version = newest.clone();
+        (Task::Refused { version }, Duration::ZERO)
+    })
+}
+
 /// A task that publishes what is noted about a pair, once its look is over.
 fn publish_task(pair: &Pair) -> (Task, Duration) {
     (Task::Publish { pair: pair.clone() }, HOLD)
@@ -216,6 +232,8 @@ fn item<T: DeserializeOwned>(image: serde_dynamo::Item) -> Option<T> {
 fn of_survey(old: Option<&SurveySummary>, new: &SurveySummary) -> Option<(Task, Duration)> {
     let survey_id = new.survey_id.clone();
     match (old, new.has_ended()) {
+        // It says nothing about the organization: not how much of it cannot be read, and not what it looked like that day.
+        _ if new.is_partial => None,
         (Some(old), true) if old.has_ended() => None,
         // The last changes of its exposures come a moment later.
         (_, true) => Some((Task::Report { survey_id }, HOLD)),
@@ -268,6 +286,7 @@ impl Reporter {
                 let left = Duration::from_secs(left.as_secs() + 1);
                 Ok(Done::again(left.min(LONGEST_DELAY)))
             }
+            Task::Refused { version } => self.refused(version, time).await,
             Task::Insights => self.insights(time).await,
             Task::SurveyDue { survey_id, .. } => self.survey_due(survey_id, time).await,
         }
@@ -475,6 +494,29 @@ impl Reporter {
         .await
     }
 
+    /// Publishes that a version of the file is refused, once.
+    async fn refused(&self, version: &str, time: &Time) -> Result<Done, ReporterError> {
+        let verdicts = self.tables.verdicts().await?;
+        let Some(refusal) = verdicts.refused.get(version) else {
+            return Ok(Done::default());
+        };
+        self.claimed(&Claimed::Surveys, time, async || {
+            let level = self.notices.level().await?;
+            if level.refused_version == version {
+                return Ok(Done::default());
+            }
+            let alert = self.around(time).refused(version, &refusal.faults);
+            self.topics.publish(&alert).await?;
+            let level = Level {
+                refused_version: version.to_owned(),
+                ..level
+            };
+            self.notices.store_level(&level).await?;
+            Ok(Done::default())
+        })
+        .await
+    }
+
     /// Names and units of accounts. They are a comfort: a report without them is better than none.
     pub(crate) async fn known_accounts(
         &self,
@@ -531,6 +573,12 @@ mod tests {
             Some(report)
         );
         assert_eq!(of_survey(Some(&ended), &ended), None);
+        let partial = |survey: &SurveySummary| SurveySummary {
+            is_partial: true,
+            ..survey.clone()
+        };
+        assert_eq!(of_survey(None, &partial(&began)), None);
+        assert_eq!(of_survey(Some(&partial(&began)), &partial(&ended)), None);
         assert_eq!(of_survey(Some(&began), &began), None);
     }
 

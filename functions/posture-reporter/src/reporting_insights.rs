@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use orgkeeper_shared::lambda::Time;
+use jiff::SignedDuration;
+use orgkeeper_shared::{lambda::Time, posture::setting::regions_in_use};
 
 use crate::{
     gateway::notices::Claimed,
-    insight::{KnownInsight, changes, regions},
+    insight::{KnownInsight, changes, offered},
     insight_alert::alert,
     reporter::{Done, Reporter, ReporterError},
 };
 
 /// The service as `posture.toml` names it.
 const SERVICE: &str = "devops-guru";
+/// What began so lately is listed although it has ended: for so long no list may have been answered.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Reporter {
-    /// Lists the insights that are ongoing, writes down what has changed, and publishes what is new and severe. A Region that
+    /// Lists the insights that are ongoing or began lately, writes down what has changed, and publishes what is new and severe. A Region that
     /// gives no answer is asked the next time.
     ///
     /// # Errors
@@ -35,8 +38,9 @@ impl Reporter {
         self.claimed(&Claimed::Insights, time, async || {
             let mut answers = BTreeMap::new();
             let mut done = Done::default();
-            for region in regions(&file.organization.regions, &self.region) {
-                match self.devops_guru.ongoing(region).await {
+            let regions = regions_in_use(file, &self.region);
+            for region in offered(&regions) {
+                match self.devops_guru.insights(region, time.now() - LATELY).await {
                     Ok(insights) => {
                         answers.insert(region.to_owned(), insights);
                     }

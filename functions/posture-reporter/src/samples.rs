@@ -101,6 +101,7 @@ pub(crate) fn insight(id: &str, high: bool) -> Insight {
         name: "ApplicationELB RequestCount anomalous in stack shop".into(),
         high,
         began_at: "2026-11-27T02:10:00Z".parse().ok(),
+        ended_at: None,
         resources: vec!["stack shop".into(), "tag Devops-guru-app: shop".into()],
         services: vec!["APPLICATION_ELB".into()],
     }

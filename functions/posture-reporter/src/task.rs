@@ -42,6 +42,11 @@ pub enum Task {
         /// The run.
         run: String,
     },
+    /// Say that a version of `posture.toml` is refused.
+    Refused {
+        /// The version.
+        version: String,
+    },
     /// List the insights of DevOps Guru.
     Insights,
     /// Look whether a survey has ended.

@@ -141,7 +141,7 @@ macro_rules! selector_of {
     };
 }
 
-fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
+fn playbook(check: &mut Check, document: &Document) -> Playbook {
     let mut playbook = Playbook {
         default_mode: check
             .read(document.defaults.mode.as_ref(), mode_of)
@@ -192,7 +192,7 @@ fn playbook(check: &mut Check<'_>, document: &Document) -> Playbook {
     playbook
 }
 
-fn parameters(check: &mut Check<'_>, control: &str, raw: &RawControl) -> Parameters {
+fn parameters(check: &mut Check, control: &str, raw: &RawControl) -> Parameters {
     let mut parameters = Parameters::new();
     for (name, value) in &raw.parameters {
         let name = check.read(Some(name), |name| parameter_of(control, name));
@@ -208,11 +208,7 @@ fn parameters(check: &mut Check<'_>, control: &str, raw: &RawControl) -> Paramet
     parameters
 }
 
-fn over(
-    check: &mut Check<'_>,
-    over: &Spanned<RawOverride>,
-    known: &[Override],
-) -> Option<Override> {
+fn over(check: &mut Check, over: &Spanned<RawOverride>, known: &[Override]) -> Option<Override> {
     let raw = over.as_ref();
     let what = "an override";
     let control = check.needed(
@@ -255,7 +251,7 @@ fn over(
 }
 
 fn exception(
-    check: &mut Check<'_>,
+    check: &mut Check,
     what: &str,
     exception: &Spanned<RawException>,
 ) -> Option<Exception> {
@@ -280,12 +276,7 @@ fn exception(
 }
 
 /// What a row is about; it has to name something.
-fn selector<T>(
-    check: &mut Check<'_>,
-    row: &Spanned<T>,
-    what: &str,
-    raw: &RawSelector<'_>,
-) -> Selector {
+fn selector<T>(check: &mut Check, row: &Spanned<T>, what: &str, raw: &RawSelector<'_>) -> Selector {
     let RawSelector {
         account,
         ou,
@@ -309,7 +300,7 @@ fn selector<T>(
     }
 }
 
-fn window(check: &mut Check<'_>, row: &Spanned<RawWindow>) -> Option<ChangeWindow> {
+fn window(check: &mut Check, row: &Spanned<RawWindow>) -> Option<ChangeWindow> {
     let (raw, what) = (row.as_ref(), "a window");
     let selector = selector(check, row, what, &selector_of!(raw));
     let control = check.needed(row, what, "control", raw.control.as_ref(), control_or_every);
@@ -336,7 +327,7 @@ fn window(check: &mut Check<'_>, row: &Spanned<RawWindow>) -> Option<ChangeWindo
     })
 }
 
-fn reapplied(check: &mut Check<'_>, row: &Spanned<RawReapply>) -> Option<Reapplied> {
+fn reapplied(check: &mut Check, row: &Spanned<RawReapply>) -> Option<Reapplied> {
     let (raw, what) = (row.as_ref(), "a reapply");
     let selector = selector(check, row, what, &selector_of!(raw));
     let control = check.needed(row, what, "control", raw.control.as_ref(), control_or_every);

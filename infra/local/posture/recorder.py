@@ -20,7 +20,10 @@ PRINCIPALS = ("config.amazonaws.com", "config-multiaccountsetup.amazonaws.com")
 QUERY = re.compile(
     r"\s*SELECT\s+(?P<fields>[\w.,\s]+?)\s+WHERE\s+resourceType\s*=\s*'(?P<type>[\w:]+)'(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 CONDITION = re.compile(
-    r"\s*AND\s+(?P<field>[\w.]+)\s*(?:=\s*'(?P<value>[^']*)'|LIKE\s*'(?P<like>[^']*)'|(?P<set>IS\s+NOT\s+NULL))", re.IGNORECASE)
+    r"\s*(?P<field>[\w.]+)\s*(?:=\s*'(?P<value>[^']*)'|LIKE\s*'(?P<like>[^']*)'|>\s*'(?P<above>[^']*)'|(?P<set>IS\s+NOT\s+NULL))\s*",
+    re.IGNORECASE)
+GROUP = re.compile(r"\s*AND\s+(?:\((?P<group>[^()]*)\)|(?P<one>[^()]+?(?=\s+AND\s|\s*$)))", re.IGNORECASE | re.DOTALL)
+OR = re.compile(r"\s+OR\s+", re.IGNORECASE)
 TYPE = "AWS::EC2::NetworkInterface"
 FIELDS = ("accountId", "awsRegion", "resourceId", "resourceType", "arn", "availabilityZone", "resourceName", "tags")
 MOST, BY_DEFAULT = 100, 25
@@ -124,32 +127,35 @@ def select(self):
     if query["type"] == TYPE:
         for account, region in sources(aggregator)[0]:
             if not lacks(account, region):
-                found += [one for one in map(recorded, interfaces(account, region)) if all(holds(one, *part) for part in conditions)]
+                found += [one for one in map(recorded, interfaces(account, region)) if all(any(holds(one, *part) for part in group) for group in conditions)]
     results, more = page(given, found, "MaxResults" if given.get("MaxResults") else "Limit", (BY_DEFAULT, MOST))
     return json.dumps({"Results": [json.dumps(chosen(one, fields)) for one in results],
                        "QueryInfo": {"SelectFields": [{"Name": field} for field in fields]}, **more})
 
 
 def read_conditions(text):
-    """The conditions after the type, as field and test."""
-    conditions, at = [], 0
+    """The conditions after the type, as field and test: of each group one has to hold."""
+    groups, at = [], 0
     while text[at:].strip():
-        found = CONDITION.match(text, at)
+        found = GROUP.match(text, at)
         if found is None:
             raise JsonRESTError("InvalidExpressionException", "Syntax error in the expression.")
-        conditions.append((found["field"], found["value"], found["like"]))
+        parts = [CONDITION.fullmatch(part) for part in OR.split(found["group"] or found["one"])]
+        if not all(parts):
+            raise JsonRESTError("InvalidExpressionException", "Syntax error in the expression.")
+        groups.append([(part["field"], part["value"], part["like"], part["above"]) for part in parts])
         at = found.end()
-    return conditions
+    return groups
 
 
-def holds(item, field, value, like):
-    """Whether a field of an item is as a condition says."""
-    known = at_path(item, field)
+def holds(item, field, value, like, above):
+    """Whether a field of an item is as a condition says; of a list, whether one of its values is."""
+    known = [one for one in at_path(item, field) if one is not None]
     if value is not None:
-        return str(known) == value
+        return value in map(str, known)
     if like is not None:
-        return known is not None and str(known).startswith(like.rstrip("%"))
-    return known is not None
+        return any(str(one).startswith(like.rstrip("%")) for one in known)
+    return any(above is None or str(one) > above for one in known)
 
 
 def interfaces(account, region):
@@ -169,7 +175,10 @@ def recorded(place):
         "tags": [{"key": tag["key"], "value": tag["value"]} for tag in one.get_tags()],
         "configuration": {
             "networkInterfaceId": one.id, "interfaceType": one.interface_type, "description": one.description,
-            "privateIpAddress": one.private_ip_address, "subnetId": one.subnet.id, "vpcId": one.subnet.vpc_id,
+            "privateIpAddress": one.private_ip_address,
+            "privateIpAddresses": [{"privateIpAddress": one.private_ip_address, "primary": True, "association": {
+                "publicIp": association.get("publicIp")} if association else None}],
+            "subnetId": one.subnet.id, "vpcId": one.subnet.vpc_id,
             "requesterManaged": one.requester_managed, "status": one.status,
             "ipv6Addresses": [{"ipv6Address": ip} for ip in one.ipv6_addresses],
             "association": {"publicIp": association.get("publicIp"), "ipOwnerId": association.get("ipOwnerId")} if association else None,
@@ -177,17 +186,19 @@ def recorded(place):
 
 
 def at_path(item, path):
-    """The value at a path with dots; None if there is none."""
+    """The values at a path with dots: as many as the lists on the way have, each None if there is none."""
+    found = [item]
     for name in path.split("."):
-        item = item.get(name) if isinstance(item, dict) else None
-    return item
+        found = [one for each in found for one in (each if isinstance(each, list) else [each])]
+        found = [one.get(name) if isinstance(one, dict) else None for one in found]
+    return found
 
 
 def chosen(item, fields):
     """The fields of an item that a query names, nested as Config returns them; what is absent is left out."""
     found = {}
     for field in fields:
-        value, node, names = at_path(item, field), found, field.split(".")
+        value, node, names = at_path(item, field)[0], found, field.split(".")
         if value is None:
             continue
         for name in names[:-1]:

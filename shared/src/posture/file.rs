@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-use super::exposure::{Expectation, Kind, Opening};
+use super::{
+    exposure::{Expectation, Kind, Opening},
+    regions,
+};
 use crate::{
     account_directory::entry::{AccountEntry, OuPath},
     ids::AccountId,
@@ -27,6 +30,37 @@ pub struct PostureFile {
     pub scopes: Vec<Scope>,
     /// Exposures that somebody has accepted.
     pub accepted: Vec<Accepted>,
+    /// The Regions and controls that it names: whether they are here, only AWS can say.
+    pub names: Vec<Named>,
+}
+
+/// A name in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its line.
+    pub line: usize,
+    /// The name.
+    pub name: Name,
+}
+
+/// What a name is the name of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// A Region.
+    Region(String),
+    /// A control of Security Hub.
+    Control(String),
+}
+
+/// What a file is compared with before it comes into force.
+#[derive(Clone, Copy, Debug)]
+pub struct Actual<'a> {
+    /// The accounts of the organization, as the directory knows them.
+    pub entries: &'a [AccountEntry],
+    /// A Region of the organization's partition.
+    pub here: &'a str,
+    /// The controls that Security Hub has; nothing if it could not be asked.
+    pub controls: Option<&'a BTreeSet<String>>,
 }
 
 /// What is said about the organization as a whole.
@@ -118,7 +152,7 @@ pub struct Scope {
     pub target: Target,
     /// The standards that are on.
     pub standards: Option<BTreeSet<String>>,
-    /// Standards that are off, whatever a wider scope says.
+    /// Standards that are off, although a wider scope has them on.
     pub standards_off: Option<BTreeSet<String>>,
     /// The controls that are off, each with its reason.
     pub controls_off: Option<BTreeMap<String, String>>,
@@ -250,29 +284,60 @@ impl PostureFile {
         })
     }
 
-    /// What is wrong with the file in this organization: a unit that does not exist, two units of one path, an account
-    /// or an administrator that does not exist. Each fault has its line.
+    /// The controls that it names.
+    pub fn controls(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter_map(|named| match &named.name {
+            Name::Control(id) => Some(id.as_str()),
+            Name::Region(_) => None,
+        })
+    }
+
+    /// What is wrong with the file in this organization: a unit that does not exist, two units of one path, two scopes about
+    /// one unit, an account, an administrator, a Region or a control that does not exist. Each fault has its line.
     #[must_use]
-    pub fn faults_in(&self, entries: &[AccountEntry]) -> Vec<String> {
+    pub fn faults_in(&self, actual: Actual<'_>) -> Vec<String> {
+        let members = InOrganization::of(actual.entries);
         let mut faults = Vec::new();
+        let mut units: BTreeMap<&str, usize> = BTreeMap::new();
         for scope in &self.scopes {
             let line = scope.line;
-            if let Some(fault) = target_fault(&scope.target, entries) {
-                faults.push((line, fault));
+            match members.unit(&scope.target) {
+                Err(fault) => faults.push((line, fault)),
+                Ok(None) => {}
+                Ok(Some(id)) => match units.get(id) {
+                    Some(other) => faults.push((
+                        line,
+                        format!("the scope in line {other} is about the same unit, {id}: put both into one"),
+                    )),
+                    None => {
+                        units.insert(id, line);
+                    }
+                },
             }
         }
         for accepted in &self.accepted {
             let target = Target::Account(accepted.account.clone());
-            if let Some(fault) = target_fault(&target, entries) {
+            if let Err(fault) = members.unit(&target) {
                 faults.push((accepted.line, fault));
             }
+        }
+        for Named { line, name } in &self.names {
+            let fault = match name {
+                Name::Region(region) => (!regions::beside(actual.here).any(|it| it == region)).then(|| {
+                    format!("{region} is in another partition of AWS than this organization: remove it")
+                }),
+                Name::Control(id) => actual.controls.filter(|known| !known.contains(id)).map(|_| {
+                    format!("Security Hub has no control {id}: correct or remove it")
+                }),
+            };
+            faults.extend(fault.map(|fault| (*line, fault)));
         }
         if let Some(name) = &self.organization.administrator {
             let fits = |entry: &&AccountEntry| {
                 entry.gone_since.is_none()
                     && (entry.name == *name || entry.account_id.as_str() == name)
             };
-            let fault = match entries.iter().filter(fits).count() {
+            let fault = match actual.entries.iter().filter(fits).count() {
                 0 => Some(format!(
                     "no account is named {name:?}: write the name or the id of one that is in the organization"
                 )),
@@ -296,9 +361,17 @@ fn resolved_by(scopes: &[&Scope]) -> Resolved {
     let first = |of: fn(&Scope) -> Option<&BTreeSet<String>>| {
         scopes.iter().find_map(|scope| of(scope)).cloned()
     };
+    let of_standards = scopes.iter().position(|scope| scope.standards.is_some());
     let mut standards = first(|scope| scope.standards.as_ref()).unwrap_or_default();
-    for off in first(|scope| scope.standards_off.as_ref()).unwrap_or_default() {
-        standards.remove(&off);
+    // What is off in a wider scope, a nearer one has on again.
+    let as_near = of_standards.map_or(0, |place| place + 1);
+    let mut off = scopes.iter().take(as_near);
+    for off in off
+        .find_map(|scope| scope.standards_off.as_ref())
+        .into_iter()
+        .flatten()
+    {
+        standards.remove(off);
     }
     let controls = scopes.iter().find_map(|scope| scope.controls_off.clone());
     Resolved {
@@ -308,45 +381,68 @@ fn resolved_by(scopes: &[&Scope]) -> Resolved {
     }
 }
 
-/// What is wrong with a target in this organization. The directory knows units that have an account.
-fn target_fault(target: &Target, entries: &[AccountEntry]) -> Option<String> {
-    let members = || entries.iter().filter(|entry| entry.gone_since.is_none());
-    match target {
-        Target::Account(id) => {
-            let known = members().any(|entry| entry.account_id == *id);
-            (!known)
-                .then(|| format!("account {id} is not in the organization: correct or remove it"))
-        }
-        Target::UnitId(id) => {
-            let known = members().any(|entry| entry.ou_path.0.iter().any(|unit| unit.id == *id));
-            (!known).then(|| {
-                format!("no account is below a unit with the id {id}: correct or remove it")
-            })
-        }
-        Target::UnitPath(path) if path == "Root" => None,
-        Target::UnitPath(path) => {
-            let mut ids = BTreeSet::new();
-            for entry in members() {
-                let units = &entry.ou_path.0;
-                let depth = (1..=units.len())
-                    .find(|depth| OuPath(units[..*depth].to_vec()).to_string() == *path);
-                ids.extend(
-                    depth
-                        .and_then(|depth| units.get(depth - 1))
-                        .map(|unit| &unit.id),
-                );
+/// The members of the organization and their units. The directory knows units that have an account.
+struct InOrganization<'a> {
+    accounts: BTreeSet<&'a AccountId>,
+    units: BTreeSet<&'a str>,
+    by_path: BTreeMap<String, BTreeSet<&'a str>>,
+}
+
+impl<'a> InOrganization<'a> {
+    fn of(entries: &'a [AccountEntry]) -> Self {
+        let members = entries.iter().filter(|entry| entry.gone_since.is_none());
+        let (mut accounts, mut units) = (BTreeSet::new(), BTreeSet::new());
+        let mut by_path: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for entry in members {
+            accounts.insert(&entry.account_id);
+            let path = &entry.ou_path.0;
+            if !seen.insert(path.iter().map(|unit| &unit.id).collect::<Vec<_>>()) {
+                continue;
             }
-            match ids.len() {
-                0 => Some(format!(
-                    "no account is below a unit {path}: correct the path, it begins with Root and has every unit on the way"
-                )),
-                1 => None,
-                _ => {
-                    let ids: Vec<&str> = ids.into_iter().map(String::as_str).collect();
-                    Some(format!(
+            for depth in 1..=path.len() {
+                let (above, unit) = (path[..depth].to_vec(), &path[depth - 1]);
+                units.insert(unit.id.as_str());
+                let ids = by_path.entry(OuPath(above).to_string()).or_default();
+                ids.insert(&unit.id);
+            }
+        }
+        Self {
+            accounts,
+            units,
+            by_path,
+        }
+    }
+
+    /// The id of the unit that a target is, nothing of an account or the root, or what is wrong with it.
+    fn unit<'t>(&'t self, target: &'t Target) -> Result<Option<&'t str>, String> {
+        match target {
+            Target::Account(id) if self.accounts.contains(id) => Ok(None),
+            Target::Account(id) => Err(format!(
+                "account {id} is not in the organization: correct or remove it"
+            )),
+            Target::UnitId(id) if self.units.contains(id.as_str()) => Ok(Some(id)),
+            Target::UnitId(id) => Err(format!(
+                "no account is below a unit with the id {id}: correct or remove it"
+            )),
+            Target::UnitPath(path) if path == "Root" => Ok(None),
+            Target::UnitPath(path) => {
+                let ids: Vec<&str> = self
+                    .by_path
+                    .get(path)
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .collect();
+                match ids[..] {
+                    [] => Err(format!(
+                        "no account is below a unit {path}: correct the path, it begins with Root and has every unit on the way"
+                    )),
+                    [id] => Ok(Some(id)),
+                    _ => Err(format!(
                         "several units have the path {path}: write the id of one of them, {}",
                         ids.join(" or ")
-                    ))
+                    )),
                 }
             }
         }

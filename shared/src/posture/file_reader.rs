@@ -8,7 +8,8 @@ use toml::{Spanned, Value};
 use super::{
     exposure::Kind,
     file::{
-        Accepted, Expected, KEY, Members, Organization, PostureFile, Scope, ServiceSetting, Target,
+        Accepted, Expected, KEY, Members, Name, Named, Organization, PostureFile, Scope,
+        ServiceSetting, Target,
     },
     regions,
 };
@@ -123,7 +124,7 @@ struct RawAccepted {
     until: Option<Spanned<Value>>,
 }
 
-fn file(check: &mut Check<'_>, document: &Document) -> PostureFile {
+fn file(check: &mut Check, document: &Document) -> PostureFile {
     let organization = organization(check, &document.organization);
     let services = services(check, &document.services);
     if organization.administrator.is_none()
@@ -155,10 +156,32 @@ fn file(check: &mut Check<'_>, document: &Document) -> PostureFile {
         services,
         scopes,
         accepted,
+        names: names(check, document),
     }
 }
 
-fn organization(check: &mut Check<'_>, raw: &RawOrganization) -> Organization {
+/// The names that only AWS can judge, whatever else is wrong.
+fn names(check: &Check, document: &Document) -> Vec<Named> {
+    let organization = &document.organization;
+    let scopes = || document.scope.iter().map(Spanned::as_ref);
+    let mut regions: Vec<&Spanned<String>> = organization.regions.iter().collect();
+    regions.extend(&organization.home_region);
+    regions.extend(scopes().flat_map(|scope: &RawScope| scope.regions.iter().flatten()));
+    let accepted = document.accepted.iter();
+    regions.extend(accepted.filter_map(|row| row.as_ref().region.as_ref()));
+    let controls = scopes().flat_map(|scope| scope.controls_off.iter().flat_map(BTreeMap::keys));
+    let regions = regions
+        .into_iter()
+        .map(|it| (it, Name::Region as fn(String) -> Name));
+    let controls = controls.map(|it| (it, Name::Control as fn(String) -> Name));
+    let all = regions.chain(controls).map(|(it, name)| Named {
+        line: check.line(it),
+        name: name(it.as_ref().clone()),
+    });
+    all.collect()
+}
+
+fn organization(check: &mut Check, raw: &RawOrganization) -> Organization {
     let administrator = check.read(raw.administrator.as_ref(), filled);
     let line = raw.administrator.as_ref().map(|name| check.line(name));
     let home_region = check.read(raw.home_region.as_ref(), region_of);
@@ -182,7 +205,7 @@ fn organization(check: &mut Check<'_>, raw: &RawOrganization) -> Organization {
 }
 
 fn services(
-    check: &mut Check<'_>,
+    check: &mut Check,
     raw: &BTreeMap<Spanned<String>, RawService>,
 ) -> BTreeMap<String, ServiceSetting> {
     let mut services = BTreeMap::new();
@@ -204,11 +227,7 @@ fn services(
     services
 }
 
-fn scope(
-    check: &mut Check<'_>,
-    row: &Spanned<RawScope>,
-    organization: &Organization,
-) -> Option<Scope> {
+fn scope(check: &mut Check, row: &Spanned<RawScope>, organization: &Organization) -> Option<Scope> {
     let raw = row.as_ref();
     let target = check.needed(row, "a scope", "target", raw.target.as_ref(), target_of);
     if raw.standards.is_none()
@@ -268,7 +287,7 @@ fn scope(
 }
 
 fn controls(
-    check: &mut Check<'_>,
+    check: &mut Check,
     raw: &BTreeMap<Spanned<String>, Spanned<String>>,
 ) -> BTreeMap<String, String> {
     let mut controls = BTreeMap::new();
@@ -282,7 +301,7 @@ fn controls(
     controls
 }
 
-fn expected(check: &mut Check<'_>, raw: &[Spanned<RawExpected>]) -> Vec<Expected> {
+fn expected(check: &mut Check, raw: &[Spanned<RawExpected>]) -> Vec<Expected> {
     let mut read = Vec::new();
     for row in raw {
         let raw = row.as_ref();
@@ -301,7 +320,7 @@ fn expected(check: &mut Check<'_>, raw: &[Spanned<RawExpected>]) -> Vec<Expected
     read
 }
 
-fn accepted(check: &mut Check<'_>, row: &Spanned<RawAccepted>) -> Option<Accepted> {
+fn accepted(check: &mut Check, row: &Spanned<RawAccepted>) -> Option<Accepted> {
     let (raw, what) = (row.as_ref(), "an accepted exposure");
     let account: Option<AccountId> =
         check.needed(row, what, "account", raw.account.as_ref(), account_of);
@@ -323,7 +342,7 @@ fn accepted(check: &mut Check<'_>, row: &Spanned<RawAccepted>) -> Option<Accepte
 
 /// Each value of a list, read; a duplicate is a problem.
 fn each(
-    check: &mut Check<'_>,
+    check: &mut Check,
     values: &[Spanned<String>],
     what: &str,
     read: impl Fn(&str) -> Result<String, String>,
@@ -445,7 +464,7 @@ mod tests {
         account_directory::entry::{AccountEntry, OrganizationalUnit, OuPath},
         posture::{
             exposure::{Expectation, Opening},
-            file::Asked,
+            file::{Actual, Asked},
         },
     };
 
@@ -691,6 +710,14 @@ until = 2026-12-31
         entry
     }
 
+    fn faults(file: &PostureFile, entries: &[AccountEntry]) -> Vec<String> {
+        file.faults_in(Actual {
+            entries,
+            here: "eu-west-1",
+            controls: None,
+        })
+    }
+
     #[test]
     fn units_and_accounts_have_to_exist_once() {
         let file = parse(FILE).unwrap();
@@ -704,30 +731,88 @@ until = 2026-12-31
             ),
             entry("444455556666", "security-tooling", vec![]),
         ];
-        assert_eq!(file.faults_in(&good), [""; 0]);
+        assert_eq!(faults(&file, &good), [""; 0]);
         let twice = entry(
             "777788889999",
             "other",
             vec![workloads(), prod("ou-ab12-cccccccc")],
         );
-        let faults = file
-            .faults_in(&[good.clone(), vec![twice]].concat())
-            .join("\n");
-        assert!(faults.contains("line 14: several units"), "{faults}");
+        let found = faults(&file, &[good.clone(), vec![twice]].concat()).join("\n");
+        assert!(found.contains("line 14: several units"), "{found}");
         assert!(
-            faults.contains("ou-ab12-bbbbbbbb or ou-ab12-cccccccc"),
-            "{faults}"
+            found.contains("ou-ab12-bbbbbbbb or ou-ab12-cccccccc"),
+            "{found}"
         );
-        let faults = file.faults_in(&good[1..]).join("\n");
+        let found = faults(&file, &good[1..]).join("\n");
         for words in [
             "line 14: no account is below",
             "line 17: account 111122223333",
             "line 20: account",
         ] {
-            assert!(faults.contains(words), "{words}: {faults}");
+            assert!(found.contains(words), "{words}: {found}");
         }
-        let faults = file.faults_in(&good[..1]).join("\n");
-        assert!(faults.contains("line 3: no account is named"), "{faults}");
+        let found = faults(&file, &good[..1]).join("\n");
+        assert!(found.contains("line 3: no account is named"), "{found}");
+
+        let by_id = FILE.replace(
+            "[[accepted]]",
+            "[[scope]]\ntarget = \"ou-ab12-bbbbbbbb\"\ninternet = []\n[[accepted]]",
+        );
+        let found = faults(&parse(&by_id).unwrap(), &good);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("line 20: the scope in line 14 is about the same unit"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn regions_of_another_partition_and_controls_that_do_not_exist_are_refused() {
+        let file = parse(
+            "[organization]\nregions = [\"eu-west-1\", \"cn-north-1\"]\n[[scope]]\ntarget = \"Root\"\n\
+             controls_off = { \"CloudTrail.5\" = \"x\", \"CloudTrail.999\" = \"y\" }",
+        )
+        .unwrap();
+        let controls = BTreeSet::from(["CloudTrail.5".to_owned()]);
+        let actual = Actual {
+            entries: &[],
+            here: "eu-west-1",
+            controls: Some(&controls),
+        };
+        let found = file.faults_in(actual);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("line 2: cn-north-1 is in another partition"));
+        assert!(found[1].starts_with("line 5: Security Hub has no control CloudTrail.999"));
+        // Security Hub could not be asked.
+        let unasked = Actual {
+            controls: None,
+            here: "cn-north-1",
+            ..actual
+        };
+        let found = file.faults_in(unasked);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("line 2: eu-west-1"));
+    }
+
+    #[test]
+    fn a_nearer_scope_has_on_what_a_wider_one_has_off() {
+        let scope = |target: &str, key: &str| {
+            format!("[[scope]]\ntarget = {target:?}\n{key} = [\"pci-dss/v/4.0.1\"]\n")
+        };
+        let account = "444455556666".parse().unwrap();
+        let on = |text: &str| {
+            let resolved = parse(text).unwrap().resolved(&account, &path(&["Prod"]));
+            resolved.standards.len()
+        };
+        let (root, prod) = ("Root", "Root/Prod");
+        assert_eq!(
+            on(&(scope(root, "standards_off") + &scope(prod, "standards"))),
+            1
+        );
+        assert_eq!(
+            on(&(scope(root, "standards") + &scope(prod, "standards_off"))),
+            0
+        );
     }
 
     proptest! {

@@ -121,6 +121,9 @@ pub struct SurveySummary {
     pub reason: Reason,
     /// When it began.
     pub began_at: Timestamp,
+    /// Whether it looks at some accounts or Regions alone: it says nothing about the organization.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
     /// The accounts that it looks at.
     pub accounts: u64,
     /// The parts that it was sent in, numbered from 1.
@@ -167,6 +170,7 @@ mod tests {
             survey_id: "2026-01-01T00:00:00Z".into(),
             reason: Reason::Schedule,
             began_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            is_partial: false,
             accounts: 7,
             parts: 2,
             ended: ended.iter().copied().collect(),

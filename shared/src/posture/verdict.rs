@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 pub const KEY: &str = "file";
 /// Refused versions that are remembered.
 const MOST: usize = 100;
+/// Of these, the newest that are remembered with their faults.
+const WITH_FAULTS: usize = 10;
+/// Faults of a version that are remembered, and characters of one: the item has to fit into 400 KB.
+const MOST_FAULTS: usize = 50;
+const CHARACTERS: usize = 300;
 
 /// Why a version is refused, and since when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +22,23 @@ const MOST: usize = 100;
 pub struct Refusal {
     /// When it was decided.
     pub at: Timestamp,
-    /// What is wrong with it, each fault with its line and what to do.
+    /// What is wrong with it, each fault with its line and what to do; of many the first. None of an older version.
     pub faults: Vec<String>,
+}
+
+/// As many faults as are remembered.
+#[must_use]
+pub fn remembered(mut faults: Vec<String>) -> Vec<String> {
+    let more = faults.len().saturating_sub(MOST_FAULTS);
+    faults.truncate(MOST_FAULTS);
+    for fault in &mut faults {
+        if let Some((end, _)) = fault.char_indices().nth(CHARACTERS) {
+            fault.truncate(end);
+            fault.push('…');
+        }
+    }
+    faults.extend((more > 0).then(|| format!("and {more} more")));
+    faults
 }
 
 /// The item.
@@ -60,8 +80,14 @@ impl FileVerdicts {
             self.refused.remove(version);
             return self;
         }
+        let faults = remembered(faults);
         let refusal = Refusal { at: now, faults };
         self.refused.insert(version.to_owned(), refusal);
+        let mut newest: Vec<&mut Refusal> = self.refused.values_mut().collect();
+        newest.sort_by_key(|refusal| std::cmp::Reverse(refusal.at));
+        for older in newest.into_iter().skip(WITH_FAULTS) {
+            older.faults.clear();
+        }
         while self.refused.len() > MOST {
             let oldest = self.refused.iter().min_by_key(|(_, refusal)| refusal.at);
             let Some(oldest) = oldest.map(|(version, _)| version.clone()) else {
@@ -92,7 +118,23 @@ mod tests {
             serde_dynamo::from_item::<_, FileVerdicts>(item).unwrap(),
             verdicts
         );
+        let with_faults = verdicts.refused.values().filter(|it| !it.faults.is_empty());
+        assert_eq!(with_faults.count(), WITH_FAULTS);
         let right = verdicts.with("v149", vec![], at(200));
         assert!(!right.refused_versions().contains("v149"));
+    }
+
+    #[test]
+    fn many_long_faults_fit_into_an_item() {
+        let mut verdicts = FileVerdicts::default();
+        let faults = vec!["ä".repeat(2_000); 4_000];
+        for second in 0..200 {
+            let at = Timestamp::from_second(second).unwrap();
+            verdicts = verdicts.with(&format!("{second:032}"), faults.clone(), at);
+        }
+        assert!(serde_json::to_vec(&verdicts).unwrap().len() < 400_000);
+        let last = &verdicts.refused[&format!("{:032}", 199)].faults;
+        assert_eq!(last.len(), MOST_FAULTS + 1);
+        assert_eq!(last[MOST_FAULTS], "and 3950 more");
     }
 }

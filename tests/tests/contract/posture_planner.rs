@@ -39,6 +39,18 @@ fn at(seconds: i64) -> Timestamp {
     start + SignedDuration::from_secs(seconds)
 }
 
+/// The controls of Security Hub, in two pages.
+fn controls(uri: &str) -> Answer {
+    let page = |id: &str| json!({ "SecurityControlDefinitions": [{ "SecurityControlId": id }] });
+    let mut answer = page("S3.1");
+    if uri.contains("NextToken=a%2Fb") {
+        answer = page("CloudTrail.5");
+    } else {
+        answer["NextToken"] = "a/b".into();
+    }
+    Answer::ok(answer)
+}
+
 struct World {
     tables: Arc<DynamoDb>,
     wire: Wire,
@@ -94,6 +106,7 @@ impl World {
                         .with_header("etag", &version)
                         .with_header("x-amz-version-id", &version)
                 }
+                _ if call.uri.starts_with("/securityControls/definitions") => controls(&call.uri),
                 other => panic!("{other} {}", call.uri),
             }
         })
@@ -309,6 +322,16 @@ async fn a_wrong_file_is_refused_with_its_line_and_starts_nothing() {
             "[organization]\nregions = [\"eu-west-9\"]",
             "v3",
             "line 2: AWS has no Region",
+        ),
+        (
+            "[organization]\nregions = [\"cn-north-1\"]",
+            "v5",
+            "line 2: cn-north-1 is in another partition",
+        ),
+        (
+            "[[scope]]\ntarget = \"Root\"\ncontrols_off = { \"CloudTrail.5\" = \"x\", \"CloudTrail.999\" = \"y\" }",
+            "v6",
+            "line 3: Security Hub has no control CloudTrail.999",
         ),
     ] {
         world.upload(text, version);

@@ -27,6 +27,7 @@ use orgkeeper_shared::{
         },
         survey::{Counts, KIND, SurveySummary},
         task::Reason,
+        verdict::FileVerdicts,
     },
 };
 use orgkeeper_tests::{
@@ -114,6 +115,7 @@ fn survey(id: &str, ended: bool, role_missing: u64) -> SurveySummary {
         survey_id: id.into(),
         reason: Reason::Schedule,
         began_at: id.parse().unwrap(),
+        is_partial: false,
         accounts: 2,
         parts: 1,
         ended: ended.then_some(1).into_iter().collect(),
@@ -728,6 +730,65 @@ async fn an_incomplete_survey_is_published_if_it_is_worse_than_the_one_before() 
         .await;
     world.until(at(400_060)).await;
     assert_eq!(world.published().len(), 2);
+}
+
+#[tokio::test]
+async fn a_survey_of_some_accounts_is_no_report_and_no_level() {
+    let world = World::new().await;
+    surveyed(&world, SURVEY, 3);
+    world.changes(at(20), &[ended(SURVEY, 3)]).await;
+    world.until(at(60)).await;
+    let reports = world.files.lock().unwrap().len();
+    assert_eq!(world.published().len(), 1);
+    // Somebody asks for an account: nothing of it could not be read.
+    let later = "2026-11-28T02:00:00Z";
+    let mut partial = survey(later, true, 0);
+    partial.is_partial = true;
+    world.tables.put(POSTURE, &item(&partial));
+    world
+        .changes(at(90_000), &[record(None, Some(item(&partial)))])
+        .await;
+    world.until(at(90_100)).await;
+    assert_eq!(world.files.lock().unwrap().len(), reports);
+    // The next one of everything is as the one before: no news.
+    let next = "2026-11-29T02:00:00Z";
+    surveyed(&world, next, 3);
+    world.changes(at(180_000), &[ended(next, 3)]).await;
+    world.until(at(180_100)).await;
+    assert_eq!(world.published().len(), 1);
+    assert!(world.files.lock().unwrap().len() > reports);
+}
+
+#[tokio::test]
+async fn a_refused_file_is_one_alert_with_its_faults() {
+    let world = World::new().await;
+    let verdicts = FileVerdicts::default().with(
+        "v2",
+        vec!["line 3: account 111111111111 <b> is not in the organization".to_owned()],
+        at(0),
+    );
+    world.tables.put(POSTURE, &item(&verdicts));
+    for seconds in [1, 2, 300] {
+        world
+            .changes(at(seconds), &[record(None, Some(item(&verdicts)))])
+            .await;
+    }
+    world.until(at(400)).await;
+    let alerts = world.published();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let (topic, alert) = &alerts[0];
+    assert_eq!(topic, ERROR);
+    assert_eq!(alert["kind"], "posture.file-refused");
+    let faults = alert["details"]["Faults"].as_str().unwrap();
+    assert!(faults.starts_with("line 3: account"), "{faults}");
+    // A right one follows: nobody has to know that.
+    let right = verdicts.with("v3", Vec::new(), at(500));
+    world.tables.put(POSTURE, &item(&right));
+    world
+        .changes(at(501), &[record(None, Some(item(&right)))])
+        .await;
+    world.until(at(600)).await;
+    assert_eq!(world.published().len(), 1);
 }
 
 #[tokio::test]

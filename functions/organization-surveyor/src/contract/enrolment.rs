@@ -218,14 +218,57 @@ async fn without_control_tower_nothing_is_examined_and_the_reason_is_known() {
         let unknown = summary(&world).unknown.unwrap();
         assert!(unknown.starts_with(words), "{unknown}");
         let made = world.cloud.take();
-        assert_eq!(
-            made.iter()
-                .filter(|made| made.operation == "AssumeRole")
-                .count(),
-            1
-        );
+        let asked = made.iter().filter(|made| made.operation == "AssumeRole");
+        // Without an answer it is asked three times more, minutes apart.
+        assert_eq!(asked.count(), if answer.is_some() { 4 } else { 1 });
         assert!(!made.iter().any(|made| made.operation == "ListAccounts"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn denied_for_half_a_minute_it_is_known_a_minute_later() {
+    let world = World::with("").await;
+    organization(&world);
+    let mut left = 1;
+    world.cloud.fault(move |made| {
+        let denied = made.operation == "ListAccounts" && left > 0;
+        left -= i32::from(denied);
+        denied.then(|| Answer::error(400, "AccessDeniedException"))
+    });
+    world.send(&enrolment("s-1"));
+    world.run().await;
+    assert_eq!(summary(&world).unknown, None);
+    assert_eq!(obstacles(&world, READY), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_is_registered_by_the_baseline_of_control_tower_alone() {
+    let world = World::with("").await;
+    organization(&world);
+    let of = |baseline: &str, kind: &str, id: &str| {
+        let mut target = target(kind, id, "SUCCEEDED");
+        target["baselineIdentifier"] =
+            format!("arn:aws:controltower:us-east-1::baseline/{baseline}").into();
+        target
+    };
+    let backup = "3WPD0NA6TJ9AOMU2";
+    let (log_archive, landing) = (
+        of("J8HX46AHS5MIKQPD", "account", ENROLLED),
+        of(backup, "ou", "ou-ab12-11112222"),
+    );
+    let page = json!({ "enabledBaselines": [landing, log_archive, of(backup, "account", READY),
+                                            target("ou", "ou-ab12-99998888", "SUCCEEDED")] });
+    world.cloud.list(
+        MANAGEMENT,
+        "us-east-1",
+        "ListEnabledBaselines",
+        &page.to_string(),
+    );
+    world.send(&enrolment("s-1"));
+    world.run().await;
+    assert_eq!(plain(&world, &format!("enrolment#{ENROLLED}")), None);
+    let ready = obstacles(&world, READY);
+    assert!(ready[0].contains("is not registered"), "{ready:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,10 +8,11 @@ use std::{
 use aws_config::{Region, SdkConfig};
 use aws_sdk_devopsguru::{
     Client,
+    primitives::DateTime,
     types::{
         CloudFormationCollection, InsightSeverity, InsightTimeRange, InsightType,
-        ListInsightsOngoingStatusFilter, ListInsightsStatusFilter, ResourceCollection,
-        ServiceCollection,
+        ListInsightsAnyStatusFilter, ListInsightsOngoingStatusFilter, ListInsightsStatusFilter,
+        ResourceCollection, ServiceCollection, StartTimeRange,
     },
 };
 use jiff::Timestamp;
@@ -57,71 +58,112 @@ impl Insights {
         made.clone()
     }
 
-    /// The insights that are ongoing in a Region.
+    /// The insights in a Region that are ongoing, and those that began at `since` or later.
     ///
     /// # Errors
     /// If a call fails: never a part of them, or the rest would be closed.
-    pub async fn ongoing(&self, region: &str) -> Result<Vec<Insight>, AwsCallError> {
-        const OPERATION: &str = "ListOrganizationInsights";
+    pub async fn insights(
+        &self,
+        region: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Insight>, AwsCallError> {
+        let mut all = BTreeMap::new();
+        for kind in InsightKind::ALL {
+            for filter in filters(kind, since)? {
+                // The second list is the newer one.
+                let listed = self.list(region, filter).await?;
+                all.extend(
+                    listed
+                        .into_iter()
+                        .map(|insight| (insight.id.clone(), insight)),
+                );
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+
+    async fn list(
+        &self,
+        region: &str,
+        filter: ListInsightsStatusFilter,
+    ) -> Result<Vec<Insight>, AwsCallError> {
         let client = self.client(region);
         let mut all = Vec::new();
-        for kind in InsightKind::ALL {
-            let ongoing = ListInsightsOngoingStatusFilter::builder()
-                .r#type(match kind {
-                    InsightKind::Reactive => InsightType::Reactive,
-                    InsightKind::Proactive => InsightType::Proactive,
-                })
-                .build()
-                .map_err(|_| AwsCallError::unfinished(OPERATION))?;
-            let filter = ListInsightsStatusFilter::builder().ongoing(ongoing).build();
-            let mut token = None;
-            loop {
-                let page = client
-                    .list_organization_insights()
-                    .status_filter(filter.clone())
-                    .max_results(PAGE)
-                    .set_next_token(token)
-                    .send()
-                    .await
-                    .map_err(|error| AwsCallError::new(Service::Other, OPERATION, &error))?;
-                for it in page.reactive_insights.unwrap_or_default() {
-                    all.extend(insight(
-                        region,
-                        InsightKind::Reactive,
-                        it.id,
-                        Said {
-                            account: it.account_id,
-                            name: it.name,
-                            severity: it.severity,
-                            range: it.insight_time_range,
-                            resources: it.resource_collection,
-                            services: it.service_collection,
-                        },
-                    ));
-                }
-                for it in page.proactive_insights.unwrap_or_default() {
-                    all.extend(insight(
-                        region,
-                        InsightKind::Proactive,
-                        it.id,
-                        Said {
-                            account: it.account_id,
-                            name: it.name,
-                            severity: it.severity,
-                            range: it.insight_time_range,
-                            resources: it.resource_collection,
-                            services: it.service_collection,
-                        },
-                    ));
-                }
-                token = page.next_token.filter(|token| !token.is_empty());
-                if token.is_none() {
-                    break;
-                }
+        let mut token = None;
+        loop {
+            let page = client
+                .list_organization_insights()
+                .status_filter(filter.clone())
+                .max_results(PAGE)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| AwsCallError::new(Service::Other, OPERATION, &error))?;
+            for it in page.reactive_insights.unwrap_or_default() {
+                all.extend(insight(
+                    region,
+                    InsightKind::Reactive,
+                    it.id,
+                    Said {
+                        account: it.account_id,
+                        name: it.name,
+                        severity: it.severity,
+                        range: it.insight_time_range,
+                        resources: it.resource_collection,
+                        services: it.service_collection,
+                    },
+                ));
+            }
+            for it in page.proactive_insights.unwrap_or_default() {
+                all.extend(insight(
+                    region,
+                    InsightKind::Proactive,
+                    it.id,
+                    Said {
+                        account: it.account_id,
+                        name: it.name,
+                        severity: it.severity,
+                        range: it.insight_time_range,
+                        resources: it.resource_collection,
+                        services: it.service_collection,
+                    },
+                ));
+            }
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
             }
         }
         Ok(all)
     }
+}
+
+const OPERATION: &str = "ListOrganizationInsights";
+
+/// What is asked for: a filter has one status.
+fn filters(
+    kind: InsightKind,
+    since: Timestamp,
+) -> Result<[ListInsightsStatusFilter; 2], AwsCallError> {
+    let kind = match kind {
+        InsightKind::Reactive => InsightType::Reactive,
+        InsightKind::Proactive => InsightType::Proactive,
+    };
+    let incomplete = |_| AwsCallError::unfinished(OPERATION);
+    let ongoing = ListInsightsOngoingStatusFilter::builder()
+        .r#type(kind.clone())
+        .build()
+        .map_err(incomplete)?;
+    let began = StartTimeRange::builder()
+        .from_time(DateTime::from_secs(since.as_second()))
+        .build();
+    let any = ListInsightsAnyStatusFilter::builder()
+        .r#type(kind)
+        .start_time_range(began)
+        .build()
+        .map_err(incomplete)?;
+    let filter = ListInsightsStatusFilter::builder;
+    Ok([filter().ongoing(ongoing).build(), filter().any(any).build()])
 }
 
 /// What both kinds say.
@@ -136,7 +178,8 @@ struct Said {
 
 /// An insight as plain values; nothing of one without an id.
 fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> Option<Insight> {
-    let began = said.range.map(|range| range.start_time);
+    let time = |time: DateTime| Timestamp::from_second(time.secs()).ok();
+    let range = said.range;
     let stacks = said.resources.as_ref().and_then(|it| it.cloud_formation());
     let stacks = stacks
         .into_iter()
@@ -158,7 +201,8 @@ fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> O
         account: said.account.and_then(|account| account.parse().ok()),
         name: said.name.unwrap_or_default(),
         high: said.severity == Some(InsightSeverity::High),
-        began_at: began.and_then(|began| Timestamp::from_second(began.secs()).ok()),
+        began_at: range.as_ref().and_then(|range| time(range.start_time)),
+        ended_at: range.and_then(|range| range.end_time).and_then(time),
         resources: stacks.chain(tags).collect(),
         services: services
             .map(|service| service.as_str().to_owned())

@@ -7,5 +7,8 @@ pub const NOT_LOOKED_AT: &[&str] = &[
     "S3 buckets, snapshots and images that are shared with everybody",
     "what is behind a load balancer, and which rules its listeners have",
     "network ACLs and firewalls of a VPC or of an instance",
+    "routes and public subnets of a Region in which the account has no network interface",
+    "IPv6 prefixes of interfaces, and carrier addresses",
+    "resource policies of functions: a function URL without authentication counts as reachable, whatever they say",
     "what other accounts reach by peering, transit gateways, VPN or PrivateLink",
 ];

@@ -27,6 +27,7 @@ pub(crate) fn survey() -> SurveySummary {
         survey_id: id.into(),
         reason: Reason::Schedule,
         began_at: time(id),
+        is_partial: false,
         accounts: 3,
         parts: 1,
         ended: [1].into(),

@@ -30,18 +30,27 @@ async fn world(file: &'static str) -> (World, Lists) {
                 .nth(2)
                 .unwrap()
                 .to_owned();
-            let kind = call.body["StatusFilter"]["Ongoing"]["Type"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+            let filter = &call.body["StatusFilter"];
+            let of = |status: &str| filter[status]["Type"].as_str().map(str::to_owned);
+            let is_ongoing = filter["Any"].is_null();
+            let kind = of("Ongoing").or_else(|| of("Any")).unwrap();
             assert_eq!(call.body["MaxResults"], 100);
             let lists = of_script.lock().unwrap();
             let found = lists
                 .iter()
                 .find(|((of, it), _)| *of == region && *it == kind);
-            let Some(list) = found.map_or(Some(Vec::new()), |(_, list)| list.clone()) else {
+            let Some(mut list) = found.map_or(Some(Vec::new()), |(_, list)| list.clone()) else {
                 return Some(Answer::error(403, "AccessDeniedException"));
             };
+            let since = filter["Any"]["StartTimeRange"]["FromTime"].as_f64();
+            list.retain(|it| {
+                let range = &it["InsightTimeRange"];
+                let ended = !range["EndTime"].is_null();
+                match since {
+                    Some(since) => range["StartTime"].as_f64().unwrap() >= since,
+                    None => is_ongoing && !ended,
+                }
+            });
             let page: usize = call.body["NextToken"]
                 .as_str()
                 .map_or(0, |token| token.parse().unwrap());
@@ -142,6 +151,30 @@ async fn a_severe_insight_is_published_once_and_closed_when_it_is_over() {
             .into_iter()
             .all(|call| !call.header("authorization").contains("ap-northeast-3"))
     );
+}
+
+#[tokio::test]
+async fn one_that_ended_before_it_was_listed_is_published_once_unless_it_is_old() {
+    let (world, lists) = world(ON).await;
+    let ended = |id: &str, hours_ago: i64| {
+        let began = at(0).as_second() - hours_ago * 3_600;
+        let mut insight = insight(id, "HIGH");
+        insight["InsightTimeRange"] = json!({ "StartTime": began, "EndTime": began + 300 });
+        insight
+    };
+    let listed = vec![ended("lately", 3), ended("old", 40)];
+    lists
+        .lock()
+        .unwrap()
+        .insert(("eu-west-1", "REACTIVE"), Some(listed));
+    world.list_insights(0).await;
+    world.list_insights(900).await;
+    assert_eq!(
+        world.titles(),
+        ["DevOps Guru in <script>, eu-west-1: Latency of lately"]
+    );
+    let known = world.insight("eu-west-1#lately");
+    assert!(known.get("ClosedAt").is_some() && known.get("PublishedAt").is_some());
 }
 
 #[tokio::test]

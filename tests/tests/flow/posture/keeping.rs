@@ -78,7 +78,7 @@ const BY_HAND: &[ByHand] = &[
         change: "it.update_organization_configuration(DetectorId=detector, AutoEnableOrganizationMembers='NONE')",
         show: "print(it.describe_organization_configuration(DetectorId=detector)['AutoEnableOrganizationMembers'])",
         right: "ALL",
-        words: "GuardDuty",
+        words: "guardduty-members",
     },
     // One of three controls of a unit is on again.
     ByHand {
@@ -92,7 +92,7 @@ const BY_HAND: &[ByHand] = &[
                  it.update_configuration_policy(Identifier=policy['Id'], ConfigurationPolicy=policy['ConfigurationPolicy'])",
         show: "print(*sorted(off(policy)))",
         right: "CloudTrail.5 EC2.7 S3.1",
-        words: "Security Hub",
+        words: "security-hub-policies",
     },
 ];
 

@@ -83,7 +83,7 @@ async fn what_other_services_know_is_in_the_report_and_in_slack() -> Result<()> 
         ))
     };
     let (recorded, lacking) = (pair(RECORDED)?, pair(NOT_RECORDED)?);
-    posture.start(&[recorded.clone(), lacking.clone()]).await?;
+    let started = posture.start(&[recorded.clone(), lacking.clone()]).await?;
     let missing = json!({ "missing": [format!("{}/{}", lacking.account, lacking.region)] });
     posture.cloud.set_stand_in("recorder", missing).await?;
     aws_sdk_s3::Client::new(&posture.cloud.sdk)
@@ -111,7 +111,10 @@ async fn what_other_services_know_is_in_the_report_and_in_slack() -> Result<()> 
         "{csv}"
     );
     let resources = cell(&csv, &lacking, "NotRecordedResources");
-    ensure!(resources.is_some_and(|them| them.contains("eni-")), "{csv}");
+    ensure!(
+        resources.is_some_and(|them| them.contains(&started[&lacking].0)),
+        "{csv}"
+    );
 
     // No account of the example organization was enrolled, and one of them can be.
     let enrolment = posture.object(&format!("{folder}/enrolment.csv")).await?;
