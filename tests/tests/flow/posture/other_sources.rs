@@ -9,6 +9,7 @@ use super::{HOME, OTHER_REGION, PATIENCE, POSTED, Posture, today};
 
 const POSTURE: &str = r#"
 [organization]
+administrator = "security-tooling"
 regions = ["us-east-1", "eu-central-1"]
 
 [services]
