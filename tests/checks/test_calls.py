@@ -38,6 +38,20 @@ ACTIONS = {
     "TransactWriteItems": {"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"},
 }
 NO_OPERATIONS = {"Config", "Iter"}
+# They call for gateways, which declare it.
+FOR_GATEWAYS = ("shared/src/items.rs", "shared/src/posture/items.rs")
+# What a gateway calls by them, and by a signed request.
+BY_OTHERS = {
+    re.compile(pattern): action for pattern, action in {
+        r"\bread_items\(": "BatchGetItem",
+        r"\bwrite_items\(": "BatchWriteItem",
+        r"\bitems\s*\.\s*(?:read|verdicts)\(": "GetItem",
+        r"\bitems\s*\.\s*read_all\(": "BatchGetItem",
+        r"\bitems\s*\.\s*write_all\(": "BatchWriteItem",
+        r"\bitems\s*\.\s*replace\(": "PutItem",
+        r"\bitems\s*\.\s*end_part\(": "UpdateItem",
+        r"GET(?s:.*)/securityControls/definitions": "ListSecurityControlDefinitions",
+    }.items()}
 
 
 def code_of(path):
@@ -67,8 +81,11 @@ class EveryGateway(unittest.TestCase):
 
     def test_declares_what_it_calls_and_nothing_else(self):
         for name, code in self.code.items():
+            if name in FOR_GATEWAYS:
+                continue
             with self.subTest(name):
-                called = {action for operation in operations(code) for action in ACTIONS.get(operation, {operation})}
+                called = {action for pattern, action in BY_OTHERS.items() if pattern.search(code)}
+                called |= {action for operation in operations(code) for action in ACTIONS.get(operation, {operation})}
                 declared = {action.partition(":")[2] for action in ACTION.findall(code)}
                 self.assertEqual(declared, called)
 
