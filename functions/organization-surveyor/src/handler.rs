@@ -32,7 +32,7 @@ use orgkeeper_shared::{
     queue::{Failure, Postponed, Reason as FailureReason},
     versioned_file::active::{ActiveFile, InForce, NoFile},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::{
     comparison::{Account, Compared, known},
@@ -51,6 +51,8 @@ const MESSAGES_AT_ONCE: usize = 5;
 const QUERIES_AT_ONCE: usize = 8;
 /// How often a pair is looked at again before it counts as failed.
 const MOST_FAILURES: u32 = 3;
+/// How often of these because of a denial.
+const MOST_DENIALS: u32 = 2;
 /// After what time an account is looked at that another invocation looks at.
 const SOON: Duration = Duration::from_secs(5);
 /// After what time a pair is looked at again that could not be read; it grows with each time.
@@ -160,6 +162,11 @@ impl Context<'_> {
     /// After what time it is tried again.
     fn later(&self) -> Duration {
         LATER * (self.task.failures + 1)
+    }
+
+    /// Whether a denial can be one that passes: everything was read before.
+    fn doubts_a_denial(&self, record: &PairRecord) -> bool {
+        self.task.failures < MOST_DENIALS && record.outcome == Outcome::Seen
     }
 }
 
@@ -435,12 +442,12 @@ impl Surveyor {
         });
         let begun = match begun.await {
             Ok(begun) => begun.map_err(|error| Unread::by(&error)),
-            Err(_) => Err(Unread::in_time()),
+            Err(_) => Err(Unread::out_of_time()),
         };
         let (session, offered) = match begun {
             Ok(begun) => begun,
             Err(mut unread) => {
-                if records.values().any(was_seen) {
+                if records.values().any(|it| context.doubts_a_denial(it)) {
                     unread.doubt_a_denial();
                 }
                 if unread.passes && !context.last {
@@ -453,7 +460,7 @@ impl Surveyor {
                 return self.write(id, everywhere(&unread), &records, context).await;
             }
         };
-        let looks = regions(wanted, &session, &offered, &records, until).await;
+        let looks = regions(wanted, &session, &offered, &records, context).await;
         let (ended, left, failed) = divided(looks, context.last);
         let written = self.write(id, ended, &records, context).await?;
         Ok(Looked {
@@ -555,7 +562,7 @@ async fn regions(
     session: &Session<'_>,
     offered: &[OfferedRegion],
     records: &HashMap<Pair, PairRecord>,
-    until: Instant,
+    context: &Context<'_>,
 ) -> Vec<(String, Part, Look)> {
     let is_on: BTreeMap<&str, bool> = offered
         .iter()
@@ -572,12 +579,12 @@ async fn regions(
         let mut found = match is_on.get(region) {
             Some(true) => {
                 let reads = session.reads(region);
-                Box::pin(look(&reads, &part, until)).await
+                Box::pin(look(&reads, &part, context.time.start_until())).await
             }
             Some(false) => blind(Outcome::RegionOff),
             None => blind(Outcome::NotOffered),
         };
-        if record.is_some_and(was_seen) {
+        if record.is_some_and(|it| context.doubts_a_denial(it)) {
             let unread = found.unread.iter_mut();
             unread.for_each(|(_, unread)| unread.doubt_a_denial());
         }
@@ -647,11 +654,6 @@ fn part_of(wanted: &AccountLook, region: &str, record: Option<&PairRecord>) -> P
         .filter(|source| !known.contains_key(source));
     part.sources.extend(unknown);
     part
-}
-
-/// Whether everything was read by the last look.
-fn was_seen(record: &PairRecord) -> bool {
-    record.outcome == Outcome::Seen
 }
 
 /// Why an account is not looked at, if it is not in use.

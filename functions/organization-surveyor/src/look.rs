@@ -53,7 +53,7 @@ pub struct Unread {
 impl Unread {
     /// An invocation was too short for it.
     #[must_use]
-    pub fn in_time() -> Self {
+    pub fn out_of_time() -> Self {
         Self {
             outcome: Outcome::Failed,
             reason: "it could not be read within one invocation".to_owned(),
@@ -257,7 +257,7 @@ fn or_unread<T>(read: Result<Result<T, AwsCallError>, Elapsed>) -> Result<T, Unr
     match read {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err(Unread::by(&error)),
-        Err(_) => Err(Unread::in_time()),
+        Err(_) => Err(Unread::out_of_time()),
     }
 }
 

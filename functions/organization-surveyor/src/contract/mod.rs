@@ -722,7 +722,7 @@ async fn a_missing_role_and_a_suspended_account_are_outcomes() {
         .filter(|made| made.operation == "AssumeRole");
     assert_eq!(
         sessions.count(),
-        4 + 1,
+        3 + 1,
         "a suspended account is not called, a denial is repeated only where everything was read before"
     );
     assert_eq!(ids(&world).len(), 10);
