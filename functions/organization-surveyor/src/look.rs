@@ -20,8 +20,9 @@ use crate::{
     ways_out::of_routes,
 };
 
-/// So long before the end of a look no further function is asked: what was begun ends in this time.
-const FUNCTIONS_END: Duration = Duration::from_secs(15);
+/// For so long functions are asked by one look; the rest follows in another task. In between, a hint at the account is
+/// followed: one look at a time claims it.
+const FUNCTIONS_TIME: Duration = Duration::from_secs(30);
 
 /// The most characters of a reason that are kept: EC2's denials carry a long code.
 const LONGEST_REASON: usize = 300;
@@ -216,8 +217,7 @@ pub async fn look(reads: &Reads<'_>, part: &Part, until: Instant) -> Look {
     };
     let functions = async {
         if part.sources.contains(&Source::Functions) {
-            let last = until.checked_sub(FUNCTIONS_END).unwrap_or(until);
-            let urls = reads.open_urls(part.after.as_deref(), last);
+            let urls = reads.open_urls(part.after.as_deref(), FUNCTIONS_TIME);
             Some(timeout_at(until, Box::pin(urls)).await)
         } else {
             None

@@ -1,6 +1,9 @@
 //! The reads of an account in a Region. Lists are read page by page, and only what decides something is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{
@@ -458,22 +461,23 @@ impl<'c> Reads<'c> {
     }
 
     /// The function URLs without authentication: a call for each function, in the order of names from the one after `after` on.
-    /// After `until` no function is asked any more.
+    /// When that has taken `time`, no further one is asked.
     ///
     /// # Errors
     /// If a call fails.
     pub async fn open_urls(
         &self,
         after: Option<&str>,
-        until: Instant,
+        time: Duration,
     ) -> Result<Functions, AwsCallError> {
         let client = client!(aws_sdk_lambda, &self.sdk, self.calls);
         let all = self.functions(&client).await?;
+        let end = Instant::now() + time;
         let pace = Pace::new(FUNCTIONS_A_SECOND, FUNCTIONS_AT_ONCE);
         let is_after = |name: &&String| after.is_none_or(|after| name.as_str() > after);
         // One at least: so each look goes on.
         let asked = all.iter().filter(is_after).enumerate();
-        let asked = asked.take_while(|(number, _)| *number == 0 || Instant::now() < until);
+        let asked = asked.take_while(|(number, _)| *number == 0 || Instant::now() < end);
         let asked = asked.map(async |(_, name)| (name, self.urls_of(&client, &pace, name).await));
         let asked: Vec<_> = stream::iter(asked)
             .buffered(FUNCTIONS_AT_ONCE as usize)
