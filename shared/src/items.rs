@@ -1,6 +1,6 @@
 //! Items of DynamoDB's tables: reading and writing many, and what became of a condition.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -13,8 +13,10 @@ use crate::aws_error::{AwsCallError, AwsErrorClass, Service};
 const KEYS_PER_READ: usize = 100;
 /// Requests that one `BatchWriteItem` takes (its API reference).
 const REQUESTS_PER_WRITE: usize = 25;
-/// How often what DynamoDB left unprocessed is sent again.
-const TRIES: usize = 5;
+/// How often what DynamoDB left unprocessed is sent, and the longest pause before the second time; it doubles with each
+/// further one.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// An item, or the key of one.
 pub type Item = HashMap<String, AttributeValue>;
@@ -54,7 +56,8 @@ pub async fn read_items(
     let mut items = Vec::new();
     for chunk in keys.chunks(KEYS_PER_READ) {
         let mut left = chunk.to_vec();
-        for _ in 0..TRIES {
+        for sent in 0..TRIES {
+            pause(sent).await;
             let asked = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut left)))
                 .consistent_read(true)
@@ -101,7 +104,8 @@ pub async fn write_items(
     let requests = requests.map_err(|_| AwsCallError::unfinished(OPERATION))?;
     for chunk in requests.chunks(REQUESTS_PER_WRITE) {
         let mut left = chunk.to_vec();
-        for _ in 0..TRIES {
+        for sent in 0..TRIES {
+            pause(sent).await;
             let answer = client
                 .batch_write_item()
                 .request_items(table, std::mem::take(&mut left))
@@ -123,6 +127,15 @@ pub async fn write_items(
     Ok(())
 }
 
+/// Waits before what DynamoDB left unprocessed is sent again: it was throttled.
+async fn pause(sent: u32) {
+    let longest = match sent.checked_sub(1) {
+        None => return,
+        Some(before) => FIRST_PAUSE * 2_u32.pow(before),
+    };
+    tokio::time::sleep(longest.mul_f64(f64::midpoint(fastrand::f64(), 1.0))).await;
+}
+
 /// Whether the condition of a call held.
 ///
 /// # Errors
@@ -132,5 +145,29 @@ pub fn held<T>(answer: Result<T, AwsCallError>) -> Result<bool, AwsCallError> {
         Ok(_) => Ok(true),
         Err(error) if error.class() == AwsErrorClass::ConditionFailed => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_sent_again_after_a_growing_pause() {
+        let mut pauses = Vec::new();
+        for sent in 0..TRIES {
+            let began = Instant::now();
+            pause(sent).await;
+            pauses.push(began.elapsed());
+        }
+        assert_eq!(pauses[0], Duration::ZERO);
+        for (before, pause) in (0..).zip(&pauses[1..]) {
+            let longest = FIRST_PAUSE * 2_u32.pow(before);
+            // The timer has whole milliseconds.
+            assert!(*pause >= longest / 2, "{pauses:?}");
+            assert!(*pause <= longest + Duration::from_millis(1), "{pauses:?}");
+        }
     }
 }

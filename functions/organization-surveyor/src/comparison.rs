@@ -1,26 +1,29 @@
 //! What a look changes in the tables: plain values. A source that was not read keeps what it showed, marked stale.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::entry::OuPath,
     ids::AccountId,
     posture::{
-        exposure::{Expectation, Exposure, Owner},
+        exposure::{Expectation, Exposure, Kind, Owner},
         file::{Asked, PostureFile},
         pair::{Outcome, Pair, PairRecord},
+        task::{Reason, Source},
     },
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     exposed::Found,
-    look::{Look, Source},
+    look::{Look, Silence},
 };
 
-/// For so long an exposure that is gone is kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
+/// For so long an exposure that is gone is kept: a pair whose instances come and go has many.
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// In place of the digest of a source that was read in several looks.
+const IN_PARTS: &str = "parts";
 
 /// Whose account it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +45,26 @@ pub struct Compared<'a> {
     pub file: &'a PostureFile,
     /// The survey.
     pub survey_id: &'a str,
+    /// Why there is a look.
+    pub reason: Reason,
     /// What was found.
     pub look: &'a Look,
     /// The time.
     pub now: Timestamp,
+    /// When all of it may be deleted, in seconds since 1970: the account has left the organization.
+    pub expires_at: Option<i64>,
+}
+
+/// The digests of a record, by the sources that were read. One of an earlier version says nothing of sources.
+#[must_use]
+pub fn known(record: Option<&PairRecord>) -> BTreeMap<Source, &str> {
+    let text = record.and_then(|record| record.digest.as_deref());
+    let of_each = text.unwrap_or_default().split(' ').filter_map(|part| {
+        let (word, digest) = part.split_once('=')?;
+        let source = Source::ALL.into_iter().find(|it| it.word() == word)?;
+        Some((source, digest))
+    });
+    of_each.collect()
 }
 
 impl Compared<'_> {
@@ -57,10 +76,21 @@ impl Compared<'_> {
         }
     }
 
-    fn expectation(&self, found: &Found) -> Expectation {
+    /// The file, as far as it applies: of an account that the directory does not have it is not known which scopes it is in.
+    fn file(&self) -> Cow<'_, PostureFile> {
+        if self.account.path.is_some() {
+            return Cow::Borrowed(self.file);
+        }
+        Cow::Owned(PostureFile {
+            accepted: self.file.accepted.clone(),
+            ..PostureFile::default()
+        })
+    }
+
+    fn expectation(&self, file: &PostureFile, found: &Found) -> Expectation {
         let nowhere = OuPath::default();
         let account: &AccountId = &self.pair.account;
-        self.file.expectation(&Asked {
+        file.expectation(&Asked {
             account,
             path: self.account.path.as_ref().unwrap_or(&nowhere),
             region: &self.pair.region,
@@ -72,8 +102,8 @@ impl Compared<'_> {
     }
 
     /// The exposures as they would be new.
-    fn fresh(&self) -> BTreeMap<&str, Exposure> {
-        let owner = self.owner();
+    fn fresh(&self) -> BTreeMap<String, Exposure> {
+        let (owner, file) = (self.owner(), self.file());
         let fresh = self.look.found.iter().map(|found| {
             let exposure = Exposure {
                 pair: self.pair.clone(),
@@ -85,51 +115,59 @@ impl Compared<'_> {
                 open: found.open.clone(),
                 reachable: found.reachable,
                 reason: found.reason.clone(),
-                expectation: self.expectation(found),
+                expectation: self.expectation(&file, found),
                 first_seen: self.now,
                 last_change: self.now,
                 gone_at: None,
                 stale: false,
                 expires_at: None,
             };
-            (found.id.as_str(), exposure)
+            (found.id.clone(), exposure)
         });
         fresh.collect()
     }
 
-    /// A digest of everything that is shown of the pair; none if not everything was read.
-    #[must_use]
-    pub fn digest(&self) -> Option<String> {
-        if !self.look.unread.is_empty() {
-            return None;
+    /// Digests of everything that is shown of the pair, by source: as before of what was not asked, none of what was not read.
+    fn digests(&self, old: Option<&PairRecord>) -> BTreeMap<Source, String> {
+        let before = known(old);
+        let kept = before.iter();
+        let mut digests: BTreeMap<Source, String> = kept
+            .filter(|(source, _)| self.look.silence(**source) == Silence::NotAsked)
+            .map(|(source, digest)| (*source, (*digest).to_owned()))
+            .collect();
+        let fresh = self.fresh();
+        for source in Source::ALL {
+            if self.look.silence(source) != Silence::Gone {
+                continue;
+            }
+            let some = self.look.functions.as_ref();
+            let digest = match some.filter(|_| source == Source::Functions) {
+                None => Some(digest(
+                    fresh.values().filter(|it| Source::of(it.kind) == source),
+                )),
+                Some(some) if some.until.is_none() => Some(IN_PARTS.to_owned()),
+                // The rest of them follows.
+                Some(_) => before.get(&source).map(ToString::to_string),
+            };
+            digests.extend(digest.map(|digest| (source, digest)));
         }
-        let mut hash = Sha256::new();
-        for exposure in self.fresh().into_values() {
-            let shown = (
-                &exposure.exposure_id,
-                &exposure.address,
-                &exposure.owner,
-                &exposure.open,
-                exposure.reachable.word(),
-                &exposure.reason,
-                &exposure.expectation,
-            );
-            // What cannot be written as JSON has no digest, and is compared each time.
-            hash.update(serde_json::to_vec(&shown).ok()?);
-        }
-        Some(hex::encode(&hash.finalize()[..16]))
+        digests
     }
 
     /// Whether the tables show exactly this already.
     #[must_use]
     pub fn is_known(&self, record: Option<&PairRecord>) -> bool {
         let Some(record) = record else { return false };
-        if self.look.unread.len() == Source::ALL.len() {
+        if self.look.unread.len() == self.look.asked.len() {
             // There is nothing to mark.
             return record.exposures == 0;
         }
-        let digest = self.digest();
-        digest.is_some() && digest == record.digest && !record.stale
+        if record.stale || !self.look.unread.is_empty() || self.look.functions.is_some() {
+            return false;
+        }
+        let (before, now) = (known(Some(record)), self.digests(Some(record)));
+        let mut asked = self.look.asked.iter();
+        asked.all(|source| before.get(source).copied() == now.get(source).map(String::as_str))
     }
 
     /// The exposures that are to be written, and how many are shown then.
@@ -139,10 +177,15 @@ impl Compared<'_> {
         let mut shown = fresh.len() as u64;
         let mut changes = Vec::new();
         for old in stored {
-            match fresh.remove(old.exposure_id.as_str()) {
-                Some(new) => changes.extend(succeeding(&old, new)),
-                None if old.gone_at.is_some() => {}
-                None if self.look.has_read(Source::of(old.kind)) => {
+            if let Some(new) = taken(&mut fresh, &old) {
+                changes.extend(succeeding(&old, new));
+                continue;
+            }
+            if old.gone_at.is_some() {
+                continue;
+            }
+            let new = match self.look.silence_about(&old) {
+                Silence::Gone => {
                     let expires = self.now.checked_add(KEPT).unwrap_or(Timestamp::MAX);
                     changes.push(Exposure {
                         last_change: self.now,
@@ -151,14 +194,17 @@ impl Compared<'_> {
                         expires_at: Some(expires.as_second()),
                         ..old
                     });
+                    continue;
                 }
-                None => {
-                    shown += 1;
-                    if !old.stale {
-                        changes.push(Exposure { stale: true, ..old });
-                    }
-                }
-            }
+                Silence::NotAsked => None,
+                Silence::Unread => Some(Exposure {
+                    stale: true,
+                    expires_at: self.expires_at,
+                    ..old.clone()
+                }),
+            };
+            shown += 1;
+            changes.extend(new.filter(|new| *new != old));
         }
         changes.extend(fresh.into_values());
         (changes, shown)
@@ -167,21 +213,71 @@ impl Compared<'_> {
     /// The record of the pair.
     #[must_use]
     pub fn record(&self, old: Option<&PairRecord>, exposures: u64) -> PairRecord {
-        let (outcome, reason) = self.look.outcome();
+        let digests = self.digests(old);
+        let (outcome, reason) = match self.look.outcome() {
+            (Outcome::Seen, None) if digests.len() < Source::ALL.len() => {
+                let rest = "what is left of it is looked at in another task";
+                (Outcome::Failed, Some(rest.to_owned()))
+            }
+            ended => ended,
+        };
         let seen = outcome == Outcome::Seen;
         let seen_before = old.and_then(|old| old.seen_at);
+        // A hint is about a part: everything was read by an earlier look.
+        let is_all = self.look.asked.len() == Source::ALL.len() || self.reason != Reason::Hint;
+        let digests: Vec<String> = digests
+            .into_iter()
+            .map(|(source, digest)| format!("{}={digest}", source.word()))
+            .collect();
         PairRecord {
             pair: self.pair.clone(),
             outcome,
             reason,
             survey_id: self.survey_id.to_owned(),
             looked_at: self.now,
-            seen_at: if seen { Some(self.now) } else { seen_before },
+            seen_at: if seen && is_all {
+                Some(self.now)
+            } else {
+                seen_before
+            },
             stale: !seen && (exposures > 0 || seen_before.is_some()),
             exposures,
-            digest: self.digest(),
+            digest: (!digests.is_empty()).then(|| digests.join(" ")),
+            expires_at: self.expires_at,
         }
     }
+}
+
+/// A digest of everything that is shown of exposures.
+fn digest<'a>(exposures: impl Iterator<Item = &'a Exposure>) -> String {
+    let mut hash = Sha256::new();
+    for exposure in exposures {
+        let shown = (
+            &exposure.exposure_id,
+            &exposure.address,
+            &exposure.owner,
+            &exposure.open,
+            exposure.reachable.word(),
+            &exposure.reason,
+            &exposure.expectation,
+        );
+        hash.update(format!("{shown:?}\n"));
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+/// What was found of an exposure that is stored. Earlier versions had the endpoint of a database in its id, which stays as
+/// long as the database.
+fn taken(fresh: &mut BTreeMap<String, Exposure>, old: &Exposure) -> Option<Exposure> {
+    let found = fresh.remove(&old.exposure_id);
+    if found.is_some() || old.kind != Kind::Database || old.gone_at.is_some() {
+        return found;
+    }
+    let (id, _) = old.exposure_id.rsplit_once('#')?;
+    Some(Exposure {
+        exposure_id: old.exposure_id.clone(),
+        ..fresh.remove(id)?
+    })
 }
 
 /// What follows an exposure that is still there, if anything of it has changed.
@@ -207,7 +303,10 @@ fn succeeding(old: &Exposure, new: Exposure) -> Option<Exposure> {
 
 #[cfg(test)]
 mod tests {
-    use orgkeeper_shared::posture::exposure::{Change, Kind, Opening, Reachable, change};
+    use orgkeeper_shared::{
+        posture::exposure::{Change, Kind, Opening, Reachable, change},
+        versioned_file::active::Written as _,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -253,7 +352,17 @@ mod tests {
     fn look(found: Vec<Found>, unread: &[Source]) -> Look {
         Look {
             found,
+            asked: Source::ALL.into(),
             unread: failed(unread),
+            functions: None,
+        }
+    }
+
+    /// A look at these sources only.
+    fn part(asked: &[Source], found: Vec<Found>) -> Look {
+        Look {
+            asked: asked.iter().copied().collect(),
+            ..look(found, &[])
         }
     }
 
@@ -262,6 +371,7 @@ mod tests {
     struct Tables {
         record: Option<PairRecord>,
         exposures: BTreeMap<String, Exposure>,
+        expires_at: Option<i64>,
     }
 
     impl Tables {
@@ -273,15 +383,18 @@ mod tests {
                 account: &account,
                 file: &file,
                 survey_id: "s",
+                reason: Reason::Schedule,
                 look,
                 now: at(second),
+                expires_at: self.expires_at,
             };
             if compared.is_known(self.record.as_ref()) {
                 let shown = self.record.as_ref().unwrap().exposures;
                 self.record = Some(compared.record(self.record.as_ref(), shown));
                 return Vec::new();
             }
-            let stored = self.exposures.values().cloned().collect();
+            let stored = self.exposures.values().filter(|it| it.gone_at.is_none());
+            let stored = stored.cloned().collect();
             let (changes, shown) = compared.changes(stored);
             for change in &changes {
                 self.exposures
@@ -399,17 +512,182 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_source_that_was_not_asked_is_left_as_it_was() {
+        let mut tables = Tables::default();
+        let all = [
+            found(Kind::Instance, "i-1"),
+            found(Kind::Database, "db-1"),
+            found(Kind::FunctionUrl, "f"),
+        ];
+        tables.write(&look(all.to_vec(), &[]), 0);
+        let before = tables.clone();
+        let network = [Source::Network, Source::Databases];
+        let same = part(&network, all[..2].to_vec());
+        assert_eq!(tables.write(&same, 60), []);
+        let record = tables.record.clone().unwrap();
+        assert_eq!(record.digest, before.record.clone().unwrap().digest);
+        assert_eq!((record.outcome, record.exposures), (Outcome::Seen, 3));
+        // The instance is gone, and nothing else.
+        let gone = tables.write(&part(&network, all[1..2].to_vec()), 70);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(
+            tables.shown(),
+            [("database#db-1", false), ("function-url#f", false)]
+        );
+        // The functions are known as they were.
+        let urls = part(&[Source::Functions], all[2..].to_vec());
+        assert_eq!(tables.write(&urls, 80), []);
+        let record = tables.record.clone().unwrap();
+        assert_eq!(
+            (record.outcome, record.exposures, record.stale),
+            (Outcome::Seen, 2, false)
+        );
+    }
+
+    #[test]
+    fn before_all_sources_were_read_a_pair_is_not_seen() {
+        let mut tables = Tables::default();
+        tables.write(&part(&[Source::Network, Source::Databases], vec![]), 0);
+        let outcome = |tables: &Tables| tables.record.as_ref().unwrap().outcome;
+        assert_eq!(outcome(&tables), Outcome::Failed);
+        tables.write(&part(&[Source::Functions], vec![]), 60);
+        assert_eq!(outcome(&tables), Outcome::Seen);
+        // A record of an earlier version, with one digest for everything.
+        tables.record.as_mut().unwrap().digest = Some("0123456789abcdef".into());
+        assert_eq!(known(tables.record.as_ref()), BTreeMap::new());
+        tables.write(&look(vec![], &[]), 70);
+        assert_eq!(outcome(&tables), Outcome::Seen);
+        assert_eq!(known(tables.record.as_ref()).len(), 3);
+    }
+
+    #[test]
+    fn of_functions_in_parts_only_those_that_were_asked_can_be_gone() {
+        let arn = |name: &str| format!("arn:aws:lambda:eu-west-1:111122223333:function:{name}");
+        let url = |name: &str| found(Kind::FunctionUrl, &arn(name));
+        let mut tables = Tables::default();
+        tables.write(&look(["a", "b", "c", "d"].map(url).to_vec(), &[]), 0);
+        let some = |after: Option<&str>, until: Option<&str>, found: Vec<Found>| Look {
+            functions: Some(crate::network::SomeFunctions {
+                // That of "d" was deleted.
+                all: ["a", "b", "c"].map(str::to_owned).into(),
+                after: after.map(str::to_owned),
+                until: until.map(str::to_owned),
+            }),
+            ..part(&[Source::Functions], found)
+        };
+        let names = |exposures: Vec<Exposure>| -> Vec<String> {
+            assert!(exposures.iter().all(|it| it.gone_at.is_some()));
+            exposures.into_iter().map(|it| it.resource).collect()
+        };
+        let first = tables.write(&some(None, Some("b"), vec![url("b")]), 60);
+        assert_eq!(names(first), [arn("a"), arn("d")]);
+        assert_eq!(tables.record.as_ref().unwrap().outcome, Outcome::Seen);
+        let last = tables.write(&some(Some("b"), None, vec![]), 70);
+        assert_eq!(names(last), [arn("c")]);
+        let record = tables.record.as_ref().unwrap();
+        assert_eq!((record.outcome, record.exposures), (Outcome::Seen, 1));
+        assert_eq!(known(Some(record))[&Source::Functions], IN_PARTS);
+    }
+
+    #[test]
+    fn a_database_keeps_the_id_that_it_was_written_with() {
+        let mut tables = Tables::default();
+        let database = found(Kind::Database, "arn:aws:rds:eu-west-1:1:db:x");
+        tables.write(&look(vec![database.clone()], &[]), 0);
+        let (id, mut old) = tables.exposures.pop_first().unwrap();
+        old.exposure_id = format!("{id}#x.rds.amazonaws.com");
+        tables.exposures.insert(old.exposure_id.clone(), old);
+        tables.record.as_mut().unwrap().digest = Some("of an earlier version".into());
+        assert_eq!(tables.write(&look(vec![database.clone()], &[]), 60), []);
+        let closed = Found {
+            reachable: Reachable::No,
+            ..database
+        };
+        let changed = tables.write(&look(vec![closed], &[]), 70);
+        assert_eq!(changed.len(), 1);
+        assert_eq!(changed[0].first_seen, at(0));
+        assert_eq!(tables.shown().len(), 1);
+        assert_eq!(tables.write(&look(vec![], &[]), 80).len(), 1);
+        assert_eq!(tables.shown(), []);
+    }
+
+    #[test]
+    fn what_an_account_leaves_behind_expires_and_what_comes_back_does_not() {
+        let mut tables = Tables::default();
+        let here = look(vec![found(Kind::Instance, "i-1")], &[]);
+        tables.write(&here, 0);
+        tables.expires_at = Some(7);
+        let blind = look(vec![], &Source::ALL);
+        assert_eq!(tables.write(&blind, 60)[0].expires_at, Some(7));
+        assert_eq!(tables.record.as_ref().unwrap().expires_at, Some(7));
+        assert_eq!(tables.write(&blind, 70), []);
+        tables.expires_at = None;
+        let stale = tables.write(&blind, 80).remove(0);
+        assert_eq!((stale.expires_at, stale.gone_at), (None, None));
+        assert_eq!(tables.record.as_ref().unwrap().expires_at, None);
+    }
+
+    #[test]
+    fn of_an_account_without_an_entry_no_scope_expects_anything() {
+        let (pair, found) = (pair(), found(Kind::Instance, "i-1"));
+        let file = PostureFile::parse(
+            "[[scope]]\ntarget = \"Root\"\ninternet = [{ kind = \"instance\" }]\n\
+             [[accepted]]\naccount = \"111122223333\"\nresource = \"i-2\"\nreason = \"a demo\"\nuntil = 2099-01-01\n",
+        )
+        .unwrap();
+        let expectation = |path: Option<OuPath>, resource: &str| {
+            let found = Found {
+                resource: resource.into(),
+                ..found.clone()
+            };
+            let account = Account {
+                path,
+                ..Account::default()
+            };
+            let compared = Compared {
+                pair: &pair,
+                account: &account,
+                file: &file,
+                survey_id: "s",
+                reason: Reason::Schedule,
+                look: &look(vec![found], &[]),
+                now: at(0),
+                expires_at: None,
+            };
+            compared.changes(vec![]).0.remove(0).expectation
+        };
+        let known = expectation(Some(OuPath::default()), "i-1");
+        assert!(matches!(known, Expectation::Expected { .. }), "{known:?}");
+        assert_eq!(expectation(None, "i-1"), Expectation::Unexpected);
+        let accepted = expectation(None, "i-2");
+        assert!(
+            matches!(accepted, Expectation::Accepted { .. }),
+            "{accepted:?}"
+        );
+    }
+
     fn any_look() -> impl Strategy<Value = Look> {
         let kinds = [Kind::Instance, Kind::Database, Kind::FunctionUrl];
         let one = (0..3usize, 0..4u8)
             .prop_map(move |(kind, number)| found(kinds[kind], &number.to_string()));
-        let unread = prop::sample::subsequence(Source::ALL.to_vec(), 0..=3);
-        (prop::collection::vec(one, 0..6), unread).prop_map(|(mut all, unread)| {
-            all.sort_by(|one, other| one.id.cmp(&other.id));
-            all.dedup_by(|one, other| one.id == other.id);
-            all.retain(|found| !unread.contains(&Source::of(found.kind)));
-            look(all, &unread)
-        })
+        let some = || prop::sample::subsequence(Source::ALL.to_vec(), 0..=3);
+        (prop::collection::vec(one, 0..6), some(), some()).prop_map(
+            |(mut all, mut unread, left_out)| {
+                let asked = |source: Source| !left_out.contains(&source) || left_out.len() == 3;
+                unread.retain(|source| asked(*source));
+                all.sort_by(|one, other| one.id.cmp(&other.id));
+                all.dedup_by(|one, other| one.id == other.id);
+                all.retain(|found| {
+                    let source = Source::of(found.kind);
+                    asked(source) && !unread.contains(&source)
+                });
+                Look {
+                    asked: Source::ALL.into_iter().filter(|it| asked(*it)).collect(),
+                    ..look(all, &unread)
+                }
+            },
+        )
     }
 
     proptest! {
@@ -420,8 +698,9 @@ mod tests {
                 let before = tables.exposures.clone();
                 for new in tables.write(look, second) {
                     let change = change(before.get(&new.exposure_id), &new);
-                    let read = look.has_read(Source::of(new.kind));
-                    prop_assert!(read || change == Change::Same, "{:?} {:?}", change, new);
+                    let said = look.silence(Source::of(new.kind));
+                    prop_assert!(said == Silence::Gone || change == Change::Same, "{:?} {:?}", change, new);
+                    prop_assert!(said != Silence::NotAsked, "{:?}", new);
                 }
                 let shown = tables.shown();
                 prop_assert_eq!(tables.record.as_ref().unwrap().exposures, shown.len() as u64);
@@ -429,8 +708,12 @@ mod tests {
                     prop_assert!(shown.contains(&(found.id.as_str(), false)));
                 }
                 for (id, stale) in shown {
-                    let kind = tables.exposures[id].kind;
-                    prop_assert_eq!(stale, !look.has_read(Source::of(kind)));
+                    let expected = match look.silence(Source::of(tables.exposures[id].kind)) {
+                        Silence::Gone => false,
+                        Silence::Unread => true,
+                        Silence::NotAsked => before[id].stale,
+                    };
+                    prop_assert_eq!(stale, expected);
                 }
             }
         }

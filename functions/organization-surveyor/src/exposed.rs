@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 use orgkeeper_shared::posture::exposure::{Kind, Opening, Reachable};
 
 use crate::{
-    network::{Block, Database, FunctionUrl, IdleAddress, Interface, LoadBalancer, Network},
+    network::{
+        Block, Database, Family, FunctionUrl, IdleAddress, Interface, LoadBalancer, Network,
+    },
     openings::{Opened, at_port, everything, opened},
-    routes::{Family, Way, way},
+    routes::{Way, way},
 };
 
 /// Something that is exposed, as a look finds it.
@@ -34,8 +36,13 @@ pub struct Found {
 
 impl Found {
     pub(crate) fn new(kind: Kind, resource: &str, address: &str, verdict: Verdict) -> Self {
+        let id = match kind {
+            // It has no endpoint at first.
+            Kind::Database => format!("{}#{resource}", kind.word()),
+            _ => format!("{}#{resource}#{address}", kind.word()),
+        };
         Self {
-            id: format!("{}#{resource}#{address}", kind.word()),
+            id,
             kind,
             address: address.to_owned(),
             resource: resource.to_owned(),
@@ -96,14 +103,20 @@ pub fn of_network(network: &Network) -> Vec<Found> {
 #[must_use]
 pub fn of_databases(network: &Network, databases: &[Database]) -> Vec<Found> {
     let found = databases.iter().map(|database| {
-        let verdict = listening(
-            network,
-            &database.subnets,
-            None,
-            &database.groups,
-            &[("tcp", database.port)],
-            false,
-        );
+        let verdict = match database.port {
+            Some(port) => listening(
+                network,
+                &database.subnets,
+                None,
+                &database.groups,
+                &[("tcp", port)],
+                &[Family::V4],
+            ),
+            None => unknown(
+                "it is being created: its endpoint is not known yet",
+                Vec::new(),
+            ),
+        };
         Found::new(Kind::Database, &database.arn, &database.name, verdict)
     });
     found.collect()
@@ -252,14 +265,17 @@ fn let_in(
 
 /// The verdict where there is a way in, and these ports are open.
 fn decided(way: &Way, opened: Opened, closed: &str) -> Verdict {
-    let by = match way {
+    let (by, is_to_a_part) = match way {
         Way::Internet { gateway, only } if only.is_empty() => {
-            format!("its subnet routes to {gateway}")
+            (format!("its subnet routes to {gateway}"), false)
         }
-        Way::Internet { gateway, only } => {
-            format!("its subnet routes {} to {gateway}", only.join(", "))
+        Way::Internet { gateway, only } => (
+            format!("its subnet routes {} to {gateway}", only.join(", ")),
+            true,
+        ),
+        Way::Through(_) | Way::Elsewhere(_) | Way::Nowhere(_) | Way::NotKnown(_) => {
+            (String::new(), false)
         }
-        Way::Through(_) | Way::Elsewhere(_) | Way::Nowhere(_) | Way::NotKnown(_) => String::new(),
     };
     if !opened.unread.is_empty() {
         let groups = opened.unread.join(", ");
@@ -274,6 +290,12 @@ fn decided(way: &Way, opened: Opened, closed: &str) -> Verdict {
     if opened.is_to_lists_only() {
         return unknown(
             format!("{by}; it is open to prefix lists, whose addresses are not read"),
+            opened.open,
+        );
+    }
+    if is_to_a_part {
+        return unknown(
+            format!("{by}, and nothing else: nobody outside these addresses gets an answer"),
             opened.open,
         );
     }
@@ -318,7 +340,7 @@ fn load_balancer(network: &Network, balancer: &LoadBalancer) -> Found {
             vpc,
             &balancer.groups,
             &balancer.listeners,
-            balancer.dual_stack,
+            balancer.families,
         )
     };
     Found::new(Kind::LoadBalancer, &balancer.arn, &balancer.name, verdict)
@@ -331,13 +353,8 @@ fn listening(
     vpc: Option<&str>,
     groups: &[String],
     listeners: &[(&'static str, u16)],
-    dual_stack: bool,
+    families: &[Family],
 ) -> Verdict {
-    let families: &[Family] = if dual_stack {
-        &[Family::V4, Family::V6]
-    } else {
-        &[Family::V4]
-    };
     let mut unread = Vec::new();
     let mut open = Vec::new();
     let mut ways: Vec<Result<Way, Verdict>> = Vec::new();
@@ -429,7 +446,8 @@ fn merged(open: Vec<Opening>) -> Vec<Opening> {
     merged
 }
 
-/// Subnets that route to an internet gateway and have no public address in them yet.
+/// Subnets that route to an internet gateway and have no public address in them yet. One that Block Public Access closes is
+/// not public.
 fn public_subnets(network: &Network, found: &mut Vec<Found>) {
     let with_ipv6: BTreeSet<&str> = network
         .interfaces
@@ -442,7 +460,8 @@ fn public_subnets(network: &Network, found: &mut Vec<Found>) {
             .owner
             .as_ref()
             .is_some_and(|owner| *owner != network.account);
-        if foreign || network.subnets_in_use.contains(id) {
+        let closed = block_of(network, id, &subnet.vpc) != Block::Off;
+        if foreign || closed || network.subnets_in_use.contains(id) {
             continue;
         }
         let routed = |family| matches!(way(network, id, &subnet.vpc, family), Way::Internet { .. });
@@ -622,7 +641,7 @@ mod tests {
             ),
             (
                 &|it: &mut Network| it.tables[0].routes = vec![route("203.0.113.0/24", "igw-1")],
-                Reachable::Yes,
+                Reachable::Unknown,
                 "203.0.113.0/24",
             ),
             (
@@ -736,7 +755,7 @@ mod tests {
             vpc: "vpc-1".into(),
             subnets: vec!["subnet-1".into()],
             listeners: vec![("tcp", 443)],
-            ..LoadBalancer::default()
+            families: &[Family::V4],
         }
     }
 
@@ -777,10 +796,29 @@ mod tests {
         // A network load balancer without groups lets everybody in.
         network.load_balancers[0] = LoadBalancer {
             groups: vec![],
-            dual_stack: true,
+            families: &[Family::V4, Family::V6],
             ..balancer()
         };
         assert_eq!(one(&network).open[0].sources, ["0.0.0.0/0", "::/0"]);
+    }
+
+    #[test]
+    fn a_load_balancer_without_public_ipv4_addresses_is_reached_by_ipv6_only() {
+        let mut network = public();
+        network.interfaces.clear();
+        network.load_balancers = vec![LoadBalancer {
+            families: &[Family::V6],
+            ..balancer()
+        }];
+        let with = |range: &str| {
+            let mut network = network.clone();
+            network.groups = BTreeMap::from([("sg-1".into(), vec![rule(443, range)])]);
+            one(&network)
+        };
+        assert_eq!(with("0.0.0.0/0").reachable, Reachable::No);
+        let found = with("::/0");
+        assert_eq!(found.reachable, Reachable::Yes);
+        assert_eq!(found.open[0].sources, ["::/0"]);
     }
 
     #[test]
@@ -818,7 +856,7 @@ mod tests {
         let database = Database {
             arn: "arn:aws:rds:eu-west-1:1:db:x".into(),
             name: "x.rds.amazonaws.com".into(),
-            port: 22,
+            port: Some(22),
             groups: vec!["sg-1".into()],
             subnets: vec!["subnet-1".into()],
         };
@@ -830,7 +868,7 @@ mod tests {
             of(
                 &network,
                 &Database {
-                    port: 5432,
+                    port: Some(5432),
                     ..database.clone()
                 }
             )
@@ -851,6 +889,32 @@ mod tests {
         assert_eq!(of(&network, &nowhere).reachable, Reachable::Unknown);
     }
 
+    #[test]
+    fn of_a_database_that_is_being_created_it_is_not_known_who_reaches_it() {
+        let network = public();
+        let created = Database {
+            arn: "arn:aws:rds:eu-west-1:1:db:x".into(),
+            name: "x".into(),
+            port: None,
+            groups: vec!["sg-1".into()],
+            subnets: vec!["subnet-1".into()],
+        };
+        let available = Database {
+            name: "x.rds.amazonaws.com".into(),
+            port: Some(22),
+            ..created.clone()
+        };
+        let found = of_databases(&network, &[created, available]);
+        assert_eq!(found[0].reachable, Reachable::Unknown);
+        assert!(
+            found[0].reason.contains("being created"),
+            "{}",
+            found[0].reason
+        );
+        assert_eq!(found[1].reachable, Reachable::Yes);
+        assert_eq!(found[0].id, found[1].id, "it stays the same exposure");
+    }
+
     struct RouteTableOf;
 
     impl RouteTableOf {
@@ -869,6 +933,11 @@ mod tests {
             (found.kind, found.reachable),
             (Kind::PublicSubnet, Reachable::No)
         );
+        for block in [Block::Ingress, Block::Bidirectional] {
+            network.subnets.get_mut("subnet-1").unwrap().block = Some(block);
+            assert_eq!(of_network(&network), [], "{block:?}");
+        }
+        network.subnets.get_mut("subnet-1").unwrap().block = None;
         network.tables[0].routes = vec![route("0.0.0.0/0", "nat-1")];
         assert_eq!(of_network(&network), []);
     }

@@ -11,6 +11,7 @@ use std::{
 
 use aws_lambda_events::sqs::SqsMessage;
 use futures::{StreamExt, future::join_all, stream};
+use jiff::SignedDuration;
 use orgkeeper_shared::{
     account_directory::{
         entry::AccountEntry,
@@ -26,7 +27,7 @@ use orgkeeper_shared::{
         pair::{Outcome, Pair, PairRecord},
         regions,
         survey::Counts,
-        task::{AccountLook, SurveyTask},
+        task::{AccountLook, Part, Source, SurveyTask},
     },
     queue::{Failure, Postponed, Reason as FailureReason},
     versioned_file::active::{ActiveFile, InForce, NoFile},
@@ -34,9 +35,13 @@ use orgkeeper_shared::{
 use tokio::time::timeout_at;
 
 use crate::{
-    comparison::{Account, Compared},
+    comparison::{Account, Compared, known},
     enrolment::Enrolments,
-    gateway::{exposure_table::ExposureTable, members::Members, posture_table::PostureTable},
+    gateway::{
+        exposure_table::ExposureTable,
+        members::{Members, OfferedRegion, Session},
+        posture_table::PostureTable,
+    },
     look::{Look, Unread, look},
 };
 
@@ -46,10 +51,14 @@ const MESSAGES_AT_ONCE: usize = 5;
 const QUERIES_AT_ONCE: usize = 8;
 /// How often a pair is looked at again before it counts as failed.
 const MOST_FAILURES: u32 = 3;
+/// How often of these because of a denial.
+const MOST_DENIALS: u32 = 2;
 /// After what time an account is looked at that another invocation looks at.
 const SOON: Duration = Duration::from_secs(5);
 /// After what time a pair is looked at again that could not be read; it grows with each time.
 const LATER: Duration = Duration::from_secs(30);
+/// For so long everything is kept of an account that has left: ten days longer than `posture-planner` has it looked at.
+const KEPT_AFTER_LEAVING: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 /// Why a message was not processed.
 #[derive(Debug, thiserror::Error)]
@@ -142,9 +151,34 @@ struct Context<'a> {
     task: &'a SurveyTask,
     file: &'a PostureFile,
     account: Account,
+    /// When all of it may be deleted.
+    expires_at: Option<i64>,
     time: &'a Time,
     /// How often it may be tried again is used up.
     last: bool,
+}
+
+impl Context<'_> {
+    /// After what time it is tried again.
+    fn later(&self) -> Duration {
+        LATER * (self.task.failures + 1)
+    }
+
+    /// Whether a denial can be one that passes: everything was read before.
+    fn doubts_a_denial(&self, record: &PairRecord) -> bool {
+        self.task.failures < MOST_DENIALS && record.outcome == Outcome::Seen
+    }
+}
+
+/// What is to be written of a pair, and whether nothing of it is left to look at.
+type OfPair = (Vec<Exposure>, PairRecord, bool);
+
+/// A look at a Region that is to be written down.
+struct Ended {
+    region: String,
+    look: Look,
+    /// Whether nothing of the Region is left to look at.
+    all: bool,
 }
 
 impl Work for Surveyor {
@@ -280,10 +314,7 @@ impl Surveyor {
             }
             return Ok(Done::default());
         }
-        let left = left.into_iter().map(|account| AccountLook {
-            account,
-            regions: None,
-        });
+        let left = left.into_iter().map(AccountLook::all_of);
         let rest = SurveyTask {
             accounts: left.collect(),
             ..task.clone()
@@ -374,6 +405,7 @@ impl Surveyor {
             task,
             file,
             account: account_of(entry),
+            expires_at: entry.and_then(expires_at),
             time,
             last: task.failures >= MOST_FAILURES,
         };
@@ -394,10 +426,16 @@ impl Surveyor {
         let id = &wanted.account;
         let records = self.posture.records(&self.pairs_of(wanted)).await?;
         let everywhere = |unread: &Unread| {
-            let regions = known_regions(wanted, &records, self.members.home());
-            let looks = regions
-                .into_iter()
-                .map(|region| (region, Look::blind(unread)));
+            let has_left = context.expires_at.is_some();
+            let regions = known_regions(wanted, &records, self.members.home(), has_left);
+            let looks = regions.into_iter().map(|region| {
+                let part = part_of(wanted, &region, records.get(&Pair::new(id, &region)));
+                Ended {
+                    look: Look::blind(&part.sources, unread),
+                    region,
+                    all: true,
+                }
+            });
             looks.collect::<Vec<_>>()
         };
         if let Some(reason) = entry.and_then(out_of_use) {
@@ -414,14 +452,18 @@ impl Surveyor {
             let regions = session.regions().await?;
             Ok::<_, AwsCallError>((session, regions))
         });
-        let (session, offered) = match begun.await {
-            Err(_) => return Ok(Looked::left(wanted.clone(), Duration::ZERO)),
-            Ok(Ok(begun)) => begun,
-            Ok(Err(error)) => {
-                let unread = Unread::by(&error);
+        let begun = match begun.await {
+            Ok(begun) => begun.map_err(|error| Unread::by(&error)),
+            Err(_) => Err(Unread::out_of_time()),
+        };
+        let (session, offered) = match begun {
+            Ok(begun) => begun,
+            Err(mut unread) => {
+                if records.values().any(|it| context.doubts_a_denial(it)) {
+                    unread.doubt_a_denial();
+                }
                 if unread.passes && !context.last {
-                    let delay = LATER * (context.task.failures + 1);
-                    let left = Looked::left(wanted.clone(), delay);
+                    let left = Looked::left(wanted.clone(), context.later());
                     return Ok(Looked {
                         failed: true,
                         ..left
@@ -430,47 +472,20 @@ impl Surveyor {
                 return self.write(id, everywhere(&unread), &records, context).await;
             }
         };
-        let is_on: BTreeMap<&str, bool> = offered
-            .iter()
-            .map(|region| (region.name.as_str(), region.on))
-            .collect();
-        let names: BTreeSet<&str> = match &wanted.regions {
-            Some(regions) => regions.iter().map(String::as_str).collect(),
-            None => is_on.keys().copied().collect(),
-        };
-        let looks = names.into_iter().map(async |region| {
-            let found = match is_on.get(region) {
-                Some(true) => {
-                    let reads = session.reads(region);
-                    timeout_at(until, Box::pin(look(&reads))).await.ok()
-                }
-                Some(false) => Some(Look::blind(&not_there(Outcome::RegionOff))),
-                None => Some(Look::blind(&not_there(Outcome::NotOffered))),
-            };
-            (region.to_owned(), found)
-        });
-        let mut ended = Vec::new();
-        let (mut left, mut failed) = (BTreeSet::new(), false);
-        for (region, look) in join_all(looks).await {
-            match look {
-                None => {
-                    left.insert(region);
-                }
-                Some(look) if look.can_be_better() && !context.last => {
-                    failed = true;
-                    left.insert(region);
-                }
-                Some(look) => ended.push((region, look)),
-            }
-        }
+        let looks = regions(wanted, &session, &offered, &records, context).await;
+        let (ended, left, failed) = divided(looks, context.last);
         let written = self.write(id, ended, &records, context).await?;
         Ok(Looked {
             left: (!left.is_empty()).then(|| AccountLook {
                 account: id.clone(),
-                regions: Some(left),
+                regions: Some(left.keys().cloned().collect()),
+                parts: left
+                    .into_iter()
+                    .filter(|(_, rest)| *rest != Part::whole())
+                    .collect(),
             }),
             delay: if failed {
-                LATER * (context.task.failures + 1)
+                context.later()
             } else {
                 Duration::ZERO
             },
@@ -480,50 +495,61 @@ impl Surveyor {
     }
 
     /// Writes down what was seen, as far as it differs: exposures first, so that a pair's record never says more than
-    /// the exposures show.
+    /// the exposures show. A function that is stopped in between leaves a record without digests: the next look compares.
     async fn write(
         &self,
         id: &AccountId,
-        looks: Vec<(String, Look)>,
+        looks: Vec<Ended>,
         records: &HashMap<Pair, PairRecord>,
         context: &Context<'_>,
     ) -> Result<Looked, NotSurveyed> {
         let now = context.time.now();
-        let compared = looks.iter().map(async |(region, look)| {
-            let pair = Pair::new(id, region);
+        let compared = looks.iter().map(async |ended| {
+            let pair = Pair::new(id, &ended.region);
             let compared = Compared {
                 pair: &pair,
                 account: &context.account,
                 file: context.file,
                 survey_id: &context.task.survey_id,
-                look,
+                reason: context.task.reason,
+                look: &ended.look,
                 now,
+                expires_at: context.expires_at,
             };
             let old = records.get(&pair);
             if let Some(old) = old.filter(|old| compared.is_known(Some(old))) {
                 let record = compared.record(Some(old), old.exposures);
-                return Ok((Vec::new(), record));
+                return Ok((Vec::new(), record, ended.all));
             }
             let stored = self.exposures.of(&pair).await?;
             let (changes, shown) = compared.changes(stored);
-            Ok((changes, compared.record(old, shown)))
+            Ok((changes, compared.record(old, shown), ended.all))
         });
-        let compared: Vec<Result<(Vec<Exposure>, PairRecord), TableError>> = stream::iter(compared)
+        let compared: Vec<Result<OfPair, TableError>> = stream::iter(compared)
             .buffer_unordered(QUERIES_AT_ONCE)
             .collect()
             .await;
         let mut looked = Looked::default();
-        let (mut exposures, mut pairs) = (Vec::new(), Vec::new());
+        let (mut exposures, mut pairs, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
         for result in compared {
-            let (changes, record) = result?;
-            looked.counts.add(record.outcome);
-            exposures.extend(changes);
+            let (changes, record, all) = result?;
+            if all {
+                looked.counts.add(record.outcome);
+            }
             let old = records.get(&record.pair);
+            if let Some(old) = old.filter(|old| old.digest.is_some() && !changes.is_empty()) {
+                unsure.push(PairRecord {
+                    digest: None,
+                    ..old.clone()
+                });
+            }
+            exposures.extend(changes);
             if !says_the_same(old, &record) {
                 pairs.push(record);
             }
         }
         looked.written = exposures.len();
+        self.posture.write(&unsure).await?;
         self.exposures.write(&exposures).await?;
         self.posture.write(&pairs).await?;
         Ok(looked)
@@ -542,12 +568,104 @@ impl Surveyor {
     }
 }
 
+/// Looks at each Region, at all of them at once.
+async fn regions(
+    wanted: &AccountLook,
+    session: &Session<'_>,
+    offered: &[OfferedRegion],
+    records: &HashMap<Pair, PairRecord>,
+    context: &Context<'_>,
+) -> Vec<(String, Part, Look)> {
+    let is_on: BTreeMap<&str, bool> = offered
+        .iter()
+        .map(|region| (region.name.as_str(), region.on))
+        .collect();
+    let names: BTreeSet<&str> = match &wanted.regions {
+        Some(regions) => regions.iter().map(String::as_str).collect(),
+        None => is_on.keys().copied().collect(),
+    };
+    let looks = names.into_iter().map(async |region| {
+        let record = records.get(&Pair::new(&wanted.account, region));
+        let part = part_of(wanted, region, record);
+        let blind = |outcome| Look::blind(&Source::ALL.into(), &not_there(outcome));
+        let mut found = match is_on.get(region) {
+            Some(true) => {
+                let reads = session.reads(region);
+                Box::pin(look(&reads, &part, context.time.start_until())).await
+            }
+            Some(false) => blind(Outcome::RegionOff),
+            None => blind(Outcome::NotOffered),
+        };
+        if record.is_some_and(|it| context.doubts_a_denial(it)) {
+            let unread = found.unread.iter_mut();
+            unread.for_each(|(_, unread)| unread.doubt_a_denial());
+        }
+        (region.to_owned(), part, found)
+    });
+    join_all(looks).await
+}
+
+/// What is to be written of looks, what is left of each Region, and whether something of that could not be read.
+fn divided(
+    looks: Vec<(String, Part, Look)>,
+    last: bool,
+) -> (Vec<Ended>, BTreeMap<String, Part>, bool) {
+    let mut ended = Vec::new();
+    let (mut left, mut failed) = (BTreeMap::new(), false);
+    for (region, part, mut look) in looks {
+        let mut rest = Part {
+            sources: BTreeSet::new(),
+            after: None,
+        };
+        if !last {
+            rest.sources = look.set_aside();
+            failed |= !rest.sources.is_empty();
+        }
+        if rest.sources.contains(&Source::Functions) {
+            rest.after = part.after;
+        }
+        let of_functions = look.functions.as_ref();
+        if let Some(until) = of_functions.and_then(|some| some.until.clone()) {
+            rest.sources.insert(Source::Functions);
+            rest.after = Some(until);
+        }
+        let all = rest.sources.is_empty();
+        if !all {
+            left.insert(region.clone(), rest);
+        }
+        if !look.asked.is_empty() {
+            ended.push(Ended { region, look, all });
+        }
+    }
+    (ended, left, failed)
+}
+
 /// Whose account it is.
 fn account_of(entry: Option<&AccountEntry>) -> Account {
     entry.map_or_else(Account::default, |entry| Account {
         name: entry.name.clone(),
         path: Some(entry.ou_path.clone()),
     })
+}
+
+/// When everything of an account that has left may be deleted, in seconds since 1970.
+fn expires_at(entry: &AccountEntry) -> Option<i64> {
+    let since = entry.gone_since?;
+    Some(since.saturating_add(KEPT_AFTER_LEAVING.as_secs()))
+}
+
+/// What to look at in a Region: what is wanted, and what was not read before.
+fn part_of(wanted: &AccountLook, region: &str, record: Option<&PairRecord>) -> Part {
+    let Some(part) = wanted.parts.get(region) else {
+        return Part::whole();
+    };
+    let known = known(record);
+    let mut part = part.clone();
+    let unknown = Source::ALL
+        .into_iter()
+        .filter(|source| !known.contains_key(source));
+    part.sources.extend(unknown);
+    part
 }
 
 /// Why an account is not looked at, if it is not in use.
@@ -559,11 +677,13 @@ fn out_of_use(entry: &AccountEntry) -> Option<String> {
     Some(format!("the account's state is {state}"))
 }
 
-/// The Regions in which there is something to say of an account whose own list cannot be read.
+/// The Regions in which there is something to say of an account whose own list cannot be read. Of one that has left, all
+/// records are to expire.
 fn known_regions(
     wanted: &AccountLook,
     records: &HashMap<Pair, PairRecord>,
     home: &str,
+    has_left: bool,
 ) -> BTreeSet<String> {
     if let Some(regions) = &wanted.regions {
         return regions.clone();
@@ -571,7 +691,7 @@ fn known_regions(
     let not_there = [Outcome::RegionOff, Outcome::NotOffered];
     let known = records
         .values()
-        .filter(|record| !not_there.contains(&record.outcome));
+        .filter(|record| has_left || !not_there.contains(&record.outcome));
     let known = known.map(|record| record.pair.region.clone());
     let on = regions::beside(home).filter(|region| regions::is_on_by_default(region));
     known.chain(on.map(str::to_owned)).collect()
@@ -615,28 +735,53 @@ mod tests {
             stale: false,
             exposures: 0,
             digest: None,
+            expires_at: None,
         };
         (pair, record)
     }
 
     #[test]
     fn without_the_accounts_own_list_its_known_regions_count() {
-        let all = AccountLook {
-            account: "111122223333".parse().unwrap(),
-            regions: None,
-        };
+        let all = AccountLook::all_of("111122223333".parse().unwrap());
         let records = HashMap::from([
             record("ap-east-1", Outcome::Seen),
             record("af-south-1", Outcome::RegionOff),
         ]);
-        let regions = known_regions(&all, &records, "eu-west-1");
+        let regions = known_regions(&all, &records, "eu-west-1", false);
         assert_eq!(regions.len(), 18);
         assert!(regions.contains("ap-east-1") && !regions.contains("af-south-1"));
         let one = AccountLook {
             regions: Some(BTreeSet::from(["af-south-1".to_owned()])),
             ..all
         };
-        assert_eq!(known_regions(&one, &records, "eu-west-1").len(), 1);
+        assert_eq!(known_regions(&one, &records, "eu-west-1", false).len(), 1);
+    }
+
+    #[test]
+    fn of_an_account_that_has_left_every_record_expires() {
+        let all = AccountLook::all_of("111122223333".parse().unwrap());
+        let records = HashMap::from([record("af-south-1", Outcome::RegionOff)]);
+        let regions = known_regions(&all, &records, "eu-west-1", true);
+        assert!(regions.contains("af-south-1"));
+    }
+
+    #[test]
+    fn what_was_not_read_before_is_looked_at_with_a_part() {
+        let network = Part {
+            sources: [Source::Network, Source::Databases].into(),
+            after: None,
+        };
+        let wanted = AccountLook {
+            parts: [("eu-west-1".to_owned(), network.clone())].into(),
+            ..AccountLook::all_of("111122223333".parse().unwrap())
+        };
+        let part = |record: Option<&PairRecord>| part_of(&wanted, "eu-west-1", record);
+        let (_, mut seen) = record("eu-west-1", Outcome::Seen);
+        assert_eq!(part(None), Part::whole());
+        assert_eq!(part(Some(&seen)), Part::whole());
+        seen.digest = Some("network=1 databases=2 functions=3".into());
+        assert_eq!(part(Some(&seen)), network);
+        assert_eq!(part_of(&wanted, "us-east-1", Some(&seen)), Part::whole());
     }
 
     #[test]

@@ -1,17 +1,28 @@
 //! One look at an account in a Region: what was found, and what could not be read.
 
-use futures::future::{join, join3, join5};
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::future::{join, join5};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
-    posture::{exposure::Kind, pair::Outcome},
+    posture::{
+        exposure::Exposure,
+        pair::Outcome,
+        task::{Part, Source},
+    },
 };
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::{
     exposed::{Found, of_databases, of_network, of_urls},
     gateway::reads::{Interfaces, Reads},
-    network::Network,
+    network::{Functions, Network, SomeFunctions},
     ways_out::of_routes,
 };
+
+/// For so long functions are asked by one look; the rest follows in another task. In between, a hint at the account is
+/// followed: one look at a time claims it.
+const FUNCTIONS_TIME: Duration = Duration::from_secs(30);
 
 /// The most characters of a reason that are kept: EC2's denials carry a long code.
 const LONGEST_REASON: usize = 300;
@@ -29,39 +40,6 @@ const NOT_YET: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// What is read for itself: if it fails, what it showed before stays, and the rest is new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// EC2 and load balancers.
-    Network,
-    /// Databases.
-    Databases,
-    /// Function URLs.
-    Functions,
-}
-
-impl Source {
-    /// Every source.
-    pub const ALL: [Self; 3] = [Self::Network, Self::Databases, Self::Functions];
-
-    /// The source of a kind of exposure.
-    #[must_use]
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Instance
-            | Kind::Interface
-            | Kind::Ipv6
-            | Kind::LoadBalancer
-            | Kind::NatGateway
-            | Kind::IdleAddress
-            | Kind::PublicSubnet
-            | Kind::Route => Self::Network,
-            Kind::Database => Self::Databases,
-            Kind::FunctionUrl => Self::Functions,
-        }
-    }
-}
-
 /// Why something was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
@@ -74,6 +52,21 @@ pub struct Unread {
 }
 
 impl Unread {
+    /// An invocation was too short for it.
+    #[must_use]
+    pub fn out_of_time() -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            reason: "it could not be read within one invocation".to_owned(),
+            passes: true,
+        }
+    }
+
+    /// Where everything was read before, a denial can be one that passes: a policy or a role that is being replaced.
+    pub fn doubt_a_denial(&mut self) {
+        self.passes |= matches!(self.outcome, Outcome::DeniedByPolicy | Outcome::RoleMissing);
+    }
+
     /// Of a call in a Region, or of the role's.
     #[must_use]
     pub fn by(error: &AwsCallError) -> Self {
@@ -107,29 +100,83 @@ fn is_by_policy(error: &AwsCallError) -> bool {
     POLICIES.iter().any(|policy| words.contains(policy))
 }
 
+/// What a look says of something that it has not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It is not there.
+    Gone,
+    /// It could not be read whether it is.
+    Unread,
+    /// The look was not about it.
+    NotAsked,
+}
+
 /// What one look gave, by source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// What was found, each with its source.
     pub found: Vec<Found>,
-    /// The sources that were not read.
+    /// The sources that it is about.
+    pub asked: BTreeSet<Source>,
+    /// Those of them that were not read.
     pub unread: Vec<(Source, Unread)>,
+    /// The functions that were asked, if not all were.
+    pub functions: Option<SomeFunctions>,
 }
 
 impl Look {
-    /// A look that gave nothing, for one reason.
-    #[must_use]
-    pub fn blind(unread: &Unread) -> Self {
+    fn about(asked: BTreeSet<Source>) -> Self {
         Self {
             found: Vec::new(),
-            unread: Source::ALL.map(|source| (source, unread.clone())).to_vec(),
+            asked,
+            unread: Vec::new(),
+            functions: None,
         }
     }
 
-    /// Whether a source was read.
+    /// A look at these sources that gave nothing, for one reason.
     #[must_use]
-    pub fn has_read(&self, source: Source) -> bool {
-        self.unread.iter().all(|(unread, _)| *unread != source)
+    pub fn blind(asked: &BTreeSet<Source>, unread: &Unread) -> Self {
+        let of_each = asked.iter().map(|source| (*source, unread.clone()));
+        Self {
+            unread: of_each.collect(),
+            ..Self::about(asked.clone())
+        }
+    }
+
+    /// What it says of a source in which nothing was found.
+    #[must_use]
+    pub fn silence(&self, source: Source) -> Silence {
+        if !self.asked.contains(&source) {
+            Silence::NotAsked
+        } else if self.unread.iter().any(|(unread, _)| *unread == source) {
+            Silence::Unread
+        } else {
+            Silence::Gone
+        }
+    }
+
+    /// What it says of an exposure that it has not found.
+    #[must_use]
+    pub fn silence_about(&self, exposure: &Exposure) -> Silence {
+        let source = Source::of(exposure.kind);
+        let some = self.functions.as_ref();
+        let some = some.filter(|_| source == Source::Functions);
+        match self.silence(source) {
+            Silence::Gone if some.is_some_and(|some| !some.covers(&exposure.resource)) => {
+                Silence::NotAsked
+            }
+            said => said,
+        }
+    }
+
+    /// Takes out the sources that another look can read, as if they had not been asked.
+    pub fn set_aside(&mut self) -> BTreeSet<Source> {
+        let passing = self.unread.iter().filter(|(_, unread)| unread.passes);
+        let aside: BTreeSet<Source> = passing.map(|(source, _)| *source).collect();
+        self.unread.retain(|(source, _)| !aside.contains(source));
+        self.asked.retain(|source| !aside.contains(source));
+        aside
     }
 
     /// How the look ended, and why unless everything was read.
@@ -147,42 +194,39 @@ impl Look {
         }
         (worst.unwrap_or(first.outcome), Some(reasons.join("; ")))
     }
-
-    /// Whether another look can give more.
-    #[must_use]
-    pub fn can_be_better(&self) -> bool {
-        self.unread.iter().any(|(_, unread)| unread.passes)
-    }
 }
 
-/// Looks at a Region. Three calls if there is no interface in it: nothing else can be exposed there.
-pub async fn look(reads: &Reads<'_>) -> Look {
-    let (interfaces, idle, urls) = join3(
-        reads.interfaces(),
-        reads.idle_addresses(),
-        reads.open_urls(),
-    )
-    .await;
-    let mut look = Look {
-        found: Vec::new(),
-        unread: Vec::new(),
-    };
+/// Looks at a part of a Region until then. Three calls if there is no interface in it: nothing else can be exposed there.
+pub async fn look(reads: &Reads<'_>, part: &Part, until: Instant) -> Look {
+    let mut asked = part.sources.clone();
+    // Who reaches a database, the network says.
+    let with_network = [Source::Network, Source::Databases];
+    let asks_network = with_network.iter().any(|source| asked.contains(source));
+    if asks_network {
+        asked.extend(with_network);
+    }
+    let mut look = Look::about(asked);
+    // Each has its own end: functions are many, and asked one by one.
     let network = async {
-        let interfaces = interfaces?;
-        let network = Network {
-            account: reads.account().to_string(),
-            idle_addresses: idle?,
-            ..Network::default()
-        };
-        if interfaces.any {
+        if asks_network {
             // Boxed: together the futures of the SDK's calls would outgrow a thread's stack.
-            Box::pin(in_use(reads, network, interfaces)).await
+            Some(timeout_at(until, Box::pin(network(reads))).await)
         } else {
-            Ok((network, None))
+            None
         }
     };
-    match Box::pin(network).await {
-        Ok((network, databases)) => {
+    let functions = async {
+        if part.sources.contains(&Source::Functions) {
+            let urls = reads.open_urls(part.after.as_deref(), FUNCTIONS_TIME);
+            Some(timeout_at(until, Box::pin(urls)).await)
+        } else {
+            None
+        }
+    };
+    let (network, functions) = join(network, functions).await;
+    match network.map(or_unread) {
+        None => {}
+        Some(Ok((network, databases))) => {
             look.found.extend(of_network(&network));
             look.found.extend(of_routes(&network));
             match databases {
@@ -192,17 +236,45 @@ pub async fn look(reads: &Reads<'_>) -> Look {
             }
         }
         // Without the network it is not known who reaches a database.
-        Err(error) => {
-            let unread = Unread::by(&error);
-            look.unread.push((Source::Network, unread.clone()));
-            look.unread.push((Source::Databases, unread));
+        Some(Err(unread)) => {
+            let of_each = with_network.map(|source| (source, unread.clone()));
+            look.unread.extend(of_each);
         }
     }
-    match urls {
-        Ok(urls) => look.found.extend(of_urls(&urls)),
-        Err(error) => look.unread.push((Source::Functions, Unread::by(&error))),
+    match functions.map(or_unread) {
+        None => {}
+        Some(Ok(Functions { urls, some })) => {
+            look.found.extend(of_urls(&urls));
+            look.functions = some;
+        }
+        Some(Err(unread)) => look.unread.push((Source::Functions, unread)),
     }
     look
+}
+
+/// What was read, or why it was not: a call failed, or there was no time.
+fn or_unread<T>(read: Result<Result<T, AwsCallError>, Elapsed>) -> Result<T, Unread> {
+    match read {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(Unread::by(&error)),
+        Err(_) => Err(Unread::out_of_time()),
+    }
+}
+
+/// Reads the network of a Region, and the databases if there is an interface.
+async fn network(reads: &Reads<'_>) -> Result<(Network, Databases), AwsCallError> {
+    let (interfaces, idle) = join(reads.interfaces(), reads.idle_addresses()).await;
+    let interfaces = interfaces?;
+    let network = Network {
+        account: reads.account().to_string(),
+        idle_addresses: idle?,
+        ..Network::default()
+    };
+    if interfaces.any {
+        Box::pin(in_use(reads, network, interfaces)).await
+    } else {
+        Ok((network, None))
+    }
 }
 
 /// The databases, if they were asked for.
@@ -252,22 +324,20 @@ mod tests {
         }
     }
 
+    fn look(unread: Vec<(Source, Unread)>) -> Look {
+        Look {
+            unread,
+            ..Look::about(Source::ALL.into())
+        }
+    }
+
     #[test]
     fn a_look_ends_as_its_worst_source() {
-        let mut look = Look {
-            found: Vec::new(),
-            unread: Vec::new(),
-        };
+        let mut look = look(Vec::new());
         assert_eq!(look.outcome(), (Outcome::Seen, None));
-        look.unread.push((
-            Source::Network,
-            unread(Outcome::DeniedByPolicy, "denied", false),
-        ));
-        assert!(!look.can_be_better());
-        look.unread.push((
-            Source::Databases,
-            unread(Outcome::DeniedByPolicy, "denied", false),
-        ));
+        let denied = unread(Outcome::DeniedByPolicy, "denied", false);
+        look.unread.push((Source::Network, denied.clone()));
+        look.unread.push((Source::Databases, denied));
         assert_eq!(
             look.outcome(),
             (Outcome::DeniedByPolicy, Some("denied".into()))
@@ -280,14 +350,38 @@ mod tests {
             look.outcome(),
             (Outcome::Failed, Some("denied; throttled".into()))
         );
-        assert!(look.can_be_better() && !look.has_read(Source::Network));
+        assert_eq!(look.silence(Source::Network), Silence::Unread);
     }
 
     #[test]
-    fn every_kind_has_a_source() {
-        let network = Kind::ALL
-            .into_iter()
-            .filter(|kind| Source::of(*kind) == Source::Network);
-        assert_eq!(network.count(), Kind::ALL.len() - 2);
+    fn what_another_look_can_read_is_as_if_it_had_not_been_asked() {
+        let mut look = look(vec![
+            (
+                Source::Databases,
+                unread(Outcome::RoleMissing, "denied", false),
+            ),
+            (
+                Source::Functions,
+                unread(Outcome::Failed, "throttled", true),
+            ),
+        ]);
+        assert_eq!(look.set_aside(), BTreeSet::from([Source::Functions]));
+        let said = Source::ALL.map(|source| look.silence(source));
+        assert_eq!(said, [Silence::Gone, Silence::Unread, Silence::NotAsked]);
+        assert_eq!(look.outcome().0, Outcome::RoleMissing);
+    }
+
+    #[test]
+    fn a_denial_is_doubted_and_another_failure_is_not() {
+        for (outcome, passes) in [
+            (Outcome::DeniedByPolicy, true),
+            (Outcome::RoleMissing, true),
+            (Outcome::Failed, false),
+            (Outcome::Suspended, false),
+        ] {
+            let mut unread = unread(outcome, "", false);
+            unread.doubt_a_denial();
+            assert_eq!(unread.passes, passes, "{outcome:?}");
+        }
     }
 }

@@ -2,6 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The two families of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -158,8 +167,8 @@ pub struct LoadBalancer {
     pub arn: String,
     /// Its DNS name.
     pub name: String,
-    /// Whether it has IPv6 addresses, too.
-    pub dual_stack: bool,
+    /// The families of its public addresses.
+    pub families: &'static [Family],
     /// Its security groups; a network load balancer may have none, and then lets everybody in.
     pub groups: Vec<String>,
     /// Its VPC.
@@ -177,12 +186,43 @@ pub struct Database {
     pub arn: String,
     /// The name of its endpoint; its identifier while there is none.
     pub name: String,
-    /// Its port.
-    pub port: u16,
+    /// The port of its endpoint; none while it is being created.
+    pub port: Option<u16>,
     /// Its security groups.
     pub groups: Vec<String>,
     /// The subnets that it can be in.
     pub subnets: Vec<String>,
+}
+
+/// Function URLs without authentication.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Functions {
+    /// The URLs.
+    pub urls: Vec<FunctionUrl>,
+    /// Which functions were asked for theirs, if not all were.
+    pub some: Option<SomeFunctions>,
+}
+
+/// Functions of a Region in the order of their names: those after one and up to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SomeFunctions {
+    /// The names of all that exist.
+    pub all: BTreeSet<String>,
+    /// The one before the first; none if it is from the beginning.
+    pub after: Option<String>,
+    /// The last one; none if it is to the end.
+    pub until: Option<String>,
+}
+
+impl SomeFunctions {
+    /// Whether it was found out what there is of the function with this ARN: it was asked, or does not exist.
+    #[must_use]
+    pub fn covers(&self, arn: &str) -> bool {
+        let name = arn.split(':').nth(6).unwrap_or_default();
+        let is_after = self.after.as_deref().is_none_or(|after| name > after);
+        let is_within = is_after && self.until.as_deref().is_none_or(|until| name <= until);
+        is_within || !self.all.contains(name)
+    }
 }
 
 /// A function URL without authentication.

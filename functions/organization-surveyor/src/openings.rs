@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use orgkeeper_shared::posture::exposure::Opening;
 
 use crate::{
-    network::{Network, Rule},
+    network::{Family, Network, Rule},
     ranges::is_public,
-    routes::Family,
 };
 
 /// What groups open to the internet.

@@ -1,18 +1,11 @@
 //! Where the traffic of a subnet goes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
-    network::{Destination, Network, RouteTable},
+    network::{Destination, Family, Network, Route, RouteTable},
     ranges::{is_everything, is_public},
 };
-
-/// The two families of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
 
 /// The way out of a subnet for one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,59 +50,61 @@ pub fn way(network: &Network, subnet: &str, vpc: &str, family: Family) -> Way {
             "no route table of {subnet} can be read: its VPC may belong to another account"
         ));
     };
-    let mut elsewhere: Option<Way> = None;
-    let mut nowhere: Option<String> = None;
-    let mut internet: Option<(String, Vec<String>)> = None;
+    // No order of the routes may decide: AWS lists them in any.
+    let mut elsewhere = BTreeMap::new();
+    let mut nowhere = BTreeSet::new();
+    let mut internet: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for route in &table.routes {
-        let Some(reach) = reach(&route.destination, family) else {
-            continue;
-        };
-        let Some(target) = &route.target else {
+        let (Some(reach), Some(target)) = (reach(route, family), route.target.as_deref()) else {
             continue;
         };
         if route.blackhole {
-            nowhere = Some(format!("its route to {target} is a blackhole"));
-            continue;
-        }
-        if is_internet_gateway(target) {
-            if !is_attached(network, table, target) {
-                nowhere = Some(format!("{target} is not attached to its VPC"));
-                continue;
+            nowhere.insert(format!("its route to {target} is a blackhole"));
+        } else if !is_internet_gateway(target) {
+            if let Some(way) = elsewhere_of(target) {
+                // What goes everywhere says more than a route to a part, and what may let in more than what does not.
+                let may_let_in = matches!(way, Way::Through(_));
+                elsewhere.insert((is_everything(reach), may_let_in, target), way);
             }
-            let (_, only) = internet.get_or_insert_with(|| (target.clone(), Vec::new()));
-            only.push(reach.to_owned());
-        } else if is_default(reach) || matches!(elsewhere, None | Some(Way::Elsewhere(_))) {
-            // What goes everywhere says more than a route to a part.
-            elsewhere = elsewhere_of(target).or(elsewhere);
+        } else if is_attached(network, table, target) {
+            let only = internet.entry(target).or_default();
+            only.insert(reach.to_owned());
+        } else {
+            nowhere.insert(format!("{target} is not attached to its VPC"));
         }
     }
-    if let Some((gateway, only)) = internet {
-        let all = only.iter().any(|range| is_default(range));
+    // A VPC has one internet gateway.
+    if let Some((gateway, only)) = internet.pop_first() {
+        let all = only.iter().any(|range| is_everything(range));
         return Way::Internet {
-            gateway,
-            only: if all { Vec::new() } else { only },
+            gateway: gateway.to_owned(),
+            only: if all {
+                Vec::new()
+            } else {
+                only.into_iter().collect()
+            },
         };
     }
-    elsewhere.unwrap_or_else(|| {
-        Way::Nowhere(
-            nowhere.unwrap_or_else(|| "its subnet has no route to the internet".to_owned()),
-        )
-    })
+    if let Some((_, way)) = elsewhere.pop_last() {
+        return way;
+    }
+    let reason = nowhere.pop_first();
+    Way::Nowhere(reason.unwrap_or_else(|| "its subnet has no route to the internet".to_owned()))
 }
 
-/// The destination, if it has public addresses of this family. A prefix list may have.
-fn reach(destination: &Destination, family: Family) -> Option<&str> {
-    match (destination, family) {
+/// The destination of a route, if it has public addresses of this family. A prefix list may have; one at an endpoint is a
+/// service of AWS, not the internet.
+fn reach(route: &Route, family: Family) -> Option<&str> {
+    match (&route.destination, family) {
         (Destination::V4(range), Family::V4) | (Destination::V6(range), Family::V6) => {
             is_public(range).then_some(range)
         }
-        (Destination::PrefixList(list), _) => Some(list),
+        (Destination::PrefixList(list), _) => {
+            let is_endpoint = |target: &str| target.starts_with("vpce-");
+            (!route.target.as_deref().is_some_and(is_endpoint)).then_some(list)
+        }
         _ => None,
     }
-}
-
-fn is_default(range: &str) -> bool {
-    is_everything(range)
 }
 
 fn is_internet_gateway(target: &str) -> bool {
@@ -140,12 +135,9 @@ fn elsewhere_of(target: &str) -> Option<Way> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::network::Route;
 
     pub(crate) fn route(destination: &str, target: &str) -> Route {
         let destination = match destination {
@@ -267,9 +259,41 @@ pub(crate) mod tests {
             of(vec![route("0.0.0.0/0", "vpce-1")], Family::V4),
             Way::Through("vpce-1".into())
         );
-        // The endpoint of S3 is no way to the internet, although its prefix list is public.
-        let s3 = vec![route("pl-68a54001", "vpce-2"), route("0.0.0.0/0", "nat-1")];
-        assert_eq!(of(s3, Family::V4), Way::Elsewhere("nat-1".into()));
+    }
+
+    #[test]
+    fn the_endpoint_of_a_service_is_no_way_although_its_prefix_list_is_public() {
+        let s3 = || route("pl-68a54001", "vpce-2");
+        for (family, default, target) in [
+            (Family::V4, "0.0.0.0/0", "nat-1"),
+            (Family::V6, "::/0", "eigw-1"),
+        ] {
+            let expected = Way::Elsewhere(target.into());
+            for routes in [
+                vec![s3(), route(default, target)],
+                vec![route(default, target), s3()],
+            ] {
+                assert_eq!(of(routes, family), expected);
+            }
+            assert!(matches!(of(vec![s3()], family), Way::Nowhere(_)));
+        }
+    }
+
+    #[test]
+    fn a_default_route_counts_more_than_a_part() {
+        let part = || route("203.0.113.0/24", "vpce-1");
+        assert_eq!(
+            of(vec![part(), route("0.0.0.0/0", "nat-1")], Family::V4),
+            Way::Elsewhere("nat-1".into())
+        );
+        assert_eq!(
+            of(vec![route("0.0.0.0/0", "nat-1"), part()], Family::V4),
+            Way::Elsewhere("nat-1".into())
+        );
+        assert_eq!(
+            of(vec![part(), route("198.51.100.0/24", "nat-1")], Family::V4),
+            Way::Through("vpce-1".into())
+        );
     }
 
     #[test]
@@ -293,6 +317,7 @@ pub(crate) mod tests {
             Just(Some("igw-2".to_owned())),
             Just(Some("eigw-1".to_owned())),
             Just(Some("nat-1".to_owned())),
+            Just(Some("vpce-1".to_owned())),
             Just(Some("local".to_owned())),
             "[a-z]{0,4}-?[0-9]{0,3}".prop_map(Some),
         ];
@@ -313,19 +338,20 @@ pub(crate) mod tests {
                 let expected = routes.iter().any(|route| {
                     !route.blackhole
                         && route.target.as_deref() == Some("igw-1")
-                        && reach(&route.destination, family).is_some()
+                        && reach(route, family).is_some()
                 });
                 prop_assert_eq!(matches!(found, Way::Internet { .. }), expected, "{:?}", found);
             }
         }
 
         #[test]
-        fn the_order_of_routes_decides_nothing_about_the_way_in(
-            routes in prop::collection::vec(any_route(), 0..6)
+        fn the_order_of_routes_decides_nothing(
+            (routes, others) in prop::collection::vec(any_route(), 0..6)
+                .prop_flat_map(|routes| (Just(routes.clone()), Just(routes).prop_shuffle()))
         ) {
-            let backwards: Vec<Route> = routes.iter().rev().cloned().collect();
-            let is_in = |routes| matches!(of(routes, Family::V4), Way::Internet { .. });
-            prop_assert_eq!(is_in(routes), is_in(backwards));
+            for family in [Family::V4, Family::V6] {
+                prop_assert_eq!(of(routes.clone(), family), of(others.clone(), family));
+            }
         }
     }
 }

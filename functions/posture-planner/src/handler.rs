@@ -18,10 +18,9 @@ use orgkeeper_shared::{
     posture::{
         file::{Actual, PostureFile},
         keep::KeepTask,
-        pair::Pair,
         setting,
         survey::Counts,
-        task::{AccountLook, Reason, SurveyTask},
+        task::{AccountLook, Part, Reason, SurveyTask},
         verdict::{FileVerdicts, remembered},
     },
     queue::{Failure, Queue, Reason as FailureReason, since_sent},
@@ -33,8 +32,9 @@ use orgkeeper_shared::{
 
 use crate::{
     gateway::{controls::Controls, posture_table::PostureTable},
+    hints::{About, Hint},
     keep::{self, Basis},
-    pacing::{Follows, HintedLook, follows},
+    pacing::{AGAIN, Follows, follows},
     starts::{Asked, Undo, Wanted, asked},
     survey,
     switched::Switched,
@@ -60,6 +60,11 @@ pub enum NotPlanned {
     /// The directory has no account: it has never been filled, and says nothing about what exists.
     #[error("the account directory is empty: send {{\"task\":\"refresh-all\"}} to DirectoryQueue")]
     EmptyDirectory,
+    /// A request names accounts of somebody else.
+    #[error(
+        "the account directory does not have {0}: correct the request, or, if the account is new, repeat it in an hour"
+    )]
+    Strangers(String),
     /// The uploaded file cannot be read.
     #[error("posture.toml cannot be read")]
     File(#[source] AwsCallError),
@@ -92,7 +97,7 @@ impl FailureReason for NotPlanned {
             Self::InForce(error) => error.retryable(),
             Self::Table(error) => error.retryable(),
             Self::EmptyDirectory => true,
-            Self::Unwritable(_) => false,
+            Self::Unwritable(_) | Self::Strangers(_) => false,
         }
     }
 }
@@ -137,15 +142,15 @@ impl Work for Planner {
     async fn work<'a>(&self, messages: &'a [SqsMessage], time: &Time) -> Outcomes<'a, Why> {
         let mut failures = Vec::new();
         // Many hints are about the same pair: they are followed together, before anything else.
-        let mut hints: BTreeMap<Pair, Vec<&SqsMessage>> = BTreeMap::new();
+        let mut hints: BTreeMap<Hint, Vec<&SqsMessage>> = BTreeMap::new();
         for message in messages {
-            if let Ok(Asked::Hint(pair)) = read(message) {
-                hints.entry(pair).or_default().push(message);
+            if let Ok(Asked::Hint(hint)) = read(message) {
+                hints.entry(hint).or_default().push(message);
             }
         }
         let (mut hinted, mut joined) = (0, 0);
-        for (pair, of_pair) in &hints {
-            let result = tokio::time::timeout_at(time.deadline(), self.hint(pair, of_pair, time));
+        for (hint, of_pair) in &hints {
+            let result = tokio::time::timeout_at(time.deadline(), self.hint(hint, of_pair, time));
             let reason = match result.await {
                 Ok(Ok(looks)) => {
                     hinted += usize::from(looks);
@@ -206,17 +211,17 @@ impl Planner {
     /// Plans a look at a pair, unless one is to come: true if it does.
     async fn hint(
         &self,
-        pair: &Pair,
+        hint: &Hint,
         messages: &[&SqsMessage],
         time: &Time,
     ) -> Result<bool, NotPlanned> {
-        let ids = messages
+        let by: Vec<&str> = messages
             .iter()
-            .filter_map(|message| message.message_id.as_deref());
-        let by = ids.min().unwrap_or_default();
+            .filter_map(|message| message.message_id.as_deref())
+            .collect();
         let planned = optimistic::update("PutItem", ATTEMPTS, async || {
-            let last = self.table.look(pair).await?;
-            match follows(last.as_ref(), pair, by, time.now()) {
+            let last = self.table.look(hint).await?;
+            match follows(last.as_ref(), hint, &by, time.now()) {
                 Follows::Joined => Ok::<_, NotPlanned>(Some(None)),
                 Follows::Again(look) => Ok(Some(Some(look))),
                 Follows::Look(look) => {
@@ -228,8 +233,9 @@ impl Planner {
         let Some(look) = planned.await? else {
             return Ok(false);
         };
-        self.send(vec![(of_hint(pair, &look), delay(&look, time.now()))])
-            .await?;
+        let looks = looks(hint, look.look_at).into_iter();
+        let tasks = looks.map(|look_at| (of_hint(hint, look_at), delay(look_at, time.now())));
+        self.send(tasks.collect()).await?;
         self.table.sent(&look.pair).await?;
         Ok(true)
     }
@@ -241,11 +247,18 @@ impl Planner {
         message: &SqsMessage,
         time: &Time,
     ) -> Result<Done, NotPlanned> {
-        let entries = if wanted.accounts.is_empty() {
-            self.entries().await?
-        } else {
+        // An account that an event names may be newer than its entry.
+        let is_named_by_event = wanted.reason == Reason::Hint && !wanted.accounts.is_empty();
+        let entries = if is_named_by_event {
             Vec::new()
+        } else {
+            self.entries().await?
         };
+        let strangers = survey::strangers(wanted, &entries);
+        if !is_named_by_event && !strangers.is_empty() {
+            let ids: Vec<&str> = strangers.iter().map(AccountId::as_str).collect();
+            return Err(NotPlanned::Strangers(ids.join(", ")));
+        }
         self.begin(wanted, &entries, message, time).await
     }
 
@@ -533,14 +546,31 @@ fn event_id(message: &SqsMessage) -> String {
     format!("event-{id}")
 }
 
+/// When a hint is followed, in milliseconds since 1970.
+fn looks(hint: &Hint, look_at: i64) -> Vec<i64> {
+    match hint.about {
+        About::Network | About::Functions => vec![look_at],
+        About::SlowNetwork => {
+            let again = i64::try_from(AGAIN.as_millis()).unwrap_or_default();
+            vec![look_at, look_at.saturating_add(again)]
+        }
+    }
+}
+
 /// The task of a hinted look.
-fn of_hint(pair: &Pair, look: &HintedLook) -> SurveyTask {
+fn of_hint(hint: &Hint, look_at: i64) -> SurveyTask {
+    let region = &hint.pair.region;
+    let part = Part {
+        sources: hint.about.sources(),
+        after: None,
+    };
     SurveyTask {
-        survey_id: format!("hint-{}", look.look_at),
+        survey_id: format!("hint-{look_at}"),
         reason: Reason::Hint,
         accounts: vec![AccountLook {
-            account: pair.account.clone(),
-            regions: Some([pair.region.clone()].into()),
+            regions: Some([region.clone()].into()),
+            parts: [(region.clone(), part)].into(),
+            ..AccountLook::all_of(hint.pair.account.clone())
         }],
         part: None,
         failures: 0,
@@ -549,8 +579,10 @@ fn of_hint(pair: &Pair, look: &HintedLook) -> SurveyTask {
     }
 }
 
-/// How long a hinted look is still to wait. Whole seconds: SQS knows no parts, and none is left out.
-fn delay(look: &HintedLook, now: Timestamp) -> Duration {
-    let left = look.look_at.saturating_sub(now.as_millisecond()).max(0);
-    Duration::from_secs(u64::try_from(left).unwrap_or_default().div_ceil(1_000))
+/// How long a hinted look is still to wait, as far as SQS delays a message. Whole seconds: SQS knows no parts, and none is left
+/// out.
+fn delay(look_at: i64, now: Timestamp) -> Duration {
+    let left = look_at.saturating_sub(now.as_millisecond()).max(0);
+    let left = Duration::from_secs(u64::try_from(left).unwrap_or_default().div_ceil(1_000));
+    left.min(AGAIN.unsigned_abs())
 }

@@ -1,21 +1,29 @@
 //! When a hinted pair is looked at: 20 seconds after the hint, and once a minute however many come. A hint that comes after
-//! a look is never lost: the next look follows.
+//! a look is never lost: the next look follows. What a call starts slowly is looked at again after a quarter of an hour.
 
 use jiff::{SignedDuration, Timestamp};
-use orgkeeper_shared::posture::pair::Pair;
 use serde::{Deserialize, Serialize};
+
+use crate::hints::{About, Hint};
 
 /// After what time a hint is followed: what the call started is there then.
 pub const AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// The time between two looks at a pair.
 pub const BETWEEN: SignedDuration = SignedDuration::from_secs(60);
+/// The time until the second look, where what a call starts takes minutes; SQS delays a message no longer.
+pub const AGAIN: SignedDuration = SignedDuration::from_mins(15);
 /// For so long the last look is remembered.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// The key of the item about a pair's looks.
 #[must_use]
-pub fn key(pair: &Pair) -> String {
-    format!("hint#{pair}")
+pub fn key(hint: &Hint) -> String {
+    let about = match hint.about {
+        About::Network => "",
+        About::SlowNetwork => "#slow",
+        About::Functions => "#functions",
+    };
+    format!("hint#{}{about}", hint.pair)
 }
 
 /// The look at a pair that hints have led to, an item of the table `Posture`.
@@ -46,23 +54,26 @@ pub enum Follows {
     Look(HintedLook),
 }
 
-/// What follows from a hint at a pair that came by the message `by`.
+/// What follows from hints of one kind that came by these messages.
 #[must_use]
-pub fn follows(old: Option<&HintedLook>, pair: &Pair, by: &str, now: Timestamp) -> Follows {
+pub fn follows(old: Option<&HintedLook>, hint: &Hint, by: &[&str], now: Timestamp) -> Follows {
     let now_ms = now.as_millisecond();
     let soon = now_ms.saturating_add(millis(AFTER));
     let look_at = match old {
-        Some(old) if old.by == by && !old.sent => return Follows::Again(old.clone()),
-        // The message has led to a look that was sent: it is a duplicate.
-        Some(old) if old.by == by || old.look_at > now_ms => return Follows::Joined,
+        // Others may have come with its message.
+        Some(old) if by.contains(&&*old.by) && !old.sent => return Follows::Again(old.clone()),
+        // The messages are duplicates of one that has led to a look that was sent.
+        Some(old) if by.iter().all(|by| *by == old.by) || old.look_at > now_ms => {
+            return Follows::Joined;
+        }
         Some(old) => soon.max(old.look_at.saturating_add(millis(BETWEEN))),
         None => soon,
     };
     let expires = now.as_second().saturating_add(KEPT.as_secs());
     Follows::Look(HintedLook {
-        pair: key(pair),
+        pair: key(hint),
         look_at,
-        by: by.to_owned(),
+        by: by.iter().min().copied().unwrap_or_default().to_owned(),
         sent: false,
         expires_at: expires,
     })
@@ -78,8 +89,15 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> Pair {
-        "111122223333#eu-west-1".parse().unwrap()
+    fn hint() -> Hint {
+        Hint {
+            pair: "111122223333#eu-west-1".parse().unwrap(),
+            about: About::Network,
+        }
+    }
+
+    fn follows(old: Option<&HintedLook>, by: &str, now: Timestamp) -> Follows {
+        super::follows(old, &hint(), &[by], now)
     }
 
     fn at(ms: i64) -> Timestamp {
@@ -92,21 +110,18 @@ mod tests {
 
     #[test]
     fn a_hint_is_followed_after_twenty_seconds_and_the_next_a_minute_later() {
-        let Follows::Look(first) = follows(None, &pair(), "a", at(0)) else {
+        let Follows::Look(first) = follows(None, "a", at(0)) else {
             panic!("a look")
         };
         assert_eq!(first.look_at - at(0).as_millisecond(), 20_000);
         let first = sent(first);
-        assert_eq!(
-            follows(Some(&first), &pair(), "b", at(19_999)),
-            Follows::Joined
-        );
+        assert_eq!(follows(Some(&first), "b", at(19_999)), Follows::Joined);
         // It comes after the look: the next one is a minute after that.
-        let Follows::Look(second) = follows(Some(&first), &pair(), "c", at(20_000)) else {
+        let Follows::Look(second) = follows(Some(&first), "c", at(20_000)) else {
             panic!("a look")
         };
         assert_eq!(second.look_at - first.look_at, 60_000);
-        let Follows::Look(third) = follows(Some(&first), &pair(), "d", at(500_000)) else {
+        let Follows::Look(third) = follows(Some(&first), "d", at(500_000)) else {
             panic!("a look")
         };
         assert_eq!(third.look_at - at(500_000).as_millisecond(), 20_000);
@@ -114,16 +129,43 @@ mod tests {
 
     #[test]
     fn a_message_that_comes_twice_leads_to_one_look() {
-        let Follows::Look(look) = follows(None, &pair(), "a", at(0)) else {
+        let Follows::Look(look) = follows(None, "a", at(0)) else {
             panic!("a look")
         };
         assert_eq!(
-            follows(Some(&look), &pair(), "a", at(5_000)),
+            follows(Some(&look), "a", at(5_000)),
             Follows::Again(look.clone())
         );
+        assert_eq!(follows(Some(&sent(look)), "a", at(90_000)), Follows::Joined);
+    }
+
+    #[test]
+    fn a_look_that_was_not_sent_is_sent_by_its_message_among_others() {
+        let Follows::Look(look) = follows(None, "b", at(0)) else {
+            panic!("a look")
+        };
+        let by = ["a", "b", "c"];
         assert_eq!(
-            follows(Some(&sent(look)), &pair(), "a", at(90_000)),
-            Follows::Joined
+            super::follows(Some(&look), &hint(), &by, at(5_000)),
+            Follows::Again(look.clone())
+        );
+        // It was sent, and a new hint comes with a duplicate after the look.
+        let by = ["b", "c"];
+        let next = super::follows(Some(&sent(look)), &hint(), &by, at(30_000));
+        assert!(matches!(next, Follows::Look(_)), "{next:?}");
+    }
+
+    #[test]
+    fn looks_of_each_kind_are_paced_by_themselves() {
+        let keys = [About::Network, About::SlowNetwork, About::Functions]
+            .map(|about| key(&Hint { about, ..hint() }));
+        assert_eq!(
+            keys,
+            [
+                "hint#111122223333#eu-west-1",
+                "hint#111122223333#eu-west-1#slow",
+                "hint#111122223333#eu-west-1#functions"
+            ]
         );
     }
 
@@ -135,7 +177,7 @@ mod tests {
             hints.sort_unstable();
             let mut looks: Vec<HintedLook> = Vec::new();
             for (number, hint) in hints.iter().enumerate() {
-                if let Follows::Look(look) = follows(looks.last(), &pair(), &number.to_string(), at(*hint)) {
+                if let Follows::Look(look) = follows(looks.last(), &number.to_string(), at(*hint)) {
                     looks.push(sent(look));
                 }
             }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use orgkeeper_shared::{
     ids::AccountId,
     lifecycle::{LifecycleEvent, Operation, Outcome},
-    posture::{pair::Pair, regions, setting, task::Reason},
+    posture::{regions, setting, task::Reason},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    hints::hinted,
+    hints::{Hint, hinted},
     switched::{Switched, switched},
 };
 
@@ -29,8 +29,8 @@ pub enum Asked {
     Switched(Box<Switched>),
     /// A version of the file was uploaded.
     Upload,
-    /// A look at a pair.
-    Hint(Pair),
+    /// A look at a part of a pair.
+    Hint(Hint),
     /// Nothing: an event that changes nothing here.
     Nothing,
 }
@@ -171,6 +171,7 @@ fn changed_accounts(detail: &Value) -> Option<Vec<AccountId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hints::About;
 
     const ID: &str = "111122223333";
 
@@ -202,7 +203,10 @@ mod tests {
             ),
             (
                 include_str!("../../../events/posture-planner/instance-started.json"),
-                Asked::Hint("111122223333#eu-west-1".parse().unwrap()),
+                Asked::Hint(Hint {
+                    pair: "111122223333#eu-west-1".parse().unwrap(),
+                    about: About::Network,
+                }),
             ),
         ] {
             assert_eq!(asked(text).unwrap(), expected);

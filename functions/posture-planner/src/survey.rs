@@ -48,6 +48,17 @@ pub fn accounts(wanted: &Wanted, entries: &[AccountEntry], now: Timestamp) -> Ve
     ids
 }
 
+/// Accounts that were named and are not, and never were, in the organization.
+#[must_use]
+pub fn strangers(wanted: &Wanted, entries: &[AccountEntry]) -> Vec<AccountId> {
+    let is_known = |id: &AccountId| {
+        let mut members = entries.iter().filter(|entry| !entry.name.is_empty());
+        members.any(|entry| entry.account_id == *id)
+    };
+    let named = wanted.accounts.iter();
+    named.filter(|id| !is_known(id)).cloned().collect()
+}
+
 /// The tasks of a survey, numbered from 1.
 #[must_use]
 pub fn tasks(id: &str, wanted: &Wanted, accounts: &[AccountId]) -> Vec<SurveyTask> {
@@ -58,8 +69,8 @@ pub fn tasks(id: &str, wanted: &Wanted, accounts: &[AccountId]) -> Vec<SurveyTas
         accounts: accounts
             .iter()
             .map(|account| AccountLook {
-                account: account.clone(),
                 regions: wanted.regions.clone(),
+                ..AccountLook::all_of(account.clone())
             })
             .collect(),
         part: Some(part),

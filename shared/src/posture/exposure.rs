@@ -198,7 +198,8 @@ pub enum Expectation {
 pub struct Exposure {
     /// The table's partition key: account and Region.
     pub pair: Pair,
-    /// The table's sort key: kind, resource and address, so that a later survey finds the same item.
+    /// The table's sort key: kind, resource and address (of a database no address: it has none at first), so that a later survey
+    /// finds the same item.
     pub exposure_id: String,
     /// What it is.
     pub kind: Kind,
@@ -229,7 +230,7 @@ pub struct Exposure {
     /// Whether the last look could not read it, so that all this is older.
     #[serde(default)]
     pub stale: bool,
-    /// When DynamoDB may delete it, in seconds since 1970: only of one that is gone.
+    /// When DynamoDB may delete it, in seconds since 1970: only of one that is gone, or whose account has left the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
 }

@@ -154,9 +154,12 @@ pub struct PairRecord {
     /// How many exposures are shown of it, those that are gone not counted.
     #[serde(default)]
     pub exposures: u64,
-    /// A digest of what the last look found: the same one again needs no comparison.
+    /// A digest for each source that was read: the same ones again need no comparison. A source that could not be read has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// When DynamoDB may delete it, in seconds since 1970: only of an account that has left the organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 #[cfg(test)]
@@ -200,6 +203,7 @@ mod tests {
             stale: true,
             exposures: 2,
             digest: None,
+            expires_at: None,
         };
         let item: serde_dynamo::Item = serde_dynamo::to_item(&record).unwrap();
         let key = serde_dynamo::AttributeValue::S("111122223333#eu-west-1".into());

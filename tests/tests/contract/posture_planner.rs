@@ -252,6 +252,63 @@ async fn an_account_that_joined_is_surveyed_alone_and_a_request_names_regions() 
 }
 
 #[tokio::test]
+async fn a_request_for_an_account_of_somebody_else_is_refused() {
+    let world = World::start().await;
+    let request = r#"{"task":"survey","accounts":["111122223333","888877776666"]}"#;
+    assert_eq!(world.receive(0, &[("a", request)]).await, ["a"]);
+    assert_eq!(world.sent(), []);
+    assert!(world.tables.items(POSTURE).is_empty());
+    // An event is believed: the account may be newer than its entry.
+    let joined = JOINED.replace("111122223333", "888877776666");
+    assert_eq!(world.receive(1, &[("b", &joined)]).await, [""; 0]);
+    assert_eq!(world.sent().len(), 1);
+}
+
+/// A call in the pair of the sample.
+fn call(service: &str, name: &str) -> String {
+    let mut event: Value = serde_json::from_str(STARTED).unwrap();
+    event["source"] = format!("aws.{service}").into();
+    event["detail"]["eventSource"] = format!("{service}.amazonaws.com").into();
+    event["detail"]["eventName"] = name.into();
+    event.to_string()
+}
+
+#[tokio::test]
+async fn a_hint_says_what_is_to_be_looked_at_and_each_is_paced_by_itself() {
+    let world = World::start().await;
+    let url = call("lambda", "CreateFunctionUrlConfig20211031");
+    let messages = [("a", STARTED), ("b", &*url), ("c", STARTED), ("d", &*url)];
+    assert_eq!(world.receive(0, &messages).await, [""; 0]);
+    let parts: Vec<Value> = world
+        .sent()
+        .into_iter()
+        .map(|(task, _)| task["accounts"][0]["parts"]["eu-west-1"].clone())
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            json!({ "sources": ["network", "databases"] }),
+            json!({ "sources": ["functions"] })
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_a_call_starts_slowly_is_looked_at_again() {
+    let world = World::start().await;
+    let created = call("rds", "CreateDBInstance");
+    let restored = call("rds", "RestoreDBInstanceFromDBSnapshot");
+    let messages = [("a", &*created), ("b", &*restored)];
+    assert_eq!(world.receive(0, &messages).await, [""; 0]);
+    let sent = world.sent();
+    let delays: Vec<i64> = sent.iter().map(|(_, delay)| *delay).collect();
+    assert!((19..=20).contains(&delays[0]), "{delays:?}");
+    assert_eq!(delays[1..], [900]);
+    assert_ne!(sent[0].0["surveyId"], sent[1].0["surveyId"]);
+    assert_eq!(sent[0].0["accounts"], sent[1].0["accounts"]);
+}
+
+#[tokio::test]
 async fn three_hundred_hints_in_a_minute_are_one_look_and_one_after_it() {
     let world = World::start().await;
     let ids: Vec<String> = (0..300).map(|number| format!("m{number:03}")).collect();
@@ -267,7 +324,8 @@ async fn three_hundred_hints_in_a_minute_are_one_look_and_one_after_it() {
             let (task, delay) = world.sent()[looks.len()].clone();
             assert_eq!(
                 task["accounts"],
-                json!([{ "account": "111122223333", "regions": ["eu-west-1"] }])
+                json!([{ "account": "111122223333", "regions": ["eu-west-1"],
+                    "parts": { "eu-west-1": { "sources": ["network", "databases"] } } }])
             );
             assert!(task["part"].is_null());
             looks.push(seconds + delay);
@@ -292,6 +350,17 @@ async fn a_hint_whose_task_was_not_sent_is_followed_by_its_message() {
     let delays: Vec<i64> = world.sent().into_iter().map(|(_, delay)| delay).collect();
     assert_eq!(delays.len(), 2, "{delays:?}");
     assert!((17..=19).contains(&delays[1]), "{delays:?}");
+}
+
+#[tokio::test]
+async fn a_hint_whose_task_was_not_sent_is_not_lost_among_new_ones() {
+    let world = World::start().await;
+    world.unsent.store(1, Ordering::Relaxed);
+    assert_eq!(world.receive(0, &[("m", STARTED)]).await, ["m"]);
+    let together = [("a", STARTED), ("m", STARTED)];
+    assert_eq!(world.receive(2, &together).await, [""; 0]);
+    // The failed call carried it, too.
+    assert_eq!(world.sent().len(), 2);
 }
 
 #[tokio::test]
@@ -412,6 +481,8 @@ fn the_rules_deliver_the_calls_that_are_hints() {
         assert_eq!(prefixes.collect::<BTreeSet<_>>(), beginnings);
         let sources: BTreeSet<String> = serde_json::from_value(pattern["source"].clone()).unwrap();
         assert_eq!(sources, services);
+        // EventBridge takes 2,048 characters.
+        assert!(pattern.to_string().len() < 2_048);
     }
 }
 

@@ -638,6 +638,7 @@ fn surveyed(world: &World, id: &str, role_missing: u64) {
             stale: false,
             exposures: 1,
             digest: None,
+            expires_at: None,
         };
         world.tables.put(POSTURE, &item(&record));
     }

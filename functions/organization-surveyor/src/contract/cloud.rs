@@ -69,8 +69,10 @@ type Fault = Box<dyn FnMut(&Made) -> Option<Answer> + Send>;
 
 #[derive(Default)]
 struct State {
-    /// What an operation lists in an account and Region, as XML.
-    lists: BTreeMap<(String, String, &'static str), String>,
+    /// What an operation lists in an account and Region, as XML or JSON, item by item.
+    lists: BTreeMap<(String, String, &'static str), Vec<String>>,
+    /// The most items of a page.
+    page: usize,
     made: Vec<Made>,
     /// The messages of the queue: when each is received, and how often it was.
     queue: Vec<(Instant, String, u32)>,
@@ -106,6 +108,7 @@ impl World {
             tables: DynamoDb::new(),
             state: Mutex::new(State {
                 file: file.to_owned(),
+                page: 2,
                 ..State::default()
             }),
             stop: Notify::new(),
@@ -143,6 +146,13 @@ impl World {
             tokio::time::sleep_until(due).await;
             self.receive(body, receives).await;
         }
+    }
+
+    /// Works on the next message.
+    pub(super) async fn step(&self) {
+        let (due, body, receives) = self.cloud.next().unwrap();
+        tokio::time::sleep_until(due).await;
+        self.receive(body, receives).await;
     }
 
     /// Works on all messages of the queue at once, each in an invocation of its own.
@@ -212,7 +222,12 @@ impl Cloud {
     /// What an operation lists in an account and Region.
     pub(super) fn list(&self, account: &str, region: &str, operation: &'static str, xml: &str) {
         let key = (account.to_owned(), region.to_owned(), operation);
-        self.lock().lists.insert(key, xml.to_owned());
+        self.lock().lists.insert(key, items_of(xml));
+    }
+
+    /// A page has at most so many items.
+    pub(super) fn pages_of(&self, items: usize) {
+        self.lock().page = items;
     }
 
     /// Answers by `fault` where it gives an answer.
@@ -229,6 +244,13 @@ impl Cloud {
     /// The file from now on; a process that is running has the old one for five minutes.
     pub(super) fn upload(&self, file: &str) {
         file.clone_into(&mut self.lock().file);
+    }
+
+    /// How often an operation was called since the last time.
+    pub(super) fn count(&self, operation: &str) -> usize {
+        let state = self.lock();
+        let of_it = state.made.iter().filter(|made| made.operation == operation);
+        of_it.count()
     }
 
     /// The calls since the last time.
@@ -318,33 +340,109 @@ fn made_by(call: &Call) -> Made {
 }
 
 impl State {
-    fn answer(&mut self, call: &Call, made: &Made) -> Answer {
-        let list = || {
-            let mut lists = self.lists.iter();
-            let found = lists.find(|((account, region, operation), _)| {
-                (account, region, *operation)
-                    == (&made.account, &made.region, made.operation.as_str())
-            });
-            found.map_or(String::new(), |(_, xml)| xml.clone())
+    /// A page of a list, and the token of the next one. The first page of a list is empty: AWS gives such pages.
+    fn page<'l>(&self, items: &'l [String], call: &Call) -> (&'l [String], Option<usize>) {
+        let asked = ["NextToken", "Marker"].map(|name| {
+            let in_form = call.body[name].as_str().map(str::to_owned);
+            let begin = format!("{name}=");
+            let query = call.uri.split_once('?').map_or("", |(_, query)| query);
+            let mut in_query = query.split('&').filter_map(|it| it.strip_prefix(&begin));
+            in_form.or_else(|| in_query.next().map(str::to_owned))
+        });
+        let asked = asked.into_iter().flatten().next();
+        let most = ["MaxResults", "PageSize", "MaxRecords"]
+            .into_iter()
+            .find_map(|name| call.body[name].as_str()?.parse().ok());
+        let size = self.page.min(most.unwrap_or(usize::MAX));
+        let Some(page) = asked.map(|page| page.parse::<usize>().unwrap()) else {
+            return (&[], (!items.is_empty()).then_some(1));
         };
+        let end = (page * size).min(items.len());
+        let next = (end < items.len()).then_some(page + 1);
+        (&items[(page - 1) * size..end], next)
+    }
+
+    /// What the operation lists there.
+    fn items(&self, made: &Made) -> &[String] {
+        let mut lists = self.lists.iter();
+        let found = lists.find(|((account, region, operation), _)| {
+            (account, region, *operation) == (&made.account, &made.region, made.operation.as_str())
+        });
+        found.map_or(&[], |(_, items)| items)
+    }
+
+    /// What a read of a Region answers.
+    fn listed(&self, call: &Call, made: &Made) -> Option<Answer> {
+        let items = self.items(made);
         let operation = made.operation.as_str();
-        let ec2 = |set: &str| {
-            let list = list();
+        let all = |set: &str| {
+            let list = items.concat();
             Answer::xml(
                 200,
                 &format!("<{operation}Response><{set}>{list}</{set}></{operation}Response>"),
             )
         };
-        let query = |set: &str| {
-            let list = list();
+        let ec2 = |set: &str| {
+            let (list, next) = self.page(items, call);
+            let next = next.map_or(String::new(), |next| {
+                format!("<nextToken>{next}</nextToken>")
+            });
             Answer::xml(
                 200,
                 &format!(
-                    "<{operation}Response><{operation}Result><{set}>{list}</{set}></{operation}Result></{operation}Response>"
+                    "<{operation}Response><{set}>{}</{set}>{next}</{operation}Response>",
+                    list.concat()
                 ),
             )
         };
-        match operation {
+        let query = |set: &str, marker: &str| {
+            let (list, next) = self.page(items, call);
+            let next = next.map_or(String::new(), |next| format!("<{marker}>{next}</{marker}>"));
+            Answer::xml(
+                200,
+                &format!(
+                    "<{operation}Response><{operation}Result><{set}>{}</{set}>{next}</{operation}Result></{operation}Response>",
+                    list.concat()
+                ),
+            )
+        };
+        let json = |set: &str, items: &[String]| {
+            let (list, next) = self.page(items, call);
+            let list = list.iter().map(|item| serde_json::from_str(item).unwrap());
+            let list: Vec<Value> = list.collect();
+            let next = next.map(|next| next.to_string());
+            Answer::ok(json!({ set: list, "NextMarker": next }))
+        };
+        Some(match operation {
+            "DescribeNetworkInterfaces" => ec2("networkInterfaceSet"),
+            "DescribeAddresses" => all("addressesSet"),
+            "DescribeRouteTables" => ec2("routeTableSet"),
+            "DescribeInternetGateways" => ec2("internetGatewaySet"),
+            "DescribeSubnets" => ec2("subnetSet"),
+            "DescribeSecurityGroups" => ec2("securityGroupInfo"),
+            "DescribeVpcBlockPublicAccessOptions" => all("vpcBlockPublicAccessOptions"),
+            "DescribeVpcBlockPublicAccessExclusions" => ec2("vpcBlockPublicAccessExclusionSet"),
+            "DescribeLoadBalancers" => query("LoadBalancers", "NextMarker"),
+            "DescribeListeners" => query("Listeners", "NextMarker"),
+            "DescribeDBInstances" => query("DBInstances", "Marker"),
+            "ListFunctions" => json("Functions", items),
+            "ListFunctionUrlConfigs" => {
+                let name = call.uri.split("/functions/").nth(1).unwrap();
+                let name = name.split('/').next().unwrap();
+                let end = format!(":function:{name}\"");
+                let of_it = items.iter().filter(|item| item.contains(&end));
+                json("FunctionUrlConfigs", &of_it.cloned().collect::<Vec<_>>())
+            }
+            _ => return None,
+        })
+    }
+
+    fn answer(&mut self, call: &Call, made: &Made) -> Answer {
+        if let Some(answer) = self.listed(call, made) {
+            return answer;
+        }
+        let list = || self.items(made).concat();
+        match made.operation.as_str() {
             "AssumeRole" => {
                 let role = call.body["RoleArn"].as_str().unwrap();
                 let account = role.split(':').nth(4).unwrap();
@@ -376,22 +474,6 @@ impl State {
                     ),
                 )
             }
-            "DescribeNetworkInterfaces" => ec2("networkInterfaceSet"),
-            "DescribeAddresses" => ec2("addressesSet"),
-            "DescribeRouteTables" => ec2("routeTableSet"),
-            "DescribeInternetGateways" => ec2("internetGatewaySet"),
-            "DescribeSubnets" => ec2("subnetSet"),
-            "DescribeSecurityGroups" => ec2("securityGroupInfo"),
-            "DescribeVpcBlockPublicAccessOptions" => ec2("vpcBlockPublicAccessOptions"),
-            "DescribeVpcBlockPublicAccessExclusions" => ec2("vpcBlockPublicAccessExclusionSet"),
-            "DescribeLoadBalancers" => query("LoadBalancers"),
-            "DescribeListeners" => query("Listeners"),
-            "DescribeDBInstances" => query("DBInstances"),
-            "ListFunctions" | "ListFunctionUrlConfigs" => {
-                let list = list();
-                let list = if list.is_empty() { "{}" } else { &list };
-                Answer::ok(serde_json::from_str(list).unwrap())
-            }
             "GetRole"
             | "ListEnabledBaselines"
             | "ListAccounts"
@@ -417,6 +499,34 @@ impl State {
             other => panic!("{other} {}", call.uri),
         }
     }
+}
+
+/// What a list consists of: the elements in XML of an answer, or the objects of a JSON list. What is several pages already is
+/// one item.
+fn items_of(list: &str) -> Vec<String> {
+    if let Ok(Value::Array(items)) = serde_json::from_str(list) {
+        return items.iter().map(Value::to_string).collect();
+    }
+    let Some(tag) = list.strip_prefix('<').and_then(|it| it.split('>').next()) else {
+        return vec![list.to_owned()];
+    };
+    let (begin, end) = (format!("<{tag}>"), format!("</{tag}>"));
+    let (mut items, mut depth, mut from, mut place) = (Vec::new(), 0, 0, 0);
+    while let Some(step) = list[place..].find('<') {
+        place += step;
+        if list[place..].starts_with(&begin) {
+            depth += 1;
+        } else if list[place..].starts_with(&end) {
+            depth -= 1;
+            if depth == 0 {
+                let until = place + end.len();
+                items.push(list[from..until].to_owned());
+                from = until;
+            }
+        }
+        place += 1;
+    }
+    items
 }
 
 /// What an account or the organization answers about enrolment: the name of a role, or pages in JSON, one a line.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use orgkeeper_tests::{
-    dynamodb::{EXPOSURE, POSTURE},
+    dynamodb::{ACCOUNT_DIRECTORY, EXPOSURE, POSTURE},
     wire::Answer,
 };
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use self::cloud::{Made, OFF, REGIONS, World};
 
 const ACCOUNT: &str = "111122223333";
 const OTHER: &str = "444455556666";
+const NEVER_SEEN: &str = "777788889999";
 const FILE: &str = r#"
 [[scope]]
 target = "Root/Workloads"
@@ -49,6 +50,12 @@ fn interface(id: &str, more: &str) -> String {
 
 fn public(address: &str) -> String {
     format!("<association><publicIp>{address}</publicIp></association>")
+}
+
+/// The URL of a function, without authentication.
+fn url_of(function: &str) -> Value {
+    json!({ "FunctionUrl": format!("https://{function}.example/"), "AuthType": "NONE", "CreationTime": "",
+        "FunctionArn": format!("arn:aws:lambda:eu-west-1:{ACCOUNT}:function:{function}"), "LastModifiedTime": "" })
 }
 
 /// An estate with one of everything in eu-west-1, and an instance in us-east-1.
@@ -125,13 +132,13 @@ fn estate(world: &World) {
         ),
         (
             "ListFunctions",
-            r#"{"Functions":[{"FunctionName":"f"},{"FunctionName":"g"}]}"#,
+            r#"[{"FunctionName":"f"},{"FunctionName":"g"}]"#,
         ),
     ] {
         cloud.list(ACCOUNT, "eu-west-1", operation, xml);
     }
-    let urls = r#"{"FunctionUrlConfigs":[{"FunctionUrl":"https://f.example/","FunctionArn":"arn:aws:lambda:eu-west-1:111122223333:function:f","AuthType":"NONE","CreationTime":"","LastModifiedTime":""}]}"#;
-    cloud.list(ACCOUNT, "eu-west-1", "ListFunctionUrlConfigs", urls);
+    let urls = json!([url_of("f")]).to_string();
+    cloud.list(ACCOUNT, "eu-west-1", "ListFunctionUrlConfigs", &urls);
     let lonely = interface(
         "eni-5",
         &format!("{}{}", public("203.0.113.5"), instance("i-5")),
@@ -172,6 +179,10 @@ fn denied(words: &str) -> Answer {
     )
 }
 
+fn denied_by_role() -> Answer {
+    denied("no identity-based policy allows the action")
+}
+
 /// One in so many, at random but always the same.
 fn one_in(of: u64) -> impl FnMut() -> bool + Send {
     let mut random = 1_u64;
@@ -205,10 +216,7 @@ async fn everything_that_is_exposed_is_shown_and_nothing_else() {
         .map(|(id, reachable, _)| (id, reachable))
         .collect();
     let expected = [
-        (
-            "database#arn:aws:rds:eu-west-1:111122223333:db:d#d.example",
-            "no",
-        ),
+        ("database#arn:aws:rds:eu-west-1:111122223333:db:d", "no"),
         (
             "function-url#arn:aws:lambda:eu-west-1:111122223333:function:f#https://f.example/",
             "yes",
@@ -323,6 +331,371 @@ async fn a_function_that_is_stopped_anywhere_gives_the_same_tables() {
     }
 }
 
+/// A look that finds what is not there any more when its message is received again.
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_function_wrote_does_not_stay() {
+    let of_one = json!({ "surveyId": "s", "reason": "schedule", "accounts": [
+        { "account": ACCOUNT, "regions": ["eu-west-1"] }] });
+    let flip = |world: &World, address: &str| {
+        let instance = "<attachment><instanceId>i-1</instanceId></attachment>";
+        let interface = interface("eni-1", &format!("{}{instance}", public(address)));
+        let operation = "DescribeNetworkInterfaces";
+        let cloud = &world.cloud;
+        cloud.list(ACCOUNT, "eu-west-1", operation, &interface);
+    };
+    let begin = async || {
+        let world = World::with(FILE).await;
+        world.cloud.know(ACCOUNT, "Workloads", "ACTIVE");
+        flip(&world, "203.0.113.1");
+        world.send(&of_one);
+        world.run().await;
+        let before = world.cloud.shown();
+        world.cloud.take();
+        flip(&world, "203.0.113.77");
+        (world, before)
+    };
+    let (world, _) = begin().await;
+    world.send(&of_one);
+    world.run().await;
+    for calls in 1..=world.cloud.take().len() {
+        let (world, before) = begin().await;
+        world.cloud.stop_after(calls);
+        world.send(&of_one);
+        world.step().await;
+        flip(&world, "203.0.113.1");
+        world.send(&of_one);
+        world.run().await;
+        assert_eq!(world.cloud.shown(), before, "after {calls} calls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_functions_are_asked_in_a_few_tasks_and_hold_up_nothing_else() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.cloud.pages_of(50);
+    let names: Vec<String> = (0..1_500).map(|number| format!("f{number:04}")).collect();
+    let functions: Vec<Value> = names
+        .iter()
+        .map(|name| json!({ "FunctionName": name }))
+        .collect();
+    let functions = Value::from(functions).to_string();
+    world
+        .cloud
+        .list(ACCOUNT, "eu-west-1", "ListFunctions", &functions);
+    let with_urls = |urls: &[&str]| {
+        let urls: Vec<Value> = urls.iter().map(|name| url_of(name)).collect();
+        let urls = Value::from(urls).to_string();
+        let operation = "ListFunctionUrlConfigs";
+        world.cloud.list(ACCOUNT, "eu-west-1", operation, &urls);
+    };
+    let shown = || -> Vec<String> {
+        let ids = ids(&world).into_iter();
+        let urls = ids.filter_map(|id| Some(id.strip_prefix("function-url#")?.to_owned()));
+        urls.map(|id| id.split(':').next_back().unwrap().to_owned())
+            .collect()
+    };
+    with_urls(&["f0003", "f1400"]);
+    begin(&world, "s1", 1);
+    world.send(&task("s1", &[ACCOUNT], Some(1)));
+    let began = tokio::time::Instant::now();
+    world.step().await;
+    // A hint at the account waits no longer than this.
+    assert!(began.elapsed() < Duration::from_secs(40));
+    assert!(ids(&world).contains("instance#i-1#203.0.113.1"));
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "FAILED");
+    world.run().await;
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "SEEN");
+    assert_eq!(shown(), ["//f0003.example/", "//f1400.example/"]);
+    let sessions = world.cloud.count("AssumeRole");
+    assert!((6..=7).contains(&sessions), "{sessions}");
+    assert_eq!(
+        world.cloud.count("ListFunctionUrlConfigs"),
+        1_500 + 2,
+        "each is asked once"
+    );
+    let summary = world.cloud.tables.get(POSTURE, "survey#s1").unwrap();
+    assert_eq!(
+        (&summary["Seen"]["N"], &summary["Failed"]["N"]),
+        (&json!("17"), &Value::Null)
+    );
+    // What is gone is found out in the task that asks for it.
+    with_urls(&["f1400"]);
+    world.send(&task("s2", &[ACCOUNT], None));
+    world.step().await;
+    assert_eq!(shown(), ["//f1400.example/"]);
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "SEEN");
+    with_urls(&[]);
+    world.run().await;
+    assert_eq!(shown(), [""; 0]);
+    assert!(world.cloud.shown().iter().all(|(.., stale)| !stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_at_the_network_asks_no_function() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.send(&task("s1", &[ACCOUNT], None));
+    world.run().await;
+    let before = world.cloud.tables();
+    world.cloud.take();
+    let hint = |id: &str| {
+        json!({ "surveyId": id, "reason": "hint", "accounts": [{ "account": ACCOUNT, "regions": ["eu-west-1"],
+            "parts": { "eu-west-1": { "sources": ["network", "databases"] } } }] })
+    };
+    world.send(&hint("s1"));
+    world.run().await;
+    let lambda = world.cloud.count("ListFunctions");
+    assert_eq!((lambda, world.cloud.count("Query")), (0, 0));
+    assert_eq!(world.cloud.tables(), before);
+    // The network has changed, and the functions are as they were.
+    world.cloud.list(
+        ACCOUNT,
+        "eu-west-1",
+        "DescribeNetworkInterfaces",
+        &interface("eni-4", ""),
+    );
+    world.send(&hint("h2"));
+    world.run().await;
+    let url = "function-url#arn:aws:lambda:eu-west-1:111122223333:function:f#https://f.example/";
+    let shown = world.cloud.shown();
+    assert!(shown.contains(&(url.to_owned(), "yes".to_owned(), false)));
+    assert!(!ids(&world).contains("instance#i-1#203.0.113.1"));
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "SEEN");
+    // A pair that was never looked at is looked at as a whole.
+    world.cloud.know(OTHER, "Workloads", "ACTIVE");
+    world.cloud.take();
+    let other = hint("h3").to_string().replace(ACCOUNT, OTHER);
+    world.send(&serde_json::from_str(&other).unwrap());
+    world.run().await;
+    assert_eq!(world.cloud.count("ListFunctions"), 1);
+    assert_eq!(world.cloud.outcome(OTHER, "eu-west-1"), "SEEN");
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_that_are_throttled_hold_up_no_network() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.cloud.fault(|made| {
+        (made.operation == "ListFunctions" && made.region == "eu-west-1")
+            .then(|| Answer::error(429, "TooManyRequestsException"))
+    });
+    world.send(&task("s1", &[ACCOUNT], None));
+    world.step().await;
+    assert_eq!(ids(&world).len(), 9);
+    assert_eq!(world.cloud.count("DescribeNetworkInterfaces"), 19 + 1);
+    world.cloud.take();
+    world.cloud.fault(|_| None);
+    world.run().await;
+    assert_eq!(ids(&world).len(), 10);
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "SEEN");
+    assert_eq!(
+        world.cloud.count("DescribeNetworkInterfaces"),
+        0,
+        "only what was left is read again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_never_answers_ends_as_failed() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    begin(&world, "s1", 1);
+    world.cloud.fault(|made| {
+        let is_it = made.region == "eu-west-1" && made.operation == "DescribeRouteTables";
+        is_it.then(|| Answer::xml(200, "").after(Duration::from_mins(10)))
+    });
+    world.send(&task("s1", &[ACCOUNT], Some(1)));
+    world.run().await;
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "FAILED");
+    assert_eq!(world.cloud.count("AssumeRole"), 4);
+    let summary = world.cloud.tables.get(POSTURE, "survey#s1").unwrap();
+    assert_eq!(
+        (&summary["Seen"]["N"], &summary["Failed"]["N"]),
+        (&json!("16"), &json!("1"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn forty_thousand_interfaces_in_one_region() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.cloud.pages_of(1_000);
+    let public_ones = [7, 20_000, 39_999];
+    let interfaces = (0..40_000).map(|number| {
+        let address = public(&format!("198.51.100.{}", number % 250));
+        let more = if public_ones.contains(&number) {
+            &*address
+        } else {
+            ""
+        };
+        interface(&format!("eni-{number}"), more)
+    });
+    let interfaces: Vec<String> = interfaces.collect();
+    let operation = "DescribeNetworkInterfaces";
+    world
+        .cloud
+        .list(ACCOUNT, "eu-west-1", operation, &interfaces.concat());
+    world.send(
+        &json!({ "surveyId": "s1", "reason": "request", "accounts": [
+        { "account": ACCOUNT, "regions": ["eu-west-1"] }] }),
+    );
+    world.run().await;
+    assert_eq!(world.cloud.count(operation), 41);
+    let of_interfaces = ids(&world)
+        .into_iter()
+        .filter(|id| id.starts_with("interface#"));
+    assert_eq!(
+        of_interfaces.collect::<Vec<_>>(),
+        [
+            "interface#eni-20000#198.51.100.0",
+            "interface#eni-39999#198.51.100.249",
+            "interface#eni-7#198.51.100.7"
+        ]
+    );
+    assert_eq!(world.cloud.outcome(ACCOUNT, "eu-west-1"), "SEEN");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exclusion_from_block_public_access_counts_while_it_is_in_force() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    let mode = "<internetGatewayBlockMode>block-bidirectional</internetGatewayBlockMode>";
+    world.cloud.list(
+        ACCOUNT,
+        "eu-west-1",
+        "DescribeVpcBlockPublicAccessOptions",
+        mode,
+    );
+    for (state, reachable) in [
+        ("create-in-progress", "no"),
+        ("create-complete", "yes"),
+        ("update-complete", "yes"),
+        ("create-failed", "no"),
+        ("delete-in-progress", "no"),
+        ("disable-complete", "no"),
+    ] {
+        let exclusion = format!(
+            "<item><resourceArn>arn:aws:ec2:eu-west-1:{ACCOUNT}:vpc/vpc-1</resourceArn><state>{state}</state>\
+             <internetGatewayExclusionMode>allow-bidirectional</internetGatewayExclusionMode></item>"
+        );
+        let operation = "DescribeVpcBlockPublicAccessExclusions";
+        world
+            .cloud
+            .list(ACCOUNT, "eu-west-1", operation, &exclusion);
+        world.send(&task(state, &[ACCOUNT], None));
+        world.run().await;
+        let instance = "instance#i-1#203.0.113.1".to_owned();
+        let expected = (instance, reachable.to_owned(), false);
+        assert!(world.cloud.shown().contains(&expected), "{state}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_not_read_and_is_kept_for_a_week() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.send(&task("s1", &[ACCOUNT], None));
+    world.run().await;
+    let expected = world.cloud.shown();
+    let (instance, pair) = ("instance#i-5#203.0.113.5", format!("{ACCOUNT}#us-east-1"));
+    let operation = "DescribeNetworkInterfaces";
+    let before = interface(
+        "eni-5",
+        &format!(
+            "{}<attachment><instanceId>i-5</instanceId></attachment>",
+            public("203.0.113.5")
+        ),
+    );
+    world.cloud.list(ACCOUNT, "us-east-1", operation, "");
+    // Many of a busy pair: this one could not even be understood.
+    let gone = json!({ "Pair": { "S": pair }, "ExposureId": { "S": "instance#i-0" }, "GoneAt": { "S": "long ago" } });
+    world.cloud.tables.put(EXPOSURE, &gone);
+    world.send(&task("s2", &[ACCOUNT], None));
+    world.run().await;
+    let item = || {
+        let key = format!("{pair}\n{instance}");
+        world.cloud.tables.get(EXPOSURE, &key).unwrap()
+    };
+    let gone_at: jiff::Timestamp = item()["GoneAt"]["S"].as_str().unwrap().parse().unwrap();
+    let expires_at: i64 = item()["ExpiresAt"]["N"].as_str().unwrap().parse().unwrap();
+    assert_eq!(expires_at - gone_at.as_second(), 7 * 24 * 3_600);
+    // It comes again.
+    world.cloud.list(ACCOUNT, "us-east-1", operation, &before);
+    world.send(&task("s3", &[ACCOUNT], None));
+    world.run().await;
+    assert_eq!(world.cloud.shown(), expected);
+    let first_seen: jiff::Timestamp = item()["FirstSeen"]["S"].as_str().unwrap().parse().unwrap();
+    assert!(first_seen > gone_at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dynamodb_leaves_unprocessed_is_sent_again_after_pauses() {
+    let took = async |operation: &'static str, left: Value| {
+        let world = World::with(FILE).await;
+        world.cloud.know(ACCOUNT, "Workloads", "ACTIVE");
+        let mut throttled = 0;
+        world.cloud.fault(move |made| {
+            let is_it = made.operation == operation && made.table == POSTURE && throttled < 3;
+            throttled += u32::from(is_it);
+            is_it.then(|| Answer::ok(left.clone()))
+        });
+        let began = tokio::time::Instant::now();
+        world.send(
+            &json!({ "surveyId": "s1", "reason": "request", "accounts": [
+            { "account": ACCOUNT, "regions": ["eu-west-1"] }] }),
+        );
+        world.run().await;
+        began.elapsed()
+    };
+    let key = json!({ "Pair": { "S": "x" } });
+    let undisturbed = took("None", Value::Null).await;
+    for (operation, left) in [
+        (
+            "BatchGetItem",
+            json!({ "UnprocessedKeys": { POSTURE: { "Keys": [key] } } }),
+        ),
+        (
+            "BatchWriteItem",
+            json!({ "UnprocessedItems": { POSTURE: [{ "PutRequest": { "Item": key } }] } }),
+        ),
+    ] {
+        let longer = took(operation, left).await.saturating_sub(undisturbed);
+        // Three calls more, after half of 50, 100 and 200 ms at least.
+        assert!(
+            longer >= Duration::from_millis(175),
+            "{operation}: {longer:?}"
+        );
+        assert!(longer < Duration::from_secs(1), "{operation}: {longer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_of_an_account_that_has_left_expires() {
+    let world = World::with(FILE).await;
+    estate(&world);
+    world.send(&task("s1", &[ACCOUNT, OTHER], None));
+    world.run().await;
+    let leave = json!({ "GoneSince": { "N": "1772366400" } });
+    world.cloud.tables.set(ACCOUNT_DIRECTORY, ACCOUNT, &leave);
+    world.send(&task("s2", &[ACCOUNT, OTHER], None));
+    world.run().await;
+    let expires = json!((1_772_366_400 + 40 * 24 * 3_600).to_string());
+    let mut expiring = 0;
+    for table in [POSTURE, EXPOSURE] {
+        for (key, item) in world.cloud.tables.items(table) {
+            if key.starts_with(ACCOUNT) {
+                assert_eq!(item["ExpiresAt"]["N"], expires, "{key}");
+                assert!(item.get("GoneAt").is_none(), "{key}");
+                expiring += 1;
+            } else {
+                assert!(item.get("ExpiresAt").is_none(), "{key}");
+            }
+        }
+    }
+    assert_eq!(expiring, REGIONS.len() + OFF.len() + 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_region_that_a_policy_denies_keeps_what_it_showed() {
     let world = World::with(FILE).await;
@@ -370,18 +743,21 @@ async fn a_missing_role_and_a_suspended_account_are_outcomes() {
     world.run().await;
     begin(&world, "s2", 1);
     world.cloud.know(OTHER, "Workloads", "SUSPENDED");
+    world.cloud.know(NEVER_SEEN, "Workloads", "ACTIVE");
     world.cloud.fault(|made| {
         (made.operation == "AssumeRole").then(|| Answer::query_error(403, "AccessDenied"))
     });
     world.cloud.take();
-    world.send(&task("s2", &[ACCOUNT, OTHER], Some(1)));
+    world.send(&task("s2", &[ACCOUNT, OTHER, NEVER_SEEN], Some(1)));
     world.run().await;
     for region in REGIONS {
-        assert_eq!(
-            world.cloud.outcome(ACCOUNT, region),
-            "ROLE_MISSING",
-            "{region}"
-        );
+        for account in [ACCOUNT, NEVER_SEEN] {
+            assert_eq!(
+                world.cloud.outcome(account, region),
+                "ROLE_MISSING",
+                "{region}"
+            );
+        }
         assert_eq!(world.cloud.outcome(OTHER, region), "SUSPENDED", "{region}");
     }
     assert_eq!(world.cloud.outcome(ACCOUNT, OFF[0]), "REGION_OFF");
@@ -391,16 +767,41 @@ async fn a_missing_role_and_a_suspended_account_are_outcomes() {
         .filter(|made| made.operation == "AssumeRole");
     assert_eq!(
         sessions.count(),
-        1,
-        "a suspended account is not called, a denial is not repeated"
+        3 + 1,
+        "a suspended account is not called, a denial is repeated only where everything was read before"
     );
     assert_eq!(ids(&world).len(), 10);
     assert!(world.cloud.shown().iter().all(|(.., stale)| *stale));
     let summary = world.cloud.tables.get(POSTURE, "survey#s2").unwrap();
     assert_eq!(
         (&summary["RoleMissing"]["N"], &summary["Suspended"]["N"]),
-        (&json!("17"), &json!("17"))
+        (&json!("34"), &json!("17"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_of_half_a_minute_changes_nothing() {
+    for operation in ["AssumeRole", "DescribeSubnets"] {
+        let world = World::with(FILE).await;
+        estate(&world);
+        world.send(&task("s1", &[ACCOUNT], None));
+        world.run().await;
+        let before = world.cloud.tables();
+        let mut denials = 0;
+        world.cloud.fault(move |made| {
+            let denied = made.operation == operation && denials < 2;
+            denials += u32::from(denied);
+            denied.then(|| match operation {
+                "AssumeRole" => Answer::query_error(403, "AccessDenied"),
+                _ => denied_by_role(),
+            })
+        });
+        world.send(&task("s1", &[ACCOUNT], None));
+        world.step().await;
+        assert_eq!(world.cloud.tables(), before, "{operation}");
+        world.run().await;
+        assert_eq!(world.cloud.tables(), before, "{operation}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

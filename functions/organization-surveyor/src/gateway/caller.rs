@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orgkeeper_shared::aws_error::AwsCallError;
+use orgkeeper_shared::{aws_error::AwsCallError, pace::Pace};
 use tokio::sync::Semaphore;
 
 /// Calls in flight, for all accounts and Regions of an invocation together.
@@ -35,9 +35,21 @@ impl Caller {
         &self,
         attempt: impl AsyncFn() -> Result<T, AwsCallError>,
     ) -> Result<T, AwsCallError> {
+        self.paced(&Pace::new(0.0, 0), attempt).await
+    }
+
+    /// Makes a call at this pace. A call that waits for the pace has no place yet: the calls of others go on.
+    ///
+    /// # Errors
+    /// Those of the last attempt.
+    pub async fn paced<T>(
+        &self,
+        pace: &Pace,
+        attempt: impl AsyncFn() -> Result<T, AwsCallError>,
+    ) -> Result<T, AwsCallError> {
         let mut backoff = FIRST_BACKOFF;
         for _ in 1..ATTEMPTS {
-            match self.once(&attempt).await {
+            match self.once(pace, &attempt).await {
                 Err(error) if error.class().transient() => {
                     tokio::time::sleep(backoff.mul_f64(f64::midpoint(fastrand::f64(), 1.0))).await;
                     backoff *= 2;
@@ -45,13 +57,15 @@ impl Caller {
                 answer => return answer,
             }
         }
-        self.once(&attempt).await
+        self.once(pace, &attempt).await
     }
 
     async fn once<T>(
         &self,
+        pace: &Pace,
         attempt: &impl AsyncFn() -> Result<T, AwsCallError>,
     ) -> Result<T, AwsCallError> {
+        pace.wait().await;
         // It is never closed.
         let _place = self.places.acquire().await.ok();
         attempt().await
@@ -79,6 +93,23 @@ mod tests {
         let calls = (0..500).map(|_| caller.call(&call));
         assert!(join_all(calls).await.iter().all(Result::is_ok));
         assert_eq!(most.get(), IN_FLIGHT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_for_their_pace_hold_up_no_others() {
+        let (caller, pace) = (Caller::default(), Pace::new(1.0, 1));
+        let began = tokio::time::Instant::now();
+        let call = async || Ok::<(), AwsCallError>(());
+        let slow = join_all((0..=IN_FLIGHT).map(|_| caller.paced(&pace, call)));
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            caller.call(call).await.unwrap();
+            began.elapsed()
+        };
+        let (slow, other) = futures::future::join(slow, other).await;
+        assert!(slow.iter().all(Result::is_ok));
+        assert!(other < Duration::from_millis(100), "{other:?}");
+        assert!(began.elapsed() >= Duration::from_mins(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ impl ExposureTable {
         }
     }
 
-    /// The exposures of a pair, those that are gone too.
+    /// The exposures of a pair that are not gone.
     ///
     /// # Errors
     /// If a call fails, or one is of another form: never a part of them.
@@ -46,6 +46,7 @@ impl ExposureTable {
                 .table_name(&self.name)
                 .consistent_read(true)
                 .key_condition_expression("#Pair = :pair")
+                .filter_expression("attribute_not_exists(GoneAt)")
                 .expression_attribute_names("#Pair", KEY)
                 .expression_attribute_values(":pair", AttributeValue::S(pair.to_string()))
                 .set_exclusive_start_key(from)

@@ -1,6 +1,9 @@
 //! The reads of an account in a Region. Lists are read page by page, and only what decides something is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{
@@ -16,11 +19,12 @@ use orgkeeper_shared::{
     ids::AccountId,
     pace::Pace,
 };
+use tokio::time::Instant;
 
 use super::caller::Caller;
 use crate::network::{
-    Block, Database, Destination, FunctionUrl, IdleAddress, Interface, LoadBalancer, Route,
-    RouteTable, Rule, Subnet,
+    Block, Database, Destination, Family, FunctionUrl, Functions, IdleAddress, Interface,
+    LoadBalancer, Route, RouteTable, Rule, SomeFunctions, Subnet,
 };
 
 /// Calls about single functions: Lambda's control plane takes 15 a second of an account in a Region, everybody's together.
@@ -324,7 +328,8 @@ impl<'c> Reads<'c> {
                     .map_err(|error| ec2_error("DescribeVpcBlockPublicAccessExclusions", &error))
             };
             let page = self.caller.call(read).await?;
-            for exclusion in page.vpc_block_public_access_exclusions.unwrap_or_default() {
+            let exclusions_of_page = page.vpc_block_public_access_exclusions.unwrap_or_default();
+            for exclusion in exclusions_of_page.into_iter().filter(is_in_force) {
                 let resource = exclusion.resource_arn.unwrap_or_default();
                 let id = resource.rsplit('/').next().unwrap_or_default().to_owned();
                 let block = match exclusion.internet_gateway_exclusion_mode {
@@ -455,13 +460,48 @@ impl<'c> Reads<'c> {
         }
     }
 
-    /// The function URLs without authentication: a call for each function.
+    /// The function URLs without authentication: a call for each function, in the order of names from the one after `after` on.
+    /// When that has taken `time`, no further one is asked.
     ///
     /// # Errors
     /// If a call fails.
-    pub async fn open_urls(&self) -> Result<Vec<FunctionUrl>, AwsCallError> {
+    pub async fn open_urls(
+        &self,
+        after: Option<&str>,
+        time: Duration,
+    ) -> Result<Functions, AwsCallError> {
         let client = client!(aws_sdk_lambda, &self.sdk, self.calls);
-        let mut functions = Vec::new();
+        let all = self.functions(&client).await?;
+        let end = Instant::now() + time;
+        let pace = Pace::new(FUNCTIONS_A_SECOND, FUNCTIONS_AT_ONCE);
+        let is_after = |name: &&String| after.is_none_or(|after| name.as_str() > after);
+        // One at least: so each look goes on.
+        let asked = all.iter().filter(is_after).enumerate();
+        let asked = asked.take_while(|(number, _)| *number == 0 || Instant::now() < end);
+        let asked = asked.map(async |(_, name)| (name, self.urls_of(&client, &pace, name).await));
+        let asked: Vec<_> = stream::iter(asked)
+            .buffered(FUNCTIONS_AT_ONCE as usize)
+            .collect()
+            .await;
+        let last = asked.last().map(|(name, _)| (*name).clone());
+        let mut urls = Vec::new();
+        for (_, of_function) in asked {
+            urls.extend(of_function?);
+        }
+        let until = last.filter(|last| all.last() != Some(last));
+        let some = (after.is_some() || until.is_some()).then(|| SomeFunctions {
+            after: after.map(str::to_owned),
+            until,
+            all,
+        });
+        Ok(Functions { urls, some })
+    }
+
+    async fn functions(
+        &self,
+        client: &aws_sdk_lambda::Client,
+    ) -> Result<BTreeSet<String>, AwsCallError> {
+        let mut functions = BTreeSet::new();
         let mut marker = None;
         loop {
             let read = async || {
@@ -478,17 +518,9 @@ impl<'c> Reads<'c> {
             functions.extend(names.filter_map(|function| function.function_name));
             marker = next(page.next_marker);
             if marker.is_none() {
-                break;
+                return Ok(functions);
             }
         }
-        let pace = Pace::new(FUNCTIONS_A_SECOND, FUNCTIONS_AT_ONCE);
-        let urls = functions
-            .iter()
-            .map(|function| self.urls_of(&client, &pace, function));
-        let at_once = FUNCTIONS_AT_ONCE as usize;
-        let urls: Vec<_> = stream::iter(urls).buffered(at_once).collect().await;
-        let urls = urls.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(urls.into_iter().flatten().collect())
     }
 
     async fn urls_of(
@@ -501,7 +533,6 @@ impl<'c> Reads<'c> {
         let mut marker = None;
         loop {
             let read = async || {
-                pace.wait().await;
                 client
                     .list_function_url_configs()
                     .function_name(function)
@@ -512,7 +543,7 @@ impl<'c> Reads<'c> {
                         AwsCallError::new(Service::Lambda, "ListFunctionUrlConfigs", &error)
                     })
             };
-            let listed = match self.caller.call(read).await {
+            let listed = match self.caller.paced(pace, read).await {
                 Ok(listed) => listed,
                 // It is gone since the list was read.
                 Err(error) if error.class() == AwsErrorClass::NotFound => return Ok(found),
@@ -537,6 +568,22 @@ where
     E: aws_sdk_ec2::error::ProvideErrorMetadata + std::error::Error + 'static,
 {
     AwsCallError::new(Service::Ec2, operation, error)
+}
+
+/// Whether an exclusion from Block Public Access is in force: one that is being created, has failed, or is deleted or disabled
+/// is not.
+fn is_in_force(exclusion: &ec2::VpcBlockPublicAccessExclusion) -> bool {
+    use ec2::VpcBlockPublicAccessExclusionState as State;
+    let in_force = [
+        State::CreateComplete,
+        State::UpdateComplete,
+        State::UpdateFailed,
+        State::UpdateInProgress,
+    ];
+    exclusion
+        .state
+        .as_ref()
+        .is_some_and(|state| in_force.contains(state))
 }
 
 /// Where the next page begins; an empty token is none.
@@ -655,17 +702,23 @@ fn rule_of(rule: ec2::IpPermission) -> Rule {
 
 fn balancer_of(balancer: elb::LoadBalancer) -> LoadBalancer {
     let zones = balancer.availability_zones.unwrap_or_default().into_iter();
-    let dual_stack = balancer
-        .ip_address_type
-        .is_some_and(|it| it.as_str().starts_with("dualstack"));
     LoadBalancer {
         arn: balancer.load_balancer_arn.unwrap_or_default(),
         name: balancer.dns_name.unwrap_or_default(),
-        dual_stack,
+        families: families_of(balancer.ip_address_type.as_ref()),
         groups: balancer.security_groups.unwrap_or_default(),
         vpc: balancer.vpc_id.unwrap_or_default(),
         subnets: zones.filter_map(|zone| zone.subnet_id).collect(),
         listeners: Vec::new(),
+    }
+}
+
+/// The families of a load balancer's public addresses.
+fn families_of(kind: Option<&elb::IpAddressType>) -> &'static [Family] {
+    match kind {
+        Some(elb::IpAddressType::Dualstack) => &[Family::V4, Family::V6],
+        Some(elb::IpAddressType::DualstackWithoutPublicIpv4) => &[Family::V6],
+        _ => &[Family::V4],
     }
 }
 
@@ -680,13 +733,13 @@ fn protocols_of(protocol: Option<&ProtocolEnum>) -> &'static [&'static str] {
 
 fn database_of(instance: aws_sdk_rds::types::DbInstance) -> Database {
     let identifier = instance.db_instance_identifier.unwrap_or_default();
-    let (name, port) = match instance.endpoint {
-        Some(endpoint) => (endpoint.address, endpoint.port),
-        None => (None, None),
-    };
-    let port = port
-        .or(instance.db_instance_port)
-        .and_then(|port| u16::try_from(port).ok());
+    // While it is being created, there is no endpoint, one without address, or port 0.
+    let endpoint = instance.endpoint.and_then(|endpoint| {
+        let port = endpoint.port.and_then(|port| u16::try_from(port).ok());
+        let port = port.filter(|port| *port > 0)?;
+        Some((endpoint.address.filter(|it| !it.is_empty())?, port))
+    });
+    let (name, port) = endpoint.unzip();
     let groups = instance.vpc_security_groups.unwrap_or_default().into_iter();
     let subnets = instance.db_subnet_group.and_then(|group| group.subnets);
     let subnets = subnets.unwrap_or_default().into_iter();
@@ -695,7 +748,7 @@ fn database_of(instance: aws_sdk_rds::types::DbInstance) -> Database {
             .db_instance_arn
             .unwrap_or_else(|| identifier.clone()),
         name: name.unwrap_or(identifier),
-        port: port.unwrap_or_default(),
+        port,
         groups: groups
             .filter_map(|group| group.vpc_security_group_id)
             .collect(),

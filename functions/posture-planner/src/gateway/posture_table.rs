@@ -8,13 +8,16 @@ use orgkeeper_shared::{
     items::{TableError, held},
     posture::{
         items::PostureItems,
-        pair::{KEY, Pair},
+        pair::KEY,
         verdict::{self, FileVerdicts},
     },
 };
 use serde::{Deserialize, Serialize};
 
-use crate::pacing::{self, HintedLook};
+use crate::{
+    hints::Hint,
+    pacing::{self, HintedLook},
+};
 
 /// Of a survey or a run that has begun: whether all its tasks were sent.
 #[derive(Debug, Deserialize)]
@@ -81,12 +84,12 @@ impl PostureTable {
         Ok(())
     }
 
-    /// The look at a pair that hints have led to.
+    /// The look that such hints have led to.
     ///
     /// # Errors
     /// If the call fails, or the item is of another form.
-    pub async fn look(&self, pair: &Pair) -> Result<Option<HintedLook>, TableError> {
-        self.items.read(&pacing::key(pair)).await
+    pub async fn look(&self, hint: &Hint) -> Result<Option<HintedLook>, TableError> {
+        self.items.read(&pacing::key(hint)).await
     }
 
     /// Writes a look in place of the last one: false if another invocation was faster.

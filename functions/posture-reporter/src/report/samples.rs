@@ -55,6 +55,7 @@ fn pair(pair: &str, outcome: Outcome, reason: Option<&str>) -> PairRecord {
         stale: outcome != Outcome::Seen,
         exposures: 0,
         digest: None,
+        expires_at: None,
     }
 }
 

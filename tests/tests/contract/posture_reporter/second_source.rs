@@ -43,6 +43,7 @@ fn record_of(pair: &str) -> PairRecord {
         stale: false,
         exposures: 2,
         digest: None,
+        expires_at: None,
     }
 }
 
