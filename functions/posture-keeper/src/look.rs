@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use orgkeeper_shared::{aws_error::AwsCallError, ids::AccountId};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     gateway::{caller::NONE, members::Sessions},
@@ -18,6 +19,12 @@ use crate::{
 /// The controls of a standard, and whether the Region has them.
 pub type Controls = BTreeMap<String, bool>;
 
+/// The addresses of accounts.
+pub type Emails = Arc<HashMap<String, String>>;
+
+/// For so long addresses are known.
+const EMAILS_KNOWN: Duration = Duration::from_hours(1);
+
 /// A standard in a Region.
 type InRegion = (String, String);
 
@@ -26,6 +33,23 @@ type InRegion = (String, String);
 pub struct ReadOnce {
     controls: Mutex<HashMap<InRegion, Arc<OnceCell<Controls>>>>,
     root: OnceCell<String>,
+    emails: Mutex<Option<(Instant, Emails)>>,
+}
+
+impl ReadOnce {
+    /// The addresses of accounts, if those of all these are known.
+    pub fn emails(&self, needed: &[String]) -> Option<Emails> {
+        let known = self.emails.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, emails) = known.as_ref()?;
+        let has_all = needed.iter().all(|account| emails.contains_key(account));
+        (has_all && since.elapsed() < EMAILS_KNOWN).then(|| Arc::clone(emails))
+    }
+
+    /// Keeps the addresses of accounts.
+    pub fn know_emails(&self, emails: &Emails) {
+        let mut known = self.emails.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Instant::now(), Arc::clone(emails)));
+    }
 }
 
 /// A look at a setting in one account and Region.
