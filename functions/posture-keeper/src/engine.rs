@@ -605,12 +605,6 @@ impl<'a> One<'a, '_> {
         let run = self.run;
         let calls = self.old.map(way_back).unwrap_or_default();
         let Some(old) = self.old.filter(|_| !calls.is_empty()) else {
-            tracing::warn!(
-                setting = run.row.name,
-                account.id = %self.spot.account,
-                region = self.spot.region,
-                "nothing to undo: no change is recorded"
-            );
             return Ok(Kept::Ended(State::InPlace));
         };
         let seen = match (self.setting.read)(&self.look).await {

@@ -36,6 +36,7 @@ use crate::{
     },
     look::{Emails, ReadOnce},
     mode::Mode,
+    record::way_back,
     settings,
     wanted::Organization,
 };
@@ -247,6 +248,18 @@ impl Keeper {
             BTreeSet::new()
         };
         let records = self.table.records(&run.keys(&spots)).await?;
+        if task.undo {
+            let own = spots
+                .iter()
+                .filter_map(|spot| records.get(&spot.key(row.name)));
+            if own.map(way_back).all(|calls| calls.is_empty()) {
+                tracing::warn!(
+                    run = task.run,
+                    setting = row.name,
+                    "nothing to undo: no change is recorded in these places"
+                );
+            }
+        }
         let turn = Semaphore::new(at_once(row.place));
         // A change stops at the time until which something may be started; after that it reads back and notes what was done.
         let until = time.start_until() + (time.deadline() - time.start_until()) * 9 / 10;
