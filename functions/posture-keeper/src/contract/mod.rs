@@ -455,6 +455,39 @@ async fn what_ends_something_needs_allow_delete() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_administrator_that_no_call_sets_is_a_persons_work() {
+    for (service, allow_delete) in [("macie", false), ("detective", true)] {
+        let on = format!("[services]\n{service} = {{ on = true }}\n");
+        let file = format!("{}{on}", &SERVICES[..SERVICES.find("[services]").unwrap()]);
+        let world = World::with("apply", &file, 3).await;
+        world.run("r1", 1).await;
+        let other = file.replace(
+            "administrator = \"security\"",
+            &format!("administrator = \"300000000001\"\nallow_delete = {allow_delete}"),
+        );
+        world.upload(&other, "v2");
+        world.cloud.take();
+        let setting = format!("{service}-administrator");
+        for rest in [
+            format!(r#""setting":"{service}-trusted-access","places":[{{}}]"#),
+            format!(
+                r#""setting":"{setting}","places":[{{"regions":["eu-central-1","us-east-1"]}}]"#
+            ),
+        ] {
+            world.send(&task(&rest));
+            world.work().await;
+        }
+        let (made, _) = world.cloud.take();
+        assert_eq!(changes(&made), [""; 0]);
+        // Nothing comes by itself: it is looked at once, not forty times.
+        let looks = made.iter().filter(|it| it.operation.name.contains("Admin"));
+        assert_eq!(looks.count(), 2, "{made:?}");
+        let record = world.record(&setting, MANAGEMENT, "us-east-1");
+        assert_eq!(record.state, State::Blocked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_role_that_is_missing_and_a_hub_that_is_not_on_are_said() {
     let world = World::with("apply", LOCAL, 3).await;
     // The hubs of new accounts come a while later.
@@ -519,9 +552,12 @@ fn task(rest: &str) -> KeepTask {
 async fn what_was_changed_can_be_as_before_although_the_file_is_another_one() {
     let world = World::with("apply", SERVICES, 3).await;
     world.run("r1", 1).await;
-    let without = SERVICES.replace("guardduty = { on = true }", "");
-    world.upload(&without, "v2");
+    // Looked at for another version, and then not any more.
+    world.upload(SERVICES, "v2");
     world.run("r2", 1).await;
+    let without = SERVICES.replace("guardduty = { on = true }", "");
+    world.upload(&without, "v3");
+    world.run("r3", 1).await;
     world.cloud.take();
     let undo = r#""setting":"guardduty-members","places":[{"regions":["us-east-1"]}],"undo":true"#;
     world.send(&task(undo));
@@ -633,6 +669,11 @@ async fn what_central_configuration_still_denies_is_waited_for() {
         is_denied.then(|| Answer::error(403, "AccessDeniedException"))
     });
     world.run("r1", 1).await;
+    let (made, _) = world.cloud.take();
+    let asked = made
+        .iter()
+        .filter(|it| it.operation.name == "BatchEnableStandards" && it.account == "300000000001");
+    assert_eq!(asked.count(), 14);
     for region in ["eu-central-1", "us-east-1"] {
         let record = world.record("security-hub-standards", "300000000001", region);
         assert_eq!(record.state, State::InPlace, "{:?}", record.reason);
