@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
@@ -18,7 +19,7 @@ use orgkeeper_shared::{
         keep::{KeepTask, Reason},
         regions,
         setting::{self, EVERYWHERE, Place, SettingRow},
-        setting_record::{Call, Difference, SettingRecord, State, key},
+        setting_record::{Call, Difference, Drift, SettingRecord, State, key},
     },
     versioned_file::active::InForce,
 };
@@ -28,7 +29,7 @@ use tokio::{sync::OnceCell, time::Instant};
 use crate::{
     difference::{emails_in, has_unknown, with_emails},
     gateway::{caller::NONE, members::Sessions, posture_table::PostureTable},
-    look::{Emails, Look, ReadOnce},
+    look::{Known, KnownAccounts, Look, ReadOnce},
     mode::Mode,
     operation::{self, LIST_ACCOUNTS, Operation, SECURITY_HUB_CREATE_POLICY},
     record::{
@@ -100,8 +101,8 @@ pub struct Run<'a> {
     pub organization: &'a Organization,
     /// The sessions of this invocation.
     pub sessions: &'a Sessions<'a>,
-    /// The accounts' addresses, once they are needed.
-    pub emails: &'a OnceCell<Emails>,
+    /// What the organization knows of its accounts, once that is needed.
+    pub accounts: &'a OnceCell<KnownAccounts>,
     /// What is read once.
     pub read_once: &'a ReadOnce,
     /// The table.
@@ -319,26 +320,47 @@ impl Run<'_> {
         all.take(MOST_WATCHED).collect()
     }
 
-    /// The addresses of accounts: read once, and only if somebody needs one that is not known.
-    async fn emails(&self, needed: &[String]) -> Result<Emails, AwsCallError> {
-        if let Some(known) = self.read_once.emails(needed) {
+    /// What the organization knows of its accounts: read once, and only if somebody needs one that is not known.
+    async fn accounts(&self, needed: &[String]) -> Result<KnownAccounts, AwsCallError> {
+        if let Some(known) = self.read_once.accounts(needed) {
             return Ok(known);
         }
-        let emails = self.emails.get_or_try_init(async || {
+        let accounts = self.accounts.get_or_try_init(async || {
             let management = &self.organization.management;
             let list = self
                 .sessions
                 .list(management, self.here, &LIST_ACCOUNTS, NONE, "Accounts");
             let list = list.await?;
-            let emails = list.iter().filter_map(|account| {
-                let text = |name: &str| account[name].as_str().map(str::to_owned);
-                Some((text("Id")?, text("Email")?))
+            let accounts = list.iter().filter_map(|account| {
+                let joined = account["JoinedTimestamp"].as_f64();
+                let joined = joined.and_then(|seconds| {
+                    Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+                });
+                let known = Known {
+                    email: account["Email"].as_str()?.to_owned(),
+                    joined_at: joined,
+                };
+                Some((account["Id"].as_str()?.to_owned(), known))
             });
-            let emails: Emails = Arc::new(emails.collect());
-            self.read_once.know_emails(&emails);
-            Ok::<_, AwsCallError>(emails)
+            let accounts: KnownAccounts = Arc::new(accounts.collect());
+            self.read_once.know(&accounts);
+            Ok::<_, AwsCallError>(accounts)
         });
-        emails.await.cloned()
+        accounts.await.cloned()
+    }
+
+    /// The organization without the accounts that have joined since then. Where that cannot be read, it is the same.
+    async fn as_of(&self, then: Timestamp) -> Organization {
+        let mut organization = self.organization.clone();
+        let ids = organization.accounts.iter();
+        let ids: Vec<String> = ids.map(|entry| entry.account_id.to_string()).collect();
+        if let Ok(known) = self.accounts(&ids).await {
+            let joined = |id: &str| known.get(id).and_then(|known| known.joined_at);
+            organization
+                .accounts
+                .retain(|entry| joined(entry.account_id.as_str()).is_none_or(|at| at <= then));
+        }
+        organization
     }
 }
 
@@ -356,6 +378,33 @@ impl<'a> One<'a, '_> {
         let differences = (self.setting.differs)(&self.look.wanted, seen);
         let allow_delete = self.look.wanted.file.organization.allow_delete;
         allowed(differences, allow_delete)
+    }
+
+    /// What somebody has changed since the last look. An account that has come since is not covered yet, and nobody has changed
+    /// anything.
+    async fn drift(&self, seen: &Value, differences: &[Difference]) -> Option<Drift> {
+        let run = self.run;
+        let by = run.task.changed_by.as_ref();
+        let version = &run.in_force.version;
+        let of =
+            |differences: &[Difference]| drift(self.old, version, differences, by, run.time.now());
+        let found = of(differences)?;
+        if by.is_some() || run.row.place != Place::Administrator {
+            return Some(found);
+        }
+        if run.task.reason == Reason::Hint {
+            return None;
+        }
+        let organization = run.as_of(self.old?.looked_at).await;
+        let wanted = Wanted {
+            organization: &organization,
+            ..self.look.wanted
+        };
+        let allow_delete = wanted.file.organization.allow_delete;
+        of(&allowed(
+            (self.setting.differs)(&wanted, seen),
+            allow_delete,
+        ))
     }
 
     /// Looks, and changes what is to be changed. `after` is the setting that comes first and is not there yet.
@@ -380,12 +429,7 @@ impl<'a> One<'a, '_> {
             Err(error) => return self.unread(&error, watched).await,
         };
         let differences = self.differences(&seen);
-        let version = &run.in_force.version;
-        let by = run.task.changed_by.as_ref();
-        // An account that has just come is not covered yet: nobody has changed anything.
-        let has_grown = run.task.reason == Reason::Hint && by.is_none();
-        let drift = drift(self.old, version, &differences, by, run.time.now());
-        let drift = drift.filter(|_| !has_grown);
+        let drift = self.drift(&seen, &differences).await;
         let applies = run.mode == Mode::Apply && after.is_none();
         if !applies || !differences.iter().any(can_be_closed) {
             let verdict = verdict(run.mode, &differences, after);
@@ -585,8 +629,9 @@ impl<'a> One<'a, '_> {
         let mut needed = Vec::new();
         emails_in(&parameters, &mut needed);
         if !needed.is_empty() {
-            let emails = self.run.emails(&needed).await?;
-            parameters = with_emails(parameters, &|account| emails.get(account).cloned());
+            let known = self.run.accounts(&needed).await?;
+            let email = |account: &str| known.get(account).map(|known| known.email.clone());
+            parameters = with_emails(parameters, &email);
         }
         let answer = self.look.call(operation, &parameters).await?;
         tracing::info!(

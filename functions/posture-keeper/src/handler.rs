@@ -34,7 +34,7 @@ use crate::{
         members::{Members, Sessions},
         posture_table::PostureTable,
     },
-    look::{Emails, ReadOnce},
+    look::{KnownAccounts, ReadOnce},
     mode::Mode,
     record::way_back,
     settings,
@@ -122,7 +122,7 @@ pub struct Keeper {
 /// What all messages of a batch need.
 struct Batch<'k> {
     sessions: Sessions<'k>,
-    emails: OnceCell<Emails>,
+    accounts: OnceCell<KnownAccounts>,
     basis: Result<(Arc<InForce<PostureFile>>, Organization), NotKept>,
 }
 
@@ -137,7 +137,7 @@ impl Work for Keeper {
     ) -> Outcomes<'a, MessageError<NotKept>> {
         let batch = Batch {
             sessions: self.members.sessions(),
-            emails: OnceCell::new(),
+            accounts: OnceCell::new(),
             basis: self.basis(time).await,
         };
         let done = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
@@ -234,7 +234,7 @@ impl Keeper {
             in_force,
             organization,
             sessions: &batch.sessions,
-            emails: &batch.emails,
+            accounts: &batch.accounts,
             read_once: &self.read_once,
             table: &self.table,
             mode: self.mode,

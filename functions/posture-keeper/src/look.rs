@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use orgkeeper_shared::{aws_error::AwsCallError, ids::AccountId};
 use serde_json::{Value, json};
 use tokio::{sync::OnceCell, time::Instant};
@@ -19,11 +20,20 @@ use crate::{
 /// The controls of a standard, and whether the Region has them.
 pub type Controls = BTreeMap<String, bool>;
 
-/// The addresses of accounts.
-pub type Emails = Arc<HashMap<String, String>>;
+/// What the organization alone knows of an account.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its address.
+    pub email: String,
+    /// When it has joined.
+    pub joined_at: Option<Timestamp>,
+}
 
-/// For so long addresses are known.
-const EMAILS_KNOWN: Duration = Duration::from_hours(1);
+/// That of all accounts, by their ids.
+pub type KnownAccounts = Arc<HashMap<String, Known>>;
+
+/// For so long it is kept.
+const ACCOUNTS_KNOWN: Duration = Duration::from_hours(1);
 
 /// A standard in a Region.
 type InRegion = (String, String);
@@ -33,22 +43,22 @@ type InRegion = (String, String);
 pub struct ReadOnce {
     controls: Mutex<HashMap<InRegion, Arc<OnceCell<Controls>>>>,
     root: OnceCell<String>,
-    emails: Mutex<Option<(Instant, Emails)>>,
+    accounts: Mutex<Option<(Instant, KnownAccounts)>>,
 }
 
 impl ReadOnce {
-    /// The addresses of accounts, if those of all these are known.
-    pub fn emails(&self, needed: &[String]) -> Option<Emails> {
-        let known = self.emails.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, emails) = known.as_ref()?;
-        let has_all = needed.iter().all(|account| emails.contains_key(account));
-        (has_all && since.elapsed() < EMAILS_KNOWN).then(|| Arc::clone(emails))
+    /// What is known of accounts, if it is known of all these.
+    pub fn accounts(&self, needed: &[String]) -> Option<KnownAccounts> {
+        let known = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, accounts) = known.as_ref()?;
+        let has_all = needed.iter().all(|account| accounts.contains_key(account));
+        (has_all && since.elapsed() < ACCOUNTS_KNOWN).then(|| Arc::clone(accounts))
     }
 
-    /// Keeps the addresses of accounts.
-    pub fn know_emails(&self, emails: &Emails) {
-        let mut known = self.emails.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some((Instant::now(), Arc::clone(emails)));
+    /// Keeps what was read of accounts.
+    pub fn know(&self, accounts: &KnownAccounts) {
+        let mut known = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Instant::now(), Arc::clone(accounts)));
     }
 }
 

@@ -85,7 +85,7 @@ macro_rules! operations {
 operations! {
     /// The organization's management account.
     DESCRIBE_ORGANIZATION = ORGANIZATIONS Read "organizations:DescribeOrganization" POST "/";
-    /// Addresses of accounts. Eight a second in the organization, which other functions share.
+    /// Addresses of accounts, and when they have joined. Eight a second in the organization, which other functions share.
     LIST_ACCOUNTS = ORGANIZATIONS Read "organizations:ListAccounts" POST "/" at 3.0;
     /// Services with trusted access.
     LIST_SERVICE_ACCESS = ORGANIZATIONS Read "organizations:ListAWSServiceAccessForOrganization" POST "/";

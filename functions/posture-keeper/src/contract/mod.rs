@@ -720,19 +720,34 @@ async fn only_new_accounts_are_covered_where_the_file_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_account_is_no_drift() {
-    let mut world = World::with("apply", SERVICES, 3).await;
-    world.run("r1", 1).await;
-    world.know("400000000001", "new", &["Workloads", "Prod"]);
-    let hint = r#""setting":"macie-members","places":[{"regions":["us-east-1"]}]"#;
-    let mut task = task(hint);
-    task.reason = Reason::Hint;
-    world.cloud.take();
-    world.send(&task);
-    world.work().await;
-    let (made, _) = world.cloud.take();
-    assert_eq!(changes(&made).len(), 1);
-    let record = world.record("macie-members", ADMINISTRATOR, "us-east-1");
-    assert_eq!((record.state, record.drift), (State::InPlace, None));
+    for (reason, other) in [
+        (Reason::Hint, false),
+        (Reason::Schedule, false),
+        (Reason::Schedule, true),
+    ] {
+        let mut world = World::with("apply", SERVICES, 3).await;
+        world.run("r1", 1).await;
+        world.know("400000000001", "new", &["Workloads", "Prod"]);
+        if other {
+            world
+                .cloud
+                .services(|services| services.leave_macie("us-east-1", "300000000001"));
+        }
+        let hint = r#""setting":"macie-members","places":[{"regions":["us-east-1"]}]"#;
+        let mut task = task(hint);
+        task.reason = reason;
+        world.cloud.take();
+        world.send(&task);
+        world.work().await;
+        let (made, _) = world.cloud.take();
+        assert_eq!(changes(&made).len(), 1 + usize::from(other));
+        let record = world.record("macie-members", ADMINISTRATOR, "us-east-1");
+        assert_eq!(record.state, State::InPlace);
+        // What somebody has ended meanwhile is one.
+        let drift = record.drift.map(|drift| drift.what.join(" "));
+        let expected = other.then_some("member: none, should be 300000000001");
+        assert_eq!(drift.as_deref(), expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

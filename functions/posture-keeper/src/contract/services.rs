@@ -266,6 +266,12 @@ impl Services {
         self.off.contains_key(&key)
     }
 
+    /// Somebody ends an account's membership.
+    pub(super) fn leave_macie(&mut self, region: &str, account: &str) {
+        let macie = self.macies.get_mut(region);
+        assert!(macie.is_some_and(|macie| macie.members.remove(account)));
+    }
+
     /// Somebody sets what GuardDuty does by itself.
     pub(super) fn set_automatic(&mut self, region: &str, to: &str) {
         let here = (ADMINISTRATOR.to_owned(), region.to_owned());
@@ -310,7 +316,11 @@ impl Services {
                 let accounts = self
                     .accounts
                     .iter()
-                    .map(|id| json!({ "Id": id, "Email": format!("{id}@example.com") }));
+                    .map(|id| {
+                        // Those with a 4 have come after everything.
+                        let joined = if id.starts_with('4') { 1_900_000_000.5 } else { 1_500_000_000.5 };
+                        json!({ "Id": id, "Email": format!("{id}@example.com"), "JoinedTimestamp": joined })
+                    });
                 Answer::ok(json!({ "Accounts": accounts.collect::<Vec<_>>() }))
             }
             "ListAWSServiceAccessForOrganization" => {
