@@ -33,7 +33,8 @@ use crate::{
     mode::Mode,
     operation::{self, LIST_ACCOUNTS, Operation, SECURITY_HUB_CREATE_POLICY},
     record::{
-        Looked, Verdict, allowed, can_be_closed, drift, kept, says_the_same, verdict, way_back,
+        Looked, Verdict, allowed, can_be_closed, drift, is_to_be_closed, kept, says_the_same,
+        verdict, way_back,
     },
     service,
     setting::Setting,
@@ -488,9 +489,13 @@ impl<'a> One<'a, '_> {
         if !run.table.write(&record).await? {
             return Ok(Kept::Soon);
         }
+        // What one call could not do does not keep what comes later by another.
+        let comes_later = left
+            .iter()
+            .any(|it| it.later.is_some() && is_to_be_closed(it));
         Ok(if again {
             Kept::Again
-        } else if state == State::Waiting {
+        } else if state == State::Waiting || comes_later {
             Kept::Waiting
         } else {
             Kept::Ended(state)

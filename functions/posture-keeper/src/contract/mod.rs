@@ -653,6 +653,28 @@ async fn too_many_policies_block_only_those_that_are_missing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_a_policy_keeps_out_does_not_keep_the_others() {
+    let world = World::with("apply", SERVICES, 3).await;
+    world.cloud.services(|services| {
+        services.kept_out.insert(ADMINISTRATOR.to_owned());
+    });
+    world.run("r1", 1).await;
+    assert!(world.has_ended("r1"));
+    let record = world.record("inspector-members", ADMINISTRATOR, "us-east-1");
+    assert_eq!(record.state, State::Failed);
+    let reason = record.reason.unwrap();
+    assert!(
+        reason.contains("BLOCKED_BY_ORGANIZATION_POLICY"),
+        "{reason}"
+    );
+    // The others are members a while later, and are scanned then.
+    let scans = |all: &[orgkeeper_shared::posture::setting_record::Difference]| {
+        all.iter().filter(|it| it.what == "scans").count()
+    };
+    assert_eq!((scans(&record.applied), scans(&record.differences)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_central_configuration_still_denies_is_waited_for() {
     let both = format!(
         "{STANDARDS}{}",

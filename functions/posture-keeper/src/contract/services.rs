@@ -140,6 +140,8 @@ pub(super) struct Services {
     detectors: BTreeMap<(String, String), String>,
     graphs: BTreeMap<String, Graph>,
     inspectors: BTreeMap<String, Inspector>,
+    /// Accounts that a policy of the organization keeps out of Inspector.
+    pub(super) kept_out: BTreeSet<String>,
     /// When an account is a member of Inspector, by Region.
     associated: BTreeMap<(String, String), Instant>,
     /// Accounts and Regions with Macie.
@@ -582,7 +584,10 @@ impl Services {
                 let mut failed = Vec::new();
                 for id in made.parameters["accountIds"].as_array().unwrap() {
                     let id = id.as_str().unwrap();
-                    if id == ADMINISTRATOR || is_member(associated, id) {
+                    if self.kept_out.contains(id) {
+                        let code = "BLOCKED_BY_ORGANIZATION_POLICY";
+                        failed.push(json!({ "accountId": id, "errorCode": code }));
+                    } else if id == ADMINISTRATOR || is_member(associated, id) {
                         inspector.on.insert(id.to_owned());
                     } else {
                         failed.push(json!({ "accountId": id, "errorCode": "ACCESS_DENIED" }));
