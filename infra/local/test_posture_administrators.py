@@ -145,7 +145,27 @@ class Administrators(Settled):
                 getattr(payer, disable)(**({} if service == "detective" else {member: here.admin}))
                 self.assertEqual(administrators(), [])
                 registered = here.organizations.list_delegated_administrators(ServicePrincipal=principal)
-                self.assertEqual(registered["DelegatedAdministrators"], [])
+                left = [one["Id"] for one in registered["DelegatedAdministrators"]]
+                # Detective leaves it there, and takes no other one until somebody has ended it.
+                self.assertEqual(left, [here.admin] if service == "detective" else [])
+                if left:
+                    self.refused("ValidationException", getattr(payer, enable), **{member: here.one})
+                    getattr(payer, enable)(**{member: here.admin})
+                    here.organizations.deregister_delegated_administrator(AccountId=here.admin, ServicePrincipal=principal)
+                    self.assertEqual(administrators(), [])
+                    getattr(payer, enable)(**{member: here.one})
+
+    def test_a_second_region_is_refused_while_the_first_is_registered(self):
+        for service, (enable, _, _), member, *_ in self.ROWS:
+            with self.subTest(service):
+                here.control("POST", "/administrators", {"registering_seconds": 60})
+                getattr(here.client(service), enable)(**{member: here.admin})
+                second = getattr(here.client(service, region=OTHER_REGION), enable)
+                with self.assertRaises(ClientError) as caught:
+                    second(**{member: here.admin})
+                self.assertIn("Try again later", str(caught.exception))
+                here.control("POST", "/administrators", {"registering_seconds": 0})
+                second(**{member: here.admin})
 
     def test_a_region_without_the_service_has_no_host(self):
         for service, region in (("detective", "ap-northeast-3"), ("devops-guru", "eu-south-1")):

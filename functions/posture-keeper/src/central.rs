@@ -177,6 +177,16 @@ pub fn owners(wanted: &Wanted<'_>) -> BTreeMap<Node, Has> {
     owners
 }
 
+/// Targets of the file that no account is in now.
+#[must_use]
+pub fn unplaced<'f>(wanted: &Wanted<'f>) -> Vec<&'f Target> {
+    let scopes = wanted.file.scopes.iter();
+    let targets = scopes.map(|scope| &scope.target);
+    targets
+        .filter(|target| place(wanted, target).is_none())
+        .collect()
+}
+
 /// Where a target is in the tree; nothing if no account is below it.
 fn place(wanted: &Wanted<'_>, target: &Target) -> Option<(OuPath, Option<AccountId>)> {
     let accounts = &wanted.organization.accounts;

@@ -8,16 +8,18 @@ use std::{
     sync::Arc,
 };
 
-use orgkeeper_shared::posture::file::PostureFile;
+use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     aws_error::{AwsCallError, AwsErrorClass},
     ids::AccountId,
     items::TableError,
     lambda::Time,
     posture::{
-        keep::KeepTask,
+        file::{Members, PostureFile},
+        keep::{KeepTask, Reason},
+        regions,
         setting::{self, EVERYWHERE, Place, SettingRow},
-        setting_record::{Call, Difference, SettingRecord, State, key},
+        setting_record::{Call, Difference, Drift, SettingRecord, State, key},
     },
     versioned_file::active::InForce,
 };
@@ -27,13 +29,17 @@ use tokio::{sync::OnceCell, time::Instant};
 use crate::{
     difference::{emails_in, has_unknown, with_emails},
     gateway::{caller::NONE, members::Sessions, posture_table::PostureTable},
-    look::{Look, ReadOnce},
+    look::{Known, KnownAccounts, Look, ReadOnce},
     mode::Mode,
-    operation::{self, LIST_ACCOUNTS, Operation},
-    record::{Looked, Verdict, allowed, can_be_closed, drift, kept, says_the_same, verdict},
+    operation::{self, LIST_ACCOUNTS, Operation, SECURITY_HUB_CREATE_POLICY},
+    record::{
+        Looked, Verdict, allowed, can_be_closed, drift, is_to_be_closed, kept, says_the_same,
+        verdict, way_back,
+    },
     service,
     setting::Setting,
-    undone::{has_left_something, is_end},
+    settings,
+    undone::{comes_again, filled, has_empty_list, is_end, left_undone},
     wanted::{Organization, Wanted},
 };
 
@@ -96,8 +102,8 @@ pub struct Run<'a> {
     pub organization: &'a Organization,
     /// The sessions of this invocation.
     pub sessions: &'a Sessions<'a>,
-    /// The accounts' addresses, once they are needed.
-    pub emails: &'a OnceCell<Arc<HashMap<String, String>>>,
+    /// What the organization knows of its accounts, once that is needed.
+    pub accounts: &'a OnceCell<KnownAccounts>,
     /// What is read once.
     pub read_once: &'a ReadOnce,
     /// The table.
@@ -126,7 +132,30 @@ enum First {
 #[derive(Default)]
 struct Changed {
     applied: Vec<Difference>,
-    failure: Option<AwsCallError>,
+    failure: Option<Failed>,
+}
+
+/// A call that failed, or that AWS left a part of undone.
+struct Failed {
+    error: AwsCallError,
+    /// Whether the same call can succeed in another look.
+    passes: bool,
+}
+
+impl Failed {
+    fn of(error: AwsCallError) -> Self {
+        Self {
+            passes: error.retryable_or_denied() || comes_again(&error),
+            error,
+        }
+    }
+
+    /// Whether other calls would fail for the same reason. The service has a number of policies that it keeps, and the same
+    /// code for its rate.
+    fn stops(&self) -> bool {
+        let error = &self.error;
+        error.class().transient() && error.operation() != SECURITY_HUB_CREATE_POLICY.name
+    }
 }
 
 impl Run<'_> {
@@ -239,7 +268,18 @@ impl Run<'_> {
             sessions: self.sessions,
             read_once: self.read_once,
         };
-        if !look.wanted.applies() {
+        let one = One {
+            run: self,
+            setting,
+            spot,
+            look,
+            old,
+        };
+        // What was changed can be as before, whatever the file says now.
+        if self.task.undo {
+            return one.undo(watched.clone()).await;
+        }
+        if !look.wanted.applies() || self.is_about_an_old_account(old) {
             // An account that has come a moment ago is not in the directory yet.
             let known = self.organization.path_of(&spot.account).is_some();
             let unknown = !known && self.task.looks < MOST_UNKNOWN;
@@ -248,16 +288,6 @@ impl Run<'_> {
             } else {
                 Kept::Ended(State::InPlace)
             });
-        }
-        let one = One {
-            run: self,
-            setting,
-            spot,
-            look,
-            old,
-        };
-        if self.task.undo {
-            return one.undo(watched.clone()).await;
         }
         // What is off needs nothing before it ends.
         let first = if look.wanted.is_on() {
@@ -277,27 +307,61 @@ impl Run<'_> {
         }
     }
 
+    /// Whether somebody's call was about an account that only new ones are covered beside.
+    fn is_about_an_old_account(&self, old: Option<&SettingRecord>) -> bool {
+        let service = self.in_force.file.services.get(self.row.service);
+        let only_new = service.is_some_and(|service| service.members == Members::New);
+        let covered = old.is_some_and(|old| old.version == self.in_force.version);
+        self.row.place == Place::Members && only_new && self.task.changed_by.is_some() && !covered
+    }
+
     fn watched(&self, old: Option<&SettingRecord>) -> BTreeSet<String> {
         let known = old.map(|old| old.watched.clone()).unwrap_or_default();
         let all = known.into_iter().chain(self.task.controls.iter().cloned());
         all.take(MOST_WATCHED).collect()
     }
 
-    /// The addresses of accounts: read once, and only if somebody needs one.
-    async fn emails(&self) -> Result<Arc<HashMap<String, String>>, AwsCallError> {
-        let emails = self.emails.get_or_try_init(async || {
+    /// What the organization knows of its accounts: read once, and only if somebody needs one that is not known.
+    async fn accounts(&self, needed: &[String]) -> Result<KnownAccounts, AwsCallError> {
+        if let Some(known) = self.read_once.accounts(needed) {
+            return Ok(known);
+        }
+        let accounts = self.accounts.get_or_try_init(async || {
             let management = &self.organization.management;
             let list = self
                 .sessions
                 .list(management, self.here, &LIST_ACCOUNTS, NONE, "Accounts");
             let list = list.await?;
-            let emails = list.iter().filter_map(|account| {
-                let text = |name: &str| account[name].as_str().map(str::to_owned);
-                Some((text("Id")?, text("Email")?))
+            let accounts = list.iter().filter_map(|account| {
+                let joined = account["JoinedTimestamp"].as_f64();
+                let joined = joined.and_then(|seconds| {
+                    Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+                });
+                let known = Known {
+                    email: account["Email"].as_str()?.to_owned(),
+                    joined_at: joined,
+                };
+                Some((account["Id"].as_str()?.to_owned(), known))
             });
-            Ok::<_, AwsCallError>(Arc::new(emails.collect()))
+            let accounts: KnownAccounts = Arc::new(accounts.collect());
+            self.read_once.know(&accounts);
+            Ok::<_, AwsCallError>(accounts)
         });
-        emails.await.cloned()
+        accounts.await.cloned()
+    }
+
+    /// The organization without the accounts that have joined since then. Where that cannot be read, it is the same.
+    async fn as_of(&self, then: Timestamp) -> Organization {
+        let mut organization = self.organization.clone();
+        let ids = organization.accounts.iter();
+        let ids: Vec<String> = ids.map(|entry| entry.account_id.to_string()).collect();
+        if let Ok(known) = self.accounts(&ids).await {
+            let joined = |id: &str| known.get(id).and_then(|known| known.joined_at);
+            organization
+                .accounts
+                .retain(|entry| joined(entry.account_id.as_str()).is_none_or(|at| at <= then));
+        }
+        organization
     }
 }
 
@@ -315,6 +379,33 @@ impl<'a> One<'a, '_> {
         let differences = (self.setting.differs)(&self.look.wanted, seen);
         let allow_delete = self.look.wanted.file.organization.allow_delete;
         allowed(differences, allow_delete)
+    }
+
+    /// What somebody has changed since the last look. An account that has come since is not covered yet, and nobody has changed
+    /// anything.
+    async fn drift(&self, seen: &Value, differences: &[Difference]) -> Option<Drift> {
+        let run = self.run;
+        let by = run.task.changed_by.as_ref();
+        let version = &run.in_force.version;
+        let of =
+            |differences: &[Difference]| drift(self.old, version, differences, by, run.time.now());
+        let found = of(differences)?;
+        if by.is_some() || run.row.place != Place::Administrator {
+            return Some(found);
+        }
+        if run.task.reason == Reason::Hint {
+            return None;
+        }
+        let organization = run.as_of(self.old?.looked_at).await;
+        let wanted = Wanted {
+            organization: &organization,
+            ..self.look.wanted
+        };
+        let allow_delete = wanted.file.organization.allow_delete;
+        of(&allowed(
+            (self.setting.differs)(&wanted, seen),
+            allow_delete,
+        ))
     }
 
     /// Looks, and changes what is to be changed. `after` is the setting that comes first and is not there yet.
@@ -339,9 +430,7 @@ impl<'a> One<'a, '_> {
             Err(error) => return self.unread(&error, watched).await,
         };
         let differences = self.differences(&seen);
-        let version = &run.in_force.version;
-        let by = run.task.changed_by.as_ref();
-        let drift = drift(self.old, version, &differences, by, run.time.now());
+        let drift = self.drift(&seen, &differences).await;
         let applies = run.mode == Mode::Apply && after.is_none();
         if !applies || !differences.iter().any(can_be_closed) {
             let verdict = verdict(run.mode, &differences, after);
@@ -368,17 +457,20 @@ impl<'a> One<'a, '_> {
             return Ok(Kept::Soon);
         }
         let (changed, left) = self.change(differences).await;
-        let failure = changed.failure;
-        let passes = failure
-            .as_ref()
-            .is_some_and(AwsCallError::retryable_or_denied);
-        let again = !left.is_empty() && passes && run.task.failures < MOST_FAILURES;
+        let failure = changed.failure.filter(|_| !left.is_empty());
+        let passes = failure.as_ref().is_some_and(|failed| failed.passes);
+        let mut again = passes && run.task.failures < MOST_FAILURES;
         let verdict = match &failure {
-            Some(error) if !left.is_empty() && again => {
-                Verdict::new(State::Waiting, error.to_string())
+            Some(failed) if self.waits_for_centre(&failed.error) => {
+                again = false;
+                Verdict::new(
+                    State::Waiting,
+                    "central configuration lets it go, which can last a day",
+                )
             }
-            Some(error) if !left.is_empty() => Verdict::of_error(error),
-            _ => verdict(run.mode, &left, None),
+            Some(failed) if again => Verdict::new(State::Waiting, failed.error.to_string()),
+            Some(failed) => Verdict::of_error(&failed.error),
+            None => verdict(run.mode, &left, None),
         };
         let state = verdict.state;
         let mut drift = claim.drift.clone();
@@ -397,13 +489,28 @@ impl<'a> One<'a, '_> {
         if !run.table.write(&record).await? {
             return Ok(Kept::Soon);
         }
+        // What one call could not do does not keep what comes later by another.
+        let comes_later = left
+            .iter()
+            .any(|it| it.later.is_some() && is_to_be_closed(it));
         Ok(if again {
             Kept::Again
-        } else if state == State::Waiting {
+        } else if state == State::Waiting || comes_later {
             Kept::Waiting
         } else {
             Kept::Ended(state)
         })
+    }
+
+    /// Whether central configuration, which is to let this account configure itself, still refuses.
+    fn waits_for_centre(&self, error: &AwsCallError) -> bool {
+        let denied = error.class() == AwsErrorClass::Denied || error.has_code("ACCESS_DENIED");
+        let file = self.look.wanted.file;
+        denied
+            && error.operation() != "AssumeRole"
+            && self.run.row.name == settings::security_hub_standards::NAME
+            && file.organization.administrator.is_some()
+            && file.keeps_standards_centrally()
     }
 
     /// Whether the service should be in this Region.
@@ -427,6 +534,7 @@ impl<'a> One<'a, '_> {
             ),
             AwsErrorClass::Denied
                 if error.operation() != "AssumeRole"
+                    && !regions::is_on_by_default(self.look.wanted.region)
                     && REGION_OFF.iter().any(|code| error.has_code(code)) =>
             {
                 let reason = "the account does not have this Region enabled";
@@ -456,63 +564,69 @@ impl<'a> One<'a, '_> {
         self.note(self.looked(verdict, &known, watched)).await
     }
 
-    /// Sends the calls that can be sent, and reads back.
+    /// Sends the calls that can be sent, each once, and reads back.
     async fn change(&self, differences: Vec<Difference>) -> (Changed, Vec<Difference>) {
         let mut changed = Changed::default();
         let mut left = differences;
+        let mut sent: Vec<Call> = Vec::new();
+        let mut failures: Vec<(Difference, Failed)> = Vec::new();
         let until = self.run.time.start_until();
         for _ in 0..ROUNDS {
-            let open: Vec<Difference> = left
-                .iter()
-                .filter(|it| can_be_closed(it))
-                .cloned()
-                .collect();
+            let open = left.iter().filter(|it| can_be_closed(it));
+            let open = open.filter_map(|it| Some((it.clone(), it.call.clone()?)));
+            let open = open.filter(|(_, call)| !sent.contains(call));
+            let open: Vec<(Difference, Call)> = open.collect();
             if open.is_empty() || Instant::now() >= until {
                 break;
             }
-            changed.failure = None;
-            let mut any = false;
-            for difference in open {
-                let Some(call) = &difference.call else {
-                    continue;
-                };
-                if Instant::now() >= until {
+            let mut stops = false;
+            for (difference, call) in open {
+                if stops || Instant::now() >= until {
                     break;
                 }
-                match self.send(call).await {
-                    Ok(left_undone) => {
-                        any = true;
-                        changed.failure = changed.failure.or(left_undone);
-                        changed.applied.push(difference);
+                let result = self.send(&call).await;
+                sent.push(call);
+                match result {
+                    Ok(None) => changed.applied.push(difference),
+                    // A part of it was done.
+                    Ok(Some(failed)) => {
+                        changed.applied.push(difference.clone());
+                        failures.push((difference, failed));
                     }
                     // It was done before.
-                    Err(error) if error.class() == AwsErrorClass::ConditionFailed => any = true,
+                    Err(error) if error.class() == AwsErrorClass::ConditionFailed => {}
                     Err(error) => {
-                        let stops = error.class().transient();
-                        changed.failure = Some(error);
-                        if stops {
-                            break;
-                        }
+                        let failed = Failed::of(error);
+                        stops = failed.stops();
+                        failures.push((difference, failed));
                     }
                 }
             }
             match (self.setting.read)(&self.look).await {
                 Ok(seen) => left = self.differences(&seen),
                 Err(error) => {
-                    changed.failure = Some(error);
-                    break;
+                    changed.failure = Some(Failed::of(error));
+                    return (changed, left);
                 }
             }
-            let stops = changed.failure.as_ref();
-            if !any || stops.is_some_and(|error| error.class().transient()) {
+            if stops {
                 break;
             }
         }
+        // What is there all the same did not fail, and what is still the same was not done.
+        failures.retain(|(difference, _)| has_same(&left, difference));
+        let undone = |it: &Difference| failures.iter().any(|(failed, _)| same(failed, it));
+        changed.applied.retain(|it| !undone(it));
+        let place = failures.iter().position(|(_, failed)| failed.passes);
+        changed.failure = failures
+            .into_iter()
+            .nth(place.unwrap_or_default())
+            .map(|(_, failed)| failed);
         (changed, left)
     }
 
     /// Sends a call; gives what AWS left undone of it.
-    async fn send(&self, call: &Call) -> Result<Option<AwsCallError>, AwsCallError> {
+    async fn send(&self, call: &Call) -> Result<Option<Failed>, AwsCallError> {
         let unknown = || AwsCallError::not_found("", "the call is not one of ours");
         let operation: &'static Operation =
             operation::named(&call.service, &call.operation).ok_or_else(unknown)?;
@@ -520,8 +634,9 @@ impl<'a> One<'a, '_> {
         let mut needed = Vec::new();
         emails_in(&parameters, &mut needed);
         if !needed.is_empty() {
-            let emails = self.run.emails().await?;
-            parameters = with_emails(parameters, &|account| emails.get(account).cloned());
+            let known = self.run.accounts(&needed).await?;
+            let email = |account: &str| known.get(account).map(|known| known.email.clone());
+            parameters = with_emails(parameters, &email);
         }
         let answer = self.look.call(operation, &parameters).await?;
         tracing::info!(
@@ -531,13 +646,15 @@ impl<'a> One<'a, '_> {
             operation = operation.name,
             "setting changed"
         );
-        Ok(has_left_something(operation, &answer))
+        let left = left_undone(operation, &answer);
+        Ok(left.map(|(error, passes)| Failed { error, passes }))
     }
 
     /// Makes what was changed as it was before, as far as there is a way back.
     async fn undo(&self, watched: BTreeSet<String>) -> Result<Kept, TableError> {
         let run = self.run;
-        let Some(old) = self.old.filter(|old| !old.applied.is_empty()) else {
+        let calls = self.old.map(way_back).unwrap_or_default();
+        let Some(old) = self.old.filter(|_| !calls.is_empty()) else {
             return Ok(Kept::Ended(State::InPlace));
         };
         let seen = match (self.setting.read)(&self.look).await {
@@ -546,13 +663,19 @@ impl<'a> One<'a, '_> {
         };
         let allow_delete = self.look.wanted.file.organization.allow_delete;
         let mut failure = None;
-        let mut blocked = false;
-        for call in old.applied.iter().rev().filter_map(|it| it.undo.as_ref()) {
-            let mut call = call.clone();
+        // The newest is undone first. What is not undone is kept, in its order.
+        let mut kept: Vec<Call> = Vec::new();
+        for original in calls.into_iter().rev() {
+            let mut call = original.clone();
             let parameters: Value = serde_json::from_str(&call.parameters).unwrap_or_default();
-            let parameters = crate::undone::filled(parameters, &seen);
-            blocked |= (is_end(&call) && !allow_delete) || has_unknown(&parameters);
-            if blocked || run.mode == Mode::Observe {
+            let parameters = filled(parameters, &seen);
+            let is_blocked = (is_end(&call) && !allow_delete) || has_unknown(&parameters);
+            if is_blocked || failure.is_some() || run.mode == Mode::Observe {
+                kept.insert(0, original);
+                continue;
+            }
+            // Nothing is left there to undo.
+            if has_empty_list(&parameters) {
                 continue;
             }
             call.parameters = parameters.to_string();
@@ -561,19 +684,19 @@ impl<'a> One<'a, '_> {
                 && error.class() != AwsErrorClass::NotFound
             {
                 failure = Some(error);
-                break;
+                kept.insert(0, original);
             }
         }
-        if let Some(error) = &failure
-            && error.retryable_or_denied()
-            && run.task.failures < MOST_FAILURES
-        {
-            return Ok(Kept::Again);
-        }
+        let again = failure
+            .as_ref()
+            .is_some_and(AwsCallError::retryable_or_denied)
+            && run.task.failures < MOST_FAILURES;
+        let is_wanted = run.row.is_wanted(self.look.wanted.file);
         let left = match (self.setting.read)(&self.look).await {
-            Ok(seen) => self.differences(&seen),
-            Err(_) => Vec::new(),
+            Ok(seen) if is_wanted => self.differences(&seen),
+            _ => Vec::new(),
         };
+        let blocked = failure.is_none() && !kept.is_empty();
         let verdict = match (&failure, run.mode, blocked) {
             (Some(error), ..) => Verdict::of_error(error),
             (None, Mode::Observe, _) => {
@@ -583,22 +706,29 @@ impl<'a> One<'a, '_> {
                 State::Blocked,
                 "a part of the way back needs allow_delete = true",
             ),
-            (None, Mode::Apply, false) => Verdict::new(
+            (None, Mode::Apply, false) if is_wanted => Verdict::new(
                 State::Differs,
                 "it was undone by a request: change posture.toml, or it is applied again",
             ),
+            (None, Mode::Apply, false) => {
+                Verdict::new(State::Differs, "it was undone by a request")
+            }
         };
-        let is_undone = failure.is_none() && run.mode == Mode::Apply && !blocked;
         let mut record = self.looked(verdict, &left, watched).record(Some(old));
-        if is_undone {
+        if run.mode == Mode::Apply {
             record.applied.clear();
-            record.before = None;
+            if kept.is_empty() {
+                record.before = None;
+            }
+            record.way_back = kept;
         }
         let state = record.state;
-        Ok(if run.table.write(&record).await? {
-            Kept::Ended(state)
-        } else {
+        Ok(if !run.table.write(&record).await? {
             Kept::Soon
+        } else if again {
+            Kept::Again
+        } else {
+            Kept::Ended(state)
         })
     }
 
@@ -636,4 +766,13 @@ impl<'a> One<'a, '_> {
         }
         Ok(Kept::Soon)
     }
+}
+
+/// Whether both are closed by the same call.
+fn same(one: &Difference, other: &Difference) -> bool {
+    one.call.is_some() && one.call == other.call
+}
+
+fn has_same(all: &[Difference], difference: &Difference) -> bool {
+    all.iter().any(|it| same(it, difference))
 }

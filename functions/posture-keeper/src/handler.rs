@@ -1,7 +1,7 @@
 //! A batch of the changes queue: each message is one setting in some places. What is left of it goes on in a new message.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,10 @@ use orgkeeper_shared::{
     queue::{Failure, Postponed, Reason as FailureReason},
     versioned_file::active::{ActiveFile, InForce, NoFile},
 };
-use tokio::{sync::OnceCell, time::timeout_at};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     engine::{Kept, Run, Spot},
@@ -31,14 +34,17 @@ use crate::{
         members::{Members, Sessions},
         posture_table::PostureTable,
     },
-    look::ReadOnce,
+    look::{KnownAccounts, ReadOnce},
     mode::Mode,
+    record::way_back,
     settings,
     wanted::Organization,
 };
 
 /// Messages that one invocation works on at the same time.
 const MESSAGES_AT_ONCE: usize = 5;
+/// Places of a message that are worked on at the same time.
+const PLACES_AT_ONCE: usize = 256;
 /// After what time something is looked at again that another invocation changes, or whose turn has not come.
 const SOON: Duration = Duration::from_secs(5);
 /// After what time a call that failed is made again; it grows with each time.
@@ -116,7 +122,7 @@ pub struct Keeper {
 /// What all messages of a batch need.
 struct Batch<'k> {
     sessions: Sessions<'k>,
-    emails: OnceCell<Arc<HashMap<String, String>>>,
+    accounts: OnceCell<KnownAccounts>,
     basis: Result<(Arc<InForce<PostureFile>>, Organization), NotKept>,
 }
 
@@ -131,7 +137,7 @@ impl Work for Keeper {
     ) -> Outcomes<'a, MessageError<NotKept>> {
         let batch = Batch {
             sessions: self.members.sessions(),
-            emails: OnceCell::new(),
+            accounts: OnceCell::new(),
             basis: self.basis(time).await,
         };
         let done = each(messages, MESSAGES_AT_ONCE, time.deadline(), |message| {
@@ -228,23 +234,44 @@ impl Keeper {
             in_force,
             organization,
             sessions: &batch.sessions,
-            emails: &batch.emails,
+            accounts: &batch.accounts,
             read_once: &self.read_once,
             table: &self.table,
             mode: self.mode,
             here: self.members.home(),
             time,
         };
-        let spots = if row.is_wanted(&in_force.file) {
+        // What was changed can be as before although the file says nothing about it any more.
+        let spots = if task.undo || row.is_wanted(&in_force.file) {
             run.spots()
         } else {
             BTreeSet::new()
         };
         let records = self.table.records(&run.keys(&spots)).await?;
+        if task.undo {
+            let own = spots
+                .iter()
+                .filter_map(|spot| records.get(&spot.key(row.name)));
+            if own.map(way_back).all(|calls| calls.is_empty()) {
+                tracing::warn!(
+                    run = task.run,
+                    setting = row.name,
+                    "nothing to undo: no change is recorded in these places"
+                );
+            }
+        }
+        let turn = Semaphore::new(at_once(row.place));
+        // A change stops at the time until which something may be started; after that it reads back and notes what was done.
+        let until = time.start_until() + (time.deadline() - time.start_until()) * 9 / 10;
         let kept = spots.iter().map(async |spot| {
+            // It is never closed.
+            let _turn = turn.acquire().await.ok();
+            if Instant::now() >= time.start_until() {
+                return (spot, Ok(Ok(Kept::Soon)));
+            }
             // Boxed: together the futures of the calls would outgrow a thread's stack.
             let keep = Box::pin(run.keep(setting, spot, &records));
-            (spot, timeout_at(time.start_until(), keep).await)
+            (spot, timeout_at(until, keep).await)
         });
         let mut done = Done::default();
         let mut left: BTreeMap<&Spot, Kept> = BTreeMap::new();
@@ -305,6 +332,15 @@ impl NotKept {
             Self::Organization(error) => Self::Organization(Arc::clone(error)),
             Self::Unwritable(_) | Self::NoSetting => Self::NoSetting,
         }
+    }
+}
+
+/// In how many places a setting is kept at the same time. Of several Regions that set an administrator at once, a service
+/// refuses all but the first: it registers the account with Organizations.
+fn at_once(place: Place) -> usize {
+    match place {
+        Place::Management => 1,
+        Place::Organization | Place::Administrator | Place::Home | Place::Members => PLACES_AT_ONCE,
     }
 }
 

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use orgkeeper_shared::{aws_error::AwsCallError, ids::AccountId};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     gateway::{caller::NONE, members::Sessions},
@@ -18,6 +20,21 @@ use crate::{
 /// The controls of a standard, and whether the Region has them.
 pub type Controls = BTreeMap<String, bool>;
 
+/// What the organization alone knows of an account.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its address.
+    pub email: String,
+    /// When it has joined.
+    pub joined_at: Option<Timestamp>,
+}
+
+/// That of all accounts, by their ids.
+pub type KnownAccounts = Arc<HashMap<String, Known>>;
+
+/// For so long it is kept.
+const ACCOUNTS_KNOWN: Duration = Duration::from_hours(1);
+
 /// A standard in a Region.
 type InRegion = (String, String);
 
@@ -26,6 +43,23 @@ type InRegion = (String, String);
 pub struct ReadOnce {
     controls: Mutex<HashMap<InRegion, Arc<OnceCell<Controls>>>>,
     root: OnceCell<String>,
+    accounts: Mutex<Option<(Instant, KnownAccounts)>>,
+}
+
+impl ReadOnce {
+    /// What is known of accounts, if it is known of all these.
+    pub fn accounts(&self, needed: &[String]) -> Option<KnownAccounts> {
+        let known = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, accounts) = known.as_ref()?;
+        let has_all = needed.iter().all(|account| accounts.contains_key(account));
+        (has_all && since.elapsed() < ACCOUNTS_KNOWN).then(|| Arc::clone(accounts))
+    }
+
+    /// Keeps what was read of accounts.
+    pub fn know(&self, accounts: &KnownAccounts) {
+        let mut known = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Instant::now(), Arc::clone(accounts)));
+    }
 }
 
 /// A look at a setting in one account and Region.

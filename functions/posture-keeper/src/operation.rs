@@ -85,8 +85,8 @@ macro_rules! operations {
 operations! {
     /// The organization's management account.
     DESCRIBE_ORGANIZATION = ORGANIZATIONS Read "organizations:DescribeOrganization" POST "/";
-    /// Addresses of accounts.
-    LIST_ACCOUNTS = ORGANIZATIONS Read "organizations:ListAccounts" POST "/" at 1.0;
+    /// Addresses of accounts, and when they have joined. Eight a second in the organization, which other functions share.
+    LIST_ACCOUNTS = ORGANIZATIONS Read "organizations:ListAccounts" POST "/" at 3.0;
     /// Services with trusted access.
     LIST_SERVICE_ACCESS = ORGANIZATIONS Read "organizations:ListAWSServiceAccessForOrganization" POST "/";
     /// Trusted access on. One a second in the organization, for two invocations at once.
@@ -116,6 +116,8 @@ operations! {
     GUARDDUTY_DESCRIBE_CONFIGURATION = GUARDDUTY Read "guardduty:DescribeOrganizationConfiguration" GET "/detector/{detectorId}/admin";
     /// What GuardDuty is to enable by itself.
     GUARDDUTY_UPDATE_CONFIGURATION = GUARDDUTY Change "guardduty:UpdateOrganizationConfiguration" POST "/detector/{detectorId}/admin";
+    /// GuardDuty's members.
+    GUARDDUTY_LIST_MEMBERS = GUARDDUTY Read "guardduty:ListMembers" GET "/detector/{detectorId}/member";
 
     /// Detective's administrator. Its action has another name than the operation ("Actions, resources, and condition keys for
     /// Amazon Detective").

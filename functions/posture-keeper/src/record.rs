@@ -8,15 +8,21 @@ use orgkeeper_shared::{
     ids::AccountId,
     posture::{
         setting::SettingRow,
-        setting_record::{ChangedBy, Difference, Drift, SettingRecord, State, key},
+        setting_record::{Call, ChangedBy, Difference, Drift, SettingRecord, State, key},
     },
 };
 use serde_json::Value;
 
-use crate::{difference::has_unknown, mode::Mode};
+use crate::{difference::has_unknown, mode::Mode, operation::SECURITY_HUB_CREATE_POLICY};
 
 /// Differences that a record has at most.
 const MOST_DIFFERENCES: usize = 400;
+/// Bytes of the differences, of what was changed, and of the way back from earlier versions: an item has 400 KB.
+const LARGEST_DIFFERENCES: usize = 120_000;
+const LARGEST_APPLIED: usize = 120_000;
+const LARGEST_WAY_BACK: usize = 60_000;
+/// Characters of a reason.
+const LONGEST_REASON: usize = 2_000;
 /// Characters of what was there before.
 const LONGEST_BEFORE: usize = 60_000;
 /// For so long a record is kept that nobody looks at: the file does not speak of it any more.
@@ -49,6 +55,13 @@ impl Verdict {
     /// Of a call that failed and is not made again now.
     #[must_use]
     pub fn of_error(error: &AwsCallError) -> Self {
+        // Security Hub keeps so many policies; it has the same code for its rate, which was waited for.
+        if error.operation() == SECURITY_HUB_CREATE_POLICY.name
+            && error.has_code("LimitExceededException")
+        {
+            let words = error.in_words();
+            return Self::new(State::Blocked, format!("{error}: {words}"));
+        }
         let state = match error.class() {
             AwsErrorClass::Denied | AwsErrorClass::SetUp => State::Blocked,
             AwsErrorClass::Throttled
@@ -170,10 +183,28 @@ impl Looked<'_> {
         let mut applied: Vec<Difference> = of_version
             .map(|old| old.applied.clone())
             .unwrap_or_default();
-        applied.extend(self.applied.iter().cloned());
-        applied.truncate(MOST_DIFFERENCES);
-        let left_out = self.differences.len().saturating_sub(MOST_DIFFERENCES);
-        let shown = self.differences.iter().take(MOST_DIFFERENCES).cloned();
+        for difference in self.applied {
+            if !applied.contains(difference) {
+                applied.push(difference.clone());
+            }
+        }
+        let earlier = match (of_version, old) {
+            (Some(old), _) => old.way_back.clone(),
+            (None, old) => old.map(way_back).unwrap_or_default(),
+        };
+        let shown = within(
+            LARGEST_DIFFERENCES,
+            self.differences.to_vec(),
+            serde_json::to_string,
+        );
+        let left_out = self.differences.len() - shown.len();
+        let mut reason = self.verdict.reason;
+        if let Some((end, _)) = reason
+            .as_ref()
+            .and_then(|it| it.char_indices().nth(LONGEST_REASON))
+        {
+            reason = reason.map(|it| it[..end].to_owned());
+        }
         let stays = old.is_some_and(|old| old.state == self.verdict.state);
         let since = old.filter(|_| stays).map(|old| old.since);
         let known = old.and_then(|old| old.before.clone());
@@ -184,10 +215,11 @@ impl Looked<'_> {
             account: self.account.clone(),
             region: self.region.to_owned(),
             state: self.verdict.state,
-            reason: self.verdict.reason,
-            differences: shown.collect(),
+            reason,
+            differences: shown,
             left_out: left_out as u64,
-            applied,
+            applied: within(LARGEST_APPLIED, applied, serde_json::to_string),
+            way_back: within(LARGEST_WAY_BACK, earlier, serde_json::to_string),
             before: known.or(self.before),
             version: self.version.to_owned(),
             since: since.unwrap_or(self.now),
@@ -199,6 +231,29 @@ impl Looked<'_> {
             expires_at: self.now.as_second().saturating_add(KEPT.as_secs()),
         }
     }
+}
+
+/// The first of these, as many as fit into so many bytes.
+fn within<T>(bytes: usize, all: Vec<T>, text: fn(&T) -> serde_json::Result<String>) -> Vec<T> {
+    let mut size = 0;
+    let mut fits = |it: &T| {
+        size += text(it).map_or(0, |text| text.len());
+        size <= bytes
+    };
+    let all = all.into_iter().take(MOST_DIFFERENCES);
+    all.take_while(|it| fits(it)).collect()
+}
+
+/// The calls of the way back, the newest last: each once, as what was there first.
+#[must_use]
+pub fn way_back(record: &SettingRecord) -> Vec<Call> {
+    let mut calls = record.way_back.clone();
+    for call in record.applied.iter().filter_map(|it| it.undo.as_ref()) {
+        if !calls.contains(call) {
+            calls.push(call.clone());
+        }
+    }
+    calls
 }
 
 /// Whether a record says nothing that is not known.
@@ -214,7 +269,8 @@ pub fn says_the_same(old: &SettingRecord, new: &SettingRecord) -> bool {
     fresh && as_old == *old
 }
 
-/// What has drifted: a setting that was in place for this version of the file, and is not.
+/// What has drifted: a setting that was in place for this version of the file, and is not. What no call closes now, a service
+/// does by itself: it prepares something, or takes an account in.
 #[must_use]
 pub fn drift(
     old: Option<&SettingRecord>,
@@ -224,10 +280,11 @@ pub fn drift(
     now: Timestamp,
 ) -> Option<Drift> {
     let was = old.filter(|old| old.state == State::InPlace && old.version == version);
-    if was.is_none() || differences.is_empty() {
+    let is_drift = |it: &&Difference| it.call.is_some() && it.later.is_none();
+    let mut what = differences.iter().filter(is_drift).take(12).peekable();
+    if was.is_none() || what.peek().is_none() {
         return None;
     }
-    let what = differences.iter().take(12);
     let what = what.map(|it| format!("{}: {}, should be {}", it.what, it.is, it.should_be));
     Some(Drift {
         at: now,
@@ -322,6 +379,12 @@ mod tests {
         assert_eq!(of(None, "v1", &differences), None);
         let differed = looked(&differences, &account, 0).record(None);
         assert_eq!(of(Some(&differed), "v1", &differences), None);
+        // A service prepares something by itself.
+        let pending = differs("standard", "PENDING", "READY").later("Security Hub prepares it");
+        let waits = open().later("the standard is not ready yet");
+        assert_eq!(of(Some(&in_place), "v1", &[pending.clone(), waits]), None);
+        let both = of(Some(&in_place), "v1", &[pending, open()]).unwrap();
+        assert_eq!(both.what, drifted.what);
     }
 
     #[test]
@@ -347,5 +410,60 @@ mod tests {
         let record = looked(&many, &account, 0).record(None);
         assert_eq!((record.differences.len(), record.left_out), (400, 100));
         assert_eq!(kept(&json!("x".repeat(70_000))), None);
+        // Few, but large: an item has 400 KB.
+        let large = |number: usize| {
+            let parameters = json!({ "text": "x".repeat(20_000), "number": number });
+            open()
+                .by(&MACIE_ENABLE, &parameters)
+                .undone_by(&MACIE_ENABLE, &parameters)
+        };
+        let many: Vec<Difference> = (0..40).map(large).collect();
+        let mut last: Option<SettingRecord> = None;
+        for version in ["v1", "v2", "v3"] {
+            let looked = Looked {
+                applied: &many,
+                version,
+                verdict: Verdict::new(State::Failed, "y".repeat(9_000)),
+                ..looked(&many, &account, 0)
+            };
+            last = Some(looked.record(last.as_ref()));
+        }
+        let size = serde_json::to_string(&last.unwrap()).unwrap().len();
+        assert!((150_000..340_000).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn the_way_back_is_kept_with_another_version_of_the_file() {
+        let account = "111122223333".parse().unwrap();
+        let back = |to: &str| json!({ "status": to });
+        let change = |to: &str| open().undone_by(&MACIE_ENABLE, &back(to));
+        let (first, second) = ([change("none")], [change("all"), change("none")]);
+        let looked = |version, applied| Looked {
+            version,
+            applied,
+            ..looked(&[], &account, 0)
+        };
+        let record = looked("v1", &first).record(None);
+        // The same change twice is one.
+        let record = looked("v1", &first).record(Some(&record));
+        assert_eq!(record.applied.len(), 1);
+        let record = looked("v2", &second).record(Some(&record));
+        let record = looked("v3", &[]).record(Some(&record));
+        assert!(record.applied.is_empty());
+        let calls = way_back(&record).into_iter().map(|call| call.parameters);
+        let expected = ["none", "all"].map(|to| back(to).to_string());
+        assert_eq!(calls.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn too_many_policies_are_a_persons_work() {
+        use orgkeeper_shared::aws_error::Service;
+        let code = Some("LimitExceededException");
+        let words = "you have 20 policies";
+        let name = SECURITY_HUB_CREATE_POLICY.name;
+        let error = AwsCallError::of_part(Service::SecurityHub, name, code, words);
+        let verdict = Verdict::of_error(&error);
+        assert_eq!(verdict.state, State::Blocked);
+        assert!(verdict.reason.unwrap().contains(words));
     }
 }

@@ -144,7 +144,10 @@ impl Wanted<'_> {
     pub fn applies(&self) -> bool {
         match self.row.place {
             Place::Members if self.row.service == SECURITY_HUB => self.standards_here().is_some(),
-            Place::Members => self.organization.path_of(self.account).is_some(),
+            Place::Members => {
+                self.organization.path_of(self.account).is_some()
+                    && self.regions().contains(self.region)
+            }
             Place::Organization | Place::Management | Place::Administrator | Place::Home => true,
         }
     }

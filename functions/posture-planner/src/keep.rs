@@ -9,6 +9,7 @@ use orgkeeper_shared::{
     posture::{
         file::{Members, PostureFile},
         keep::{ACCOUNTS_PER_TASK, KeepPlace, KeepSummary, KeepTask, REGIONS_PER_TASK, Reason},
+        regions,
         setting::{self, Place, SECURITY_HUB, SETTINGS, SettingRow, home_region, regions_in_use},
     },
 };
@@ -81,7 +82,9 @@ impl Basis<'_> {
             // A new account changes nothing about who administers.
             Place::Organization | Place::Management if !accounts.is_empty() => Vec::new(),
             Place::Organization => vec![vec![place(BTreeSet::new())]],
-            Place::Management | Place::Administrator => {
+            // One after the other, by one task: a service refuses several Regions' administrators at once.
+            Place::Management => vec![vec![place(all.into_iter().collect())]],
+            Place::Administrator => {
                 let chunks = all.chunks(REGIONS_PER_TASK);
                 chunks
                     .map(|regions| vec![place(regions.iter().cloned().collect())])
@@ -165,6 +168,10 @@ impl Basis<'_> {
                     Place::Management | Place::Administrator if !in_use.contains(region) => {
                         return None;
                     }
+                    // Which Regions standards are about, each scope says itself.
+                    Place::Members if row.service != SECURITY_HUB && !in_use.contains(region) => {
+                        return None;
+                    }
                     Place::Management | Place::Administrator | Place::Home | Place::Members => {
                         BTreeSet::from([region.clone()])
                     }
@@ -185,7 +192,8 @@ impl Basis<'_> {
             .collect()
     }
 
-    /// The task that makes a setting as it was before.
+    /// The tasks that make a setting as it was before: in all accounts and Regions where it can have been, whatever the file
+    /// says now.
     #[must_use]
     pub fn undo(
         &self,
@@ -194,17 +202,38 @@ impl Basis<'_> {
         accounts: &[AccountId],
         regions: Option<&BTreeSet<String>>,
     ) -> Vec<KeepTask> {
-        let parts = self.places(row, accounts);
-        let tasks = parts.into_iter().map(|mut places| {
-            if let Some(regions) = regions {
-                for place in &mut places {
-                    place.regions.retain(|region| regions.contains(region));
-                }
+        let all = || regions::beside(self.here).map(str::to_owned).collect();
+        let regions: Vec<String> = regions.cloned().unwrap_or_else(all).into_iter().collect();
+        let place = |account: Option<&AccountId>, regions: &[String]| KeepPlace {
+            account: account.cloned(),
+            regions: regions.iter().cloned().collect(),
+        };
+        let parts: Vec<Vec<KeepPlace>> = match row.place {
+            Place::Organization => vec![vec![place(None, &[])]],
+            Place::Management => vec![vec![place(None, &regions)]],
+            Place::Administrator | Place::Home => {
+                let chunks = regions.chunks(REGIONS_PER_TASK);
+                chunks.map(|regions| vec![place(None, regions)]).collect()
             }
-            KeepTask {
-                undo: true,
-                ..self.task(run, Reason::Request, row.name, places)
+            Place::Members => {
+                let known = self.entries.iter().filter(|entry| in_use(entry));
+                let known = known.map(|entry| &entry.account_id);
+                let known: Vec<&AccountId> = known
+                    .filter(|account| accounts.is_empty() || accounts.contains(account))
+                    .collect();
+                let chunks = known.chunks(ACCOUNTS_PER_TASK);
+                let of = |accounts: &[&AccountId]| {
+                    let places = accounts
+                        .iter()
+                        .map(|account| place(Some(account), &regions));
+                    places.collect()
+                };
+                chunks.map(of).collect()
             }
+        };
+        let tasks = parts.into_iter().map(|places| KeepTask {
+            undo: true,
+            ..self.task(run, Reason::Request, row.name, places)
         });
         tasks.collect()
     }
@@ -338,6 +367,49 @@ regions = ["eu-west-1"]
     }
 
     #[test]
+    fn administrators_of_all_regions_are_one_task() {
+        let all = FILE.replace(
+            "regions = [\"eu-central-1\", \"eu-west-1\", \"us-east-1\"]",
+            "",
+        );
+        let file = PostureFile::parse(&all).unwrap();
+        let basis = Basis {
+            file: &file,
+            version: "v1",
+            entries: &entries(),
+            here: "us-east-1",
+        };
+        let tasks = basis.tasks("r", Reason::Schedule, &[]);
+        let of = |name: &str| names(&tasks).into_iter().filter(|it| it.0 == name).count();
+        assert_eq!(of("guardduty-administrator"), 1);
+        assert_eq!(of("guardduty-members"), 6);
+    }
+
+    #[test]
+    fn what_the_file_says_nothing_about_any_more_can_be_undone() {
+        let file = PostureFile::parse("").unwrap();
+        let basis = Basis {
+            file: &file,
+            version: "v2",
+            entries: &entries(),
+            here: "us-east-1",
+        };
+        let row = |name| setting::named(name).unwrap();
+        let regions = BTreeSet::from(["eu-west-1".to_owned()]);
+        let of = |name| basis.undo("u", row(name), &[], Some(&regions));
+        assert_eq!(names(&of("macie-members")), [("macie-members", 1, 1)]);
+        let everywhere = of("devops-guru-coverage");
+        let places: usize = names(&everywhere).iter().map(|it| it.1).sum();
+        assert_eq!(places, 8);
+        assert!(everywhere.iter().all(|task| task.undo));
+        let all = basis.undo("u", row("macie-members"), &[], None);
+        assert_eq!(names(&all).iter().map(|it| it.2).sum::<usize>(), 34);
+        let one = ["000000000002".parse().unwrap()];
+        let one = basis.undo("u", row("security-hub-standards"), &one, None);
+        assert_eq!(names(&one), [("security-hub-standards", 1, 34)]);
+    }
+
+    #[test]
     fn a_call_leads_to_one_task_for_each_setting() {
         let file = PostureFile::parse(FILE).unwrap();
         let basis = Basis {
@@ -362,6 +434,11 @@ regions = ["eu-west-1"]
         assert_eq!(of(&["security-hub-central"], "eu-west-1"), []);
         assert_eq!(of(&["macie-members"], "eu-west-1"), []);
         assert_eq!(of(&["guardduty-members"], "sa-east-1"), []);
+        assert_eq!(of(&["devops-guru-coverage"], "sa-east-1"), []);
+        assert_eq!(
+            names(&of(&["devops-guru-coverage"], "us-east-1")),
+            [("devops-guru-coverage", 1, 1)]
+        );
         let organization = of(
             &["guardduty-administrator", "guardduty-trusted-access"],
             "us-east-1",

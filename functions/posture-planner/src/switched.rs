@@ -231,16 +231,27 @@ fn of_principal(detail: &Value) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// The controls of a call: by their ids, or the last part of the ARN that a standard's control has.
+/// The controls of a call: by their ids, or the last part of the ARN that a standard's control has. CloudTrail has the names of
+/// parameters as the service writes them, with a small or a capital letter.
 fn controls(parameters: &Value) -> BTreeSet<String> {
-    let list = parameters["standardsControlAssociationUpdates"].as_array();
-    let list = list
-        .into_iter()
-        .flatten()
-        .filter_map(|it| it["securityControlId"].as_str());
-    list.filter(|id| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic()))
+    let named = |value: &Value, small: &str, capital: &str| {
+        let value = value.get(small).or_else(|| value.get(capital));
+        value.cloned().unwrap_or_default()
+    };
+    let list = named(
+        parameters,
+        "standardsControlAssociationUpdates",
+        "StandardsControlAssociationUpdates",
+    );
+    let ids = list.as_array().into_iter().flatten();
+    let ids = ids.map(|it| named(it, "securityControlId", "SecurityControlId"));
+    let arn = named(parameters, "standardsControlArn", "StandardsControlArn");
+    let of_arn = arn.as_str().and_then(|arn| arn.rsplit_once('/'));
+    let all = ids
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .chain(of_arn.map(|(_, id)| id.to_owned()));
+    all.filter(|id| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic()))
         .take(MOST_CONTROLS)
-        .map(str::to_owned)
         .collect()
 }
 
@@ -288,6 +299,12 @@ mod tests {
             (found.account.as_str(), found.region.as_str()),
             ("111122223333", "eu-west-1")
         );
+        let arn = "arn:aws:securityhub:eu-west-1:111122223333:control/aws-foundational-security-best-practices/v/1.0.0/S3.1";
+        for name in ["standardsControlArn", "StandardsControlArn"] {
+            let old = json!({ name: arn, "controlStatus": "DISABLED" });
+            let old = switched(&call("securityhub", "UpdateStandardsControl", &old));
+            assert_eq!(old.unwrap().controls, found.controls);
+        }
         let principal = json!({ "servicePrincipal": "inspector2.amazonaws.com" });
         let found = switched(&call(
             "organizations",

@@ -70,6 +70,7 @@ pub(crate) fn setting(drifted: Option<bool>) -> SettingRecord {
         }],
         left_out: 0,
         applied: vec![],
+        way_back: vec![],
         before: None,
         version: "v1".into(),
         since: at,

@@ -62,6 +62,8 @@ class Service:
     switch_on: object
     management_may: bool = True
     echo: bool = False
+    # Whether its administrator stays registered in Organizations, until somebody ends that there: in all Regions at once.
+    stays: bool = False
 
 
 def switch_detector_on(account, region):
@@ -112,7 +114,7 @@ SERVICES = {one.name: one for one in (
     Service("guardduty", "guardduty.amazonaws.com", "BadRequestException", "BadRequestException", *BY_ACCOUNT, "AdminAccountId",
             "AdminAccounts", lambda place, _: {"AdminAccountId": place.administrator, "AdminStatus": ENABLED}, switch_detector_on),
     Service("detective", "detective.amazonaws.com", "AccessDeniedException", "ValidationException", *BY_ACCOUNT, "AccountId",
-            "Administrators", detective_administrator, switch_graph_on, management_may=False),
+            "Administrators", detective_administrator, switch_graph_on, management_may=False, stays=True),
     Service("macie2", "macie.amazonaws.com", "AccessDeniedException", "ValidationException", *BY_ACCOUNT, "adminAccountId",
             "adminAccounts", lambda place, _: {"accountId": place.administrator, "status": ENABLED}, switch_macie_on),
     Service("inspector2", "inspector2.amazonaws.com", "AccessDeniedException", "ValidationException", "EnableDelegatedAdminAccount",
@@ -126,7 +128,8 @@ SERVICES = {one.name: one for one in (
 places, graphs, sessions, scans = {}, {}, {}, {}
 # What a test sets: the status that new members of Detective get, and accounts that a policy of the organization keeps Inspector from.
 conduct = {}
-AT_FIRST = {"status": ENABLED, "reason": None, "inspector_blocked": []}
+# For so many seconds after a service has its first administrator it registers it, and refuses other Regions.
+AT_FIRST = {"status": ENABLED, "reason": None, "inspector_blocked": [], "registering_seconds": 0}
 
 
 class Places(dict):
@@ -164,16 +167,31 @@ def of_administrator(call):
     return place
 
 
+def registered(service):
+    """The administrator in Organizations, of a service that leaves it there. Where it was ended, it is so in every Region."""
+    if not service.stays:
+        return set()
+    found = set(directory.administrators(service.principal))
+    for key in [key for key, one in places.items() if key[0] == service.name and one.administrator not in {None, *found}]:
+        graphs.pop((places.pop(key).administrator, key[1]), None)
+    return found
+
+
 def enable_administrator(service, call):
     """Makes an account the administrator in a Region: one, and the same in all."""
-    backend, account, place = of_management(call), call.get(service.given), place_of(call)
+    backend, account = of_management(call), call.get(service.given)
     if account not in directory.members():
         raise Refused(service.invalid, f"Account {account} is not a member of the organization.")
     if account == call.account and not service.management_may:
         raise Refused(service.invalid, "The management account cannot be the delegated administrator.")
-    elsewhere = {one.administrator for (name, _), one in places.items() if name == service.name} - {None, account}
+    known, place = registered(service), place_of(call)
+    elsewhere = (known | {one.administrator for (name, _), one in places.items() if name == service.name}) - {None, account}
+    code = "ConflictException" if service.name == "inspector2" else service.invalid
+    others = [one.since for (name, region), one in places.items()
+              if (name, one.administrator) == (service.name, account) and region != call.region]
+    if others and time.time() - min(others) < conduct["registering_seconds"]:
+        raise Refused(code, f"Account {account} is being registered as the delegated administrator. Try again later.")
     if elsewhere:
-        code = "ConflictException" if service.name == "inspector2" else service.invalid
         raise Refused(code, f"Account {', '.join(elsewhere)} is the delegated administrator already: it has to be the same in all Regions.")
     if service.name == "securityhub" and account == call.account and hub.conduct["ended"]:
         # It is that everywhere again, as at first.
@@ -202,7 +220,7 @@ def disable_administrator(service, call):
         hub.conduct["ended"] = True
         forget_hub()
     places[service.name, call.region] = Place(details=hub.nothing() if service.name == "securityhub" else {})
-    if not any(one.administrator for (name, _), one in places.items() if name == service.name):
+    if not service.stays and not any(one.administrator for (name, _), one in places.items() if name == service.name):
         principals.end_delegation(backend, account, service.principal)
     return {service.given: account} if service.echo else {}
 
@@ -210,6 +228,7 @@ def disable_administrator(service, call):
 def list_administrators(service, call):
     """The administrator, for the management account."""
     of_management(call)
+    registered(service)
     place = place_of(call)
     return {service.listed: [service.shown(place, call.region)] if place.administrator else []}
 
@@ -310,7 +329,8 @@ def remove_members(call, accounts):
 
 
 def set_conduct(value):
-    """{"status": "ACCEPTED_BUT_DISABLED", "reason": "VOLUME_UNKNOWN"} for new members of Detective; `inspector_blocked` lists accounts."""
+    """{"status": "ACCEPTED_BUT_DISABLED", "reason": "VOLUME_UNKNOWN"} for new members of Detective; `inspector_blocked` lists accounts;
+    `registering_seconds` refuses a second Region after the first."""
     if set(value) - set(AT_FIRST) or value.get("status", ENABLED) not in (ENABLED, WAITING):
         raise ValueError(f"set members to {', '.join(AT_FIRST)}, with the status {ENABLED} or {WAITING}")
     conduct.update(AT_FIRST, **value)

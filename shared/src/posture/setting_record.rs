@@ -156,6 +156,9 @@ pub struct SettingRecord {
     /// What was changed for this version of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Difference>,
+    /// The way back from what was changed for earlier versions of the file, the newest call last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way_back: Vec<Call>,
     /// What was there before the first change, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -225,6 +228,7 @@ pub(crate) mod tests {
             }],
             left_out: 0,
             applied: vec![],
+            way_back: vec![],
             before: None,
             version: "v1".into(),
             since: Timestamp::UNIX_EPOCH,

@@ -956,6 +956,7 @@ fn setting(region: &str, drift: Option<Drift>, state: State) -> SettingRecord {
         differences: Vec::from_iter((state != State::InPlace).then_some(difference)),
         left_out: 0,
         applied: Vec::new(),
+        way_back: vec![],
         before: None,
         version: "v1".into(),
         since: at(0),

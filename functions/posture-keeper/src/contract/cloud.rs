@@ -49,6 +49,7 @@ struct State {
     calls: usize,
     stop_at: Option<usize>,
     file: (String, String),
+    slow: Option<(&'static str, Duration)>,
 }
 
 pub(super) struct Cloud {
@@ -174,7 +175,11 @@ impl World {
                     let home = BTreeSet::from([home_region(&file, "us-east-1")]);
                     tasks.push(task(row.name, vec![place(None, home)]));
                 }
-                Place::Management | Place::Administrator => {
+                Place::Management => {
+                    let all = regions.iter().cloned().collect();
+                    tasks.push(task(row.name, vec![place(None, all)]));
+                }
+                Place::Administrator => {
                     for regions in regions.chunks(REGIONS_PER_TASK) {
                         let regions = regions.iter().cloned().collect();
                         tasks.push(task(row.name, vec![place(None, regions)]));
@@ -348,6 +353,11 @@ impl Cloud {
         self.lock().fault = Some(Box::new(fault));
     }
 
+    /// The calls of an operation take so long.
+    pub(super) fn slow(&self, operation: &'static str, duration: Duration) {
+        self.lock().slow = Some((operation, duration));
+    }
+
     /// The function is stopped with the call after so many.
     pub(super) fn stop_after(&self, calls: usize) {
         let mut state = self.lock();
@@ -374,7 +384,11 @@ impl Cloud {
             state.stop_at = None;
             self.stop.notify_one();
         }
-        let answer = self.answer_of(&mut state, call).after(A_CALL);
+        let before = state.made.len();
+        let answer = self.answer_of(&mut state, call);
+        let made = state.made.get(before).map(|made| made.operation.name);
+        let slow = state.slow.filter(|(name, _)| made == Some(*name));
+        let answer = answer.after(slow.map_or(A_CALL, |(_, duration)| duration));
         // The call is made, and its answer is never seen.
         if is_stopped {
             return answer.after(Duration::from_hours(2));

@@ -3,9 +3,15 @@
 mod cloud;
 mod services;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use orgkeeper_shared::posture::setting_record::State;
+use orgkeeper_shared::posture::{
+    keep::{KeepTask, Reason},
+    setting_record::State,
+};
 use orgkeeper_tests::wire::Answer;
 use serde_json::Value;
 
@@ -449,6 +455,39 @@ async fn what_ends_something_needs_allow_delete() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_administrator_that_no_call_sets_is_a_persons_work() {
+    for (service, allow_delete) in [("macie", false), ("detective", true)] {
+        let on = format!("[services]\n{service} = {{ on = true }}\n");
+        let file = format!("{}{on}", &SERVICES[..SERVICES.find("[services]").unwrap()]);
+        let world = World::with("apply", &file, 3).await;
+        world.run("r1", 1).await;
+        let other = file.replace(
+            "administrator = \"security\"",
+            &format!("administrator = \"300000000001\"\nallow_delete = {allow_delete}"),
+        );
+        world.upload(&other, "v2");
+        world.cloud.take();
+        let setting = format!("{service}-administrator");
+        for rest in [
+            format!(r#""setting":"{service}-trusted-access","places":[{{}}]"#),
+            format!(
+                r#""setting":"{setting}","places":[{{"regions":["eu-central-1","us-east-1"]}}]"#
+            ),
+        ] {
+            world.send(&task(&rest));
+            world.work().await;
+        }
+        let (made, _) = world.cloud.take();
+        assert_eq!(changes(&made), [""; 0]);
+        // Nothing comes by itself: it is looked at once, not forty times.
+        let looks = made.iter().filter(|it| it.operation.name.contains("Admin"));
+        assert_eq!(looks.count(), 2, "{made:?}");
+        let record = world.record(&setting, MANAGEMENT, "us-east-1");
+        assert_eq!(record.state, State::Blocked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_role_that_is_missing_and_a_hub_that_is_not_on_are_said() {
     let world = World::with("apply", LOCAL, 3).await;
     // The hubs of new accounts come a while later.
@@ -501,6 +540,255 @@ async fn what_was_changed_can_be_as_before() {
     let record = world.record("guardduty-members", ADMINISTRATOR, "us-east-1");
     assert_eq!(record.state, State::Differs);
     assert!(record.applied.is_empty());
+}
+
+/// A task about a setting, beside what a run sends.
+fn task(rest: &str) -> KeepTask {
+    let text = format!(r#"{{"run":"t","version":"v1","reason":"request",{rest}}}"#);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_can_be_as_before_although_the_file_is_another_one() {
+    let world = World::with("apply", SERVICES, 3).await;
+    world.run("r1", 1).await;
+    // Looked at for another version, and then not any more.
+    world.upload(SERVICES, "v2");
+    world.run("r2", 1).await;
+    let without = SERVICES.replace("guardduty = { on = true }", "");
+    world.upload(&without, "v3");
+    world.run("r3", 1).await;
+    world.cloud.take();
+    let undo = r#""setting":"guardduty-members","places":[{"regions":["us-east-1"]}],"undo":true"#;
+    world.send(&task(undo));
+    world.work().await;
+    let (made, _) = world.cloud.take();
+    assert_eq!(
+        changes(&made),
+        [
+            r#"guardduty UpdateOrganizationConfiguration {"autoEnableOrganizationMembers":"NONE","detectorId":"ID"}"#
+        ]
+    );
+    // A standard that came on goes off again, where that is allowed.
+    for allow_delete in [false, true] {
+        let local = World::with("apply", LOCAL, 3).await;
+        hubs_on(&local);
+        local.run("r1", 1).await;
+        let may_end = format!("[organization]\nallow_delete = {allow_delete}\n");
+        local.upload(&may_end, "v2");
+        local.cloud.take();
+        let undo = r#""setting":"security-hub-standards","places":[{"account":"300000000001","regions":["us-east-1"]}],"undo":true"#;
+        local.send(&task(undo));
+        local.work().await;
+        let (made, _) = local.cloud.take();
+        let made = changes(&made);
+        assert_eq!(made.len(), 1 + usize::from(allow_delete), "{made:?}");
+        assert!(made[0].contains("BatchUpdateStandardsControlAssociations"));
+        let record = local.record("security-hub-standards", "300000000001", "us-east-1");
+        let (state, left) = if allow_delete {
+            assert!(
+                made[1].contains("us-east-1:300000000001") || made[1].contains("/subscription")
+            );
+            (State::Differs, 0)
+        } else {
+            (State::Blocked, 1)
+        };
+        assert_eq!((record.state, record.way_back.len()), (state, left));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_administrator_comes_again_and_no_call_is_made_twice_in_a_look() {
+    let world = World::with("apply", SERVICES, 3).await;
+    let mut count = 0;
+    world.cloud.fault(move |made| {
+        let is_refused = made.operation.name.starts_with("Enable")
+            && made.operation.name.contains("Admin")
+            && made.region == "us-east-1"
+            && count < 5;
+        count += u32::from(is_refused);
+        is_refused.then(|| Answer::error(400, "BadRequestException"))
+    });
+    world.run("r1", 1).await;
+    assert!(!states(&world).contains_key(&State::Failed));
+    let record = world.record("guardduty-administrator", MANAGEMENT, "us-east-1");
+    assert_eq!(record.state, State::InPlace);
+    // AWS takes its time to show what was set.
+    world
+        .cloud
+        .services(|services| services.set_automatic("us-east-1", "NONE"));
+    world.cloud.take();
+    world.cloud.fault(|made| {
+        let configures = made.operation.name == "UpdateOrganizationConfiguration";
+        configures.then(|| Answer::ok(serde_json::json!({})))
+    });
+    world.event("guardduty-members", None, "us-east-1", &[]);
+    world.work().await;
+    let (made, _) = world.cloud.take();
+    let looks = made
+        .iter()
+        .filter(|it| it.operation.name == "ListDetectors");
+    assert!(changes(&made).len() * 2 <= looks.count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_policies_block_only_those_that_are_missing() {
+    let world = World::with("apply", STANDARDS, 6).await;
+    world.cloud.fault(|made| {
+        let is_second = made.operation.name == "CreateConfigurationPolicy"
+            && made.parameters.to_string().contains("CloudTrail.5");
+        is_second.then(|| Answer::error(429, "LimitExceededException"))
+    });
+    world.run("r1", 1).await;
+    let (made, _) = world.cloud.take();
+    let associated = changes(&made);
+    let associated = associated
+        .iter()
+        .filter(|it| it.contains("StartConfigurationPolicyAssociation"));
+    assert_eq!(associated.count(), 1);
+    let record = world.record("security-hub-policies", ADMINISTRATOR, "eu-central-1");
+    assert_eq!(record.state, State::Blocked);
+    let reason = record.reason.unwrap();
+    assert!(reason.contains("refused by the test"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_a_policy_keeps_out_does_not_keep_the_others() {
+    let world = World::with("apply", SERVICES, 3).await;
+    world.cloud.services(|services| {
+        services.kept_out.insert(ADMINISTRATOR.to_owned());
+    });
+    world.run("r1", 1).await;
+    assert!(world.has_ended("r1"));
+    let record = world.record("inspector-members", ADMINISTRATOR, "us-east-1");
+    assert_eq!(record.state, State::Failed);
+    let reason = record.reason.unwrap();
+    assert!(
+        reason.contains("BLOCKED_BY_ORGANIZATION_POLICY"),
+        "{reason}"
+    );
+    // The others are members a while later, and are scanned then.
+    let scans = |all: &[orgkeeper_shared::posture::setting_record::Difference]| {
+        all.iter().filter(|it| it.what == "scans").count()
+    };
+    assert_eq!((scans(&record.applied), scans(&record.differences)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_central_configuration_still_denies_is_waited_for() {
+    let both = format!(
+        "{STANDARDS}{}",
+        &LOCAL[LOCAL.find("[[scope]]").unwrap()..].replace("Root/Workloads", "Root/Workloads/Test")
+    );
+    let world = World::with("apply", &both, 3).await;
+    hubs_on(&world);
+    let mut count = 0;
+    world.cloud.fault(move |made| {
+        let is_denied = made.operation.name == "BatchEnableStandards"
+            && made.account == "300000000001"
+            && count < 12;
+        count += u32::from(is_denied);
+        is_denied.then(|| Answer::error(403, "AccessDeniedException"))
+    });
+    world.run("r1", 1).await;
+    let (made, _) = world.cloud.take();
+    let asked = made
+        .iter()
+        .filter(|it| it.operation.name == "BatchEnableStandards" && it.account == "300000000001");
+    assert_eq!(asked.count(), 14);
+    for region in ["eu-central-1", "us-east-1"] {
+        let record = world.record("security-hub-standards", "300000000001", region);
+        assert_eq!(record.state, State::InPlace, "{:?}", record.reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_takes_longer_than_an_invocation_leaves_its_record() {
+    let world = World::with("apply", SERVICES, 30).await;
+    world.cloud.slow("CreateMember", Duration::from_secs(10));
+    world.run("r1", 1).await;
+    assert!(world.has_ended("r1"));
+    let record = world.record("macie-members", ADMINISTRATOR, "us-east-1");
+    assert_eq!(record.state, State::InPlace);
+    let members = record.applied.iter().filter(|it| it.what == "member");
+    assert_eq!(members.count(), 31);
+    let (made, _) = world.cloud.take();
+    let of = |name: &str| made.iter().filter(|it| it.operation.name == name).count();
+    assert_eq!(of("ListAccounts"), 1, "addresses are known after that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_new_accounts_are_covered_where_the_file_says_so() {
+    let new = SERVICES.replace(
+        "devops-guru = { on = true }",
+        "devops-guru = { on = true, members = \"new\" }",
+    );
+    let world = World::with("apply", &new, 3).await;
+    let (old, region) = ("300000000001", "us-east-1");
+    world.event("devops-guru-coverage", Some(old), region, &[]);
+    world.event("devops-guru-coverage", Some(old), "sa-east-1", &[]);
+    world.work().await;
+    let (made, _) = world.cloud.take();
+    assert_eq!(changes(&made), [""; 0]);
+    // One that has come is covered, and stays so.
+    let came = r#""setting":"devops-guru-coverage","places":[{"account":"300000000002","regions":["us-east-1","sa-east-1"]}]"#;
+    world.send(&task(came));
+    world.work().await;
+    let (made, _) = world.cloud.take();
+    assert_eq!(changes(&made).len(), 1);
+    let record = world.record("devops-guru-coverage", "300000000002", region);
+    assert_eq!(record.state, State::InPlace);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_account_is_no_drift() {
+    for (reason, other) in [
+        (Reason::Hint, false),
+        (Reason::Schedule, false),
+        (Reason::Schedule, true),
+    ] {
+        let mut world = World::with("apply", SERVICES, 3).await;
+        world.run("r1", 1).await;
+        world.know("400000000001", "new", &["Workloads", "Prod"]);
+        if other {
+            world
+                .cloud
+                .services(|services| services.leave_macie("us-east-1", "300000000001"));
+        }
+        let hint = r#""setting":"macie-members","places":[{"regions":["us-east-1"]}]"#;
+        let mut task = task(hint);
+        task.reason = reason;
+        world.cloud.take();
+        world.send(&task);
+        world.work().await;
+        let (made, _) = world.cloud.take();
+        assert_eq!(changes(&made).len(), 1 + usize::from(other));
+        let record = world.record("macie-members", ADMINISTRATOR, "us-east-1");
+        assert_eq!(record.state, State::InPlace);
+        // What somebody has ended meanwhile is one.
+        let drift = record.drift.map(|drift| drift.what.join(" "));
+        let expected = other.then_some("member: none, should be 300000000001");
+        assert_eq!(drift.as_deref(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_a_region_on_by_default_does_not_know_are_said() {
+    let world = World::with("apply", SERVICES, 3).await;
+    world.run("r1", 1).await;
+    world.cloud.fault(|made| {
+        let refuses = made.operation.name == "GetResourceCollection"
+            || made.operation.name == "ListAnalyzers";
+        refuses.then(|| Answer::error(403, "UnrecognizedClientException"))
+    });
+    world.run("r2", 1).await;
+    let state = |region| {
+        world
+            .record("access-analyzer-analyzer", ADMINISTRATOR, region)
+            .state
+    };
+    assert_eq!(state("us-east-1"), State::Blocked);
+    assert_eq!(state("ap-east-2"), State::NotOffered);
 }
 
 /// Every request, as it was sent: `infra/local/test_posture_calls.py` holds them equal to AWS's models.

@@ -22,6 +22,8 @@ pub(super) const OWN: &str = "111111111111";
 const ROOT: &str = "r-root";
 /// How long Security Hub takes to prepare something.
 const A_WHILE: Duration = Duration::from_secs(40);
+/// How long a service takes to register its administrator with Organizations: meanwhile it refuses other Regions.
+const A_MOMENT: Duration = Duration::from_millis(15);
 /// The controls of every standard, and one that no Region has.
 const CONTROLS: [&str; 5] = ["CloudTrail.5", "EC2.9", "IAM.6", "S3.1", "S3.8"];
 const NOWHERE: &str = "EC2.9";
@@ -133,9 +135,15 @@ pub(super) struct Services {
     registered: BTreeMap<String, String>,
     /// Administrators by service and Region.
     administrators: BTreeMap<(&'static str, String), String>,
+    /// When an administrator was last set, by service.
+    registering: BTreeMap<&'static str, (String, Instant)>,
     detectors: BTreeMap<(String, String), String>,
     graphs: BTreeMap<String, Graph>,
     inspectors: BTreeMap<String, Inspector>,
+    /// Accounts that a policy of the organization keeps out of Inspector.
+    pub(super) kept_out: BTreeSet<String>,
+    /// When an account is a member of Inspector, by Region.
+    associated: BTreeMap<(String, String), Instant>,
     /// Accounts and Regions with Macie.
     macie_on: BTreeSet<(String, String)>,
     macies: BTreeMap<String, Macie>,
@@ -260,6 +268,12 @@ impl Services {
         self.off.contains_key(&key)
     }
 
+    /// Somebody ends an account's membership.
+    pub(super) fn leave_macie(&mut self, region: &str, account: &str) {
+        let macie = self.macies.get_mut(region);
+        assert!(macie.is_some_and(|macie| macie.members.remove(account)));
+    }
+
     /// Somebody sets what GuardDuty does by itself.
     pub(super) fn set_automatic(&mut self, region: &str, to: &str) {
         let here = (ADMINISTRATOR.to_owned(), region.to_owned());
@@ -304,7 +318,11 @@ impl Services {
                 let accounts = self
                     .accounts
                     .iter()
-                    .map(|id| json!({ "Id": id, "Email": format!("{id}@example.com") }));
+                    .map(|id| {
+                        // Those with a 4 have come after everything.
+                        let joined = if id.starts_with('4') { 1_900_000_000.5 } else { 1_500_000_000.5 };
+                        json!({ "Id": id, "Email": format!("{id}@example.com"), "JoinedTimestamp": joined })
+                    });
                 Answer::ok(json!({ "Accounts": accounts.collect::<Vec<_>>() }))
             }
             "ListAWSServiceAccessForOrganization" => {
@@ -387,6 +405,13 @@ impl Services {
         {
             return Some(refused("BadRequestException"));
         }
+        let now = (made.region.clone(), Instant::now());
+        if let Some((region, since)) = self.registering.insert(key.0, now)
+            && region != made.region
+            && since.elapsed() < A_MOMENT
+        {
+            return Some(refused("BadRequestException"));
+        }
         self.administrators.insert(key, wanted);
         Some(ok())
     }
@@ -420,6 +445,13 @@ impl Services {
             _ if !self.is_administrator(made) => refused("BadRequestException"),
             "DescribeOrganizationConfiguration" => {
                 Answer::ok(json!({ "autoEnableOrganizationMembers": self.detectors[&key] }))
+            }
+            "ListMembers" => {
+                assert_eq!(self.detectors[&key], "ALL");
+                let members = self.accounts.iter().filter(|id| *id != ADMINISTRATOR);
+                let members =
+                    members.map(|id| json!({ "accountId": id, "relationshipStatus": "Enabled" }));
+                Answer::ok(json!({ "members": members.collect::<Vec<_>>() }))
             }
             "UpdateOrganizationConfiguration" => {
                 assert_eq!(made.parameters["detectorId"], "d");
@@ -503,6 +535,13 @@ impl Services {
             return Answer::error(403, "AccessDeniedException");
         }
         let inspector = self.inspectors.entry(region.to_owned()).or_default();
+        let associated = &mut self.associated;
+        let key = |id: &str| (region.to_owned(), id.to_owned());
+        let is_member = |associated: &BTreeMap<(String, String), Instant>, id: &str| {
+            associated
+                .get(&key(id))
+                .is_some_and(|ready| *ready <= Instant::now())
+        };
         match made.operation.name {
             "DescribeOrganizationConfiguration" => {
                 Answer::ok(json!({ "autoEnable": inspector.automatic }))
@@ -513,16 +552,20 @@ impl Services {
                 ok()
             }
             "ListMembers" => {
-                let members = inspector
-                    .members
-                    .iter()
-                    .map(|id| json!({ "accountId": id }));
+                let members = inspector.members.iter().map(|id| {
+                    let status = if is_member(associated, id) {
+                        "ENABLED"
+                    } else {
+                        "CREATED"
+                    };
+                    json!({ "accountId": id, "relationshipStatus": status })
+                });
                 Answer::ok(json!({ "members": members.collect::<Vec<_>>() }))
             }
             "AssociateMember" => {
-                inspector
-                    .members
-                    .insert(made.parameters["accountId"].as_str().unwrap().to_owned());
+                let id = made.parameters["accountId"].as_str().unwrap();
+                inspector.members.insert(id.to_owned());
+                associated.insert(key(id), Instant::now() + A_WHILE);
                 ok()
             }
             "BatchGetAccountStatus" => {
@@ -541,7 +584,10 @@ impl Services {
                 let mut failed = Vec::new();
                 for id in made.parameters["accountIds"].as_array().unwrap() {
                     let id = id.as_str().unwrap();
-                    if id == ADMINISTRATOR || inspector.members.contains(id) {
+                    if self.kept_out.contains(id) {
+                        let code = "BLOCKED_BY_ORGANIZATION_POLICY";
+                        failed.push(json!({ "accountId": id, "errorCode": code }));
+                    } else if id == ADMINISTRATOR || is_member(associated, id) {
                         inspector.on.insert(id.to_owned());
                     } else {
                         failed.push(json!({ "accountId": id, "errorCode": "ACCESS_DENIED" }));

@@ -16,9 +16,13 @@ use crate::{
         MACIE_LIST_ADMINISTRATORS, Operation, SECURITY_HUB_DISABLE_ADMINISTRATOR,
         SECURITY_HUB_ENABLE_ADMINISTRATOR, SECURITY_HUB_LIST_ADMINISTRATORS,
     },
+    record::NEEDS_ALLOW_DELETE,
     setting::Setting,
     wanted::{NOBODY, Wanted},
 };
+
+/// Why one is not set yet.
+const ENDS: &str = "the service is ending its administrator";
 
 /// How a service names what it is asked.
 struct Names {
@@ -32,7 +36,12 @@ struct Names {
     parameters: (&'static str, Option<&'static str>),
     /// Whether the management account cannot be it.
     is_member: bool,
+    /// What a person has to do before another account can be it, if no call does that.
+    by_hand: Option<&'static str>,
 }
+
+/// What the name of a status ends with, of an administrator that is being ended.
+const ENDING: &str = "_IN_PROGRESS";
 
 const NAMES: &[Names] = &[
     Names {
@@ -43,6 +52,7 @@ const NAMES: &[Names] = &[
         disable: &GUARDDUTY_DISABLE_ADMINISTRATOR,
         parameters: ("adminAccountId", Some("adminAccountId")),
         is_member: false,
+        by_hand: None,
     },
     Names {
         service: "detective",
@@ -52,6 +62,10 @@ const NAMES: &[Names] = &[
         disable: &DETECTIVE_DISABLE_ADMINISTRATOR,
         parameters: ("AccountId", None),
         is_member: true,
+        by_hand: Some(
+            "Detective would delete its graphs, and Organizations would still have the old administrator: deregister it there \
+             (deregister-delegated-administrator, detective.amazonaws.com), which ends it in all Regions; then this one is set",
+        ),
     },
     Names {
         service: "inspector",
@@ -61,6 +75,7 @@ const NAMES: &[Names] = &[
         disable: &INSPECTOR_DISABLE_ADMINISTRATOR,
         parameters: ("delegatedAdminAccountId", Some("delegatedAdminAccountId")),
         is_member: false,
+        by_hand: None,
     },
     Names {
         service: "macie",
@@ -70,6 +85,7 @@ const NAMES: &[Names] = &[
         disable: &MACIE_DISABLE_ADMINISTRATOR,
         parameters: ("adminAccountId", Some("adminAccountId")),
         is_member: false,
+        by_hand: None,
     },
     Names {
         service: "security-hub",
@@ -80,6 +96,10 @@ const NAMES: &[Names] = &[
         parameters: ("AdminAccountId", Some("AdminAccountId")),
         // Central configuration does not accept the management account.
         is_member: true,
+        by_hand: Some(
+            "with another administrator Security Hub loses its central configuration: switch that to local in its home Region, \
+             and remove the administrator there; then this one is set",
+        ),
     },
 ];
 
@@ -134,7 +154,16 @@ async fn read(look: &Look<'_>) -> Result<Value, AwsCallError> {
     let (list, account) = names.listed;
     let list = look.list(names.list, NONE, list).await?;
     let ids: Vec<&str> = list.iter().filter_map(|it| it[account].as_str()).collect();
-    Ok(json!({ "administrators": ids }))
+    let mut seen = json!({ "administrators": ids });
+    let is_ending = |it: &Value| {
+        let status = ["adminStatus", "Status", "status"].map(|name| it[name].as_str());
+        let mut status = status.into_iter().flatten();
+        status.any(|status| status.ends_with(ENDING))
+    };
+    if list.iter().any(is_ending) {
+        seen["ending"] = true.into();
+    }
+    Ok(seen)
 }
 
 fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
@@ -149,7 +178,8 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
         let difference = differs(WHAT, "not known", "an account of the organization");
         return vec![difference.refused(NOBODY)];
     }
-    if is == should_be {
+    let is_ending = is.is_some() && seen["ending"] == true;
+    if is == should_be && !is_ending {
         return Vec::new();
     }
     let of = |name: &str, account: &str| json!({ name: account });
@@ -159,13 +189,20 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
         name.map_or_else(|| json!({}), |name| of(name, account))
     };
     let mut found = Vec::new();
-    if let Some(is) = is {
-        found.push(
-            differs(WHAT, is, "none")
-                .by(names.disable, &disable(is))
-                .undone_by(names.enable, &enable(is))
-                .ending(true),
-        );
+    let by_hand = names.by_hand.filter(|_| should_be.is_some() && !is_ending);
+    if let Some(is) = is
+        && is_ending
+    {
+        found.push(differs(WHAT, format!("{is}, being ended"), "none").later(ENDS));
+    } else if let Some(is) = is {
+        let end = differs(WHAT, is, "none")
+            .by(names.disable, &disable(is))
+            .undone_by(names.enable, &enable(is))
+            .ending(true);
+        found.push(match by_hand {
+            Some(words) => end.refused(words),
+            None => end,
+        });
     }
     if let Some(should_be) = should_be {
         let mut difference = differs(WHAT, "none", should_be)
@@ -175,12 +212,28 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
             difference = difference.refused(
                 "the management account cannot administer this service: name a member account in [organization]",
             );
+        } else if is_ending {
+            difference = difference.later(ENDS);
         } else if is.is_some() {
-            difference = difference.later("another account administers it");
+            difference = after_another(difference, wanted, by_hand);
         }
         found.push(difference);
     }
     found
+}
+
+/// An administrator that comes after another one, which may not end by a call.
+pub(super) fn after_another(
+    difference: Difference,
+    wanted: &Wanted<'_>,
+    by_hand: Option<&str>,
+) -> Difference {
+    let may_end = wanted.file.organization.allow_delete;
+    match by_hand {
+        Some(words) => difference.refused(words),
+        None if may_end => difference.later("another account administers it"),
+        None => difference.refused(NEEDS_ALLOW_DELETE),
+    }
 }
 
 #[cfg(test)]
@@ -224,16 +277,58 @@ mod tests {
     #[test]
     fn another_administrator_is_ended_first_and_only_where_that_is_allowed() {
         let seen = json!({ "administrators": [MEMBER] });
-        let found = of("detective", "[services]\ndetective = { on = true }", &seen);
+        let may_end = "allow_delete = true\n[services]\nmacie = { on = true }";
+        let found = of("macie", may_end, &seen);
         assert_eq!(
             calls(&found),
             [
-                "DisableOrganizationAdminAccount {}",
-                r#"EnableOrganizationAdminAccount {"AccountId":"222222222222"}"#
+                r#"DisableOrganizationAdminAccount {"adminAccountId":"111122223333"}"#,
+                r#"EnableOrganizationAdminAccount {"adminAccountId":"222222222222"}"#
             ]
         );
         assert!(found[0].ends && !found[1].ends && found[1].later.is_some());
+        // Where it may not end, nothing comes by itself: a person has to do something.
+        let found = of("macie", "[services]\nmacie = { on = true }", &seen);
+        assert_eq!(found[1].refused.as_deref(), Some(NEEDS_ALLOW_DELETE));
+        assert_eq!(found[1].later, None);
         let off = of("detective", "[services]\ndetective = { on = false }", &seen);
         assert_eq!(calls(&off), ["DisableOrganizationAdminAccount {}"]);
+        assert_eq!(off[0].refused, None);
+    }
+
+    #[test]
+    fn what_no_call_can_exchange_is_a_persons_work() {
+        let seen = json!({ "administrators": [MEMBER] });
+        for (service, file, words) in [
+            (
+                "detective",
+                "allow_delete = true\n[services]\ndetective = { on = true }",
+                "deregister-delegated-administrator",
+            ),
+            (
+                "security-hub",
+                "allow_delete = true\n[[scope]]\ntarget = \"Root\"\nstandards = []",
+                "central configuration",
+            ),
+        ] {
+            let found = of(service, file, &seen);
+            let refused = found.iter().filter_map(|it| it.refused.as_deref());
+            let refused: Vec<&str> = refused.filter(|it| it.contains(words)).collect();
+            assert_eq!(refused.len(), 2, "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_being_ended_is_waited_for() {
+        let may_end = "allow_delete = true\n[services]\nmacie = { on = true }";
+        for is in [MEMBER, ADMINISTRATOR] {
+            let found = of(
+                "macie",
+                may_end,
+                &json!({ "administrators": [is], "ending": true }),
+            );
+            assert!(found.iter().all(|it| it.later.is_some()), "{found:#?}");
+            assert_eq!(calls(&found).len(), 1);
+        }
     }
 }

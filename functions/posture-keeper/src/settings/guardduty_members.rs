@@ -1,4 +1,6 @@
-//! Which accounts GuardDuty covers in a Region. With `ALL` it takes existing accounts in by itself.
+//! Which accounts GuardDuty covers in a Region. With `ALL` it takes existing accounts in by itself, which is waited for.
+
+use std::collections::BTreeSet;
 
 use orgkeeper_shared::{
     aws_error::AwsCallError,
@@ -12,11 +14,14 @@ use crate::{
     look::Look,
     operation::{
         GUARDDUTY_CREATE_DETECTOR, GUARDDUTY_DESCRIBE_CONFIGURATION, GUARDDUTY_LIST_DETECTORS,
-        GUARDDUTY_UPDATE_CONFIGURATION,
+        GUARDDUTY_LIST_MEMBERS, GUARDDUTY_UPDATE_CONFIGURATION,
     },
     setting::Setting,
     wanted::Wanted,
 };
+
+/// Existing accounts, too.
+const ALL: &str = "ALL";
 
 pub(super) static SETTING: Setting = Setting {
     names: &["guardduty-members"],
@@ -25,6 +30,7 @@ pub(super) static SETTING: Setting = Setting {
         &GUARDDUTY_CREATE_DETECTOR,
         &GUARDDUTY_DESCRIBE_CONFIGURATION,
         &GUARDDUTY_UPDATE_CONFIGURATION,
+        &GUARDDUTY_LIST_MEMBERS,
     ],
     needs: &["iam:CreateServiceLinkedRole"],
     read: |look| Box::pin(read(look)),
@@ -41,7 +47,17 @@ async fn read(look: &Look<'_>) -> Result<Value, AwsCallError> {
     let operation = &GUARDDUTY_DESCRIBE_CONFIGURATION;
     let configuration = look.call(operation, &of_detector).await?;
     let automatic = &configuration["autoEnableOrganizationMembers"];
-    Ok(json!({ "detector": detector, "automatic": automatic }))
+    let mut seen = json!({ "detector": detector, "automatic": automatic });
+    if configuration["memberAccountLimitReached"] == true {
+        seen["full"] = true.into();
+    }
+    if *automatic == ALL {
+        let operation = &GUARDDUTY_LIST_MEMBERS;
+        let members = look.list(operation, &of_detector, "members").await?;
+        let members = members.iter().map(|member| member["accountId"].clone());
+        seen["members"] = members.collect();
+    }
+    Ok(seen)
 }
 
 fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
@@ -54,7 +70,7 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     let detector = seen["detector"].as_str().unwrap_or("{detector}");
     let is = seen["automatic"].as_str().unwrap_or("NONE");
     let should_be = match wanted.members() {
-        Members::All => "ALL",
+        Members::All => ALL,
         Members::New => "NEW",
         Members::None => "NONE",
     };
@@ -66,13 +82,26 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
                 .undone_by(&GUARDDUTY_UPDATE_CONFIGURATION, &set(is)),
         );
     }
+    let known = seen["members"].as_array().into_iter().flatten();
+    let known: BTreeSet<&str> = known.filter_map(Value::as_str).collect();
+    let accounts = wanted.member_accounts();
+    let missing: Vec<&str> = accounts.difference(&known).copied().collect();
+    if should_be == ALL && is == ALL && !missing.is_empty() {
+        let difference = differs("members", "none", missing.join(" "));
+        found.push(if seen["full"] == true {
+            difference
+                .refused("GuardDuty has as many members as it takes: ask AWS Support for more")
+        } else {
+            difference.later("GuardDuty takes them in, which can last a day")
+        });
+    }
     found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::tests::{ADMINISTRATOR, calls, differences};
+    use crate::settings::tests::{ADMINISTRATOR, MANAGEMENT, MEMBER, calls, differences};
 
     fn of(members: &str, seen: &Value) -> Vec<Difference> {
         let file = format!("[services]\nguardduty = {{ on = true, members = \"{members}\" }}");
@@ -95,9 +124,21 @@ mod tests {
             assert_eq!(calls(&found), [expected]);
             let back = found[0].undo.as_ref().unwrap();
             assert!(back.parameters.contains("NONE"));
-            assert!(of(members, &json!({ "detector": "d", "automatic": value })).is_empty());
+            let there =
+                json!({ "detector": "d", "automatic": value, "members": [MEMBER, MANAGEMENT] });
+            assert!(of(members, &there).is_empty());
         }
         assert!(of("none", &json!({ "detector": "d", "automatic": "NONE" })).is_empty());
+    }
+
+    #[test]
+    fn an_account_that_is_no_member_yet_is_waited_for_or_said() {
+        let mut seen = json!({ "detector": "d", "automatic": "ALL", "members": [MANAGEMENT] });
+        let waits = of("all", &seen);
+        assert_eq!(waits[0].should_be, MEMBER);
+        assert!(waits[0].later.is_some() && waits[0].call.is_none());
+        seen["full"] = true.into();
+        assert!(of("all", &seen)[0].refused.is_some());
     }
 
     #[test]

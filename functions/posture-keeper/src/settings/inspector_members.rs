@@ -1,6 +1,6 @@
 //! Which accounts Inspector scans in a Region.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orgkeeper_shared::{
     aws_error::AwsCallError,
@@ -22,6 +22,12 @@ use crate::{
 
 /// Accounts of a call.
 const ACCOUNTS_PER_CALL: usize = 100;
+/// The status of a member.
+const ENABLED: &str = "ENABLED";
+/// The statuses of an account that is on its way to become a member.
+const COMING: [&str; 3] = ["CREATED", "INVITED", "EMAIL_VERIFICATION_IN_PROGRESS"];
+/// The status of an account that does not have the Region.
+const WITHOUT_REGION: &str = "REGION_DISABLED";
 /// What is scanned: the switch, and the resource type. Code has switches of its own, which are left as they are.
 const SCANS: [(&str, &str); 3] = [("ec2", "EC2"), ("ecr", "ECR"), ("lambda", "LAMBDA")];
 
@@ -50,11 +56,14 @@ async fn read(look: &Look<'_>) -> Result<Value, AwsCallError> {
     let associated = json!({ "onlyAssociated": true });
     let members = look.list(&INSPECTOR_LIST_MEMBERS, &associated, "members");
     let members = members.await?;
-    let members: BTreeSet<&str> = members
+    let members: BTreeMap<&str, &str> = members
         .iter()
-        .filter_map(|member| member["accountId"].as_str())
+        .filter_map(|member| {
+            let status = member["relationshipStatus"].as_str();
+            Some((member["accountId"].as_str()?, status.unwrap_or(ENABLED)))
+        })
         .collect();
-    let mut asked: Vec<&str> = members.iter().copied().collect();
+    let mut asked: Vec<&str> = members.keys().copied().collect();
     asked.push(look.wanted.account.as_str());
     let mut on = BTreeSet::new();
     for accounts in asked.chunks(ACCOUNTS_PER_CALL) {
@@ -106,31 +115,45 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     if wanted.members() != Members::All {
         return found;
     }
-    let list = |name: &str| {
-        let ids = seen[name].as_array().into_iter().flatten();
-        let ids = ids.filter_map(Value::as_str);
-        ids.collect::<BTreeSet<&str>>()
-    };
-    let (members, on) = (list("members"), list("on"));
-    let mut accounts = wanted.member_accounts();
-    for account in accounts.difference(&members) {
-        let member = json!({ "accountId": account });
-        let difference = differs("member", "none", *account);
-        found.push(difference.by(&INSPECTOR_ASSOCIATE_MEMBER, &member));
+    let on = seen["on"].as_array().into_iter().flatten();
+    let on: BTreeSet<&str> = on.filter_map(Value::as_str).collect();
+    // The administrator itself is no member. Those that are none yet cannot be scanned: associating them takes a while.
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    if !on.contains(wanted.account.as_str()) {
+        now.push(wanted.account.as_str());
     }
-    accounts.insert(wanted.account.as_str());
-    let off: Vec<&str> = accounts.difference(&on).copied().collect();
+    for account in wanted.member_accounts() {
+        let status = seen["members"][account].as_str();
+        match status {
+            Some(WITHOUT_REGION) => {}
+            Some(ENABLED) if on.contains(account) => {}
+            Some(ENABLED) => now.push(account),
+            None => {
+                let member = json!({ "accountId": account });
+                let difference = differs("member", "none", account);
+                found.push(difference.by(&INSPECTOR_ASSOCIATE_MEMBER, &member));
+                later.push(account);
+            }
+            Some(status) if COMING.contains(&status) => later.push(account),
+            Some(status) => found.push(
+                differs("member", format!("{account} {status}"), ENABLED)
+                    .refused(format!("Inspector says that {account} is {status}")),
+            ),
+        }
+    }
     let types = SCANS.map(|(_, resource_type)| resource_type);
-    for accounts in off.chunks(ACCOUNTS_PER_CALL) {
-        let parameters = json!({ "accountIds": accounts, "resourceTypes": types });
-        found.push(
-            differs(
-                "scans",
-                format!("off in {}", accounts.join(" ")),
-                types.join(" "),
-            )
-            .by(&INSPECTOR_ENABLE, &parameters),
-        );
+    for (accounts, is_later) in [(now, false), (later, true)] {
+        for accounts in accounts.chunks(ACCOUNTS_PER_CALL) {
+            let parameters = json!({ "accountIds": accounts, "resourceTypes": types });
+            let is = format!("off in {}", accounts.join(" "));
+            let difference =
+                differs("scans", is, types.join(" ")).by(&INSPECTOR_ENABLE, &parameters);
+            found.push(if is_later {
+                difference.later("Inspector takes the accounts in")
+            } else {
+                difference
+            });
+        }
     }
     found
 }
@@ -153,18 +176,35 @@ mod tests {
     #[test]
     fn accounts_are_associated_and_scanned() {
         let seen = json!({ "automatic": { "ec2": true, "ecr": false, "lambdaCode": true },
-            "members": [MANAGEMENT], "on": [ADMINISTRATOR] });
+            "members": { MANAGEMENT: "ENABLED" }, "on": [ADMINISTRATOR] });
+        let found = of("all", &seen);
         assert_eq!(
-            calls(&of("all", &seen)),
+            calls(&found),
             [
                 r#"UpdateOrganizationConfiguration {"autoEnable":{"ec2":true,"ecr":true,"lambda":true,"lambdaCode":true}}"#,
                 r#"AssociateMember {"accountId":"111122223333"}"#,
-                r#"Enable {"accountIds":["111122223333","999999999999"],"resourceTypes":["EC2","ECR","LAMBDA"]}"#
+                r#"Enable {"accountIds":["999999999999"],"resourceTypes":["EC2","ECR","LAMBDA"]}"#,
+                r#"Enable {"accountIds":["111122223333"],"resourceTypes":["EC2","ECR","LAMBDA"]}"#
             ]
         );
+        // Associating takes a while; until then Inspector refuses.
+        assert!(found[2].later.is_none() && found[3].later.is_some());
         let on = json!({ "ec2": true, "ecr": true, "lambda": true });
-        let everything = json!({ "automatic": on, "members": [MANAGEMENT, MEMBER], "on": [MANAGEMENT, MEMBER, ADMINISTRATOR] });
+        let everything = json!({ "automatic": on, "members": { MANAGEMENT: "ENABLED", MEMBER: "ENABLED" }, "on": [MANAGEMENT, MEMBER, ADMINISTRATOR] });
         assert!(of("all", &everything).is_empty());
+        let with = |status: &str| {
+            let mut seen = everything.clone();
+            seen["members"][MEMBER] = status.into();
+            seen["on"] = json!([MANAGEMENT, ADMINISTRATOR]);
+            of("all", &seen)
+        };
+        assert!(with("REGION_DISABLED").is_empty());
+        assert!(with("ACCOUNT_SUSPENDED")[0].refused.is_some());
+        let coming = with("CREATED");
+        assert!(
+            coming.len() == 1 && coming[0].later.is_some(),
+            "{coming:#?}"
+        );
         assert!(of("new", &json!({ "automatic": on })).is_empty());
         let back = of("none", &everything);
         assert!(back[0].should_be.contains(r#""ec2":false"#), "{back:?}");

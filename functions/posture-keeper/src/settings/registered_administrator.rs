@@ -4,7 +4,7 @@
 use orgkeeper_shared::{aws_error::AwsCallError, posture::setting_record::Difference};
 use serde_json::{Value, json};
 
-use super::trusted_access::principal;
+use super::{administrator::after_another, trusted_access::principal};
 use crate::{
     difference::{Closed, differs},
     look::Look,
@@ -71,7 +71,7 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
         } else if others.is_empty() {
             difference
         } else {
-            difference.later("another account administers it")
+            after_another(difference, wanted, None)
         };
         found.push(difference);
     }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn one_account_is_registered() {
-        let on = "[services]\ndevops-guru = { on = true }";
+        let on = "allow_delete = true\n[services]\ndevops-guru = { on = true }";
         let of = |seen: &Value| {
             differences(
                 "devops-guru-administrator",

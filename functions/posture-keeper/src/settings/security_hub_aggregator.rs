@@ -53,6 +53,7 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     const WHAT: &str = "finding aggregator";
     const ALL: &str = "ALL_REGIONS";
     const SOME: &str = "SPECIFIED_REGIONS";
+    const EXCEPT: &str = "ALL_REGIONS_EXCEPT_SPECIFIED";
     let mut linked = wanted.regions();
     linked.remove(wanted.region);
     let all = wanted.file.organization.regions.is_empty();
@@ -95,7 +96,32 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     }
     let mode = seen["mode"].as_str().unwrap_or_default();
     let is = seen["regions"].as_array().into_iter().flatten();
-    let is: BTreeSet<String> = is.filter_map(Value::as_str).map(str::to_owned).collect();
+    let named: BTreeSet<String> = is.filter_map(Value::as_str).map(str::to_owned).collect();
+    // In this mode these are the Regions that are not linked.
+    if mode == EXCEPT && !all {
+        let excluded: BTreeSet<&String> = named.difference(&linked).collect();
+        if excluded.len() == named.len() {
+            return Vec::new();
+        }
+        let set = if excluded.is_empty() {
+            json!({ "FindingAggregatorArn": arn, "RegionLinkingMode": ALL })
+        } else {
+            json!({ "FindingAggregatorArn": arn, "RegionLinkingMode": EXCEPT, "Regions": excluded })
+        };
+        let before =
+            json!({ "FindingAggregatorArn": arn, "RegionLinkingMode": mode, "Regions": named });
+        let is = format!("all but {}", words(&named));
+        return vec![
+            differs(WHAT, is, should_be)
+                .by(&SECURITY_HUB_UPDATE_AGGREGATOR, &set)
+                .undone_by(&SECURITY_HUB_UPDATE_AGGREGATOR, &before),
+        ];
+    }
+    let is = if mode == EXCEPT {
+        BTreeSet::new()
+    } else {
+        named.clone()
+    };
     let enough = match (all, mode) {
         (_, ALL) => true,
         (true, _) => false,
@@ -108,7 +134,8 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     let ends = enough;
     let mut set = parameters(&linked);
     set["FindingAggregatorArn"] = arn.into();
-    let before = json!({ "FindingAggregatorArn": arn, "RegionLinkingMode": mode, "Regions": is });
+    let before =
+        json!({ "FindingAggregatorArn": arn, "RegionLinkingMode": mode, "Regions": named });
     vec![
         differs(WHAT, words(&is), should_be)
             .by(&SECURITY_HUB_UPDATE_AGGREGATOR, &set)
@@ -152,6 +179,30 @@ mod tests {
         assert_eq!(
             calls(&of("", &json!({ "aggregator": null }))),
             [r#"CreateFindingAggregator {"RegionLinkingMode":"ALL_REGIONS"}"#]
+        );
+    }
+
+    #[test]
+    fn regions_that_are_excluded_are_not_linked() {
+        const REGIONS: &str = "regions = [\"eu-central-1\", \"eu-west-1\", \"us-east-1\"]";
+        let all_but = |regions: &[&str]| json!({ "aggregator": "a", "home": "eu-central-1", "mode": "ALL_REGIONS_EXCEPT_SPECIFIED", "regions": regions });
+        assert!(of(REGIONS, &all_but(&["sa-east-1"])).is_empty());
+        let found = of(REGIONS, &all_but(&["eu-west-1", "sa-east-1"]));
+        assert_eq!(
+            calls(&found),
+            [
+                r#"UpdateFindingAggregator {"FindingAggregatorArn":"a","RegionLinkingMode":"ALL_REGIONS_EXCEPT_SPECIFIED","Regions":["sa-east-1"]}"#
+            ]
+        );
+        assert!(!found[0].ends);
+        let found = of(REGIONS, &all_but(&["eu-west-1"]));
+        assert!(calls(&found)[0].contains(r#""ALL_REGIONS""#) && !found[0].ends);
+        let every = of("", &all_but(&["eu-west-1"]));
+        assert!(calls(&every)[0].contains(r#""ALL_REGIONS""#) && !every[0].ends);
+        let back = &every[0].undo.as_ref().unwrap().parameters;
+        assert!(
+            back.contains("EXCEPT") && back.contains("eu-west-1"),
+            "{back}"
         );
     }
 

@@ -44,6 +44,14 @@ fn found(_wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
         text.to_owned()
     };
     let (kind, status) = (text("type", "LOCAL"), text("status", "ENABLED"));
+    // Something else decides: a policy of AWS Organizations, for one.
+    if !["ENABLED", "PENDING", "FAILED"].contains(&status.as_str()) {
+        let message = text("message", "no reason given");
+        let difference = differs(WHAT, status.clone(), "ENABLED");
+        return vec![difference.refused(format!(
+            "Security Hub says {status}: {message}. Does a Security Hub policy of AWS Organizations manage it, detach that policy"
+        ))];
+    }
     let automatic = seen["automatic"] == true;
     let standards = text("standards", "NONE");
     let configuration = |automatic: bool, standards: &str, kind: &str| {
@@ -99,5 +107,15 @@ mod tests {
         assert!(of(&central("ENABLED")).is_empty());
         assert!(of(&central("PENDING"))[0].later.is_some());
         assert!(of(&central("FAILED"))[0].refused.is_some());
+        // Whatever else it says, it is not in place, and nothing is switched under a policy of Organizations.
+        let disabled = of(&central("DISABLED"));
+        assert!(
+            disabled[0]
+                .refused
+                .as_ref()
+                .unwrap()
+                .contains("Organizations")
+        );
+        assert!(disabled[0].call.is_none());
     }
 }

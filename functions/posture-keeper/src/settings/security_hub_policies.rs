@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orgkeeper_shared::{aws_error::AwsCallError, posture::setting_record::Difference};
+use orgkeeper_shared::{
+    aws_error::{AwsCallError, AwsErrorClass},
+    posture::{file::Target, setting_record::Difference},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    central::{Has, Node, PREFIX, SELF_MANAGED, owners, target},
+    central::{Has, Node, PREFIX, SELF_MANAGED, owners, target, unplaced},
     difference::{Closed, differs},
     look::Look,
     operation::{
@@ -64,12 +67,29 @@ async fn read(look: &Look<'_>) -> Result<Value, AwsCallError> {
     let operation = &SECURITY_HUB_LIST_ASSOCIATIONS;
     let associations = look.list(operation, &own, "ConfigurationPolicyAssociationSummaries");
     let associations = associations.await?;
+    let ids = associations
+        .iter()
+        .filter_map(|it| it["ConfigurationPolicyId"].as_str());
+    let ids: BTreeSet<&str> = ids.filter(|id| *id != SELF_MANAGED).collect();
+    let mut others = Vec::new();
+    for id in ids {
+        if policies.iter().any(|it| it["id"] == id) {
+            continue;
+        }
+        // What it has ends with it. Where it cannot be read, it is not known what that is.
+        let identifier = json!({ "Identifier": id });
+        match look.call(&SECURITY_HUB_GET_POLICY, &identifier).await {
+            Ok(policy) => others.push(json!({ "id": id, "policy": policy["ConfigurationPolicy"] })),
+            Err(error) if error.class() == AwsErrorClass::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
     let associations = associations.iter().map(|it| {
         json!({ "target": it["TargetId"], "policy": it["ConfigurationPolicyId"],
             "status": it["AssociationStatus"], "message": it["AssociationStatusMessage"] })
     });
     Ok(
-        json!({ "root": root, "policies": policies, "associations": associations.collect::<Vec<_>>() }),
+        json!({ "root": root, "policies": policies, "others": others, "associations": associations.collect::<Vec<_>>() }),
     )
 }
 
@@ -82,6 +102,8 @@ struct Seen<'s> {
     root: &'s str,
     /// Our policies by name: id and content.
     policies: BTreeMap<&'s str, (&'s str, &'s Value)>,
+    /// The content of those and of all that a target has, by id.
+    contents: BTreeMap<&'s str, &'s Value>,
     /// Associations of their own, by target.
     associations: BTreeMap<&'s str, &'s Value>,
 }
@@ -93,10 +115,13 @@ impl<'s> Seen<'s> {
             let name = it["name"].as_str()?;
             Some((name, (it["id"].as_str()?, &it["policy"])))
         });
+        let contents = list("policies").chain(list("others"));
+        let contents = contents.filter_map(|it| Some((it["id"].as_str()?, &it["policy"])));
         let associations = list("associations").filter_map(|it| Some((it["target"].as_str()?, it)));
         Self {
             root: seen["root"].as_str().unwrap_or("{root}"),
             policies: policies.collect(),
+            contents: contents.collect(),
             associations: associations.collect(),
         }
     }
@@ -110,17 +135,20 @@ impl<'s> Seen<'s> {
         known.unwrap_or_else(|| format!("{{{name}}}"))
     }
 
-    /// The standards of one of our policies, by its id.
-    fn standards_of(&self, id: &str) -> BTreeSet<&'s str> {
-        let mut policies = self.policies.values();
-        let policy = policies.find(|(known, _)| *known == id);
-        policy.map_or_else(BTreeSet::new, |(_, policy)| standards(policy))
-    }
-
-    /// The policy that a place has now: its own, or that of the nearest unit above.
-    fn in_force(&self, node: &Node) -> Option<&'s str> {
+    /// Whether a standard ends where this policy replaces what a place has now: its own policy, or that of the nearest unit
+    /// above. What nobody can read counts as one: the content of a policy, and what accounts below a unit have chosen that
+    /// configures itself. The root does so before it ever had a policy: that has nothing to end.
+    fn ends_a_standard(&self, node: &Node, should_be: &Value) -> bool {
         let mut upwards = node.upwards(self.root).into_iter();
-        upwards.find_map(|id| self.associations.get(id)?["policy"].as_str())
+        let now = upwards.find_map(|id| Some((id, self.associations.get(id)?["policy"].as_str()?)));
+        match now {
+            None => false,
+            Some((target, SELF_MANAGED)) => target != self.root,
+            Some((_, policy)) => self
+                .contents
+                .get(policy)
+                .is_none_or(|policy| !standards(policy).is_subset(&standards(should_be))),
+        }
     }
 }
 
@@ -151,7 +179,6 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
     let seen = Seen::new(seen);
     let owners = owners(wanted);
     let mut found = policies(&owners, &seen, &home);
-    let no_policy = BTreeSet::new();
     for (node, has) in &owners {
         let id = node.id(seen.root);
         let policy = seen.id_of(&has.name());
@@ -159,12 +186,8 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
         let is = known.and_then(|it| it["policy"].as_str());
         let status = known.and_then(|it| it["status"].as_str());
         let should_be = has.policy(&home).unwrap_or_default();
-        let kept = standards(&should_be);
-        let now = seen.in_force(node);
         // What configures itself keeps what it has.
-        let is_ended = |standard: &&str| !kept.contains(standard);
-        let before = now.map_or(no_policy.clone(), |now| seen.standards_of(now));
-        let ends = *has != Has::Itself && before.iter().any(is_ended);
+        let ends = *has != Has::Itself && seen.ends_a_standard(node, &should_be);
         let words = || {
             differs(
                 "policy",
@@ -189,7 +212,13 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
                     message.unwrap_or("no reason given")
                 )));
             }
-            (true, _) => {}
+            (true, None | Some("SUCCESS")) => {}
+            (true, Some(status)) => {
+                let difference = differs("association", format!("{id}: {status}"), "SUCCESS");
+                found.push(difference.refused(format!(
+                    "Security Hub says {status}. Does a Security Hub policy of AWS Organizations manage it, detach that policy"
+                )));
+            }
             (false, _) => {
                 let difference = words()
                     .by(&SECURITY_HUB_ASSOCIATE, &set(&policy))
@@ -201,7 +230,7 @@ fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
             }
         }
     }
-    found.extend(left_over(&owners, &seen));
+    found.extend(left_over(&owners, &unplaced(wanted), &seen));
     found
 }
 
@@ -236,8 +265,21 @@ fn policies(owners: &BTreeMap<Node, Has>, seen: &Seen<'_>, home: &str) -> Vec<Di
     found
 }
 
+/// Whether a target of the file that has no account now can be the one with this id. Of a path nobody knows the id then.
+fn can_be(target: &Target, id: &str) -> bool {
+    match target {
+        Target::UnitPath(_) => id.starts_with("ou-"),
+        Target::UnitId(unit) => unit == id,
+        Target::Account(account) => account.as_str() == id,
+    }
+}
+
 /// Associations and policies of ours that the file does not speak of any more.
-fn left_over(owners: &BTreeMap<Node, Has>, seen: &Seen<'_>) -> Vec<Difference> {
+fn left_over(
+    owners: &BTreeMap<Node, Has>,
+    unplaced: &[&Target],
+    seen: &Seen<'_>,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     let own: BTreeSet<&str> = owners.keys().map(|node| node.id(seen.root)).collect();
     let mut used: BTreeSet<String> = owners.values().map(Has::name).collect();
@@ -254,7 +296,7 @@ fn left_over(owners: &BTreeMap<Node, Has>, seen: &Seen<'_>) -> Vec<Difference> {
         if let Some(name) = ours {
             used.insert((*name).to_owned());
         }
-        if own.contains(id) {
+        if own.contains(id) || unplaced.iter().any(|target| can_be(target, id)) {
             continue;
         }
         // Somebody else's policy is theirs to end.
@@ -410,6 +452,52 @@ regions = ["eu-west-1"]
             calls(&found),
             [r#"DeleteConfigurationPolicy {"Identifier":"p-unit"}"#]
         );
+    }
+
+    #[test]
+    fn what_somebody_else_has_set_ends_only_where_that_is_allowed() {
+        let of_unit = |association: Value, others: Value| {
+            let mut seen = there();
+            seen["associations"][1] = association;
+            seen["others"] = others;
+            let found = of(FILE, &seen);
+            let mut found = found.into_iter().filter(|it| it.what == "policy");
+            found.next().unwrap().ends
+        };
+        let theirs = json!({ "target": "ou-workloads", "policy": "theirs", "status": "SUCCESS" });
+        let with = |standards: &[&str]| json!([{ "id": "theirs", "policy": { "SecurityHub": { "EnabledStandardIdentifiers": standards } } }]);
+        let pci = "arn:aws:securityhub:eu-central-1::standards/pci-dss/v/4.0.1";
+        assert!(of_unit(theirs.clone(), with(&[pci, "another"])));
+        assert!(!of_unit(theirs.clone(), with(&[pci])));
+        // Nobody knows what it has.
+        assert!(of_unit(theirs, json!([])));
+        let itself =
+            json!({ "target": "ou-workloads", "policy": SELF_MANAGED, "status": "SUCCESS" });
+        assert!(of_unit(itself, json!([])));
+        // What never had a policy has nothing to end, nor has the root at first.
+        let mut seen = there();
+        seen["associations"] = json!([{ "target": "r-1", "policy": SELF_MANAGED }]);
+        assert!(of(FILE, &seen).iter().all(|it| !it.ends));
+    }
+
+    #[test]
+    fn a_target_of_the_file_without_an_account_keeps_what_it_has() {
+        let mut seen = there();
+        let more = json!([
+            { "target": "ou-empt-12345678", "policy": "p-unit", "status": "SUCCESS" },
+            { "target": "444444444444", "policy": "p-unit", "status": "SUCCESS" },
+        ]);
+        let associations = seen["associations"].as_array_mut().unwrap();
+        associations.extend(more.as_array().unwrap().clone());
+        assert_eq!(of(FILE, &seen).len(), 2);
+        for (target, left) in [
+            ("Root/Empty", 1),
+            ("ou-empt-12345678", 1),
+            ("444444444444", 1),
+        ] {
+            let file = format!("{FILE}[[scope]]\ntarget = \"{target}\"\nstandards = []");
+            assert_eq!(of(&file, &seen).len(), left, "{target}");
+        }
     }
 
     #[test]

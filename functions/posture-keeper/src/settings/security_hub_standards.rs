@@ -22,11 +22,16 @@ use crate::{
 
 /// Pairs of control and standard in a call.
 const PAIRS_PER_CALL: usize = 100;
+/// Subscriptions by the ARNs of their standards: what the way back of a standard needs.
+const SUBSCRIPTIONS: &str = "subscriptions";
 /// What the seen has only to decide, and no record keeps.
 pub const NOT_KEPT: &str = "controls";
 
+/// Its name.
+pub const NAME: &str = "security-hub-standards";
+
 pub(super) static SETTING: Setting = Setting {
-    names: &["security-hub-standards"],
+    names: &[NAME],
     operations: &[
         &SECURITY_HUB_GET_STANDARDS,
         &SECURITY_HUB_ENABLE_STANDARDS,
@@ -90,14 +95,33 @@ async fn read(look: &Look<'_>) -> Result<Value, AwsCallError> {
             json!({ "control": it["SecurityControlId"], "standard": it["StandardsArn"],
                 "status": it["AssociationStatus"], "reason": it["UpdatedReason"] })
         }));
-        // A pair that does not exist says nothing; one that was not processed has to be asked for again.
         let unprocessed = answer["UnprocessedAssociations"].as_array();
-        let mut unprocessed = unprocessed.into_iter().flatten();
-        if unprocessed.any(|it| it["ErrorCode"] == "LIMIT_EXCEEDED") {
-            return Err(AwsCallError::unfinished(SECURITY_HUB_GET_CONTROLS.name));
+        if let Some(error) = unprocessed.into_iter().flatten().find_map(not_read) {
+            return Err(error);
         }
     }
-    Ok(json!({ "standards": standards, "associations": associations, NOT_KEPT: controls }))
+    let mut seen =
+        json!({ "standards": standards, "associations": associations, NOT_KEPT: controls });
+    let subscriptions = standards.iter().filter_map(|it| {
+        let subscription = it["subscription"].clone();
+        Some((it["arn"].as_str()?.to_owned(), subscription))
+    });
+    seen[SUBSCRIPTIONS] = Value::Object(subscriptions.collect());
+    Ok(seen)
+}
+
+/// A pair that was not read. One that does not exist says nothing; one that was not processed has to be asked for again.
+fn not_read(pair: &Value) -> Option<AwsCallError> {
+    let operation = &SECURITY_HUB_GET_CONTROLS;
+    match pair["ErrorCode"].as_str() {
+        Some("NOT_FOUND" | "RESOURCE_NOT_FOUND") => None,
+        Some("LIMIT_EXCEEDED") => Some(AwsCallError::unfinished(operation.name)),
+        code => {
+            let words = pair["ErrorReason"].as_str().unwrap_or_default();
+            let class = operation.service.class;
+            Some(AwsCallError::of_part(class, operation.name, code, words))
+        }
+    }
 }
 
 fn found(wanted: &Wanted<'_>, seen: &Value) -> Vec<Difference> {
@@ -139,9 +163,14 @@ fn of_standards(wanted: &Wanted<'_>, resolved: &Resolved, seen: &Value) -> Vec<D
             .map(|arn| json!({ "StandardsArn": arn }))
             .collect();
         let enable = json!({ "StandardsSubscriptionRequests": requests });
+        let subscriptions = missing
+            .iter()
+            .map(|arn| format!("{{{SUBSCRIPTIONS}:{arn}}}"));
+        let disable = json!({ "StandardsSubscriptionArns": subscriptions.collect::<Vec<_>>() });
         found.push(
             differs("standards", format!("{} off", names(&missing)), "on")
-                .by(&SECURITY_HUB_ENABLE_STANDARDS, &enable),
+                .by(&SECURITY_HUB_ENABLE_STANDARDS, &enable)
+                .undone_by(&SECURITY_HUB_DISABLE_STANDARDS, &disable),
         );
     }
     for (arn, standard) in on {
@@ -320,6 +349,10 @@ regions = ["eu-west-1"]
             r#"BatchEnableStandards {{"StandardsSubscriptionRequests":[{{"StandardsArn":"{PCI}"}}]}}"#
         );
         assert_eq!(calls(&found), [enable, update.clone()]);
+        let back = found[0].undo.as_ref().unwrap();
+        let there = json!({ SUBSCRIPTIONS: { PCI: "s" } });
+        let back = crate::undone::filled(serde_json::from_str(&back.parameters).unwrap(), &there);
+        assert_eq!(back, json!({ "StandardsSubscriptionArns": ["s"] }));
         assert!(found.last().unwrap().later.is_some());
         let pending = of(&seen("PENDING", "ENABLED"));
         assert!(pending[0].later.is_some() && pending.last().unwrap().later.is_some());
@@ -334,6 +367,16 @@ regions = ["eu-west-1"]
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].is, "Nowhere.1");
         assert!(found[0].refused.is_some());
+    }
+
+    #[test]
+    fn a_pair_that_was_not_read_is_not_in_place() {
+        let of = |code: &str| not_read(&json!({ "ErrorCode": code, "ErrorReason": "x" }));
+        assert!(of("NOT_FOUND").is_none() && of("RESOURCE_NOT_FOUND").is_none());
+        for code in ["ACCESS_DENIED", "INVALID_INPUT"] {
+            assert_eq!(of(code).unwrap().code(), Some(code));
+        }
+        assert!(of("LIMIT_EXCEEDED").unwrap().retryable());
     }
 
     #[test]
