@@ -81,6 +81,20 @@ pub fn text_at<'a>(answer: &'a Value, path: &str) -> Option<&'a str> {
     found.as_str().filter(|text| !text.is_empty())
 }
 
+/// The member by which an answer says that its list goes on (`HasMoreDeliveryStreams`, `IsTruncated`, `LastEvaluatedTableName`).
+#[must_use]
+pub fn goes_on(answer: &Value) -> Option<&str> {
+    let members = answer.as_object()?.iter();
+    let more = |name: &str, value: &Value| {
+        let name = name.to_ascii_lowercase();
+        let says = name.starts_with("hasmore") || name.ends_with("truncated");
+        let is_true = value.as_bool() == Some(true) || value.as_str() == Some("true");
+        (says && is_true) || (name.starts_with("lastevaluated") && !value.is_null())
+    };
+    let mut more = members.filter(|(name, value)| more(name, value));
+    more.next().map(|(name, _)| name.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -89,6 +103,30 @@ mod tests {
 
     fn json_of(xml: &str) -> Value {
         value_of(&Element::parse(xml).unwrap())
+    }
+
+    #[test]
+    fn a_part_of_a_list_says_so() {
+        for (answer, expected) in [
+            (
+                json!({ "HasMoreDeliveryStreams": true }),
+                Some("HasMoreDeliveryStreams"),
+            ),
+            (
+                json!({ "HasMoreDeliveryStreams": false, "Names": ["a"] }),
+                None,
+            ),
+            (json!({ "isTruncated": "true" }), Some("isTruncated")),
+            (json!({ "IsTruncated": "false" }), None),
+            (
+                json!({ "LastEvaluatedBackupArn": "arn:x" }),
+                Some("LastEvaluatedBackupArn"),
+            ),
+            (json!({ "LastEvaluatedBackupArn": null }), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(goes_on(&answer), expected, "{answer}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{
-    answer::{read_xml, text_at},
+    answer::{goes_on, read_xml, text_at},
     question_file::Question,
     request::request,
     service::{Protocol, SweptService},
@@ -180,7 +180,12 @@ impl<'s> Member<'s> {
                 Some((parameter, text_at(&answer, place)?.to_owned()))
             });
             let Some((parameter, token)) = next else {
-                return Ok(rows);
+                return match goes_on(&answer) {
+                    Some(member) => Err(LookError::Answer(format!(
+                        "the answer is a part of a list ({member}), and no token of it is known: set next in the file"
+                    ))),
+                    None => Ok(rows),
+                };
             };
             if before.as_ref() == Some(&token) {
                 let words =

@@ -284,7 +284,8 @@ impl Planner {
             Reason::Hint => UNTIL_READY,
             Reason::Schedule | Reason::Upload | Reason::Request => Duration::ZERO,
         };
-        let tasks = tasks.into_iter().map(|task| (task, delay));
+        let tasks = tasks.into_iter().enumerate();
+        let tasks = tasks.map(|(place, task)| (task, delay + survey::delay(place)));
         self.send(tasks.collect()).await?;
         self.table.sent(&summary.pair).await?;
         tracing::info!(

@@ -1,5 +1,7 @@
 //! A survey of many accounts, in parts of five.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use orgkeeper_shared::{
     account_directory::entry::AccountEntry,
@@ -16,6 +18,20 @@ use crate::starts::Wanted;
 const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
 /// For so long an account is looked at that has left the organization: an event that it left can be lost.
 const AFTER_LEAVING: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Tasks that are sent at once, and how many a second after that: `organization-surveyor` does more than that, so that a look
+/// because of a hint does not wait behind a survey of thousands of accounts.
+const AT_ONCE: usize = 20;
+const A_SECOND: usize = 2;
+/// The longest delay of a message in SQS.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// The delay of the task in this place.
+#[must_use]
+pub fn delay(place: usize) -> Duration {
+    let seconds = place.saturating_sub(AT_ONCE) / A_SECOND;
+    Duration::from_secs(seconds as u64).min(LONGEST_DELAY)
+}
 
 /// The id of a survey that this message starts. Ids compare as their beginnings do, and a duplicate message has the same one.
 #[must_use]
@@ -165,6 +181,12 @@ mod tests {
         let found = accounts(&all(), &entries, now);
         let ids: Vec<&str> = found.iter().map(AccountId::as_str).collect();
         assert_eq!(ids, ["111111111111", "222222222222"]);
+    }
+
+    #[test]
+    fn a_large_survey_is_sent_over_some_minutes() {
+        let seconds = [0, 19, 21, 22, 599, 100_000].map(|place| delay(place).as_secs());
+        assert_eq!(seconds, [0, 0, 0, 1, 289, 900]);
     }
 
     #[test]

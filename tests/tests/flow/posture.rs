@@ -166,6 +166,18 @@ impl Posture {
             .collect())
     }
 
+    /// Uploads a file; its version.
+    async fn upload(&self, file: &str) -> Result<String> {
+        let uploaded = aws_sdk_s3::Client::new(&self.cloud.sdk)
+            .put_object()
+            .bucket(self.cloud.output("PostureBucketName")?)
+            .key("desired/posture.toml")
+            .body(file.as_bytes().to_vec().into())
+            .send()
+            .await?;
+        uploaded.version_id.context("no version")
+    }
+
     async fn object(&self, key: &str) -> Result<String> {
         let object = aws_sdk_s3::Client::new(&self.cloud.sdk)
             .get_object()
@@ -303,13 +315,7 @@ async fn a_survey_finds_what_a_plain_listing_finds_and_accounts_for_every_pair()
     posture.without_role(&without_role).await?;
     posture.deny().await?;
     let known = posture.ended().await?;
-    aws_sdk_s3::Client::new(&posture.cloud.sdk)
-        .put_object()
-        .bucket(posture.cloud.output("PostureBucketName")?)
-        .key("desired/posture.toml")
-        .body(POSTURE.as_bytes().to_vec().into())
-        .send()
-        .await?;
+    posture.upload(POSTURE).await?;
     // The one that the upload starts comes first. It doubts for a minute and a half what is denied since the last look.
     eventually("the upload is surveyed", PATIENCE, async || {
         let mut ended = posture.ended().await?;

@@ -26,6 +26,21 @@ use crate::insight::{Insight, InsightKind};
 /// Insights of a page (`ListOrganizationInsights`: 100 at most).
 const PAGE: i32 = 100;
 
+/// What a summary says: the SDK has a type for each kind, with the same members.
+macro_rules! said {
+    ($it:ident) => {
+        Said {
+            id: $it.id,
+            account: $it.account_id,
+            name: $it.name,
+            severity: $it.severity,
+            range: $it.insight_time_range,
+            resources: $it.resource_collection,
+            services: $it.service_collection,
+        }
+    };
+}
+
 /// A gateway to all Regions.
 #[derive(Debug)]
 pub struct Insights {
@@ -100,34 +115,10 @@ impl Insights {
                 .await
                 .map_err(|error| AwsCallError::new(Service::Other, OPERATION, &error))?;
             for it in page.reactive_insights.unwrap_or_default() {
-                all.extend(insight(
-                    region,
-                    InsightKind::Reactive,
-                    it.id,
-                    Said {
-                        account: it.account_id,
-                        name: it.name,
-                        severity: it.severity,
-                        range: it.insight_time_range,
-                        resources: it.resource_collection,
-                        services: it.service_collection,
-                    },
-                ));
+                all.extend(insight(region, InsightKind::Reactive, said!(it)));
             }
             for it in page.proactive_insights.unwrap_or_default() {
-                all.extend(insight(
-                    region,
-                    InsightKind::Proactive,
-                    it.id,
-                    Said {
-                        account: it.account_id,
-                        name: it.name,
-                        severity: it.severity,
-                        range: it.insight_time_range,
-                        resources: it.resource_collection,
-                        services: it.service_collection,
-                    },
-                ));
+                all.extend(insight(region, InsightKind::Proactive, said!(it)));
             }
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -168,6 +159,7 @@ fn filters(
 
 /// What both kinds say.
 struct Said {
+    id: Option<String>,
     account: Option<String>,
     name: Option<String>,
     severity: Option<InsightSeverity>,
@@ -177,7 +169,7 @@ struct Said {
 }
 
 /// An insight as plain values; nothing of one without an id.
-fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> Option<Insight> {
+fn insight(region: &str, kind: InsightKind, said: Said) -> Option<Insight> {
     let time = |time: DateTime| Timestamp::from_second(time.secs()).ok();
     let range = said.range;
     let stacks = said.resources.as_ref().and_then(|it| it.cloud_formation());
@@ -196,7 +188,7 @@ fn insight(region: &str, kind: InsightKind, id: Option<String>, said: Said) -> O
     let services = services.service_names().iter();
     let insight = Insight {
         region: region.to_owned(),
-        id: id?,
+        id: said.id?,
         kind,
         account: said.account.and_then(|account| account.parse().ok()),
         name: said.name.unwrap_or_default(),

@@ -3,17 +3,16 @@
 //! A change is noted once, however often it is received, and stays noted until a message about it is published. The pair's
 //! item `~publishing` is a claim: of two invocations with the same task one publishes.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, operation::query::QueryError, types::AttributeValue};
 use futures::{StreamExt, TryStreamExt, stream};
 use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, AwsErrorClass, Service},
+    items::Item,
     posture::pair::Pair,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::tables::unreadable;
 use crate::{
@@ -34,8 +33,6 @@ const SURVEYS: &str = "survey";
 const LEVEL: &str = "level";
 /// Calls in flight at once.
 const AT_ONCE: usize = 16;
-
-type Item = HashMap<String, AttributeValue>;
 
 /// A gateway to the table.
 #[derive(Debug)]
@@ -100,19 +97,16 @@ impl NoticesTable {
     }
 
     async fn note_one(&self, notice: &Notice) -> Result<(), AwsCallError> {
-        const OPERATION: &str = "PutItem";
-        let item: Item =
-            serde_dynamo::to_item(notice).map_err(|error| unreadable(OPERATION, error))?;
         let answer = self
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item))
+            .set_item(Some(written(notice)?))
             .condition_expression("attribute_not_exists(#Event)")
             .expression_attribute_names("#Event", EVENT)
             .send()
             .await
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error));
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error));
         unless_it_fails_the_condition(answer.map(drop))
     }
 
@@ -139,17 +133,15 @@ impl NoticesTable {
     /// # Errors
     /// If the call fails.
     pub async fn store_insight(&self, known: &KnownInsight) -> Result<(), AwsCallError> {
-        const OPERATION: &str = "PutItem";
-        let item: Item =
-            serde_dynamo::to_item(known).map_err(|error| unreadable(OPERATION, error))?;
-        self.client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .send()
-            .await
+        self.put(written(known)?).await
+    }
+
+    async fn put(&self, item: Item) -> Result<(), AwsCallError> {
+        let put = self.client.put_item().table_name(&self.name);
+        let answer = put.set_item(Some(item)).send().await;
+        answer
             .map(drop)
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))
+            .map_err(|error| AwsCallError::new(Service::DynamoDb, "PutItem", &error))
     }
 
     /// The items under a partition key for which a filter holds.
@@ -296,20 +288,16 @@ impl NoticesTable {
     /// # Errors
     /// If the call fails.
     pub async fn store_level(&self, level: &Level) -> Result<(), AwsCallError> {
-        const OPERATION: &str = "PutItem";
-        let mut item: Item =
-            serde_dynamo::to_item(level).map_err(|error| unreadable(OPERATION, error))?;
+        let mut item = written(level)?;
         item.insert(PAIR.to_owned(), text(SURVEYS));
         item.insert(EVENT.to_owned(), text(LEVEL));
-        self.client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| AwsCallError::new(Service::DynamoDb, OPERATION, &error))
+        self.put(item).await
     }
+}
+
+/// A value as an item.
+fn written(value: &impl Serialize) -> Result<Item, AwsCallError> {
+    serde_dynamo::to_item(value).map_err(|error| unreadable("PutItem", error))
 }
 
 /// A condition that does not hold means that there is nothing to do.

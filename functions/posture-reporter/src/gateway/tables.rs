@@ -1,7 +1,5 @@
 //! The tables `Posture` and `Exposure`, of which this function only reads.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client, error::SdkError, operation::scan::ScanError, types::AttributeValue,
@@ -10,6 +8,7 @@ use orgkeeper_shared::{
     aws::{CallCounter, client},
     aws_error::{AwsCallError, Service},
     ids::AccountId,
+    items::Item,
     posture::{
         enrolment::{EnrolmentSummary, KEY_PREFIX},
         exposure::Exposure,
@@ -23,8 +22,6 @@ use orgkeeper_shared::{
 use serde::de::DeserializeOwned;
 
 use crate::report::enrolment_csv::Enrolment;
-
-type Item = HashMap<String, AttributeValue>;
 
 /// A gateway to both tables.
 #[derive(Debug)]

@@ -185,14 +185,7 @@ async fn settings_are_observed_then_applied_and_kept() -> Result<()> {
     let hub = json!({ "at_first": "off" });
     posture.cloud.set_stand_in("hub", hub).await?;
     posture.cloud.reset_calls().await?;
-    let uploaded = aws_sdk_s3::Client::new(&posture.cloud.sdk)
-        .put_object()
-        .bucket(posture.cloud.output("PostureBucketName")?)
-        .key("desired/posture.toml")
-        .body(SETTINGS.as_bytes().to_vec().into())
-        .send()
-        .await?;
-    let version = uploaded.version_id.context("no version")?;
+    let version = posture.upload(SETTINGS).await?;
 
     // Observed: a plan, and no change.
     let plan = format!("plans/{version}.csv");

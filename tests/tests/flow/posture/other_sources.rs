@@ -87,13 +87,7 @@ async fn what_other_services_know_is_in_the_report_and_in_slack() -> Result<()> 
     let started = posture.start(&[recorded.clone(), lacking.clone()]).await?;
     let missing = json!({ "missing": [format!("{}/{}", lacking.account, lacking.region)] });
     posture.cloud.set_stand_in("recorder", missing).await?;
-    aws_sdk_s3::Client::new(&posture.cloud.sdk)
-        .put_object()
-        .bucket(posture.cloud.output("PostureBucketName")?)
-        .key("desired/posture.toml")
-        .body(POSTURE.as_bytes().to_vec().into())
-        .send()
-        .await?;
+    posture.upload(POSTURE).await?;
     let parameter = format!("ConfigAggregator={AGGREGATOR}");
     posture.cloud.deploy(&parameter).await?;
 
