@@ -53,6 +53,8 @@ pub struct Compared<'a> {
     pub now: Timestamp,
     /// When all of it may be deleted, in seconds since 1970: the account has left the organization.
     pub expires_at: Option<i64>,
+    /// Whether the pair was never seen before.
+    pub is_first: bool,
 }
 
 /// The digests of a record, by the sources that were read. One of an earlier version says nothing of sources.
@@ -104,6 +106,8 @@ impl Compared<'_> {
     /// The exposures as they would be new.
     fn fresh(&self) -> BTreeMap<String, Exposure> {
         let (owner, file) = (self.owner(), self.file());
+        // Of a few accounts people want to know it at once.
+        let of_all = matches!(self.reason, Reason::Schedule | Reason::Upload);
         let fresh = self.look.found.iter().map(|found| {
             let exposure = Exposure {
                 pair: self.pair.clone(),
@@ -120,6 +124,7 @@ impl Compared<'_> {
                 last_change: self.now,
                 gone_at: None,
                 stale: false,
+                first_look: of_all && self.is_first,
                 expires_at: None,
             };
             (found.id.clone(), exposure)
@@ -248,6 +253,12 @@ impl Compared<'_> {
     }
 }
 
+/// Whether a pair with this record was never seen.
+#[must_use]
+pub fn is_first(record: Option<&PairRecord>) -> bool {
+    record.is_none_or(|record| record.seen_at.is_none())
+}
+
 /// A digest of everything that is shown of exposures.
 fn digest<'a>(exposures: impl Iterator<Item = &'a Exposure>) -> String {
     let mut hash = Sha256::new();
@@ -291,6 +302,7 @@ fn succeeding(old: &Exposure, new: Exposure) -> Option<Exposure> {
         || old.address != new.address;
     let new = Exposure {
         first_seen: old.first_seen,
+        first_look: old.first_look,
         last_change: if matters {
             new.last_change
         } else {
@@ -387,6 +399,7 @@ mod tests {
                 look,
                 now: at(second),
                 expires_at: self.expires_at,
+                is_first: is_first(self.record.as_ref()),
             };
             if compared.is_known(self.record.as_ref()) {
                 let shown = self.record.as_ref().unwrap().exposures;
@@ -613,6 +626,47 @@ mod tests {
     }
 
     #[test]
+    fn what_the_first_survey_finds_is_marked_and_nothing_later() {
+        let mut tables = Tables::default();
+        let (one, other) = (found(Kind::Instance, "i-1"), found(Kind::Instance, "i-2"));
+        let first = tables.write(&look(vec![one.clone()], &[]), 0);
+        assert!(first[0].first_look);
+        let second = tables.write(&look(vec![one.clone(), other.clone()], &[]), 60);
+        assert_eq!(second.len(), 1);
+        assert!(!second[0].first_look);
+        // What was marked stays so, and comes again as any other.
+        let closed = Found {
+            reachable: Reachable::No,
+            ..one.clone()
+        };
+        assert!(tables.write(&look(vec![closed, other.clone()], &[]), 120)[0].first_look);
+        tables.write(&look(vec![other.clone()], &[]), 180);
+        assert!(!tables.write(&look(vec![one, other], &[]), 240)[0].first_look);
+        // A look for another reason.
+        let (pair, account, file) = (pair(), Account::default(), PostureFile::default());
+        let look = look(vec![found(Kind::Instance, "i-3")], &[]);
+        for (reason, is_marked) in [
+            (Reason::Schedule, true),
+            (Reason::Upload, true),
+            (Reason::Hint, false),
+            (Reason::Request, false),
+        ] {
+            let compared = Compared {
+                pair: &pair,
+                account: &account,
+                file: &file,
+                survey_id: "s",
+                reason,
+                look: &look,
+                now: at(0),
+                expires_at: None,
+                is_first: true,
+            };
+            assert_eq!(compared.changes(vec![]).0[0].first_look, is_marked);
+        }
+    }
+
+    #[test]
     fn what_an_account_leaves_behind_expires_and_what_comes_back_does_not() {
         let mut tables = Tables::default();
         let here = look(vec![found(Kind::Instance, "i-1")], &[]);
@@ -654,6 +708,7 @@ mod tests {
                 look: &look(vec![found], &[]),
                 now: at(0),
                 expires_at: None,
+                is_first: false,
             };
             compared.changes(vec![]).0.remove(0).expectation
         };

@@ -35,7 +35,7 @@ use orgkeeper_shared::{
 use tokio::time::timeout_at;
 
 use crate::{
-    comparison::{Account, Compared, known},
+    comparison::{Account, Compared, is_first, known},
     enrolment::Enrolments,
     gateway::{
         exposure_table::ExposureTable,
@@ -506,6 +506,7 @@ impl Surveyor {
         let now = context.time.now();
         let compared = looks.iter().map(async |ended| {
             let pair = Pair::new(id, &ended.region);
+            let old = records.get(&pair);
             let compared = Compared {
                 pair: &pair,
                 account: &context.account,
@@ -515,8 +516,8 @@ impl Surveyor {
                 look: &ended.look,
                 now,
                 expires_at: context.expires_at,
+                is_first: is_first(old),
             };
-            let old = records.get(&pair);
             if let Some(old) = old.filter(|old| compared.is_known(Some(old))) {
                 let record = compared.record(Some(old), old.exposures);
                 return Ok((Vec::new(), record, ended.all));

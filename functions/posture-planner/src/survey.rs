@@ -24,7 +24,7 @@ const AFTER_LEAVING: SignedDuration = SignedDuration::from_hours(30 * 24);
 const AT_ONCE: usize = 20;
 const A_SECOND: usize = 2;
 /// The longest delay of a message in SQS.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
 /// The delay of the task in this place.
 #[must_use]

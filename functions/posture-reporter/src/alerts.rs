@@ -1,6 +1,6 @@
 //! The alerts of this function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use orgkeeper_shared::{
@@ -178,11 +178,10 @@ impl Around<'_> {
             .iter()
             .filter(|(_, exposure)| severity(exposure) == Severity::Critical)
             .count();
-        let on_ports = match severe {
-            0 => String::new(),
-            severe => format!(", {severe} on administrative ports"),
-        };
-        let title = format!("{count} resources in {place} face the internet{on_ports}");
+        let title = format!(
+            "{count} resources in {place} face the internet{}",
+            on_ports(severe)
+        );
         let happened = format!("One look found {count} new exposures: {kinds}.");
         let to_do = format!(
             "Look for what they have in common: a security group, a route of their subnet, a deployment. Close that first. The \
@@ -223,6 +222,48 @@ impl Around<'_> {
             link: None,
             dedup_key: format!("{kind}#{key}"),
         }
+    }
+
+    /// The alert about what was there when the organization was seen for the first time; nothing if there was nothing.
+    #[must_use]
+    pub fn first_survey(
+        self,
+        survey: &SurveySummary,
+        mut found: Vec<&Exposure>,
+        folder: &str,
+    ) -> Option<Alert> {
+        found.sort_by_key(|exposure| std::cmp::Reverse(severity(exposure)));
+        let worst = severity(found.first()?);
+        let count = found.len();
+        let accounts: BTreeSet<&AccountId> = found.iter().map(|it| &it.pair.account).collect();
+        let severe = found
+            .iter()
+            .filter(|it| severity(it) == Severity::Critical)
+            .count();
+        let happened = format!(
+            "The survey of {} has seen pairs of account and Region for the first time. {count} resources in {} accounts face the \
+             internet, and posture.toml neither expects nor accepts them. Since when they do is not known.",
+            minute(survey.began_at),
+            accounts.len()
+        );
+        let to_do = format!(
+            "Go through s3://{}/{folder}index.html with the owners, first what is on administrative ports. What has to stay is expected in \
+             a [[scope]] of desired/posture.toml, or accepted with [[accepted]]. What is new from now on is an alert of its own.",
+            self.bucket
+        );
+        let lines = found
+            .iter()
+            .map(|it| format!("{}, {}: {}", owner(it), it.pair.region, line(it)));
+        let details = vec![
+            (WHAT_HAPPENED, happened),
+            ("Most severe first", list(lines)),
+            (WHAT_TO_DO, to_do),
+        ];
+        let title = format!(
+            "{count} resources face the internet at the first survey{}",
+            on_ports(severe)
+        );
+        Some(self.about_surveys("exposure.new", worst, title, details, &survey.survey_id))
     }
 
     /// The alert about a survey that could not read everything, and less than the one before.
@@ -515,6 +556,13 @@ fn short(resource: &str) -> String {
     match resource.strip_prefix("arn:") {
         Some(arn) => arn.splitn(5, ':').last().unwrap_or_default().to_owned(),
         None => resource,
+    }
+}
+
+fn on_ports(severe: usize) -> String {
+    match severe {
+        0 => String::new(),
+        severe => format!(", {severe} on administrative ports"),
     }
 }
 

@@ -144,6 +144,8 @@ pub fn of_change(old: Option<&Exposure>, new: &Exposure, now: Timestamp) -> Opti
             (Happened::Expired, new.last_change)
         }
         (Some(_), None, Some(_)) => (Happened::Opened, new.last_change),
+        // The report of that survey says it of all of them.
+        (None, _, Some(new)) if new.first_look => return None,
         (None, _, Some(new)) => (Happened::New, new.first_seen),
         (_, Some(was), Some(new)) if !is_as_open(was, new) => (Happened::Opened, new.last_change),
         (_, Some(_), Some(_)) | (_, None, None) => return None,

@@ -12,7 +12,7 @@ use orgkeeper_shared::{
         exposure::{Exposure, SORT_KEY},
         file::PostureFile,
         keep::{self, KeepSummary},
-        pair::{KEY, Pair, PairRecord},
+        pair::{KEY, Pair},
         setting_record::{self, SettingRecord},
         survey::{self, Reason as Why, SurveySummary},
         verdict::{self, FileVerdicts},
@@ -433,24 +433,29 @@ impl Reporter {
                 .accounts
                 .iter()
                 .map(|(id, account)| (id.clone(), account.name.clone()));
-            self.incomplete(&snapshot.survey, &snapshot.pairs, &names.collect(), time)
-                .await
+            self.incomplete(&snapshot, &names.collect(), time).await
         });
         let done = done.await?;
         Ok(Done { reports: 1, ..done })
     }
 
-    /// Publishes that a survey could not read everything, if that is worse than before.
+    /// Publishes what was seen for the first time, and that a survey could not read everything, if that is worse than before.
     async fn incomplete(
         &self,
-        survey: &SurveySummary,
-        pairs: &[PairRecord],
+        snapshot: &Snapshot,
         names: &BTreeMap<orgkeeper_shared::ids::AccountId, String>,
         time: &Time,
     ) -> Result<Done, ReporterError> {
+        let (survey, pairs) = (&snapshot.survey, &snapshot.pairs);
         let before = self.notices.level().await?;
         if before.has(&survey.survey_id) {
             return Ok(Done::default());
+        }
+        let found = snapshot.unexpected();
+        let found = found.filter(|it| it.first_look && it.first_seen >= survey.began_at);
+        let around = self.around(time);
+        if let Some(alert) = around.first_survey(survey, found.collect(), &folder(survey)) {
+            self.topics.publish(&alert).await?;
         }
         let level = before.after(survey);
         let is_worse = level.is_worse_than(&before);

@@ -37,6 +37,7 @@ pub(crate) fn exposure(resource: &str) -> Exposure {
         last_change: time,
         gone_at: None,
         stale: false,
+        first_look: false,
         expires_at: None,
     }
 }

@@ -230,6 +230,9 @@ pub struct Exposure {
     /// Whether the last look could not read it, so that all this is older.
     #[serde(default)]
     pub stale: bool,
+    /// Whether it was there when a survey of the organization saw its pair for the first time: nobody knows since when.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_look: bool,
     /// When DynamoDB may delete it, in seconds since 1970: only of one that is gone, or whose account has left the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
@@ -314,6 +317,7 @@ mod tests {
             last_change: "2026-01-01T00:00:00Z".parse().unwrap(),
             gone_at: None,
             stale: false,
+            first_look: false,
             expires_at: None,
         }
     }

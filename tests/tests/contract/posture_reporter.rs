@@ -97,6 +97,7 @@ fn exposure(resource: &str) -> Exposure {
         last_change: at(0),
         gone_at: None,
         stale: false,
+        first_look: false,
         expires_at: None,
     }
 }
@@ -758,6 +759,52 @@ async fn a_survey_of_some_accounts_is_no_report_and_no_level() {
     world.until(at(180_100)).await;
     assert_eq!(world.published().len(), 1);
     assert!(world.files.lock().unwrap().len() > reports);
+}
+
+#[tokio::test]
+async fn what_the_first_survey_finds_is_one_alert_of_its_report() {
+    let world = World::new().await;
+    let first = |resource: &str| Exposure {
+        first_look: true,
+        ..exposure(resource)
+    };
+    let accepted = Exposure {
+        expectation: Expectation::Accepted {
+            reason: "a demo".into(),
+            until: "2099-01-01".parse().unwrap(),
+        },
+        ..first("i-9")
+    };
+    let found = [first("i-1"), first("i-2"), accepted];
+    let changes: Vec<Value> = found.iter().map(|it| change(None, it)).collect();
+    for exposure in &found {
+        world.tables.put(EXPOSURE, &item(exposure));
+    }
+    world.changes(at(5), &changes).await;
+    surveyed(&world, SURVEY, 0);
+    world.changes(at(20), &[ended(SURVEY, 0)]).await;
+    world.until(at(200)).await;
+    assert_eq!(
+        world.titles(),
+        ["2 resources face the internet at the first survey, 2 on administrative ports"]
+    );
+    let (topic, alert) = world.published().remove(0);
+    assert_eq!(
+        (topic.as_str(), &alert["kind"]),
+        (CRITICAL, &json!("exposure.new"))
+    );
+    let listed = alert["details"]["Most severe first"].as_str().unwrap();
+    assert!(
+        listed.contains("i-1 at 203.0.113.5") && !listed.contains("i-9"),
+        "{listed}"
+    );
+    // The next survey has nothing of it, and what is new is an alert of its own.
+    let next = "2026-11-28T02:00:00Z";
+    surveyed(&world, next, 0);
+    let new = change(None, &exposure("i-3"));
+    world.changes(at(90_000), &[ended(next, 0), new]).await;
+    world.until(at(90_200)).await;
+    assert_eq!(world.titles().len(), 2);
 }
 
 #[tokio::test]
