@@ -166,6 +166,26 @@ impl Posture {
             .collect())
     }
 
+    /// Waits until what was started is looked at. The second look at a database would come a quarter of an hour later.
+    async fn until_quiet(&self) -> Result<()> {
+        let queue = self.cloud.output("SurveyQueueUrl")?;
+        let looked_at = async || {
+            let messages = self.cloud.messages(queue).await?;
+            Ok(messages.visible + messages.in_flight == 0)
+        };
+        self.cloud
+            .eventually(
+                &["SurveyQueueUrl"],
+                "all is looked at",
+                WITH_TIMEOUTS,
+                looked_at,
+            )
+            .await?;
+        let queues = aws_sdk_sqs::Client::new(&self.cloud.sdk);
+        queues.purge_queue().queue_url(queue).send().await?;
+        Ok(())
+    }
+
     /// Uploads a file; its version.
     async fn upload(&self, file: &str) -> Result<String> {
         let uploaded = aws_sdk_s3::Client::new(&self.cloud.sdk)
@@ -323,6 +343,7 @@ async fn a_survey_finds_what_a_plain_listing_finds_and_accounts_for_every_pair()
         Ok(!ended.is_empty())
     })
     .await?;
+    posture.until_quiet().await?;
 
     let before = Instant::now();
     let survey = posture.survey(async || Ok(())).await?;
@@ -535,26 +556,7 @@ async fn many_calls_in_a_pair_are_one_look_and_one_summary() -> Result<()> {
         &posture.cloud.accounts["webshop-test"].parse()?,
         OTHER_REGION,
     );
-    // What other tests started is looked at first; the second look at a database that one of them made would come minutes later.
-    let survey = posture.cloud.output("SurveyQueueUrl")?;
-    let looked_at = async || {
-        let messages = posture.cloud.messages(survey).await?;
-        Ok(messages.visible + messages.in_flight == 0)
-    };
-    posture
-        .cloud
-        .eventually(
-            &["SurveyQueueUrl"],
-            "all is looked at",
-            WITH_TIMEOUTS,
-            looked_at,
-        )
-        .await?;
-    aws_sdk_sqs::Client::new(&posture.cloud.sdk)
-        .purge_queue()
-        .queue_url(survey)
-        .send()
-        .await?;
+    posture.until_quiet().await?;
     posture.cloud.clear_slack().await?;
     posture.cloud.reset_calls().await?;
     let mut addresses = Vec::new();
