@@ -227,13 +227,7 @@ impl Surveyor {
             Ok(verdicts) => verdicts,
             Err(error) => return Basis::NoVerdicts(Arc::new(error)),
         };
-        let refused = verdicts.refused_versions();
-        let newest = verdicts
-            .newest
-            .as_deref()
-            .filter(|newest| !refused.contains(*newest));
-        let in_force = self.file.in_force_without(time.began(), &refused, newest);
-        match in_force.await {
+        match verdicts.in_force(&self.file, time.began()).await {
             Ok(in_force) => Basis::Ready(in_force),
             Err(error) => Basis::NoFile(Arc::new(error)),
         }

@@ -179,12 +179,8 @@ impl Keeper {
         time: &Time,
     ) -> Result<(Arc<InForce<PostureFile>>, Organization), NotKept> {
         let verdicts = self.table.verdicts().await?;
-        let refused = verdicts.refused_versions();
-        let newest = verdicts.newest.as_deref();
-        let newest = newest.filter(|newest| !refused.contains(*newest));
-        let in_force = self
-            .file
-            .in_force_without(time.began(), &refused, newest)
+        let in_force = verdicts
+            .in_force(&self.file, time.began())
             .await
             .map_err(|error| NotKept::File(Arc::new(error)))?;
         let unread = |error: AwsCallError| NotKept::Organization(Arc::new(error));

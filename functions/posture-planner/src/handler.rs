@@ -458,12 +458,7 @@ impl Planner {
 
     async fn file_in_force(&self, time: &Time) -> Result<Arc<InForce<PostureFile>>, NotPlanned> {
         let verdicts = self.table.verdicts().await?.unwrap_or_default();
-        let refused = verdicts.refused_versions();
-        let newest = verdicts.newest.as_deref();
-        let newest = newest.filter(|newest| !refused.contains(*newest));
-        let in_force = self
-            .in_force
-            .in_force_without(time.began(), &refused, newest);
+        let in_force = verdicts.in_force(&self.in_force, time.began());
         in_force.await.map_err(NotPlanned::InForce)
     }
 

@@ -25,12 +25,8 @@ impl Reporter {
     /// If it is not known whether this is wanted, or a table or an alert cannot be written.
     pub(crate) async fn insights(&self, time: &Time) -> Result<Done, ReporterError> {
         let verdicts = self.tables.verdicts().await?;
-        let refused = verdicts.refused_versions();
-        let newest = verdicts.newest.as_deref();
-        let newest = newest.filter(|newest| !refused.contains(*newest));
-        let began = time.began();
-        let file = self.file.in_force_without(began, &refused, newest).await?;
-        let file = &file.file;
+        let in_force = verdicts.in_force(&self.file, time.began()).await?;
+        let file = &in_force.file;
         let setting = file.services.get(SERVICE);
         if !setting.is_some_and(|setting| setting.on) {
             return Ok(Done::default());

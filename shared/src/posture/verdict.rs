@@ -1,10 +1,16 @@
 //! What was decided about versions of `posture.toml`, in the table `Posture`: a version that names a unit or an account which
 //! the organization does not have is refused when it is uploaded, and not later because a unit was renamed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::file::PostureFile;
+use crate::versioned_file::active::{ActiveFile, InForce, NoFile};
 
 /// The key of the item.
 pub const KEY: &str = "file";
@@ -70,6 +76,21 @@ impl FileVerdicts {
     #[must_use]
     pub fn refused_versions(&self) -> BTreeSet<String> {
         self.refused.keys().cloned().collect()
+    }
+
+    /// The file in force: the newest that is not refused, read again if another one was uploaded than the process knows.
+    ///
+    /// # Errors
+    /// As [`ActiveFile::in_force`].
+    pub async fn in_force(
+        &self,
+        file: &ActiveFile<PostureFile>,
+        now: Timestamp,
+    ) -> Result<Arc<InForce<PostureFile>>, NoFile> {
+        let refused = self.refused_versions();
+        let newest = self.newest.as_deref();
+        let newest = newest.filter(|newest| !refused.contains(*newest));
+        file.in_force_without(now, &refused, newest).await
     }
 
     /// With what was decided about a version: it is in force if it has no faults.
