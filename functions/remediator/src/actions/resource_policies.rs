@@ -270,15 +270,15 @@ impl FunctionPermission {
             [("lambda:FunctionUrlAuthType", value)] => Some(value.as_str()?.to_owned()),
             _ => return None,
         };
-        let principals = match &value["Principal"] {
+        let principals = match value.get("Principal")? {
             Value::Object(by_kind) if by_kind.len() == 1 => texts(by_kind.get("AWS")?),
             other => texts(other),
         };
-        let ([principal], [action]) = (&principals[..], &texts(&value["Action"])[..]) else {
+        let ([principal], [action]) = (&principals[..], &texts(value.get("Action")?)[..]) else {
             return None;
         };
         let is_known = value.keys().all(|name| MEMBERS.contains(&name.as_str()));
-        (is_known && value["Effect"] == "Allow").then(|| Self {
+        (is_known && value.get("Effect")? == "Allow").then(|| Self {
             sid: statement.sid().unwrap_or_default().to_owned(),
             principal: principal.clone(),
             action: action.clone(),
